@@ -1,0 +1,89 @@
+"""The Space's entry, and what `python app.py` starts: the one place where the engine meets the page.
+
+Settings come from the environment: KVDEMO_MODEL (a catalogue name, Hub id or folder), KVDEMO_DEVICE,
+KVDEMO_DTYPE; Gradio reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE itself.
+"""
+
+import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
+from kvdemo.ui.startup import import_gradio  # isort: skip
+
+import_gradio()  # before anything else imports it
+
+import logging
+import os
+import threading
+
+from spaces.config import Config as Space
+
+from kvdemo import cores, zerogpu
+from kvdemo.document import to_csv
+from kvdemo.engine import Batches, BatchesOf, Engine, Request
+from kvdemo.measure import compare, tables
+from kvdemo.models import catalog
+from kvdemo.ui import page
+from kvdemo.ui.backend import Backend
+
+
+def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
+    """Run a race or a measurement inside a lent GPU, unless it asks for more seconds than a visitor has."""
+
+    def lent(request: Request, run_id: str) -> Batches:
+        yield from batches_of(request, run_id)
+
+    with_gpu: BatchesOf = spaces.GPU(duration=zerogpu.seconds)(lent)
+
+    def checked(request: Request, run_id: str) -> Batches:
+        zerogpu.check(request)
+        return with_gpu(request, run_id)
+
+    return checked
+
+
+def make_engine() -> Engine:
+    """The engine as the environment asks for it."""
+    model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
+    if Space.zero_gpu:
+        return Engine(model, device="cuda", only_default=True, on_gpu=on_zerogpu)
+    device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
+    return Engine(model, device=device, dtype=dtype)
+
+
+def make_backend(engine: Engine) -> Backend:
+    """What the page asks of the engine."""
+    return Backend(
+        race=engine.race,
+        stop=engine.stop,
+        models=engine.models,
+        strategies=engine.strategies,
+        default_form=engine.default_form,
+        status=engine.status,
+        fit=engine.fit,
+        document_csv=to_csv,
+        measure=engine.measure,
+        measured=engine.measured,
+        presets=engine.presets,
+        estimate=engine.estimate,
+        measure_csv=tables.to_csv,
+        measure_markdown=tables.to_markdown,
+        compare=compare.compare_texts,
+        plan=engine.plan,
+    )
+
+
+def main() -> None:
+    """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Engine`)."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    cores.share()
+    engine = make_engine()
+    if Space.zero_gpu:
+        engine.preload()
+    blocks = page.build(make_backend(engine))
+    blocks.launch(prevent_thread_lock=True, **page.launch_options())
+    if not Space.zero_gpu:
+        threading.Thread(target=engine.preload, name="preload", daemon=True).start()
+    blocks.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""`python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import gradio
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import app as entry
+from benchmarks import app, contention, lanes, lookup, measured, startup, wire
+from benchmarks.figure import Figure
+from kvdemo import environment
+from kvdemo.engine import Engine
+from kvdemo.models import catalog
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.ui import page
+
+MEASURES = ("startup", "contention", "lanes", "app", "measured", "lookup", "wire")
+
+
+@contextmanager
+def serving(model: str) -> Iterator[tuple[LoadedModel, str]]:
+    """The app in this process on a loaded model, and its address."""
+    engine = Engine(model, device="cpu")
+    loading = threading.Thread(target=engine.preload)  # as in app.py: the main thread stays out of torch
+    loading.start()
+    loading.join()
+    if engine.held is None:
+        sys.exit(engine.status()["text"])
+    blocks = page.build(entry.make_backend(engine))
+    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **page.launch_options())
+    try:
+        yield engine.held, url
+    finally:
+        blocks.close(verbose=False)
+
+
+@contextmanager
+def fast_model(like: LoadedModel) -> Iterator[str]:
+    """A folder with a small random Llama behind a real tokenizer: tokens of real lengths, at hundreds a second."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(like.tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096, initializer_range=0.2,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        LlamaForCausalLM(config).save_pretrained(folder)
+        like.tokenizer.save_pretrained(folder)
+        yield folder
+
+
+def figures(measures: list[str]) -> Iterator[Figure]:
+    """All figures of the measures asked for."""
+    if "startup" in measures:
+        yield from startup.run()
+    if "contention" in measures:
+        yield from contention.run()
+    if set(measures) <= {"startup", "contention"}:
+        return
+    with serving(catalog.DEFAULT) as (model, url):
+        if "lanes" in measures:
+            yield from lanes.run(model)
+        if "app" in measures:
+            yield from app.run(model, url)
+        if "measured" in measures:
+            yield from measured.run(model, url)
+        if "lookup" in measures:
+            yield from lookup.run(model)
+        if "wire" in measures:
+            yield from wire.run(url, 64, "2 × 64 tokens of SmolLM2, browser on the same machine", judged=False)
+    if "wire" in measures:
+        torch.set_num_threads(1)  # the other core is the visitor's computer
+        with fast_model(model) as folder, serving(folder) as (_, url):
+            yield from wire.run(url, 1000, "2 × 1000 tokens of a fast model", judged=True)
+
+
+def main() -> int:
+    """Run the measures named on the command line, or all; 1 if a target was missed."""
+    unknown = set(sys.argv[1:]) - set(MEASURES)
+    if unknown:
+        print(f"there is no measure {', '.join(sorted(unknown))}: choose from {', '.join(MEASURES)}", file=sys.stderr)
+        return 2
+    done = []
+    for figure in figures(sys.argv[1:] or list(MEASURES)):
+        print(figure, flush=True)
+        done.append(figure)
+    about = environment.describe() | {"gradio": gradio.__version__}
+    print(json.dumps({"environment": about, "figures": [asdict(figure) for figure in done]}))
+    return int(any(figure.holds is False for figure in done))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

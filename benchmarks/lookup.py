@@ -1,0 +1,72 @@
+"""Does a guess from the prompt pay, end to end, where the answer repeats the prompt?
+
+The prompt asks for a piece of code again with one change. (SmolLM2-135M repeats it and forgets the change.)
+`prompt_lookup` and `dynamic_cache` write the same answer to its end of text, alone and in turn, and all of it counts:
+tokenisation, prefill, every wrong guess. How much there is to win depends on how much dearer a pass over a guess is
+than one over a single token, so that is shown too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+from benchmarks.figure import Figure
+from kvdemo import session
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.request import RaceRequest
+
+PROMPT = """\
+Rename Rectangle to Box in this code and write all of it again:
+
+```python
+class Rectangle:
+    def __init__(self, width, height):
+        self.width = width
+        self.height = height
+
+    def area(self):
+        return self.width * self.height
+
+    def perimeter(self):
+        return 2 * (self.width + self.height)
+
+    def scale(self, factor):
+        return Rectangle(self.width * factor, self.height * factor)
+
+    def contains(self, other):
+        return self.width >= other.width and self.height >= other.height
+
+    def __repr__(self):
+        return f"Rectangle({self.width}, {self.height})"
+```
+"""
+TOKENS, ROUNDS = 200, 5
+
+
+def lane(model: LoadedModel, strategy: str) -> dict[str, Any]:
+    """The lane's part of the document of a race that it runs alone."""
+    asked = RaceRequest(PROMPT, strategies=(strategy,), max_new_tokens=TOKENS, chat=True)
+    document = session.run(asked, model, lambda _: None, threading.Event()).document
+    found: dict[str, Any] = document["lanes"][0]
+    return found
+
+
+def run(model: LoadedModel) -> Iterator[Figure]:
+    """In each round one run of each; the figures are medians of the rounds' ratios."""
+    gains, dearer = [], []
+    for _ in range(ROUNDS):
+        plain, guessing = lane(model, "dynamic_cache"), lane(model, "prompt_lookup")
+        if plain["tokens"] != guessing["tokens"]:
+            raise AssertionError("the two lanes wrote different answers")
+        gains.append(plain["metrics"]["e2e_s"] / guessing["metrics"]["e2e_s"])
+        passes = [step["seconds"] for step in guessing["steps"] if step["details"]["drafted"]]
+        dearer.append(median(passes) / median(step["seconds"] for step in plain["steps"][1:]))
+    steps = guessing["steps"][1:]
+    yield Figure("prompt_lookup: tokens a step", sum(step["tokens"] for step in steps) / len(steps), "tokens")
+    yield Figure("prompt_lookup: a pass over a guess / a step of dynamic_cache", median(dearer), "×")
+    yield Figure(
+        "dynamic_cache / prompt_lookup, end to end, code with one change", median(gains), "×", 1.0, at_most=False
+    )

@@ -1,0 +1,110 @@
+"""Does a measurement say what a stopwatch says, and does a page that looks on disturb it?
+
+The limit of the first is 0: the same loop, timed from outside as a whole, in another process, by code that shares
+nothing with kvdemo but the model. What could push them apart is what kvdemo does between and within its steps. The
+limit of the second is 1: a page hears of a run once a second, and between two steps only.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+from benchmarks.figure import Figure
+from benchmarks.wire import browser_page
+from kvdemo.measure import instrument
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.models.loaded import LoadedModel
+from tests.serving import ROOT
+
+PROMPT, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 64, 3, 3
+
+# The loop of the articles, with a stopwatch around it. Tokenisation and prefill included, as E2E is defined.
+OUTSIDE = """
+import sys, time
+import kvdemo.cores
+kvdemo.cores.share()
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+folder, prompt, tokens, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+@torch.inference_mode()
+def loop():
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    cache = DynamicCache(config=model.config)
+    for _ in range(tokens):
+        logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        ids = logits[:, -1:].argmax(-1)
+        ids.item()
+
+loop()
+total = 0.0
+for _ in range(repeats):
+    start = time.perf_counter()
+    loop()
+    total += time.perf_counter() - start
+print(total / repeats)
+"""
+
+
+def outside(model: LoadedModel) -> float:
+    """Mean seconds of the loop, by a stopwatch in a process of its own."""
+    command = [sys.executable, "-c", OUTSIDE, str(model.source.folder), PROMPT, str(TOKENS), str(REPEATS)]
+    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def command_line(model: LoadedModel) -> float:
+    """Mean E2E of the same loop, as `python -m kvdemo measure` reports it."""
+    command = [
+        sys.executable, "-m", "kvdemo", "measure", "--model", str(model.source.folder), "--prompt", PROMPT, "--no-chat",
+        "--strategies", "dynamic_cache", "--max-new-tokens", str(TOKENS), "--repeats", str(REPEATS), "--json",
+        "--device", "cpu",
+    ]  # fmt: skip
+    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return mean_e2e(json.loads(told))
+
+
+def mean_e2e(document: dict[str, Any]) -> float:
+    """The first lane's."""
+    return float(document["lanes"][0]["statistics"]["e2e_s"]["mean"])
+
+
+def without_page(model: LoadedModel) -> float:
+    """Mean E2E in this process, nobody looking on; on a thread of its own, as in the app."""
+    raw = {"prompt": PROMPT, "strategies": "dynamic_cache", "max_new_tokens": TOKENS, "repeats": REPEATS, "chat": False}
+    request, found = MeasureRequest.parse(raw), []
+    thread = threading.Thread(
+        target=lambda: found.append(instrument.run(request, model, "benchmark", lambda _: None, threading.Event()))
+    )
+    thread.start()
+    thread.join()
+    return mean_e2e(found[0])
+
+
+def run(model: LoadedModel, url: str) -> Iterator[Figure]:
+    """Both in turn. The app answers at `url`, in this process and on this model."""
+    timed = [(command_line(model), outside(model)) for _ in range(ROUNDS)]
+    distance = abs(median(mine / theirs for mine, theirs in timed) - 1)
+    yield Figure("measure's mean E2E / a stopwatch around the same loop: distance from 1", distance, "", 0.05)
+
+    query = (
+        f"?tab=measure&prompt={PROMPT.replace(' ', '+')}&tokens={TOKENS}&repeats={REPEATS}&lanes=dynamic_cache&chat=0"
+    )
+    ratios = []
+    with browser_page(url + query) as page:
+        for _ in range(ROUNDS):
+            page.click("#kv-m-start")
+            page.wait_for_selector(".kv-measure[data-phase=over]", timeout=600_000)
+            page.wait_for_selector("#kv-m-json:visible")
+            with page.expect_download() as download:
+                page.click("#kv-m-json")
+            with_page = mean_e2e(json.loads(download.value.path().read_text("utf-8")))
+            ratios.append(with_page / without_page(model))
+    yield Figure("E2E with a page that looks on / without", median(ratios), "×", 1.03)

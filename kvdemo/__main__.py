@@ -1,0 +1,10 @@
+"""The command line: `python -m kvdemo race|measure|compare|plan|models|strategies`, one file a command in `cli/`."""
+
+from __future__ import annotations
+
+import sys
+
+from kvdemo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

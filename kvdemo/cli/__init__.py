@@ -1,0 +1,45 @@
+"""The command line. One file a command; each adds its parser and runs itself.
+
+With `--json`, stdout carries one document and nothing else; progress goes to stderr. Exit code 0, 2 for bad
+input with one line on stderr, 1 when a lane failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from kvdemo.cli import compare, lists, measure, plan, race
+from kvdemo.core import BadInput
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except BadInput as error:
+        print(f"kvdemo: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m kvdemo", description="Race and measure decoding strategies on one prompt.")
+    files = (race, measure, compare, plan, lists)
+    metavar = "|".join(name for file in files for name in file.NAMES)
+    commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar=metavar)
+    for file in files:
+        file.add(commands)
+    return parser

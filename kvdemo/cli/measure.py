@@ -1,0 +1,73 @@
+"""`measure`: repeats with statistics, and the break-even sweep. Ctrl-C keeps what is done."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+import uuid
+
+from kvdemo import cores, strategies, words
+from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
+from kvdemo.core import Progress
+from kvdemo.measure import tables
+from kvdemo.measure.request import DEFAULT_LANES, MeasureRequest
+from kvdemo.models.catalog import DEFAULT
+
+NAMES = ("measure",)
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("measure", help="repeat, and report statistics; optionally a sweep of lengths")
+    parser.set_defaults(command=run)
+    add_decoding(parser, DEFAULT_LANES)
+    parser.add_argument("--repeats", metavar="R", default=MeasureRequest.repeats, help="default: %(default)s")
+    parser.add_argument(
+        "--warmup", metavar="W", default=MeasureRequest.warmup, help="untimed runs; default: %(default)s"
+    )
+    parser.add_argument("--sweep-prompt", metavar="16,128,512", help="prompt lengths of the sweep, in tokens")
+    parser.add_argument("--sweep-tokens", metavar="32,128", help="new-token counts of the sweep")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure; 1 if a lane failed."""
+    own = (
+        "model", "strategies", "max_new_tokens", "chat", "temperature", "top_p", "seed", "repeats", "warmup",
+        "sweep_prompt", "sweep_tokens",
+    )  # fmt: skip
+    request = MeasureRequest.parse({name: getattr(options, name) for name in own} | {"prompt": prompt_of(options)})
+    for strategy_id in request.race.strategies:
+        strategies.check(strategy_id)
+
+    cores.share()
+    from kvdemo.measure import instrument  # noqa: PLC0415 - torch takes seconds; bad input needs none of it
+    from kvdemo.models.loading import load  # noqa: PLC0415
+
+    model = load(
+        request.race.model or DEFAULT, device=options.device, dtype=options.dtype,
+        progress=lambda event: show_progress(event.text, event.fraction),
+    )  # fmt: skip
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
+    shown = _Shown()
+    document = instrument.run(request, model, uuid.uuid4().hex[:12], shown.show, stop)
+    if options.json:
+        print_json(document)
+    else:
+        print(tables.to_markdown(document))
+    return int(document["status"] == "failed")
+
+
+class _Shown:
+    """Progress on stderr, a line for each new thing that is being done."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def show(self, state: Progress | object) -> None:
+        """One state of the measurement."""
+        text, left = getattr(state, "text", ""), getattr(state, "remaining_s", None)
+        if text != self._text:
+            self._text = text
+            show_progress(text + (f" ({words.seconds(round(left))} to go)" if left and left >= 1 else ""))

@@ -1,0 +1,84 @@
+"""What several commands share: the options of a prompt and its decoding, progress on stderr, JSON on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kvdemo.core import BadInput
+from kvdemo.request import RaceRequest
+
+# What add_subparsers() returns, which argparse keeps to itself.
+Commands = Any
+
+
+def add_decoding(parser: argparse.ArgumentParser, lanes: Sequence[str], *, prompt_required: bool = True) -> None:
+    """Prompt, model, lanes, sampling, device: the same for every command that decodes."""
+    prompt = parser.add_mutually_exclusive_group(required=prompt_required)
+    prompt.add_argument("--prompt", metavar="TEXT")
+    prompt.add_argument("--prompt-file", metavar="F", help="a UTF-8 file; - for standard input")
+    parser.add_argument(
+        "--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id, folder, or random:gpt2 for random weights"
+    )
+    parser.add_argument("--strategies", metavar="a,b,...", default=",".join(lanes), help="default: %(default)s")
+    parser.add_argument(
+        "--max-new-tokens", metavar="N", default=RaceRequest.max_new_tokens, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--chat", action=argparse.BooleanOptionalAction, help="apply the chat template; default: if the model has one"
+    )
+    parser.add_argument("--temperature", metavar="T", default=RaceRequest.temperature, help="default: 0, greedy")
+    parser.add_argument("--top-p", metavar="P", default=RaceRequest.top_p, help="default: 1, all tokens")
+    parser.add_argument("--seed", metavar="S", default=RaceRequest.seed, help="default: 0")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--json", action="store_true")
+
+
+def prompt_of(options: argparse.Namespace) -> str:
+    """The prompt, from the command line or a file. Raises BadInput."""
+    if options.prompt_file is None:
+        return str(options.prompt)
+    raw = sys.stdin.buffer.read() if options.prompt_file == "-" else read(options.prompt_file, "prompt file")
+    return text_of(raw, options.prompt_file, "prompt file")
+
+
+def read(name: str, what: str) -> bytes:
+    """A file that the command line names. Raises BadInput."""
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise BadInput(f"The {what} {name!r} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise BadInput(f"The {what} {name!r} cannot be read: {error}.") from None
+
+
+def text_of(raw: bytes, name: str, what: str) -> str:
+    """The text of a file. Raises BadInput."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise BadInput(f"The {what} {name!r} is not UTF-8 text: save it as UTF-8.") from None
+
+
+def show_progress(text: str, fraction: float | None = None) -> None:
+    """What is being done, on stderr."""
+    print(text if fraction is None else f"{text} {fraction:.0%}", file=sys.stderr)
+
+
+def stop_once(stop: threading.Event) -> None:
+    """The first Ctrl-C ends the run after its step; a second one ends the program."""
+    stop.set()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def print_json(document: object) -> None:
+    """A document, and nothing else, on stdout."""
+    json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
+    print()

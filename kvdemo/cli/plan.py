@@ -1,0 +1,45 @@
+"""`plan`: what a model's configuration needs of a machine; no weights are loaded."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from kvdemo.cli.options import Commands, print_json, read, text_of
+from kvdemo.planner import BITS, PlanRequest
+
+NAMES = ("plan",)
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("plan", help="cache size, what fits, decode floor, from a configuration alone")
+    parser.set_defaults(command=run)
+    of = parser.add_mutually_exclusive_group(required=True)
+    of.add_argument("--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id or folder")
+    of.add_argument("--config", metavar="F", help="a config.json; - for standard input")
+    parser.add_argument("--memory-gb", metavar="GB", required=True, help="memory of the device, in 10^9 bytes")
+    parser.add_argument("--bandwidth-gb-s", metavar="GB/S", required=True, help="its memory bandwidth")
+    parser.add_argument("--dtype", default=PlanRequest.dtype, help=f"{', '.join(BITS)}; default: %(default)s")
+    parser.add_argument("--context", metavar="N", help="positions of each sequence")
+    parser.add_argument("--batch", metavar="B", default=PlanRequest.batch, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan."""
+    given = {name: value for name, value in vars(options).items() if name in PlanRequest.__dataclass_fields__}
+    if options.config is not None:
+        raw = sys.stdin.buffer.read() if options.config == "-" else read(options.config, "configuration")
+        given["config"] = text_of(raw, options.config, "configuration")
+    request = PlanRequest.parse(given)
+
+    from kvdemo.models import architecture  # noqa: PLC0415 - transformers takes seconds; bad input needs none of it
+
+    shape = architecture.parse(request.config) if request.config else architecture.of_hub(request.model or "")
+    document = request.plan(shape)
+    if options.json:
+        print_json(document)
+    else:
+        print(*document["sentences"], "", *document["notes"], sep="\n")
+    return 0

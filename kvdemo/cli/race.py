@@ -1,0 +1,73 @@
+"""`race`: one prompt through several strategies."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from kvdemo import cores, strategies
+from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
+from kvdemo.core import SCHEDULES, Finished, Progress, RaceEvent, Started
+from kvdemo.models.catalog import DEFAULT
+from kvdemo.request import DEFAULT_LANES, RaceRequest
+
+NAMES = ("race",)
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("race", help="run one prompt through several strategies")
+    parser.set_defaults(command=run)
+    add_decoding(parser, DEFAULT_LANES)
+    parser.add_argument(
+        "--schedule", default=RaceRequest.schedule, help=f"{' or '.join(SCHEDULES)}; default: %(default)s"
+    )
+    parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-text token")
+    parser.add_argument("--inputs", action="store_true", help="also report the text that each re-encoding step read")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Race; 1 if a lane failed."""
+    settings = vars(options)
+    names = RaceRequest.__dataclass_fields__.keys() & settings.keys()
+    request = RaceRequest.parse({name: settings[name] for name in names} | {"prompt": prompt_of(options)})
+    for strategy_id in request.strategies:
+        strategies.check(strategy_id)
+
+    cores.share()
+    from kvdemo import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
+    from kvdemo.models.loading import load  # noqa: PLC0415
+
+    model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
+    finished = session.run(request, model, _show_progress if options.json else _show_text, stop)
+    if options.json:
+        print_json(finished.document)
+    return int(any(lane["status"] == "failed" for lane in finished.document["lanes"]))
+
+
+def _show_progress(event: RaceEvent) -> None:
+    """Progress on stderr: what is being done, and a count of tokens."""
+    match event:
+        case Progress(text, fraction):
+            show_progress(text, fraction)
+        case Started(lanes=lanes, prompt_tokens=n):
+            show_progress(f"Racing {', '.join(lane.name for lane in lanes)} on {n} prompt tokens")
+
+
+def _show_text(event: RaceEvent) -> None:
+    """Progress on stderr; at the end each lane's text and figures, and the verdict, on stdout."""
+    if not isinstance(event, Finished):
+        _show_progress(event)
+        return
+    for lane in event.document["lanes"]:
+        metrics = lane["metrics"]
+        figures = " · ".join(
+            f"{label} {value * 1e3:,.1f} ms" if value is not None else f"{label} –"
+            for label, value in (("TTFT", metrics["ttft_s"]), ("TPOT", metrics["tpot_s"]), ("E2E", metrics["e2e_s"]))
+        )
+        counts = f"{metrics['tokens']:,} tokens · {metrics['positions']:,} positions"
+        print(f"── {lane['strategy']}: {counts} · {figures}\n{lane['text']}\n")
+    print(event.verdict.headline, *event.verdict.sentences, sep="\n")

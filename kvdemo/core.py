@@ -1,0 +1,180 @@
+"""The vocabulary that every part of kvdemo speaks. Standard library only.
+
+A lane is one strategy working on one prompt. Its generator yields `Step`s; the clock around it turns
+them into `TimedStep`s; the session reports them, and all that happens around them, as events. Whoever
+shows a race (the page, the command line, the API) needs this module and nothing that loads a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["length", "eos", "stopped", "error"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy"]
+Schedule = Literal["fair", "simultaneous"]
+SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
+
+
+class BadInput(ValueError):
+    """A request that cannot be run, or not to its end. The message is one sentence that says what to do.
+
+    `max_new_tokens` is the largest token count that would have worked, where that is the remedy.
+    """
+
+    def __init__(self, message: str, *, max_new_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.max_new_tokens = max_new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One chosen token, and the best of those that were not chosen.
+
+    Log-probabilities are natural logarithms of the model's own distribution (temperature 1, no
+    top-p), whatever the sampling settings: they say what the model thought, not what was drawn.
+    """
+
+    token: int
+    logprob: float
+    rival: int
+    rival_logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one turn of a strategy committed, and what it took. No clock in sight.
+
+    choices      the tokens committed in this step, in order; at least one
+    positions    token positions run through the model in this step
+    cache_bytes  bytes of the key and value tensors held after the step; 0 without a cache
+    texts        for a strategy that works on text: what it appended for each token
+    details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
+    """
+
+    choices: tuple[Choice, ...]
+    positions: int
+    cache_bytes: int = 0
+    texts: tuple[str, ...] | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return tuple(choice.token for choice in self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStep:
+    """A step and its cost in seconds of device time; `tokenize_seconds` is the part spent on tokenisation."""
+
+    step: Step
+    seconds: float
+    tokenize_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A lane took its last turn; `error` is one sentence when the reason is "error"."""
+
+    lane: int
+    reason: FinishReason
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work before the race, for example a model being fetched. `fraction` is None where it is unknown."""
+
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of a strategy: a control in the page, and what a link or a command line may set.
+
+    A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`. `about` is one sentence.
+    """
+
+    default: float | str
+    label: str
+    about: str
+    low: float = 0
+    high: float = 1_000_000
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value."""
+
+    strategy: str
+    name: str
+    summary: str
+    lossless: bool
+    options: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The lanes are warm and the clock is about to run.
+
+    `prompt_text` is what the model reads (with the chat template, if it is on), `prompt_tokens` its
+    length in tokens. `model` holds the facts of the JSON document's "model" entry.
+    """
+
+    lanes: tuple[LaneInfo, ...]
+    prompt_text: str
+    prompt_tokens: int
+    max_new_tokens: int
+    schedule: Schedule
+    model: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A lane committed tokens. `texts` has one entry a token.
+
+    A token that is only part of a character has the text ""; the one that completes it has it all.
+    """
+
+    lane: int
+    timed: TimedStep
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a lane's tokens first depart from the baseline's, and why, in one sentence (`detail`)."""
+
+    index: int
+    kind: DivergenceKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """A lane departed from the baseline lane (lane 0)."""
+
+    lane: int
+    divergence: Divergence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome in plain words: a headline and the sentences that explain it."""
+
+    headline: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The race is over. `document` is the JSON document of the external interface."""
+
+    document: Mapping[str, Any]
+    verdict: Verdict
+
+
+RaceEvent = Progress | Started | Committed | Diverged | Ended | Finished

@@ -1,0 +1,91 @@
+"""Why two lanes that should write the same text do not.
+
+Four reasons, looked for in this order:
+
+    lossy        one of the strategies approximates: it may choose other tokens by design
+    retokenized  a lane that works on text read other ids than it had written
+    sampled      the ids agree, the draws agree, but rounding moved a probability past a draw
+    numeric      the ids agree, and rounding decided between two tokens of nearly equal logits
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+
+from kvdemo.core import Choice, Divergence
+from kvdemo.metrics import first_difference
+from kvdemo.record import LaneRecord
+
+
+def explain(
+    baseline: LaneRecord,
+    lane: LaneRecord,
+    index: int,
+    *,
+    prompt_ids: Sequence[int],
+    encode: Callable[[str], list[int]],
+    piece: Callable[[int], str],
+    sampling: bool,
+) -> Divergence:
+    """The reason for the two lanes' different tokens at `index`, with its evidence.
+
+    `encode` turns text appended to the prompt into the ids of the whole; `piece` is the text of one token.
+    """
+    for record in (baseline, lane):
+        if not record.info.lossless:
+            return Divergence(index, "lossy", _chose(baseline, lane, index, piece) + f" {record.info.name} is lossy.")
+    for record in (baseline, lane):
+        if record.works_on_text:
+            written = [*prompt_ids, *record.tokens[:index]]
+            read = encode("".join(record.texts[:index]))
+            if read != written:
+                return Divergence(index, "retokenized", _retokenized(record.info.name, written, read, piece))
+    if sampling:
+        detail = _chose(baseline, lane, index, piece) + " Same ids and draws; rounding moved a probability past a draw."
+        return Divergence(index, "sampled", detail)
+    return Divergence(index, "numeric", _numeric(baseline, lane, index, piece))
+
+
+def _retokenized(name: str, written: Sequence[int], read: Sequence[int], piece: Callable[[int], str]) -> str:
+    start = first_difference(written, read)
+    start = min(len(written), len(read)) if start is None else start
+    changes = SequenceMatcher(None, written[start:], read[start:], autojunk=False).get_opcodes()
+    _, w0, w1, r0, r1 = next(change for change in changes if change[0] != "equal")
+    before = _quote(written[start + w0 : start + w1], piece)
+    after = _quote(read[start + r0 : start + r1], piece)
+    half = any("\ufffd" in piece(token) for token in written[start + w0 : start + w1])
+    why = ": half a character cannot be written as text" if half else ""
+    return f"{name} wrote {before}, and its text was read back as {after}{why}."
+
+
+def _numeric(baseline: LaneRecord, lane: LaneRecord, index: int, piece: Callable[[int], str]) -> str:
+    ours, theirs = baseline.choices[index], lane.choices[index]
+    margins = [_margin(ours, theirs.token), _margin(theirs, ours.token)]
+    known = [margin for margin in margins if margin is not None]
+    by = f" by a margin of {max(known):.2g} in log-probability" if known else ""
+    return _chose(baseline, lane, index, piece) + f" Same ids in, another argmax{by}: rounding decided."
+
+
+def _margin(choice: Choice, other: int) -> float | None:
+    """How far a choice was ahead of the other lane's token; None where that was not its closest rival."""
+    return choice.logprob - choice.rival_logprob if choice.rival == other else None
+
+
+def _chose(baseline: LaneRecord, lane: LaneRecord, index: int, piece: Callable[[int], str]) -> str:
+    sides = [
+        f"{record.info.name} chose {_quote([choice.token], piece)} with probability {math.exp(choice.logprob):.3g}"
+        for record in (baseline, lane)
+        for choice in [record.choices[index]]
+    ]
+    return f"{sides[0]}, {sides[1]}."
+
+
+def _quote(ids: Sequence[int], piece: Callable[[int], str], most: int = 8) -> str:
+    """Token texts in quotes, with their ids: `"\\n","\\n" (198, 198)`."""
+    shown = ids[:most]
+    more = ", …" if len(ids) > most else ""
+    texts = ",".join(json.dumps(piece(i), ensure_ascii=False) for i in shown)
+    return f"{texts}{more} ({', '.join(map(str, shown))}{more})" if ids else "nothing"

@@ -1,0 +1,123 @@
+"""The race as a document: the stable JSON of the external interface, and the same steps as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kvdemo.core import TimedStep, Verdict
+from kvdemo.metrics import lane_metrics, speedup
+from kvdemo.record import LaneRecord
+from kvdemo.request import RaceRequest
+
+SCHEMA = 1
+STATUS = {"length": "done", "eos": "done", "stopped": "stopped", "error": "failed"}
+
+
+def build(
+    request: RaceRequest,
+    records: Sequence[LaneRecord],
+    verdict: Verdict,
+    *,
+    model: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    prompt_text: str,
+    prompt_ids: Sequence[int],
+    lane_texts: Sequence[str],
+) -> dict[str, Any]:
+    """The document of a finished race; `lane_texts` has each lane's whole text."""
+    return {
+        "schema": SCHEMA,
+        "environment": dict(environment),
+        "model": dict(model),
+        "prompt": {"text": request.prompt, "model_text": prompt_text, "tokens": list(prompt_ids)},
+        "settings": {
+            "max_new_tokens": request.max_new_tokens,
+            "chat": prompt_text != request.prompt,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            "ignore_eos": request.ignore_eos,
+        },
+        "schedule": request.schedule,
+        "lanes": [
+            _lane(record, text, prompt_text if request.inputs else None)
+            for record, text in zip(records, lane_texts, strict=True)
+        ],
+        "comparison": {
+            "baseline": records[0].info.strategy,
+            "lanes": [_comparison(records[0], record) for record in records[1:]],
+        },
+        "verdict": {"headline": verdict.headline, "sentences": list(verdict.sentences)},
+    }
+
+
+def _lane(record: LaneRecord, text: str, prompt_text: str | None) -> dict[str, Any]:
+    reason = record.ended.reason if record.ended else "stopped"
+    return {
+        "strategy": record.info.strategy,
+        "options": dict(record.info.options),
+        "status": STATUS[reason],
+        "finish_reason": reason,
+        "error": record.ended.error if record.ended else None,
+        "tokens": record.tokens,
+        "text": text,
+        "steps": _steps(record, prompt_text),
+        "metrics": asdict(lane_metrics(record.steps)),
+        "remarks": record.remarks,
+    }
+
+
+def _steps(record: LaneRecord, prompt_text: str | None) -> list[dict[str, Any]]:
+    """Each step; with `prompt_text`, a lane that works on text also says what it read."""
+    steps, done = [], 0
+    for timed in record.steps:
+        read = {"input": prompt_text + "".join(record.texts[:done])} if prompt_text and record.works_on_text else {}
+        texts = record.texts[done : done + len(timed.step.choices)]
+        done += len(texts)
+        steps.append(_step(timed, texts) | read)
+    return steps
+
+
+def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
+    return {
+        "tokens": len(timed.step.choices),
+        "seconds": timed.seconds,
+        "positions": timed.step.positions,
+        "cache_bytes": timed.step.cache_bytes,
+        "tokenize_seconds": timed.tokenize_seconds,
+        "logprobs": [choice.logprob for choice in timed.step.choices],
+        "texts": list(texts),
+    } | ({"details": dict(timed.step.details)} if timed.step.details else {})
+
+
+def _comparison(baseline: LaneRecord, record: LaneRecord) -> dict[str, Any]:
+    divergence = record.divergence
+    return {
+        "strategy": record.info.strategy,
+        "speedup": speedup(baseline.steps, record.steps),
+        "identical": divergence is None and bool(record.tokens) and bool(baseline.tokens),
+        "first_divergence": asdict(divergence) if divergence else None,
+    }
+
+
+def to_csv(document: Mapping[str, Any]) -> str:
+    """One row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        ["lane", "strategy", "token_index", "token_id", "text", "seconds", "positions", "cache_bytes", "logprob"]
+    )
+    for number, lane in enumerate(document["lanes"]):
+        ids = iter(enumerate(lane["tokens"]))
+        for step in lane["steps"]:
+            k = step["tokens"]
+            for text, logprob, (index, token) in zip(step["texts"], step["logprobs"], ids, strict=False):
+                quoted = json.dumps(text, ensure_ascii=False)
+                cost = [step["seconds"] / k, step["positions"], step["cache_bytes"]]
+                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob])
+    return out.getvalue()

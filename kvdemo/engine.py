@@ -1,0 +1,366 @@
+"""The one engine behind a page: it holds a model, gives the device to one race at a time, and answers questions.
+
+Visitors share it. A race waits for its turn, says so while it waits, and gives the device back when it ends.
+Torch and transformers are imported with the first model, not with this module: they take seconds, and the page
+is up before them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kvdemo import strategies
+from kvdemo.core import BadInput, Finished, Progress, RaceEvent
+from kvdemo.live import batches
+from kvdemo.measure import kept, presets
+from kvdemo.measure.forecast import Costs, sentence
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.models import catalog
+from kvdemo.planner import PlanRequest
+from kvdemo.request import DEFAULT_LANES, RaceRequest
+from kvdemo.stop import StopFile, StopSignal
+from kvdemo.words import count
+
+if TYPE_CHECKING:
+    from kvdemo.costs import Architecture
+    from kvdemo.measure.instrument import State
+    from kvdemo.models.keeper import ModelKeeper
+    from kvdemo.models.loaded import LoadedModel
+
+log = logging.getLogger(__name__)
+
+# On SmolLM2 the two loops part at token 65 of the answer to it, for a reason that the page then explains.
+DEFAULT_PROMPT = "Explain what a key-value cache is in a transformer."
+
+#: Tokens of one measurement in the page, which has the device to itself for as long: the classic table has 22,000.
+MOST_STEPS = 100_000
+
+Request = RaceRequest | MeasureRequest
+#: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
+Batches = Iterator[list[Any]]
+BatchesOf = Callable[[Request, str], Batches]
+Emit = Callable[[Any], None]
+
+
+class Engine:
+    """Races, a model, and what there is to choose from.
+
+    `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
+    ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
+    needs the device, as `spaces.GPU` does there.
+    """
+
+    def __init__(
+        self,
+        default_model: str = catalog.DEFAULT,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        only_default: bool = False,
+        on_gpu: Callable[[BatchesOf], BatchesOf] = lambda batches_of: batches_of,
+    ) -> None:
+        self.default_model = default_model
+        self.only_default = only_default
+        self._device, self._dtype = device, dtype
+        self._keeper: ModelKeeper | None = None
+        self._on_gpu = on_gpu(self._batches)
+        self._costs: tuple[str, Costs] | None = None
+        self._planned = 0
+        self._device_free = threading.Lock()
+        self._running: set[str] = set()
+        self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
+
+    def preload(self) -> None:
+        """Load the default model; `status()` tells how far it is, and why it failed if it did."""
+        try:
+            with self._turn(self._note, _Never()):
+                self._load(self.default_model, self._note)
+                importlib.import_module("kvdemo.models.architecture")  # a plan then need not wait for a turn
+        except BadInput as error:
+            self._failed(str(error))
+        except Exception:
+            log.exception("the model could not be loaded")
+            self._failed(f"{self.default_model} could not be loaded: the server's log says why; choose another model.")
+
+    def _failed(self, text: str) -> None:
+        self._status = {"state": "failed", "text": text, "fraction": None, "model": None}
+
+    def status(self) -> dict[str, Any]:
+        """What the held model is, or what is being done to get one."""
+        return dict(self._status)
+
+    def race(self, form: Mapping[str, Any], run_id: str) -> Batches:
+        """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
+
+        The model is loaded first if need be. Closing the iterator stops the race within a step, without a
+        verdict; `stop(run_id)` ends it with one.
+        """
+        request = RaceRequest.parse(form)
+        self._check(request)
+        return self._tracked(request, run_id)
+
+    def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
+        """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
+
+        Each state's document (None if it has not changed) is kept under `run_id`. Closing the iterator stops the run
+        within a step; `stop(run_id)` does too, and a last state with the document still comes.
+        """
+        request = MeasureRequest.parse(form)
+        self._check(request)
+        return self._states(request, run_id)
+
+    def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
+        with closing(self._tracked(request, run_id)) as measured:
+            for batch in measured:
+                yield _latest(batch)
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:
+        """The document of a measurement, as far as it came; None if it is not kept."""
+        document = kept.find(run_id)
+        if document and document["status"] == "running" and run_id not in self._running:
+            return document | {"status": "stopped"}  # the server was stopped, or the page was closed
+        return document
+
+    def _check(self, request: Request) -> None:
+        """Raise BadInput for what can be said without a model, or with the only one there is."""
+        race = request.race if isinstance(request, MeasureRequest) else request
+        for strategy_id in race.strategies:
+            strategies.check(strategy_id)
+        if isinstance(request, MeasureRequest) and request.steps > MOST_STEPS:
+            raise BadInput(
+                f"That is {request.steps:,} tokens to decode, and a page allows {MOST_STEPS:,} at a time: "
+                "ask for fewer repeats, tokens or lengths, or use the command line."
+            )
+        if self.only_default:
+            self._check_default(
+                race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic"
+            )
+        if self.only_default and (model := self.held):
+            # Here, because an error inside a GPU process loses its sentence.
+            if isinstance(request, MeasureRequest):
+                from kvdemo.measure import instrument  # noqa: PLC0415
+
+                instrument.check(request, model)
+            else:
+                from kvdemo import session  # noqa: PLC0415
+
+                session.check(request, model)
+
+    def _tracked(self, request: Request, run_id: str) -> Generator[list[Any], None, None]:
+        self._running.add(run_id)
+        try:
+            for batch in self._on_gpu(request, run_id):
+                self._learn(batch)
+                yield batch
+            StopFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
+        finally:
+            self._running.discard(run_id)
+
+    def _learn(self, batch: list[Any]) -> None:
+        """What a finished race says about the cost of steps is the forecast of the next measurement."""
+        for event in batch:
+            if isinstance(event, Finished) and (costs := Costs.of(event.document)):
+                self._costs = (event.document["model"]["id"], costs)
+
+    def _batches(self, request: Request, run_id: str) -> Batches:
+        stop = StopFile(run_id)
+
+        def work(emit: Emit) -> None:
+            try:
+                with self._turn(emit, stop):
+                    if not stop.is_set():
+                        # Under the turn: two threads that import transformers at once trip over each other.
+                        if isinstance(request, MeasureRequest):
+                            self._measure(request, run_id, emit, stop)
+                        else:
+                            from kvdemo import session  # noqa: PLC0415
+
+                            session.run(request, self._load(request.model or self.default_model, emit), emit, stop)
+            finally:
+                stop.clear()
+
+        yield from batches(work, stop)
+
+    def _measure(self, request: MeasureRequest, run_id: str, emit: Emit, stop: StopSignal) -> None:
+        from kvdemo.measure import instrument  # noqa: PLC0415
+
+        last: dict[str, Any] = {}
+        planned = self._planned
+
+        def keeping(state: State) -> None:
+            if state.document:
+                if disturbed := self._planned - planned:
+                    # Planning is Python work, and a step that is launched from Python waits for it.
+                    note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
+                    state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
+                last.update(state.document or {})
+                kept.keep(last)
+            emit(state)
+
+        model, notes = self._model_for(request, emit)
+        try:
+            instrument.run(request, model, run_id, keeping, stop, notes)
+        except BaseException:
+            if last:
+                kept.keep(last | {"status": "failed", "error": "It broke off: the server's log says why."})
+            raise
+
+    def _model_for(self, request: MeasureRequest, emit: Emit) -> tuple[LoadedModel, tuple[str, ...]]:
+        """The model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
+        name = request.race.model or self.default_model
+        try:
+            return self._load(name, emit), ()
+        except BadInput as error:
+            if request.preset != "classic":
+                raise
+            note = f"{name} could not be had, so this is {self.default_model}: {error}"
+            return self._load(self.default_model, emit), (note,)
+
+    def stop(self, run_id: str) -> None:
+        """End a race after the step that it is in; it still reports what was done and the verdict on it.
+
+        An id that is not running is ignored.
+        """
+        if run_id in self._running:
+            StopFile(run_id).set()
+
+    def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How a prompt fits the held model; None if that is another one, or the prompt is not usable yet."""
+        model = self.held
+        try:
+            request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
+            wanted = catalog.resolve(form.get("model") or self.default_model)
+            if model is None or model.id != wanted.id:
+                return None
+            from kvdemo import session  # noqa: PLC0415
+
+            fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
+        except BadInput:
+            return None
+        return {**asdict(fit), "max_new_tokens": fit.max_new_tokens}
+
+    def default_form(self) -> dict[str, Any]:
+        """A form as the page first shows it."""
+        card = catalog.card(self.default_model)
+        request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
+        return asdict(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
+
+    def presets(self) -> list[dict[str, Any]]:
+        """Ways to fill the measuring form; the first is the default."""
+        return presets.of(self.default_form()["model"])
+
+    def estimate(self, form: Mapping[str, Any]) -> str:
+        """One sentence: what a measurement has to do and how long that may take, or what is wrong with the form."""
+        try:
+            request = MeasureRequest.parse(form)
+            wanted = catalog.resolve(request.race.model or self.default_model).id
+        except BadInput as error:
+            return str(error)
+        fit = self.fit(form)
+        costs = self._costs[1] if self._costs and self._costs[0] == wanted else None
+        return sentence(request, fit["prompt_tokens"] if fit else None, costs)
+
+    def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
+        request = PlanRequest.parse(form)
+        if "kvdemo.models.architecture" not in sys.modules:
+            with self._turn(lambda _: None, _Never()):  # two threads must not import transformers at once
+                importlib.import_module("kvdemo.models.architecture")
+        from kvdemo.models import architecture  # noqa: PLC0415
+
+        self._planned += 1
+        if request.config is not None:
+            return request.plan(_shape(architecture.parse, request.config))
+        return request.plan(_shape(architecture.of_hub, request.model or self.default_model))
+
+    def models(self) -> list[dict[str, Any]]:
+        """The catalogue."""
+        return [asdict(card) for card in catalog.CATALOG]
+
+    def strategies(self) -> list[dict[str, Any]]:
+        """Every strategy, its explanation, and whether the held model can run it."""
+        return describe_strategies(self.held)
+
+    @property
+    def held(self) -> LoadedModel | None:
+        return self._keeper.current if self._keeper else None
+
+    def _check_default(self, name: str | None, *, fallback: bool = False) -> None:
+        """Raise BadInput where only the default model is to be had and another is asked for."""
+        if not self.only_default or fallback or name is None:
+            return
+        if catalog.resolve(name).id != catalog.resolve(self.default_model).id:
+            raise BadInput(f"This page runs {self.default_model} only: choose that model.")
+
+    def _load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
+        self._check_default(name)
+        if self._keeper is None:
+            from kvdemo.models.keeper import ModelKeeper  # noqa: PLC0415
+
+            self._keeper = ModelKeeper(device=self._device, dtype=self._dtype)
+        model = self._keeper.get(name, progress=progress)
+        self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}
+        return model
+
+    def _note(self, event: RaceEvent) -> None:
+        if isinstance(event, Progress):
+            self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
+
+    @contextmanager
+    def _turn(self, emit: Emit, stop: StopSignal) -> Iterator[None]:
+        """Hold the device. Held by the thread that decodes, so that it is free only when the last step is over."""
+        waiting = not self._device_free.acquire(blocking=False)
+        if waiting:
+            emit(Progress("Waiting for the device: another race or a model's loading comes first"))
+            while waiting and not stop.is_set():
+                waiting = not self._device_free.acquire(timeout=0.1)
+        try:
+            yield
+        finally:
+            if not waiting:
+                self._device_free.release()
+
+
+@lru_cache(maxsize=64)
+def _shape(find: Callable[[str], Architecture], what: str) -> Architecture:
+    """An architecture, worked out once: it takes seconds of Python, and a form changes more often than its model."""
+    return find(what)
+
+
+def _latest(batch: list[Any]) -> dict[str, Any]:
+    """A batch of a measurement's events as one state: the last word, and the last document."""
+    last = batch[-1]
+    documents = [event.document for event in batch if not isinstance(event, Progress) and event.document]
+    return {
+        "text": last.text,
+        "fraction": last.fraction,
+        "remaining_s": None if isinstance(last, Progress) else last.remaining_s,
+        "document": documents[-1] if documents else None,
+    }
+
+
+class _Never:
+    """A stop signal that nobody raises."""
+
+    def is_set(self) -> bool:
+        return False
+
+    def set(self) -> None:
+        raise NotImplementedError
+
+
+def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
+    """Each strategy as the page and the command line list it, with the reason where a model cannot run it."""
+    listed = []
+    for introduction in strategies.introductions().values():
+        reason = strategies.load(introduction)().unavailable_reason(model) if model else None
+        listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
+    return listed

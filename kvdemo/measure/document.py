@@ -1,0 +1,290 @@
+"""A measurement as a document: what `--json` prints, the tab shows, and `compare` reads. Whole at any moment."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from kvdemo import costs
+from kvdemo.core import LaneInfo
+from kvdemo.limits import Limits
+from kvdemo.measure import bounds, stats
+from kvdemo.measure.bounds import Machine
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.measure.trial import Trial
+from kvdemo.memory_peak import NOT_MEASURED
+from kvdemo.metrics import seconds_to_token, token_gaps
+
+SCHEMA = 1
+LENGTHS = (1024, 8192, 32768, 131072)
+#: Contexts at which the floors are worked out for the chart.
+FLOOR_POINTS = 60
+Entry = dict[str, Any]
+
+
+@dataclass
+class LaneTrials:
+    """What one lane has done so far; `places` holds its place in the order of each repeat."""
+
+    info: LaneInfo
+    trials: list[Trial] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    status: str = "waiting"
+    error: str | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        """E2E of each run."""
+        return [trial.metrics.e2e_s for trial in self.trials]
+
+
+def settings(request: MeasureRequest, *, chat: bool) -> Entry:
+    """The "settings" entry."""
+    race = request.race
+    return {
+        "strategies": list(race.strategies),
+        "max_new_tokens": race.max_new_tokens,
+        "chat": chat,
+        "temperature": race.temperature,
+        "top_p": race.top_p,
+        "seed": race.seed,
+        "ignore_eos": True,
+        "repeats": request.repeats,
+        "warmup": request.warmup,
+        "sweep_prompt": list(request.sweep_prompt),
+        "sweep_tokens": list(request.sweep_tokens),
+    }
+
+
+def lane(record: LaneTrials, prompt_tokens: int, machine: Machine | None, text: str) -> Entry:
+    """One entry of "lanes"; `text` is what the first run wrote."""
+    trials = record.trials
+    return {
+        "strategy": record.info.strategy,
+        "name": record.info.name,
+        "status": record.status,
+        "error": record.error,
+        "runs": [_run(n, place, trial) for n, (place, trial) in enumerate(zip(record.places, trials, strict=True))],
+        "statistics": _statistics(trials) if trials else None,
+        "warning": stats.noise_warning(record.seconds),
+        "remarks": record.remarks,
+        "tokens": trials[0].tokens if trials else [],
+        "text": text,
+        "deterministic": all(trial.tokens == trials[0].tokens for trial in trials),
+        "latency": _latency(trials, prompt_tokens),
+        "memory": _lane_memory(trials, prompt_tokens, machine),
+        "roofline": _lane_roofline(trials, prompt_tokens, machine),
+    }
+
+
+def _run(repeat: int, place: int, trial: Trial) -> Entry:
+    metrics = trial.metrics
+    return {
+        "repeat": repeat,
+        "position": place,
+        "tokens": metrics.tokens,
+        "e2e_s": metrics.e2e_s,
+        "ttft_s": metrics.ttft_s,
+        "decode_s": _decode(trial),
+        "tpot_s": metrics.tpot_s,
+        "tokenize_s": metrics.tokenize_s,
+        "tokens_per_s": metrics.tokens_per_s,
+    }
+
+
+def _decode(trial: Trial) -> float:
+    """Seconds after the first token."""
+    return sum(timed.seconds for timed in trial.steps[1:])
+
+
+def _statistics(trials: Sequence[Trial]) -> Entry:
+    """Each figure over the runs; ITL over the gaps of all runs."""
+    metrics = [trial.metrics for trial in trials]
+    samples: dict[str, Sequence[float | None]] = {
+        "e2e_s": [m.e2e_s for m in metrics],
+        "ttft_s": [m.ttft_s for m in metrics],
+        "decode_s": [_decode(trial) for trial in trials],
+        "tpot_s": [m.tpot_s for m in metrics],
+        "tokenize_s": [m.tokenize_s for m in metrics],
+        "tokens_per_s": [m.tokens_per_s for m in metrics],
+        "itl_s": [gap for trial in trials for gap in token_gaps(trial.steps)],
+    }
+    return {name: _summary([v for v in values if v is not None]) for name, values in samples.items()}
+
+
+def _summary(samples: Sequence[float]) -> Entry | None:
+    return asdict(stats.summarize(samples)) if samples else None
+
+
+def _contexts(trial: Trial, prompt_tokens: int) -> list[int]:
+    """Positions attended to in each step: the prompt and the tokens that were there before it."""
+    contexts, there = [], prompt_tokens
+    for timed in trial.steps:
+        contexts.append(there)
+        there += len(timed.step.choices)
+    return contexts
+
+
+def _latency(trials: Sequence[Trial], prompt_tokens: int) -> list[list[float]]:
+    """[context, seconds] for each step: the median over the runs."""
+    steps = zip(*(trial.steps for trial in trials), strict=False)
+    contexts = _contexts(trials[0], prompt_tokens) if trials else []
+    return [[at, median(t.seconds for t in same)] for at, same in zip(contexts, steps, strict=False)]
+
+
+def _lane_memory(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry:
+    held = trials[0].steps[-1].step.cache_bytes if trials else None
+    formula = None
+    if held and machine:
+        positions = _contexts(trials[0], prompt_tokens)[-1]  # the last token is chosen and never run
+        formula = costs.kv_bytes(machine.architecture, positions, machine.itemsize)
+    peaks = [trial.peak_bytes for trial in trials if trial.peak_bytes is not None]
+    return {
+        "cache_bytes": held,
+        "cache_bytes_formula": formula,
+        "peak_bytes": max(peaks) if peaks else None,
+        "peak_note": NOT_MEASURED if trials and not peaks else None,
+    }
+
+
+def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry | None:
+    """Decode steps, those after the first, against what this device allows for."""
+    if machine is None or not trials or len(trials[0].steps) < 2:
+        return None
+    predicted = predict(trials[0], prompt_tokens, machine)
+    steps = len(trials[0].steps) - 1
+    measured = median(_decode(trial) for trial in trials)
+    return {
+        "basis": "predicted",
+        "floor_s": predicted.floor_s / steps,
+        "achieved_bytes_per_s": predicted.bytes / measured,
+        "percent_of_floor": 100 * predicted.floor_s / measured,
+        "bound": predicted.bound,
+        "reason": bounds.reason(machine, steps, predicted, measured),
+    }
+
+
+def predict(trial: Trial, prompt_tokens: int, machine: Machine, steps: slice = slice(1, None)) -> bounds.Prediction:
+    """What the device allows for some of a run's steps: those after the prefill, unless told otherwise."""
+    contexts = _contexts(trial, prompt_tokens)
+    return bounds.total(
+        machine.step(timed.step.positions, context, timed.step.cache_bytes)
+        for timed, context in list(zip(trial.steps, contexts, strict=True))[steps]
+    )
+
+
+def comparison(records: Sequence[LaneTrials]) -> Entry:
+    """Each lane against the first, on E2E. Lanes that wrote unequal numbers of tokens are not compared."""
+    baseline, others = records[0], records[1:]
+    return {
+        "baseline": baseline.info.strategy,
+        "lanes": [_compared(baseline, other) for other in others if baseline.trials and other.trials],
+    }
+
+
+def _compared(baseline: LaneTrials, other: LaneTrials) -> Entry:
+    counts = {len(trial.tokens) for record in (baseline, other) for trial in record.trials}
+    if len(counts) > 1:
+        text = f"{other.info.name} and {baseline.info.name} did not write equally many tokens: no speedup can be given."
+        return {"strategy": other.info.strategy, "speedup": None, "low": None, "high": None, "significant": None,
+                "statement": text}  # fmt: skip
+    found = stats.speedup(baseline.seconds, other.seconds)
+    return {
+        "strategy": other.info.strategy,
+        "speedup": found.ratio,
+        "low": found.low,
+        "high": found.high,
+        "significant": found.significant,
+        "statement": stats.statement(found, other.info.name, baseline.info.name),
+    }
+
+
+def roofline(machine: Machine, prompt_tokens: int, longest: int) -> Entry:
+    """The floors of this model on this device, from the prompt's length to the longest context: for the chart."""
+    stride = max(1, (longest - prompt_tokens) // FLOOR_POINTS)
+    contexts = [*range(max(1, prompt_tokens), longest, stride), longest]
+    return {
+        "basis": "predicted",
+        "context": contexts,
+        "decode_floor_s": [machine.decode_floor_s(context) for context in contexts],
+        "no_cache_floor_s": [machine.no_cache_floor_s(context) for context in contexts],
+    }
+
+
+def limits(found: Limits) -> Entry:
+    """The device's ceilings as they were measured."""
+    return {
+        "basis": "measured",
+        "copy_bytes_per_s": found.copy_bytes_per_s,
+        "matvec_bytes_per_s": found.matvec_bytes_per_s,
+        "matmul_flops_per_s": found.matmul_flops_per_s,
+        "launch_s": found.launch_s,
+    }
+
+
+def memory(machine: Machine, weight_bytes: int) -> Entry:
+    """What the formula says of this model's cache."""
+    architecture, itemsize = machine.architecture, machine.itemsize
+    return {
+        "basis": "formula",
+        "weight_bytes": weight_bytes,
+        "bytes_per_token": costs.kv_bytes_per_token(architecture, itemsize),
+        "at": [{"positions": n, "bytes": costs.kv_bytes(architecture, n, itemsize)} for n in LENGTHS],
+        "outgrows_weights_at": costs.outgrows_weights_at(architecture, itemsize, weight_bytes),
+    }
+
+
+def cell(
+    prompt_tokens: int, new_tokens: int, runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]], machine: Machine | None
+) -> Entry:
+    """One cell of the sweep: each lane's median time to the count, read from runs that went at least as far."""
+    samples = {
+        strategy: [seconds_to_token(trial.steps, new_tokens) for trial in trials]
+        for strategy, (_, trials) in runs.items()
+    }
+    seconds = {strategy: median(values) for strategy, values in samples.items()}
+    baseline, *others = runs
+    bound = {
+        strategy: predict(trials[0], prompt_tokens, machine, slice(_steps_to(trials[0], new_tokens))).bound
+        for strategy, (_, trials) in runs.items()
+        if machine
+    }
+    return {
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": new_tokens,
+        "n": {strategy: len(values) for strategy, values in samples.items()},
+        "seconds": seconds,
+        "range": {strategy: [min(values), max(values)] for strategy, values in samples.items()},
+        "speedup": {strategy: seconds[baseline] / seconds[strategy] for strategy in others},
+        "bound": bound,
+        "reason": " ".join(_cell_reason(runs, samples, bound, baseline, strategy) for strategy in others)
+        or "There is one lane: nothing to compare it with.",
+    }
+
+
+def _steps_to(trial: Trial, tokens: int) -> int:
+    """How many of a run's steps it takes to the n-th token."""
+    committed = itertools.accumulate(len(timed.step.choices) for timed in trial.steps)
+    return next(n for n, done in enumerate(committed, start=1) if done >= tokens)
+
+
+def _cell_reason(
+    runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]],
+    samples: Mapping[str, Sequence[float]],
+    bound: Mapping[str, bounds.Bound],
+    baseline: str,
+    strategy: str,
+) -> str:
+    if not bound:
+        return "What binds them cannot be said: this model's shape is not understood, or the device was not measured."
+    ours, theirs = samples[strategy], samples[baseline]
+    overlap = min(len(ours), len(theirs)) > 1 and max(min(ours), min(theirs)) <= min(max(ours), max(theirs))
+    return bounds.cell_reason(
+        (runs[baseline][0].name, bound[baseline]),
+        (runs[strategy][0].name, bound[strategy]),
+        None if overlap else median(theirs) / median(ours),
+    )

@@ -1,0 +1,272 @@
+"""One measurement from request to document: limits, warm-up, repeats in alternating order, the sweep.
+
+Each run has the device to itself. The order of the lanes is turned round with every repeat, so that a machine that
+slows down or speeds up does it to both. What a stopped measurement had done stays in its document.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kvdemo import environment, session
+from kvdemo.core import BadInput
+from kvdemo.limits import Limits, measure_limits
+from kvdemo.measure import document
+from kvdemo.measure.bounds import Machine
+from kvdemo.measure.document import LaneTrials
+from kvdemo.measure.lengths import prompt_of
+from kvdemo.measure.pace import Kind, Pace
+from kvdemo.measure.published import rows_for
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.measure.trial import Trial, take
+from kvdemo.models import architecture
+from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.operations import operations
+from kvdemo.stop import StopSignal
+from kvdemo.strategies.base import Strategy
+
+log = logging.getLogger(__name__)
+
+#: Between two looks at a run that is under way.
+TELL_SECONDS = 1.0
+PROBE_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a measurement is. `document` is there when it has changed."""
+
+    text: str
+    fraction: float | None = None
+    remaining_s: float | None = None
+    document: dict[str, Any] | None = None
+
+
+Emit = Callable[[State], None]
+
+
+def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
+    """The strategies and the prompt of a measurement that can run on this model; raises BadInput."""
+    chosen, prompt = session.check(request.race, model)
+    if request.sweep_prompt and (context := model.context_length) is not None:
+        longest = max(request.sweep_prompt) + max(request.sweep_tokens)
+        if longest > context:
+            raise BadInput(
+                f"The sweep's longest prompt and its most new tokens are {longest:,} together and exceed the "
+                f"{context:,} that {model.id} can hold: make one of them shorter."
+            )
+    return chosen, prompt
+
+
+def run(
+    request: MeasureRequest, model: LoadedModel, run_id: str, emit: Emit, stop: StopSignal, notes: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Measure; `emit` is told once a second and after each run. Returns the document, stopped or done.
+
+    The caller has the device to itself. Raises BadInput before anything has run.
+    """
+    return _Measurement(request, model, *check(request, model), run_id, emit, stop, notes).run()
+
+
+class _Measurement:
+    """The state of one measurement while it runs."""
+
+    def __init__(
+        self,
+        request: MeasureRequest,
+        model: LoadedModel,
+        chosen: list[Strategy],
+        prompt: Prompt,
+        run_id: str,
+        emit: Emit,
+        stop: StopSignal,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.request, self.model, self.chosen, self.prompt = request, model, chosen, prompt
+        self.prompt_ids = model.encode(prompt)
+        self.run_id, self.emit, self.stop, self.notes = run_id, emit, stop, list(notes)
+        self.started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.records = {s.spec: LaneTrials(replace(s.info, strategy=s.spec)) for s in chosen}
+        self.limits: Limits | None = None
+        self.machine: Machine | None = None
+        self.cells: list[dict[str, Any]] = []
+        self.pace = Pace(self._runs_ahead())
+        self._told = 0.0
+
+    def run(self) -> dict[str, Any]:
+        """The phases in order; each returns early when it is stopped."""
+        self._tell("Measuring the device", changed=True)
+        self._know_the_machine()
+        self._warm_up()
+        self._repeat()
+        self._sweep()
+        for record in self.records.values():
+            if record.status in ("waiting", "running"):
+                record.status = "stopped"
+        failed = [record.error for record in self.records.values() if record.error]
+        done = self._document("failed" if failed else "stopped" if self.stop.is_set() else "done")
+        self.emit(State("Stopped" if self.stop.is_set() else "Done", 1.0, 0.0, done))
+        return done
+
+    def _know_the_machine(self) -> None:
+        """Measure the device; from the model's shape and the device's limits, floors and reasons follow.
+
+        None of it is needed to time a lane: what cannot be had is a note.
+        """
+        try:
+            self.limits = measure_limits(self.model.device, self.model.dtype, self.stop)
+            if self.limits is None:
+                return
+            shape = architecture.of_config(self.model.network.config)
+            count = operations(self.model, len(self.prompt_ids))
+        except Exception as error:
+            log.warning("no floors for %s", self.model.id, exc_info=not isinstance(error, BadInput))
+            self.notes.append(f"No floors and no reasons: {session.describe_failure(error)}")
+            return
+        self.machine = Machine(shape, self.limits, self.model.dtype.itemsize, count)
+
+    def _warm_up(self) -> None:
+        """Probe each lane for the time estimate, then run it untimed, in full length."""
+        tokens = self.request.race.max_new_tokens
+        for strategy in self.chosen:
+            self._predict_pace(strategy)
+        self._tell("Warming up", changed=True)
+        for n in range(self.request.warmup):
+            for strategy in self.chosen:
+                self._trial(strategy, self.prompt, tokens, f"Warm-up {n + 1} of {self.request.warmup}: {strategy.name}")
+
+    def _predict_pace(self, strategy: Strategy) -> None:
+        """Predict runs from a lane's first steps, and from what the device needs for longer contexts at the least."""
+        tokens = min(PROBE_TOKENS, self.request.race.max_new_tokens)
+        probe = take(
+            session.lane_of(strategy, self.request.race, self.model, self.prompt, tokens), self.model, self.stop
+        )
+        if not probe.steps or self.machine is None:
+            return
+        step = probe.steps[-1]
+        whole = step.step.cache_bytes == 0  # every step runs the whole context
+        for kind in self.pace.ahead:
+            if kind[0] == strategy.spec:
+                prompt, new = self._lengths(kind[1])
+                floors = (self.machine.step(n if whole else 1, n, 0).floor_s for n in range(prompt + 1, prompt + new))
+                prefill = max(probe.steps[0].seconds, self.machine.step(prompt, prompt, 0).floor_s)
+                self.pace.seconds[kind] = prefill + sum(max(step.seconds, floor) for floor in floors)
+
+    def _lengths(self, sweep_prompt: int) -> tuple[int, int]:
+        """Prompt and new tokens of a kind of run; 0 is the table's own prompt."""
+        if sweep_prompt:
+            return sweep_prompt, max(self.request.sweep_tokens)
+        return len(self.prompt_ids), self.request.race.max_new_tokens
+
+    def _repeat(self) -> None:
+        repeats = self.request.repeats
+        for repeat in range(repeats):
+            order = self.chosen if repeat % 2 == 0 else self.chosen[::-1]
+            for place, strategy in enumerate(order):
+                record = self.records[strategy.spec]
+                if record.error or self.stop.is_set():
+                    continue
+                record.status = "running"
+                text = f"Repeat {repeat + 1} of {repeats}: {strategy.name}"
+                trial = self._trial(strategy, self.prompt, self.request.race.max_new_tokens, text)
+                if trial.reason == "length":
+                    record.trials.append(trial)
+                    record.places.append(place)
+                    record.remarks = record.remarks or strategy.remarks(trial.steps)
+                if len(record.trials) == repeats:
+                    record.status = "done"
+                self._tell(text, changed=True)
+
+    def _sweep(self) -> None:
+        for wanted in self.request.sweep_prompt:
+            prompt, length = prompt_of(self.model, self.request.race.prompt, wanted)
+            runs = self._sweep_row(prompt, length, wanted)
+            taken = {s.spec: (self.records[s.spec].info, runs[s.spec]) for s in self.chosen if runs[s.spec]}
+            if taken and self.chosen[0].spec in taken:
+                self.cells += [document.cell(length, n, taken, self.machine) for n in self.request.sweep_tokens]
+            if self.stop.is_set():
+                return
+            self._tell(f"Sweep: {length:,} prompt tokens", changed=True)
+
+    def _sweep_row(self, prompt: Prompt, length: int, wanted: int) -> dict[str, list[Trial]]:
+        """Each lane at one prompt length, to the most new tokens: one untimed run, then the repeats."""
+        runs: dict[str, list[Trial]] = {strategy.spec: [] for strategy in self.chosen}
+        most, repeats = max(self.request.sweep_tokens), self.request.sweep_repeats
+        for repeat in range(1 + repeats):
+            for strategy in self.chosen if repeat % 2 == 0 else self.chosen[::-1]:
+                if self.records[strategy.spec].error or self.stop.is_set():
+                    continue
+                label = f"Sweep, {length:,} prompt tokens, {'warm-up' if repeat == 0 else f'run {repeat} of {repeats}'}"
+                trial = self._trial(strategy, prompt, most, f"{label}: {strategy.name}", length=wanted)
+                if repeat and trial.reason == "length":
+                    runs[strategy.spec].append(trial)
+        return runs
+
+    def _trial(self, strategy: Strategy, prompt: Prompt, tokens: int, text: str, length: int = 0) -> Trial:
+        """One run of a lane, with a word about it once a second. A lane that fails is not run again."""
+        kind = (strategy.spec, length)
+        self.pace.begin()
+        self._tell(text)
+        lane = session.lane_of(strategy, self.request.race, self.model, prompt, tokens)
+        trial = take(lane, self.model, self.stop, lambda: self._tell(text))
+        if trial.reason == "length":
+            self.pace.done(kind)
+        else:
+            self.pace.drop(kind)
+        if trial.error:
+            record = self.records[strategy.spec]
+            record.error, record.status = trial.error, "failed"
+            for other in list(self.pace.ahead):
+                if other[0] == strategy.spec:
+                    self.pace.drop(other)
+        return trial
+
+    def _runs_ahead(self) -> dict[Kind, int]:
+        request = self.request
+        ahead: dict[Kind, int] = {}
+        for strategy in self.chosen:
+            ahead[(strategy.spec, 0)] = request.warmup + request.repeats
+            ahead |= {(strategy.spec, length): 1 + request.sweep_repeats for length in request.sweep_prompt}
+        return ahead
+
+    def _tell(self, text: str, *, changed: bool = False) -> None:
+        """A word to whoever looks on: once a second, and whenever the document has changed."""
+        now = time.monotonic()
+        if not changed and now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        told = self._document("running") if changed else None
+        self.emit(State(text, self.pace.fraction, self.pace.remaining, told))
+
+    def _document(self, status: str) -> dict[str, Any]:
+        race, model, machine = self.request.race, self.model, self.machine
+        records = list(self.records.values())
+        prompt, longest = len(self.prompt_ids), len(self.prompt_ids) + race.max_new_tokens
+        facts = model.facts()
+        return {
+            "schema": document.SCHEMA,
+            "kind": "measure",
+            "run_id": self.run_id,
+            "started_at": self.started_at,
+            "status": status,
+            "error": next((record.error for record in records if record.error), None),
+            "environment": environment.describe(model.attention),
+            "model": facts,
+            "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
+            "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),
+            "limits": document.limits(self.limits) if self.limits else None,
+            "lanes": [
+                document.lane(r, prompt, machine, model.decode(r.trials[0].tokens) if r.trials else "") for r in records
+            ],
+            "comparison": document.comparison(records),
+            "sweep": {"baseline": records[0].info.strategy, "cells": self.cells} if self.request.sweep_prompt else None,
+            "roofline": document.roofline(machine, prompt, longest) if machine else None,
+            "memory": document.memory(machine, facts["weight_bytes"]) if machine else None,
+            "published": rows_for(model.id, race.max_new_tokens),
+            "notes": self.notes,
+        }

@@ -1,0 +1,71 @@
+"""One run of one lane, alone on the device and undisturbed.
+
+The timed region is the step and nothing else (`kvdemo.timing`). Around it, for the length of the run, Python's
+garbage collector is off: it would strike in the middle of some step and be counted as decoding.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kvdemo.core import Ended, FinishReason, TimedStep
+from kvdemo.memory_peak import peak
+from kvdemo.metrics import LaneMetrics, lane_metrics
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.race import Lane, race
+from kvdemo.session import describe_failure
+from kvdemo.stop import StopSignal
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one run gave: its steps, how it ended, and the peak of device memory in bytes where that is measured."""
+
+    steps: list[TimedStep] = field(repr=False)
+    reason: FinishReason
+    error: str | None = None
+    peak_bytes: int | None = None
+
+    @property
+    def metrics(self) -> LaneMetrics:
+        return lane_metrics(self.steps)
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token for timed in self.steps for token in timed.step.tokens]
+
+    @property
+    def seconds(self) -> float:
+        return sum(timed.seconds for timed in self.steps)
+
+
+def take(lane: Lane, model: LoadedModel, stop: StopSignal, tick: Callable[[], None] = lambda: None) -> Trial:
+    """Run a lane to its end. `tick` is called between the steps, outside of what is timed."""
+    steps: list[TimedStep] = []
+    ended: Ended | None = None
+    with no_garbage_collection(), peak(model.device) as highest:  # what the last lane left is collected first
+        for event in race([lane], stop=stop, describe=describe_failure):
+            if isinstance(event, Ended):
+                ended = event
+            else:
+                steps.append(event[1])
+                tick()
+    if ended is None:
+        raise RuntimeError("a lane must report its end")
+    return Trial(steps, ended.reason, ended.error, highest.bytes)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collect now, and not again before the end."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

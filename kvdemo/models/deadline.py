@@ -1,0 +1,28 @@
+"""An answer within so many seconds, or none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def within(seconds: float, ask: Callable[[], _T]) -> _T:
+    """The answer of `ask`, or TimeoutError after so many seconds; what it raises is raised here.
+
+    For questions over a network, which no time-out of their own covers whole: an HTTP client's holds for each
+    address of a host in turn, and looking up the host's name has none. A late answer is thrown away.
+    """
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:  # noqa: BLE001  handed on to whoever waits
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="kvdemo-ask", daemon=True).start()
+    return answer.result(timeout=seconds)

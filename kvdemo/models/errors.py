@@ -1,0 +1,17 @@
+"""Out of memory: one fact that devices and libraries report in different words."""
+
+from __future__ import annotations
+
+import torch
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the computer itself, had no memory left.
+
+    CUDA has an exception of its own. The CPU allocator raises a plain RuntimeError ("... can't allocate
+    memory: you tried to allocate N bytes"), and NumPy and Python raise MemoryError.
+    """
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "out of memory" in said)

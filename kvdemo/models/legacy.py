@@ -1,0 +1,201 @@
+"""A cache in the legacy format, and in a file.
+
+The legacy format is what transformers handed out before it had cache classes: for each layer a pair of tensors, keys
+and values, of the shape (rows, kv_heads, positions, head_dim). Version 5 removed its converters, and none are needed:
+a cache iterates over its layers as (keys, values, sliding window), and a DynamicCache can be built from pairs.
+
+A pair says nothing of a window, of states, or of numbers packed into fewer bits. A layer that keeps such things would
+come back as one that attends to other positions than it should, so caches that have one are refused.
+
+In a file, the same tensors lie in the safetensors format: numbers and a header, with nothing in it that could be run.
+The header also says what they belong to, and a file that does not fit the model is refused before its tensors are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from kvdemo import fields
+from kvdemo.core import BadInput
+from kvdemo.models.loaded import LoadedModel
+
+Legacy = tuple[tuple[Tensor, Tensor], ...]
+#: For each layer the shapes of its keys and its values.
+Shapes = list[list[list[int]]]
+
+_FORMAT = "kvdemo cache 1"
+_PARTS = ("keys", "values")
+# So many numbers of each weight go into the model's fingerprint: enough to tell two models apart, read in no time.
+_SAMPLED = 64
+
+
+def unavailable_reason(model: LoadedModel) -> str | None:
+    """Why this model's cache cannot be written as pairs of keys and values."""
+    return _more_than_pairs(DynamicCache(config=model.network.config))
+
+
+def to_legacy(cache: Cache) -> Legacy:
+    """Keys and values of each layer. The tensors are the cache's own; its growth does not change them.
+
+    Raises BadInput for a cache that holds anything else, or nothing yet.
+    """
+    if reason := _more_than_pairs(cache):
+        raise BadInput(f"This cache cannot be converted: {reason}")
+    pairs = tuple((keys, values) for keys, values, _ in cache)
+    if not pairs or any(tensor is None for pair in pairs for tensor in pair):
+        raise BadInput("This cache holds nothing yet: run the model with it before it is converted.")
+    return pairs
+
+
+def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> DynamicCache:
+    """A cache that the model can go on with. Raises BadInput for what this model's layers could not have written."""
+    _check_pairs(model)
+    _check_shapes("The cache", _shapes(legacy), model)
+    return _cache(legacy, model)
+
+
+def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> None:
+    """Write the cache of one text to a safetensors file. `ids` are the tokens whose keys and values it holds.
+
+    Raises BadInput for a cache that cannot be converted and for a place that cannot be written.
+    """
+    legacy = to_legacy(cache)
+    shapes = _shapes(legacy)
+    if any((shape[0], shape[2]) != (1, len(ids)) for pair in shapes for shape in pair):
+        raise ValueError("a file holds one text, and of it one id for each position in the cache")
+    tensors = {
+        f"{layer}.{part}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # memory of its own
+        for layer, pair in enumerate(legacy)
+        for part, tensor in zip(_PARTS, pair, strict=True)
+    }
+    about = _belongs_to(model) | {"shapes": json.dumps(shapes), "tokens": json.dumps(list(ids))}
+    try:
+        save_file(tensors, path, metadata=about)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"The cache cannot be written to {path}: {_why(error)}.") from error
+
+
+def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
+    """A saved cache on the model's device, and the tokens that it holds.
+
+    Raises BadInput for a file that is damaged, or that belongs to another model.
+    """
+    _check_pairs(model)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            shapes, ids = _header(path, opened.metadata() or {}, model)
+            stored = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            if stored != {f"{n}.{part}": pair[i] for n, pair in enumerate(shapes) for i, part in enumerate(_PARTS)}:
+                raise BadInput(f"The cache in {path} does not hold what its header says: save it again.")
+            legacy = [tuple(opened.get_tensor(f"{n}.{part}") for part in _PARTS) for n in range(len(shapes))]
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"The cache in {path} cannot be read: {_why(error)}.") from error
+    return _cache(legacy, model), ids
+
+
+def _cache(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> DynamicCache:
+    """Pairs whose shapes have been checked, as a cache."""
+    if other := {_name(tensor.dtype) for pair in legacy for tensor in pair} - {_name(model.dtype)}:
+        raise BadInput(
+            f"The cache holds {other.pop()} and {model.id} runs in {_name(model.dtype)}: use one of the two."
+        )
+    return DynamicCache(tuple((keys.to(model.device), values.to(model.device)) for keys, values in legacy))
+
+
+def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[Shapes, list[int]]:
+    """Shapes and token ids from a file's header, which must name this model."""
+    if about.get("format") != _FORMAT:
+        raise BadInput(f"{path} is not a cache that kvdemo saved: save one with this version.")
+    for what, ours in _belongs_to(model).items():
+        if about.get(what) != ours:
+            raise BadInput(
+                f"The cache in {path} was written by another model ({what} {fields.show(about.get(what))}, "
+                f"and here it is {fields.show(ours)}): load that one, or save it again."
+            )
+    try:
+        shapes, ids = json.loads(about["shapes"]), json.loads(about["tokens"])
+        known = range(model.config.vocab_size)
+        if not all(type(token) is int and token in known for token in ids):
+            raise ValueError("ids that the model does not know")
+        fits = all(shape[0] == 1 and shape[2] == len(ids) for pair in shapes for shape in pair)
+    except (LookupError, TypeError, ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise BadInput(f"The header of the cache in {path} is damaged: save it again.")
+    _check_shapes(f"The cache in {path}", shapes, model)
+    return shapes, ids
+
+
+def _belongs_to(model: LoadedModel) -> dict[str, str]:
+    """What must be the same where a cache is written and where it is read."""
+    return {
+        "format": _FORMAT,
+        "model": model.id,
+        "revision": model.source.revision or "",
+        "dtype": _name(model.dtype),
+        "weights": _fingerprint(model),
+    }
+
+
+def _fingerprint(model: LoadedModel) -> str:
+    """Tells one model's weights from another's: a folder keeps its name when its files are replaced."""
+    digest = hashlib.sha256()
+    for name, weight in model.network.named_parameters():
+        first = weight.detach().flatten()[:_SAMPLED].float().tolist()
+        digest.update(repr((name, list(weight.shape), first)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _check_pairs(model: LoadedModel) -> None:
+    if reason := unavailable_reason(model):
+        raise BadInput(f"{model.id} cannot take a cache in the legacy format: {reason}")
+
+
+def _more_than_pairs(cache: Cache) -> str | None:
+    """What this cache keeps that a pair of keys and values does not say."""
+    # The class itself: those that keep windows, states and packed numbers are derived from it.
+    other = [type(layer).__name__ for layer in cache.layers if type(layer) is not DynamicLayer]
+    return f"it has layers that are not plain keys and values ({other[0]})." if other else None
+
+
+def _shapes(legacy: Sequence[tuple[Tensor, Tensor]]) -> Shapes:
+    return [[list(tensor.shape) for tensor in pair] for pair in legacy]
+
+
+@torch.inference_mode()
+def _check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
+    """Compare with what the model itself writes for a single position; rows and positions must agree everywhere."""
+    probe = DynamicCache(config=model.network.config)
+    model.network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), past_key_values=probe)
+    rows, positions = _rows_and_positions(shapes)
+    expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _shapes(to_legacy(probe))]
+    if not rows or not positions or shapes != expected:
+        raise BadInput(f"{what} has other shapes than {model.id} writes: use one that this model wrote.")
+
+
+def _rows_and_positions(shapes: Any) -> tuple[int, int]:
+    try:
+        rows, _, positions, _ = shapes[0][0]
+    except (LookupError, TypeError, ValueError):
+        return 0, 0
+    return rows, positions
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _why(error: Exception) -> str:
+    """The first line of what went wrong, without the full stop."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0].rstrip(".")

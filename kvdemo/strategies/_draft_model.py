@@ -1,0 +1,134 @@
+"""The small model that drafts for a large one: which it is, when it is loaded, how it is asked.
+
+It is loaded by the first run that wants it, which is a warm-up and before any clock, onto the device and in the number
+format of the large one, and kept for as long as that is in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from kvdemo.core import BadInput
+from kvdemo.models import catalog, loading
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _speculate
+from kvdemo.strategies._decode import cache_bytes, next_token_logits
+
+AUTO = "auto"
+# Whoever runs the app may name a draft model of his own, also a folder: "auto" then means that one.
+VARIABLE = "KVDEMO_DRAFT_MODEL"
+# Models of the catalogue that have a smaller one of their family there.
+_SMALLER = {
+    "HuggingFaceTB/SmolLM2-360M-Instruct": catalog.DEFAULT,
+    "HuggingFaceTB/SmolLM2-1.7B-Instruct": catalog.DEFAULT,
+    "openai-community/gpt2-medium": "openai-community/gpt2",
+}
+_loaded: WeakKeyDictionary[PreTrainedModel, dict[str, LoadedModel]] = WeakKeyDictionary()
+
+
+def name_for(model: LoadedModel, asked: str) -> str | None:
+    """What to load as the draft model; None where "auto" finds none."""
+    if asked != AUTO:
+        return asked
+    return os.environ.get(VARIABLE) or _SMALLER.get(model.id)
+
+
+def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
+    """Why there is no draft model for this one, as far as can be told before it is loaded."""
+    if os.environ.get("SPACES_ZERO_GPU"):
+        return "ZeroGPU wants every model on the device before the first request, and a draft model would come later."
+    name = name_for(model, asked)
+    if name is None:
+        return f"the catalogue has no smaller model of the family of {model.id}: choose a larger one, or a draft model."
+    try:
+        same = catalog.resolve(name).id == model.id
+    except BadInput as error:
+        return str(error)
+    if same:
+        return f"{model.id} is the draft model too, and a model gains nothing by guessing for itself."
+    return None
+
+
+def of(model: LoadedModel, asked: str) -> LoadedModel:
+    """The draft model of a model, loaded if need be. Raises BadInput for one that does not fit it."""
+    name = name_for(model, asked)
+    if name is None:
+        raise BadInput(str(unavailable_reason(model, asked)))
+    held = _loaded.setdefault(model.network, {})
+    if name not in held:
+        # Only the operator can have named a folder here.
+        dtype = str(model.dtype).removeprefix("torch.")
+        with torch.inference_mode(False):  # weights outlive the run that loads them
+            draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=asked == AUTO)
+        check(model, draft)
+        held[name] = draft
+    return held[name]
+
+
+def check(model: LoadedModel, draft: LoadedModel) -> None:
+    """Raise BadInput where a token of one is not the same token of the other, or the draft's cache cannot be cut."""
+    if model.tokenizer.get_vocab() != draft.tokenizer.get_vocab():
+        raise BadInput(f"{draft.id} does not have the tokens of {model.id}: choose a draft model of its family.")
+    if reason := _speculate.unavailable_reason(draft):
+        raise BadInput(f"{draft.id} cannot draft: {reason}")
+
+
+def weight_bytes(model: LoadedModel) -> int:
+    """Bytes of the weights that a forward pass reads."""
+    return sum(parameter.nbytes for parameter in model.network.parameters())
+
+
+class Drafter:
+    """The draft model at work on one text, with a cache of its own.
+
+    positions  that it has run so far
+    """
+
+    def __init__(self, draft: LoadedModel, vocabulary: int) -> None:
+        """`vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
+        self._draft, self._vocabulary = draft, vocabulary
+        self._cache = DynamicCache(config=draft.network.config)
+        self._read: list[int] = []
+        self._settled = 0
+        self.positions = 0
+
+    @property
+    def bytes(self) -> int:
+        return cache_bytes(self._cache)
+
+    def guess(self, written: Sequence[int], most: int) -> list[int]:
+        """What the draft model would write next, greedily: `most` ids, fewer at the end of its own context."""
+        context = self._draft.context_length
+        most = most if context is None else min(most, context - len(written) + 1)
+        if most < 1:
+            return []
+        new = self._forget(written)
+        guessed: list[int] = []
+        while len(guessed) < most:
+            guessed.append(self._next(new))
+            new = guessed[-1:]
+        return guessed
+
+    def _forget(self, written: Sequence[int]) -> list[int]:
+        """Cut what was guessed wrong off the cache; what is left to read of the text, the newest token at least."""
+        same = self._settled
+        while same < min(len(self._read), len(written) - 1) and self._read[same] == written[same]:
+            same += 1
+        if self._read:
+            self._cache.crop(same - len(self._read))
+        del self._read[same:]
+        self._settled = len(written) - 1
+        return list(written[same:])
+
+    def _next(self, ids: list[int]) -> int:
+        logits = next_token_logits(self._draft, ids, self._cache)
+        if not self._read:
+            self._cache.activate_past_recording()
+        self._read += ids
+        self.positions += len(ids)
+        return int(torch.argmax(logits[: self._vocabulary]))

@@ -1,0 +1,32 @@
+"""What a cache holds when its tensors are not all plain keys and values: packed, scaled, or on another device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+def tensors(held: Any) -> Iterator[Tensor]:
+    """The plain tensors that a value is made of: a tensor, a packed one, or any of them in tuples, lists and dicts.
+
+    A packed tensor answers with the size that it stands for; its parts, by PyTorch's subclass protocol
+    (`__tensor_flatten__`), with what they take.
+    """
+    if isinstance(held, Tensor):
+        flatten = getattr(held, "__tensor_flatten__", None)
+        if flatten is None:
+            yield held
+        else:
+            yield from tensors([getattr(held, name) for name in flatten()[0]])
+    elif isinstance(held, dict):
+        yield from tensors(list(held.values()))
+    elif isinstance(held, (tuple, list)):
+        for part in held:
+            yield from tensors(part)
+
+
+def nbytes(held: Any) -> int:
+    """Bytes of the plain tensors that a value is made of."""
+    return sum(tensor.nbytes for tensor in tensors(held))

@@ -1,0 +1,41 @@
+"""What a preallocated cache has reserved, and how much of that is in use."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from transformers import StaticCache
+
+from kvdemo.models import cache_layers
+
+
+class Reserved:
+    """The bytes of one StaticCache. Its tensors never change their size, so they are looked at once."""
+
+    def __init__(self, cache: StaticCache) -> None:
+        """The cache must have been run once: it reserves its tensors when it sees the first keys."""
+        self._cache = cache
+
+    @cached_property
+    def bytes(self) -> int:
+        """All that is reserved."""
+        return sum(tensor.nbytes for layer in self._cache.layers for tensor in cache_layers.tensors(layer))
+
+    @cached_property
+    def _growing(self) -> list[tuple[int, int]]:
+        """For each layer that fills up: the positions it has room for, and the bytes that each takes."""
+        return [(layer.keys.shape[-2], _bytes_a_position(layer)) for layer in self._cache.layers if _fills(layer)]
+
+    def used(self, positions: int) -> int:
+        """The part that is filled after so many positions; states that do not grow are in use from the start."""
+        empty = sum(max(room - positions, 0) * size for room, size in self._growing)
+        return self.bytes - empty
+
+
+def _fills(layer: Any) -> bool:
+    return getattr(layer, "keys", None) is not None
+
+
+def _bytes_a_position(layer: Any) -> int:
+    return int((layer.keys.nbytes + layer.values.nbytes) // layer.keys.shape[-2])

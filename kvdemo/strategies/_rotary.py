@@ -1,0 +1,83 @@
+"""Moving a cached key to another position, in models that write positions into keys by turning them.
+
+With rotary positions (RoPE, Su et al. 2021, arXiv:2104.09864) a query at position t and a key at position p meet at an
+angle that depends on t - p alone. Turning the key by the angle of n positions is therefore the same as having computed
+it n positions further on; no other number in the cache changes. Other kinds of positions leave no such way back: a
+learned position (GPT-2) is added to the token before the first layer and goes through everything behind it.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from kvdemo.core import BadInput
+from kvdemo.models.loaded import LoadedModel
+
+# Kinds whose angles do not depend on how long the text is, and whose keys keep their length.
+_FIXED = ("default", "linear", "llama3")
+# A token alone attends to itself whatever its position, so that nothing but its keys may depend on where it is. In
+# bfloat16 rounding is less than one per cent of them, another way to turn more than ten.
+_TOKENS, _FAR, _TOLERANCE = 4, 100, 0.03
+_right: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
+def unavailable_reason(model: LoadedModel) -> str | None:
+    """Why keys of this model cannot be moved, as far as its configuration tells."""
+    parameters = getattr(model.config, "rope_parameters", None)
+    if not parameters or not hasattr(model.network.base_model, "rotary_emb"):
+        return "its positions are not rotary, so a cached key cannot be moved to another position."
+    kind = parameters.get("rope_type")
+    if kind not in _FIXED:
+        return f"its rotary positions are of the kind {kind or 'that differs by layer'}: keys cannot be moved safely."
+    if getattr(model.config, "kv_lora_rank", None):
+        return "it keeps a latent vector in place of keys, in which positions cannot be moved."
+    return None
+
+
+def turned(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
+    """Keys, shape (..., positions, head_dim), as if each had been computed `by` positions further on."""
+    full = keys.float()
+    cos, sin = network.base_model.rotary_emb(full, torch.tensor([[by]], device=keys.device))
+    width = cos.shape[-1]  # some models turn only the first part of a head
+    part, rest = full[..., :width], full[..., width:]
+    half = torch.cat((-part[..., width // 2 :], part[..., : width // 2]), dim=-1)
+    return torch.cat((part * cos + half * sin, rest), dim=-1).to(keys.dtype)
+
+
+@torch.inference_mode()
+def prove(model: LoadedModel) -> None:
+    """Try it on the model itself, once: tokens here and far off, each alone, must differ by a turn of their keys.
+
+    Raises BadInput where they do not: the model turns its keys another way, or not in every layer.
+    """
+    if model.network not in _right:
+        _right[model.network] = _differ_by_a_turn(model)
+    if not _right[model.network]:
+        raise BadInput(f"{model.id} does not turn its keys by position in the usual way: choose another strategy.")
+
+
+def _differ_by_a_turn(model: LoadedModel) -> bool:
+    far = min(_FAR, (model.context_length or _FAR + 1) - 1)
+    here, there = (_run_at(model, position).layers for position in (0, far))
+    return all(
+        _close(turned(model.network, one.keys, far), other.keys) and _close(one.values, other.values)
+        for one, other in zip(here, there, strict=True)
+    )
+
+
+def _run_at(model: LoadedModel, position: int) -> DynamicCache:
+    """A few texts of one token each."""
+    ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
+    cache = DynamicCache(config=model.network.config)
+    positions = torch.full_like(ids, position)
+    model.network(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    difference = torch.linalg.vector_norm(one.float() - other.float())
+    return bool(difference <= _TOLERANCE * torch.linalg.vector_norm(other.float()))

@@ -1,0 +1,80 @@
+"""Guess the next tokens cheaply, then let the model look at all of them in one forward pass.
+
+At batch 1 a forward pass mostly waits for the weights to come from memory, so a pass over eight positions takes little
+longer than one over a single position. Who has a guess of the next tokens can therefore check them all for about the
+price of one (Leviathan et al. 2023, arXiv:2211.17192). Each position of the pass says which token the model itself
+writes there. As long as that is the guessed one, the next position was computed on the right text and counts too; at
+the first other token the model's own is taken and the rest of the guess is cut off the cache.
+
+The token at each position is always the model's own, picked by the lane's rule from the model's own distribution. A
+guess decides how many are picked in one pass, and never which: greedy or sampled, the text is that of a lane that
+guesses nothing, up to the rounding of a pass over several positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from transformers import Cache, DynamicCache
+
+from kvdemo.core import Choice, Step, TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.strategies.base import Job
+
+#: All ids so far, prompt included, and a number: at most so many ids that may come next.
+Guess = Callable[[Sequence[int], int], list[int]]
+
+
+def unavailable_reason(model: LoadedModel) -> str | None:
+    """Why a wrong guess could not be taken back out of this model's cache."""
+    fresh = DynamicCache(config=model.network.config)
+    # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
+    if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):
+        return "a wrong guess must be cut off the cache, and this model has layers whose state cannot be turned back."
+    return None
+
+
+def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
+    """Prefill, then one pass a step over the newest token and a guess of at most `most` tokens behind it.
+
+    No pass reaches beyond the context or the tokens that will be asked for.
+    """
+    cache = DynamicCache(config=job.model.network.config)
+    written = job.encode("")
+    end = min(len(written) + job.max_new_tokens, job.model.context_length or math.inf)
+    choice = job.choose(next_token_logits(job.model, written, cache))
+    yield Step((choice,), len(written), cache_bytes(cache), details={"drafted": 0, "accepted": 0})
+    cache.activate_past_recording()  # layers with a window now keep what a crop may bring back
+    written.append(choice.token)
+    while True:
+        room = int(min(most, end - len(written) - 1))  # behind the guess the pass writes one more token
+        drafted = guess(written, room) if room > 0 else []
+        choices = verify(job, cache, written[-1], drafted)
+        written += [choice.token for choice in choices]
+        details = {"drafted": len(drafted), "accepted": len(choices) - 1}
+        yield Step(tuple(choices), 1 + len(drafted), cache_bytes(cache), details=details)
+
+
+def verify(job: Job, cache: Cache, newest: int, drafted: Sequence[int]) -> list[Choice]:
+    """One pass over the newest token and a draft: the tokens that the model writes there, one more than it accepts.
+
+    One choice is drawn for each token committed, in order. The cache ends behind the last accepted token.
+    """
+    ids = torch.tensor([[newest, *drafted]], device=job.model.device)
+    out = job.model.network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=ids.shape[1])
+    choices = []
+    for logits, expected in zip(out.logits[0].float(), [*drafted, None], strict=True):
+        choices.append(job.choose(logits))
+        if choices[-1].token != expected:
+            break
+    cache.crop(len(choices) - ids.shape[1])  # so many positions from the end; 0 trims what was kept for a crop
+    return choices
+
+
+def counts(timed: Sequence[TimedStep]) -> tuple[int, int, int]:
+    """Steps behind the prefill, tokens drafted in them and drafted tokens that the model accepted."""
+    details = [one.step.details for one in timed[1:]]
+    return len(details), int(sum(d["drafted"] for d in details)), int(sum(d["accepted"] for d in details))

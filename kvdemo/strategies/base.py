@@ -1,0 +1,118 @@
+"""What a decoding strategy is.
+
+A strategy is an endless generator of `Step`s. It commits at least one token a step and never asks whether
+it should stop: token counts, end-of-text tokens and the Stop button belong to the lane around it. It never
+reads a clock, prints, or knows of a page.
+
+A setting is a class attribute made by `option`: it becomes a control in the page and part of a link, and an
+instance holds its value.
+
+To add one: write a file in this folder with one subclass. It is found there; its `name` and `summary`
+introduce it in the page, its class docstring explains it, and the contract tests run it on every test model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kvdemo.core import Choice, LaneInfo, Option, Step, TimedStep
+from kvdemo.strategies import _spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kvdemo.models.loaded import LoadedModel, Prompt
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one lane is given to work with.
+
+    encode          text appended to the prompt -> token ids of the whole; timed apart as tokenisation
+    choose          logits of one position, shape (vocab,) -> the chosen token
+    max_new_tokens  no more tokens than this will be asked for
+    """
+
+    model: LoadedModel
+    prompt: Prompt
+    encode: Callable[[str], list[int]]
+    choose: Callable[[Tensor], Choice]
+    max_new_tokens: int
+
+
+def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
+    """A setting of a strategy, as `core.Option` describes it. Its arguments are literals: they are read, not run.
+
+    Declared as Any, so that `window: int = option(...)` reads as what an instance has there.
+    """
+    return Option(default, label, about, **bounds)
+
+
+class Strategy(ABC):
+    """One way to decode. These attributes are literals: they are also read without importing the file.
+
+    id        the stable name used on the command line, in URLs and in documents
+    name      what people call it
+    summary   one line on what it does
+    lossless  in float32 and greedy, it gives the same tokens as `generate()` as long as it is fed the same ids
+    """
+
+    id: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    lossless: ClassVar[bool]
+
+    def __init__(self, **values: float | str) -> None:
+        for name, value in _spec.read(self.id, self.options(), values).items():
+            setattr(self, name, value)
+
+    @classmethod
+    def options(cls) -> dict[str, Option]:
+        """The settings by name, in the order in which they are written."""
+        return {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+
+    @property
+    def values(self) -> _spec.Values:
+        """What each setting is set to."""
+        return {name: getattr(self, name) for name in self.options()}
+
+    @property
+    def spec(self) -> str:
+        """This strategy with its settings as one word; the bare id where all are at their defaults."""
+        return _spec.write(self.id, self.options(), self.values)
+
+    @property
+    def info(self) -> LaneInfo:
+        """How a lane of it introduces itself: settings that are not at their defaults are part of its name."""
+        changed = _spec.changed(self.options(), self.values)
+        settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
+        name = f"{self.name} ({settings})" if settings else self.name
+        return LaneInfo(self.id, name, self.summary, self.lossless, self.values)
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
+        """Why this strategy cannot run on this model here, in a sentence; None if it can."""
+        return None
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:  # noqa: ARG002 - most have nothing to add
+        """What this run showed of the strategy's own trade-off, in sentences with its figures; for the verdict."""
+        return []
+
+    def second_look(
+        self,
+        model: LoadedModel,  # noqa: ARG002
+        prompt_ids: Sequence[int],  # noqa: ARG002
+        steps: Sequence[TimedStep],  # noqa: ARG002
+    ) -> list[str]:
+        """Further sentences, for which the model is run again: after the race, never in what is timed."""
+        return []
+
+    @abstractmethod
+    def decode(self, job: Job) -> Iterator[Step]:
+        """Commit tokens, step by step, for as long as it is asked to.
+
+        The first step includes tokenisation and prefill. Decorate with `@torch.inference_mode()`: a
+        `with` block inside a generator would leak into the caller while the generator is suspended.
+        """

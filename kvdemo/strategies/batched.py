@@ -1,0 +1,58 @@
+"""Batched decoding: several rows share each step, as requests do on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+import torch
+from transformers import DynamicCache
+
+from kvdemo import words
+from kvdemo.core import Step, TimedStep
+from kvdemo.strategies._decode import cache_bytes
+from kvdemo.strategies.base import Job, Strategy, option
+
+
+class Batched(Strategy):
+    """Runs the same prompt in b rows through one cache; the first row's text is shown.
+
+    To write a token the model reads all of its weights from memory, for one row as for many; each further row adds
+    arithmetic, and the reading of its own keys and values. While the weights take most of the time, b rows take little
+    longer than one: each user waits somewhat longer, and all together get far more tokens a second. That is why
+    servers batch. It stops paying where arithmetic is the limit: with some rows on a CPU, with hundreds on a GPU, and
+    in the prefill at once. The cache takes b times the memory. Every row goes on with the first row's token, drawn or
+    not, which is the one that DynamicCache writes. Other texts would cost the same, except in mixtures of experts:
+    equal rows ask for equal experts, which is their best case.
+    """
+
+    id = "batched"
+    name = "Batched"
+    summary = "Decodes several rows in one pass: each waits longer, all together get more."
+    lossless = True
+
+    rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        cache = DynamicCache(config=job.model.network.config)
+        new_ids = job.encode("")
+        while True:
+            batch = torch.tensor([new_ids] * self.rows, device=job.model.device)
+            out = job.model.network(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            choice = job.choose(out.logits[0, -1].float())
+            yield Step((choice,), batch.numel(), cache_bytes(cache), details={"rows": self.rows})
+            new_ids = [choice.token]
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        if len(steps) < 2:
+            return []
+        step = median(timed.seconds for timed in steps[1:])
+        if step <= 0:
+            return []
+        return [
+            f"{self.info.name}: a row waited {words.seconds(step)} for a token, which is {words.figures(1 / step)} "
+            f"tokens/s, and {words.count(self.rows, 'row')} together made {words.figures(self.rows / step)} tokens/s "
+            f"(median step behind the prompt). One row alone must take less than {words.seconds(step / self.rows)} a "
+            "token to make as many."
+        ]

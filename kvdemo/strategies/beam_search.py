@@ -1,0 +1,96 @@
+"""Beam search: several texts at once, and the likeliest of them at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+import torch
+
+from kvdemo import words
+from kvdemo.core import BadInput, Step, TimedStep
+from kvdemo.strategies import _beams
+from kvdemo.strategies.base import Job, Strategy, option
+
+# A rule that draws from so many nearly equal tokens, so often, does not come up with the likeliest by chance.
+_PROBE_TOKENS, _PROBES = 4096, 8
+
+
+class BeamSearch(Strategy):
+    """Follows the k likeliest texts instead of one: all go on together as the rows of one batch, and the best k remain.
+
+    Greedy decoding takes the likeliest token each time and may so miss the likeliest text. Beam search keeps k
+    beginnings until it shows. A token appears only once all beams have it in common, so the text comes in pieces, the
+    last when the search is over: a late first token is the method, not a fault. It costs k rows of cache and of
+    computation, and copies of the cache where one beam replaces another. It wins in translation and transcription;
+    in open text the likeliest is often dull. It is not called lossless, and yet approximates nothing: its aim, the
+    most probable text, is another than that of greedy decoding. It draws nothing. An end of text is a token like any
+    other to it; the lane ends there.
+    """
+
+    id = "beam_search"
+    name = "Beam search"
+    summary = "Follows the likeliest few texts at once and keeps the best of them."
+    lossless = False
+
+    beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        """Several steps of the search make one Step where the beams agree on no further token before."""
+        if _draws(job):
+            raise BadInput("Beam search looks for the likeliest text and draws nothing: set the temperature to 0.")
+        ids = job.encode("")
+        end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
+        written = positions = steps = 0
+        for found in _beams.search(job.model, ids, self.beams):
+            positions, steps = positions + found.positions, steps + 1
+            best = found.beams[0]
+            common = _beams.shared(found.beams)
+            certain = best if best.length >= end else common
+            if certain is None or certain.length == written:
+                continue
+            details = {"beams": len(found.beams), "search_steps": steps} | _figures(found, common)
+            yield Step(certain.choices(written), positions, found.cache_bytes, details=details)
+            written, positions, steps = certain.length, 0, 0
+            if best.length >= end:
+                return  # nobody asks for more tokens than were announced
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        last = steps[-1].step.details
+        beams, length = int(last["beams"]), int(last["beam_tokens"])
+        waits = [int(timed.step.details["search_steps"]) for timed in steps]
+        return [
+            f"{self.info.name}'s best text of {words.count(length, 'token')} has a summed log-probability of "
+            f"{last['best_score']:.2f}, its {beams} beams {last['mean_score']:.2f} on average. {_against_greedy(last)}",
+            f"The {beams} beams shared the first {int(last['shared_tokens']):,} of those {length:,} tokens; up to "
+            f"{words.count(max(waits), 'step')} of the search went by between two pieces of text.",
+        ]
+
+
+def _figures(found: _beams.Found, common: _beams.Beam | None) -> dict[str, float]:
+    """The state of the search: scores are sums of log-probabilities, lengths are counted in tokens."""
+    return {
+        "mean_score": fmean(beam.score for beam in found.beams),
+        "best_score": found.beams[0].score,
+        "beam_tokens": found.beams[0].length,
+        "shared_tokens": common.length if common else 0,
+        "greedy_score": found.greedy.score,
+        "greedy_tokens": found.greedy.length,
+    }
+
+
+def _against_greedy(last: Mapping[str, float]) -> str:
+    """How the greedy text compares, as far as the beams know it."""
+    if last["greedy_tokens"] < last["beam_tokens"]:
+        return f"The greedy text was no longer among them from token {int(last['greedy_tokens']):,} on."
+    if last["greedy_score"] == last["best_score"]:
+        return "It is the greedy text."
+    return f"The greedy text has {last['greedy_score']:.2f}."
+
+
+def _draws(job: Job) -> bool:
+    """Whether the lane samples. Its rule does not say, so it is tried: greedy always takes the best, however near."""
+    nearly_equal = torch.linspace(0, 1e-3, _PROBE_TOKENS, device=job.model.device)
+    return any(job.choose(nearly_equal).token != _PROBE_TOKENS - 1 for _ in range(_PROBES))

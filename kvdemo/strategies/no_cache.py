@@ -1,0 +1,33 @@
+"""No cache: token ids are kept, keys and values are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from kvdemo.core import Step
+from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies.base import Job, Strategy
+
+
+class NoCache(Strategy):
+    """Each step runs the prompt and every token so far through the model, and keeps only the ids.
+
+    What `generate(use_cache=False)` does. The keys and values of all past positions are computed again in
+    every step, although they cannot have changed: in a causal model the past does not see the future.
+    n tokens after a prompt of P cost n·P + n(n-1)/2 positions.
+    """
+
+    id = "no_cache"
+    name = "No cache"
+    summary = "Keeps the token ids and runs all of them through the model each step."
+    lossless = True
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        ids = job.encode("")
+        while True:
+            choice = job.choose(next_token_logits(job.model, ids))
+            yield Step((choice,), positions=len(ids))
+            ids.append(choice.token)

@@ -1,0 +1,51 @@
+"""StaticCache: room for the whole text is reserved before the first token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import StaticCache
+
+from kvdemo import words
+from kvdemo.core import Step, TimedStep
+from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._reserved import Reserved
+from kvdemo.strategies.base import Job, Strategy
+
+
+class StaticCached(Strategy):
+    """Reserves keys and values for the prompt and every token that may follow, and fills them in place.
+
+    A growing cache is copied into a larger one at each step; this one never moves. Its shapes and addresses stay
+    the same from step to step, which is what a compiler and CUDA graphs ask for: alone, it gains little. The price:
+    the memory is taken from the start, for tokens that may never come, and each query looks at the empty places too,
+    behind a mask. It wins as the ground of `compiled_cache`, and where memory must be promised ahead. Layers with a
+    sliding window reserve no more than their window; states that do not grow are as large as ever.
+    """
+
+    id = "static_cache"
+    name = "StaticCache"
+    summary = "Reserves room for prompt and answer at the start and fills it in place."
+    lossless = True
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        new_ids = job.encode("")
+        size = min(len(new_ids) + job.max_new_tokens, job.model.context_length or math.inf)
+        cache = StaticCache(config=job.model.network.config, max_cache_len=int(size))
+        reserved, held = Reserved(cache), 0
+        while True:
+            choice = job.choose(next_token_logits(job.model, new_ids, cache))
+            held += len(new_ids)
+            details = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)}
+            yield Step((choice,), positions=len(new_ids), cache_bytes=reserved.bytes, details=details)
+            new_ids = [choice.token]
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        last = steps[-1].step.details
+        return [
+            f"{self.info.name} reserved {words.amount(last['bytes_reserved'], 'B')} before its first token and used "
+            f"{words.amount(last['bytes_used'], 'B')} of it: {last['bytes_used'] / last['bytes_reserved']:.0%}."
+        ]

@@ -1,0 +1,41 @@
+"""Elements that the browser draws itself: a `gr.HTML` with a static template, and a script from static/.
+
+The value is data. A template with `${value}` would run model output as script; here a script writes it as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+
+def drawn(
+    name: str,
+    *,
+    value: Any,
+    elem_id: str,
+    event: str | None = None,
+    facts: Any = None,
+    tab: str | None = None,
+    label: str | None = None,
+    classes: Sequence[str] = (),
+) -> gr.HTML:
+    """An element that static/<name>.js draws, with `kvdemo.<name>(element, props, watch, fire, facts)`.
+
+    event    the name of an event of the element, which `fire()` triggers; Gradio looks for it in the script
+    tab      draw it when this tab is first opened, and not before: the others shall not pay for it
+    facts    what never changes; it goes with the script, for as a prop it would be compared with every update
+    label    its name, if it is a control
+    classes  further classes of the element
+    """
+    fire = f"() => trigger('{event}')" if event else "null"
+    script = f"kvdemo.{name}(element, props, watch, {fire}, {json.dumps(facts)})"
+    if tab:
+        script = f"kvdemo.whenOpen({json.dumps(tab)}, () => {script})"
+    return gr.HTML(
+        value, html_template="<div></div>", js_on_load=script, apply_default_css=False, elem_id=elem_id, label=label,
+        elem_classes=["kv-drawn", *classes],
+    )  # fmt: skip

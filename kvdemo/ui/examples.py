@@ -1,0 +1,50 @@
+"""Prompts to start from. Each is here because it makes something visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_STORY = (
+    "The lighthouse keeper kept two notebooks. In the first he wrote what the sea did: the height of the swell, the "
+    "colour of the water at noon, the hour at which the fog came in. In the second he wrote what he remembered, so "
+    "that he would not have to read the first one again. Every evening he sat down to write one more line, and every "
+    "evening he had a choice. He could read the whole first notebook from the beginning, as he had done in his first "
+    "year, and only then add his line; or he could open the second one, look up the few things he needed, and be done "
+    "before the lamp had to be lit. For a week the difference was small. After a month it was an hour. After a year "
+    "he could no longer have finished the reading before the next evening came. "
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, the chip that stands for it, and the reason to try it."""
+
+    label: str
+    text: str
+    why: str
+
+
+EXAMPLES: tuple[Example, ...] = (
+    Example("Question", "What is KV caching?", "A plain question: the shortest way to see the two loops part."),
+    Example(
+        "Drift",
+        "Explain what a key-value cache is in a transformer.",
+        "The answer holds two line breaks in a row. As text they re-encode to one token, so the loop that works on "
+        "text reads other tokens than it wrote.",
+    ),
+    Example(
+        "Emoji",
+        "Write three short weather reports that use only emoji, such as ☀️🌧️⛄, one for each day.",
+        "An emoji is often several tokens. Until the last of them arrives there is no character to show.",
+    ),
+    Example(
+        "中文",
+        "请用三句话解释为什么大语言模型需要键值缓存。",
+        "Few characters, many tokens: a tokenizer trained on English cuts Chinese into bytes.",
+    ),
+    Example(
+        "Long",
+        _STORY * 3 + "\n\nIn one sentence: why did the keeper need the second notebook?",
+        "Hundreds of prompt tokens. Without a cache every new token pays for all of them again.",
+    ),
+)

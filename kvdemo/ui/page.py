@@ -1,0 +1,83 @@
+"""The page as a whole: its header, its tabs, and what happens when it opens. Each tab lays itself out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.ui.api import add_endpoints
+from kvdemo.ui.asking import PRIVATE
+from kvdemo.ui.backend import Backend
+from kvdemo.ui.compare_tab import add_compare_tab
+from kvdemo.ui.controls import SCHEDULES
+from kvdemo.ui.drawn import drawn
+from kvdemo.ui.handlers import standing, watch
+from kvdemo.ui.links import Known
+from kvdemo.ui.measure_tab import MEASUREMENTS, MeasureTab, add_measure_tab
+from kvdemo.ui.plan_tab import add_plan_tab
+from kvdemo.ui.race_tab import RACES, RaceTab, add_race_tab
+from kvdemo.ui.theme import launch_options
+
+__all__ = ["build", "launch_options"]
+
+TITLE = "kvdemo: what the KV cache buys"
+KEEP_FILES_SECONDS = 24 * 3600
+
+
+def build(backend: Backend) -> gr.Blocks:
+    """The page on top of `backend`. Launch it with `launch(**launch_options())`."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_FILES_SECONDS)
+    ) as blocks:
+        # Its tabs are static/tabs.js; there is a column for each, of which the browser shows one.
+        header = drawn("header", elem_id="kv-header", value=backend.status(), event="ask")
+        with gr.Column(elem_id="kv-app"):
+            with _tab("race"):
+                race = add_race_tab(backend)
+            with _tab("measure"):
+                measure = add_measure_tab(backend)
+            with _tab("compare"):
+                add_compare_tab(backend)
+            with _tab("plan"):
+                add_plan_tab(backend)
+        _wire_arrival(blocks, header, race, measure, backend)
+        _wire_standing(header, backend)
+        add_endpoints(backend, races=RACES, measurements=MEASUREMENTS)
+    return blocks.queue(api_open=False, max_size=64)
+
+
+def _tab(name: str) -> gr.Column:
+    return gr.Column(elem_id=f"kv-tab-{name}", elem_classes="kv-tab")
+
+
+def _wire_arrival(blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, backend: Backend) -> None:
+    async def on_arrival(request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
+        query = request.query_params
+        # A link is for one tab. The others keep their own.
+        for_race, for_measure = (query if query.get("tab", "race") == tab else {} for tab in ("race", "measure"))
+        filled, run = race.arrive(for_race, known)
+        filled |= measure.arrive(for_measure, known)
+        async for status in watch(backend):
+            yield {header: {**status, "run": run}, **filled}
+            filled = {}
+
+    known = _known(backend)
+    outputs = [header, *race.arrival_outputs, *measure.arrival_outputs]
+    blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, **PRIVATE)
+
+
+def _wire_standing(header: gr.HTML, backend: Backend) -> None:
+    """After a run, which may have loaded another model, the header asks what stands now."""
+
+    def on_ask() -> Any:
+        status = standing(backend)
+        return status if status["state"] == "ready" else gr.skip()
+
+    header.ask(on_ask, outputs=header, concurrency_limit=4, **PRIVATE)
+
+
+def _known(backend: Backend) -> Known:
+    return Known({s["id"]: set(s.get("options") or ()) for s in backend.strategies()}, {name for _, name in SCHEDULES})

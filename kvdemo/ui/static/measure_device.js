@@ -1,0 +1,51 @@
+// What the device was measured to reach, and what the cache takes: measured where a lane ran, by the formula beyond.
+(() => {
+  const kv = window.kvdemo;
+  const { el, format } = kv;
+
+  const fact = (key, value, note = null) => el("div", {}, el("dt", {}, kv.term(kv.definitions[key])), el("dd", {}, value, note ? el("small", {}, note) : null));
+
+  /** The device's ceilings; a sentence while they have not been measured. */
+  kv.deviceLimits = ({ limits }) => (limits
+    ? el("dl", { class: "kv-facts" },
+      fact("copy", `${format.bytes(limits.copy_bytes_per_s)}/s`), fact("matvec", `${format.bytes(limits.matvec_bytes_per_s)}/s`),
+      fact("matmul", format.flops(limits.matmul_flops_per_s)), fact("launch", format.seconds(limits.launch_s)))
+    : el("p", { class: "kv-quiet" }, "Not measured in this run."));
+
+  const cacheRow = (lane, index) => {
+    const { cache_bytes: measured, cache_bytes_formula: formula, peak_bytes: peak, peak_note: note } = lane.memory ?? {};
+    const cell = (key, ...nodes) => el("td", {}, el("span", { class: "kv-cellname" }, kv.term(kv.definitions[key])), ...nodes);
+    const none = measured === 0 ? "keeps none" : format.bytes(measured);
+    const same = measured && measured === formula ? el("small", {}, " equal") : null;
+    return el("tr", {}, el("th", { scope: "row" }, kv.laneName(lane, index)),
+      cell("cache_measured", none), cell("cache_formula", formula === null ? format.none : format.bytes(formula), same),
+      cell("peak", peak === null || peak === undefined ? el("small", {}, note ? "not measured" : format.none) : format.bytes(peak)));
+  };
+
+  kv.cacheTable = (document) => {
+    const ran = document.lanes.map((lane, index) => [lane, index]).filter(([lane]) => lane.statistics);
+    const notes = [...new Set(document.lanes.map(({ memory }) => memory?.peak_note).filter(Boolean))];
+    if (!ran.length) return [];
+    return [
+      el("h4", {}, "The cache at the end of a run"),
+      el("table", { class: "kv-table" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Lane"),
+        ...["cache_measured", "cache_formula", "peak"].map((key) => el("th", { scope: "col" }, kv.term(kv.definitions[key]))))),
+      el("tbody", {}, ...ran.map(([lane, index]) => cacheRow(lane, index)))),
+      ...notes.map((note) => el("p", { class: "kv-quiet" }, `Peak: ${note}`)),
+    ];
+  };
+
+  const thousands = (n) => (n % 1024 === 0 ? `${n / 1024}k` : format.count(n));
+
+  kv.cacheFormula = ({ memory }) => {
+    if (!memory) return [];
+    const plain = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : null));
+    const outgrows = memory.outgrows_weights_at === null ? "never" : `${format.count(memory.outgrows_weights_at)} tokens`;
+    return [
+      el("h4", {}, "At longer contexts ", kv.basis("formula")),
+      el("dl", { class: "kv-facts" }, plain("A token", format.bytes(memory.bytes_per_token)),
+        ...memory.at.map(({ positions, bytes }) => plain(`${thousands(positions)} tokens`, format.bytes(bytes), `${format.times(bytes / memory.weight_bytes)} the weights`)),
+        fact("outgrows", outgrows, `the weights take ${format.bytes(memory.weight_bytes)}`)),
+    ];
+  };
+})();

@@ -1,0 +1,50 @@
+// Where a lane's time goes: prefill against decode, and what of it went into the tokenizer.
+(() => {
+  const kv = window.kvdemo;
+  const { el, format } = kv;
+
+  kv.BOUNDS = { launch: "launch overhead", bandwidth: "memory bandwidth", compute: "compute" };
+
+  const share = (part, whole) => `${(100 * part) / whole}%`;
+
+  const bar = (lane, index, longest) => {
+    const { ttft_s: prefill, decode_s: decode, tokenize_s: tokenize } = lane.statistics;
+    const whole = prefill.mean + decode.mean;
+    const parts = el("div", { class: "kv-bar", style: `width: ${share(whole, longest)}` },
+      el("i", { "data-part": "prefill", style: `width: ${share(prefill.mean, whole)}` }),
+      el("i", { "data-part": "decode", style: `width: ${share(decode.mean, whole)}` }));
+    const within = tokenize?.mean > 0 ? el("div", { class: "kv-bar", style: `width: ${share(tokenize.mean, longest)}` }, el("i", { "data-part": "tokenize" })) : null;
+    const words = [`prefill ${format.seconds(prefill.mean)}`, `decode ${format.seconds(decode.mean)}`,
+      within ? `of which tokenising ${format.seconds(tokenize.mean)} (${format.percent(tokenize.mean / whole)})` : null].filter(Boolean).join(" · ");
+    return el("div", { class: "kv-split-row", style: `--lane: var(${kv.laneColor(index)})` },
+      kv.laneName(lane, index), el("div", { class: "kv-bars", role: "img", "aria-label": `${lane.name}: ${words}` }, parts, within), el("small", {}, words));
+  };
+
+  const key = (part) => el("span", {}, el("i", { "data-part": part, "aria-hidden": "true" }), kv.term(kv.definitions[part]));
+
+  /** Bars on one scale: the longest lane is as wide as there is room. Null before any lane has run. */
+  kv.splitBars = (document) => {
+    const ran = document.lanes.map((lane, index) => [lane, index]).filter(([lane]) => lane.statistics);
+    if (!ran.length) return null;
+    const longest = Math.max(...ran.map(([{ statistics: s }]) => s.ttft_s.mean + s.decode_s.mean));
+    const tokenized = ran.some(([{ statistics: s }]) => s.tokenize_s?.mean > 0);
+    return [
+      el("div", { class: "kv-partkeys" }, key("prefill"), key("decode"), tokenized ? key("tokenize") : null),
+      ...ran.map(([lane, index]) => bar(lane, index, longest)),
+    ];
+  };
+
+  /** How far each lane is from what the device allows, and why. */
+  kv.against = (document) => {
+    const found = document.lanes.map((lane, index) => [lane, index]).filter(([lane]) => lane.roofline);
+    if (!found.length) return null;
+    return el("div", { class: "kv-against" }, ...found.map(([lane, index]) => {
+      const { achieved_bytes_per_s: achieved, percent_of_floor: percent, bound, reason } = lane.roofline;
+      return el("div", {}, kv.laneName(lane, index),
+        el("span", {}, kv.term(kv.definitions.achieved), el("b", {}, `${format.bytes(achieved)}/s`)),
+        el("span", {}, kv.term(kv.definitions.floor), el("b", {}, format.percent(percent / 100))),
+        el("span", {}, kv.term(kv.definitions.bound), el("b", {}, kv.BOUNDS[bound] ?? bound)),
+        el("p", {}, reason));
+    }));
+  };
+})();

@@ -1,0 +1,139 @@
+// The stage: reads what Gradio appended to the value, keeps the race, and lets the parts draw themselves.
+(() => {
+  const kv = window.kvdemo;
+  const { format, el, write } = kv;
+
+  class Stage {
+    constructor(element, facts, useTokens) {
+      Object.assign(this, { facts, race: null, read: 0, opening: "", cards: [], scale: Infinity });
+      this.strip = new kv.Verdict(useTokens);
+      this.lanes = el("div", { class: "kv-lanes" });
+      this.chart = new kv.Chart(kv.definitions);
+      this.legend = this.#legend();
+      this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element);
+      element.firstElementChild.replaceChildren(this.root);
+      this.preview(kv.lanesOf.race ?? facts.lanes);
+    }
+
+    #legend() {
+      this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
+      const swatches = Array.from({ length: kv.heatLevels }, (_, level) => el("i", { "data-heat": level }));
+      return el("div", { class: "kv-legend" },
+        el("p", {}, "A token’s colour is its latency. Point at one, tap it or use the arrow keys to see what its step read."),
+        el("div", { class: "kv-scale" }, this.limits[0], ...swatches, this.limits[1]));
+    }
+
+    /** The lanes as they will run, before any has. */
+    preview(text = this.previewed) {
+      this.previewed = text;
+      if (this.race?.lanes.length) return;
+      const known = new Map(this.facts.strategies.map((strategy) => [strategy.id, strategy]));
+      const reasons = kv.reasons("race");
+      const picked = kv.specs.read(text).map(({ id, values }) => {
+        const strategy = known.get(id) ?? { id, name: id, summary: "" };
+        return { ...strategy, name: kv.specs.name(strategy, values), reason: reasons[id] };
+      });
+      this.#lay(picked.map((strategy) => ({ ...strategy, strategy: strategy.id })));
+      this.cards.forEach((card, i) => {
+        card.element.dataset.status = "idle";
+        card.text.replaceChildren(kv.previewBody(picked[i]));
+        card.text.tabIndex = -1;
+      });
+      this.chart.name(picked);
+    }
+
+    #lay(infos) {
+      this.cards = infos.map((info, index) => new kv.LaneCard(info, index, kv.definitions));
+      this.lanes.replaceChildren(...this.cards.map((card) => card.element));
+      this.lanes.dataset.count = infos.length;
+    }
+
+    /** Takes in the value: the part after what was read already, or all of it if a new race began. */
+    take(value) {
+      const opening = value.slice(0, value.indexOf("\n") + 1);
+      if (!opening) return;
+      if (opening !== this.opening || value.length < this.read) {
+        this.opening = opening;
+        this.read = opening.length;
+        this.race = new kv.Race(opening.slice(2, -1));
+      }
+      const end = value.lastIndexOf("\n") + 1;
+      const began = this.race.lanes.length;
+      for (const line of value.slice(this.read, end).split("\n")) if (line) this.race.feed(line);
+      this.read = end;
+      if (!began && this.race.lanes.length) this.#begin();
+      this.#schedule();
+    }
+
+    #begin() {
+      kv.inspector().hide();
+      this.scale = Infinity;
+      this.#lay(this.race.lanes);
+      kv.emit("model", this.race.start.model);
+    }
+
+    /** One drawing a frame, however many values arrived; a hidden tab draws when it comes back. */
+    #schedule() {
+      if (this.frame) return;
+      this.frame = requestAnimationFrame(() => {
+        this.frame = null;
+        this.draw();
+      });
+    }
+
+    draw() {
+      const { race } = this;
+      if (!race) return;
+      this.root.dataset.phase = race.phase;
+      this.root.toggleAttribute("data-stale", race.phase === "refused" && !race.lanes.length && this.cards.some((card) => card.lane));
+      this.strip.update(race);
+      if (!race.lanes.length) return;
+      this.#rescale();
+      this.cards.forEach((card, i) => card.update(race, race.lanes[i], this.scale));
+      for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
+      this.cards.forEach((card) => card.scroll());
+      this.chart.show(race);
+    }
+
+    /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting. */
+    #rescale() {
+      const { fastest } = this.race;
+      if (!(fastest < this.scale / 1.08)) return;
+      this.scale = fastest;
+      this.cards.forEach((card) => card.lane && card.recolor(fastest));
+      write(this.limits[0], format.seconds(fastest));
+      write(this.limits[1], `${format.seconds(kv.heatLimit(fastest, kv.heatLevels - 1))} or more`);
+    }
+
+    /** The event is over. A race that did not say so itself was cut off. */
+    settle() {
+      if (!this.race?.running) return;
+      this.race.interrupted = true;
+      if (!this.race.lanes.length) this.strip.idle();
+      else this.draw();
+    }
+
+    model(status) {
+      if (!this.race || this.race.phase === "notice") this.strip.model(status);
+      if (this.race?.phase === "notice") this.draw();
+    }
+  }
+
+  let stage = null;
+
+  /** Called once by Gradio when the element is on the page. */
+  kv.stage = (element, props, watch, useTokens, facts) => {
+    stage = new Stage(element, facts, (tokens) => {
+      kv.suggested = tokens;
+      useTokens();
+    });
+    watch("value", () => stage.take(props.value ?? ""));
+    stage.take(props.value ?? "");
+    if (kv.status) stage.model(kv.status);
+  };
+  kv.on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
+  kv.on("reasons", () => stage?.preview());
+  kv.on("status", (status) => stage?.model(status));
+  kv.on("settled", (tab) => tab === "race" && stage?.settle());
+  kv.on("submitted", (tab) => tab === "race" && stage?.strip.work("Waiting for the server", null));
+})();

@@ -1,0 +1,32 @@
+"""ZeroGPU's terms: a GPU is lent by the second, and a visitor without an account has two minutes of it a day.
+
+How long a race will take is not known before it ran. What is asked for is a bound from above: a request that
+asks for less waits less in the queue, and one that runs over is cut off.
+"""
+
+from __future__ import annotations
+
+from kvdemo.core import BadInput
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.request import RaceRequest
+
+QUOTA_SECONDS = 120
+STARTUP_SECONDS = 10
+# One step of a small model through transformers' Python, with room to spare: launch overhead, not the model's size.
+SECONDS_A_STEP = 0.04
+
+
+def seconds(request: RaceRequest | MeasureRequest, run_id: str = "") -> int:  # noqa: ARG001 - the run's own arguments
+    """GPU seconds to ask for, for a race or a measurement of so many steps."""
+    return STARTUP_SECONDS + round(request.steps * SECONDS_A_STEP)
+
+
+def check(request: RaceRequest | MeasureRequest) -> None:
+    """Raise BadInput for what a visitor's quota cannot hold, with the largest token count that fits."""
+    if seconds(request) <= QUOTA_SECONDS:
+        return
+    need = f"may need {seconds(request):,} GPU seconds, and a visitor has {QUOTA_SECONDS} a day"
+    if isinstance(request, MeasureRequest):
+        raise BadInput(f"This measurement {need}: ask for fewer tokens, repeats or lengths.")
+    fits = int((QUOTA_SECONDS - STARTUP_SECONDS) / SECONDS_A_STEP / len(request.strategies))
+    raise BadInput(f"This race {need}: ask for at most {fits:,} new tokens.", max_new_tokens=fits)

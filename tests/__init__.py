@@ -1,0 +1,5 @@
+"""The tests, laid out as the package is."""
+
+from kvdemo import cores
+
+cores.share()  # before anything here imports torch: the suite shares its machine with a browser

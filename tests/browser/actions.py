@@ -1,0 +1,49 @@
+"""What the tests do with a page, and read from it, in the words of a visitor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+
+def finish(page: Page) -> None:
+    """Wait for the verdict and the exports."""
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    page.wait_for_selector("#kv-json:visible")
+
+
+def race(page: Page) -> None:
+    page.click("#kv-race")
+    finish(page)
+
+
+def wait_for_tokens(page: Page, n: int) -> None:
+    """Wait until so many chips have been drawn, over all lanes."""
+    page.wait_for_function("n => document.querySelectorAll('.kv-chip').length >= n", arg=n)
+
+
+def chips(page: Page) -> list[int]:
+    """Chips in each lane."""
+    counts: list[int] = page.eval_on_selector_all(
+        ".kv-lane", "lanes => lanes.map(l => l.querySelectorAll('.kv-chip').length)"
+    )
+    return counts
+
+
+def statuses(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(".kv-lane", "lanes => lanes.map(l => l.dataset.status)")
+    return found
+
+
+def document(page: Page) -> dict[str, Any]:
+    """The race document, as the JSON button gives it."""
+    with page.expect_download() as download:
+        page.click("#kv-json")
+    return dict(json.loads(Path(download.value.path()).read_text("utf-8")))
+
+
+def metric(page: Page, lane: int, name: str) -> str:
+    return page.locator(".kv-lane").nth(lane).locator(f"[data-metric={name}] dd").inner_text()

@@ -1,0 +1,20 @@
+"""The whole page on a backend that a test has written down: what the page does, without an engine's time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kvdemo.ui.page import build, launch_options
+from tests.ui.scripted_backend import Script
+
+
+@contextmanager
+def scripted_page(script: Script) -> Iterator[str]:
+    """The address of the page."""
+    blocks = build(script.backend())
+    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        yield url
+    finally:
+        blocks.close()

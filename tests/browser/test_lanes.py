@@ -1,0 +1,230 @@
+"""Choosing lanes and their settings: by mouse, by keyboard, on a phone, and by link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kvdemo.core import Ended, Finished, LaneInfo, Started, Verdict
+from tests.ui.scripted_backend import MODEL, Script, committed
+
+from .conftest import Visit
+from .scripted import scripted_page
+
+TWICE = "sliding_window:window=64:kind=int4,sliding_window,no_cache"
+
+
+@pytest.fixture(scope="module")
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture(scope="module")
+def url(script: Script) -> Iterator[str]:
+    with scripted_page(script) as address:
+        yield address
+
+
+def rows(page: Page, form: str = "kv-") -> Locator:
+    return page.locator(f"#{form}lanes .kv-picks > li")
+
+
+def lanes(page: Page, tab: str = "race") -> str:
+    return str(page.evaluate("tab => kvdemo.lanesOf[tab]", tab))
+
+
+def asked(page: Page, script: Script) -> str:
+    """The lanes of the race that the button starts."""
+    before = len(script.forms)
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    return str(next(form["strategies"] for form in script.forms[before:] if "schedule" in form))
+
+
+def add(page: Page, name: str, form: str = "kv-") -> None:
+    page.click(f"#{form}lanes .kv-addlane")
+    page.get_by_role("menuitem", name=name).click()
+
+
+def test_the_same_strategy_twice_with_other_settings(url: str, script: Script, visit: Visit) -> None:
+    page = visit(url)
+    expect(rows(page)).to_have_count(2)
+    add(page, "Window")
+    add(page, "Window")
+    rows(page).nth(2).locator("[data-setting=window]").fill("64")
+    rows(page).nth(3).locator("[data-setting=kind]").select_option("int4")
+    assert lanes(page) == "reencode,dynamic_cache,sliding_window:window=64,sliding_window:kind=int4"
+    names = page.locator(".kv-lane h3")
+    expect(names).to_have_text(["Re-encoding", "DynamicCache", "Window (window 64)", "Window (format int4)"])
+    assert asked(page, script) == lanes(page)
+
+
+def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(url: str, script: Script, visit: Visit) -> None:
+    page = visit(url)
+    page.get_by_role("button", name="Move up DynamicCache").click()
+    assert lanes(page) == "dynamic_cache,reencode"
+    expect(page.locator(".kv-lane").first).to_contain_text("baseline")
+    expect(page.locator("#kv-lanes [aria-live]")).to_have_text("DynamicCache is lane 1, the baseline.")
+    page.get_by_role("button", name="Remove DynamicCache").click()
+    assert asked(page, script) == "reencode"
+
+
+def test_six_lanes_are_the_most(url: str, visit: Visit) -> None:
+    page = visit(url, lanes=",".join(["no_cache"] * 5))
+    add(page, "Window")
+    expect(rows(page)).to_have_count(6)
+    expect(page.locator("#kv-lanes .kv-addlane")).to_be_disabled()
+    tops = {page.locator(".kv-lane").nth(n).evaluate("lane => lane.getBoundingClientRect().top") for n in range(6)}
+    assert len(tops) == 2  # two rows of three
+    foot = page.locator(".kv-lane").nth(5).evaluate("lane => lane.getBoundingClientRect().bottom")
+    assert foot <= page.locator(".kv-legend").evaluate("legend => legend.getBoundingClientRect().top")
+
+
+def test_by_keyboard(url: str, visit: Visit) -> None:
+    page = visit(url)
+    opener = page.locator("#kv-lanes .kv-addlane")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Re-encoding")).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")  # around to the first
+    expect(page.get_by_role("menuitem", name="Re-encoding")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_have_count(0)
+    expect(opener).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("w")
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(2).get_by_label("Window of Window")).to_be_focused()
+    page.keyboard.type("12")
+    assert lanes(page) == "reencode,dynamic_cache,sliding_window:window=12"
+    page.get_by_role("button", name="Remove Window").press("Enter")
+    expect(page.get_by_role("button", name="Remove DynamicCache")).to_be_focused()
+
+
+def test_what_cannot_run_is_there_with_its_reason_and_cannot_be_added(url: str, visit: Visit) -> None:
+    page = visit(url)
+    page.click("#kv-lanes .kv-addlane")
+    item = page.get_by_role("menuitem", name="Compiled")
+    expect(item).to_have_attribute("aria-disabled", "true")
+    expect(item).to_contain_text("it needs a CUDA device")
+    item.click(force=True)
+    assert lanes(page) == "reencode,dynamic_cache"
+
+
+def test_what_a_model_can_run_that_is_not_loaded_is_not_known(url: str, visit: Visit) -> None:
+    page = visit(url, model="other/model")
+    page.wait_for_function("() => !('compiled_cache' in kvdemo.reasons('race'))")
+    add(page, "Compiled")
+    expect(rows(page)).to_have_count(3)
+
+
+def test_a_link_to_what_cannot_run_shows_the_reason_in_its_row(url: str, visit: Visit) -> None:
+    page = visit(url, lanes="no_cache,compiled_cache")
+    expect(rows(page).nth(1)).to_contain_text("it needs a CUDA device")
+    expect(page.locator(".kv-lane").nth(1)).to_contain_text("it needs a CUDA device")
+
+
+def test_a_setting_says_what_it_does_and_what_it_may_be(url: str, visit: Visit) -> None:
+    page = visit(url, lanes="no_cache,sliding_window:window=0:kind=int3")
+    row = rows(page).nth(1)
+    row.locator(".kv-term", has_text="Window").hover()
+    expect(page.locator("#kv-tip")).to_contain_text("Latest positions kept. 1 to 4,096; 256 if nothing is set.")
+    window = row.locator("[data-setting=window]")
+    expect(window).to_have_attribute("aria-invalid", "true")
+    expect(row.locator("[data-setting=kind]")).to_have_attribute("aria-invalid", "true")
+    window.fill("")
+    expect(window).to_have_attribute("aria-invalid", "false")
+    assert lanes(page) == "no_cache,sliding_window:kind=int3"  # left as it came, for the race to refuse
+
+
+def test_a_link_with_settings_fills_the_rows_and_is_written_as_it_was_read(
+    url: str, script: Script, visit: Visit
+) -> None:
+    page = visit(url, lanes=TWICE, prompt="a=b:c,d & e")
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(0).locator("[data-setting=window]")).to_have_value("64")
+    expect(rows(page).nth(1).locator("[data-setting=window]")).to_have_value("")
+    page.click("#kv-share")
+    link = page.locator(".kv-sharecard input[type=text]").input_value()
+    assert f"lanes={TWICE}" in link
+    before = len(script.forms)
+    query = dict(parse_qsl(urlsplit(link).query))
+    again = visit(url, **query)
+    again.wait_for_selector(".kv-strip[data-state=finished]")  # run=1: nobody pressed a button
+    form = next(form for form in script.forms[before:] if "schedule" in form)
+    assert (form["strategies"], form["prompt"]) == (TWICE, "a=b:c,d & e")
+
+
+@pytest.mark.parametrize("broken", ["turbo:window=3", "sliding_window:window", "no_cache:window=3"])
+def test_a_link_with_a_broken_setting_gets_a_notice(url: str, visit: Visit, broken: str) -> None:
+    page = visit(url, lanes=f"no_cache,{broken}")
+    expect(page.locator(".kv-alert")).to_contain_text("so the form keeps its own")
+    assert lanes(page) == "reencode,dynamic_cache"
+
+
+def test_measure_has_the_same_picker_and_a_preset_fills_it(url: str, script: Script, visit: Visit) -> None:
+    page = visit(url, tab="measure", lanes=TWICE)
+    expect(rows(page, "kv-m-")).to_have_count(3)
+    page.locator(".kv-choice", has_text="Quick").click()
+    expect(rows(page, "kv-m-")).to_have_count(2)
+    expect(page.locator(".kv-choice[aria-pressed=true]")).to_have_text("Quick")
+    add(page, "Window", "kv-m-")
+    expect(page.locator("#kv-m-presets .kv-choice[aria-pressed=true]")).to_have_count(0)
+    rows(page, "kv-m-").nth(2).locator("[data-setting=share]").fill("0.5")
+    assert lanes(page, "measure") == "no_cache,dynamic_cache,sliding_window:share=0.5"
+    assert lanes(page) == "reencode,dynamic_cache"
+    page.click("#kv-m-start")
+    page.wait_for_selector(".kv-measure[data-phase=over]")
+    assert [f["strategies"] for f in script.forms if "repeats" in f][-1] == lanes(page, "measure")
+
+
+def test_on_a_phone(url: str, visit: Visit) -> None:
+    page = visit(url, width=390, height=844, lanes=TWICE)
+    page.click("#kv-settings button.label-wrap")
+    add(page, "No cache")
+    expect(rows(page)).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click("#kv-lanes .kv-addlane")
+    box = page.get_by_role("menu").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844
+
+
+def test_with_two_lanes_the_race_fits_the_window(url: str, visit: Visit) -> None:
+    page = visit(url)
+    expect(rows(page)).to_have_count(2)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 900
+
+
+def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
+    infos = tuple(LaneInfo(f"s{n}", f"Lane {n}", "It runs.", lossless=True) for n in range(1, 7))
+    said = [s for n in range(2, 7) for s in (f"Lane {n} ran 9 positions.", f"Same text: {n} tokens compared.")]
+    sentences = (
+        "Lane 3 took as long.",
+        *said,
+        "Best at each: fastest Lane 2.",
+        "It kept 3 of 4.",
+        "Lane 6 was stopped.",
+    )
+    verdict = Verdict("Lane 2 finished first.", sentences)
+    steps = [committed(n, (" a",), positions=4, texts=(" a",)) for n in range(6)]
+    ends = [*(Ended(n, "length") for n in range(6)), Finished({"schema": 1, "model": MODEL}, verdict)]
+    script = Script(batches=[[Started(infos, "Hi", 4, 3, "fair", MODEL)], steps, ends])
+    with scripted_page(script) as url:
+        page = visit(url)
+        page.click("#kv-race")
+        page.wait_for_selector(".kv-strip[data-state=finished]")
+        expect(page.locator(".kv-strip > p")).to_have_text("Best at each: fastest Lane 2. It kept 3 of 4.")
+        lines = page.locator(".kv-bylane li")
+        expect(lines).to_have_count(5)
+        expect(lines.nth(1)).to_have_text("Lane 3 took as long. Lane 3 ran 9 positions. Same text: 3 tokens compared.")
+        expect(lines.nth(4)).to_have_text("Lane 6 ran 9 positions. Same text: 6 tokens compared. Lane 6 was stopped.")
+        low = page.locator(".kv-strip").evaluate("strip => strip.offsetHeight")
+        assert low < 200
+        page.get_by_role("button", name="All of it").click()
+        expect(page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")

@@ -1,0 +1,100 @@
+"""The command line as a user meets it: real processes, their exit codes, and what each stream carries."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.cli import main
+
+
+def kvdemo(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "kvdemo", *arguments], input=stdin, capture_output=True, timeout=120, check=False
+    )
+
+
+def test_json_puts_one_document_on_stdout_and_nothing_else(tiny_folder: Path) -> None:
+    ran = kvdemo(
+        "race", "--prompt", "The fox", "--model", str(tiny_folder), "--max-new-tokens", "6", "--ignore-eos", "--json"
+    )
+    assert ran.returncode == 0
+    made: dict[str, Any] = json.loads(ran.stdout)
+    assert [lane["strategy"] for lane in made["lanes"]] == ["reencode", "dynamic_cache"]
+    assert [len(lane["tokens"]) for lane in made["lanes"]] == [6, 6]
+    assert b"Racing Re-encode, DynamicCache" in ran.stderr
+
+
+def test_without_json_a_person_can_read_it(tiny_folder: Path) -> None:
+    ran = kvdemo(
+        "race", "--prompt-file", "-", "--model", str(tiny_folder), "--max-new-tokens", "4", stdin="键值 🐶".encode()
+    )
+    assert ran.returncode == 0
+    out = ran.stdout.decode()
+    assert "── dynamic_cache: " in out
+    assert "TTFT" in out and "TPOT" in out
+    assert "DynamicCache" in out.splitlines()[-3:][0] or "Same text" in out
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["race"], "one of the arguments --prompt --prompt-file is required"),
+    (["race", "--prompt", ""], "The prompt is empty"),
+    (["race", "--prompt", "x", "--max-new-tokens", "0"], "The token count must be"),
+    (["race", "--prompt", "x", "--max-new-tokens", "many"], "The token count must be"),
+    (["race", "--prompt", "x", "--temperature", "nan"], "The temperature must be"),
+    (["race", "--prompt", "x", "--schedule", "slow"], "There is no schedule 'slow'"),
+    (["race", "--prompt", "x", "--strategies", "turbo"], "There is no strategy 'turbo'"),
+    (["race", "--prompt-file", "/no/such/file"], "cannot be read"),
+    (["race", "--prompt", "x", "--colour", "red"], "unrecognized arguments: --colour red"),
+    (["race", "--prompt", "x", "--device", "toaster"], "toaster"),
+    (["race", "--prompt", "x", "--dtype", "int3"], "int3"),
+    (["race", "--prompt", "x", "--model", "/no/such/folder"], "/no/such/folder"),
+    (["dance"], "invalid choice: 'dance'"),
+    ([], "race|measure|compare"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[" ".join(a)[:50] for a, _ in BAD])
+def test_bad_input_exits_2_with_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.startswith("kvdemo: ") and err.count("\n") == 1
+
+
+def test_a_prompt_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "prompt"
+    file.write_bytes(b"\xff\xfe\xd8")
+    assert main(["race", "--prompt-file", str(file)]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_a_failed_lane_exits_1(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kvdemo.strategies import no_cache  # noqa: PLC0415
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(no_cache, "next_token_logits", broken)
+    code = main(
+        ["race", "--prompt", "x", "--model", str(tiny_folder), "--strategies", "no_cache,dynamic_cache", "--json"]
+    )
+    assert code == 1
+    made = json.loads(capsys.readouterr().out)
+    assert [lane["status"] for lane in made["lanes"]] == ["failed", "done"]
+    assert made["lanes"][0]["error"] == "RuntimeError: broken on purpose"
+
+
+@pytest.mark.parametrize("command", ["models", "strategies"])
+def test_listings_have_a_json_and_a_readable_form(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert main([command]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [row["id"] for row in rows] == [line.split()[0] for line in lines]

@@ -1,0 +1,55 @@
+"""Scripted parts for what reality will not do on demand: lanes with given costs, and a clock that obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from kvdemo.core import Choice, Ended, LaneInfo, Step, TimedStep
+from kvdemo.record import LaneRecord
+
+
+def choice(token: int, logprob: float = -0.5, rival: int = 0, rival_logprob: float = -1.0) -> Choice:
+    return Choice(token, logprob, rival, rival_logprob)
+
+
+def step(*tokens: int, positions: int = 1, cache_bytes: int = 0, texts: Sequence[str] | None = None) -> Step:
+    return Step(tuple(choice(t) for t in tokens), positions, cache_bytes, None if texts is None else tuple(texts))
+
+
+def timed_steps(costs: Iterable[float], *, positions: int = 1, cache_bytes: int = 0) -> Iterator[TimedStep]:
+    """One token a step: the tokens 10, 11, 12 ... at the given seconds."""
+    for token, seconds in enumerate(costs, start=10):
+        yield TimedStep(step(token, positions=positions, cache_bytes=cache_bytes), seconds)
+
+
+def record(
+    name: str,
+    tokens: Sequence[int],
+    seconds: Sequence[float],
+    *,
+    cached: bool = False,
+    prompt: int = 5,
+    lossless: bool = True,
+) -> LaneRecord:
+    """A finished lane: cached lanes run the prompt and then one position a step, others everything again."""
+    made = LaneRecord(LaneInfo(name.lower(), name, f"{name} lane", lossless))
+    for n, (token, cost) in enumerate(zip(tokens, seconds, strict=True)):
+        positions = (1 if n else prompt) if cached else prompt + n
+        made.add(
+            TimedStep(step(token, positions=positions, cache_bytes=100 * (prompt + n) * cached), cost), (f"<{token}>",)
+        )
+    made.ended = Ended(0, "length")
+    return made
+
+
+class FakeClock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds

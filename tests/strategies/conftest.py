@@ -1,0 +1,73 @@
+"""Models whose text carries tokens faithfully, so that even a loop over text must write what `generate()` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from kvdemo.core import Step
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies._decode import chooser
+from kvdemo.strategies.base import Job, Strategy
+
+from ..conftest import loaded, tiny_gpt2_network, tiny_llama_network
+
+WORDS = 200
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word, words apart by spaces: encoding and decoding undo each other."""
+    vocabulary = {"<s>": 0, "a": 1, "</s>": 2} | {f"w{n}": n for n in range(3, WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<s>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="session")
+def word_models() -> Mapping[str, LoadedModel]:
+    """Every tiny architecture, by name, behind the word tokenizer."""
+    networks = {"llama": tiny_llama_network(WORDS), "gpt2": tiny_gpt2_network(WORDS)}
+    return {name: loaded(f"tiny-{name}", network, word_tokenizer()) for name, network in networks.items()}
+
+
+def steps_of(
+    strategy: Strategy, model: LoadedModel, text: str, *, temperature: float = 0, seed: int = 0, tokens: int = 10**6
+) -> Iterator[Step]:
+    """A strategy's steps on a base prompt, as a lane would ask for them."""
+    prompt = model.prompt(text, chat=False)
+    job = Job(
+        model=model,
+        prompt=prompt,
+        encode=lambda appended: model.encode(prompt, appended),
+        choose=chooser(temperature, 1.0, seed, torch.device("cpu")),
+        max_new_tokens=tokens,
+    )
+    return strategy.decode(job)
+
+
+def tokens_of(strategy: Strategy, model: LoadedModel, text: str, n: int, **options: float) -> list[int]:
+    """The first n tokens that a strategy commits."""
+    tokens: list[int] = []
+    for step in steps_of(strategy, model, text, tokens=n, **options):  # type: ignore[arg-type]
+        tokens += step.tokens
+        if len(tokens) >= n:
+            break
+    return tokens[:n]
+
+
+def generated(model: LoadedModel, text: str, n: int) -> list[int]:
+    """The reference: n greedy tokens of `generate()`, not stopped by an end of text."""
+    ids = torch.tensor([model.tokenizer.encode(text)])
+    out = model.network.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=n,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    return list(out[0, ids.shape[1] :].tolist())

@@ -1,0 +1,44 @@
+import random
+from itertools import islice
+
+import pytest
+
+from kvdemo.core import Step, TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.batched import Batched
+from kvdemo.strategies.dynamic_cache import DynamicCached
+
+from .conftest import generated, steps_of, tokens_of
+from .layered import FULL, SLIDING, STATES, model_of
+from .test_contract import random_prompt
+
+
+@pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES])
+def test_its_first_row_is_what_generate_writes_whatever_the_layers_keep(name: str) -> None:
+    model, rng = model_of(name), random.Random(name)
+    for text in [random_prompt(rng) for _ in range(3)] + ["w3"]:
+        assert tokens_of(Batched(rows=3), model, text, 16) == generated(model, text, 16)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_every_row_is_run_and_held(tiny_model: LoadedModel, rows: int) -> None:
+    steps = list(islice(steps_of(Batched(rows=rows), tiny_model, "The quick brown fox"), 5))
+    alone = list(islice(steps_of(DynamicCached(), tiny_model, "The quick brown fox"), 5))
+    assert [step.positions for step in steps] == [rows * step.positions for step in alone]
+    assert [step.cache_bytes for step in steps] == [rows * step.cache_bytes for step in alone]
+    assert {step.details["rows"] for step in steps} == {rows}
+
+
+def test_with_sampling_one_draw_a_token_is_made(tiny_model: LoadedModel) -> None:
+    for seed in range(3):
+        expected = tokens_of(DynamicCached(), tiny_model, "fox", 30, temperature=0.8, seed=seed)
+        assert tokens_of(Batched(), tiny_model, "fox", 30, temperature=0.8, seed=seed) == expected
+
+
+def test_it_remarks_on_throughput_against_waiting() -> None:
+    steps = [TimedStep(Step((), 1), seconds) for seconds in (9.0, 0.04, 0.05, 0.5)]  # one step was disturbed
+    (remark,) = Batched(rows=8).remarks(steps)
+    assert remark.startswith("Batched (rows 8): a row waited 50 ms for a token, which is 20 tokens/s, and 8 rows")
+    assert "together made 160 tokens/s" in remark
+    assert "less than 6.25 ms" in remark
+    assert Batched().remarks(steps[:1]) == []

@@ -1,0 +1,92 @@
+"""Settings of a strategy: read from its source, set by a spec, checked, and part of the lane's name."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvdemo.core import BadInput, Option
+from kvdemo.strategies import _spec, discover, load
+
+TOY = '''
+from kvdemo.strategies.base import Strategy, option
+
+class Toy(Strategy):
+    """Always the same token."""
+
+    id = "toy"
+    name = "Toy"
+    summary = "Writes one token."
+    lossless = False
+
+    window: int = option(64, "Window", "Latest positions kept.", low=1, high=4096)
+    share: float = option(0.5, "Share", "How much.", high=1)
+    kind: str = option("fp8", "Format", "Of the numbers.", choices=("fp8", "int4"))
+
+    def decode(self, job):
+        yield
+'''
+OPTIONS = {
+    "window": Option(64, "Window", "Latest positions kept.", low=1, high=4096),
+    "share": Option(0.5, "Share", "How much.", high=1),
+    "kind": Option("fp8", "Format", "Of the numbers.", choices=("fp8", "int4")),
+}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "optional").mkdir()
+    (tmp_path / "optional" / "__init__.py").touch()
+    (tmp_path / "optional" / "toy.py").write_text(TOY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield discover(import_module("optional"))["toy"]
+    for name in [name for name in sys.modules if name.split(".")[0] == "optional"]:
+        del sys.modules[name]
+
+
+def test_settings_are_read_without_running_the_file_and_truly(toy) -> None:
+    assert toy.options == OPTIONS == load(toy).options()
+
+
+def test_an_instance_holds_the_values_and_says_what_is_not_default(toy) -> None:
+    made = load(toy)(window=32)
+    assert (made.window, made.share, made.kind) == (32, 0.5, "fp8")
+    assert made.spec == "toy:window=32"
+    assert made.info.name == "Toy (window 32)"
+    assert made.info.options == {"window": 32, "share": 0.5, "kind": "fp8"}
+    assert load(toy)().spec == "toy"
+    assert load(toy)().info.name == "Toy"
+
+
+@given(st.integers(1, 4096), st.floats(0, 1), st.sampled_from(["fp8", "int4"]))
+def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) -> None:
+    values = {"window": window, "share": share, "kind": kind}
+    strategy_id, given_values = _spec.split(_spec.write("toy", OPTIONS, values))
+    assert strategy_id == "toy"
+    assert _spec.read("toy", OPTIONS, given_values) == values
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("toy:window", "write it as toy:setting=value"),
+        ("toy:window=1:window=2", "cannot be read"),
+        ("toy:size=3", "toy has no setting 'size': it has window, share, kind"),
+        ("toy:window=0", "window must be a whole number from 1 to 4,096, not '0'"),
+        ("toy:window=big", "not 'big'"),
+        ("toy:share=2", "share must be a number from 0 to 1"),
+        ("toy:kind=int3", "no format 'int3': choose fp8 or int4"),
+    ],
+)
+def test_a_bad_setting_gets_a_sentence(spec: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        strategy_id, values = _spec.split(spec)
+        _spec.read(strategy_id, OPTIONS, values)
+
+
+def test_a_strategy_without_settings_says_so() -> None:
+    with pytest.raises(BadInput, match="no_cache has no setting 'window': it has none"):
+        _spec.read("no_cache", {}, {"window": "3"})

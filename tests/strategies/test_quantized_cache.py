@@ -1,0 +1,113 @@
+from itertools import islice
+
+import pytest
+import torch
+
+from kvdemo.core import BadInput, TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _exact, _held, quantized_cache
+from kvdemo.strategies.dynamic_cache import DynamicCached
+from kvdemo.strategies.quantized_cache import Quantized
+
+from .conftest import steps_of
+from .layered import SLIDING, STATES, model_of
+
+NEW = 12
+
+
+def run(model: LoadedModel, text: str = "The quick brown fox", **options: str) -> list[TimedStep]:
+    return [TimedStep(step, 1.0) for step in islice(steps_of(Quantized(**options), model, text), NEW)]
+
+
+def test_fp8_holds_a_byte_a_number_and_two_scales_a_layer(tiny_model: LoadedModel) -> None:
+    exact = list(islice(steps_of(DynamicCached(), tiny_model, "The quick brown fox"), NEW))
+    for timed, theirs in zip(run(tiny_model), exact, strict=True):
+        assert timed.step.details["exact_bytes"] == theirs.cache_bytes
+        assert timed.step.cache_bytes == theirs.cache_bytes / 4 + 2 * 2 * 4  # layers · keys and values · float32
+        assert timed.step.details["residual_bytes"] == 0
+
+
+def test_the_prompt_is_read_in_full_and_what_follows_is_close(tiny_llama: LoadedModel) -> None:
+    prompt = tiny_llama.tokenizer.encode("The quick brown fox")
+    choices = [timed.step.choices[0] for timed in run(tiny_llama)]
+    exact = _exact.logprobs(tiny_llama, prompt, [choice.token for choice in choices])
+    apart = [abs(choice.logprob - theirs) for choice, theirs in zip(choices, exact, strict=True)]
+    assert apart[0] < 1e-5
+    assert 1e-4 < max(apart) < 2  # if it were nothing, nothing was quantised
+
+
+def test_it_says_what_it_saved_and_what_it_lost(tiny_llama: LoadedModel) -> None:
+    steps = run(tiny_llama)
+    (remark,) = Quantized().remarks(steps)
+    assert "an exact cache holds 256 B (by formula), 3.9× as much" in remark or "4.0× as much" in remark
+    prompt = tiny_llama.tokenizer.encode("The quick brown fox")
+    (sentence,) = Quantized().second_look(tiny_llama, prompt, steps)
+    assert "Fed the 12 tokens that QuantizedCache wrote" in sentence
+    exact = _exact.logprobs(tiny_llama, prompt, [token for timed in steps for token in timed.step.tokens])
+    assert f"{sum(exact) / 12:.3f} on average" in sentence
+
+
+@pytest.mark.parametrize("new", [1, 5, 64, 130])
+@pytest.mark.parametrize("prompt", [1, 7])
+def test_teacher_forcing_is_one_pass_over_the_text(tiny_llama: LoadedModel, prompt: int, new: int) -> None:
+    ids = [(7 * n) % 300 + 3 for n in range(prompt + new)]
+    with torch.inference_mode():
+        rows = tiny_llama.network(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    whole = [float(rows[n - 1, ids[n]]) for n in range(prompt, prompt + new)]
+    assert _exact.logprobs(tiny_llama, ids[:prompt], ids[prompt:]) == pytest.approx(whole, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", [*SLIDING, *STATES])
+def test_models_with_other_layers_are_refused(name: str) -> None:
+    assert "whose layers all attend to the whole text" in (Quantized().unavailable_reason(model_of(name)) or "")
+
+
+def test_integers_without_a_package_are_refused_with_one_sentence(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantized_cache, "_backend", lambda: None)
+    assert Quantized().unavailable_reason(tiny_llama) is None
+    says = "int4 needs the package optimum-quanto or hqq: install one, or choose fp8."
+    assert Quantized(kind="int4").unavailable_reason(tiny_llama) == says
+    with pytest.raises(BadInput, match="needs the package"):  # and never fp8 in its place
+        run(tiny_llama, kind="int4")
+
+
+@pytest.mark.skipif(quantized_cache._backend() is None, reason="neither optimum-quanto nor hqq is installed")
+@pytest.mark.parametrize("kind", ["int4", "int2"])
+@pytest.mark.parametrize("text", ["fox", "The quick brown fox jumps over the lazy dog"])
+def test_integers_keep_the_newest_positions_in_full(tiny_llama: LoadedModel, kind: str, text: str) -> None:
+    steps = run(tiny_llama, text, kind=kind)
+    prompt, a_position = steps[0].step.positions, 256  # float32: 2 · 2 layers · 2 heads · 8 · 4
+    for n, timed in enumerate(steps):
+        assert timed.step.details["residual_bytes"] == n * a_position
+        assert timed.step.details["exact_bytes"] == (prompt + n) * a_position
+
+
+def test_integers_on_a_latent_cache_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized_cache, "_backend", lambda: "quanto")
+    assert "latent" in (Quantized(kind="int2").unavailable_reason(model_of("deepseek_v3")) or "")
+
+
+class Packed(torch.Tensor):
+    """A tensor that stands for four times what it takes, as the packages' packed tensors do."""
+
+    @staticmethod
+    def __new__(cls, data: torch.Tensor, scale: torch.Tensor) -> "Packed":
+        return torch.Tensor._make_wrapper_subclass(cls, (data.numel() * 2,), dtype=torch.float32)
+
+    def __init__(self, data: torch.Tensor, scale: torch.Tensor) -> None:
+        self.data_, self.scale = data, scale
+
+    @classmethod
+    def __torch_dispatch__(cls, *_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["data_", "scale"], None
+
+
+def test_bytes_are_those_of_the_parts_not_of_what_they_stand_for() -> None:
+    packed = Packed(torch.zeros(8, dtype=torch.uint8), torch.zeros(1))
+    assert packed.nbytes == 64
+    assert _held.nbytes([packed, {"scale": torch.zeros(3), "shape": (4, 4)}, None]) == 8 + 4 + 12

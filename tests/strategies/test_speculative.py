@@ -1,0 +1,190 @@
+"""A draft model must change how many tokens a step writes, and never which."""
+
+import copy
+import gc
+import random
+import weakref
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from kvdemo.core import BadInput, Choice, Step, TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _draft_model
+from kvdemo.strategies.dynamic_cache import DynamicCached
+from kvdemo.strategies.speculative import Speculative
+
+from ..conftest import loaded, save, tiny_gpt2_network, tiny_llama_network
+from .conftest import WORDS, generated, steps_of, tokens_of, word_tokenizer
+from .layered import STATES, model_of
+from .test_contract import random_prompt
+from .test_prompt_lookup import _until
+
+NEW = 24
+
+
+def similar(model: LoadedModel, noise: float) -> LoadedModel:
+    """A draft model that is often right: the same weights, a little off."""
+    network = copy.deepcopy(model.network)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(noise * torch.randn_like(parameter))
+    return loaded("draft", network, model.tokenizer)
+
+
+@pytest.fixture
+def drafted_by(monkeypatch: pytest.MonkeyPatch):
+    """Give every model this draft model."""
+
+    def set_draft(draft: LoadedModel) -> None:
+        monkeypatch.setattr(_draft_model, "of", lambda _model, _asked: draft)
+
+    return set_draft
+
+
+def accepted(steps: list[Step]) -> float:
+    return sum(s.details["accepted"] for s in steps) / sum(s.details["drafted"] for s in steps)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_it_writes_what_generate_writes_with_a_draft_that_is_often_right(
+    name: str, word_models: Mapping[str, LoadedModel], drafted_by
+) -> None:
+    model, rng, rates = word_models[name], random.Random(name), []
+    drafted_by(similar(model, 0.02))
+    for _ in range(50):
+        text = random_prompt(rng)
+        steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
+        assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
+        rates.append(accepted(steps))
+    assert 0.2 < sum(rates) / len(rates) < 0.98  # right guesses and wrong ones
+
+
+@pytest.mark.parametrize("name", ["qwen3", "mistral", "gemma3", "qwen2"])
+def test_windows_in_the_model_and_in_its_draft_are_cut_back_right(name: str, drafted_by) -> None:
+    model, rng = model_of(name), random.Random(name)
+    drafted_by(similar(model, 0.02))
+    for text in [random_prompt(rng) for _ in range(4)] + ["w3", "w3 w4 w5 w6 w7 w8"]:
+        steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
+        assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
+        assert accepted(steps) > 0
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral"])
+def test_a_draft_that_is_the_model_is_accepted_whole(
+    name: str, word_models: Mapping[str, LoadedModel], drafted_by
+) -> None:
+    """If the draft's own cache kept a trace of what was cut, or missed a token, some draft would be wrong."""
+    model = word_models.get(name) or model_of(name)
+    drafted_by(model)
+    for draft_tokens in (1, 4, 7):
+        strategy = Speculative(draft_tokens=draft_tokens)
+        assert accepted(list(islice(steps_of(strategy, model, "w3 w4 w5", tokens=400), 12))) == 1
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_sampled_tokens_are_those_of_a_lane_without_a_draft(
+    name: str, temperature: float, word_models: Mapping[str, LoadedModel], drafted_by
+) -> None:
+    """Token for token with the same seed, so its distribution is the model's: one draw from it for each token."""
+    model, rng, rates = word_models[name], random.Random(3), []
+    drafted_by(similar(model, 0.01))
+    for seed in range(12):
+        text = random_prompt(rng)
+        steps = _until(steps_of(Speculative(), model, text, temperature=temperature, seed=seed, tokens=NEW), NEW)
+        expected = tokens_of(DynamicCached(), model, text, NEW, temperature=temperature, seed=seed)
+        assert [token for step in steps for token in step.tokens] == expected
+        rates.append(accepted(steps))
+    assert 0 < sum(rates) / len(rates) < 1
+
+
+def test_steps_count_the_work_and_the_memory_of_both(word_models: Mapping[str, LoadedModel], drafted_by) -> None:
+    model = word_models["llama"]
+    drafted_by(loaded("draft", copy.deepcopy(model.network), model.tokenizer))
+    steps = list(islice(steps_of(Speculative(), model, "w3 w4 w5", tokens=400), 3))
+    assert [step.positions for step in steps] == [3, 5, 5]
+    # The draft reads prompt and first token, then three of its own; later the two that it has not read, and three.
+    assert [step.details["draft_positions"] for step in steps] == [0, 4 + 3, 2 + 3]
+    assert steps[0].details["draft_price"] == 1
+    a_position = steps[0].cache_bytes // 3
+    assert [step.cache_bytes for step in steps] == [3 * a_position, (8 + 7) * a_position, (13 + 12) * a_position]
+
+
+def test_a_draft_model_with_a_short_context_stops_drafting_there(
+    word_models: Mapping[str, LoadedModel], drafted_by
+) -> None:
+    network = tiny_gpt2_network(WORDS)
+    draft = loaded("short", network, word_tokenizer())
+    drafted_by(draft)
+    model, text = word_models["llama"], " ".join(["w3 w4 w5"] * 169)  # 507 of the draft's 512 positions
+    steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
+    assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
+    assert steps[1].details["drafted"] == 4 and steps[-1].details["drafted"] == 0
+
+
+@pytest.fixture
+def folder(word_models: Mapping[str, LoadedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A draft model in a folder, named by the operator."""
+    monkeypatch.setenv("KVDEMO_DRAFT_MODEL", str(tmp_path))
+    return save(similar(word_models["llama"], 0.02), tmp_path)
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_operators_draft_is_loaded_once_and_goes_with_the_model() -> None:
+    model = loaded("large", tiny_llama_network(WORDS), word_tokenizer())
+    assert Speculative().unavailable_reason(model) is None
+    text = "w3 w4 w5"
+    assert tokens_of(Speculative(), model, text, NEW) == generated(model, text, NEW)
+    draft = _draft_model.of(model, "auto")
+    assert draft is _draft_model.of(model, "auto") and draft.dtype == model.dtype
+    assert not next(draft.network.parameters()).is_inference()
+    gone = weakref.ref(draft.network)
+    del draft, model
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_draft_model_with_other_tokens_is_refused(tiny_llama: LoadedModel) -> None:
+    with pytest.raises(BadInput, match=r"does not have the tokens of tiny-llama: choose a draft model of its family"):
+        next(steps_of(Speculative(), tiny_llama, "fox"))
+
+
+def test_the_catalogue_has_a_draft_for_the_large_of_a_family() -> None:
+    def asked(model_id: str, draft: str = "auto") -> str | None:
+        model = loaded(model_id, tiny_llama_network(WORDS), word_tokenizer())
+        return Speculative(draft=draft).unavailable_reason(model)
+
+    assert asked("openai-community/gpt2-medium") is None
+    assert asked("HuggingFaceTB/SmolLM2-1.7B-Instruct") is None
+    assert "no smaller model of the family of Qwen/Qwen3-0.6B" in (asked("Qwen/Qwen3-0.6B") or "")
+    assert asked("Qwen/Qwen3-1.7B", "Qwen3-0.6B") is None
+    assert "nothing by guessing for itself" in (asked("openai-community/gpt2", "gpt2") or "")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_models_whose_state_cannot_be_turned_back_neither_check_nor_draft(name: str) -> None:
+    assert "cannot be turned back" in (Speculative().unavailable_reason(model_of(name)) or "")
+    with pytest.raises(BadInput, match="cannot draft"):
+        _draft_model.check(model_of("llama"), model_of(name))
+
+
+def test_it_remarks_on_acceptance_and_on_what_pays() -> None:
+    token = Choice(1, -1.0, 2, -2.0)
+
+    def taken(drafted: int, right: int, run: int) -> TimedStep:
+        details = {"drafted": drafted, "accepted": right, "draft_positions": run, "draft_price": 0.37}
+        return TimedStep(Step((token,) * (right + 1), 1, details=details), 1.0)
+
+    assert Speculative().remarks([taken(0, 0, 0), taken(4, 4, 9), taken(4, 2, 5)]) == [
+        "Speculative: the model accepted 6 of 8 drafted tokens (75%) and wrote 4 tokens a step; the draft model ran "
+        "14 positions for it.",
+        "By the bytes of their weights (formula), a drafted token costs 37% of a pass of the model: where more than "
+        "37% are accepted it pays, if a pass over a draft takes no longer than over one.",
+    ]
+    assert Speculative().remarks([taken(0, 0, 0)]) == []

@@ -1,0 +1,56 @@
+"""Who may know whom. import-linter reads the imports; these tests run them."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCK = """
+import sys
+sys.modules.update(dict.fromkeys({blocked!r}))  # as if they were not installed, also for whoever only asks
+import {module}
+"""
+
+
+def imports(module: str, *blocked: str) -> subprocess.CompletedProcess[str]:
+    code = BLOCK.format(blocked=set(blocked), module=module)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_page_needs_no_torch() -> None:
+    ran = imports("kvdemo.ui.page", "torch", "transformers")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_engine_needs_no_page() -> None:
+    ran = imports("kvdemo.session, kvdemo.models.keeper", "gradio", "plotly", "spaces")
+    assert ran.returncode == 0, ran.stderr
+
+
+NOT_WITH_TRANSFORMERS = ("gradio", "plotly", "spaces", "gguf", "platformdirs", "scipy", "pandas")
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "kvdemo.models.loading, kvdemo.models.random_weights, kvdemo.session, kvdemo.environment",
+        "kvdemo.limits, kvdemo.operations, kvdemo.memory_peak",
+        "kvdemo.__main__",
+    ],
+)
+def test_a_machine_with_torch_and_transformers_alone_can_measure(modules: str) -> None:
+    ran = imports(modules, *NOT_WITH_TRANSFORMERS)
+    assert ran.returncode == 0, ran.stderr
+
+
+LIGHT = ("core", "race", "metrics", "request", "verdict", "document", "strategies", "engine", "__main__")
+
+
+@pytest.mark.parametrize("module", ["kvdemo", *(f"kvdemo.{name}" for name in LIGHT)])
+def test_what_compares_or_lists_needs_neither(module: str) -> None:
+    ran = imports(module, "torch", "transformers", "gradio", "plotly", "numpy")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_block_blocks() -> None:
+    assert "import of torch halted" in imports("kvdemo.session", "torch").stderr

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+from kvdemo.core import Choice, Divergence
+from kvdemo.divergence import explain
+from kvdemo.record import LaneRecord
+
+from .scripted import record
+
+PROMPT = [1, 2]
+TEXTS = {10: "\n", 11: "\n\n", 12: "a", 13: " b", 99: "\ufffd"}
+
+
+def explained(
+    a: LaneRecord, b: LaneRecord, encode: Callable[[str], list[int]] = lambda _: [], sampling: bool = False
+) -> Divergence:
+    at = b.departs_from(a)
+    assert at is not None
+    return explain(a, b, at, prompt_ids=PROMPT, encode=encode, piece=TEXTS.__getitem__, sampling=sampling)
+
+
+def lane(name: str, *tokens: int, on_text: bool = False, lossless: bool = True) -> LaneRecord:
+    made = record(name, tokens, [1.0] * len(tokens), lossless=lossless)
+    made.works_on_text = on_text
+    made.texts = [TEXTS[t] for t in tokens]
+    return made
+
+
+def test_other_ids_read_than_written_is_retokenized_and_shows_both() -> None:
+    text = lane("Text", 12, 10, 10, 12, on_text=True)
+    got = explained(text, lane("Ids", 12, 10, 10, 13), encode=lambda _: [1, 2, 12, 11])
+    assert (got.index, got.kind) == (3, "retokenized")
+    assert got.detail == r'Text wrote "\n","\n" (10, 10), and its text was read back as "\n\n" (11).'
+
+
+def test_half_a_character_is_named_as_the_reason() -> None:
+    text = lane("Text", 99, 12, on_text=True)
+    got = explained(lane("Ids", 99, 13), text, encode=lambda _: [1, 2, 12])
+    assert got.kind == "retokenized"
+    assert got.detail.endswith("(12): half a character cannot be written as text.")
+
+
+def test_the_same_ids_and_another_argmax_is_numeric_and_shows_the_margin() -> None:
+    a, b = lane("A", 12, 12), lane("B", 12, 13)
+    a.choices[1] = Choice(12, -0.7, 13, -0.7003)
+    b.choices[1] = Choice(13, -0.7001, 12, -0.7002)
+    got = explained(a, b)
+    assert (got.index, got.kind) == (1, "numeric")
+    assert 'A chose "a" (12) with probability 0.497, B chose " b" (13)' in got.detail
+    assert "by a margin of 0.0003 in log-probability" in got.detail
+
+
+def test_no_margin_is_claimed_where_it_is_not_known() -> None:
+    a, b = lane("A", 12), lane("B", 13)
+    a.choices[0] = replace(a.choices[0], rival=77)
+    b.choices[0] = replace(b.choices[0], rival=77)
+    assert "margin" not in explained(a, b).detail
+
+
+def test_a_lane_on_text_that_read_what_it_wrote_differs_for_numeric_reasons() -> None:
+    text = lane("Text", 12, 12, on_text=True)
+    assert explained(text, lane("Ids", 12, 13), encode=lambda _: [1, 2, 12]).kind == "numeric"
+
+
+def test_sampling_and_lossy_lanes_have_kinds_of_their_own() -> None:
+    assert explained(lane("A", 12), lane("B", 13), sampling=True).kind == "sampled"
+    lossy = explained(lane("A", 12), lane("B", 13, lossless=False), sampling=True)
+    assert lossy.kind == "lossy"
+    assert "B is lossy" in lossy.detail
+
+
+def test_each_pair_of_tokens_is_compared_once() -> None:
+    a, b = lane("A", 12, 12), lane("B", 12)
+    assert b.departs_from(a) is None
+    b.tokens[0] = 13  # already compared: a second look would find this
+    b.tokens.append(12)
+    assert b.departs_from(a) is None

@@ -1,0 +1,96 @@
+"""The README tells the truth: its commands are run, its document compared, its file is the real file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for language, block in BLOCKS
+    if language == "console"
+    for line in block.splitlines()
+    if line.startswith("$ python -m kvdemo")
+]
+
+
+def block(language: str, containing: str = "") -> str:
+    return next(text for kind, text in BLOCKS if kind == language and containing in text)
+
+
+def run(command: str) -> str:
+    arguments = [sys.executable, *shlex.split(command)[1:]]
+    return subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def assert_alike(shown: Any, real: Any, where: str = "document") -> None:
+    """Equal, except that measured figures, versions and machines only have to be of the same kind."""
+    if isinstance(shown, dict):
+        assert shown.keys() == real.keys(), where
+        for key, value in shown.items():
+            if key not in ("environment", "speedup", "verdict", "source", "revision"):
+                assert_alike(value, real[key], f"{where}.{key}")
+    elif isinstance(shown, list):
+        assert len(shown) == len(real), where
+        for n, pair in enumerate(zip(shown, real, strict=True)):
+            assert_alike(*pair, f"{where}[{n}]")
+    elif isinstance(shown, float):
+        assert isinstance(real, float), where
+    else:
+        assert shown == real, where
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(COMMANDS) >= 3
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" not in c])
+def test_commands_work_as_written(command: str) -> None:
+    assert run(command).strip()
+
+
+def test_the_document_is_what_its_command_prints() -> None:
+    command = next(c for c in COMMANDS if "--json" in c)
+    assert_alike(json.loads(block("json")), json.loads(run(command)))
+
+
+def test_the_strategy_shown_is_the_real_file() -> None:
+    assert block("python", "class DynamicCached") == (ROOT / "kvdemo/strategies/dynamic_cache.py").read_text("utf-8")
+
+
+def test_the_api_example_works_on_a_running_app(tiny_app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    example = block("python", "gradio_client").replace("http://127.0.0.1:7860/", tiny_app)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own
+    assert re.search(r"\d tokens in [\d.]+ m?s against", capsys.readouterr().out)
+
+
+def test_the_space_runs_what_requirements_ask_for() -> None:
+    front = yaml.safe_load(README.split("---")[1])
+    requirements = (ROOT / "requirements.txt").read_text("utf-8")
+    assert f"gradio=={front['sdk_version']}\n" in requirements
+    assert front["sdk_version"] == gradio.__version__
+    assert front["python_version"] == "3.12"
+    assert "torch==2.13.0\n" in requirements  # one that ZeroGPU accepts
+    assert (ROOT / front["app_file"]).exists()
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_setting_named_is_read_somewhere_and_every_setting_read_is_named() -> None:
+    sources = "".join(p.read_text("utf-8") for p in [ROOT / "app.py", *ROOT.glob("kvdemo/**/*.py")])
+    assert set(re.findall(r"KVDEMO_[A-Z_]+", README)) == set(re.findall(r"KVDEMO_[A-Z_]+", sources))

@@ -1,0 +1,55 @@
+"""The whole engine on the real model: what is promised of it holds on prompts that nobody chose to be easy."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from kvdemo import session
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.request import RaceRequest
+
+from .strategies.conftest import generated
+from .strategies.test_reencode import by_definition
+
+NEW_TOKENS = 12
+PROMPTS = [
+    "Write 20 emoji of animals: 🐶🐱🐭",
+    "请用一句话解释键值缓存。",
+    "def fib(n):\n    if n < 2:\n        return n\n",
+    "a\n\n\n\nb\n\n\n",
+    "1234567890 =  1",
+]
+
+
+def race(model: LoadedModel, prompt: str, tokens: int, **fields: Any) -> dict[str, Any]:
+    asked = RaceRequest.parse({"prompt": prompt, "chat": False, "max_new_tokens": tokens, "ignore_eos": True} | fields)
+    return dict(session.run(asked, model, lambda _: None, threading.Event()).document)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_the_cached_lane_is_generate_and_the_reencoding_lane_its_definition(smollm2: LoadedModel, prompt: str) -> None:
+    reencode, cached = race(smollm2, prompt, NEW_TOKENS)["lanes"]
+    assert cached["tokens"] == generated(smollm2, prompt, NEW_TOKENS)
+    assert reencode["tokens"] == by_definition(smollm2, prompt, NEW_TOKENS)[0]
+
+
+def test_reencoding_parts_from_the_cache_over_two_newlines_and_the_verdict_says_so(smollm2: LoadedModel) -> None:
+    made = race(smollm2, "What is KV caching?", NEW_TOKENS)
+    divergence = made["comparison"]["lanes"][0]["first_divergence"]
+    assert (divergence["index"], divergence["kind"]) == (2, "retokenized")
+    assert r'wrote "\n","\n" (198, 198), and its text was read back as "\n\n" (1116)' in divergence["detail"]
+    assert any("Same text up to token 2." in sentence for sentence in made["verdict"]["sentences"])
+
+
+def test_the_cache_holds_what_the_formula_says(smollm2: LoadedModel) -> None:
+    steps = race(smollm2, "Hello", 4, strategies="dynamic_cache")["lanes"][0]["steps"]
+    # 2 (keys, values) · 30 layers · 3 kv_heads · 64 head_dim · 4 bytes
+    assert [step["cache_bytes"] for step in steps] == [46_080 * n for n in (1, 2, 3, 4)]
+
+
+def test_the_chat_template_is_the_models_own(smollm2: LoadedModel) -> None:
+    text = smollm2.prompt("Hi", chat=True).text
+    assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")

@@ -1,0 +1,126 @@
+"""The wire format: what it says, that it cannot be broken out of, and what it costs."""
+
+import json
+import math
+
+import pytest
+
+from kvdemo.core import (
+    BadInput,
+    Choice,
+    Committed,
+    Diverged,
+    Divergence,
+    Ended,
+    Finished,
+    Progress,
+    Step,
+    TimedStep,
+    Verdict,
+)
+from kvdemo.ui import stage
+from tests.ui.scripted_backend import committed, started
+
+HOSTILE = [
+    "\n",
+    "a\nb",
+    "~n",
+    "~",
+    "~~n",
+    "<script>",
+    "${x}",
+    "{{x}}",
+    "\\n",
+    '"',
+    " ",
+    "",
+    "\u202eabc",
+    "\x00",
+    "😀",
+    "缓存",
+]
+
+
+def unescape(text: str) -> str:
+    """The browser's half (static/race.js), in Python."""
+    out, rest = "", text
+    while rest:
+        head, tilde, rest = rest.partition("~")
+        out += head + ({"~": "~", "n": "\n", "l": "<"}[rest[0]] if tilde else "")
+        rest = rest[1:] if tilde else ""
+    return out
+
+
+def test_a_token_line() -> None:
+    assert stage.line(committed(1, (" the",), 0.0332104, cache_bytes=46080)) == "1 100 33210 1 46080 500  the\n"
+
+
+def test_a_step_of_three_tokens_carries_its_cost_once() -> None:
+    text = stage.line(committed(0, ("a", "b", ""), 0.06, positions=5))
+    assert text.splitlines() == ["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 500 "]
+
+
+def test_what_the_lane_wrote_itself_is_told_only_where_it_differs() -> None:
+    same, other = committed(0, ("a",), texts=("a",)), committed(0, ("",), texts=("\ufffd",))
+    assert stage.line(same).count("\n") == 1
+    assert stage.line(other).splitlines()[1] == "= \ufffd"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_survives_on_one_line(text: str) -> None:
+    line = stage.line(committed(0, (text,)))
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    assert unescape(line[:-1].split(" ", 6)[6]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_json_lines_are_one_line_and_hold_no_markup(text: str) -> None:
+    line = stage.line(started(prompt=text))
+    assert line.count("\n") == 1
+    assert "<" not in line
+    assert json.loads(line[2:])["prompt_text"] == text
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    text = stage.line(committed(0, ("a\ud83d",))) + stage.notice("\udc00") + stage.line(started(prompt="\ud83d"))
+    text.encode("utf-8")
+    assert text.count("\ufffd") == 3
+    assert "😀" in stage.notice("\ud83d\ude00")
+
+
+def test_the_rare_lines() -> None:
+    events = [
+        Progress("Fetching", 0.1234), Progress("Waiting"), Ended(0, "length"), Ended(1, "error", "Out of\nmemory."),
+        Diverged(1, Divergence(65, "numeric", "By a hair.")), Finished({}, Verdict("Won.", ("A.", "B."))),
+    ]  # fmt: skip
+    lines = stage.lines(events).splitlines()
+    assert lines[:4] == ["P 123 Fetching", "P - Waiting", "E 0 length ", "E 1 error Out of~nmemory."]
+    assert json.loads(lines[4][2:]) == {"lane": 1, "index": 65, "kind": "numeric", "detail": "By a hair."}
+    assert json.loads(lines[5][2:]) == {"headline": "Won.", "sentences": ["A.", "B."]}
+
+
+def test_a_refusal_carries_the_remedy() -> None:
+    line = stage.refusal(BadInput("Too long.", max_new_tokens=12))
+    assert json.loads(line[2:]) == {"message": "Too long.", "max_new_tokens": 12}
+
+
+@pytest.mark.parametrize(("logprob", "surprise"), [(0.0, 0), (-0.0, 0), (-0.6931, 693), (-math.inf, 745_000)])
+def test_surprise_is_a_plain_integer(logprob: float, surprise: int) -> None:
+    step = Step((Choice(1, logprob, 2, logprob),), 1)
+    assert stage.line(Committed(0, TimedStep(step, 0.01), ("a",))).split(" ")[5] == str(surprise)
+
+
+def test_an_ordinary_token_costs_under_fifty_bytes() -> None:
+    words = [" the", " cache", ",", " attention", "\n", " representations"]
+    size = sum(
+        len(json.dumps(stage.line(committed(1, (word,), 0.0331, cache_bytes=46_080_000)), ensure_ascii=False).encode())
+        - 2
+        for word in words
+    )
+    assert size / len(words) < 50
+
+
+def test_an_unknown_event_is_an_error() -> None:
+    with pytest.raises(TypeError, match="cannot draw int"):
+        stage.line(3)
