@@ -43,6 +43,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Twig:
+    """A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt).
+
+    `score` is the sum of the log-probabilities of all its tokens, `logprob` that of the last.
+    """
+
+    parent: int
+    token: int
+    logprob: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What one turn of a strategy committed, and what it took. No clock in sight.
 
@@ -51,6 +64,7 @@ class Step:
     cache_bytes  bytes of the key and value tensors held after the step; 0 without a cache
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
+    levels       for a search: the texts kept after each of its steps since the last Step, best first
     """
 
     choices: tuple[Choice, ...]
@@ -58,6 +72,7 @@ class Step:
     cache_bytes: int = 0
     texts: tuple[str, ...] | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+    levels: tuple[tuple[Twig, ...], ...] = ()
 
     @property
     def tokens(self) -> tuple[int, ...]:

@@ -69,7 +69,7 @@ def _lane(record: LaneRecord, text: str, prompt_text: str | None) -> dict[str, A
         "steps": _steps(record, prompt_text),
         "metrics": asdict(lane_metrics(record.steps)),
         "remarks": record.remarks,
-    }
+    } | ({"beams": record.beams} if record.beams else {})
 
 
 def _steps(record: LaneRecord, prompt_text: str | None) -> list[dict[str, Any]]:

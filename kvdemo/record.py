@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from kvdemo.core import Choice, Divergence, Ended, LaneInfo, TimedStep
 from kvdemo.metrics import first_difference
@@ -13,8 +14,8 @@ class LaneRecord:
     """A lane's steps in order, the text of each token, and how it ended.
 
     `works_on_text` is true for a lane whose strategy writes text itself, so that what it reads in the next
-    step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` at the end, by the
-    strategy.
+    step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` and
+    `beams`, the levels of a search, at the end.
     """
 
     info: LaneInfo
@@ -25,6 +26,7 @@ class LaneRecord:
     works_on_text: bool = False
     ended: Ended | None = None
     remarks: list[str] = field(default_factory=list)
+    beams: list[list[dict[str, Any]]] = field(default_factory=list)
     divergence: Divergence | None = None
     _compared: int = 0
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvdemo import divergence, document, environment, strategies
+from kvdemo import divergence, document, environment, strategies, tree
 from kvdemo.core import (
     BadInput,
     Committed,
@@ -209,6 +209,7 @@ class _Race:
     def _finish(self) -> Finished:
         for strategy, record in zip(self.chosen, self.records, strict=True):
             record.remarks = self._remarks(strategy, record)
+            record.beams = tree.of(record.steps, TextStream(self.model.decode, self.prompt_ids))
         verdict = judge(self.records, self.request.schedule)
         built = document.build(
             self.request,

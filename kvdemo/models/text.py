@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 # A character is at most four bytes, so at most four byte tokens; what is still no character then is none.
 MOST_TOKENS_PER_CHARACTER = 4
@@ -20,9 +21,13 @@ class TextStream:
         self._before = list(before)[-MOST_TOKENS_PER_CHARACTER:]
         self._pending: list[int] = []
 
+    def branch(self) -> TextStream:
+        """A stream of its own that goes on from here, for texts that begin alike."""
+        return copy(self)
+
     def push(self, token: int) -> str:
         """The text that has become whole with this token."""
-        self._pending.append(token)
+        self._pending = [*self._pending, token]
         text = self._decode([*self._before, *self._pending])[len(self._decode(self._before)) :]
         if text.endswith("\ufffd") and len(self._pending) < MOST_TOKENS_PER_CHARACTER:
             return ""

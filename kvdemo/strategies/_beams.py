@@ -14,13 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.core import BadInput, Choice
+from kvdemo.core import BadInput, Choice, Twig
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import cache_bytes
 
@@ -63,16 +62,6 @@ class Found:
     cache_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Twig:
-    """A beam as a picture needs it: `parent` is its place in the level above, 0 for the prompt at the root."""
-
-    parent: int
-    token: int
-    logprob: float
-    score: float
-
-
 def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found]:
     """Step by step, without an end. The prompt runs once, in one row; every later step runs `width` positions.
 
@@ -108,14 +97,9 @@ def shared(beams: Sequence[Beam]) -> Beam | None:
     return ancestors.pop()
 
 
-@torch.inference_mode()
-def tree(model: LoadedModel, ids: Sequence[int], width: int, length: int) -> list[list[Twig]]:
-    """The beams of each of `length` steps behind a prompt, best first: the whole search, to be drawn.
-
-    It runs the search again, which therefore belongs behind a race and never into a step.
-    """
-    levels = islice(search(model, ids, width), length)
-    return [[Twig(b.place, b.choice.token, b.choice.logprob, b.score) for b in found.beams] for found in levels]
+def level(beams: Sequence[Beam]) -> tuple[Twig, ...]:
+    """Beams as they are handed on: without the texts behind them, which are in the levels before."""
+    return tuple(Twig(beam.place, beam.choice.token, beam.choice.logprob, beam.score) for beam in beams)
 
 
 def _children(

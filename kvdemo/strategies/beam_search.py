@@ -9,7 +9,7 @@ from statistics import fmean
 import torch
 
 from kvdemo import words
-from kvdemo.core import BadInput, Step, TimedStep
+from kvdemo.core import BadInput, Step, TimedStep, Twig
 from kvdemo.strategies import _beams
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -38,22 +38,28 @@ class BeamSearch(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        """Several steps of the search make one Step where the beams agree on no further token before."""
+        """Several steps of the search make one Step where the beams agree on no further token before.
+
+        A Step hands on the beams of each of them, so that the tree can be drawn and nothing has to run again for it.
+        Inside the time that is measured this is a tuple of four numbers for each beam.
+        """
         if _draws(job):
             raise BadInput("Beam search looks for the likeliest text and draws nothing: set the temperature to 0.")
         ids = job.encode("")
         end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
-        written = positions = steps = 0
+        written = positions = 0
+        levels: list[tuple[Twig, ...]] = []
         for found in _beams.search(job.model, ids, self.beams):
-            positions, steps = positions + found.positions, steps + 1
+            positions += found.positions
+            levels.append(_beams.level(found.beams))
             best = found.beams[0]
             common = _beams.shared(found.beams)
             certain = best if best.length >= end else common
             if certain is None or certain.length == written:
                 continue
-            details = {"beams": len(found.beams), "search_steps": steps} | _figures(found, common)
-            yield Step(certain.choices(written), positions, found.cache_bytes, details=details)
-            written, positions, steps = certain.length, 0, 0
+            details = {"beams": len(found.beams), "search_steps": len(levels)} | _figures(found, common)
+            yield Step(certain.choices(written), positions, found.cache_bytes, details=details, levels=tuple(levels))
+            written, positions, levels = certain.length, 0, []
             if best.length >= end:
                 return  # nobody asks for more tokens than were announced
 

@@ -13,7 +13,7 @@ backslash would cost two bytes).
     = <text>                                          what the lane itself wrote for the token above, where it differs
     D <json>                                          `Diverged`: lane, index, kind, detail
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
-    V <json>                                          `Finished`: headline, sentences
+    V <json>                                          `Finished`: headline, sentences, and beams, as beams.py has them
     X <json>                                          the race cannot run: message, max_new_tokens or null
     N <text>                                          a notice, for example about a link
 
@@ -33,6 +33,7 @@ from functools import singledispatch
 from typing import Any
 
 from kvdemo.core import BadInput, Committed, Diverged, Ended, Finished, Progress, RaceEvent, Started
+from kvdemo.ui.beams import trees
 
 
 def opening(run: str) -> str:
@@ -114,7 +115,7 @@ def _(event: Ended) -> str:
 
 @line.register
 def _(event: Finished) -> str:
-    return _json("V", asdict(event.verdict))
+    return _json("V", asdict(event.verdict) | {"beams": trees(event.document)})
 
 
 def _surprise(logprob: float) -> int:

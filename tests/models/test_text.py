@@ -27,6 +27,16 @@ def test_what_never_becomes_a_character_is_shown_after_four_tokens(tiny_llama: L
     assert set(pieces[3]) == {"\ufffd"}
 
 
+def test_branches_share_half_a_character_and_nothing_after_it(tiny_llama: LoadedModel) -> None:
+    dog, cat = (tiny_llama.tokenizer.encode(text, add_special_tokens=False) for text in "🐶🐱")
+    assert dog[:3] == cat[:3]
+    stream = TextStream(tiny_llama.decode)
+    assert [stream.push(token) for token in dog[:2]] == ["", ""]
+    branches = stream.branch(), stream.branch()
+    shown = ["".join(branch.push(t) for t in ids[2:]) for branch, ids in zip(branches, (dog, cat), strict=True)]
+    assert shown == ["🐶", "🐱"]
+
+
 def test_each_push_decodes_a_handful_of_tokens() -> None:
     longest = 0
 

@@ -161,16 +161,19 @@ def test_the_greedy_text_is_followed_as_long_as_it_is_known(
 
 
 def test_the_tree_leads_to_the_text(tiny_model: LoadedModel) -> None:
-    ids = tiny_model.tokenizer.encode("The quick brown fox")
-    tree = _beams.tree(tiny_model, ids, 3, 20)
+    steps = whole(tiny_model, "The quick brown fox", 20, 3)
+    assert [len(step.levels) for step in steps] == [step.details["search_steps"] for step in steps]
+    tree = [level for step in steps for level in step.levels]
     assert [len(level) for level in tree] == [3] * 20
     assert {twig.parent for twig in tree[0]} == {0}
     path, place = [], 0
     for level in reversed(tree):
         path.append(level[place].token)
         place = level[place].parent
-    assert path[::-1] == tokens(whole(tiny_model, "The quick brown fox", 20, 3))
+    assert path[::-1] == tokens(steps)
+    assert [twig.score for twig in tree[0]] == [twig.logprob for twig in tree[0]]
     for above, level in pairwise(tree):
+        assert [twig.score for twig in level] == sorted((twig.score for twig in level), reverse=True)
         for twig in level:
             assert twig.score == pytest.approx(above[twig.parent].score + twig.logprob, abs=1e-4)
 

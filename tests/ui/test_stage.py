@@ -97,7 +97,24 @@ def test_the_rare_lines() -> None:
     lines = stage.lines(events).splitlines()
     assert lines[:4] == ["P 123 Fetching", "P - Waiting", "E 0 length ", "E 1 error Out of~nmemory."]
     assert json.loads(lines[4][2:]) == {"lane": 1, "index": 65, "kind": "numeric", "detail": "By a hair."}
-    assert json.loads(lines[5][2:]) == {"headline": "Won.", "sentences": ["A.", "B."]}
+    assert json.loads(lines[5][2:]) == {"headline": "Won.", "sentences": ["A.", "B."], "beams": []}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_end_brings_the_trees_of_those_that_searched(text: str) -> None:
+    node = {"parent": 0, "token": 7, "text": text, "logprob": -0.123456, "score": -1.5}
+    lanes = [
+        {"steps": [{"logprobs": [-1.0]}, {"logprobs": [-0.5, -2.0]}]},
+        {"steps": [{"logprobs": [-1.0, -0.5]}], "beams": [[node, node], [node]]},
+        {"steps": [{"logprobs": [-1.0]}]},
+        {"steps": [{"logprobs": [-1.0, None]}]},
+    ]
+    line = stage.line(Finished({"lanes": lanes}, Verdict("Won.", ())))
+    assert line.count("\n") == 1
+    assert "<" not in line
+    sent = [0, 7, text, -0.1235, -1.5]
+    # Sums are over two tokens, as long as the search: the third lane is too short, the fourth does not know its own.
+    assert json.loads(line[2:])["beams"] == [{"lane": 1, "levels": [[sent, sent], [sent]], "sums": {"0": -1.5}}]
 
 
 def test_a_refusal_carries_the_remedy() -> None:

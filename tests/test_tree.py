@@ -1,0 +1,58 @@
+"""The tree of a search, as the document has it."""
+
+import json
+import threading
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from kvdemo import session, tree
+from kvdemo.core import Choice, Step, TimedStep, Twig
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text import TextStream
+from kvdemo.request import RaceRequest
+
+
+def raced(model: LoadedModel, **fields: Any) -> list[dict[str, Any]]:
+    asked = {"prompt": "The quick brown fox", "chat": False, "ignore_eos": True} | fields
+    document = session.run(RaceRequest.parse(asked), model, lambda _: None, threading.Event()).document
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    return list(document["lanes"])
+
+
+def test_a_search_leaves_its_tree_in_the_document_and_other_lanes_have_none(tiny_model: LoadedModel) -> None:
+    greedy, searched, narrow = raced(
+        tiny_model, max_new_tokens=30, strategies="dynamic_cache,beam_search,beam_search:beams=2"
+    )
+    assert "beams" not in greedy
+    for lane, width in ((searched, 4), (narrow, 2)):
+        levels = lane["beams"]
+        assert [len(level) for level in levels] == [width] * 30
+        assert all(node["score"] == node["logprob"] for node in levels[0])
+        for above, level in pairwise(levels):
+            for node in level:
+                assert node["score"] == pytest.approx(above[node["parent"]]["score"] + node["logprob"], abs=1e-4)
+        path, place = [], 0
+        for level in reversed(levels):
+            path.append(level[place])
+            place = level[place]["parent"]
+        assert [node["token"] for node in path[::-1]] == lane["tokens"]
+        assert "".join(node["text"] for node in path[::-1]) == "".join(t for s in lane["steps"] for t in s["texts"])
+        assert levels[-1][0]["score"] == pytest.approx(lane["steps"][-1]["details"]["best_score"])
+
+
+def test_each_text_completes_its_own_half_characters() -> None:
+    """Bytes 1 and 2 make ä, 1 and 3 make ö: whoever mixes the branches up writes the other letter."""
+    letters = {(1, 2): "ä", (1, 3): "ö"}
+
+    def decode(ids: Any) -> str:
+        return letters.get(tuple(ids[-2:]), "\ufffd" if ids else "")
+
+    def step(*levels: tuple[Twig, ...]) -> TimedStep:
+        return TimedStep(Step((Choice(1, -1, 2, -2),), 1, levels=levels), 1.0)
+
+    steps = [step((Twig(0, 1, -1.0, -1.0),)), step((Twig(0, 3, -0.5, -1.5), Twig(0, 2, -1.0, -2.0)))]
+    found = tree.of(steps, TextStream(decode))
+    assert [[node["text"] for node in level] for level in found] == [[""], ["ö", "ä"]]
+    assert found[1][1] == {"parent": 0, "token": 2, "text": "ä", "logprob": -1.0, "score": -2.0}
