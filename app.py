@@ -53,6 +53,7 @@ def make_backend(engine: Engine) -> Backend:
     return Backend(
         race=engine.race,
         stop=engine.stop,
+        forget=engine.forget,
         models=engine.models,
         strategies=engine.strategies,
         default_form=engine.default_form,

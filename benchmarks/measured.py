@@ -40,7 +40,7 @@ def loop():
     ids = tokenizer(prompt, return_tensors="pt").input_ids
     cache = DynamicCache(config=model.config)
     for _ in range(tokens):
-        logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        logits = model(input_ids=ids, logits_to_keep=1, **using(model, cache)).logits
         ids = logits[:, -1:].argmax(-1)
         ids.item()
 

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FinishReason = Literal["length", "eos", "stopped", "error"]
-DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote"]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
+
+#: The id of a token that another machine chose and of which it sent the text alone.
+UNKNOWN = -1
 
 
 class BadInput(ValueError):
@@ -33,7 +36,8 @@ class Choice:
     """One chosen token, and the best of those that were not chosen.
 
     Log-probabilities are natural logarithms of the model's own distribution (temperature 1, no
-    top-p), whatever the sampling settings: they say what the model thought, not what was drawn.
+    top-p), whatever the sampling settings: they say what the model thought, not what was drawn. Where another
+    machine chose, ids are UNKNOWN and a log-probability that it does not tell is NaN.
     """
 
     token: int
@@ -60,8 +64,8 @@ class Step:
     """What one turn of a strategy committed, and what it took. No clock in sight.
 
     choices      the tokens committed in this step, in order; at least one
-    positions    token positions run through the model in this step
-    cache_bytes  bytes of the key and value tensors held after the step; 0 without a cache
+    positions    token positions run through the model in this step; 0 where another machine ran them
+    cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
     levels       for a search: the texts kept after each of its steps since the last Step, best first
@@ -121,14 +125,27 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a token is picked: at temperature 0 the likeliest, else drawn from the top-p part, by a seeded generator."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LaneInfo:
-    """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value."""
+    """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value.
+
+    `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here.
+    """
 
     strategy: str
     name: str
     summary: str
     lossless: bool
     options: Mapping[str, float | str] = field(default_factory=dict)
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Why two lanes that should write the same text do not.
 
-Four reasons, looked for in this order:
+Five reasons, looked for in this order:
 
+    remote       another machine wrote one of the texts: what it computed, on which weights, is not known here
     lossy        one of the strategies approximates: it may choose other tokens by design
     retokenized  a lane that works on text read other ids than it had written
     sampled      the ids agree, the draws agree, but rounding moved a probability past a draw
@@ -34,6 +35,8 @@ def explain(
 
     `encode` turns text appended to the prompt into the ids of the whole; `piece` is the text of one token.
     """
+    if lane.info.elsewhere or baseline.info.elsewhere:
+        return Divergence(index, "remote", _unknown(baseline, lane))
     for record in (baseline, lane):
         if not record.info.lossless:
             return Divergence(index, "lossy", _chose(baseline, lane, index, piece) + f" {record.info.name} is lossy.")
@@ -47,6 +50,17 @@ def explain(
         detail = _chose(baseline, lane, index, piece) + " Same ids and draws; rounding moved a probability past a draw."
         return Divergence(index, "sampled", detail)
     return Divergence(index, "numeric", _numeric(baseline, lane, index, piece))
+
+
+def _unknown(baseline: LaneRecord, lane: LaneRecord, most: int = 24) -> str:
+    texts = ["".join(record.texts) for record in (baseline, lane)]
+    same = first_difference(texts[0], texts[1]) or 0
+    ours, theirs = (json.dumps(text[same : same + most], ensure_ascii=False) for text in texts)
+    far = next(record.info.name for record in (lane, baseline) if record.info.elsewhere)
+    return (
+        f"{baseline.info.name} goes on with {ours}, {lane.info.name} with {theirs}. What {far} ran, in which number "
+        "format and on which weights, is not known here."
+    )
 
 
 def _retokenized(name: str, written: Sequence[int], read: Sequence[int], piece: Callable[[int], str]) -> str:

@@ -7,9 +7,10 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isnan
 from typing import Any
 
-from kvdemo.core import TimedStep, Verdict
+from kvdemo.core import UNKNOWN, TimedStep, Verdict
 from kvdemo.metrics import lane_metrics, speedup
 from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
@@ -58,16 +59,19 @@ def build(
 
 def _lane(record: LaneRecord, text: str, prompt_text: str | None) -> dict[str, Any]:
     reason = record.ended.reason if record.ended else "stopped"
+    metrics = asdict(lane_metrics(record.steps))
+    if record.info.elsewhere:
+        metrics["positions"] = None
     return {
         "strategy": record.info.strategy,
         "options": dict(record.info.options),
         "status": STATUS[reason],
         "finish_reason": reason,
         "error": record.ended.error if record.ended else None,
-        "tokens": record.tokens,
+        "tokens": [None if token == UNKNOWN else token for token in record.tokens],
         "text": text,
         "steps": _steps(record, prompt_text),
-        "metrics": asdict(lane_metrics(record.steps)),
+        "metrics": metrics,
         "remarks": record.remarks,
     } | ({"beams": record.beams} if record.beams else {})
 
@@ -79,7 +83,8 @@ def _steps(record: LaneRecord, prompt_text: str | None) -> list[dict[str, Any]]:
         read = {"input": prompt_text + "".join(record.texts[:done])} if prompt_text and record.works_on_text else {}
         texts = record.texts[done : done + len(timed.step.choices)]
         done += len(texts)
-        steps.append(_step(timed, texts) | read)
+        unknown = {"positions": None, "cache_bytes": None} if record.info.elsewhere else {}
+        steps.append(_step(timed, texts) | read | unknown)
     return steps
 
 
@@ -90,7 +95,7 @@ def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
         "positions": timed.step.positions,
         "cache_bytes": timed.step.cache_bytes,
         "tokenize_seconds": timed.tokenize_seconds,
-        "logprobs": [choice.logprob for choice in timed.step.choices],
+        "logprobs": [None if isnan(choice.logprob) else choice.logprob for choice in timed.step.choices],
         "texts": list(texts),
     } | ({"details": dict(timed.step.details)} if timed.step.details else {})
 

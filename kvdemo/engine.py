@@ -25,6 +25,7 @@ from kvdemo.measure.forecast import Costs, sentence
 from kvdemo.measure.request import MeasureRequest
 from kvdemo.models import catalog
 from kvdemo.planner import PlanRequest
+from kvdemo.prefixes import Prefixes, Shelf
 from kvdemo.request import DEFAULT_LANES, RaceRequest
 from kvdemo.stop import StopFile, StopSignal
 from kvdemo.words import count
@@ -75,7 +76,8 @@ class Engine:
         self._costs: tuple[str, Costs] | None = None
         self._planned = 0
         self._device_free = threading.Lock()
-        self._running: set[str] = set()
+        self._running: dict[str, Shelf | None] = {}
+        self._prefixes = Prefixes()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
     def preload(self) -> None:
@@ -97,15 +99,20 @@ class Engine:
         """What the held model is, or what is being done to get one."""
         return dict(self._status)
 
-    def race(self, form: Mapping[str, Any], run_id: str) -> Batches:
+    def race(self, form: Mapping[str, Any], run_id: str, page: str = "") -> Batches:
         """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
 
         The model is loaded first if need be. Closing the iterator stops the race within a step, without a
-        verdict; `stop(run_id)` ends it with one.
+        verdict; `stop(run_id)` ends it with one. `page` names the open page that may find what its own last race
+        kept, and keeps this one's, until `forget(page)`; without a name nothing is kept.
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        return self._tracked(request, run_id)
+        return self._tracked(request, run_id, self._prefixes.of(page) if page else None)
+
+    def forget(self, page: str) -> None:
+        """Let go of what the races of a page kept: it is closed."""
+        self._prefixes.forget(page)
 
     def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
         """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
@@ -154,15 +161,15 @@ class Engine:
 
                 session.check(request, model)
 
-    def _tracked(self, request: Request, run_id: str) -> Generator[list[Any], None, None]:
-        self._running.add(run_id)
+    def _tracked(self, request: Request, run_id: str, shelf: Shelf | None = None) -> Generator[list[Any], None, None]:
+        self._running[run_id] = shelf
         try:
             for batch in self._on_gpu(request, run_id):
                 self._learn(batch)
                 yield batch
             StopFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
         finally:
-            self._running.discard(run_id)
+            self._running.pop(run_id, None)
 
     def _learn(self, batch: list[Any]) -> None:
         """What a finished race says about the cost of steps is the forecast of the next measurement."""
@@ -172,6 +179,7 @@ class Engine:
 
     def _batches(self, request: Request, run_id: str) -> Batches:
         stop = StopFile(run_id)
+        shelf = self._running.get(run_id)
 
         def work(emit: Emit) -> None:
             try:
@@ -183,7 +191,8 @@ class Engine:
                         else:
                             from kvdemo import session  # noqa: PLC0415
 
-                            session.run(request, self._load(request.model or self.default_model, emit), emit, stop)
+                            model = self._load(request.model or self.default_model, emit)
+                            session.run(request, model, emit, stop, shelf)
             finally:
                 stop.clear()
 
@@ -206,6 +215,8 @@ class Engine:
             emit(state)
 
         model, notes = self._model_for(request, emit)
+        if model.device.type == "cuda":
+            self._prefixes.clear()  # it would be in the peak of the device's memory
         try:
             instrument.run(request, model, run_id, keeping, stop, notes)
         except BaseException:

@@ -112,7 +112,7 @@ def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float 
     return seconds_to_token(baseline, shared) / own
 
 
-def first_difference(a: Sequence[int], b: Sequence[int], start: int = 0) -> int | None:
+def first_difference(a: Sequence[int] | str, b: Sequence[int] | str, start: int = 0) -> int | None:
     """The first index from `start` at which both have an element and the two differ."""
     shared = min(len(a), len(b))
     return next((i for i in range(start, shared) if a[i] != b[i]), None)

@@ -3,7 +3,8 @@
 Two lanes that truly run at once on one device slow each other down, and a plot of them shows contention, not
 decoding. So by default the lanes take turns: one step at a time, always by the lane that has used the least
 device time of its own so far. Every step is measured alone on the device, and yet both texts grow at their
-true relative speed and the lanes finish in their true order.
+true relative speed and the lanes finish in their true order. A lane that cannot wait, because another machine
+computes it, runs through at its first turn.
 
 `simultaneous` is the other schedule, one thread a lane, to see what contention does.
 """
@@ -24,21 +25,32 @@ log = logging.getLogger(__name__)
 
 
 class Lane:
-    """A strategy's timed steps, where they end, and the device seconds that they have used."""
+    """A strategy's timed steps, where they end, and the device seconds that they have used.
 
-    def __init__(self, steps: Iterator[TimedStep], max_new_tokens: int, eos_ids: Container[int] = ()) -> None:
+    `can_wait` is False for one whose steps are made by another machine: it does not stop while others have their
+    turns, and what came meanwhile would look as if it had taken no time.
+    """
+
+    def __init__(
+        self, steps: Iterator[TimedStep], max_new_tokens: int, eos_ids: Container[int] = (), *, can_wait: bool = True
+    ) -> None:
         self._steps = steps
         self._left = max_new_tokens
         self._eos_ids = eos_ids
+        self.can_wait = can_wait
         self.seconds = 0.0
         self.finish_reason: FinishReason | None = None
 
-    def advance(self) -> TimedStep:
-        """Take one step. Tokens beyond the limit or behind an end-of-text token are not committed.
+    def advance(self) -> TimedStep | None:
+        """Take one step; None where the strategy itself has come to the end of its text.
 
-        The step keeps its full cost and its positions: the work for a dropped token was done all the same.
+        Tokens beyond the limit or behind an end-of-text token are not committed. The step keeps its full cost and its
+        positions: the work for a dropped token was done all the same.
         """
-        timed = next(self._steps)
+        timed = next(self._steps, None)
+        if timed is None:
+            self.finish_reason = "eos"
+            return None
         self.seconds += timed.seconds
         kept = timed.step.choices[: self._left]
         for n, choice in enumerate(kept, start=1):
@@ -85,7 +97,8 @@ def _turn(index: int, lane: Lane, stop: StopSignal, describe: Callable[[Exceptio
         lane.finish_reason = "error"
         yield Ended(index, "error", describe(error))
         return
-    yield index, timed
+    if timed is not None:
+        yield index, timed
     if lane.finish_reason:
         yield Ended(index, lane.finish_reason)
 
@@ -96,6 +109,8 @@ def _fair(lanes: Sequence[Lane], stop: StopSignal, describe: Callable[[Exception
         _, index = heapq.heappop(waiting)
         lane = lanes[index]
         yield from _turn(index, lane, stop, describe)
+        while not (lane.can_wait or lane.finish_reason):
+            yield from _turn(index, lane, stop, describe)
         if not lane.finish_reason:
             heapq.heappush(waiting, (lane.seconds, index))
 

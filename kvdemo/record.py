@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,8 @@ from kvdemo.metrics import first_difference
 class LaneRecord:
     """A lane's steps in order, the text of each token, and how it ended.
 
-    `works_on_text` is true for a lane whose strategy writes text itself, so that what it reads in the next
-    step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` and
+    `writes_text` is true for a lane whose strategy hands out text itself, and `works_on_text` if what it reads in the
+    next step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` and
     `beams`, the levels of a search, at the end.
     """
 
@@ -23,7 +24,7 @@ class LaneRecord:
     choices: list[Choice] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    works_on_text: bool = False
+    writes_text: bool = False
     ended: Ended | None = None
     remarks: list[str] = field(default_factory=list)
     beams: list[list[dict[str, Any]]] = field(default_factory=list)
@@ -36,10 +37,26 @@ class LaneRecord:
         self.choices += timed.step.choices
         self.tokens += timed.step.tokens
         self.texts += texts
-        self.works_on_text = timed.step.texts is not None
+        self.writes_text = timed.step.texts is not None
+
+    @property
+    def works_on_text(self) -> bool:
+        return self.writes_text and not self.info.elsewhere
 
     def departs_from(self, baseline: LaneRecord) -> int | None:
-        """The first index at which both have a token and the tokens differ. Each pair is looked at once."""
+        """The first index at which both have a token and the tokens differ. Each pair is looked at once.
+
+        Where ids are unknown, it is the token that holds the first character in which the texts differ.
+        """
+        if self.info.elsewhere or baseline.info.elsewhere:
+            return self._parts_in_text(baseline)
         index = first_difference(baseline.tokens, self.tokens, self._compared)
         self._compared = min(len(baseline.tokens), len(self.tokens)) if index is None else index
         return index
+
+    def _parts_in_text(self, baseline: LaneRecord) -> int | None:
+        same = first_difference("".join(self.texts), "".join(baseline.texts))
+        if same is None:
+            return None
+        ends = itertools.accumulate(map(len, self.texts))
+        return next(index for index, end in enumerate(ends) if end > same)

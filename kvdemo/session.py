@@ -15,12 +15,15 @@ from kvdemo.core import (
     Finished,
     Progress,
     RaceEvent,
+    Sampling,
     Started,
     TimedStep,
 )
+from kvdemo.models import legacy
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.models.text import TextStream
+from kvdemo.prefixes import Handover, Kept, Run, Shelf
 from kvdemo.race import Lane, race
 from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
@@ -37,6 +40,8 @@ Emit = Callable[[RaceEvent], None]
 # Before the clock runs, each lane takes this many steps on the real prompt: prefill and one decode step. First
 # calls pay for memory, thread pools and kernel selection, which is not what a race is about.
 WARMUP_TOKENS = 2
+# What a lane that runs elsewhere warms up with: a server that had read the prompt before would have it in its cache.
+OTHER_PROMPT = "Hi"
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,13 @@ def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Pro
     return chosen, prompt
 
 
-def run(request: RaceRequest, model: LoadedModel, emit: Emit, stop: StopSignal) -> Finished:
+def run(request: RaceRequest, model: LoadedModel, emit: Emit, stop: StopSignal, shelf: Shelf | None = None) -> Finished:
     """Race the request's strategies on a loaded model, telling `emit` all that happens; the last event is returned too.
 
+    What is on the `shelf` when the race begins is there for its lanes; what one of them leaves is put there at the end.
     The caller has the device to itself. Raises BadInput before anything has run.
     """
-    return _Race(request, model, *check(request, model), emit).run(stop)
+    return _Race(request, model, *check(request, model), emit, shelf).run(stop)
 
 
 def _available(strategy_id: str, model: LoadedModel) -> Strategy:
@@ -102,6 +108,7 @@ def lane_of(
     prompt: Prompt,
     max_new_tokens: int,
     cut: int | None = None,
+    handover: Handover | None = None,
 ) -> Lane:
     """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
 
@@ -114,9 +121,12 @@ def lane_of(
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
         choose=chooser(request.temperature, request.top_p, request.seed, model.device),
         max_new_tokens=max_new_tokens,
+        sampling=Sampling(request.temperature, request.top_p, request.seed),
+        handover=handover,
     )
     steps = timed(strategy.decode(job), model.synchronize, tokenizing)
-    return Lane(steps, min(cut or max_new_tokens, max_new_tokens), () if request.ignore_eos else model.eos_ids)
+    eos_ids = () if request.ignore_eos else model.eos_ids
+    return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
 
 
 def describe_failure(error: Exception) -> str:
@@ -132,12 +142,20 @@ class _Race:
     """The state of one race while it runs."""
 
     def __init__(
-        self, request: RaceRequest, model: LoadedModel, chosen: list[Strategy], prompt: Prompt, emit: Emit
+        self,
+        request: RaceRequest,
+        model: LoadedModel,
+        chosen: list[Strategy],
+        prompt: Prompt,
+        emit: Emit,
+        shelf: Shelf | None,
     ) -> None:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
         self.records = [LaneRecord(strategy.info) for strategy in chosen]
         self.streams = [TextStream(model.decode, self.prompt_ids) for _ in chosen]
+        self.shelf, self.found = shelf, shelf.find(model) if shelf else None
+        self.handovers = [self._handover() for _ in chosen]
 
     def run(self, stop: StopSignal) -> Finished:
         self._warm_up(stop)
@@ -151,7 +169,10 @@ class _Race:
                 model=self.model.facts(),
             )
         )
-        lanes = [self._lane(strategy) for strategy in self.chosen]
+        lanes = [
+            self._lane(strategy, self.prompt, handover)
+            for strategy, handover in zip(self.chosen, self.handovers, strict=True)
+        ]
         for event in race(lanes, self.request.schedule, stop, describe_failure):
             if isinstance(event, Ended):
                 self.records[event.lane].ended = event
@@ -165,11 +186,32 @@ class _Race:
         tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
         for strategy in self.chosen:
             self.emit(Progress(f"Warming up {strategy.name}"))
-            for _ in race([self._lane(strategy, cut=tokens)], stop=stop):
+            prompt = self.model.prompt(OTHER_PROMPT, chat=self.request.chat) if strategy.elsewhere else self.prompt
+            for _ in race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop):
                 pass
 
-    def _lane(self, strategy: Strategy, cut: int | None = None) -> Lane:
-        return lane_of(strategy, self.request, self.model, self.prompt, self.request.max_new_tokens, cut)
+    def _lane(self, strategy: Strategy, prompt: Prompt, handover: Handover | None, cut: int | None = None) -> Lane:
+        return lane_of(strategy, self.request, self.model, prompt, self.request.max_new_tokens, cut, handover)
+
+    def _handover(self) -> Handover | None:
+        """What each lane and each warm-up starts from: kept before this race, so that none profits from another."""
+        return Handover(self.found) if self.shelf else None
+
+    def _keep(self) -> None:
+        """Put on the shelf what the first lane that leaves something left; a lane that failed may leave half a step."""
+        for record, handover in zip(self.records, self.handovers, strict=True):
+            if self.shelf is None or handover is None or handover.cache is None:
+                continue
+            if record.ended and record.ended.reason == "error":
+                continue
+            tokens, ran = len(self.prompt_ids), record.steps[0].step.positions
+            run = Run(record.steps[0].seconds, tokens, reused=tokens - ran)
+            kept = Kept(tuple(handover.ids), legacy.to_legacy(handover.cache), run)
+            try:
+                record.remarks.append(self.shelf.put(self.model, kept))
+            except BadInput as error:
+                record.remarks.append(str(error))
+            return
 
     def _committed(self, lane: int, step: TimedStep) -> None:
         stream = self.streams[lane]
@@ -210,6 +252,7 @@ class _Race:
         for strategy, record in zip(self.chosen, self.records, strict=True):
             record.remarks = self._remarks(strategy, record)
             record.beams = tree.of(record.steps, TextStream(self.model.decode, self.prompt_ids))
+        self._keep()
         verdict = judge(self.records, self.request.schedule)
         built = document.build(
             self.request,
@@ -220,7 +263,7 @@ class _Race:
             prompt_text=self.prompt.text,
             prompt_ids=self.prompt_ids,
             lane_texts=[
-                "".join(record.texts) if record.works_on_text else self.model.decode(record.tokens)
+                "".join(record.texts) if record.writes_text else self.model.decode(record.tokens)
                 for record in self.records
             ],
         )

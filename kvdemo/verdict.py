@@ -85,6 +85,8 @@ def _done(lane: LaneRecord) -> bool:
 
 
 def _work(baseline: LaneRecord, lane: LaneRecord) -> str:
+    if lane.info.elsewhere or baseline.info.elsewhere:
+        return ""
     ours, theirs = lane_metrics(lane.steps).positions, lane_metrics(baseline.steps).positions
     held = lane.steps[-1].step.cache_bytes
     price = f" It held {words.amount(held, 'B')} of keys and values at the end." if held else ""

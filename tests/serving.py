@@ -20,25 +20,27 @@ PATIENCE_SECONDS = 120
 @contextmanager
 def served(settings: dict[str, str] | None = None) -> Iterator[str]:
     """The address of an app whose page is up; its environment is this process's and `settings`."""
-    port = _free_port()
+    port = free_port()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"} | (settings or {})
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/"
-        _wait_for(url, app)
+        wait_for(url, app)
         yield url
     finally:
         app.terminate()
         app.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
+    """Wait until a program answers at its address."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while app.poll() is None and time.monotonic() < deadline:
         try:
@@ -47,4 +49,4 @@ def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
             return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.02)
-    raise RuntimeError(f"app.py did not come up within {PATIENCE_SECONDS} s")
+    raise RuntimeError(f"nothing came up at {url} within {PATIENCE_SECONDS} s")

@@ -21,7 +21,7 @@ def explained(
 
 def lane(name: str, *tokens: int, on_text: bool = False, lossless: bool = True) -> LaneRecord:
     made = record(name, tokens, [1.0] * len(tokens), lossless=lossless)
-    made.works_on_text = on_text
+    made.writes_text = on_text
     made.texts = [TEXTS[t] for t in tokens]
     return made
 
@@ -75,3 +75,14 @@ def test_each_pair_of_tokens_is_compared_once() -> None:
     b.tokens[0] = 13  # already compared: a second look would find this
     b.tokens.append(12)
     assert b.departs_from(a) is None
+
+
+def test_texts_of_another_machine_are_compared_as_texts() -> None:
+    here, there = lane("Here", 12, 13, 10), lane("There", 12, 13, 11)
+    there.info = replace(there.info, elsewhere=True)
+    there.texts = ["a b", "", "c"]
+    got = explained(here, there)
+    assert (got.index, got.kind) == (2, "remote")
+    assert got.detail.startswith('Here goes on with "\\n", There with "c".')
+    there.texts = ["a", " b\n"]  # cut otherwise, and the same text
+    assert there.departs_from(here) is None

@@ -116,3 +116,13 @@ def test_closing_a_simultaneous_race_ends_its_threads() -> None:
     assert threading.active_count() == before + 2
     events.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_a_lane_that_cannot_wait_runs_through_at_its_first_turn() -> None:
+    lanes = [Lane(timed_steps([1, 1, 1]), 3), Lane(timed_steps([5, 5, 5]), 3, can_wait=False)]
+    assert [event[0] for event in race(lanes) if not isinstance(event, Ended)] == [0, 1, 1, 1, 0, 0]
+
+
+def test_a_strategy_that_comes_to_an_end_ends_its_text() -> None:
+    *_, end = race([Lane(timed_steps([1, 1]), 5)])
+    assert end == Ended(0, "eos")

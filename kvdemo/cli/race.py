@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 from kvdemo import cores, strategies
 from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
-from kvdemo.core import SCHEDULES, Finished, Progress, RaceEvent, Started
+from kvdemo.core import SCHEDULES, BadInput, Finished, Progress, RaceEvent, Started
 from kvdemo.models.catalog import DEFAULT
 from kvdemo.request import DEFAULT_LANES, RaceRequest
 
@@ -25,27 +29,47 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-text token")
     parser.add_argument("--inputs", action="store_true", help="also report the text that each re-encoding step read")
+    parser.add_argument(
+        "--cache-file", metavar="F", help="safetensors: prefix_cache resumes from it if it is there, and writes it"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Race; 1 if a lane failed."""
+    """Race; 1 if a lane failed, or the cache file could not be written."""
     settings = vars(options)
     names = RaceRequest.__dataclass_fields__.keys() & settings.keys()
     request = RaceRequest.parse({name: settings[name] for name in names} | {"prompt": prompt_of(options)})
-    for strategy_id in request.strategies:
-        strategies.check(strategy_id)
+    known = [strategies.check(strategy_id).id for strategy_id in request.strategies]
+    path = None if options.cache_file is None else _cache_file(options.cache_file, known)
 
     cores.share()
     from kvdemo import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
     from kvdemo.models.loading import load  # noqa: PLC0415
+    from kvdemo.models.prefix_file import FileShelf  # noqa: PLC0415
 
     model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
-    finished = session.run(request, model, _show_progress if options.json else _show_text, stop)
+    shelf = FileShelf(path) if path else None
+    finished = session.run(request, model, _show_progress if options.json else _show_text, stop, shelf)
     if options.json:
         print_json(finished.document)
+    if shelf and shelf.error:
+        print(f"kvdemo: {shelf.error}", file=sys.stderr)
+        return 1
     return int(any(lane["status"] == "failed" for lane in finished.document["lanes"]))
+
+
+def _cache_file(name: str, lanes: Sequence[str]) -> Path:
+    """Where `prefix_cache` keeps its keys and values. Raises BadInput for what would fail when the race is over."""
+    path = Path(name)
+    if "prefix_cache" not in lanes:
+        raise BadInput("--cache-file is for the lane prefix_cache, and it is not in this race: add it to --strategies.")
+    if path.is_dir():
+        raise BadInput(f"The cache file {name!r} is a folder: name a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise BadInput(f"The cache file {name!r} cannot be written: there is no such folder, or it is closed to you.")
+    return path
 
 
 def _show_progress(event: RaceEvent) -> None:
@@ -68,6 +92,7 @@ def _show_text(event: RaceEvent) -> None:
             f"{label} {value * 1e3:,.1f} ms" if value is not None else f"{label} –"
             for label, value in (("TTFT", metrics["ttft_s"]), ("TPOT", metrics["tpot_s"]), ("E2E", metrics["e2e_s"]))
         )
-        counts = f"{metrics['tokens']:,} tokens · {metrics['positions']:,} positions"
+        positions = "positions unknown" if metrics["positions"] is None else f"{metrics['positions']:,} positions"
+        counts = f"{metrics['tokens']:,} tokens · {positions}"
         print(f"── {lane['strategy']}: {counts} · {figures}\n{lane['text']}\n")
     print(event.verdict.headline, *event.verdict.sentences, sep="\n")

@@ -53,6 +53,8 @@ Emit = Callable[[State], None]
 def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
     """The strategies and the prompt of a measurement that can run on this model; raises BadInput."""
     chosen, prompt = session.check(request.race, model)
+    if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
+        raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")
     if request.sweep_prompt and (context := model.context_length) is not None:
         longest = max(request.sweep_prompt) + max(request.sweep_tokens)
         if longest > context:

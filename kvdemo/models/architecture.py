@@ -31,6 +31,7 @@ from transformers.models.auto.modeling_auto import (
 from kvdemo.core import BadInput
 from kvdemo.costs import Architecture, LayerCache
 from kvdemo.models import cache_layers, catalog, config_json, hub_errors, random_weights
+from kvdemo.models.cache_argument import using
 from kvdemo.models.deadline import within
 from kvdemo.models.folder import check_config, read_json
 from kvdemo.models.sources import folders_allowed
@@ -192,7 +193,7 @@ def _tried(config: PreTrainedConfig) -> tuple[PreTrainedModel, DynamicCache]:
         network = network.eval().to(torch.bfloat16)
         cache = DynamicCache(config=network.config)
         ids = torch.zeros((1, _POSITIONS), dtype=torch.long)
-        network(input_ids=ids, past_key_values=cache, use_cache=True)
+        network(input_ids=ids, **using(network, cache))
     return network, cache
 
 

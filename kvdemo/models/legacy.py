@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from transformers.cache_utils import DynamicLayer
 
 from kvdemo import fields
 from kvdemo.core import BadInput
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 Legacy = tuple[tuple[Tensor, Tensor], ...]
@@ -62,7 +65,8 @@ def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> 
     """A cache that the model can go on with. Raises BadInput for what this model's layers could not have written."""
     _check_pairs(model)
     _check_shapes("The cache", _shapes(legacy), model)
-    return _cache(legacy, model)
+    _check_dtype(legacy, model)
+    return DynamicCache(tuple((keys.to(model.device), values.to(model.device)) for keys, values in legacy))
 
 
 def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> None:
@@ -70,7 +74,23 @@ def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> No
 
     Raises BadInput for a cache that cannot be converted and for a place that cannot be written.
     """
-    legacy = to_legacy(cache)
+    write(path, to_legacy(cache), model, ids)
+
+
+def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
+    """A saved cache on the model's device, and the tokens that it holds.
+
+    Raises BadInput for a file that is damaged, or that belongs to another model.
+    """
+    legacy, ids, _ = read(path, model)
+    return DynamicCache(legacy), ids
+
+
+def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
+    """Write the pairs of one text, and a note that goes with them. What the file held is kept until all is written.
+
+    Raises BadInput for a place that cannot be written.
+    """
     shapes = _shapes(legacy)
     if any((shape[0], shape[2]) != (1, len(ids)) for pair in shapes for shape in pair):
         raise ValueError("a file holds one text, and of it one id for each position in the cache")
@@ -79,38 +99,47 @@ def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> No
         for layer, pair in enumerate(legacy)
         for part, tensor in zip(_PARTS, pair, strict=True)
     }
-    about = _belongs_to(model) | {"shapes": json.dumps(shapes), "tokens": json.dumps(list(ids))}
+    about = _belongs_to(model) | {"shapes": json.dumps(shapes), "tokens": json.dumps(list(ids)), "note": note}
+    unfinished = Path(f"{path}.{os.getpid()}.part")
     try:
-        save_file(tensors, path, metadata=about)
+        save_file(tensors, unfinished, metadata=about)
+        unfinished.replace(path)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"The cache cannot be written to {path}: {_why(error)}.") from error
+    finally:
+        with suppress(OSError):  # it has moved, or could not be made
+            unfinished.unlink()
 
 
-def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
-    """A saved cache on the model's device, and the tokens that it holds.
-
-    Raises BadInput for a file that is damaged, or that belongs to another model.
-    """
+def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
+    """The pairs of a file, on the model's device, the tokens that they are of, and the note. Raises BadInput."""
     _check_pairs(model)
     try:
         with safe_open(path, framework="pt") as opened:
-            shapes, ids = _header(path, opened.metadata() or {}, model)
+            about = opened.metadata() or {}
+            shapes, ids = _header(path, about, model)
             stored = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
             if stored != {f"{n}.{part}": pair[i] for n, pair in enumerate(shapes) for i, part in enumerate(_PARTS)}:
                 raise BadInput(f"The cache in {path} does not hold what its header says: save it again.")
-            legacy = [tuple(opened.get_tensor(f"{n}.{part}") for part in _PARTS) for n in range(len(shapes))]
+            # A copy, because what is read is the file itself, mapped into memory.
+            legacy = tuple(
+                (
+                    opened.get_tensor(f"{n}.keys").to(model.device, copy=True),
+                    opened.get_tensor(f"{n}.values").to(model.device, copy=True),
+                )
+                for n in range(len(shapes))
+            )
     except (OSError, SafetensorError) as error:
         raise BadInput(f"The cache in {path} cannot be read: {_why(error)}.") from error
-    return _cache(legacy, model), ids
+    _check_dtype(legacy, model)
+    return legacy, ids, about.get("note", "")
 
 
-def _cache(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> DynamicCache:
-    """Pairs whose shapes have been checked, as a cache."""
+def _check_dtype(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> None:
     if other := {_name(tensor.dtype) for pair in legacy for tensor in pair} - {_name(model.dtype)}:
         raise BadInput(
             f"The cache holds {other.pop()} and {model.id} runs in {_name(model.dtype)}: use one of the two."
         )
-    return DynamicCache(tuple((keys.to(model.device), values.to(model.device)) for keys, values in legacy))
 
 
 def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[Shapes, list[int]]:
@@ -177,7 +206,8 @@ def _shapes(legacy: Sequence[tuple[Tensor, Tensor]]) -> Shapes:
 def _check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
     """Compare with what the model itself writes for a single position; rows and positions must agree everywhere."""
     probe = DynamicCache(config=model.network.config)
-    model.network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), past_key_values=probe)
+    one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+    model.network(input_ids=one, **using(model.network, probe))
     rows, positions = _rows_and_positions(shapes)
     expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _shapes(to_legacy(probe))]
     if not rows or not positions or shapes != expected:

@@ -42,10 +42,12 @@ class Prompt:
     """What every lane starts from: the text that the model reads, chat template applied.
 
     `special` says whether the tokenizer adds its own special tokens; a chat template has written them already.
+    `message` is what the user wrote, where a chat template was put around it.
     """
 
     text: str
     special: bool
+    message: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ class LoadedModel:
             return Prompt(text, special=True)
         messages = [{"role": "user", "content": text}]
         rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return Prompt(str(rendered), special=False)
+        return Prompt(str(rendered), special=False, message=text)
 
     def encode(self, prompt: Prompt, appended: str = "") -> list[int]:
         """Token ids of the prompt with `appended` written behind it."""

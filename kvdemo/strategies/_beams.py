@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kvdemo.core import BadInput, Choice, Twig
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import cache_bytes
 
@@ -73,7 +74,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
     beams: tuple[Beam | None, ...] = (None,)
     greedy: Beam | None = None
     while True:
-        out = model.network(input_ids=new_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        out = model.network(input_ids=new_ids, logits_to_keep=1, **using(model.network, cache))
         logprobs = out.logits[:, -1].float().log_softmax(-1)
         best = (scores[:, None] + logprobs).flatten().topk(width)
         places, tokens = best.indices // logprobs.shape[-1], best.indices % logprobs.shape[-1]

@@ -23,6 +23,7 @@ from transformers import StaticCache
 from transformers.cache_utils import get_layer_types_and_kwargs
 
 from kvdemo.core import BadInput
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 _SMALLEST = 256
@@ -63,7 +64,7 @@ def of(model: LoadedModel) -> Compiled:
     network = model.network
 
     def step(token: Tensor, cache: StaticCache) -> Tensor:
-        out = network(input_ids=token, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        out = network(input_ids=token, logits_to_keep=1, **using(network, cache))
         logits: Tensor = out.logits[0, -1]
         return logits
 
@@ -111,7 +112,7 @@ def _prepare(compiled: Compiled, model: LoadedModel, cache: StaticCache, size: i
     if size not in compiled.seconds:
         _make_room()
     token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-    model.network(input_ids=token, past_key_values=cache, use_cache=True, logits_to_keep=1)  # reserves its tensors
+    model.network(input_ids=token, logits_to_keep=1, **using(model.network, cache))  # reserves its tensors
     before = _compile_seconds()
     try:
         for _ in range(_RUNS):

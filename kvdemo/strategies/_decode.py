@@ -11,6 +11,7 @@ from transformers import Cache, LogitsProcessorList, TemperatureLogitsWarper, To
 
 from kvdemo.core import BadInput, Choice
 from kvdemo.models import cache_layers
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 
@@ -23,7 +24,7 @@ def next_token_logits(model: LoadedModel, ids: Sequence[int], cache: Cache | Non
     projection: computing all of them would make the loop without a cache look worse than it is.
     """
     input_ids = torch.tensor([list(ids)], device=model.device)
-    out = model.network(input_ids=input_ids, past_key_values=cache, use_cache=cache is not None, logits_to_keep=1)
+    out = model.network(input_ids=input_ids, logits_to_keep=1, **using(model.network, cache))
     logits: Tensor = out.logits[0, -1]
     return logits.float()
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache
 
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 # Positions at a time: all logits of a long text at once would be gigabytes.
@@ -24,10 +25,10 @@ def logprobs(model: LoadedModel, prompt_ids: Sequence[int], tokens: Sequence[int
     ids = torch.tensor([*prompt_ids, *tokens], device=model.device)
     start, found = len(prompt_ids) - 1, []
     if start:
-        model.network(input_ids=ids[None, :start], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model.network(input_ids=ids[None, :start], logits_to_keep=1, **using(model.network, cache))
     while start < len(ids) - 1:
         end = min(start + _CHUNK, len(ids) - 1)
-        logits = model.network(input_ids=ids[None, start:end], past_key_values=cache, use_cache=True).logits[0]
+        logits = model.network(input_ids=ids[None, start:end], **using(model.network, cache)).logits[0]
         rows = logits.float().log_softmax(-1)
         found += rows.gather(1, ids[start + 1 : end + 1, None])[:, 0].tolist()
         start = end

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core import BadInput
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 # Kinds whose angles do not depend on how long the text is, and whose keys keep their length.
@@ -74,7 +75,7 @@ def _run_at(model: LoadedModel, position: int) -> DynamicCache:
     ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
     cache = DynamicCache(config=model.network.config)
     positions = torch.full_like(ids, position)
-    model.network(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    model.network(input_ids=ids, position_ids=positions, logits_to_keep=1, **using(model.network, cache))
     return cache
 
 

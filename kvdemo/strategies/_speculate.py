@@ -20,6 +20,7 @@ import torch
 from transformers import Cache, DynamicCache
 
 from kvdemo.core import Choice, Step, TimedStep
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job
@@ -64,7 +65,7 @@ def verify(job: Job, cache: Cache, newest: int, drafted: Sequence[int]) -> list[
     One choice is drawn for each token committed, in order. The cache ends behind the last accepted token.
     """
     ids = torch.tensor([[newest, *drafted]], device=job.model.device)
-    out = job.model.network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=ids.shape[1])
+    out = job.model.network(input_ids=ids, logits_to_keep=ids.shape[1], **using(job.model.network, cache))
     choices = []
     for logits, expected in zip(out.logits[0].float(), [*drafted, None], strict=True):
         choices.append(job.choose(logits))

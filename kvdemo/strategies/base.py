@@ -1,8 +1,9 @@
 """What a decoding strategy is.
 
 A strategy is an endless generator of `Step`s. It commits at least one token a step and never asks whether
-it should stop: token counts, end-of-text tokens and the Stop button belong to the lane around it. It never
-reads a clock, prints, or knows of a page.
+it should stop: token counts, end-of-text tokens and the Stop button belong to the lane around it. (One that cannot
+see the token that ends a text, because another machine decodes, ends with the text.) It never reads a clock, prints,
+or knows of a page.
 
 A setting is a class attribute made by `option`: it becomes a control in the page and part of a link, and an
 instance holds its value.
@@ -15,16 +16,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvdemo.core import Choice, LaneInfo, Option, Step, TimedStep
+from kvdemo.core import Choice, LaneInfo, Option, Sampling, Step, TimedStep
 from kvdemo.strategies import _spec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from kvdemo.models.loaded import LoadedModel, Prompt
+    from kvdemo.prefixes import Handover
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Job:
     """What one lane is given to work with.
 
     encode          text appended to the prompt -> token ids of the whole; timed apart as tokenisation
-    choose          logits of one position, shape (vocab,) -> the chosen token
+    choose          logits of one position, shape (vocab,) -> the chosen token, by the rule that `sampling` names
     max_new_tokens  no more tokens than this will be asked for
+    handover        what an earlier race kept, and where to leave what the next one may use; None where nobody keeps
     """
 
     model: LoadedModel
@@ -41,6 +44,8 @@ class Job:
     encode: Callable[[str], list[int]]
     choose: Callable[[Tensor], Choice]
     max_new_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    handover: Handover | None = None
 
 
 def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
@@ -58,12 +63,16 @@ class Strategy(ABC):
     name      what people call it
     summary   one line on what it does
     lossless  in float32 and greedy, it gives the same tokens as `generate()` as long as it is fed the same ids
+
+    One that has another machine decode says so by `elsewhere`: it cannot be made to wait while others have their
+    turns, and what it warms up with must not be the prompt, which that machine would remember.
     """
 
     id: ClassVar[str]
     name: ClassVar[str]
     summary: ClassVar[str]
     lossless: ClassVar[bool]
+    elsewhere: ClassVar[bool] = False
 
     def __init__(self, **values: float | str) -> None:
         for name, value in _spec.read(self.id, self.options(), values).items():
@@ -90,7 +99,7 @@ class Strategy(ABC):
         changed = _spec.changed(self.options(), self.values)
         settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
         name = f"{self.name} ({settings})" if settings else self.name
-        return LaneInfo(self.id, name, self.summary, self.lossless, self.values)
+        return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
         """Why this strategy cannot run on this model here, in a sentence; None if it can."""

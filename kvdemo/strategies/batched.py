@@ -10,6 +10,7 @@ from transformers import DynamicCache
 
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
+from kvdemo.models.cache_argument import using
 from kvdemo.strategies._decode import cache_bytes
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -39,7 +40,7 @@ class Batched(Strategy):
         new_ids = job.encode("")
         while True:
             batch = torch.tensor([new_ids] * self.rows, device=job.model.device)
-            out = job.model.network(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            out = job.model.network(input_ids=batch, logits_to_keep=1, **using(job.model.network, cache))
             choice = job.choose(out.logits[0, -1].float())
             yield Step((choice,), batch.numel(), cache_bytes(cache), details={"rows": self.rows})
             new_ids = [choice.token]

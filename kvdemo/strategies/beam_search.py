@@ -13,9 +13,6 @@ from kvdemo.core import BadInput, Step, TimedStep, Twig
 from kvdemo.strategies import _beams
 from kvdemo.strategies.base import Job, Strategy, option
 
-# A rule that draws from so many nearly equal tokens, so often, does not come up with the likeliest by chance.
-_PROBE_TOKENS, _PROBES = 4096, 8
-
 
 class BeamSearch(Strategy):
     """Follows the k likeliest texts instead of one: all go on together as the rows of one batch, and the best k remain.
@@ -43,7 +40,7 @@ class BeamSearch(Strategy):
         A Step hands on the beams of each of them, so that the tree can be drawn and nothing has to run again for it.
         Inside the time that is measured this is a tuple of four numbers for each beam.
         """
-        if _draws(job):
+        if job.sampling.temperature > 0:
             raise BadInput("Beam search looks for the likeliest text and draws nothing: set the temperature to 0.")
         ids = job.encode("")
         end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
@@ -94,9 +91,3 @@ def _against_greedy(last: Mapping[str, float]) -> str:
     if last["greedy_score"] == last["best_score"]:
         return "It is the greedy text."
     return f"The greedy text has {last['greedy_score']:.2f}."
-
-
-def _draws(job: Job) -> bool:
-    """Whether the lane samples. Its rule does not say, so it is tried: greedy always takes the best, however near."""
-    nearly_equal = torch.linspace(0, 1e-3, _PROBE_TOKENS, device=job.model.device)
-    return any(job.choose(nearly_equal).token != _PROBE_TOKENS - 1 for _ in range(_PROBES))

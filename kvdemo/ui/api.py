@@ -29,7 +29,7 @@ def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, No
     """
     state: dict[str, Any] = {"state": "preparing", "text": "", "fraction": None}
     document: Any = None
-    batches = backend.race(form, uuid.uuid4().hex[:12])
+    batches = backend.race(form, uuid.uuid4().hex[:12], "")
     try:
         for batch in batches:
             for event in batch:

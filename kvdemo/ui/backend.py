@@ -22,10 +22,12 @@ Form = Mapping[str, Any]
 class Backend:
     """The engine as the page sees it.
 
-    race          (form, run_id) -> batches of events, about ten a second, none of them empty. Raises `BadInput`,
-                  at once or while iterated. Closing the iterator abandons the race.
+    race          (form, run_id, page) -> batches of events, about ten a second, none of them empty. Raises `BadInput`,
+                  at once or while iterated. Closing the iterator abandons the race. `page` is the session of the page
+                  that asks, which nobody else's races share anything with; "" for a program.
     stop          (run_id) -> None. Ends that race within one step; the iterator of `race` then runs to its natural
                   end, with "stopped" lanes, verdict and document. An id that is not running is ignored.
+    forget        (page) -> None. The page is closed: nothing that its races kept is needed any more.
     models        the catalogue: id, label, parameters, context_length, chat, gated, note
     strategies    the lanes on offer: id, name, summary, description, lossless, options, available, reason; the last two
                   are about the model that is loaded, and `options` has each setting by name: default, label, about,
@@ -47,8 +49,9 @@ class Backend:
     plan          (form) -> what a configuration needs of a machine; raises `BadInput`
     """
 
-    race: Callable[[Form, str], Iterator[list[RaceEvent]]]
+    race: Callable[[Form, str, str], Iterator[list[RaceEvent]]]
     stop: Callable[[str], None]
+    forget: Callable[[str], None]
     models: Callable[[], list[dict[str, Any]]]
     strategies: Callable[[], list[dict[str, Any]]]
     default_form: Callable[[], dict[str, Any]]

@@ -54,7 +54,8 @@ def add_panel(backend: Backend) -> Panel:
     """Add the left column to the Blocks that is being built."""
     default = backend.default_form()
     prompt = inputs.prompt_box(default["prompt"], "kv-")
-    examples = chips("Example prompts", [(e.label, e.text, e.why) for e in EXAMPLES], elem_id="kv-examples")
+    picks = [(e.label, [e.text, e.lanes], e.why) for e in EXAMPLES]
+    examples = chips("Example prompts", picks, elem_id="kv-examples")
     race, stop = inputs.buttons("Race", "kv-", name="race")
     with gr.Accordion("Settings", open=True, elem_id="kv-settings", elem_classes="kv-settings"):
         controls, quick_picks = _settings(backend, default, prompt)

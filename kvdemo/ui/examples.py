@@ -14,14 +14,30 @@ _STORY = (
     "he could no longer have finished the reading before the next evening came. "
 )
 
+_RELIEF = (
+    "In spring a second keeper came to relieve him for a month. She found the lamp clean, the first notebook on the "
+    "table and the second one locked in a drawer, and at first she took it for unkindness. When he returned she asked "
+    "him for the reason. He said that a stranger who opens a notebook and finds the page he wants at once has learnt "
+    "two things: what is written there, and that somebody needed it before him. So each keeper was given a drawer and "
+    "a notebook of his own, and when a keeper left the island for good, his drawer was emptied before the boat had "
+    "passed the rocks. It cost them some reading. On the first evening everyone had to go through the whole of the "
+    "first notebook once. From the second evening on it was a matter of minutes again, for what had been read was "
+    "remembered, and only the newest lines were still unread. "
+)
+_DOCUMENT = f"{_STORY.strip()}\n\n{_RELIEF.strip()}\n\n"
+
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt, the chip that stands for it, and the reason to try it."""
+    """A prompt, the chip that stands for it, and the reason to try it.
+
+    `lanes` are those that it needs, as a link writes them; None leaves the visitor's own.
+    """
 
     label: str
     text: str
     why: str
+    lanes: str | None = None
 
 
 EXAMPLES: tuple[Example, ...] = (
@@ -46,5 +62,19 @@ EXAMPLES: tuple[Example, ...] = (
         "Long",
         _STORY * 3 + "\n\nIn one sentence: why did the keeper need the second notebook?",
         "Hundreds of prompt tokens. Without a cache every new token pays for all of them again.",
+    ),
+    Example(
+        "Turn 1",
+        f"{_DOCUMENT}In one sentence: why did the keeper need the second notebook?",
+        "A document and a question. When the race is over, its keys and values are kept for the next race of this "
+        "page: that is turn 2.",
+        lanes="dynamic_cache,prefix_cache",
+    ),
+    Example(
+        "Turn 2",
+        f"{_DOCUMENT}In one sentence: why was each keeper given a drawer of his own?",
+        "To race after turn 1: the same document with another question. What both begin with is not run again, so the "
+        "first token comes sooner.",
+        lanes="dynamic_cache,prefix_cache",
     ),
 )

@@ -31,8 +31,8 @@ class Frame:
     document: Mapping[str, Any] | None = None
 
 
-def play(backend: Backend, form: Form, run_id: str) -> Generator[Frame, None, None]:
-    """Run one race. Each frame's text begins with the text of the one before.
+def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator[Frame, None, None]:
+    """Run one race of a page. Each frame's text begins with the text of the one before.
 
     Closing this generator abandons the race, which is what a closed tab does. Nothing is raised: what goes wrong
     is said on the stage.
@@ -41,7 +41,7 @@ def play(backend: Backend, form: Form, run_id: str) -> Generator[Frame, None, No
     yield Frame(text)
     document = None
     try:
-        with closing(generator(backend.race(form, run_id))) as batches:
+        with closing(generator(backend.race(form, run_id, page))) as batches:
             for batch in batches:
                 text += stage.lines(batch)
                 document = next((event.document for event in batch if isinstance(event, Finished)), document)

@@ -45,6 +45,7 @@ def build(backend: Backend) -> gr.Blocks:
                 add_plan_tab(backend)
         _wire_arrival(blocks, header, race, measure, backend)
         _wire_standing(header, backend)
+        _wire_leaving(blocks, backend)
         add_endpoints(backend, races=RACES, measurements=MEASUREMENTS)
     return blocks.queue(api_open=False, max_size=64)
 
@@ -77,6 +78,13 @@ def _wire_standing(header: gr.HTML, backend: Backend) -> None:
         return status if status["state"] == "ready" else gr.skip()
 
     header.ask(on_ask, outputs=header, concurrency_limit=4, **PRIVATE)
+
+
+def _wire_leaving(blocks: gr.Blocks, backend: Backend) -> None:
+    def on_leave(request: gr.Request) -> None:
+        backend.forget(request.session_hash or "")
+
+    blocks.unload(on_leave)
 
 
 def _known(backend: Backend) -> Known:

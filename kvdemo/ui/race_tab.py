@@ -95,10 +95,11 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
     files = [tab.json_file, tab.csv_file]
 
     def on_race(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
-        with runs.running(request.session_hash or "") as run_id, tempfile.TemporaryDirectory() as folder:
+        page = request.session_hash or ""
+        with runs.running(page) as run_id, tempfile.TemporaryDirectory() as folder:
             yield {button: gr.DownloadButton(visible=False) for button in files}
             document: Mapping[str, Any] | None = None
-            with closing(play(backend, controls.form(values), run_id)) as frames:
+            with closing(play(backend, controls.form(values), run_id, page)) as frames:
                 for frame in frames:
                     document = frame.document
                     yield {tab.stage: frame.text}
@@ -138,7 +139,10 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
     )  # fmt: skip
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 
-    panel.examples.pick(fn=None, js="() => kvdemo.picked", outputs=controls.prompt, **PRIVATE)
+    panel.examples.pick(
+        fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls.strategies,
+        outputs=[controls.prompt, controls.strategies], **PRIVATE,
+    )  # fmt: skip
     panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.max_new_tokens, **PRIVATE)
     tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls.max_new_tokens, **PRIVATE)
     controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=controls.model, **PRIVATE)

@@ -8,8 +8,8 @@ backslash would cost two bytes).
     R <run>                                           a race begins; always the first line, and never twice the same
     P <permille or -> <text>                          work before the race
     S <json>                                          `Started`: lanes, prompt, token count, schedule, model
-    <lane> <id> <µs>[*k] <positions> <bytes> <mn> <text>   a step's first token
-    + <id> <mn> <text>                                each further token of a step of k
+    <lane> <id> <µs>[*k] <positions> <bytes> <mn or -> <text>   a step's first token
+    + <id> <mn or -> <text>                           each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
     D <json>                                          `Diverged`: lane, index, kind, detail
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
@@ -18,7 +18,7 @@ backslash would cost two bytes).
     N <text>                                          a notice, for example about a link
 
 `µs` is the whole step's device time in microseconds, `bytes` the cache held after it, and `mn` the surprise of the
-token, -1000 ln p, as an integer. The text of a token that is only part of a character is empty.
+token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character is empty.
 
 The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
 holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.
@@ -30,6 +30,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import singledispatch
+from math import isnan
 from typing import Any
 
 from kvdemo.core import BadInput, Committed, Diverged, Ended, Finished, Progress, RaceEvent, Started
@@ -118,8 +119,10 @@ def _(event: Finished) -> str:
     return _json("V", asdict(event.verdict) | {"beams": trees(event.document)})
 
 
-def _surprise(logprob: float) -> int:
+def _surprise(logprob: float) -> int | str:
     """-1000 ln p. A token that the model gave no chance at all (-inf) is as surprising as a double can say."""
+    if isnan(logprob):
+        return "-"
     return min(round(-1000 * max(logprob, -745.0)), 745_000)
 
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from kvdemo.core import BadInput
 from kvdemo.costs import kv_bytes, kv_bytes_per_token, shared
 from kvdemo.models import architecture, config_json
+from kvdemo.models.cache_argument import using
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
 from tests.models.tiny_configs import TINY, WINDOW, tiny
@@ -80,7 +81,7 @@ def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: to
     for new in (1, 4, 1, 1, 1, 1, 7, 1):  # past the window by single tokens, and by a chunk
         with torch.inference_mode():
             ids = torch.randint(3, 60, (2, new))
-            model(input_ids=ids, past_key_values=cache, use_cache=True)
+            model(input_ids=ids, **using(model, cache))
         held += new
         assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
     assert held > 2 * WINDOW

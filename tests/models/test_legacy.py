@@ -14,6 +14,7 @@ from transformers import Cache, DynamicCache, StaticCache
 
 from kvdemo.core import BadInput
 from kvdemo.models import legacy
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 from ..conftest import tiny_llama_network
@@ -27,7 +28,7 @@ def go_on(model: LoadedModel, cache: Cache, new_ids: list[int], n: int) -> list[
     """n greedy tokens behind what the cache holds and some ids that it does not hold yet."""
     tokens: list[int] = []
     for _ in range(n):
-        out = model.network(input_ids=torch.tensor([new_ids]), past_key_values=cache, use_cache=True)
+        out = model.network(input_ids=torch.tensor([new_ids]), **using(model.network, cache))
         tokens.append(int(out.logits[0, -1].argmax()))
         new_ids = tokens[-1:]
     return tokens

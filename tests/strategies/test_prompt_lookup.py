@@ -10,6 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core import Choice, Step, TimedStep
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _speculate
 from kvdemo.strategies._decode import cache_bytes, chooser
@@ -122,13 +123,13 @@ def test_after_a_step_the_cache_holds_what_one_without_guesses_holds(
     with torch.inference_mode():
         caches = [DynamicCache(config=model.network.config) for _ in range(2)]
         for cache in caches:
-            model.network(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True)
+            model.network(input_ids=torch.tensor([ids]), **using(model.network, cache))
         caches[0].activate_past_recording()
         wrong = [*right[1:4], (right[4] + 1) % WORDS, 5, 6]
         job = job_of(model, "w3", 100)
         assert [c.token for c in _speculate.verify(job, caches[0], right[0], wrong)] == right[1:5]
         for token in right[:4]:
-            model.network(input_ids=torch.tensor([[token]]), past_key_values=caches[1], use_cache=True)
+            model.network(input_ids=torch.tensor([[token]]), **using(model.network, caches[1]))
     assert caches[0].get_seq_length() == caches[1].get_seq_length() == len(ids) + 4
     assert cache_bytes(caches[0]) == cache_bytes(caches[1])
     for ours, theirs in zip(caches[0].layers, caches[1].layers, strict=True):

@@ -93,6 +93,8 @@ class Script:
     fits: Any = None
     forms: list[Mapping[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     closed: bool = False
     states: list[dict[str, Any]] = field(default_factory=states)
     kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
@@ -121,8 +123,9 @@ class Script:
             raise self.effort
         return self.effort
 
-    def play(self, form: Mapping[str, Any], _run_id: str) -> Iterator[list[RaceEvent]]:
+    def play(self, form: Mapping[str, Any], _run_id: str, page: str) -> Iterator[list[RaceEvent]]:
         self.forms.append(form)
+        self.pages.append(page)
         if self.refuse:
             raise self.refuse
         return self._batches()
@@ -146,7 +149,7 @@ class Script:
 
     def backend(self) -> Backend:
         return Backend(
-            race=self.play, stop=self.stopped.append, fit=self.fit, status=self.status,
+            race=self.play, stop=self.stopped.append, forget=self.forgotten.append, fit=self.fit, status=self.status,
             models=lambda: [{"id": "org/model", "label": "Model", "chat": True, "gated": False}],
             strategies=lambda: STRATEGIES, default_form=lambda: dict(FORM), document_csv=lambda _document: "a,b\n1,2\n",
             measure=self.measure, measured=self.kept.get, presets=lambda: PRESETS, estimate=self.estimate,

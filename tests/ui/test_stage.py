@@ -122,8 +122,10 @@ def test_a_refusal_carries_the_remedy() -> None:
     assert json.loads(line[2:]) == {"message": "Too long.", "max_new_tokens": 12}
 
 
-@pytest.mark.parametrize(("logprob", "surprise"), [(0.0, 0), (-0.0, 0), (-0.6931, 693), (-math.inf, 745_000)])
-def test_surprise_is_a_plain_integer(logprob: float, surprise: int) -> None:
+@pytest.mark.parametrize(
+    ("logprob", "surprise"), [(0.0, 0), (-0.0, 0), (-0.6931, 693), (-math.inf, 745_000), (math.nan, "-")]
+)
+def test_surprise_is_a_plain_integer(logprob: float, surprise: int | str) -> None:
     step = Step((Choice(1, logprob, 2, logprob),), 1)
     assert stage.line(Committed(0, TimedStep(step, 0.01), ("a",))).split(" ")[5] == str(surprise)
 

@@ -55,7 +55,7 @@
       const minutes = Math.round(whole / 60);
       return minutes < 100 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
     },
-    percent: (p) => (p >= 0.0995 ? `${fixed(p * 100, 0)} %` : p >= 0.00095 ? `${fixed(p * 100, 1)} %` : "< 0.1 %"),
+    percent: (p) => (!known(p) ? NONE : p >= 0.0995 ? `${fixed(p * 100, 0)} %` : p >= 0.00095 ? `${fixed(p * 100, 1)} %` : "< 0.1 %"),
   };
 
   /** Where floating cards go: inside the element that has the page's font and colours. */

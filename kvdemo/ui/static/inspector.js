@@ -17,8 +17,12 @@
   };
 
   const sentence = (race, lane, token) => {
+    if (lane.elsewhere) return "Another machine computed it: what it ran and what it had kept cannot be seen from here.";
     const total = context(race, token);
     const { count } = format;
+    if (token.first === 0 && token.bytes && token.positions < total) {
+      return `The prompt: ${count(total - token.positions)} of its positions were kept from an earlier race, ${count(token.positions)} computed.`;
+    }
     if (token.first === 0) {
       const kept = token.bytes ? ", and its keys and values went into the cache" : "";
       return `The prompt: all ${count(token.positions)} positions computed${kept}.`;
@@ -34,19 +38,21 @@
 
   const fact = (label, value, note) => [el("dt", {}, label), el("dd", {}, value, note ? el("small", {}, note) : null)];
 
-  const facts = (token) => {
+  const facts = (lane, token) => {
     const shared = token.size > 1 ? ` of a ${token.size}-token step` : "";
+    const { positions, bytes } = lane.elsewhere ? {} : token;
     return el(
       "dl", {},
-      ...fact("Token id", String(token.id)),
+      ...fact("Token id", token.id < 0 ? format.none : String(token.id)),
       ...fact("Latency", format.seconds(token.seconds), shared),
       ...fact("Probability", format.percent(token.probability)),
-      ...fact("Positions", format.count(token.positions)),
-      ...fact("Cache", format.bytes(token.bytes)),
+      ...fact("Positions", format.count(positions)),
+      ...fact("Cache", format.bytes(bytes)),
     );
   };
 
   const reading = (race, lane, token) => {
+    if (lane.elsewhere) return el("div", { class: "kv-read" }, el("p", {}, sentence(race, lane, token)));
     const whole = !token.bytes;
     const box = el("div", { class: "kv-read" },
       el("p", {}, el("b", {}, "This step read. "), sentence(race, lane, token)),
@@ -83,7 +89,7 @@
         el("header", {},
           el("bdi", {}, kv.quote(token.text)),
           el("span", {}, `${lane.name} · ${format.count(index + 1)} of ${format.count(race.start.max_new_tokens)}`)),
-        facts(token), ...(marked ? [marked] : []), reading(race, lane, token));
+        facts(lane, token), ...(marked ? [marked] : []), reading(race, lane, token));
       this.card.hidden = false;
       const pre = this.card.querySelector("pre");
       if (pre) pre.scrollTop = pre.scrollHeight;

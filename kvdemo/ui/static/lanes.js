@@ -18,8 +18,8 @@
     ttft: (lane) => format.seconds(lane.ttft),
     tpot: (lane) => format.seconds(lane.tpot),
     rate: (lane) => format.rate(lane.rate),
-    positions: (lane) => format.count(lane.positions),
-    cache: (lane) => format.bytes(lane.cache),
+    positions: (lane) => format.count(lane.work.positions),
+    cache: (lane) => format.bytes(lane.work.cache),
   };
 
   kv.LaneCard = class {

@@ -6,17 +6,22 @@
   // How the work of a step is spread over the sequence. A strategy that is not listed gets no picture.
   const PICTURES = {
     reencode: "whole", no_cache: "whole", dynamic_cache: "last", static_cache: "last", compiled_cache: "last",
-    quantized_cache: "last", offloaded_cache: "last",
+    quantized_cache: "last", offloaded_cache: "last", prefix_cache: "rest",
   };
   const PROMPT = 4;
+  const KEPT = 2;
   const STEPS = 6;
   const WIDTHS = Array.from({ length: STEPS }, (_, step) => PROMPT + step);
   const CAPTIONS = {
     whole: "Every step computes every position again.",
     last: "After the prompt, a step computes one position and reads the others.",
+    rest: `Where the run before left the prompt’s first ${KEPT} tokens, the first step computes the others alone.`,
   };
 
-  const computed = (kind, step) => (kind === "whole" || step === 0 ? WIDTHS[step] : 1);
+  const computed = (kind, step) => {
+    if (kind === "whole") return WIDTHS[step];
+    return step ? 1 : kind === "rest" ? PROMPT - KEPT : PROMPT;
+  };
 
   /** Rows are steps, cells are positions: filled where computed, outlined where read from the cache. */
   const picture = (kind) => {
@@ -38,7 +43,7 @@
   const key = (kind) => el(
     "p", { class: "kv-key", "aria-hidden": "true" },
     el("span", {}, el("i", { class: "kv-computed" }), "computed in this step"),
-    kind === "last" ? el("span", {}, el("i", { class: "kv-cached" }), "read from the cache") : null,
+    kind !== "whole" ? el("span", {}, el("i", { class: "kv-cached" }), "read from the cache") : null,
   );
 
   /** First paragraph of a docstring, its line breaks undone. */

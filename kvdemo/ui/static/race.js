@@ -31,6 +31,8 @@
     }
 
     get count() { return this.tokens.length; }
+    /** Positions computed and cache bytes held, which only the machine that decodes can know. */
+    get work() { return this.elsewhere ? { positions: null, cache: null } : { positions: this.positions, cache: this.cache }; }
     get tpot() { return this.count > 1 ? (this.seconds - this.ttft) / (this.count - 1) : null; }
     get rate() { return this.count ? this.count / this.seconds : null; }
     get status() {
@@ -49,12 +51,13 @@
     }
 
     token(id, surprise, text, promptTokens) {
-      const token = { id, text, written: text, probability: Math.exp(-surprise / 1000), ...this.current };
+      const probability = surprise === "-" ? null : Math.exp(-surprise / 1000);
+      const token = { id, text, written: text, probability, ...this.current };
       this.tokens.push(token);
       this.x.push(promptTokens + this.tokens.length);
       this.latency.push(token.seconds * 1000);
       this.elapsed.push(this.seconds);
-      this.bytes.push(token.bytes / 1e6);
+      this.bytes.push(this.elsewhere ? null : token.bytes / 1e6);
     }
   }
 
@@ -84,13 +87,13 @@
       const [micros, size] = cost.split("*");
       this.current = this.lanes[+lane];
       this.current.step(+id, +micros / 1e6, +(size ?? 1), +positions, +bytes);
-      this.current.token(+id, +surprise, text, this.start.prompt_tokens);
+      this.current.token(+id, surprise, text, this.start.prompt_tokens);
       this.fastest = Math.min(this.fastest, this.current.current.seconds);
     }
 
     more(line) {
       const [, id, surprise, text] = fields(line, 3);
-      this.current.token(+id, +surprise, text, this.start.prompt_tokens);
+      this.current.token(+id, surprise, text, this.start.prompt_tokens);
     }
 
     written(line) { this.current.tokens.at(-1).written = unescape(line.slice(2)); }

@@ -23,6 +23,9 @@
     return "Neck and neck";
   };
 
+  const computed = (lane, baseline) => (lane.elsewhere || baseline.elsewhere ? ""
+    : ` Positions computed so far: ${format.count(lane.positions)} and ${format.count(baseline.positions)}.`);
+
   const standing = (race) => {
     const first = leader(race);
     const [baseline] = race.lanes;
@@ -35,8 +38,7 @@
     return {
       headline: lead(baseline, first),
       text: `${gain.at === 1 ? "First token" : `First ${format.count(gain.at)} tokens`}: ${lane.name} ${format.seconds(gain.lane)}, `
-        + `${baseline.name} ${format.seconds(gain.baseline)}. Positions computed so far: ${format.count(lane.positions)} and `
-        + `${format.count(baseline.positions)}.`,
+        + `${baseline.name} ${format.seconds(gain.baseline)}.${computed(lane, baseline)}`,
     };
   };
 

@@ -1,0 +1,241 @@
+"""A second prompt on the first one's cache: the same tokens as afresh, and exactly the common beginning reused; of
+whoever has no right to it, nothing."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from kvdemo import session
+from kvdemo.core import Committed, Step, TimedStep
+from kvdemo.measure import instrument
+from kvdemo.measure.request import MeasureRequest
+from kvdemo.models import legacy
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.prefixes import Handover, Kept, Prefixes, Run, Shelf
+from kvdemo.request import RaceRequest
+from kvdemo.strategies import dynamic_cache
+from kvdemo.strategies.prefix_cache import PrefixCached
+
+from ..conftest import loaded
+from .conftest import WORDS, generated, word_tokenizer
+from .layered import FULL, SLIDING, STATES, model_of
+from .test_prompt_lookup import job_of
+
+NEW = 8
+texts = st.lists(st.integers(3, WORDS - 1), min_size=1, max_size=12)
+
+
+def text_of(ids: list[int]) -> str:
+    return " ".join(f"w{i}" for i in ids)
+
+
+def ran(model: LoadedModel, text: str, found: Kept | None = None, temperature: float = 0) -> tuple[list[Step], Kept]:
+    """The steps of a run that finds something kept, and what it leaves."""
+    handover = Handover(found)
+    job = replace(job_of(model, text, NEW, temperature), handover=handover)
+    steps = list(islice(PrefixCached().decode(job), NEW))
+    assert handover.cache is not None
+    return steps, Kept(tuple(handover.ids), legacy.to_legacy(handover.cache), Run(1.5, len(text.split())))
+
+
+def tokens(steps: list[Step]) -> list[int]:
+    return [token for step in steps for token in step.tokens]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@settings(max_examples=40, deadline=None)
+@given(beginning=texts, first=texts, second=texts, whole=st.booleans())
+def test_on_any_prompts_cache_the_next_writes_what_it_writes_afresh_and_reuses_what_is_common(
+    name: str, word_models: Mapping[str, LoadedModel], beginning: list[int], first: list[int], second: list[int],
+    whole: bool,
+) -> None:  # fmt: skip
+    model = word_models[name]
+    ids = beginning if whole else beginning + second  # whole: all of it was kept, and more
+    _, kept = ran(model, text_of(beginning + first))
+    steps, left = ran(model, text_of(ids), kept)
+    assert tokens(steps) == generated(model, text_of(ids), NEW)
+    common = max(n for n in range(len(ids) + 1) if list(kept.ids[:n]) == ids[:n])
+    assert steps[0].details["reused"] == min(common, len(ids) - 1)
+    assert steps[0].positions == len(ids) - steps[0].details["reused"]
+    assert [step.positions for step in steps[1:]] == [1] * (NEW - 1)
+    assert list(left.ids) == ids + tokens(steps)[:-1]
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_models_of_every_plain_kind_can_go_on_from_a_beginning(name: str) -> None:
+    model = model_of(name)
+    _, kept = ran(model, "w3 w4 w5 w6 w7 w8")
+    steps, _ = ran(model, "w3 w4 w5 w9", kept)
+    assert tokens(steps) == generated(model, "w3 w4 w5 w9", NEW)
+    assert steps[0].positions == 1
+
+
+@pytest.fixture
+def llama(word_models: Mapping[str, LoadedModel]) -> LoadedModel:
+    return word_models["llama"]
+
+
+def test_a_sampled_run_draws_as_it_does_afresh(llama: LoadedModel) -> None:
+    _, kept = ran(llama, "w3 w4 w5")
+    afresh, _ = ran(llama, "w3 w4 w5 w6", temperature=1.0)
+    again, _ = ran(llama, "w3 w4 w5 w6", kept, temperature=1.0)
+    assert tokens(again) == tokens(afresh) != generated(llama, "w3 w4 w5 w6", NEW)
+
+
+def storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().nbytes()
+
+
+def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_said(llama: LoadedModel) -> None:
+    """Nothing is copied when it is kept, so the runs after it must neither write into it nor hold all of it alive."""
+    _, kept = ran(llama, "w3 w4 w5 w6 w7 w8")
+    before = [[tensor.clone() for tensor in pair] for pair in kept.pairs]
+    steps, left = ran(llama, "w3 w4 w9", kept)
+    for pair, old in zip(kept.pairs, before, strict=True):
+        assert all(map(torch.equal, pair, old))
+    for one in (kept, left):
+        assert sum(storage(tensor) for pair in one.pairs for tensor in pair) == one.bytes
+    assert left.bytes == steps[-1].cache_bytes
+    theirs = {tensor.untyped_storage().data_ptr() for pair in kept.pairs for tensor in pair}
+    assert not theirs & {tensor.untyped_storage().data_ptr() for pair in left.pairs for tensor in pair}
+
+
+def raced(model: LoadedModel, prompt: str, shelf: Shelf | None, **form: Any) -> dict[str, Any]:
+    """The document of a race of `prefix_cache`."""
+    asked = {"prompt": prompt, "chat": False, "strategies": "prefix_cache", "max_new_tokens": NEW, "ignore_eos": True}
+    request = RaceRequest.parse(asked | form)
+    return dict(session.run(request, model, lambda _: None, threading.Event(), shelf).document)
+
+
+def reused(document: Mapping[str, Any], lane: int = 0) -> float:
+    return document["lanes"][lane]["steps"][0]["details"]["reused"]
+
+
+def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
+    shelf = Prefixes().of("page")
+    first = raced(llama, "w3 w4 w5 w6", shelf)
+    assert reused(first) == 0
+    assert first["lanes"][0]["remarks"] == [
+        "Prefix cache found nothing kept, so it ran all 4 prompt tokens.",
+        "Its 11 positions (2.82 kB) are kept for the next race of this page.",
+    ]
+    second = raced(llama, "w3 w4 w5 w7 w8", shelf)
+    said = second["lanes"][0]["remarks"][0]
+    assert said.startswith("Prefix cache reused 3 of 5 prompt tokens and ran 2: its first token came after ")
+    assert said.endswith(" in the run before, which ran all 4 of its prompt tokens.")
+    third = raced(llama, "w3 w4 w5 w7", shelf)
+    assert third["lanes"][0]["remarks"][0].endswith("in the run before, which ran 2 of its 5 prompt tokens.")
+    assert second["lanes"][0]["steps"][0]["details"]["ttft_before"] == first["lanes"][0]["metrics"]["ttft_s"]
+    assert all(sentence in second["verdict"]["sentences"] for sentence in second["lanes"][0]["remarks"])
+    other = raced(llama, "w9", shelf)
+    assert other["lanes"][0]["remarks"][0] == (
+        "Prefix cache found 11 positions kept of a text that begins otherwise, so it ran the prompt's one token."
+    )
+
+
+def test_neither_a_warm_up_nor_another_lane_is_a_turn(llama: LoadedModel) -> None:
+    shelf = Prefixes().of("page")
+    first = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache")
+    assert [reused(first, lane) for lane in (0, 1)] == [0, 0]
+    assert [lane["steps"][0]["details"]["kept"] for lane in first["lanes"]] == [0, 0]
+    assert [len(lane["remarks"]) for lane in first["lanes"]] == [2, 1]  # one is kept, and says so
+    both = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache", schedule="simultaneous")
+    assert [reused(both, lane) for lane in (0, 1)] == [3, 3]
+
+
+def test_a_race_without_the_lane_leaves_what_is_kept(llama: LoadedModel) -> None:
+    shelf = Prefixes().of("page")
+    raced(llama, "w3 w4 w5", shelf)
+    raced(llama, "w6 w7 w8", shelf, strategies="dynamic_cache")
+    assert reused(raced(llama, "w3 w4 w5 w6", shelf)) == 3
+
+
+def test_visitors_and_models_share_nothing(word_models: Mapping[str, LoadedModel]) -> None:
+    prefixes, (llama, gpt2) = Prefixes(), word_models.values()
+    raced(llama, "w3 w4 w5 w6", prefixes.of("one"))
+    stranger = raced(llama, "w3 w4 w5 w6", prefixes.of("two"))
+    assert (reused(stranger), stranger["lanes"][0]["steps"][0]["details"]["kept"]) == (0, 0)
+    assert reused(raced(gpt2, "w3 w4 w5 w6", prefixes.of("one"))) == 0
+
+
+def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
+    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, stop = Prefixes().of("page"), threading.Event()
+    request = RaceRequest.parse({"prompt": "w3 w4", "chat": False, "strategies": "prefix_cache", "max_new_tokens": 99})
+    session.run(request, llama, lambda e: stop.set() if isinstance(e, Committed) else None, stop, shelf)
+    found = shelf.find(llama)
+    assert found is not None and len(found.ids) == 2
+
+    decode = PrefixCached.decode
+
+    def failing(self: PrefixCached, job: Any) -> Iterator[Step]:
+        yield from islice(decode(self, job), 3)
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(PrefixCached, "decode", failing)
+    broken = raced(llama, "w3 w4 w5 w6", shelf)
+    assert broken["lanes"][0]["status"] == "failed"
+    assert shelf.find(llama) is found
+
+
+def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
+    request = MeasureRequest.parse(
+        {"prompt": "w3 w4 w5", "chat": False, "strategies": "dynamic_cache,prefix_cache", "max_new_tokens": 4,
+         "repeats": 2}
+    )  # fmt: skip
+    document = instrument.run(request, llama, "id", lambda _: None, threading.Event())
+    lane = document["lanes"][1]
+    assert lane["status"] == "done"
+    assert lane["remarks"][0].startswith("Prefix cache ran all 3 prompt tokens, as DynamicCache does: nothing is kept")
+    assert raced(llama, "w3 w4 w5", None)["lanes"][0]["remarks"] == lane["remarks"]
+
+
+def test_a_first_step_without_a_handover_says_nothing_of_a_shelf(llama: LoadedModel) -> None:
+    steps = list(islice(PrefixCached().decode(job_of(llama, "w3 w4", NEW)), 3))
+    assert [step.details for step in steps] == [{}, {}, {}]
+    plain = list(islice(dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW)), 3))
+    assert [(s.choices, s.positions, s.cache_bytes) for s in steps] == [
+        (s.choices, s.positions, s.cache_bytes) for s in plain
+    ]
+
+
+def test_what_a_file_does_not_tell_is_not_compared() -> None:
+    step = Step((), 2, details={"kept": 9, "reused": 3})
+    assert PrefixCached().remarks([TimedStep(step, 0.1)]) == ["Prefix cache reused 3 of 5 prompt tokens and ran 2."]
+
+
+@pytest.mark.parametrize("name", [*SLIDING, *STATES])
+def test_models_that_keep_more_than_keys_and_values_are_refused(name: str) -> None:
+    assert PrefixCached().unavailable_reason(model_of(name))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"rope_type": "dynamic", "factor": 2.0},
+        {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0,
+         "original_max_position_embeddings": 512},
+    ],
+)  # fmt: skip
+def test_keys_that_depend_on_how_long_the_text_gets_are_refused(kind: dict[str, Any]) -> None:
+    config = LlamaConfig(
+        vocab_size=WORDS, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        rope_parameters=kind | {"rope_theta": 10000.0},
+    )  # fmt: skip
+    model = loaded("stretching", LlamaForCausalLM(config).eval(), word_tokenizer())
+    assert f"({kind['rope_type']}) change with the text's length" in (PrefixCached().unavailable_reason(model) or "")
+
+
+def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PrefixCached().unavailable_reason(llama) is None
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert "ZeroGPU" in (PrefixCached().unavailable_reason(llama) or "")
