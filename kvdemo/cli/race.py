@@ -67,7 +67,7 @@ def _cache_file(name: str, lanes: Sequence[str]) -> Path:
         raise BadInput("--cache-file is for the lane prefix_cache, and it is not in this race: add it to --strategies.")
     if path.is_dir():
         raise BadInput(f"The cache file {name!r} is a folder: name a file.")
-    if not os.access(path.parent, os.W_OK):
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise BadInput(f"The cache file {name!r} cannot be written: there is no such folder, or it is closed to you.")
     return path
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +85,9 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
 
 
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
-    """Write the pairs of one text, and a note that goes with them. What the file held is kept until all is written.
+    """Write the pairs of one text, and a note that goes with them.
 
-    Raises BadInput for a place that cannot be written.
+    A file that is there is replaced when all is written. Raises BadInput for a place that cannot be written.
     """
     shapes = _shapes(legacy)
     if any((shape[0], shape[2]) != (1, len(ids)) for pair in shapes for shape in pair):
@@ -100,15 +98,10 @@ def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], no
         for part, tensor in zip(_PARTS, pair, strict=True)
     }
     about = _belongs_to(model) | {"shapes": json.dumps(shapes), "tokens": json.dumps(list(ids)), "note": note}
-    unfinished = Path(f"{path}.{os.getpid()}.part")
     try:
-        save_file(tensors, unfinished, metadata=about)
-        unfinished.replace(path)
+        save_file(tensors, path, metadata=about)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"The cache cannot be written to {path}: {_why(error)}.") from error
-    finally:
-        with suppress(OSError):  # it has moved, or could not be made
-            unfinished.unlink()
 
 
 def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
