@@ -135,7 +135,7 @@ class Prefixes:
                     break
                 if other is not shelf:
                     other.held.clear()
-        return f"Its {kept.amount} are kept for the next race of this page."
+        return f"Its {kept.amount} are kept for the next race of this page: a prompt that begins the same skips them."
 
 
 class _PageShelf:

@@ -28,7 +28,8 @@ class Costs:
     def of(cls, race: Mapping[str, Any]) -> Costs | None:
         """The costs that a race's document shows; None where it shows nothing."""
         lanes = [lane["steps"] for lane in race["lanes"] if len(lane["steps"]) > 1]
-        steps = [(step["positions"], step["seconds"]) for taken in lanes for step in taken]
+        # What another machine ran, and how fast, says nothing about this one.
+        steps = [(s["positions"], s["seconds"]) for taken in lanes for s in taken if s["positions"] is not None]
         if not steps:
             return None
         return cls(*_line(steps))

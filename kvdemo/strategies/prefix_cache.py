@@ -38,7 +38,7 @@ class PrefixCached(Strategy):
 
     id = "prefix_cache"
     name = "Prefix cache"
-    summary = "Keeps keys and values for the next prompt: what both begin with is not run again."
+    summary = "Keeps keys and values for the next prompt that begins the same."
     lossless = True
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

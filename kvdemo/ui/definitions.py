@@ -64,6 +64,19 @@ DEFINITIONS: dict[str, dict[str, str]] = {
         "text": "What the model itself gave the chosen token, before temperature and top-p.",
         "also": "exp(log-probability)",
     },
+    "score": {
+        "name": "Score",
+        "long": "Summed log-probability",
+        "text": "The sum of ln p over all tokens of the text. The nearer to 0, the likelier the model finds it. Only texts of "
+        "equally many tokens compare: every further token can but lower it.",
+        "also": "generate(): sequences_scores with length_penalty=0",
+    },
+    "likelier": {
+        "name": "Best is likelier by",
+        "long": "Odds of the best text against this one",
+        "text": "exp(best score − this score): how many times as likely the model finds the best text.",
+        "also": "",
+    },
     "e2e": {
         "name": "E2E",
         "long": "End to end",

@@ -139,10 +139,11 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
     )  # fmt: skip
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 
-    panel.examples.pick(
+    picked = panel.examples.pick(
         fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls.strategies,
         outputs=[controls.prompt, controls.strategies], **PRIVATE,
     )  # fmt: skip
+    picked.then(fn=None, js="() => { kvdemo.form.showQuestion(); }", **PRIVATE)
     panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.max_new_tokens, **PRIVATE)
     tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls.max_new_tokens, **PRIVATE)
     controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=controls.model, **PRIVATE)

@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 
 from kvdemo.measure.forecast import Costs, sentence
 from kvdemo.measure.request import MeasureRequest
 
 
-def document(**lanes: list[tuple[int, float]]) -> dict[str, object]:
+def document(**lanes: list[tuple[int | None, float]]) -> dict[str, Any]:
     return {
         "lanes": [
             {"strategy": name, "steps": [{"positions": p, "seconds": s} for p, s in steps]}
@@ -42,3 +44,9 @@ def test_without_a_race_the_time_is_not_made_up() -> None:
 
 def test_a_race_that_never_stepped_teaches_nothing() -> None:
     assert Costs.of(document(no_cache=[(5, 0.1)])) is None
+
+
+def test_a_lane_of_another_machine_says_nothing() -> None:
+    there = document(remote=[(None, 0.5), (None, 0.4)])
+    assert Costs.of(there) is None
+    assert Costs.of({"lanes": RACE["lanes"] + there["lanes"]}) == Costs.of(RACE)

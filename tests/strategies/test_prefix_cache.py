@@ -125,7 +125,7 @@ def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
     assert reused(first) == 0
     assert first["lanes"][0]["remarks"] == [
         "Prefix cache found nothing kept, so it ran all 4 prompt tokens.",
-        "Its 11 positions (2.82 kB) are kept for the next race of this page.",
+        "Its 11 positions (2.82 kB) are kept for the next race of this page: a prompt that begins the same skips them.",
     ]
     second = raced(llama, "w3 w4 w5 w7 w8", shelf)
     said = second["lanes"][0]["remarks"][0]

@@ -52,6 +52,12 @@
       stop.textContent = "Stopping…";
     }
 
+    /** A long example ends with what it asks: two that share a document would look alike. */
+    showQuestion() {
+      const box = document.querySelector("#kv-prompt textarea");
+      requestAnimationFrame(() => requestAnimationFrame(() => { box.scrollTop = box.scrollHeight; }));
+    }
+
     press() {
       if (!this.running) control(this.start)?.click();
     }

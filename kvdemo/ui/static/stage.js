@@ -10,7 +10,8 @@
       this.lanes = el("div", { class: "kv-lanes" });
       this.chart = new kv.Chart(kv.definitions);
       this.legend = this.#legend();
-      this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element);
+      this.beams = new kv.Beams();
+      this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element, this.beams.element);
       element.firstElementChild.replaceChildren(this.root);
       this.preview(kv.lanesOf.race ?? facts.lanes);
     }
@@ -93,6 +94,7 @@
       for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
       this.cards.forEach((card) => card.scroll());
       this.chart.show(race);
+      this.beams.show(race);
     }
 
     /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting. */
