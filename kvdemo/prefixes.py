@@ -3,8 +3,8 @@
 Each page has a shelf of its own, and a shelf holds one run, the latest. Nobody finds what another page kept: time to
 first token tells whether somebody had run the same beginning before (Gu et al. 2025, arXiv:2502.07776, found APIs that
 told it about strangers), and what is never looked for cannot be told. A shelf is named by its page's session: a random
-id that the browser makes, and that is part of no form, link or document. It goes when the page is closed, and what is on
-it goes with the model that wrote it.
+id that the browser makes, and that is part of no form, link or document. It goes when the page is closed, and what is
+on it goes with the model that wrote it.
 """
 
 from __future__ import annotations

@@ -45,10 +45,7 @@ def test_a_page_finds_its_own_latest_run_and_no_other_page_does(model: Any) -> N
     prefixes = Prefixes()
     prefixes.of("a").put(model, kept(5))
     said = prefixes.of("a").put(model, latest := kept(3, first=7))
-    assert (
-        said
-        == "Its 3 positions (1.54 kB) are kept for the next race of this page: a prompt that begins the same skips them."
-    )
+    assert said.startswith("Its 3 positions (1.54 kB) are kept for the next race of this page:")
     assert prefixes.of("a").find(model) is latest
     assert prefixes.of("b").find(model) is None
     assert prefixes.bytes == 3 * POSITION_BYTES
