@@ -67,8 +67,8 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     "score": {
         "name": "Score",
         "long": "Summed log-probability",
-        "text": "The sum of ln p over all tokens of the text. The nearer to 0, the likelier the model finds it. Only texts of "
-        "equally many tokens compare: every further token can but lower it.",
+        "text": "The sum of ln p over all tokens of the text. The nearer to 0, the likelier the model finds it. Only "
+        "texts of equally many tokens compare: every further token can but lower it.",
         "also": "generate(): sequences_scores with length_penalty=0",
     },
     "likelier": {

@@ -18,7 +18,8 @@ backslash would cost two bytes).
     N <text>                                          a notice, for example about a link
 
 `µs` is the whole step's device time in microseconds, `bytes` the cache held after it, and `mn` the surprise of the
-token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character is empty.
+token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character is
+empty.
 
 The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
 holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.

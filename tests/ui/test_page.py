@@ -58,7 +58,8 @@ def test_scripts_never_make_markup_from_text(name: str) -> None:
 
 def test_nothing_is_asked_of_another_host() -> None:
     for path in STATIC.iterdir():
-        assert not re.search(r"https?://|//cdn|@import", path.read_text("utf-8")), path.name
+        source = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+        assert not re.search(r"https?://|//cdn|@import", source), path.name
 
 
 def test_launch_options_are_what_launch_takes() -> None:

@@ -66,7 +66,8 @@
     return rows;
   };
 
-  kv.path = (node) => {
+  /** The text of a node, token by token. */
+  kv.beamPath = (node) => {
     const nodes = [];
     for (let at = node; at; at = at.parent) nodes.unshift(at);
     return nodes;
@@ -79,7 +80,7 @@
       judge(this.levels);
       this.greedyEnd = followGreedy(this.levels);
       this.finals = this.levels.at(-1);
-      this.best = kv.path(this.finals[0]);
+      this.best = kv.beamPath(this.finals[0]);
       /** How many tokens all the last texts begin with. */
       this.shared = this.levels.findIndex((level) => level.filter(({ rank }) => rank !== null).length > 1);
       if (this.shared < 0) this.shared = this.levels.length;

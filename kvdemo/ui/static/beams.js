@@ -2,32 +2,17 @@
 (() => {
   const kv = window.kvdemo;
   const { el, format } = kv;
+  const { score, spelled, joined } = kv.beamWords;
 
-  /** The tokens that all beams share fold into one node, all but the last few, where that saves so many columns: of itself beyond so many in all. */
+  /** What all beams share folds into one node, all but its last tokens, where that saves so many columns; of itself beyond so many in all. */
   const VISIBLE = 4;
   const LEAST = 8;
   const UNFOLDED = 40;
   /** So many nodes a browser draws without a pause; of a larger search, the last. */
   const MOST = 5000;
-  /** Of the last texts the table has the best; so many shared tokens stand before what is a text's own. */
-  const LISTED = 8;
-  const BEFORE = 7;
   /** Heights in pixels: of the line of numbers, and of a row. */
   const TOP = 16;
   const ROW = 38;
-
-  const score = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
-  const raised = (n) => [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
-  /** How many times likelier, from a difference of log-probabilities. */
-  const times = (difference) => {
-    const digits = Math.floor(difference / Math.LN10);
-    return digits < 3 ? format.rate(Math.exp(difference)) : `${(10 ** (difference / Math.LN10 - digits)).toFixed(1)}·10${raised(digits)}`;
-  };
-  const against = (best, other) => (other > best ? `${times(other - best)} times likelier` : `${times(best - other)} times less likely`);
-
-  /** On one line: a line break is its symbol and no more. */
-  const spelled = (text) => kv.spell(text).filter((part) => part !== "\n");
-  const joined = (tokens) => tokens.map(({ text }) => text).join("");
 
   const fate = (node, lane) => {
     if (node.rank === null) return "dropped";
@@ -37,6 +22,7 @@
   class BeamFigure {
     constructor(race, { lane, levels, sums }, speech) {
       this.speech = speech;
+      this.title = race.verdict.beams.length > 1 ? `How the beams of ${race.lanes[lane].name} grew` : "How the beams grew";
       this.tree = new kv.BeamTree(levels);
       this.lane = race.lanes[lane];
       this.greedy = race.lanes.find((other) => other.lossless && !other.elsewhere && other.index !== lane);
@@ -53,68 +39,14 @@
         "aria-label": `Tree of ${tree.width} beams over ${tree.length} tokens. Arrow keys walk it; the table below has its outcome.` });
       this.toggle = this.foldable ? el("button", { type: "button", class: "kv-button kv-reset", onclick: () => this.#fold() }) : null;
       const key = (kind, text) => el("span", { "data-edge": kind }, el("i", {}), text);
-      this.element = el("section", { class: "kv-beams", "aria-label": `How the beams of ${lane.name} grew`,
+      this.element = el("section", { class: "kv-beams", "aria-label": this.title,
         style: `--lane: var(${kv.laneColor(lane.index)}); --greedy: var(${greedy ? kv.laneColor(greedy.index) : "--kv-ink-2"})` },
-      el("header", {}, el("h3", {}, "How the beams grew"),
+      el("header", {}, el("h3", {}, this.title),
         el("div", { class: "kv-keys" }, key("best", "the best text"), key("kept", `others of the last ${tree.width}`), key("dropped", "dropped"),
           key("greedy", greedy ? `greedy, like ${greedy.name}` : "greedy")),
         this.toggle),
-      el("p", { class: "kv-finding" }, this.#finding()), this.box, this.#table());
+      el("p", { class: "kv-finding" }, kv.beamWords.finding(this)), this.box, kv.beamWords.table(this));
       this.#listen();
-    }
-
-    // --- in words
-
-    #finding() {
-      const { tree, lane } = this;
-      const [best, second] = tree.finals;
-      const found = [`Each step kept the ${tree.width} likeliest texts. After ${format.count(tree.length)} token${tree.length === 1 ? "" : "s"} the best has a score of ${score(best.score)}`
-        + `${second ? `; the second has ${score(second.score)} and is ${against(best.score, second.score)}` : ""}.`, this.#ofGreedy(best)];
-      if (lane.count < tree.length) {
-        found.push(lane.reason === "eos" ? `The text ends with its token ${format.count(lane.count)}, though the search had looked further.`
-          : `It ended early: only the first ${format.count(lane.count)} tokens were certain.`);
-      }
-      return found.filter(Boolean).join(" ");
-    }
-
-    #ofGreedy(best) {
-      const { tree, greedy, greedyScore } = this;
-      if (tree.greedyRank === 0) return "It is the greedy text too.";
-      const lost = tree.greedyRank === null ? `The greedy text was dropped at token ${format.count(tree.greedyEnd.level + 2)}` : `The greedy text is number ${tree.greedyRank + 1}`;
-      if (!greedy) return `${lost}.`;
-      if (greedyScore === null) return `${lost}; ${greedy.name} wrote ${format.count(greedy.count)} tokens, and sums over unequal lengths do not compare.`;
-      return `${lost}; as ${greedy.name} wrote it, it has ${score(greedyScore)} and is ${against(best.score, greedyScore)}.`;
-    }
-
-    // --- the table of the last texts
-
-    #table() {
-      const { tree, greedy, greedyScore } = this;
-      const [best] = tree.finals;
-      const row = (kind, head, value, ...text) => el("tr", { "data-edge": kind }, el("th", { scope: "row" }, ...head), el("td", {}, score(value)),
-        el("td", {}, value === best.score ? format.none : `${times(best.score - value)}×`), el("td", {}, el("div", { dir: "auto" }, ...text)));
-      const ranked = (node) => {
-        const own = kv.path(node);
-        const shared = node === best ? Math.min(tree.shared, tree.length - 1) : own.findIndex((part, i) => part !== tree.best[i]);
-        return row(node === best ? "best" : "kept", [el("span", {}, String(node.rank + 1)), node.greedy ? el("small", {}, "greedy") : null].filter(Boolean), node.score, ...this.#ending(own, shared));
-      };
-      const rows = tree.finals.slice(0, LISTED).map(ranked);
-      const others = tree.finals.slice(LISTED);
-      if (others.length) rows.push(row("kept", [el("span", {}, "…")], others.at(-1).score, el("span", {}, `${others.length} more, down to this`)));
-      if (greedy && greedyScore !== null && tree.greedyRank === null) {
-        const own = greedy.tokens.slice(0, tree.length);
-        rows.push(row("greedy", [el("small", {}, greedy.name)], greedyScore, ...this.#ending(own, own.findIndex(({ id }, i) => id !== tree.best[i].token))));
-      }
-      const head = (term, name) => el("th", { scope: "col" }, term ? kv.term(kv.definitions[term]) : name);
-      return el("table", { class: "kv-beamtable" }, el("thead", {}, el("tr", {}, head(null, "Rank"), head("score"), head("likelier"), head(null, "Text"))), el("tbody", {}, ...rows));
-    }
-
-    /** The last tokens that a text shares with the best, then its own. */
-    #ending(tokens, shared) {
-      const from = Math.max(0, shared - BEFORE);
-      const before = joined(tokens.slice(from, shared));
-      const own = joined(tokens.slice(shared));
-      return [el("span", {}, from ? "… " : "", ...(before ? spelled(before) : [])), el("b", {}, ...(own ? spelled(own) : []))];
     }
 
     // --- the picture
@@ -156,7 +88,7 @@
     /** Where the tree begins: the prompt, or the tokens that are folded up. */
     #root() {
       if (!this.hidden) return (this.root = el("span", { class: "kv-twig kv-root", style: "grid-area: 2 / 1" }, "prompt"));
-      this.root = el("span", { class: "kv-twig kv-root kv-fold", style: "grid-area: 2 / 1", onclick: this.foldable ? () => this.#fold() : null },
+      this.root = el("span", { class: "kv-twig kv-root kv-folded", style: "grid-area: 2 / 1", onclick: this.foldable ? () => this.#fold() : null },
         el("b", {}, `${format.count(this.hidden)} tokens`),
         el("small", {}, this.hidden <= this.tree.shared ? `shared by all ${this.tree.width}` : "not drawn"));
       return this.root;
@@ -218,7 +150,6 @@
       const column = (node) => [...tree.levels[node.level]].sort((a, b) => a.row - b.row);
       const beside = (step) => at && column(at)[column(at).indexOf(at) + step];
       const next = { ArrowRight: () => (at ? tree.next(at) : first), ArrowLeft: () => at?.parent, ArrowUp: () => beside(-1), ArrowDown: () => beside(1), Home: () => first, End: () => tree.best.at(-1) }[event.key];
-      if (event.key === "Escape") this.hide();
       if (!next || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       const node = next() ?? at ?? first;
@@ -232,9 +163,11 @@
       if (aloud) twig.scrollIntoView({ block: "nearest", inline: "nearest" });
       twig.classList.add("kv-current");
       const now = this.svg.querySelector("[data-edge=now]");
-      now?.setAttribute("d", kv.path(node).filter((part) => this.nodes.has(part)).map(this.line).join(""));
+      now?.setAttribute("d", kv.beamPath(node).filter((part) => this.nodes.has(part)).map(this.line).join(""));
       this.card = this.#card(node);
       kv.float(this.card);
+      const text = this.card.querySelector("pre");
+      text.scrollTop = text.scrollHeight;
       if (!matchMedia("(max-width: 760px)").matches) kv.place(this.card, twig);
       if (aloud) this.speech.textContent = `${kv.quote(node.text)}, score ${score(node.score)}. ${this.#fateOf(node)}`;
     }
@@ -256,7 +189,7 @@
 
     #card(node) {
       const fact = (label, value) => [el("dt", {}, label), el("dd", {}, value)];
-      const path = kv.path(node);
+      const path = kv.beamPath(node);
       return el("div", { class: "kv-inspector kv-twigcard", role: "tooltip", style: `--lane: var(${kv.laneColor(this.lane.index)})` },
         el("header", {}, el("bdi", {}, kv.quote(node.text)), el("span", {}, `token ${format.count(node.level + 1)} · beam ${node.place + 1} of ${this.tree.levels[node.level].length}`)),
         el("dl", {}, ...fact("Score", score(node.score)), ...fact("This token", score(node.logprob)),
@@ -266,7 +199,7 @@
     }
   }
 
-  /** Keeps `place` in step with the race: figures once it has finished, nothing before. */
+  /** A figure for each search, once the race has finished; nothing before. */
   kv.Beams = class {
     constructor() {
       this.element = el("div", { class: "kv-beamed" });
