@@ -1,4 +1,4 @@
-"""`models` and `strategies`: what there is to choose from."""
+"""`models` and `strategies`: what there is to choose from, and why some strategies cannot run on a model here."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from kvdemo.cli.options import Commands, print_json
+from kvdemo.cli.options import Commands, add_model, print_json, show_progress
+from kvdemo.core import Progress
 from kvdemo.engine import describe_strategies
-from kvdemo.models.catalog import CATALOG
+from kvdemo.models.catalog import CATALOG, DEFAULT
 
 NAMES = ("models", "strategies")
 
 
 def add(commands: Commands) -> None:
     """Add both commands to the parser."""
-    for name, command, text in (
-        ("models", _models, "list the catalogue"),
-        ("strategies", _strategies, "list the strategies"),
-    ):
-        listing = commands.add_parser(name, help=text)
-        listing.set_defaults(command=command)
+    models = commands.add_parser("models", help="list the catalogue")
+    models.set_defaults(command=_models)
+    strategies = commands.add_parser("strategies", help="list the strategies, and whether they run on a model here")
+    strategies.set_defaults(command=_strategies)
+    add_model(strategies)
+    for listing in (models, strategies):
         listing.add_argument("--json", action="store_true")
 
 
@@ -31,8 +32,19 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _strategies(options: argparse.Namespace) -> int:
-    _list(describe_strategies(), options.json, lambda row: f"{row['id']:16} {row['summary']}")
+    from kvdemo.models.loading import load  # noqa: PLC0415 - torch takes seconds; --help needs none of it
+
+    def tell(event: Progress) -> None:
+        show_progress(event.text, event.fraction)
+
+    model = load(options.model or DEFAULT, device=options.device, dtype=options.dtype, progress=tell)
+    _list(describe_strategies(model), options.json, _strategy)
     return 0
+
+
+def _strategy(row: dict[str, Any]) -> str:
+    reason = f"\n{'':16} Not here: {row['reason']}" if row["reason"] else ""
+    return f"{row['id']:16} {row['summary']}{reason}"
 
 
 def _list(rows: list[dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:

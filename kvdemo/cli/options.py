@@ -23,9 +23,7 @@ def add_decoding(parser: argparse.ArgumentParser, lanes: Sequence[str], *, promp
     prompt = parser.add_mutually_exclusive_group(required=prompt_required)
     prompt.add_argument("--prompt", metavar="TEXT")
     prompt.add_argument("--prompt-file", metavar="F", help="a UTF-8 file; - for standard input")
-    parser.add_argument(
-        "--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id, folder, or random:gpt2 for random weights"
-    )
+    add_model(parser)
     parser.add_argument("--strategies", metavar="a,b,...", default=",".join(lanes), help="default: %(default)s")
     parser.add_argument(
         "--max-new-tokens", metavar="N", default=RaceRequest.max_new_tokens, help="default: %(default)s"
@@ -36,9 +34,16 @@ def add_decoding(parser: argparse.ArgumentParser, lanes: Sequence[str], *, promp
     parser.add_argument("--temperature", metavar="T", default=RaceRequest.temperature, help="default: 0, greedy")
     parser.add_argument("--top-p", metavar="P", default=RaceRequest.top_p, help="default: 1, all tokens")
     parser.add_argument("--seed", metavar="S", default=RaceRequest.seed, help="default: 0")
+    parser.add_argument("--json", action="store_true")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which model, on which device, in which number format."""
+    parser.add_argument(
+        "--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id, folder, or random:gpt2 for random weights"
+    )
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--json", action="store_true")
 
 
 def prompt_of(options: argparse.Namespace) -> str:

@@ -91,10 +91,25 @@ def test_a_failed_lane_exits_1(
     assert made["lanes"][0]["error"] == "RuntimeError: broken on purpose"
 
 
-@pytest.mark.parametrize("command", ["models", "strategies"])
-def test_listings_have_a_json_and_a_readable_form(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--json"]) == 0
+def listed(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[list[dict], list[str]]:
+    """A listing's rows as JSON, and the lines that people read."""
+    assert main([*command, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert main([command]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    assert main([*command]) == 0
+    return rows, capsys.readouterr().out.splitlines()
+
+
+def test_the_catalogue_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    rows, lines = listed(capsys, "models")
     assert [row["id"] for row in rows] == [line.split()[0] for line in lines]
+
+
+def test_the_strategies_are_listed_with_the_reason_why_some_cannot_run(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, lines = listed(capsys, "strategies", "--model", str(tiny_folder), "--device", "cpu")
+    assert [row["id"] for row in rows] == [line.split()[0] for line in lines if "Not here: " not in line]
+    reasons = {row["id"]: row["reason"] for row in rows if not row["available"]}
+    assert "CUDA" in reasons["offloaded_cache"]
+    assert reasons.keys().isdisjoint({"reencode", "no_cache", "dynamic_cache"})
+    assert [line.partition("Not here: ")[2] for line in lines if "Not here: " in line] == list(reasons.values())
