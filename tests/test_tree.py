@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvdemo import session, tree
-from kvdemo.core import Choice, Step, TimedStep, Twig
+from kvdemo.core import Choice, Committed, Step, TimedStep, Twig
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text import TextStream
 from kvdemo.request import RaceRequest
@@ -40,6 +40,26 @@ def test_a_search_leaves_its_tree_in_the_document_and_other_lanes_have_none(tiny
         assert [node["token"] for node in path[::-1]] == lane["tokens"]
         assert "".join(node["text"] for node in path[::-1]) == "".join(t for s in lane["steps"] for t in s["texts"])
         assert levels[-1][0]["score"] == pytest.approx(lane["steps"][-1]["details"]["best_score"])
+
+
+def test_a_search_that_is_stopped_leaves_the_tree_so_far(tiny_model: LoadedModel) -> None:
+    stop = threading.Event()
+    asked = {"prompt": "The quick brown fox", "chat": False, "max_new_tokens": 60, "strategies": "beam_search"}
+    event = session.run(
+        RaceRequest.parse(asked | {"ignore_eos": True}),
+        tiny_model,
+        lambda event: stop.set() if isinstance(event, Committed) else None,
+        stop,
+    )
+    (lane,) = event.document["lanes"]
+    assert lane["status"] == "stopped"
+    assert len(lane["steps"]) == 1
+    assert len(lane["tokens"]) < len(lane["beams"]) == lane["steps"][0]["details"]["search_steps"] < 60
+    path, place = [], 0
+    for level in reversed(lane["beams"]):
+        path.append(level[place]["token"])
+        place = level[place]["parent"]
+    assert path[::-1][: len(lane["tokens"])] == lane["tokens"]
 
 
 def test_each_text_completes_its_own_half_characters() -> None:

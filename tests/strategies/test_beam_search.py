@@ -1,14 +1,17 @@
 """The search against transformers' own, and what a text that comes in pieces must keep."""
 
 import random
+import threading
 from collections.abc import Mapping
 from itertools import accumulate, islice, pairwise
 
 import pytest
 import torch
 
+from kvdemo import session
 from kvdemo.core import BadInput, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.request import RaceRequest
 from kvdemo.strategies import _beams
 from kvdemo.strategies._exact import logprobs
 from kvdemo.strategies.beam_search import BeamSearch
@@ -186,9 +189,11 @@ def test_it_ends_with_the_context(word_models: Mapping[str, LoadedModel]) -> Non
 
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 2.0])
 def test_it_does_not_sample_and_says_so_before_its_first_step(tiny_model: LoadedModel, temperature: float) -> None:
-    for seed in range(5):
-        with pytest.raises(BadInput, match="draws nothing: set the temperature to 0"):
-            next(steps_of(BeamSearch(), tiny_model, "fox", temperature=temperature, seed=seed, tokens=5))
+    asked = {"prompt": "fox", "strategies": "beam_search", "max_new_tokens": 5, "temperature": temperature}
+    document = session.run(RaceRequest.parse(asked), tiny_model, lambda _: None, threading.Event()).document
+    (lane,) = document["lanes"]
+    assert (lane["status"], lane["steps"]) == ("failed", [])
+    assert lane["error"].endswith("draws nothing: set the temperature to 0.")
 
 
 def test_logits_that_are_no_numbers_are_one_sentence(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
