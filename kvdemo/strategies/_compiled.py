@@ -25,6 +25,7 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 from kvdemo.core import BadInput
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 
 _SMALLEST = 256
 # Compile and run; with CUDA graphs: warm up, record, replay.
@@ -145,7 +146,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
         return "layers with sliding windows or states are compiled anew at each position: use StaticCache."
     if not getattr(model.network, "_can_compile_fullgraph", False):
         return "transformers marks this model's code as one that cannot be compiled as a whole: use StaticCache."
-    return _missing_tool(model.device.type)
+    return _cached.unavailable_reason(model) or _missing_tool(model.device.type)
 
 
 def _missing_tool(device: str) -> str | None:

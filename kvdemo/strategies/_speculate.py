@@ -22,6 +22,7 @@ from transformers import Cache, DynamicCache
 from kvdemo.core import Choice, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job
 
@@ -31,6 +32,8 @@ Guess = Callable[[Sequence[int], int], list[int]]
 
 def unavailable_reason(model: LoadedModel) -> str | None:
     """Why a wrong guess could not be taken back out of this model's cache."""
+    if reason := _cached.unavailable_reason(model):
+        return reason
     fresh = DynamicCache(config=model.network.config)
     # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
     if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):

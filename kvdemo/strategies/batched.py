@@ -11,6 +11,8 @@ from transformers import DynamicCache
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models.cache_argument import using
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import cache_bytes
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -33,6 +35,9 @@ class Batched(Strategy):
     lossless = True
 
     rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

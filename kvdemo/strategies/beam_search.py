@@ -10,7 +10,8 @@ import torch
 
 from kvdemo import words
 from kvdemo.core import BadInput, Step, TimedStep, Twig
-from kvdemo.strategies import _beams
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _beams, _cached
 from kvdemo.strategies.base import Job, Strategy, option
 
 
@@ -32,6 +33,9 @@ class BeamSearch(Strategy):
     lossless = False
 
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -8,6 +8,8 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core import Step
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
@@ -24,6 +26,9 @@ class DynamicCached(Strategy):
     name = "DynamicCache"
     summary = "Runs the prompt once, keeps its keys and values, then one token a step."
     lossless = True
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -12,6 +12,7 @@ from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
@@ -35,7 +36,7 @@ class Offloaded(Strategy):
             return f"it moves the cache between a CUDA GPU and main memory, and the model is on {model.device.type}."
         if set(get_layer_types_and_kwargs(model.config)[0]) - {"full_attention", "sliding_attention"}:
             return "it moves keys and values, and this model has layers that keep states or other things instead."
-        return None
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -13,6 +13,7 @@ from kvdemo.core import Step, TimedStep
 from kvdemo.models import legacy
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.prefixes import Kept
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
@@ -50,7 +51,7 @@ class PrefixCached(Strategy):
             return (
                 f"its rotary positions ({kinds[0]}) change with the text's length, and with them the keys to be kept."
             )
-        return legacy.unavailable_reason(model)
+        return _cached.unavailable_reason(model) or legacy.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -15,7 +15,7 @@ from transformers.utils import is_hqq_available, is_optimum_quanto_available
 from kvdemo import words
 from kvdemo.core import BadInput, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _exact, _held
+from kvdemo.strategies import _cached, _exact, _held
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -47,12 +47,12 @@ class Quantized(Strategy):
         if kinds != {"full_attention"}:
             return "QuantizedCache takes models whose layers all attend to the whole text, and this one has others."
         if self.kind == "fp8":
-            return None
+            return _cached.unavailable_reason(model)
         if _backend() is None:
             return _missing(self.kind)
         if getattr(model.config, "kv_lora_rank", None):
             return f"{self.kind} needs keys as wide as values, and this model keeps a latent vector: choose fp8."
-        return None
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _rotary
+from kvdemo.strategies import _cached, _rotary
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies._sinks import SinkCache
 from kvdemo.strategies.base import Job, Strategy, option
@@ -41,7 +41,7 @@ class SlidingWindow(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if set(get_layer_types_and_kwargs(model.config)[0]) != {"full_attention"}:
             return "its layers have windows or states of their own, so another window would not be what they learnt."
-        return _rotary.unavailable_reason(model)
+        return _rotary.unavailable_reason(model) or _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

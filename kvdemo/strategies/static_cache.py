@@ -10,9 +10,14 @@ from transformers import StaticCache
 
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies._reserved import Reserved
 from kvdemo.strategies.base import Job, Strategy
+
+# Model types whose own masks do not know of places that are reserved and still empty.
+_MASKS_BY_LENGTH = ("gpt_neo",)
 
 
 class StaticCached(Strategy):
@@ -29,6 +34,15 @@ class StaticCached(Strategy):
     name = "StaticCache"
     summary = "Reserves room for prompt and answer at the start and fills it in place."
     lossless = True
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        if getattr(model.config, "model_type", "") in _MASKS_BY_LENGTH:
+            return "its code reads from the length of the keys how long the text is, and here they are always longer."
+        try:
+            StaticCache(config=model.network.config, max_cache_len=1)
+        except KeyError as kind:  # transformers' table of layers that can be reserved
+            return f"transformers has no cache of fixed size for its layers of the kind {kind}: use DynamicCache."
+        return _cached.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kvdemo.core import Step
+from kvdemo.core import Sampling, Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import chooser
 from kvdemo.strategies.base import Job, Strategy
@@ -17,6 +18,15 @@ from kvdemo.strategies.base import Job, Strategy
 from ..conftest import loaded, tiny_gpt2_network, tiny_llama_network
 
 WORDS = 200
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """A layer of a tiny model is done before a second thread has its part of it; on a busy machine long before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
@@ -45,8 +55,19 @@ def steps_of(
         encode=lambda appended: model.encode(prompt, appended),
         choose=chooser(temperature, 1.0, seed, torch.device("cpu")),
         max_new_tokens=tokens,
+        sampling=Sampling(temperature, seed=seed),
     )
     return strategy.decode(job)
+
+
+def similar(model: LoadedModel, noise: float) -> LoadedModel:
+    """A draft model that is often right: the same weights, a little off."""
+    network = copy.deepcopy(model.network)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(noise * torch.randn_like(parameter))
+    return loaded("draft", network, model.tokenizer)
 
 
 def tokens_of(strategy: Strategy, model: LoadedModel, text: str, n: int, **options: float) -> list[int]:

@@ -18,7 +18,7 @@ from kvdemo.strategies.beam_search import BeamSearch
 
 from .conftest import generated, steps_of
 from .layered import FULL, SLIDING, STATES, model_of
-from .test_contract import random_prompt
+from .references import random_prompt
 
 
 def searched(model: LoadedModel, text: str, n: int, beams: int) -> tuple[list[int], float]:
@@ -47,8 +47,7 @@ def tokens(steps: list[Step]) -> list[int]:
     return [token for step in steps for token in step.tokens]
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-@pytest.mark.parametrize("beams", [2, 4])
+@pytest.mark.parametrize(("architecture", "beams"), [("llama", 2), ("gpt2", 4)])
 def test_it_writes_what_transformers_beam_search_writes(
     architecture: str, beams: int, word_models: Mapping[str, LoadedModel]
 ) -> None:

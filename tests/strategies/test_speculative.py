@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-import torch
 
 from kvdemo.core import BadInput, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
@@ -18,22 +17,12 @@ from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.speculative import Speculative
 
 from ..conftest import loaded, save, tiny_gpt2_network, tiny_llama_network
-from .conftest import WORDS, generated, steps_of, tokens_of, word_tokenizer
+from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
 from .layered import STATES, model_of
-from .test_contract import random_prompt
+from .references import random_prompt
 from .test_prompt_lookup import _until
 
 NEW = 24
-
-
-def similar(model: LoadedModel, noise: float) -> LoadedModel:
-    """A draft model that is often right: the same weights, a little off."""
-    network = copy.deepcopy(model.network)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(noise * torch.randn_like(parameter))
-    return loaded("draft", network, model.tokenizer)
 
 
 @pytest.fixture
@@ -50,28 +39,16 @@ def accepted(steps: list[Step]) -> float:
     return sum(s.details["accepted"] for s in steps) / sum(s.details["drafted"] for s in steps)
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_it_writes_what_generate_writes_with_a_draft_that_is_often_right(
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3", "mistral", "gemma3"])
+def test_the_draft_of_the_contract_is_often_right_and_often_wrong(
     name: str, word_models: Mapping[str, LoadedModel], drafted_by
 ) -> None:
-    model, rng, rates = word_models[name], random.Random(name), []
+    """With it the contract compares texts: that proves something only while both kinds of guesses are in them."""
+    model, rng = word_models.get(name) or model_of(name), random.Random(name)
     drafted_by(similar(model, 0.02))
-    for _ in range(50):
-        text = random_prompt(rng)
-        steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
-        assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
-        rates.append(accepted(steps))
-    assert 0.2 < sum(rates) / len(rates) < 0.98  # right guesses and wrong ones
-
-
-@pytest.mark.parametrize("name", ["qwen3", "mistral", "gemma3", "qwen2"])
-def test_windows_in_the_model_and_in_its_draft_are_cut_back_right(name: str, drafted_by) -> None:
-    model, rng = model_of(name), random.Random(name)
-    drafted_by(similar(model, 0.02))
-    for text in [random_prompt(rng) for _ in range(4)] + ["w3", "w3 w4 w5 w6 w7 w8"]:
-        steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
-        assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
-        assert accepted(steps) > 0
+    texts = [random_prompt(rng) for _ in range(6)]
+    rates = [accepted(_until(steps_of(Speculative(), model, text, tokens=NEW), NEW)) for text in texts]
+    assert 0.2 < sum(rates) / len(rates) < 0.98
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral"])
