@@ -12,6 +12,8 @@ from kvdemo.core import BadInput, Committed, Ended, Finished, Progress, RaceEven
 from kvdemo.engine import Engine
 from kvdemo.measure import kept
 
+pytestmark = pytest.mark.usefixtures("quick_limits")
+
 
 @pytest.fixture(scope="module")
 def engine(tiny_folder: Path) -> Engine:

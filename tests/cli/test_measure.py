@@ -11,6 +11,8 @@ import pytest
 
 from kvdemo.cli import main
 
+pytestmark = pytest.mark.usefixtures("quick_limits")
+
 MEASURE = ["measure", "--prompt", "What is KV caching?", "--no-chat"]
 
 
