@@ -120,7 +120,7 @@ def between(upstream: str) -> Iterator[Between]:
     link = Between(upstream)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"link": link}))
     server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=[0.01], daemon=True).start()  # how often it looks whether to stop
     link.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
         yield link

@@ -19,8 +19,8 @@ from .layered import FULL, SLIDING, STATES, model_of
 from .references import NEW_TOKENS, random_prompt, references
 
 PLAIN = ("llama", "gpt2")
-ARCHITECTURES = (*PLAIN, "qwen3", "mistral", "gemma3", *STATES)
-VARIANTS = sorted({*FULL, *SLIDING} - {*ARCHITECTURES})  # of what these are made of: ten prompts will do
+ARCHITECTURES = (*PLAIN, "qwen3", "mistral", "gemma3", "qwen3_next", "lfm2", "falcon_h1")
+VARIANTS = sorted({*FULL, *SLIDING, *STATES} - {*ARCHITECTURES})  # of what these are made of: ten prompts will do
 
 every_strategy = pytest.mark.parametrize(
     "strategy", [strategies.get(i) for i in strategies.introductions()], ids=lambda s: s.id

@@ -187,6 +187,7 @@ def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
     assert shelf.find(llama) is found
 
 
+@pytest.mark.usefixtures("quick_limits")
 def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
     request = MeasureRequest.parse(
         {"prompt": "w3 w4 w5", "chat": False, "strategies": "dynamic_cache,prefix_cache", "max_new_tokens": 4,

@@ -33,7 +33,10 @@
       document.addEventListener("pointerdown", (event) => this.menu && !this.menu.contains(event.target) && !this.add.contains(event.target) && this.close());
       addEventListener("scroll", (event) => this.menu && !this.menu.contains(event.target) && this.close(), true);
       addEventListener("resize", () => this.close());
-      kv.on("reasons", () => this.#warn());
+      kv.on("reasons", () => {
+        this.#warn();
+        this.#judge();
+      });
     }
 
     /** Takes in a value that somebody else has written: a link, a preset. */
@@ -136,15 +139,26 @@
     }
 
     open() {
-      const reasons = kv.reasons(this.tab);
-      const items = this.strategies.map(({ id, name, summary }) => el("button", { type: "button", class: "kv-menuitem", role: "menuitem", tabindex: -1,
-        "aria-disabled": reasons[id] ? "true" : null, onclick: () => !reasons[id] && this.#append(id) },
-      el("b", {}, name), el("span", {}, reasons[id] ? `Not here: ${reasons[id]}` : summary)));
+      const items = this.strategies.map(({ id, name }) => el("button", { type: "button", class: "kv-menuitem", role: "menuitem", tabindex: -1,
+        onclick: () => !kv.reasons(this.tab)[id] && this.#append(id) }, el("b", {}, name), el("span")));
+      this.items = items;
+      this.#judge();
       this.menu = el("div", { class: "kv-menu", role: "menu", "aria-label": "Add a lane", onkeydown: (event) => this.#walk(event, items) }, ...items);
       kv.float(this.menu);
       this.#place();
       this.add.setAttribute("aria-expanded", "true");
       items[0]?.focus();
+    }
+
+    /** In the open menu, what a strategy does, or why it cannot: the model may come while somebody is looking. */
+    #judge() {
+      const reasons = kv.reasons(this.tab);
+      this.items?.forEach((item, i) => {
+        const { id, summary } = this.strategies[i];
+        if (reasons[id]) item.setAttribute("aria-disabled", "true");
+        else item.removeAttribute("aria-disabled");
+        kv.write(item.lastElementChild, reasons[id] ? `Not here: ${reasons[id]}` : summary);
+      });
     }
 
     /** Below the button where there is room, else above it; never wider or higher than the window. */
