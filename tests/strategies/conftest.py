@@ -24,7 +24,7 @@ WORDS = 200
 def one_thread() -> Iterator[None]:
     """A layer of a tiny model is done before a second thread has its part of it; on a busy machine long before."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1); import gc; gc.freeze()
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
