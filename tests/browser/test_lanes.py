@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kvdemo.core import Ended, Finished, LaneInfo, Started, Verdict
+from kvdemo.engine import describe_strategies
+from tests.toy import added
 from tests.ui.scripted_backend import MODEL, Script, committed
 
 from .conftest import Visit
@@ -158,6 +161,27 @@ def test_a_link_with_settings_fills_the_rows_and_is_written_as_it_was_read(
     again.wait_for_selector(".kv-strip[data-state=finished]")  # run=1: nobody pressed a button
     form = next(form for form in script.forms[before:] if "schedule" in form)
     assert (form["strategies"], form["prompt"]) == (TWICE, "a=b:c,d & e")
+
+
+def test_a_strategy_that_is_one_new_file_is_offered_with_its_controls(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with added(tmp_path, monkeypatch):
+        script = Script(strategies=describe_strategies())
+    with scripted_page(script) as url:
+        page = visit(url, lanes="no_cache")
+        page.click("#kv-lanes .kv-addlane")
+        item = page.get_by_role("menuitem", name="Refresh")
+        expect(item).to_contain_text("Throws its cache away every few tokens.")
+        item.click()
+        row = rows(page).nth(1)
+        row.locator(".kv-term", has_text="Every").hover()
+        expect(page.locator("#kv-tip")).to_contain_text("before all is read again. 1 to 64; 4 if nothing is set.")
+        every, between = row.get_by_label("Every of Refresh"), row.get_by_label("Between of Refresh")
+        expect(between.locator("option")).to_have_text(["cache", "all"])
+        every.fill("9")
+        between.select_option("all")
+        assert asked(page, script) == "no_cache,refresh:every=9:between=all"
 
 
 @pytest.mark.parametrize("broken", ["turbo:window=3", "sliding_window:window", "no_cache:window=3"])

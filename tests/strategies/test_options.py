@@ -1,7 +1,5 @@
 """Settings of a strategy: read from its source, set by a spec, checked, and part of the lane's name."""
 
-import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,8 @@ from hypothesis import strategies as st
 
 from kvdemo.core import BadInput, Option
 from kvdemo.strategies import _spec, discover, load
+
+from ..toy import package
 
 TOY = '''
 from kvdemo.strategies.base import Strategy, option
@@ -37,14 +37,9 @@ OPTIONS = {
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "optional").mkdir()
-    (tmp_path / "optional" / "__init__.py").touch()
-    (tmp_path / "optional" / "toy.py").write_text(TOY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield discover(import_module("optional"))["toy"]
-    for name in [name for name in sys.modules if name.split(".")[0] == "optional"]:
-        del sys.modules[name]
+def toy(tmp_path: Path):
+    with package(tmp_path, toy=TOY) as toys:
+        yield discover(toys)["toy"]
 
 
 def test_settings_are_read_without_running_the_file_and_truly(toy) -> None:

@@ -90,6 +90,7 @@ class Script:
     refuse: Exception | None = None
     break_after: int | None = None
     statuses: list[dict[str, Any]] = field(default_factory=lambda: [{"state": "ready", "text": "", "model": MODEL}])
+    strategies: list[dict[str, Any]] = field(default_factory=lambda: STRATEGIES)
     fits: Any = None
     forms: list[Mapping[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -151,7 +152,8 @@ class Script:
         return Backend(
             race=self.play, stop=self.stopped.append, forget=self.forgotten.append, fit=self.fit, status=self.status,
             models=lambda: [{"id": "org/model", "label": "Model", "chat": True, "gated": False}],
-            strategies=lambda: STRATEGIES, default_form=lambda: dict(FORM), document_csv=lambda _document: "a,b\n1,2\n",
+            strategies=lambda: self.strategies, default_form=lambda: dict(FORM),
+            document_csv=lambda _document: "a,b\n1,2\n",
             measure=self.measure, measured=self.kept.get, presets=lambda: PRESETS, estimate=self.estimate,
             measure_csv=lambda _document: "a,b\n1,2\n", measure_markdown=lambda _document: "| a |\n|---|\n",
             compare=lambda _a, _b: {}, plan=lambda _form: {},
