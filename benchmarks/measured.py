@@ -31,6 +31,7 @@ import kvdemo.cores
 kvdemo.cores.share()
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from kvdemo.models.cache_argument import using
 folder, prompt, tokens, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
