@@ -3,7 +3,7 @@
 torch's CPU kernels hand work to OpenMP threads, hundreds of times a token, and whoever is done first waits for the
 others. GNU's OpenMP waits by spinning for milliseconds: quick on an idle machine, but where another program needs
 the core, the spinning thread keeps it from the very thread that is waited for, and a step takes ten times as long.
-A short spin costs nothing measurable and ends that (`python -m benchmarks contention`).
+A short spin ends that (`python -m benchmarks contention`).
 """
 
 from __future__ import annotations
