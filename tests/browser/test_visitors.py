@@ -95,7 +95,7 @@ def test_a_model_that_cannot_be_had_gets_a_sentence_and_the_next_race_works(tiny
     page = visit(tiny_app, prompt="The fox", tokens=4, model="../../etc/passwd")
     page.click("#kv-race")
     expect(page.locator(".kv-alert")).to_contain_text("passwd")
-    page.goto(tiny_app + "?tokens=4&prompt=The+fox", wait_until="load")
+    page = visit(tiny_app, tokens=4, prompt="The fox")
     race(page)
     assert chips(page) == [4, 4]
 
