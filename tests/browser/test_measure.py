@@ -119,6 +119,7 @@ def test_a_plain_reopening_offers_the_last_measurement(tiny_app: str, visit: Vis
     start(page)
     over(page)
     run = document(page)["run_id"]
+    page = page.context.new_page()
     page.goto(f"{tiny_app}?tab=measure", wait_until="load")
     page.get_by_role("button", name="Show it").click()
     page.wait_for_selector("#kv-m-json:visible")
