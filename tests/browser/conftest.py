@@ -49,8 +49,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         return page
 
     yield open_page
-    heard = list(complaints)  # a page that is left complains of what it had still asked for
     for context in contexts:
         context.close()
     assert hosts <= {"127.0.0.1", None}, f"the page asked other hosts: {hosts}"
-    assert not heard
+    assert not complaints

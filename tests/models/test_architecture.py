@@ -194,7 +194,7 @@ NO_CONFIG = [
     ({"model_type": "marian", "is_encoder_decoder": False}, "reads a whole text at once"),
     ({"model_type": "gemma3", "vision_config": {"model_type": "pegasus"}}, "of the type pegasus"),
     ({"model_type": "clip", "text_config": {}}, "no causal language model"),
-    ({"model_type": "mamba"}, "choose a model with attention"),
+    ({"model_type": "mamba"}, "keeps no keys and values that grow with the text: choose a model with attention"),
     ({"model_type": "recurrent_gemma"}, "outside of transformers' DynamicCache"),
     ({"model_type": "deepseek_v32"}, "grows by no simple formula"),
     ({"model_type": "rwkv"}, "does not grow by one position"),
