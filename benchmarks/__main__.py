@@ -26,19 +26,24 @@ from kvdemo.ui import page
 MEASURES = ("startup", "contention", "lanes", "app", "measured", "lookup", "wire")
 
 
-@contextmanager
-def serving(model: str) -> Iterator[tuple[LoadedModel, str]]:
-    """The app in this process on a loaded model, and its address."""
+def holding(model: str) -> tuple[Engine, LoadedModel]:
+    """An engine that has loaded a model."""
     engine = Engine(model, device="cpu")
     loading = threading.Thread(target=engine.preload)  # as in app.py: the main thread stays out of torch
     loading.start()
     loading.join()
     if engine.held is None:
         sys.exit(engine.status()["text"])
+    return engine, engine.held
+
+
+@contextmanager
+def serving(engine: Engine) -> Iterator[str]:
+    """The address of the app, in this process."""
     blocks = page.build(entry.make_backend(engine))
     _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **page.launch_options())
     try:
-        yield engine.held, url
+        yield url
     finally:
         blocks.close(verbose=False)
 
@@ -65,20 +70,21 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         yield from contention.run()
     if set(measures) <= {"startup", "contention"}:
         return
-    with serving(catalog.DEFAULT) as (model, url):
-        if "lanes" in measures:
-            yield from lanes.run(model)
+    engine, model = holding(catalog.DEFAULT)
+    if "lanes" in measures:
+        yield from lanes.run(model)
+    if "measured" in measures:
+        yield from measured.run(model, lambda: serving(engine))
+    if "lookup" in measures:
+        yield from lookup.run(model)
+    with serving(engine) as url:
         if "app" in measures:
             yield from app.run(model, url)
-        if "measured" in measures:
-            yield from measured.run(model, url)
-        if "lookup" in measures:
-            yield from lookup.run(model)
         if "wire" in measures:
             yield from wire.run(url, 64, "2 × 64 tokens of SmolLM2, browser on the same machine", judged=False)
     if "wire" in measures:
         torch.set_num_threads(1)  # the other core is the visitor's computer
-        with fast_model(model) as folder, serving(folder) as (_, url):
+        with fast_model(model) as folder, serving(holding(folder)[0]) as url:
             yield from wire.run(url, 1000, "2 × 1000 tokens of a fast model", judged=True)
 
 

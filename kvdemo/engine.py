@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
 from kvdemo.core import BadInput, Finished, Progress, RaceEvent
-from kvdemo.live import batches
+from kvdemo.live import Teller, batches
 from kvdemo.measure import kept, presets
 from kvdemo.measure.forecast import Costs, sentence
 from kvdemo.measure.request import MeasureRequest
@@ -48,7 +48,6 @@ Request = RaceRequest | MeasureRequest
 #: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
 Batches = Iterator[list[Any]]
 BatchesOf = Callable[[Request, str], Batches]
-Emit = Callable[[Any], None]
 
 
 class Engine:
@@ -181,59 +180,56 @@ class Engine:
         stop = StopFile(run_id)
         shelf = self._running.get(run_id)
 
-        def work(emit: Emit) -> None:
+        def work(tell: Teller[Any]) -> None:
             try:
-                with self._turn(emit, stop):
+                with self._turn(tell, stop):
                     if not stop.is_set():
                         # Under the turn: two threads that import transformers at once trip over each other.
                         if isinstance(request, MeasureRequest):
-                            self._measure(request, run_id, emit, stop)
+                            self._measure(request, run_id, tell, stop)
                         else:
                             from kvdemo import session  # noqa: PLC0415
 
-                            model = self._load(request.model or self.default_model, emit)
-                            session.run(request, model, emit, stop, shelf)
+                            model = self._load(request.model or self.default_model, tell)
+                            session.run(request, model, tell, stop, shelf)
             finally:
                 stop.clear()
 
         yield from batches(work, stop)
 
-    def _measure(self, request: MeasureRequest, run_id: str, emit: Emit, stop: StopSignal) -> None:
+    def _measure(self, request: MeasureRequest, run_id: str, tell: Teller[Any], stop: StopSignal) -> None:
         from kvdemo.measure import instrument  # noqa: PLC0415
+        from kvdemo.measure.relay import Relay  # noqa: PLC0415
 
-        last: dict[str, Any] = {}
+        relay = Relay(tell)
         planned = self._planned
 
-        def keeping(state: State) -> None:
-            if state.document:
-                if disturbed := self._planned - planned:
-                    # Planning is Python work, and a step that is launched from Python waits for it.
-                    note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
-                    state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
-                last.update(state.document or {})
-                kept.keep(last)
-            emit(state)
+        def noting(state: State) -> None:
+            if state.document and (disturbed := self._planned - planned):
+                # Planning is Python work, and a step that is launched from Python waits for it.
+                note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
+                state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
+            relay(state)
 
-        model, notes = self._model_for(request, emit)
+        model, notes = self._model_for(request, tell)
         if model.device.type == "cuda":
             self._prefixes.clear()  # it would be in the peak of the device's memory
         try:
-            instrument.run(request, model, run_id, keeping, stop, notes)
+            instrument.run(request, model, run_id, noting, stop, notes)
         except BaseException:
-            if last:
-                kept.keep(last | {"status": "failed", "error": "It broke off: the server's log says why."})
+            relay.broke_off()
             raise
 
-    def _model_for(self, request: MeasureRequest, emit: Emit) -> tuple[LoadedModel, tuple[str, ...]]:
+    def _model_for(self, request: MeasureRequest, tell: Teller[Any]) -> tuple[LoadedModel, tuple[str, ...]]:
         """The model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
         name = request.race.model or self.default_model
         try:
-            return self._load(name, emit), ()
+            return self._load(name, tell), ()
         except BadInput as error:
             if request.preset != "classic":
                 raise
             note = f"{name} could not be had, so this is {self.default_model}: {error}"
-            return self._load(self.default_model, emit), (note,)
+            return self._load(self.default_model, tell), (note,)
 
     def stop(self, run_id: str) -> None:
         """End a race after the step that it is in; it still reports what was done and the verdict on it.
@@ -326,11 +322,11 @@ class Engine:
             self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
 
     @contextmanager
-    def _turn(self, emit: Emit, stop: StopSignal) -> Iterator[None]:
+    def _turn(self, progress: Callable[[Progress], None], stop: StopSignal) -> Iterator[None]:
         """Hold the device. Held by the thread that decodes, so that it is free only when the last step is over."""
         waiting = not self._device_free.acquire(blocking=False)
         if waiting:
-            emit(Progress("Waiting for the device: another race or a model's loading comes first"))
+            progress(Progress("Waiting for the device: another race or a model's loading comes first"))
             while waiting and not stop.is_set():
                 waiting = not self._device_free.acquire(timeout=0.1)
         try:

@@ -191,7 +191,7 @@ def test_a_measurement_comes_in_states_and_is_kept(engine: Engine) -> None:
 def test_a_stopped_measurement_keeps_what_is_done(engine: Engine) -> None:
     states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m3")
     for state in states:
-        if state["document"] and len(state["document"]["lanes"][1]["runs"]) == 1:
+        if state["document"] and len(state["document"]["lanes"][1]["runs"]) >= 1:
             engine.stop("m3")
     assert state["document"]["status"] == "stopped"
     assert 1 <= len(state["document"]["lanes"][1]["runs"]) < 100

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kvdemo.live import batches
+from kvdemo import live
+from kvdemo.live import Teller, batches
 
 
 def test_everything_arrives_once_and_in_order() -> None:
@@ -70,3 +71,38 @@ def test_a_natural_end_leaves_the_stop_flag_alone() -> None:
     stop = threading.Event()
     assert list(batches(lambda emit: emit(1), stop, interval=0.01)) == [[1]]
     assert not stop.is_set()
+
+
+def test_what_is_handed_over_is_dealt_with_before_the_work_goes_on() -> None:
+    seen: list[str] = []
+
+    def work(tell: Teller[str]) -> None:
+        tell("told")
+        tell.hand_over("handed over", 0)
+        seen.append("work goes on")
+
+    for batch in batches(work, threading.Event(), interval=0.01):
+        seen += batch
+        time.sleep(0.1)  # the reader is at it
+        seen.append("dealt with")
+    assert seen[-3:] == ["handed over", "dealt with", "work goes on"]
+
+
+def test_nothing_that_is_handed_over_waits_for_company() -> None:
+    start = time.monotonic()
+    assert list(batches(lambda tell: tell.hand_over(1, 0), threading.Event(), interval=60)) == [[1]]
+    assert time.monotonic() - start < 30
+
+
+def test_the_work_does_not_wait_for_a_reader_that_is_gone() -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def work(tell: Teller[int]) -> None:
+        tell.hand_over(1, 60)
+        tell.hand_over(2, 60)
+        ended.set()
+
+    events = batches(work, stop, interval=0.01)
+    assert next(events) == [1]
+    events.close()  # type: ignore[attr-defined]
+    assert ended.wait(live.PATIENCE_SECONDS - 1)

@@ -32,8 +32,8 @@ from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
 
-#: Between two looks at a run that is under way.
-TELL_SECONDS = 1.0
+#: Between two words about a run that is under way, which stands still for them.
+TELL_SECONDS = 5.0
 PROBE_TOKENS = 4
 
 
@@ -68,8 +68,9 @@ def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], 
 def run(
     request: MeasureRequest, model: LoadedModel, run_id: str, emit: Emit, stop: StopSignal, notes: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Measure; `emit` is told once a second and after each run. Returns the document, stopped or done.
+    """Measure. Returns the document, stopped or done.
 
+    `emit` is called before each run and every few seconds of it, never while a step is timed: it may take its time.
     The caller has the device to itself. Raises BadInput before anything has run.
     """
     return _Measurement(request, model, *check(request, model), run_id, emit, stop, notes).run()
@@ -98,11 +99,12 @@ class _Measurement:
         self.machine: Machine | None = None
         self.cells: list[dict[str, Any]] = []
         self.pace = Pace(self._runs_ahead())
+        self._changed = True
         self._told = 0.0
 
     def run(self) -> dict[str, Any]:
         """The phases in order; each returns early when it is stopped."""
-        self._tell("Measuring the device", changed=True)
+        self._tell("Measuring the device")
         self._know_the_machine()
         self._warm_up()
         self._repeat()
@@ -137,7 +139,8 @@ class _Measurement:
         tokens = self.request.race.max_new_tokens
         for strategy in self.chosen:
             self._predict_pace(strategy)
-        self._tell("Warming up", changed=True)
+        self._changed = True
+        self._tell("Warming up")
         for n in range(self.request.warmup):
             for strategy in self.chosen:
                 self._trial(strategy, self.prompt, tokens, f"Warm-up {n + 1} of {self.request.warmup}: {strategy.name}")
@@ -182,7 +185,7 @@ class _Measurement:
                     record.remarks = record.remarks or strategy.remarks(trial.steps)
                 if len(record.trials) == repeats:
                     record.status = "done"
-                self._tell(text, changed=True)
+                self._changed = True
 
     def _sweep(self) -> None:
         for wanted in self.request.sweep_prompt:
@@ -193,7 +196,7 @@ class _Measurement:
                 self.cells += [document.cell(length, n, taken, self.machine) for n in self.request.sweep_tokens]
             if self.stop.is_set():
                 return
-            self._tell(f"Sweep: {length:,} prompt tokens", changed=True)
+            self._changed = True
 
     def _sweep_row(self, prompt: Prompt, length: int, wanted: int) -> dict[str, list[Trial]]:
         """Each lane at one prompt length, to the most new tokens: one untimed run, then the repeats."""
@@ -210,12 +213,12 @@ class _Measurement:
         return runs
 
     def _trial(self, strategy: Strategy, prompt: Prompt, tokens: int, text: str, length: int = 0) -> Trial:
-        """One run of a lane, with a word about it once a second. A lane that fails is not run again."""
+        """One run of a lane, with a word about it now and then. A lane that fails is not run again."""
         kind = (strategy.spec, length)
         self.pace.begin()
         self._tell(text)
         lane = session.lane_of(strategy, self.request.race, self.model, prompt, tokens)
-        trial = take(lane, self.model, self.stop, lambda: self._tell(text))
+        trial = take(lane, self.model, self.stop, lambda: self._tell(text, under_way=True))
         if trial.reason == "length":
             self.pace.done(kind)
         else:
@@ -236,13 +239,13 @@ class _Measurement:
             ahead |= {(strategy.spec, length): 1 + request.sweep_repeats for length in request.sweep_prompt}
         return ahead
 
-    def _tell(self, text: str, *, changed: bool = False) -> None:
-        """A word to whoever looks on: once a second, and whenever the document has changed."""
+    def _tell(self, text: str, *, under_way: bool = False) -> None:
+        """A word to whoever looks on, with the document if it has changed; now and then while a run is under way."""
         now = time.monotonic()
-        if not changed and now - self._told < TELL_SECONDS:
+        if under_way and now - self._told < TELL_SECONDS:
             return
-        self._told = now
-        told = self._document("running") if changed else None
+        told = self._document("running") if self._changed else None
+        self._changed, self._told = False, now
         self.emit(State(text, self.pace.fraction, self.pace.remaining, told))
 
     def _document(self, status: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What the Measure tab does on an event, as plain generators: a form or a run's id goes in, what to show comes out.
 
 The tab draws one value, the state below. Gradio sends the browser what changed in it since the last one, so the
-document may grow in it; what the tab does not draw is left out, and the rest changes about once a second.
+document may grow in it; what the tab does not draw is left out. The measurement stands still while it is drawn, so
+it is told of every few seconds, and the browser counts down in between.
 
     run          the measurement's id; None before there is one
     phase        "idle", "running", "over" (its own document says how it ended), "kept" (found under its id),
@@ -17,8 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +34,6 @@ FORGOTTEN = (
     "There is no measurement under this link: it was started on another server, or is too old and no longer kept. "
     "Start a new one."
 )
-#: The page's own work must not show in what is measured.
-LEAST_SECONDS_BETWEEN = 1.0
 POLL_SECONDS = 2.0
 UNKNOWN_EFFORT = "How long it will take is known once the model is loaded."
 
@@ -58,10 +56,8 @@ def idle(notices: tuple[str, ...] = ()) -> State:
     }  # fmt: skip
 
 
-def track(
-    backend: Backend, form: Form, run_id: str, clock: Callable[[], float] = time.monotonic
-) -> Generator[Reading, None, None]:
-    """Run one measurement, and tell of it about once a second; the last reading has the final document.
+def track(backend: Backend, form: Form, run_id: str) -> Generator[Reading, None, None]:
+    """Run one measurement, and tell of all that the engine tells; the last reading has the final document.
 
     Closing this generator ends the run; what was done is kept under its id. Nothing is raised: what goes wrong is
     said in the state.
@@ -69,15 +65,12 @@ def track(
     now: State = {**idle(), "run": run_id, "phase": "running", "text": "Waiting for the server"}
     yield Reading(now)
     document: Mapping[str, Any] | None = None
-    told = float("-inf")
     try:
         with closing(generator(backend.measure(form, run_id))) as states:
             for state in states:
                 document = state["document"] or document
                 now = {**now, **_progress(state), "document": drawn_part(document)}
-                if clock() - told >= LEAST_SECONDS_BETWEEN:
-                    told = clock()
-                    yield Reading(now, document)
+                yield Reading(now, document)
         yield Reading(over(now, document), document)
     except BadInput as error:
         yield Reading({**now, "phase": "refused", "error": str(error)}, document)

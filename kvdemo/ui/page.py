@@ -18,6 +18,7 @@ from kvdemo.ui.handlers import standing, watch
 from kvdemo.ui.links import Known
 from kvdemo.ui.measure_tab import MEASUREMENTS, MeasureTab, add_measure_tab
 from kvdemo.ui.plan_tab import add_plan_tab
+from kvdemo.ui.quiet import quieten
 from kvdemo.ui.race_tab import RACES, RaceTab, add_race_tab
 from kvdemo.ui.theme import launch_options
 
@@ -47,7 +48,7 @@ def build(backend: Backend) -> gr.Blocks:
         _wire_standing(header, backend)
         _wire_leaving(blocks, backend)
         add_endpoints(backend, races=RACES, measurements=MEASUREMENTS)
-    return blocks.queue(api_open=False, max_size=64)
+    return quieten(blocks.queue(api_open=False, max_size=64))
 
 
 def _tab(name: str) -> gr.Column:

@@ -18,9 +18,9 @@ from kvdemo.ui.definitions import DEFINITIONS
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "base.js", "tabs.js", "asking.js", "specs.js", "race.js", "spell.js", "tips.js", "inspector.js", "lanes.js",
-    "preview.js", "strip.js", "verdict.js", "plot.js", "chart.js", "beam_tree.js", "beam_words.js", "beams.js",
-    "stage.js", "header.js", "lane_picker.js", "form.js", "share.js", "measure_table.js",
+    "rest.js", "base.js", "tabs.js", "asking.js", "specs.js", "race.js", "spell.js", "tips.js", "inspector.js",
+    "lanes.js", "preview.js", "strip.js", "verdict.js", "plot.js", "chart.js", "beam_tree.js", "beam_words.js",
+    "beams.js", "stage.js", "header.js", "lane_picker.js", "form.js", "share.js", "measure_table.js",
     "measure_lanes.js", "measure_device.js", "measure_chart.js", "measure_sweep.js", "measure_report.js",
     "measure.js", "compare.js", "plan.js",
 )  # fmt: skip

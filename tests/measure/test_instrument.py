@@ -89,9 +89,9 @@ def test_a_sweep_has_a_cell_for_each_pair_and_a_reason_in_each(tiny_llama: Loade
 
 
 def test_stopping_keeps_the_repeats_that_are_done(tiny_llama: LoadedModel) -> None:
-    made, _ = measure(tiny_llama, stop_at="Repeat 3 of 4: No cache")
+    made, _ = measure(tiny_llama, stop_at="Repeat 3 of 4: DynamicCache")
     assert made["status"] == "stopped"
-    assert [len(lane["runs"]) for lane in made["lanes"]] == [3, 2]  # the state came after the third run of one lane
+    assert [len(lane["runs"]) for lane in made["lanes"]] == [3, 2]  # it is told before a run what is to come
     assert [lane["status"] for lane in made["lanes"]] == ["stopped", "stopped"]
     assert made["comparison"]["lanes"][0]["speedup"] > 0
 
@@ -198,5 +198,5 @@ def test_runs_that_overlap_are_not_told_apart_in_a_sweep(tiny_llama: LoadedModel
 
 
 def test_a_stop_in_a_sweep_keeps_the_row_that_every_lane_has_run(tiny_llama: LoadedModel) -> None:
-    made, _ = measure(tiny_llama, stop_at="Sweep: 4 prompt tokens", sweep_prompt="4,8", sweep_tokens="2", repeats=1)
+    made, _ = measure(tiny_llama, stop_at="Sweep, 8 prompt tokens", sweep_prompt="4,8", sweep_tokens="2", repeats=1)
     assert [c["prompt_tokens"] for c in made["sweep"]["cells"]] == [4]

@@ -54,7 +54,8 @@
       if (!state) return;
       this.state = state;
       if (state.document && state.run !== this.run) this.#began(state.run);
-      this.until = state.remaining_s === null ? null : performance.now() + 1000 * state.remaining_s;
+      this.began = performance.now();
+      this.until = state.remaining_s === null ? null : this.began + 1000 * state.remaining_s;
       if (state.document) this.document = state.document;
       this.draw();
     }
@@ -88,7 +89,8 @@
     #running() {
       const { text, fraction, document } = this.state;
       const [first] = document ? this.#statements(document) : [];
-      this.strip.work(text, fraction, first ?? (document ? "Measuring" : "Getting ready"));
+      // A bar that slides to and fro is drawn all the time: not while the device is being measured.
+      this.strip.work(text, document ? fraction ?? 0 : fraction, first ?? (document ? "Measuring" : "Getting ready"));
       this.strip.text.append(this.left);
       this.#countDown();
     }
@@ -135,10 +137,14 @@
       this.subject.replaceChildren(...parts.filter(Boolean));
     }
 
+    /** The server speaks only between two steps, every few seconds; meanwhile time goes on here. */
     #countDown() {
       if (this.state?.phase !== "running") return;
-      const seconds = this.until === null ? null : Math.max(0, (this.until - performance.now()) / 1000);
+      const now = performance.now();
+      const seconds = this.until === null ? null : Math.max(0, (this.until - now) / 1000);
       write(this.left, seconds === null ? "" : seconds > 0 ? ` · about ${format.duration(seconds)} left` : " · almost there");
+      const { fraction } = this.state;
+      if (seconds && fraction !== null) this.strip.fill(fraction + (1 - fraction) * (now - this.began) / (this.until - this.began));
     }
 
     /** The event is over. A measurement that did not say so itself was cut off; what was done is kept. */

@@ -29,8 +29,13 @@
       this.say("working", { headline, text });
       this.bar.hidden = false;
       this.bar.dataset.known = fraction !== null && fraction !== undefined;
+      if (this.bar.dataset.known !== "true") this.bar.removeAttribute("aria-valuenow");
+      this.fill(fraction);
+    }
+
+    /** How far the bar reaches; all the way where that is unknown. */
+    fill(fraction) {
       if (this.bar.dataset.known === "true") this.bar.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
-      else this.bar.removeAttribute("aria-valuenow");
       this.bar.firstChild.style.transform = `scaleX(${fraction ?? 1})`;
     }
 

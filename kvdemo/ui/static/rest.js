@@ -1,0 +1,20 @@
+// A page at rest asks for no frames. Gradio's would: the timer of its loading indicator goes on counting, once a frame,
+// after the indicator has left the page, and a browser that draws nothing sixty times a second takes a share of a core.
+(() => {
+  const ENOUGH = 60;
+  let own = requestAnimationFrame(look);
+  let others = null;
+  let times = 0;
+
+  /** Requests are numbered: what lies between two of ours is what others asked for meanwhile. */
+  function look() {
+    const last = own;
+    own = requestAnimationFrame(look);
+    const asked = own - last - 1;
+    times = asked === others ? times + 1 : 0;
+    others = asked;
+    if (times < ENOUGH) return;
+    // As many in each of so many frames: loops, which draw nothing yet, for this page has no animation of its own.
+    for (let id = own - asked; id <= own; id += 1) cancelAnimationFrame(id);
+  }
+})();
