@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
-from kvdemo.core import BadInput, Finished, Progress, RaceEvent
+from kvdemo.core import BadInput, Progress, RaceEvent
 from kvdemo.live import Teller, batches
 from kvdemo.measure import kept, presets
 from kvdemo.measure.forecast import Costs, sentence
@@ -171,10 +171,11 @@ class Engine:
             self._running.pop(run_id, None)
 
     def _learn(self, batch: list[Any]) -> None:
-        """What a finished race says about the cost of steps is the forecast of the next measurement."""
+        """What a run's document says about the cost of steps is the forecast of the next measurement."""
         for event in batch:
-            if isinstance(event, Finished) and (costs := Costs.of(event.document)):
-                self._costs = (event.document["model"]["id"], costs)
+            document = getattr(event, "document", None)
+            if document and (costs := Costs.of(document)):
+                self._costs = (document["model"]["id"], costs)
 
     def _batches(self, request: Request, run_id: str) -> Batches:
         stop = StopFile(run_id)

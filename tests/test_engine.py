@@ -250,7 +250,7 @@ def test_the_estimate_knows_the_time_after_a_race(engine: Engine) -> None:
     fresh = engine.estimate(MEASURE | {"model": "gpt2"})
     assert "is known a few seconds after the start" in fresh
     events_of(engine.race(FORM | {"strategies": "no_cache,dynamic_cache"}, "teach"))
-    assert "Predicted from the last race: about" in engine.estimate(MEASURE)
+    assert "Predicted from the last run: about" in engine.estimate(MEASURE)
     assert engine.estimate(MEASURE | {"repeats": 0}).startswith("The number of repeats")
 
 

@@ -25,20 +25,24 @@ class Costs:
     each: float
 
     @classmethod
-    def of(cls, race: Mapping[str, Any]) -> Costs | None:
-        """The costs that a race's document shows; None where it shows nothing."""
-        lanes = [lane["steps"] for lane in race["lanes"] if len(lane["steps"]) > 1]
-        # What another machine ran, and how fast, says nothing about this one.
-        steps = [(s["positions"], s["seconds"]) for taken in lanes for s in taken if s["positions"] is not None]
-        if not steps:
-            return None
-        return cls(*_line(steps))
+    def of(cls, document: Mapping[str, Any]) -> Costs | None:
+        """The costs that a race's or a measurement's document shows; None where it shows nothing."""
+        lanes = [steps for lane in document["lanes"] if len(steps := _steps(lane)) > 1]
+        return cls(*_line([step for steps in lanes for step in steps])) if any(lanes) else None
 
     def seconds(self, strategy: str, prompt: int, tokens: int) -> float:
         """One run of a lane. Positions: n·P + n(n-1)/2 without a cache, P + n - 1 with one."""
         cached = prompt + tokens - 1
         positions = tokens * prompt + tokens * (tokens - 1) // 2 if strategy in WHOLE else cached
         return self.fixed * tokens + self.each * positions
+
+
+def _steps(lane: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """The (positions, seconds) of a lane's steps. What another machine ran says nothing about this one: left out."""
+    if "latency" not in lane:
+        return [(s["positions"], s["seconds"]) for s in lane["steps"] if s["positions"] is not None]
+    whole = lane["strategy"] in WHOLE  # a measurement tells the context of each step, a cache the rest
+    return [(context if whole or n == 0 else 1, seconds) for n, (context, seconds) in enumerate(lane["latency"])]
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -60,7 +64,7 @@ def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: Costs | 
     )
     if costs is None or prompt_tokens is None:
         return f"{work} How long that takes is known a few seconds after the start."
-    return f"{work} Predicted from the last race: {_about(_total(request, prompt_tokens, costs))}."
+    return f"{work} Predicted from the last run: {_about(_total(request, prompt_tokens, costs))}."
 
 
 def _total(request: MeasureRequest, prompt_tokens: int, costs: Costs) -> float:

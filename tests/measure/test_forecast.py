@@ -34,7 +34,7 @@ def test_the_sentence_says_the_work_and_the_time() -> None:
     said = sentence(request, 5, Costs.of(RACE))
     assert said.startswith("2 lanes, 2 repeats and 1 warm-up of 1,000 tokens each: 6,000 in all.")
     # 3 runs of (10 + 504.5) s and of (10 + 1.004) s: 1576.5 s
-    assert said.endswith("Predicted from the last race: about 26 minutes.")
+    assert said.endswith("Predicted from the last run: about 26 minutes.")
 
 
 def test_without_a_race_the_time_is_not_made_up() -> None:
@@ -44,6 +44,13 @@ def test_without_a_race_the_time_is_not_made_up() -> None:
 
 def test_a_race_that_never_stepped_teaches_nothing() -> None:
     assert Costs.of(document(no_cache=[(5, 0.1)])) is None
+
+
+def test_a_measurement_teaches_the_same() -> None:
+    lanes = {"no_cache": [(5, 0.015), (6, 0.016), (7, 0.017)], "dynamic_cache": [(5, 0.015), (6, 0.011), (7, 0.011)]}
+    measured = {"lanes": [{"strategy": name, "latency": latency} for name, latency in lanes.items()]}
+    assert Costs.of(measured) == Costs.of(RACE)
+    assert Costs.of({"lanes": [{"strategy": "no_cache", "latency": []}]}) is None
 
 
 def test_a_lane_of_another_machine_says_nothing() -> None:
