@@ -57,6 +57,7 @@ def test_a_measurement_fills_the_table_with_the_numbers_of_its_document(tiny_app
     expect(page.locator("#kv-m-estimate")).to_contain_text("2 repeats")
     start(page)
     over(page)
+    expect(page.locator("#kv-m-estimate")).to_contain_text("Predicted from the last run")
     made = document(page)
     assert (made["kind"], made["status"]) == ("measure", "done")
     assert [len(lane["runs"]) for lane in made["lanes"]] == [2, 2]
@@ -138,6 +139,8 @@ def test_a_sweep_draws_a_cell_for_each_pair_of_lengths_with_its_reason(tiny_app:
     cells = document(page)["sweep"]["cells"]
     shown = page.locator(".kv-sweep .kv-cell")
     expect(shown).to_have_count(6)
+    # Rows come one by one; until somebody chooses a cell, the last is the one that is explained.
+    expect(page.locator(".kv-cell[aria-pressed=true]")).to_have_attribute("data-cell", "16-8")
     shown.nth(0).focus()
     expect(page.locator(".kv-why-cell")).to_contain_text(cells[0]["reason"])
     page.keyboard.press("Tab")

@@ -165,7 +165,11 @@
     const asked = new URLSearchParams(location.search).get("measurement");
     if (asked && kv.tab === "measure") measure.find(asked);
   };
-  kv.on("settled", (tab) => tab === "measure" && measure?.settle());
+  kv.on("settled", (tab) => {
+    if (tab !== "measure") return;
+    measure?.settle();
+    kv.ask("measure");  // how long the next one will take is known better now
+  });
   kv.on("submitted", (tab) => {
     if (tab !== "measure") return;
     kv.wantedRun = null;

@@ -31,7 +31,7 @@
       el("table", { class: "kv-table" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Lane"),
         ...["cache_measured", "cache_formula", "peak"].map((key) => el("th", { scope: "col" }, kv.term(kv.definitions[key]))))),
       el("tbody", {}, ...ran.map(([lane, index]) => cacheRow(lane, index)))),
-      ...notes.map((note) => el("p", { class: "kv-quiet" }, `Peak: ${note}`)),
+      ...notes.map((note) => el("p", { class: "kv-quiet" }, note)),
     ];
   };
 

@@ -69,7 +69,7 @@
       const times = cell.speedup[this.lane];
       if (times === undefined) return "";
       const button = el("button", { type: "button", class: "kv-cell", style: tone(times, reach), "data-cell": `${cell.prompt_tokens}-${cell.new_tokens}`,
-        onclick: () => this.#explain(cell), onfocus: () => this.#explain(cell),
+        onclick: () => this.#choose(cell), onfocus: () => this.#choose(cell),
         "aria-label": `${cell.prompt_tokens} prompt tokens, ${cell.new_tokens} new: ${format.times(times)}. ${cell.reason}` },
       format.times(times), el("small", {}, kv.BOUNDS[cell.bound[this.lane]] ?? ""));
       return kv.explain(button, { title: this.#title(cell), text: cell.reason });
@@ -77,11 +77,15 @@
 
     #title(cell) { return `${format.count(cell.prompt_tokens)} prompt tokens, ${format.count(cell.new_tokens)} new`; }
 
-    /** The chosen cell in words, with what it was worked out from. */
-    #explain(cell) {
+    #choose(cell) {
       this.chosen = [cell.prompt_tokens, cell.new_tokens];
+      this.#explain(cell);
+    }
+
+    /** A cell in words, with what it was worked out from: the chosen one, or else the last there is. */
+    #explain(cell) {
       for (const button of this.grid.querySelectorAll(".kv-cell")) {
-        button.setAttribute("aria-pressed", String(button.dataset.cell === this.chosen.join("-")));
+        button.setAttribute("aria-pressed", String(button.dataset.cell === `${cell.prompt_tokens}-${cell.new_tokens}`));
       }
       const times = Object.entries(cell.seconds).flatMap(([strategy, seconds]) => [
         el("dt", {}, this.names.get(strategy) ?? strategy),

@@ -30,13 +30,14 @@
   /** A cell that knows its own name, for where the table becomes cards. */
   const cell = (key, nodes) => el("td", { "data-figure": key }, el("span", { class: "kv-cellname" }, kv.term(kv.definitions[key])), ...nodes.filter(Boolean));
 
-  const STATUS = { waiting: "waiting", running: "running", stopped: "stopped", failed: "failed" };
+  /** How far a lane is, unless it is done. */
+  const status = ({ status: now, runs }, { repeats }) => (now === "done" ? null : now === "running" ? `${runs.length} of ${repeats} runs` : now);
 
   const row = (document, lane, index, columns) => {
     const figures = columns.map(([key, read]) => cell(key, lane.statistics ? read(lane.statistics) : [format.none]));
-    const status = STATUS[lane.status];
+    const far = status(lane, document.settings);
     return el("tr", { "data-strategy": lane.strategy, style: `--lane: var(${kv.laneColor(index)})` },
-      el("th", { scope: "row" }, kv.laneName(lane, index, status ? el("small", {}, status) : null)),
+      el("th", { scope: "row" }, kv.laneName(lane, index, far ? el("small", {}, far) : null)),
       ...figures, cell("measured_speedup", gain(document, lane)));
   };
 
