@@ -1,8 +1,7 @@
-"""The one engine behind a page: it holds a model, gives the device to one race at a time, and answers questions.
+"""The one engine behind a page: it runs races and measurements, one at a time, and answers questions about them.
 
-Visitors share it. A race waits for its turn, says so while it waits, and gives the device back when it ends.
-Torch and transformers are imported with the first model, not with this module: they take seconds, and the page
-is up before them.
+Visitors share it. A race waits for its turn, says so while it waits, and gives the device back when it ends
+(`kvdemo.holder`). Whatever needs torch is imported with the first model, not with this module.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
-from kvdemo.core import BadInput, Progress, RaceEvent
+from kvdemo.core import BadInput, Progress
+from kvdemo.holder import Holder, NeverStops
 from kvdemo.live import Teller, batches
 from kvdemo.measure import kept, presets
 from kvdemo.measure.forecast import Costs, sentence
@@ -33,7 +32,6 @@ from kvdemo.words import count
 if TYPE_CHECKING:
     from kvdemo.costs import Architecture
     from kvdemo.measure.instrument import State
-    from kvdemo.models.keeper import ModelKeeper
     from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -69,34 +67,25 @@ class Engine:
     ) -> None:
         self.default_model = default_model
         self.only_default = only_default
-        self._device, self._dtype = device, dtype
-        self._keeper: ModelKeeper | None = None
+        self._holder = Holder(default_model, device=device, dtype=dtype, only_default=only_default)
         self._on_gpu = on_gpu(self._batches)
         self._costs: tuple[str, Costs] | None = None
         self._planned = 0
-        self._device_free = threading.Lock()
         self._running: dict[str, Shelf | None] = {}
         self._prefixes = Prefixes()
-        self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
-        try:
-            with self._turn(self._note, _Never()):
-                self._load(self.default_model, self._note)
-                importlib.import_module("kvdemo.models.architecture")  # a plan then need not wait for a turn
-        except BadInput as error:
-            self._failed(str(error))
-        except Exception:
-            log.exception("the model could not be loaded")
-            self._failed(f"{self.default_model} could not be loaded: the server's log says why; choose another model.")
-
-    def _failed(self, text: str) -> None:
-        self._status = {"state": "failed", "text": text, "fraction": None, "model": None}
+        self._holder.preload()
 
     def status(self) -> dict[str, Any]:
         """What the held model is, or what is being done to get one."""
-        return dict(self._status)
+        return self._holder.status()
+
+    @property
+    def held(self) -> LoadedModel | None:
+        """The model that is loaded."""
+        return self._holder.held
 
     def race(self, form: Mapping[str, Any], run_id: str, page: str = "") -> Batches:
         """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
@@ -145,10 +134,7 @@ class Engine:
                 f"That is {request.steps:,} tokens to decode, and a page allows {MOST_STEPS:,} at a time: "
                 "ask for fewer repeats, tokens or lengths, or use the command line."
             )
-        if self.only_default:
-            self._check_default(
-                race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic"
-            )
+        self._holder.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
             if isinstance(request, MeasureRequest):
@@ -183,7 +169,7 @@ class Engine:
 
         def work(tell: Teller[Any]) -> None:
             try:
-                with self._turn(tell, stop):
+                with self._holder.turn(tell, stop):
                     if not stop.is_set():
                         # Under the turn: two threads that import transformers at once trip over each other.
                         if isinstance(request, MeasureRequest):
@@ -191,7 +177,7 @@ class Engine:
                         else:
                             from kvdemo import session  # noqa: PLC0415
 
-                            model = self._load(request.model or self.default_model, tell)
+                            model = self._holder.load(request.model or self.default_model, tell)
                             session.run(request, model, tell, stop, shelf)
             finally:
                 stop.clear()
@@ -225,12 +211,12 @@ class Engine:
         """The model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
         name = request.race.model or self.default_model
         try:
-            return self._load(name, tell), ()
+            return self._holder.load(name, tell), ()
         except BadInput as error:
             if request.preset != "classic":
                 raise
             note = f"{name} could not be had, so this is {self.default_model}: {error}"
-            return self._load(self.default_model, tell), (note,)
+            return self._holder.load(self.default_model, tell), (note,)
 
     def stop(self, run_id: str) -> None:
         """End a race after the step that it is in; it still reports what was done and the verdict on it.
@@ -280,7 +266,7 @@ class Engine:
         """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
         if "kvdemo.models.architecture" not in sys.modules:
-            with self._turn(lambda _: None, _Never()):  # two threads must not import transformers at once
+            with self._holder.turn(lambda _: None, NeverStops()):  # two threads must not import transformers at once
                 importlib.import_module("kvdemo.models.architecture")
         from kvdemo.models import architecture  # noqa: PLC0415
 
@@ -296,45 +282,6 @@ class Engine:
     def strategies(self) -> list[dict[str, Any]]:
         """Every strategy, its explanation, and whether the held model can run it."""
         return describe_strategies(self.held)
-
-    @property
-    def held(self) -> LoadedModel | None:
-        return self._keeper.current if self._keeper else None
-
-    def _check_default(self, name: str | None, *, fallback: bool = False) -> None:
-        """Raise BadInput where only the default model is to be had and another is asked for."""
-        if not self.only_default or fallback or name is None:
-            return
-        if catalog.resolve(name).id != catalog.resolve(self.default_model).id:
-            raise BadInput(f"This page runs {self.default_model} only: choose that model.")
-
-    def _load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
-        self._check_default(name)
-        if self._keeper is None:
-            from kvdemo.models.keeper import ModelKeeper  # noqa: PLC0415
-
-            self._keeper = ModelKeeper(device=self._device, dtype=self._dtype)
-        model = self._keeper.get(name, progress=progress)
-        self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}
-        return model
-
-    def _note(self, event: RaceEvent) -> None:
-        if isinstance(event, Progress):
-            self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
-
-    @contextmanager
-    def _turn(self, progress: Callable[[Progress], None], stop: StopSignal) -> Iterator[None]:
-        """Hold the device. Held by the thread that decodes, so that it is free only when the last step is over."""
-        waiting = not self._device_free.acquire(blocking=False)
-        if waiting:
-            progress(Progress("Waiting for the device: another race or a model's loading comes first"))
-            while waiting and not stop.is_set():
-                waiting = not self._device_free.acquire(timeout=0.1)
-        try:
-            yield
-        finally:
-            if not waiting:
-                self._device_free.release()
 
 
 @lru_cache(maxsize=64)
@@ -353,16 +300,6 @@ def _latest(batch: list[Any]) -> dict[str, Any]:
         "remaining_s": None if isinstance(last, Progress) else last.remaining_s,
         "document": documents[-1] if documents else None,
     }
-
-
-class _Never:
-    """A stop signal that nobody raises."""
-
-    def is_set(self) -> bool:
-        return False
-
-    def set(self) -> None:
-        raise NotImplementedError
 
 
 def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:

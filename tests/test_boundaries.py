@@ -43,7 +43,7 @@ def test_a_machine_with_torch_and_transformers_alone_can_measure(modules: str) -
     assert ran.returncode == 0, ran.stderr
 
 
-LIGHT = ("core", "race", "metrics", "request", "verdict", "document", "strategies", "engine", "__main__")
+LIGHT = ("core", "race", "metrics", "request", "verdict", "document", "strategies", "holder", "engine", "__main__")
 
 
 @pytest.mark.parametrize("module", ["kvdemo", *(f"kvdemo.{name}" for name in LIGHT)])

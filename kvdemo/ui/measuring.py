@@ -34,7 +34,8 @@ FORGOTTEN = (
     "There is no measurement under this link: it was started on another server, or is too old and no longer kept. "
     "Start a new one."
 )
-POLL_SECONDS = 2.0
+#: Between two looks for what another page's measurement has done: each takes a moment from the one that runs.
+POLL_SECONDS = 5.0
 UNKNOWN_EFFORT = "How long it will take is known once the model is loaded."
 
 State = dict[str, Any]
@@ -106,7 +107,8 @@ def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 async def reopen(backend: Backend, run_id: str) -> AsyncIterator[Reading]:
-    """Show a measurement that was started before; one that still runs is looked at again until it is over."""
+    """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over."""
+    shown = None
     while True:
         document = await asyncio.to_thread(_kept, backend, run_id)
         if document is None:
@@ -117,7 +119,9 @@ async def reopen(backend: Backend, run_id: str) -> AsyncIterator[Reading]:
         if not running:
             yield Reading({**over(state, document), "phase": "kept"}, document)
             return
-        yield Reading({**state, "phase": "running", "text": "This measurement is under way"}, document)
+        if document != shown:
+            shown = document
+            yield Reading({**state, "phase": "running", "text": "This measurement is under way"}, document)
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -98,7 +98,7 @@ def test_a_kept_measurement_is_shown() -> None:
 
 def test_one_that_still_runs_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "POLL_SECONDS", 0)
-    found = [document(1, "running"), document(2, "stopped")]
+    found = [document(1, "running"), document(1, "running"), document(2, "stopped")]
 
     class Kept(dict[str, Any]):
         def get(self, *_: Any) -> Any:
