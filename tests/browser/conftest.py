@@ -46,6 +46,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.goto(f"{url}?{urlencode(query)}", wait_until="load")
         page.wait_for_selector("#kv-header:has-text('cpu')")  # the model is loaded
+        # A page with a form holds what the link asks for; what is entered before that is overwritten.
+        page.wait_for_function("() => !document.querySelector('#kv-race')?.disabled")
         return page
 
     yield open_page

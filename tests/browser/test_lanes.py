@@ -182,6 +182,7 @@ def test_a_strategy_that_is_one_new_file_is_offered_with_its_controls(
         every.fill("9")
         between.select_option("all")
         assert asked(page, script) == "no_cache,refresh:every=9:between=all"
+        page.close()  # before its server goes, which it would complain about
 
 
 @pytest.mark.parametrize("broken", ["turbo:window=3", "sliding_window:window", "no_cache:window=3"])
