@@ -76,7 +76,19 @@ class Engine:
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
-        self._holder.preload()
+        self._holder.preload(self._try_out)
+
+    def _try_out(self, model: LoadedModel) -> None:
+        """Take a few steps, so that the first measurement too is told how long it will take."""
+        if self.only_default:
+            return  # the device is lent to runs only
+        from kvdemo import session  # noqa: PLC0415
+
+        request = RaceRequest(DEFAULT_PROMPT, strategies=("dynamic_cache",), max_new_tokens=3, ignore_eos=True)
+        try:
+            self._learn([session.run(request, model, lambda _: None, NeverStops())])
+        except BadInput as error:
+            log.info("no steps to forecast from: %s", error)
 
     def status(self) -> dict[str, Any]:
         """What the held model is, or what is being done to get one."""

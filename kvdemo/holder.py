@@ -47,11 +47,14 @@ class Holder:
         self._device_free = threading.Lock()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
-    def preload(self) -> None:
-        """Load the default model; `status()` tells how far it is, and why it failed if it did."""
+    def preload(self, try_out: Callable[[LoadedModel], None]) -> None:
+        """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did."""
         try:
             with self.turn(self._note, NeverStops()):
-                self.load(self.default_model, self._note)
+                model = self._get(self.default_model, self._note)
+                self._note(Progress("Taking the first steps"))
+                try_out(model)
+                self._ready(model)
                 importlib.import_module("kvdemo.models.architecture")  # a plan then need not wait for a turn
         except BadInput as error:
             self._failed(str(error))
@@ -80,14 +83,20 @@ class Holder:
 
     def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
         """A model, from memory if it is held; whoever asks has the device. Raises BadInput."""
+        model = self._get(name, progress)
+        self._ready(model)
+        return model
+
+    def _get(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
         self.check(name)
         if self._keeper is None:
             from kvdemo.models.keeper import ModelKeeper  # noqa: PLC0415
 
             self._keeper = ModelKeeper(device=self._device, dtype=self._dtype)
-        model = self._keeper.get(name, progress=progress)
+        return self._keeper.get(name, progress=progress)
+
+    def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}
-        return model
 
     def _note(self, event: RaceEvent) -> None:
         if isinstance(event, Progress):

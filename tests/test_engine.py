@@ -246,11 +246,12 @@ def test_a_plan_needs_no_weights(engine: Engine) -> None:
     assert plan["cache"]["bytes_per_token"] == 36_864
 
 
-def test_the_estimate_knows_the_time_after_a_race(engine: Engine) -> None:
-    fresh = engine.estimate(MEASURE | {"model": "gpt2"})
-    assert "is known a few seconds after the start" in fresh
-    events_of(engine.race(FORM | {"strategies": "no_cache,dynamic_cache"}, "teach"))
-    assert "Predicted from the last run: about" in engine.estimate(MEASURE)
+def test_the_estimate_knows_the_time_once_the_model_is_loaded(tiny_folder: Path) -> None:
+    engine = Engine(str(tiny_folder), device="cpu")
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE)
+    engine.preload()
+    assert "Predicted from the steps run so far: about" in engine.estimate(MEASURE)
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE | {"model": "gpt2"})
     assert engine.estimate(MEASURE | {"repeats": 0}).startswith("The number of repeats")
 
 

@@ -1,4 +1,4 @@
-"""How long a measurement will take, said before it starts, from what an earlier run on the same model showed.
+"""How long a measurement will take, said before it starts, from what earlier steps on the same model showed.
 
 A step costs a + b · positions seconds: a for reading the weights and launching the operations, b for the arithmetic
 of each position. Both follow by least squares from the steps of any document, for it holds steps of both kinds.
@@ -64,7 +64,7 @@ def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: Costs | 
     )
     if costs is None or prompt_tokens is None:
         return f"{work} How long that takes is known a few seconds after the start."
-    return f"{work} Predicted from the last run: {_about(_total(request, prompt_tokens, costs))}."
+    return f"{work} Predicted from the steps run so far: {_about(_total(request, prompt_tokens, costs))}."
 
 
 def _total(request: MeasureRequest, prompt_tokens: int, costs: Costs) -> float:

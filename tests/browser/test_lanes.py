@@ -253,3 +253,4 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
         assert low < 200
         page.get_by_role("button", name="All of it").click()
         expect(page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")
+        page.close()

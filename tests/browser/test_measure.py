@@ -57,7 +57,7 @@ def test_a_measurement_fills_the_table_with_the_numbers_of_its_document(tiny_app
     expect(page.locator("#kv-m-estimate")).to_contain_text("2 repeats")
     start(page)
     over(page)
-    expect(page.locator("#kv-m-estimate")).to_contain_text("Predicted from the last run")
+    expect(page.locator("#kv-m-estimate")).to_contain_text("Predicted from the steps run so far")
     made = document(page)
     assert (made["kind"], made["status"]) == ("measure", "done")
     assert [len(lane["runs"]) for lane in made["lanes"]] == [2, 2]

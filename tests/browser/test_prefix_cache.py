@@ -63,3 +63,4 @@ def test_each_page_races_under_a_name_of_its_own_and_says_when_it_is_closed(visi
         while first not in script.forgotten and time.monotonic() < deadline:
             time.sleep(0.05)
         assert script.forgotten == [first]
+        pages[1].close()

@@ -34,7 +34,7 @@ def test_the_sentence_says_the_work_and_the_time() -> None:
     said = sentence(request, 5, Costs.of(RACE))
     assert said.startswith("2 lanes, 2 repeats and 1 warm-up of 1,000 tokens each: 6,000 in all.")
     # 3 runs of (10 + 504.5) s and of (10 + 1.004) s: 1576.5 s
-    assert said.endswith("Predicted from the last run: about 26 minutes.")
+    assert said.endswith("Predicted from the steps run so far: about 26 minutes.")
 
 
 def test_without_a_race_the_time_is_not_made_up() -> None:
