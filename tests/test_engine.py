@@ -256,6 +256,16 @@ def test_the_estimate_knows_the_time_once_the_model_is_loaded(tiny_folder: Path)
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("run", ["race", "measure"])
+def test_the_estimate_knows_the_time_after_a_run(tiny_folder: Path, run: str) -> None:
+    engine = Engine(str(tiny_folder), device="cpu")  # nothing is loaded ahead
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE)
+    form = FORM if run == "race" else MEASURE
+    list(getattr(engine, run)(form | {"strategies": "no_cache,dynamic_cache"}, "teach"))
+    assert "Predicted from the steps run so far: about" in engine.estimate(MEASURE)
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     from kvdemo.measure import instrument  # noqa: PLC0415
 
