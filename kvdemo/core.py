@@ -60,11 +60,39 @@ class Twig:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """One forward pass: what it ran, not what it took. Costs follow from it by formula (`kvdemo.costs`).
+
+    rows       sequences that are run side by side; each has a cache of its own
+    positions  new positions in each row
+    context    positions that a row's last query may look at, the new ones included
+    logits     positions of each row that go through the projection onto the vocabulary: the last, or all to verify
+    rejected   positions that are cut off each row's cache again after the pass: wrong drafts
+    draft      run by the draft model, not by the model
+    """
+
+    rows: int
+    positions: int
+    context: int
+    logits: int = 1
+    rejected: int = 0
+    draft: bool = False
+
+    @property
+    def held(self) -> int:
+        """Positions that each row's cache holds after the pass, where it keeps all that it sees."""
+        return self.context - self.rejected
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What one turn of a strategy committed, and what it took. No clock in sight.
 
     choices      the tokens committed in this step, in order; at least one
-    positions    token positions run through the model in this step; 0 where another machine ran them
+    positions    token positions run through the model in this step, those of all rows and passes but the draft
+                 model's; 0 where another machine ran them
+    passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
+                 `ran` gives it
     cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
@@ -77,6 +105,13 @@ class Step:
     texts: tuple[str, ...] | None = None
     details: Mapping[str, float] = field(default_factory=dict)
     levels: tuple[tuple[Twig, ...], ...] = ()
+    passes: tuple[Pass, ...] = ()
+
+    def ran(self, context: int) -> tuple[Pass, ...]:
+        """The passes of this step; `context` is the prompt's tokens and those committed before. () if run elsewhere."""
+        if self.passes or not self.positions:
+            return self.passes
+        return (Pass(1, self.positions, max(context, self.positions)),)
 
     @property
     def tokens(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.core import BadInput, Choice, Twig
+from kvdemo.core import BadInput, Choice, Pass, Twig
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import cache_bytes
@@ -59,7 +59,7 @@ class Found:
 
     beams: tuple[Beam, ...]
     greedy: Beam
-    positions: int
+    ran: Pass
     cache_bytes: int
 
 
@@ -73,7 +73,10 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
     scores = torch.zeros(1, device=model.device)
     beams: tuple[Beam | None, ...] = (None,)
     greedy: Beam | None = None
+    context = 0
     while True:
+        rows, positions = new_ids.shape
+        context += positions
         out = model.network(input_ids=new_ids, logits_to_keep=1, **using(model.network, cache))
         logprobs = out.logits[:, -1].float().log_softmax(-1)
         best = (scores[:, None] + logprobs).flatten().topk(width)
@@ -81,7 +84,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
         children = _children(beams, places, tokens, best.values, logprobs)
         if greedy is None or greedy in beams:
             greedy = _greedy_child(greedy, beams.index(greedy), children, logprobs)
-        yield Found(children, greedy, new_ids.numel(), cache_bytes(cache))
+        yield Found(children, greedy, Pass(rows, positions, context), cache_bytes(cache))
         if places.tolist() != list(range(len(beams))):
             cache.reorder_cache(places)
         beams, scores, new_ids = children, best.values, tokens[:, None]

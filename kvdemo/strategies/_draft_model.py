@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from kvdemo.core import BadInput
+from kvdemo.core import BadInput, Pass
 from kvdemo.models import catalog, loading
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _speculate
@@ -86,7 +86,7 @@ def weight_bytes(model: LoadedModel) -> int:
 class Drafter:
     """The draft model at work on one text, with a cache of its own.
 
-    positions  that it has run so far
+    passes  those of the guesses so far
     """
 
     def __init__(self, draft: LoadedModel, vocabulary: int) -> None:
@@ -95,7 +95,7 @@ class Drafter:
         self._cache = DynamicCache(config=draft.network.config)
         self._read: list[int] = []
         self._settled = 0
-        self.positions = 0
+        self.passes: list[Pass] = []
 
     @property
     def bytes(self) -> int:
@@ -130,5 +130,5 @@ class Drafter:
         if not self._read:
             self._cache.activate_past_recording()
         self._read += ids
-        self.positions += len(ids)
+        self.passes.append(Pass(1, len(ids), len(self._read), draft=True))
         return int(torch.argmax(logits[: self._vocabulary]))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from transformers import Cache, DynamicCache
 
-from kvdemo.core import Choice, Step, TimedStep
+from kvdemo.core import Choice, Pass, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
@@ -56,10 +56,13 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
     while True:
         room = int(min(most, end - len(written) - 1))  # behind the guess the pass writes one more token
         drafted = guess(written, room) if room > 0 else []
+        held = len(written) - 1
         choices = verify(job, cache, written[-1], drafted)
         written += [choice.token for choice in choices]
         details = {"drafted": len(drafted), "accepted": len(choices) - 1}
-        yield Step(tuple(choices), 1 + len(drafted), cache_bytes(cache), details=details)
+        run = 1 + len(drafted)
+        ran = Pass(1, run, held + run, logits=run, rejected=run - len(choices))
+        yield Step(tuple(choices), run, cache_bytes(cache), details=details, passes=(ran,))
 
 
 def verify(job: Job, cache: Cache, newest: int, drafted: Sequence[int]) -> list[Choice]:

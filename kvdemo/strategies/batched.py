@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo import words
-from kvdemo.core import Step, TimedStep
+from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
@@ -42,12 +42,19 @@ class Batched(Strategy):
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config)
-        new_ids = job.encode("")
+        new_ids, context = job.encode(""), 0
         while True:
+            context += len(new_ids)
             batch = torch.tensor([new_ids] * self.rows, device=job.model.device)
             out = job.model.network(input_ids=batch, logits_to_keep=1, **using(job.model.network, cache))
             choice = job.choose(out.logits[0, -1].float())
-            yield Step((choice,), batch.numel(), cache_bytes(cache), details={"rows": self.rows})
+            yield Step(
+                (choice,),
+                batch.numel(),
+                cache_bytes(cache),
+                details={"rows": self.rows},
+                passes=(Pass(self.rows, len(new_ids), context),),
+            )
             new_ids = [choice.token]
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:

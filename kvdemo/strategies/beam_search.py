@@ -9,7 +9,7 @@ from statistics import fmean
 import torch
 
 from kvdemo import words
-from kvdemo.core import BadInput, Step, TimedStep, Twig
+from kvdemo.core import BadInput, Pass, Step, TimedStep, Twig
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _beams, _cached
 from kvdemo.strategies.base import Job, Strategy, option
@@ -48,10 +48,11 @@ class BeamSearch(Strategy):
             raise BadInput("Beam search looks for the likeliest text and draws nothing: set the temperature to 0.")
         ids = job.encode("")
         end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
-        written = positions = 0
+        written = 0
+        passes: list[Pass] = []
         levels: list[tuple[Twig, ...]] = []
         for found in _beams.search(job.model, ids, self.beams):
-            positions += found.positions
+            passes.append(found.ran)
             levels.append(_beams.level(found.beams))
             best = found.beams[0]
             common = _beams.shared(found.beams)
@@ -59,8 +60,15 @@ class BeamSearch(Strategy):
             if certain is None or certain.length == written:
                 continue
             details = {"beams": len(found.beams), "search_steps": len(levels)} | _figures(found, common)
-            yield Step(certain.choices(written), positions, found.cache_bytes, details=details, levels=tuple(levels))
-            written, positions, levels = certain.length, 0, []
+            yield Step(
+                certain.choices(written),
+                sum(ran.rows * ran.positions for ran in passes),
+                found.cache_bytes,
+                details=details,
+                levels=tuple(levels),
+                passes=tuple(passes),
+            )
+            written, passes, levels = certain.length, [], []
             if best.length >= end:
                 return  # nobody asks for more tokens than were announced
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from kvdemo.core import BadInput, Step
+from kvdemo.core import BadInput, Pass, Step
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
@@ -37,4 +37,4 @@ class Reencode(Strategy):
             choice = job.choose(next_token_logits(job.model, ids))
             piece = job.model.piece(choice.token)
             text += piece
-            yield Step((choice,), positions=len(ids), texts=(piece,))
+            yield Step((choice,), positions=len(ids), texts=(piece,), passes=(Pass(1, len(ids), len(ids)),))

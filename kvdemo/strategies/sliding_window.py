@@ -9,7 +9,7 @@ import torch
 from transformers.cache_utils import get_layer_types_and_kwargs
 
 from kvdemo import words
-from kvdemo.core import Step, TimedStep
+from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached, _rotary
 from kvdemo.strategies._decode import next_token_logits
@@ -52,7 +52,8 @@ class SlidingWindow(Strategy):
             cache.move_sinks()
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             details = {"kept": cache.held, "dropped": cache.seen - cache.held, "exact_bytes": cache.exact_bytes}
-            yield Step((choice,), positions=len(new_ids), cache_bytes=cache.bytes, details=details)
+            ran = Pass(1, len(new_ids), max(cache.held, len(new_ids)))  # a prompt's queries see all of it
+            yield Step((choice,), positions=len(new_ids), cache_bytes=cache.bytes, details=details, passes=(ran,))
             new_ids = [choice.token]
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:

@@ -46,11 +46,15 @@ class Speculative(Strategy):
         draft = _draft_model.of(job.model, self.draft)
         price = _draft_model.weight_bytes(draft) / _draft_model.weight_bytes(job.model)
         drafter = _draft_model.Drafter(draft, job.model.config.vocab_size)
-        before = 0
         for step in _speculate.steps(job, drafter.guess, self.draft_tokens):
-            run, before = drafter.positions - before, drafter.positions
-            details: Mapping[str, float] = {**step.details, "draft_positions": run, "draft_price": price}
-            yield replace(step, cache_bytes=step.cache_bytes + drafter.bytes, details=details)
+            drafted, drafter.passes = tuple(drafter.passes), []
+            details: Mapping[str, float] = {
+                **step.details,
+                "draft_positions": sum(ran.positions for ran in drafted),
+                "draft_price": price,
+            }
+            held = step.cache_bytes + drafter.bytes
+            yield replace(step, cache_bytes=held, details=details, passes=drafted + step.passes)
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         passes, drafted, accepted = _speculate.counts(steps)

@@ -118,6 +118,21 @@ def test_every_step_commits_tokens_with_true_log_probabilities(strategy: Strateg
 
 
 @every_strategy
+@plain_models
+def test_every_step_states_its_passes(strategy: Strategy, model: LoadedModel) -> None:
+    """Costs follow from them: positions must be those of the model's passes, and contexts follow the text."""
+    prompt = len(model.tokenizer.encode("w3 w4 w5 w3 w4"))
+    taken = 0
+    for step in islice(steps_of(strategy, model, "w3 w4 w5 w3 w4", tokens=NEW_TOKENS), 6):
+        own = [ran for ran in step.ran(prompt + taken) if not ran.draft]
+        assert sum(ran.rows * ran.positions for ran in own) == step.positions
+        assert all(1 <= ran.positions <= ran.context and 1 <= ran.logits <= ran.positions for ran in own)
+        taken += len(step.choices)
+        if strategy.id != "sliding_window":  # it forgets
+            assert own[-1].held >= prompt + taken - 1  # all but the newest token, which no pass has read yet
+
+
+@every_strategy
 @pytest.mark.parametrize("architecture", ["llama"])
 def test_a_suspended_strategy_leaves_its_caller_outside_inference_mode(strategy: Strategy, model: LoadedModel) -> None:
     steps = steps_of(strategy, model, "w3", tokens=NEW_TOKENS)
