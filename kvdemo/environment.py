@@ -13,14 +13,18 @@ from typing import Any
 import torch
 import transformers
 
-from kvdemo import __version__
+from kvdemo import __version__, attention
 
 _PACKAGE = Path(__file__).parent
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def describe(attention: str | None = None) -> dict[str, Any]:
-    """The JSON document's "environment" entry; `attention` is what `LoadedModel.attention` says of the model."""
+def describe(implementation: str | None = None, device: torch.device | None = None) -> dict[str, Any]:
+    """The JSON document's "environment" entry.
+
+    `implementation` is what `LoadedModel.attention` says of the model, `device` where the model is (default: the CPU).
+    """
+    device = device or torch.device("cpu")
     gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     return {
         "kvdemo": __version__,
@@ -34,9 +38,23 @@ def describe(attention: str | None = None) -> dict[str, Any]:
         "gpu_memory_bytes": gpu.total_memory if gpu else None,
         "cuda": torch.version.cuda,
         "driver": gpu_driver() if gpu else None,
-        "attention": attention,
+        "attention": implementation,
+        **attention.describe(implementation, device),
+        "float32_matmul": float32_matmul(device),
         "git_revision": git_revision(),
     }
+
+
+def float32_matmul(device: torch.device) -> str:
+    """How exactly float32 matrices are multiplied.
+
+    A GPU's tensor cores can do it several times faster on numbers that are cut to 10 bits of mantissa (TF32). Torch
+    advises that; it changes the results, so kvdemo leaves the setting alone and states it.
+    """
+    precision = torch.get_float32_matmul_precision()
+    if device.type != "cuda":
+        return precision
+    return f"{precision} ({'TF32 off' if precision == 'highest' else 'TF32 on'})"
 
 
 def cpu_name() -> str:

@@ -259,7 +259,7 @@ class _Race:
             self.records,
             verdict,
             model=self.model.facts(),
-            environment=environment.describe(self.model.attention),
+            environment=environment.describe(self.model.attention, self.model.device),
             prompt_text=self.prompt.text,
             prompt_ids=self.prompt_ids,
             lane_texts=[

@@ -40,6 +40,7 @@ def ask_again() -> None:
 def test_it_can_be_written_as_json_and_states_the_attention_it_is_told() -> None:
     told = json.loads(json.dumps(environment.describe("sdpa"), allow_nan=False))
     assert told["attention"] == "sdpa"
+    assert told["attention_line"] == "sdpa; flash first, then math"
     assert environment.describe().keys() == told.keys()
     assert environment.describe()["attention"] is None
 
@@ -87,6 +88,17 @@ def test_no_checkout_no_git_and_a_git_that_hangs_give_none(tmp_path: Path, monke
     monkeypatch.setattr(subprocess, "run", hang)
     environment.git_revision.cache_clear()
     assert environment.git_revision(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "line"),
+    [("highest", "cuda", "highest (TF32 off)"), ("high", "cuda", "high (TF32 on)"), ("highest", "cpu", "highest")],
+)
+def test_how_exactly_float32_is_multiplied_is_stated(
+    monkeypatch: pytest.MonkeyPatch, precision: str, device: str, line: str
+) -> None:
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
+    assert environment.float32_matmul(torch.device(device)) == line
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,5 @@ def _show_text(event: RaceEvent) -> None:
         counts = f"{metrics['tokens']:,} tokens · {positions}"
         print(f"── {lane['strategy']}: {counts} · {figures}\n{lane['text']}\n")
     print(event.verdict.headline, *event.verdict.sentences, sep="\n")
+    if line := event.document["environment"]["attention_line"]:
+        print(f"Attention: {line}.")

@@ -260,7 +260,7 @@ class _Measurement:
             "started_at": self.started_at,
             "status": status,
             "error": next((record.error for record in records if record.error), None),
-            "environment": environment.describe(model.attention),
+            "environment": environment.describe(model.attention, model.device),
             "model": facts,
             "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
             "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),

@@ -49,6 +49,8 @@ FIELDS = (
     Field("CPU", "environment", "cpu"),
     Field("thread count", "environment", "threads"),
     Field("attention backend", "environment", "attention"),
+    Field("attention kernels", "environment", "attention_line"),
+    Field("precision of float32 products", "environment", "float32_matmul"),
     Field("PyTorch version", "environment", "torch"),
     Field("transformers version", "environment", "transformers"),
     Field("CUDA version", "environment", "cuda"),

@@ -198,10 +198,17 @@ def _environment(document: Mapping[str, Any]) -> str:
         *(f"{name} {environment[name]}" for name in ("torch", "transformers") if environment.get(name)),
         model.get("dtype"),
         f"{environment['threads']} threads" if environment.get("threads") else None,
-        f"{environment['attention']} attention" if environment.get("attention") else None,
+        _attention(environment),
         f"git {environment['git_revision']}" if environment.get("git_revision") else None,
     ]
     return f"Environment: {' · '.join(escape(part) for part in parts if part)}"
+
+
+def _attention(environment: Mapping[str, Any]) -> str | None:
+    """Which attention ran; a document of an earlier version knows only the implementation."""
+    if line := environment.get("attention_line"):
+        return f"attention: {line}"
+    return f"{environment['attention']} attention" if environment.get("attention") else None
 
 
 def _settings(document: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kvdemo import attention
 from kvdemo.core import BadInput
 
 SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
@@ -157,4 +158,5 @@ class LoadedModel:
             "vocab_size": getattr(config, "vocab_size", None),
             "context_length": self.context_length,
             "chat_template": self.has_chat_template,
+            "attention": attention.describe(self.attention, self.device)["attention_line"],
         }

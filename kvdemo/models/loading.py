@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from kvdemo import attention
 from kvdemo.core import BadInput, Progress
 from kvdemo.models import catalog, memory, random_weights, sources
 from kvdemo.models.catalog import quoted
@@ -70,6 +71,7 @@ def read(
 ) -> LoadedModel:
     """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput."""
     where, kind = choose(device, dtype)
+    attention.choose(where)
     progress(Progress(f"Loading {name} into memory"))
     try:
         if source.folder is None:

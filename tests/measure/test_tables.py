@@ -99,6 +99,12 @@ def test_where_and_how_it_was_measured_is_said() -> None:
         assert part in settings
 
 
+def test_the_attention_kernels_are_said_where_the_document_names_them() -> None:
+    document = measured(TIMES)
+    document["environment"]["attention_line"] = "sdpa; flash first; cuDNN off"
+    assert "attention: sdpa; flash first; cuDNN off" in to_markdown(document)
+
+
 def test_random_weights_are_labelled() -> None:
     document = measured(TIMES)
     document["model"] |= {"id": "random:gpt2", "random_weights": True}

@@ -17,6 +17,7 @@
     ["Revision", model.revision],
     ["Precision", model.dtype],
     ["Device", model.device],
+    ["Attention", model.attention],
     ["Parameters", format.count(model.parameters)],
     ["Shape", model.layers ? `${model.layers} layers, ${model.kv_heads} KV heads of ${model.head_dim}` : null],
     ["Context", model.context_length ? `${format.count(model.context_length)} tokens` : null],
