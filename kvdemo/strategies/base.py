@@ -8,12 +8,14 @@ or knows of a page.
 A setting is a class attribute made by `option`: it becomes a control in the page and part of a link, and an
 instance holds its value.
 
-To add one: write a file in this folder with one subclass. It is found there; its `name` and `summary`
-introduce it in the page, its class docstring explains it, and the contract tests run it on every test model.
+To add one: write a file in this folder with a concrete subclass that has an id. It is found there, also if it extends
+another strategy; its `name` and `summary` introduce it in the page, its class docstring explains it, and the contract
+tests run it on every test model.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +59,7 @@ def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
 
 
 class Strategy(ABC):
-    """One way to decode. These attributes are literals: they are also read without importing the file.
+    """One way to decode. These attributes are literals, which may be inherited: they are read without an import.
 
     id        the stable name used on the command line, in URLs and in documents
     name      what people call it
@@ -80,8 +82,10 @@ class Strategy(ABC):
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The settings by name, in the order in which they are written."""
-        return {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+        """The settings by name, those of the bases first, in the order in which they are written."""
+        names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
+        values = {name: inspect.getattr_static(cls, name) for name in names}
+        return {name: value for name, value in values.items() if isinstance(value, Option)}
 
     @property
     def values(self) -> _spec.Values:
