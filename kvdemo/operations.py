@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvdemo import strategies
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.strategies._decode import chooser
+from kvdemo.strategies._choose import Chooser
 from kvdemo.strategies.base import Job
 
 
@@ -29,7 +29,7 @@ def operations(model: LoadedModel, prompt_len: int) -> int:
         model=model,
         prompt=Prompt("", special=False),
         encode=lambda _: [0] * prompt_len,
-        choose=chooser(0.0, 1.0, 0, model.device),
+        choose=Chooser(0.0, 1.0, 0, model.device),
         max_new_tokens=2,
     )
     steps = strategies.get("dynamic_cache").decode(job)

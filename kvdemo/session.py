@@ -28,7 +28,7 @@ from kvdemo.race import Lane, race
 from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
 from kvdemo.stop import StopSignal
-from kvdemo.strategies._decode import chooser
+from kvdemo.strategies import _choose
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.timing import Stopwatch, timed
 from kvdemo.verdict import judge
@@ -119,12 +119,12 @@ def lane_of(
         model=model,
         prompt=prompt,
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
-        choose=chooser(request.temperature, request.top_p, request.seed, model.device),
+        choose=_choose.Chooser(request.temperature, request.top_p, request.seed, model.device),
         max_new_tokens=max_new_tokens,
         sampling=Sampling(request.temperature, request.top_p, request.seed),
         handover=handover,
     )
-    steps = timed(strategy.decode(job), model.synchronize, tokenizing)
+    steps = timed(strategy.decode(job), model.synchronize, tokenizing, record=_choose.record)
     eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
 

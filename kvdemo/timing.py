@@ -1,7 +1,9 @@
 """What a step cost: the one place where a clock is read.
 
 The device is synchronised before each reading, because work that was handed to a GPU is not work done. The
-timed region holds the generator's next step and nothing else: no text is drawn, no event is sent in it.
+timed region holds the generator's next step and nothing else: no text is drawn, no event is sent in it. What a step
+chose is recorded (its log-probabilities, the runners-up) when the clock has been read, and before the next step, which
+may overwrite the logits.
 """
 
 from __future__ import annotations
@@ -47,8 +49,12 @@ def timed(
     synchronize: Callable[[], None],
     tokenizing: Stopwatch,
     clock: Clock = time.perf_counter,
+    record: Callable[[Step], Step] = lambda step: step,
 ) -> Iterator[TimedStep]:
-    """Each step with its cost, from a synchronised device to a synchronised device."""
+    """Each step with its cost, from a synchronised device to a synchronised device.
+
+    `record` completes a step behind the clock; what it raises ends the lane as if the step had raised it.
+    """
     while True:
         synchronize()
         start = clock()
@@ -56,4 +62,6 @@ def timed(
         if step is None:
             return
         synchronize()
-        yield TimedStep(step, clock() - start, tokenizing.take())
+        seconds = clock() - start
+        step = record(step)  # lets go of the logits: they are not kept while the next step runs
+        yield TimedStep(step, seconds, tokenizing.take())

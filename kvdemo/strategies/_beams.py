@@ -81,11 +81,12 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
         logprobs = out.logits[:, -1].float().log_softmax(-1)
         best = (scores[:, None] + logprobs).flatten().topk(width)
         places, tokens = best.indices // logprobs.shape[-1], best.indices % logprobs.shape[-1]
-        children = _children(beams, places, tokens, best.values, logprobs)
+        chosen, likeliest = _on_host(places, tokens, best.values, logprobs)
+        children = _children(beams, chosen, likeliest)
         if greedy is None or greedy in beams:
-            greedy = _greedy_child(greedy, beams.index(greedy), children, logprobs)
+            greedy = _greedy_child(greedy, likeliest[beams.index(greedy)], children)
         yield Found(children, greedy, Pass(rows, positions, context), cache_bytes(cache))
-        if places.tolist() != list(range(len(beams))):
+        if [kept.place for kept in chosen] != list(range(len(beams))):
             cache.reorder_cache(places)
         beams, scores, new_ids = children, best.values, tokens[:, None]
 
@@ -106,30 +107,64 @@ def level(beams: Sequence[Beam]) -> tuple[Twig, ...]:
     return tuple(Twig(beam.place, beam.choice.token, beam.choice.logprob, beam.score) for beam in beams)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A continuation that is kept: a token behind the beam at a place, its log-probability, the sum with it."""
+
+    place: int
+    token: int
+    score: float
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Likeliest:
+    """The two likeliest tokens behind a beam, with their log-probabilities."""
+
+    tokens: tuple[int, int]
+    logprobs: tuple[float, float]
+
+    def beside(self, token: int) -> tuple[int, float]:
+        """The likeliest token that is not this one, and its log-probability."""
+        rival = 1 if self.tokens[0] == token else 0
+        return self.tokens[rival], self.logprobs[rival]
+
+
+def _on_host(places: Tensor, tokens: Tensor, scores: Tensor, logprobs: Tensor) -> tuple[list[_Kept], list[_Likeliest]]:
+    """All that the host has to know of a step of the search, in one copy: what is kept, and each beam's likeliest two.
+
+    The first three have shape (width,), `logprobs` (beams, vocab). Ids are whole numbers far below 2**53, so doubles
+    carry them exactly.
+    """
+    top = logprobs.topk(2)
+    kept = torch.stack([part.double() for part in (places, tokens, scores, logprobs[places, tokens])], 1)
+    best = torch.cat([top.indices.double(), top.values.double()], 1)
+    numbers = torch.cat((kept, best)).tolist()
+    return (
+        [_Kept(int(place), int(token), score, logprob) for place, token, score, logprob in numbers[: len(kept)]],
+        [_Likeliest((int(a), int(b)), (first, second)) for a, b, first, second in numbers[len(kept) :]],
+    )
+
+
 def _children(
-    beams: Sequence[Beam | None], places: Tensor, tokens: Tensor, scores: Tensor, logprobs: Tensor
+    beams: Sequence[Beam | None], chosen: Sequence[_Kept], likeliest: Sequence[_Likeliest]
 ) -> tuple[Beam, ...]:
     """The new beams: the token at each place's beam, with its log-probability and the likeliest other token there."""
-    top = logprobs.topk(2)
-    likeliest, values = top.indices.tolist(), top.values.tolist()
     children = []
-    rows = zip(places.tolist(), tokens.tolist(), scores.tolist(), logprobs[places, tokens].tolist(), strict=True)
-    for place, token, score, logprob in rows:
-        if not math.isfinite(score):
+    for kept in chosen:
+        if not math.isfinite(kept.score):
             raise BadInput("The model's logits are not finite numbers in this number format: run it in float32.")
-        rival = 1 if likeliest[place][0] == token else 0
-        choice = Choice(token, logprob, likeliest[place][rival], values[place][rival])
-        children.append(_behind(beams[place], place, choice, score))
+        choice = Choice(kept.token, kept.logprob, *likeliest[kept.place].beside(kept.token))
+        children.append(_behind(beams[kept.place], kept.place, choice, kept.score))
     return tuple(children)
 
 
-def _greedy_child(greedy: Beam | None, place: int, children: Sequence[Beam], logprobs: Tensor) -> Beam:
+def _greedy_child(greedy: Beam | None, likeliest: _Likeliest, children: Sequence[Beam]) -> Beam:
     """The greedy text with one more token: one of the new beams, or one that was not kept."""
-    top = logprobs[place].topk(2)
-    (token, rival), (logprob, second) = top.indices.tolist(), top.values.tolist()
+    (token, rival), (logprob, second) = likeliest.tokens, likeliest.logprobs
     kept = (child for child in children if child.parent is greedy and child.choice.token == token)
     score = (greedy.score if greedy else 0.0) + logprob
-    return next(kept, _behind(greedy, place, Choice(token, logprob, rival, second), score))
+    return next(kept, _behind(greedy, 0, Choice(token, logprob, rival, second), score))
 
 
 def _behind(parent: Beam | None, place: int, choice: Choice, score: float) -> Beam:

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core import BadInput, Pass
 from kvdemo.models import catalog, loading
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _speculate
-from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.strategies._choose import greedy
+from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
 
 AUTO = "auto"
 # Whoever runs the app may name a draft model of his own, also a folder: "auto" then means that one.
@@ -102,17 +104,21 @@ class Drafter:
         return cache_bytes(self._cache)
 
     def guess(self, written: Sequence[int], most: int) -> list[int]:
-        """What the draft model would write next, greedily: `most` ids, fewer at the end of its own context."""
+        """What the draft model would write next, greedily: `most` ids, fewer at the end of its own context.
+
+        The ids stay on the device until the last is there: one copy for all.
+        """
         context = self._draft.context_length
         most = most if context is None else min(most, context - len(written) + 1)
         if most < 1:
             return []
-        new = self._forget(written)
-        guessed: list[int] = []
+        unread = self._forget(written)
+        guessed: list[Tensor] = []
         while len(guessed) < most:
-            guessed.append(self._next(new))
-            new = guessed[-1:]
-        return guessed
+            guessed.append(self._next(guessed[-1] if guessed else unread, len(written) + len(guessed)))
+        ids: list[int] = torch.cat(guessed).tolist()
+        self._read += [*unread, *ids[:-1]]
+        return ids
 
     def _forget(self, written: Sequence[int]) -> list[int]:
         """Cut what was guessed wrong off the cache; what is left to read of the text, the newest token at least."""
@@ -125,10 +131,10 @@ class Drafter:
         self._settled = len(written) - 1
         return list(written[same:])
 
-    def _next(self, ids: list[int]) -> int:
+    def _next(self, ids: Ids, context: int) -> Tensor:
+        """The token behind these ids, with which the text has `context` positions; shape (1,)."""
         logits = next_token_logits(self._draft, ids, self._cache)
-        if not self._read:
+        if len(ids) == context:
             self._cache.activate_past_recording()
-        self._read += ids
-        self.passes.append(Pass(1, len(ids), len(self._read), draft=True))
-        return int(torch.argmax(logits[: self._vocabulary]))
+        self.passes.append(Pass(1, len(ids), context, draft=True))
+        return greedy(logits[: self._vocabulary]).reshape(1)

@@ -17,13 +17,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from kvdemo.core import Choice, Pass, Step, TimedStep
+from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.strategies._choose import Picked
+from kvdemo.strategies._decode import cache_bytes, next_token_logits, on_device
 from kvdemo.strategies.base import Job
 
 #: All ids so far, prompt included, and a number: at most so many ids that may come next.
@@ -53,31 +55,30 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
     yield Step((choice,), len(written), cache_bytes(cache), details={"drafted": 0, "accepted": 0})
     cache.activate_past_recording()  # layers with a window now keep what a crop may bring back
     written.append(choice.token)
+    newest = choice.ids
     while True:
         room = int(min(most, end - len(written) - 1))  # behind the guess the pass writes one more token
         drafted = guess(written, room) if room > 0 else []
         held = len(written) - 1
-        choices = verify(job, cache, written[-1], drafted)
+        choices = verify(job, cache, newest, drafted)
         written += [choice.token for choice in choices]
+        newest = choices[-1].ids
         details = {"drafted": len(drafted), "accepted": len(choices) - 1}
         run = 1 + len(drafted)
         ran = Pass(1, run, held + run, logits=run, rejected=run - len(choices))
         yield Step(tuple(choices), run, cache_bytes(cache), details=details, passes=(ran,))
 
 
-def verify(job: Job, cache: Cache, newest: int, drafted: Sequence[int]) -> list[Choice]:
-    """One pass over the newest token and a draft: the tokens that the model writes there, one more than it accepts.
+def verify(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:
+    """One pass over the newest token, shape (1,), and a draft: the tokens that the model writes there.
 
-    One choice is drawn for each token committed, in order. The cache ends behind the last accepted token.
+    One choice is made for each token committed, in order: one more than are accepted. The cache ends behind the last
+    accepted token.
     """
-    ids = torch.tensor([[newest, *drafted]], device=job.model.device)
-    out = job.model.network(input_ids=ids, logits_to_keep=ids.shape[1], **using(job.model.network, cache))
-    choices = []
-    for logits, expected in zip(out.logits[0].float(), [*drafted, None], strict=True):
-        choices.append(job.choose(logits))
-        if choices[-1].token != expected:
-            break
-    cache.crop(len(choices) - ids.shape[1])  # so many positions from the end; 0 trims what was kept for a crop
+    ids = torch.cat((newest, on_device(job.model, drafted))) if drafted else newest
+    out = job.model.network(input_ids=ids[None], logits_to_keep=len(ids), **using(job.model.network, cache))
+    choices = job.choose.while_expected(out.logits[0], drafted)
+    cache.crop(len(choices) - len(ids))  # so many positions from the end; 0 trims what was kept for a crop
     return choices
 
 

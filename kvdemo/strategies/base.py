@@ -21,14 +21,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvdemo.core import Choice, LaneInfo, Option, Sampling, Step, TimedStep
+from kvdemo.core import LaneInfo, Option, Sampling, Step, TimedStep
 from kvdemo.strategies import _spec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from kvdemo.models.loaded import LoadedModel, Prompt
     from kvdemo.prefixes import Handover
+    from kvdemo.strategies._choose import Chooser
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Job:
     """What one lane is given to work with.
 
     encode          text appended to the prompt -> token ids of the whole; timed apart as tokenisation
-    choose          logits of one position, shape (vocab,) -> the chosen token, by the rule that `sampling` names
+    choose          logits of one position, shape (vocab,) -> the chosen token, by the rule that `sampling` names;
+                    its `ids` are for the next forward pass, and its log-probability is recorded behind the step
     max_new_tokens  no more tokens than this will be asked for
     handover        what an earlier race kept, and where to leave what the next one may use; None where nobody keeps
     """
@@ -44,7 +44,7 @@ class Job:
     model: LoadedModel
     prompt: Prompt
     encode: Callable[[str], list[int]]
-    choose: Callable[[Tensor], Choice]
+    choose: Chooser
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     handover: Handover | None = None

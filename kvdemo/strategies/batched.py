@@ -13,7 +13,7 @@ from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import cache_bytes
+from kvdemo.strategies._decode import Ids, cache_bytes, on_device
 from kvdemo.strategies.base import Job, Strategy, option
 
 
@@ -42,12 +42,13 @@ class Batched(Strategy):
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config)
-        new_ids, context = job.encode(""), 0
+        new_ids: Ids = job.encode("")
+        context = 0
         while True:
             context += len(new_ids)
-            batch = torch.tensor([new_ids] * self.rows, device=job.model.device)
+            batch = on_device(job.model, new_ids).repeat(self.rows, 1)
             out = job.model.network(input_ids=batch, logits_to_keep=1, **using(job.model.network, cache))
-            choice = job.choose(out.logits[0, -1].float())
+            choice = job.choose(out.logits[0, -1])
             yield Step(
                 (choice,),
                 batch.numel(),
@@ -55,7 +56,7 @@ class Batched(Strategy):
                 details={"rows": self.rows},
                 passes=(Pass(self.rows, len(new_ids), context),),
             )
-            new_ids = [choice.token]
+            new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         if len(steps) < 2:

@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from kvdemo.core import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
 
@@ -33,8 +33,8 @@ class DynamicCached(Strategy):
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config)
-        new_ids = job.encode("")
+        new_ids: Ids = job.encode("")
         while True:
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes(cache))
-            new_ids = [choice.token]
+            new_ids = choice.ids

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from kvdemo.core import Step
-from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._decode import next_token_logits, on_device
 from kvdemo.strategies.base import Job, Strategy
 
 
@@ -26,8 +26,8 @@ class NoCache(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        ids = job.encode("")
+        ids = on_device(job.model, job.encode(""))
         while True:
             choice = job.choose(next_token_logits(job.model, ids))
             yield Step((choice,), positions=len(ids))
-            ids.append(choice.token)
+            ids = torch.cat((ids, choice.ids))

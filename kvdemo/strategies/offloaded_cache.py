@@ -13,7 +13,7 @@ from kvdemo.core import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
 
@@ -41,13 +41,13 @@ class Offloaded(Strategy):
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config, offloading=True)
-        new_ids = job.encode("")
+        new_ids: Ids = job.encode("")
         while True:
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             device, host = split(cache)
             details = {"device_bytes": device, "host_bytes": host}
             yield Step((choice,), positions=len(new_ids), cache_bytes=device + host, details=details)
-            new_ids = [choice.token]
+            new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         device, host = (steps[-1].step.details[name] for name in ("device_bytes", "host_bytes"))

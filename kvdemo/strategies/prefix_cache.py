@@ -14,7 +14,7 @@ from kvdemo.models import legacy
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.prefixes import Kept
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
 # Kinds of rotary positions whose angles change with the length of the text.
@@ -60,14 +60,15 @@ class PrefixCached(Strategy):
         reused = min(found.common(ids), len(ids) - 1) if found else 0
         cache = _beginning(found, reused) if found and reused else DynamicCache(config=job.model.network.config)
         details: Mapping[str, float] = _details(found, reused) if job.handover else {}
-        held, new_ids = ids[:reused], ids[reused:]
+        held, new = ids[:reused], ids[reused:]
+        new_ids: Ids = new
         while True:
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
-            held += new_ids
+            held += new
             if job.handover:
                 job.handover.ids, job.handover.cache = held, cache
             yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes(cache), details=details)
-            new_ids, details = [choice.token], {}
+            new, new_ids, details = [choice.token], choice.ids, {}
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         first, name = steps[0], self.info.name

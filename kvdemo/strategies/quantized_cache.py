@@ -16,7 +16,7 @@ from kvdemo import words
 from kvdemo.core import BadInput, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached, _exact, _held
-from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 
 _BITS = {"int4": 4, "int2": 2}
@@ -57,7 +57,7 @@ class Quantized(Strategy):
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = _cache(self.kind, job.model)
-        new_ids = job.encode("")
+        new_ids: Ids = job.encode("")
         while True:
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             packed, residual = _bytes(cache)
@@ -67,7 +67,7 @@ class Quantized(Strategy):
                 "exact_bytes": _numbers(cache) * job.model.dtype.itemsize,
             }
             yield Step((choice,), positions=len(new_ids), cache_bytes=packed + residual, details=details)
-            new_ids = [choice.token]
+            new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         positions = sum(timed.step.positions for timed in steps)

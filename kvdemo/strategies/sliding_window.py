@@ -12,7 +12,7 @@ from kvdemo import words
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached, _rotary
-from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._sinks import SinkCache
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -47,14 +47,14 @@ class SlidingWindow(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         _rotary.prove(job.model)
         cache = SinkCache(job.model, self.sinks, self.window)
-        new_ids = job.encode("")
+        new_ids: Ids = job.encode("")
         while True:
             cache.move_sinks()
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             details = {"kept": cache.held, "dropped": cache.seen - cache.held, "exact_bytes": cache.exact_bytes}
             ran = Pass(1, len(new_ids), max(cache.held, len(new_ids)))  # a prompt's queries see all of it
             yield Step((choice,), positions=len(new_ids), cache_bytes=cache.bytes, details=details, passes=(ran,))
-            new_ids = [choice.token]
+            new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         last = steps[-1].step

@@ -12,7 +12,7 @@ from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._reserved import Reserved
 from kvdemo.strategies.base import Job, Strategy
 
@@ -46,7 +46,7 @@ class StaticCached(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        new_ids = job.encode("")
+        new_ids: Ids = job.encode("")
         size = min(len(new_ids) + job.max_new_tokens, job.model.context_length or math.inf)
         cache = StaticCache(config=job.model.network.config, max_cache_len=int(size))
         reserved, held = Reserved(cache), 0
@@ -55,7 +55,7 @@ class StaticCached(Strategy):
             held += len(new_ids)
             details = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)}
             yield Step((choice,), positions=len(new_ids), cache_bytes=reserved.bytes, details=details)
-            new_ids = [choice.token]
+            new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         last = steps[-1].step.details

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from kvdemo.core import Sampling, Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._decode import chooser
+from kvdemo.strategies._choose import Chooser, record
 from kvdemo.strategies.base import Job, Strategy
 
 from ..conftest import loaded, tiny_gpt2_network, tiny_llama_network
@@ -53,11 +53,11 @@ def steps_of(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
-        choose=chooser(temperature, 1.0, seed, torch.device("cpu")),
+        choose=Chooser(temperature, 1.0, seed, torch.device("cpu")),
         max_new_tokens=tokens,
         sampling=Sampling(temperature, seed=seed),
     )
-    return strategy.decode(job)
+    return map(record, strategy.decode(job))
 
 
 def similar(model: LoadedModel, noise: float) -> LoadedModel:

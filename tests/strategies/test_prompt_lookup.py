@@ -1,7 +1,7 @@
 """What guesses must never do: change a token, draw twice, leave a trace in the cache, or reach past the end."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -13,7 +13,8 @@ from kvdemo.core import Choice, Step, TimedStep
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _speculate
-from kvdemo.strategies._decode import cache_bytes, chooser
+from kvdemo.strategies._choose import Chooser, Picked, record
+from kvdemo.strategies._decode import cache_bytes
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.prompt_lookup import PromptLookup
@@ -27,13 +28,13 @@ NEW = 24
 
 def job_of(model: LoadedModel, text: str, tokens: int, temperature: float = 0, seed: int = 0) -> Job:
     prompt = model.prompt(text, chat=False)
-    choose = chooser(temperature, 1.0, seed, torch.device("cpu"))
+    choose = Chooser(temperature, 1.0, seed, torch.device("cpu"))
     return Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, tokens)
 
 
 @torch.inference_mode()
 def guessing(job: Job, guess: _speculate.Guess, most: int) -> Iterator[Step]:
-    yield from _speculate.steps(job, guess, most)
+    yield from map(record, _speculate.steps(job, guess, most))
 
 
 def oracle(right: Sequence[int], prompt: int, wrong_every: int) -> _speculate.Guess:
@@ -95,19 +96,19 @@ def test_sampled_tokens_are_those_of_a_lane_that_guesses_nothing(
 
 
 def test_one_draw_is_made_for_each_committed_token(word_models: dict[str, LoadedModel]) -> None:
-    draws = 0
+    class Counting(Chooser):
+        draws = 0
 
-    def counting(choose: Callable[[torch.Tensor], Choice]) -> Callable[[torch.Tensor], Choice]:
-        def draw(logits: torch.Tensor) -> Choice:
-            nonlocal draws
-            draws += 1
-            return choose(logits)
+        def __call__(self, logits: torch.Tensor) -> Picked:
+            self.draws += 1
+            return super().__call__(logits)
 
-        return draw
-
-    job = job_of(word_models["llama"], "w3 w4 w3 w4 w3", 100, temperature=1.0)
-    steps = islice(PromptLookup().decode(replace(job, choose=counting(job.choose))), 30)
-    assert sum(len(step.choices) for step in steps) == draws
+    likely = tokens_of(DynamicCached(), word_models["llama"], "w3 w4", 40, temperature=0.5)
+    counting = Counting(0.5, 1.0, 0, torch.device("cpu"))
+    job = replace(job_of(word_models["llama"], "w3 w4", 40), choose=counting)
+    steps = _until(guessing(job, oracle(likely, 2, wrong_every=4), 5), 40)
+    assert 0 < sum(step.details["accepted"] for step in steps) < sum(step.details["drafted"] for step in steps)
+    assert sum(len(step.choices) for step in steps) == counting.draws
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma3"])
@@ -125,7 +126,7 @@ def test_after_a_step_the_cache_holds_what_one_without_guesses_holds(
         caches[0].activate_past_recording()
         wrong = [*right[1:4], (right[4] + 1) % WORDS, 5, 6]
         job = job_of(model, "w3", 100)
-        assert [c.token for c in _speculate.verify(job, caches[0], right[0], wrong)] == right[1:5]
+        assert [c.token for c in _speculate.verify(job, caches[0], torch.tensor(right[:1]), wrong)] == right[1:5]
         for token in right[:4]:
             model.network(input_ids=torch.tensor([[token]]), **using(model.network, caches[1]))
     assert caches[0].get_seq_length() == caches[1].get_seq_length() == len(ids) + 4

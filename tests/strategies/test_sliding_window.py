@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from kvdemo.core import BadInput, Choice, Step, TimedStep
+from kvdemo.core import BadInput, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _rotary
+from kvdemo.strategies._choose import Picked
 from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.sliding_window import SlidingWindow
 
@@ -36,7 +37,7 @@ def decoded(strategy: SlidingWindow, model: LoadedModel, text: str, n: int) -> t
     """n steps, and the logits that each chose from."""
     job, seen = job_of(model, text, n), []
 
-    def choose(logits: Tensor) -> Choice:
+    def choose(logits: Tensor) -> Picked:
         seen.append(logits.clone())
         return job.choose(logits)
 
