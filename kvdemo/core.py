@@ -129,11 +129,15 @@ class TimedStep:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A lane took its last turn; `error` is one sentence when the reason is "error"."""
+    """A lane took its last turn; `error` is one sentence when the reason is "error".
+
+    `text` is what the lane's last token still has to its text: what had waited for a token that never came.
+    """
 
     lane: int
     reason: FinishReason
     error: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,8 @@ class Started:
 class Committed:
     """A lane committed tokens. `texts` has one entry a token.
 
-    A token that is only part of a character has the text ""; the one that completes it has it all.
+    A token that is only part of a character has the text ""; the one that completes it has it all. Joined, and with
+    the text of `Ended`, they are the text of the lane.
     """
 
     lane: int

@@ -54,7 +54,7 @@ def explain(
 
 
 def _unknown(baseline: LaneRecord, lane: LaneRecord, most: int = 24) -> str:
-    texts = ["".join(record.texts) for record in (baseline, lane)]
+    texts = [record.comparable_text for record in (baseline, lane)]
     same = first_difference(texts[0], texts[1]) or 0
     ours, theirs = (json.dumps(text[same : same + most], ensure_ascii=False) for text in texts)
     far = next(record.info.name for record in (lane, baseline) if record.info.elsewhere)

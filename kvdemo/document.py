@@ -28,9 +28,8 @@ def build(
     environment: Mapping[str, Any],
     prompt_text: str,
     prompt_ids: Sequence[int],
-    lane_texts: Sequence[str],
 ) -> dict[str, Any]:
-    """The document of a finished race; `lane_texts` has each lane's whole text."""
+    """The document of a finished race."""
     return {
         "schema": SCHEMA,
         "environment": dict(environment),
@@ -45,10 +44,7 @@ def build(
             "ignore_eos": request.ignore_eos,
         },
         "schedule": request.schedule,
-        "lanes": [
-            _lane(record, text, prompt_text if request.inputs else None)
-            for record, text in zip(records, lane_texts, strict=True)
-        ],
+        "lanes": [_lane(record, prompt_text if request.inputs else None) for record in records],
         "comparison": {
             "baseline": records[0].info.strategy,
             "lanes": [_comparison(records[0], record) for record in records[1:]],
@@ -57,7 +53,7 @@ def build(
     }
 
 
-def _lane(record: LaneRecord, text: str, prompt_text: str | None) -> dict[str, Any]:
+def _lane(record: LaneRecord, prompt_text: str | None) -> dict[str, Any]:
     reason = record.ended.reason if record.ended else "stopped"
     metrics = asdict(lane_metrics(record.steps))
     if record.info.elsewhere:
@@ -69,7 +65,7 @@ def _lane(record: LaneRecord, text: str, prompt_text: str | None) -> dict[str, A
         "finish_reason": reason,
         "error": record.ended.error if record.ended else None,
         "tokens": [None if token == UNKNOWN else token for token in record.tokens],
-        "text": text,
+        "text": record.text,
         "steps": _steps(record, prompt_text),
         "metrics": metrics,
         "remarks": record.remarks,

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 
-from kvdemo.core import BadInput, Ended, FinishReason, Schedule, TimedStep
+from kvdemo.core import Ended, FinishReason, Schedule, TimedStep
 from kvdemo.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ def _turn(index: int, lane: Lane, stop: StopSignal, describe: Callable[[Exceptio
     try:
         timed = lane.advance()
     except Exception as error:
-        log.warning("lane %d failed: %s", index, error, exc_info=not isinstance(error, BadInput))
+        # The sentence is for everybody, and is shown by whoever runs the race; the traceback for who looks for a fault.
+        log.debug("lane %d failed", index, exc_info=True)
         lane.finish_reason = "error"
         yield Ended(index, "error", describe(error))
         return

@@ -39,6 +39,17 @@ class LaneRecord:
         self.texts += texts
         self.writes_text = timed.step.texts is not None
 
+    def end(self, ended: Ended) -> None:
+        """Take in how the lane ended, and what its last token still has to its text."""
+        self.ended = ended
+        if ended.text:
+            self.texts[-1] += ended.text
+
+    @property
+    def text(self) -> str:
+        """The lane's whole text."""
+        return "".join(self.texts)
+
     @property
     def works_on_text(self) -> bool:
         return self.writes_text and not self.info.elsewhere
@@ -55,8 +66,17 @@ class LaneRecord:
         return index
 
     def _parts_in_text(self, baseline: LaneRecord) -> int | None:
-        same = first_difference("".join(self.texts), "".join(baseline.texts))
+        mine, theirs = self.comparable_text, baseline.comparable_text
+        same = first_difference(mine, theirs)
         if same is None:
             return None
         ends = itertools.accumulate(map(len, self.texts))
-        return next(index for index, end in enumerate(ends) if end > same)
+        left_out = len(self.text) - len(self.text.lstrip(" "))
+        return next(index for index, end in enumerate(ends) if end > left_out + same)
+
+    @property
+    def comparable_text(self) -> str:
+        """The text to hold against one of another machine: without the space that an answer begins with, which not
+        every machine writes, and without half a character at its end.
+        """
+        return self.text.lstrip(" ").rstrip("\ufffd")

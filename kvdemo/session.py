@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvdemo import divergence, document, environment, strategies, tree
 from kvdemo.core import (
@@ -22,7 +22,6 @@ from kvdemo.core import (
 from kvdemo.models import legacy
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.models.text import TextStream
 from kvdemo.prefixes import Handover, Kept, Run, Shelf
 from kvdemo.race import Lane, race
 from kvdemo.record import LaneRecord
@@ -129,6 +128,11 @@ def lane_of(
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
 
 
+def _other_than(prompt: Prompt) -> Prompt:
+    """Another prompt of the same form for another machine, which applies its own chat template."""
+    return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
+
+
 def describe_failure(error: Exception) -> str:
     """Why a lane failed, in one sentence."""
     if isinstance(error, BadInput):
@@ -153,7 +157,7 @@ class _Race:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
         self.records = [LaneRecord(strategy.info) for strategy in chosen]
-        self.streams = [TextStream(model.decode, self.prompt_ids) for _ in chosen]
+        self.streams = [model.text_stream() for _ in chosen]
         self.shelf, self.found = shelf, shelf.find(model) if shelf else None
         self.handovers = [self._handover() for _ in chosen]
 
@@ -175,8 +179,11 @@ class _Race:
         ]
         for event in race(lanes, self.request.schedule, stop, describe_failure):
             if isinstance(event, Ended):
-                self.records[event.lane].ended = event
-                self.emit(event)
+                ended = replace(event, text=self.streams[event.lane].flush())
+                self.records[event.lane].end(ended)
+                if ended.error:
+                    log.warning("%s failed: %s", self.chosen[event.lane].spec, ended.error)
+                self.emit(ended)
             else:
                 self._committed(*event)
         return self._finish()
@@ -186,7 +193,7 @@ class _Race:
         tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
         for strategy in self.chosen:
             self.emit(Progress(f"Warming up {strategy.name}"))
-            prompt = self.model.prompt(OTHER_PROMPT, chat=self.request.chat) if strategy.elsewhere else self.prompt
+            prompt = _other_than(self.prompt) if strategy.elsewhere else self.prompt
             for _ in race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop):
                 pass
 
@@ -215,7 +222,8 @@ class _Race:
 
     def _committed(self, lane: int, step: TimedStep) -> None:
         stream = self.streams[lane]
-        texts = step.step.texts or tuple(stream.push(token) for token in step.step.tokens)
+        own = step.step.texts
+        texts = own if own is not None else tuple(map(stream.push, step.step.tokens))
         self.records[lane].add(step, texts)
         self.emit(Committed(lane, step, texts))
         for index, record in enumerate(self.records[1:], start=1):
@@ -245,13 +253,13 @@ class _Race:
         try:
             return remarks + strategy.second_look(self.model, self.prompt_ids, record.steps)
         except Exception as error:
-            log.warning("%s could not be looked at again", strategy.spec, exc_info=True)
+            log.debug("%s could not be looked at again", strategy.spec, exc_info=True)
             return [*remarks, f"{record.info.name} could not be looked at again: {describe_failure(error)}"]
 
     def _finish(self) -> Finished:
         for strategy, record in zip(self.chosen, self.records, strict=True):
             record.remarks = self._remarks(strategy, record)
-            record.beams = tree.of(record.steps, TextStream(self.model.decode, self.prompt_ids))
+            record.beams = tree.of(record.steps, self.model.text_stream())
         self._keep()
         verdict = judge(self.records, self.request.schedule)
         built = document.build(
@@ -262,10 +270,6 @@ class _Race:
             environment=environment.describe(self.model.attention, self.model.device),
             prompt_text=self.prompt.text,
             prompt_ids=self.prompt_ids,
-            lane_texts=[
-                "".join(record.texts) if record.writes_text else self.model.decode(record.tokens)
-                for record in self.records
-            ],
         )
         finished = Finished(built, verdict)
         self.emit(finished)

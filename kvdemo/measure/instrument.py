@@ -129,7 +129,7 @@ class _Measurement:
             shape = architecture.of_config(self.model.network.config)
             count = operations(self.model, len(self.prompt_ids))
         except Exception as error:
-            log.warning("no floors for %s", self.model.id, exc_info=not isinstance(error, BadInput))
+            log.debug("no floors for %s", self.model.id, exc_info=True)
             self.notes.append(f"No floors and no reasons: {session.describe_failure(error)}")
             return
         self.machine = Machine(shape, self.limits, self.model.dtype.itemsize, count)
@@ -265,9 +265,7 @@ class _Measurement:
             "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
             "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),
             "limits": document.limits(self.limits) if self.limits else None,
-            "lanes": [
-                document.lane(r, prompt, machine, model.decode(r.trials[0].tokens) if r.trials else "") for r in records
-            ],
+            "lanes": [document.lane(r, prompt, machine, r.trials[0].text(model) if r.trials else "") for r in records],
             "comparison": document.comparison(records),
             "sweep": {"baseline": records[0].info.strategy, "cells": self.cells} if self.request.sweep_prompt else None,
             "roofline": document.roofline(machine, prompt, longest) if machine else None,

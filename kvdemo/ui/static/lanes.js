@@ -114,11 +114,16 @@
         const token = lane.tokens[this.drawn];
         const chip = el("span", { class: "kv-chip", "data-heat": kv.heat(token.seconds, fastest) }, ...kv.spell(token.text));
         chip.index = this.drawn;
+        this.spelled = token.text;
         this.chips.push(chip);
         if (!this.paragraph) this.text.append((this.paragraph = el("div", { dir: "auto" })));
         this.paragraph.append(chip);
         if (token.text.endsWith("\n")) this.paragraph = null;
       }
+      const last = lane.tokens.at(-1)?.text;
+      if (last === this.spelled) return;
+      this.spelled = last; // the lane ended, and its last token got what was still waiting
+      this.chips.at(-1).replaceChildren(...kv.spell(last));
     }
 
     /** Apart from `update`, since it reads the layout: first all lanes write, then all scroll. */

@@ -77,7 +77,7 @@
     feed(line) {
       const kind = line[0];
       if (kind >= "0" && kind <= "9") return this.#step(line);
-      const read = { "+": "more", "=": "written", P: "prepare", S: "started", D: "diverged", E: "ended", V: "finished" };
+      const read = { "+": "more", "=": "written", T: "rest", P: "prepare", S: "started", D: "diverged", E: "ended", V: "finished" };
       const method = { ...read, X: "refused", N: "notice" }[kind];
       if (method) this[method](line);
     }
@@ -98,6 +98,14 @@
     }
 
     written(line) { this.current.tokens.at(-1).written = unescape(line.slice(2)); }
+
+    /** The text that was still waiting when a lane ended: its last token's. */
+    rest(line) {
+      const [, lane, text] = fields(line, 2);
+      const token = this.lanes[+lane].tokens.at(-1);
+      token.text += text;
+      token.written += text;
+    }
 
     prepare(line) {
       const [, permille, text] = fields(line, 2);
