@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kvdemo import divergence, document, environment, strategies, tree
@@ -27,7 +27,7 @@ from kvdemo.race import Lane, race
 from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
 from kvdemo.stop import StopSignal
-from kvdemo.strategies import _choose
+from kvdemo.strategies import _choose, _longrope
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.timing import Stopwatch, timed
 from kvdemo.verdict import judge
@@ -133,6 +133,11 @@ def _other_than(prompt: Prompt) -> Prompt:
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
 
 
+def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
+    """What a run shows: the steps that ran the text again, then the strategy's own remarks."""
+    return _longrope.remarks(strategy.info.name, steps) + strategy.remarks(steps)
+
+
 def describe_failure(error: Exception) -> str:
     """Why a lane failed, in one sentence."""
     if isinstance(error, BadInput):
@@ -186,7 +191,7 @@ class _Race:
                 self.emit(ended)
             else:
                 self._committed(*event)
-        return self._finish()
+        return self._finish(stop)
 
     def _warm_up(self, stop: StopSignal) -> None:
         """A lane that fails here fails again in the race, and is reported there."""
@@ -245,20 +250,20 @@ class _Race:
         )
         self.emit(Diverged(lane, record.divergence))
 
-    def _remarks(self, strategy: Strategy, record: LaneRecord) -> list[str]:
+    def _remarks(self, strategy: Strategy, record: LaneRecord, stop: StopSignal) -> list[str]:
         """What the lane's strategy says of its run. A second look that fails costs its sentence, not the race."""
         if not record.steps:
             return []
-        remarks = strategy.remarks(record.steps)
+        remarks = remarks_on(strategy, record.steps)
         try:
-            return remarks + strategy.second_look(self.model, self.prompt_ids, record.steps)
+            return remarks + strategy.second_look(self.model, self.prompt_ids, record.steps, stop)
         except Exception as error:
             log.debug("%s could not be looked at again", strategy.spec, exc_info=True)
             return [*remarks, f"{record.info.name} could not be looked at again: {describe_failure(error)}"]
 
-    def _finish(self) -> Finished:
+    def _finish(self, stop: StopSignal) -> Finished:
         for strategy, record in zip(self.chosen, self.records, strict=True):
-            record.remarks = self._remarks(strategy, record)
+            record.remarks = self._remarks(strategy, record, stop)
             record.beams = tree.of(record.steps, self.model.text_stream())
         self._keep()
         verdict = judge(self.records, self.request.schedule)

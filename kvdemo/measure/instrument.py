@@ -182,7 +182,7 @@ class _Measurement:
                 if trial.reason == "length":
                     record.trials.append(trial)
                     record.places.append(place)
-                    record.remarks = record.remarks or strategy.remarks(trial.steps)
+                    record.remarks = record.remarks or session.remarks_on(strategy, trial.steps)
                 if len(record.trials) == repeats:
                     record.status = "done"
                 self._changed = True

@@ -12,7 +12,7 @@ like any other: where a text ends is decided by the lane.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kvdemo.core import BadInput, Choice, Pass, Twig
-from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._decode import cache_bytes
+from kvdemo.strategies._decode import cache_bytes, forward
+from kvdemo.strategies._longrope import Factors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,18 +49,24 @@ class Beam:
             beam = beam.parent
         return tuple(reversed(found))
 
+    @property
+    def tokens(self) -> list[int]:
+        return [choice.token for choice in self.choices()]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a step of the search came to: its beams, best first, and what it ran and held.
 
-    `greedy` is the text of greedy decoding, as far as it is known: until it was no longer among the beams.
+    `greedy` is the text of greedy decoding, as far as it is known: until it was no longer among the beams. `details`
+    are those of a step that started over (`_longrope.Factors`).
     """
 
     beams: tuple[Beam, ...]
     greedy: Beam
     ran: Pass
     cache_bytes: int
+    details: Mapping[str, float]
 
 
 def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found]:
@@ -73,19 +79,21 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
     scores = torch.zeros(1, device=model.device)
     beams: tuple[Beam | None, ...] = (None,)
     greedy: Beam | None = None
-    context = 0
+    context, factors = 0, Factors(model)
     while True:
+        context += new_ids.shape[1]
+        if factors.change(context):
+            cache = DynamicCache(config=model.network.config)
+            new_ids = torch.tensor([[*ids, *(beam.tokens if beam else ())] for beam in beams], device=model.device)
         rows, positions = new_ids.shape
-        context += positions
-        out = model.network(input_ids=new_ids, logits_to_keep=1, **using(model.network, cache))
-        logprobs = out.logits[:, -1].float().log_softmax(-1)
+        logprobs = forward(model, new_ids, cache)[:, -1].float().log_softmax(-1)
         best = (scores[:, None] + logprobs).flatten().topk(width)
         places, tokens = best.indices // logprobs.shape[-1], best.indices % logprobs.shape[-1]
         chosen, likeliest = _on_host(places, tokens, best.values, logprobs)
         children = _children(beams, chosen, likeliest)
         if greedy is None or greedy in beams:
             greedy = _greedy_child(greedy, likeliest[beams.index(greedy)], children)
-        yield Found(children, greedy, Pass(rows, positions, context), cache_bytes(cache))
+        yield Found(children, greedy, Pass(rows, positions, context), cache_bytes(cache), factors.details)
         if [kept.place for kept in chosen] != list(range(len(beams))):
             cache.reorder_cache(places)
         beams, scores, new_ids = children, best.values, tokens[:, None]

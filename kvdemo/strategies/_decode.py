@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from kvdemo.models import cache_layers
+from kvdemo.models import cache_layers, rope
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
@@ -21,17 +21,26 @@ def on_device(model: LoadedModel, ids: Ids) -> Tensor:
     return ids if isinstance(ids, Tensor) else torch.tensor(list(ids), device=model.device)
 
 
+def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: int = 1) -> Tensor:
+    """One forward pass over ids of shape (rows, n): the logits of the last `keep` positions, shape (rows, keep, vocab).
+
+    The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
+    computing all positions would make the loop without a cache look worse than it is.
+    """
+    with rope.alone(model.network):
+        out = model.network(input_ids=input_ids, logits_to_keep=keep, **using(model.network, cache))
+    logits: Tensor = out.logits[:, -keep:]
+    return logits
+
+
 def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) -> Tensor:
     """One forward pass over new ids; the last position's logits in the model's number format, shape (vocab,).
 
     With a cache, `ids` are the positions that it does not hold yet: the model gives them the positions that
     follow the cache's length, attends to what the cache holds, and the cache grows by them. Without one the
-    model starts at position 0 and keeps nothing. Only the last position goes through the vocabulary
-    projection: computing all of them would make the loop without a cache look worse than it is.
+    model starts at position 0 and keeps nothing.
     """
-    out = model.network(input_ids=on_device(model, ids)[None], logits_to_keep=1, **using(model.network, cache))
-    logits: Tensor = out.logits[0, -1]
-    return logits
+    return forward(model, on_device(model, ids)[None], cache)[0, -1]
 
 
 def cache_bytes(cache: Cache) -> int:

@@ -19,7 +19,8 @@ from kvdemo.models import catalog, loading
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _speculate
 from kvdemo.strategies._choose import greedy
-from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
+from kvdemo.strategies._decode import cache_bytes, next_token_logits, on_device
+from kvdemo.strategies._longrope import Factors
 
 AUTO = "auto"
 # Whoever runs the app may name a draft model of his own, also a folder: "auto" then means that one.
@@ -95,6 +96,7 @@ class Drafter:
         """`vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
         self._draft, self._vocabulary = draft, vocabulary
         self._cache = DynamicCache(config=draft.network.config)
+        self._factors = Factors(draft)
         self._read: list[int] = []
         self._settled = 0
         self.passes: list[Pass] = []
@@ -112,12 +114,17 @@ class Drafter:
         most = most if context is None else min(most, context - len(written) + 1)
         if most < 1:
             return []
-        unread = self._forget(written)
+        unread = on_device(self._draft, self._forget(written))
         guessed: list[Tensor] = []
         while len(guessed) < most:
-            guessed.append(self._next(guessed[-1] if guessed else unread, len(written) + len(guessed)))
+            context = len(written) + len(guessed)
+            if self._factors.change(context):
+                self._cache = DynamicCache(config=self._draft.network.config)
+                unread = torch.cat((on_device(self._draft, written), *guessed))
+            guessed.append(self._next(unread, context))
+            unread = guessed[-1]
         ids: list[int] = torch.cat(guessed).tolist()
-        self._read += [*unread, *ids[:-1]]
+        self._read = [*written, *ids[:-1]]
         return ids
 
     def _forget(self, written: Sequence[int]) -> list[int]:
@@ -131,8 +138,8 @@ class Drafter:
         self._settled = len(written) - 1
         return list(written[same:])
 
-    def _next(self, ids: Ids, context: int) -> Tensor:
-        """The token behind these ids, with which the text has `context` positions; shape (1,)."""
+    def _next(self, ids: Tensor, context: int) -> Tensor:
+        """The token behind these ids, with which the text has `context` positions; both are tensors of shape (n,)."""
         logits = next_token_logits(self._draft, ids, self._cache)
         if len(ids) == context:
             self._cache.activate_past_recording()

@@ -11,25 +11,37 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache
 
-from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.stop import StopSignal
+from kvdemo.strategies._decode import forward
+from kvdemo.strategies._longrope import Factors
 
-# Positions at a time: all logits of a long text at once would be gigabytes.
-_CHUNK = 64
+# Positions at a time. All logits of a long text at once would be gigabytes, and one pass over it deaf to Stop.
+_CHUNK, _PREFILL = 64, 512
 
 
 @torch.inference_mode()
-def logprobs(model: LoadedModel, prompt_ids: Sequence[int], tokens: Sequence[int]) -> list[float]:
-    """The natural logarithm of each token's probability behind the prompt and the tokens before it."""
-    cache = DynamicCache(config=model.network.config)
+def logprobs(
+    model: LoadedModel, prompt_ids: Sequence[int], tokens: Sequence[int], stop: StopSignal
+) -> list[float] | None:
+    """The natural logarithm of each token's probability behind the prompt and the tokens before it.
+
+    None where `stop` is set before the end; it is looked at before each pass.
+    """
     ids = torch.tensor([*prompt_ids, *tokens], device=model.device)
+    cache, factors, held = DynamicCache(config=model.network.config), Factors(model), 0
     start, found = len(prompt_ids) - 1, []
-    if start:
-        model.network(input_ids=ids[None, :start], logits_to_keep=1, **using(model.network, cache))
     while start < len(ids) - 1:
-        end = min(start + _CHUNK, len(ids) - 1)
-        logits = model.network(input_ids=ids[None, start:end], **using(model.network, cache)).logits[0]
-        rows = logits.float().log_softmax(-1)
+        if stop.is_set():
+            return None
+        if factors.change(start + 1):
+            cache, held = DynamicCache(config=model.network.config), 0
+        if start - held > _PREFILL and not factors.lines:  # where there are lines, a part would be run by other factors
+            forward(model, ids[None, held : held + _PREFILL], cache)
+            held += _PREFILL
+            continue
+        end = min(start + 1 + factors.room(start + 1, _CHUNK - 1), len(ids) - 1)
+        rows = forward(model, ids[None, held:end], cache, keep=end - start)[0].float().log_softmax(-1)
         found += rows.gather(1, ids[start + 1 : end + 1, None])[:, 0].tolist()
-        start = end
+        start = held = end
     return found

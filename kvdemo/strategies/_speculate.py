@@ -21,11 +21,11 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from kvdemo.core import Pass, Step, TimedStep
-from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
 from kvdemo.strategies._choose import Picked
-from kvdemo.strategies._decode import cache_bytes, next_token_logits, on_device
+from kvdemo.strategies._decode import cache_bytes, forward, next_token_logits, on_device
+from kvdemo.strategies._longrope import Factors
 from kvdemo.strategies.base import Job
 
 #: All ids so far, prompt included, and a number: at most so many ids that may come next.
@@ -46,18 +46,24 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
     """Prefill, then one pass a step over the newest token and a guess of at most `most` tokens behind it.
 
-    No pass reaches beyond the context or the tokens that will be asked for.
+    No pass reaches beyond the context or the tokens that will be asked for. Where the text crosses a line of longrope,
+    the step is a prefill again.
     """
-    cache = DynamicCache(config=job.model.network.config)
-    written = job.encode("")
+    written, factors = job.encode(""), Factors(job.model)
     end = min(len(written) + job.max_new_tokens, job.model.context_length or math.inf)
-    choice = job.choose(next_token_logits(job.model, written, cache))
-    yield Step((choice,), len(written), cache_bytes(cache), details={"drafted": 0, "accepted": 0})
-    cache.activate_past_recording()  # layers with a window now keep what a crop may bring back
-    written.append(choice.token)
-    newest = choice.ids
+    cache: DynamicCache | None = None
     while True:
+        if factors.change(len(written)) or cache is None:
+            cache = DynamicCache(config=job.model.network.config)
+            choice = job.choose(next_token_logits(job.model, written, cache))
+            nothing = {"drafted": 0, "accepted": 0} | factors.details
+            yield Step((choice,), len(written), cache_bytes(cache), details=nothing)
+            cache.activate_past_recording()  # layers with a window now keep what a crop may bring back
+            written.append(choice.token)
+            newest = choice.ids
+            continue
         room = int(min(most, end - len(written) - 1))  # behind the guess the pass writes one more token
+        room = factors.room(len(written), room)
         drafted = guess(written, room) if room > 0 else []
         held = len(written) - 1
         choices = verify(job, cache, newest, drafted)
@@ -76,8 +82,7 @@ def verify(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> li
     accepted token.
     """
     ids = torch.cat((newest, on_device(job.model, drafted))) if drafted else newest
-    out = job.model.network(input_ids=ids[None], logits_to_keep=len(ids), **using(job.model.network, cache))
-    choices = job.choose.while_expected(out.logits[0], drafted)
+    choices = job.choose.while_expected(forward(job.model, ids[None], cache, keep=len(ids))[0], drafted)
     cache.crop(len(choices) - len(ids))  # so many positions from the end; 0 trims what was kept for a crop
     return choices
 

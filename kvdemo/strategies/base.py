@@ -27,6 +27,7 @@ from kvdemo.strategies import _spec
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel, Prompt
     from kvdemo.prefixes import Handover
+    from kvdemo.stop import StopSignal
     from kvdemo.strategies._choose import Chooser
 
 
@@ -118,8 +119,12 @@ class Strategy(ABC):
         model: LoadedModel,  # noqa: ARG002
         prompt_ids: Sequence[int],  # noqa: ARG002
         steps: Sequence[TimedStep],  # noqa: ARG002
+        stop: StopSignal,  # noqa: ARG002
     ) -> list[str]:
-        """Further sentences, for which the model is run again: after the race, never in what is timed."""
+        """Further sentences, for which the model is run again: after the race, never in what is timed.
+
+        None of them where `stop` is set before they are known: it is looked at before each pass.
+        """
         return []
 
     @abstractmethod

@@ -10,10 +10,10 @@ from transformers import DynamicCache
 
 from kvdemo import words
 from kvdemo.core import Pass, Step, TimedStep
-from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import Ids, cache_bytes, on_device
+from kvdemo.strategies._decode import Ids, cache_bytes, forward, on_device
+from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy, option
 
 
@@ -43,17 +43,18 @@ class Batched(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config)
         new_ids: Ids = job.encode("")
-        context = 0
+        context, reading = 0, Reading(job.model)
         while True:
             context += len(new_ids)
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, DynamicCache(config=job.model.network.config)
             batch = on_device(job.model, new_ids).repeat(self.rows, 1)
-            out = job.model.network(input_ids=batch, logits_to_keep=1, **using(job.model.network, cache))
-            choice = job.choose(out.logits[0, -1])
+            choice = job.choose(forward(job.model, batch, cache)[0, -1])
             yield Step(
                 (choice,),
                 batch.numel(),
                 cache_bytes(cache),
-                details={"rows": self.rows},
+                details={"rows": self.rows, **reading.details},
                 passes=(Pass(self.rows, len(new_ids), context),),
             )
             new_ids = choice.ids

@@ -50,16 +50,18 @@ class BeamSearch(Strategy):
         end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
         written = 0
         passes: list[Pass] = []
+        again: dict[str, float] = {}
         levels: list[tuple[Twig, ...]] = []
         for found in _beams.search(job.model, ids, self.beams):
             passes.append(found.ran)
+            again |= found.details
             levels.append(_beams.level(found.beams))
             best = found.beams[0]
             common = _beams.shared(found.beams)
             certain = best if best.length >= end else common
             if certain is None or certain.length == written:
                 continue
-            details = {"beams": len(found.beams), "search_steps": len(levels)} | _figures(found, common)
+            details = {"beams": len(found.beams), "search_steps": len(levels)} | _figures(found, common) | again
             yield Step(
                 certain.choices(written),
                 sum(ran.rows * ran.positions for ran in passes),
@@ -68,7 +70,7 @@ class BeamSearch(Strategy):
                 levels=tuple(levels),
                 passes=tuple(passes),
             )
-            written, passes, levels = certain.length, [], []
+            written, passes, levels, again = certain.length, [], [], {}
             if best.length >= end:
                 return  # nobody asks for more tokens than were announced
 

@@ -11,6 +11,7 @@ from kvdemo.core import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
+from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy
 
 
@@ -34,7 +35,11 @@ class DynamicCached(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config)
         new_ids: Ids = job.encode("")
+        reading = Reading(job.model)
         while True:
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, DynamicCache(config=job.model.network.config)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
-            yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes(cache))
+            held = cache_bytes(cache)
+            yield Step((choice,), positions=len(new_ids), cache_bytes=held, details=reading.details)
             new_ids = choice.ids

@@ -14,6 +14,7 @@ from kvdemo.models import cache_layers
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import Ids, next_token_logits
+from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy
 
 
@@ -42,10 +43,13 @@ class Offloaded(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         cache = DynamicCache(config=job.model.network.config, offloading=True)
         new_ids: Ids = job.encode("")
+        reading = Reading(job.model)
         while True:
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, DynamicCache(config=job.model.network.config, offloading=True)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             device, host = split(cache)
-            details = {"device_bytes": device, "host_bytes": host}
+            details = {"device_bytes": device, "host_bytes": host} | reading.details
             yield Step((choice,), positions=len(new_ids), cache_bytes=device + host, details=details)
             new_ids = choice.ids
 

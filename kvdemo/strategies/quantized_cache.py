@@ -15,8 +15,10 @@ from transformers.utils import is_hqq_available, is_optimum_quanto_available
 from kvdemo import words
 from kvdemo.core import BadInput, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.stop import StopSignal
 from kvdemo.strategies import _cached, _exact, _held
 from kvdemo.strategies._decode import Ids, next_token_logits
+from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy, option
 
 _BITS = {"int4": 4, "int2": 2}
@@ -58,19 +60,23 @@ class Quantized(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         cache = _cache(self.kind, job.model)
         new_ids: Ids = job.encode("")
+        reading = Reading(job.model)
         while True:
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, _cache(self.kind, job.model)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             packed, residual = _bytes(cache)
             details = {
                 "quantized_bytes": packed,
                 "residual_bytes": residual,
                 "exact_bytes": _numbers(cache) * job.model.dtype.itemsize,
+                **reading.details,
             }
             yield Step((choice,), positions=len(new_ids), cache_bytes=packed + residual, details=details)
             new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        positions = sum(timed.step.positions for timed in steps)
+        positions = steps[0].step.positions + len(steps) - 1  # held at the end, one token a step
         held, exact = steps[-1].step.cache_bytes, steps[-1].step.details["exact_bytes"]
         return [
             f"{self.info.name} held {words.amount(held / positions, 'B')} a position, scales and full-precision rest "
@@ -78,15 +84,18 @@ class Quantized(Strategy):
             f"{exact / held:.1f}× as much."
         ]
 
-    def second_look(self, model: LoadedModel, prompt_ids: Sequence[int], steps: Sequence[TimedStep]) -> list[str]:
+    def second_look(
+        self, model: LoadedModel, prompt_ids: Sequence[int], steps: Sequence[TimedStep], stop: StopSignal
+    ) -> list[str]:
         """The log-probability lost, in a sentence: the exact cache is fed the text of this run.
 
-        An own log-probability above the exact one is no
-        gain: the tokens were chosen for being likely with this cache.
+        An own log-probability above the exact one is no gain: the tokens were chosen for being likely with this cache.
         """
         written = [choice for timed in steps for choice in timed.step.choices]
         own = [choice.logprob for choice in written]
-        exact = _exact.logprobs(model, prompt_ids, [choice.token for choice in written])
+        exact = _exact.logprobs(model, prompt_ids, [choice.token for choice in written], stop)
+        if exact is None:
+            return []
         apart = max(abs(a - b) for a, b in zip(own, exact, strict=True))
         return [
             f"Fed the {words.count(len(written), 'token')} that {self.info.name} wrote, the exact cache gives them a "

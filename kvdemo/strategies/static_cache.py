@@ -13,6 +13,7 @@ from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import Ids, next_token_logits
+from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies._reserved import Reserved
 from kvdemo.strategies.base import Job, Strategy
 
@@ -49,11 +50,14 @@ class StaticCached(Strategy):
         new_ids: Ids = job.encode("")
         size = min(len(new_ids) + job.max_new_tokens, job.model.context_length or math.inf)
         cache = StaticCache(config=job.model.network.config, max_cache_len=int(size))
-        reserved, held = Reserved(cache), 0
+        reserved, held, reading = Reserved(cache), 0, Reading(job.model)
         while True:
-            choice = job.choose(next_token_logits(job.model, new_ids, cache))
             held += len(new_ids)
-            details = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)}
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids = text
+                cache.reset()
+            choice = job.choose(next_token_logits(job.model, new_ids, cache))
+            details = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)} | reading.details
             yield Step((choice,), positions=len(new_ids), cache_bytes=reserved.bytes, details=details)
             new_ids = choice.ids
 

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Mapping
 from itertools import accumulate, islice, pairwise
+from threading import Event
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_choices_carry_the_models_own_log_probabilities_and_add_up_to_the_score(
     steps = whole(tiny_model, "fox", 25, 4)
     choices = [choice for step in steps for choice in step.choices]
     own = [choice.logprob for choice in choices]
-    assert own == pytest.approx(logprobs(tiny_model, ids, tokens(steps)), abs=1e-4)
+    assert own == pytest.approx(logprobs(tiny_model, ids, tokens(steps), Event()), abs=1e-4)
     assert sum(own) == pytest.approx(steps[-1].details["best_score"], abs=1e-3)
     for choice in choices:
         before = ids
@@ -130,14 +131,14 @@ def test_its_figures_are_those_of_its_beams(tiny_model: LoadedModel) -> None:
     last = whole(tiny_model, "fox", 12, 3)[-1].details
     with torch.inference_mode():
         found = list(islice(_beams.search(tiny_model, ids, 3), 12))[-1]
-    scores = [sum(logprobs(tiny_model, ids, [c.token for c in beam.choices()])) for beam in found.beams]
+    scores = [sum(logprobs(tiny_model, ids, [c.token for c in beam.choices()], Event())) for beam in found.beams]
     assert scores == sorted(scores, reverse=True)
     assert [beam.score for beam in found.beams] == pytest.approx(scores, abs=1e-3)
     assert last["best_score"] == pytest.approx(scores[0], abs=1e-3)
     assert last["mean_score"] == pytest.approx(sum(scores) / 3, abs=1e-3)
     assert (last["beams"], last["beam_tokens"]) == (3, 12)
     greedy = generated(tiny_model, "fox", 12)[: int(last["greedy_tokens"])]
-    assert last["greedy_score"] == pytest.approx(sum(logprobs(tiny_model, ids, greedy)), abs=1e-3)
+    assert last["greedy_score"] == pytest.approx(sum(logprobs(tiny_model, ids, greedy, Event())), abs=1e-3)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])

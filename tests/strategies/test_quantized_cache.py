@@ -1,4 +1,5 @@
 from itertools import islice
+from threading import Event
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def test_fp8_holds_a_byte_a_number_and_two_scales_a_layer(tiny_model: LoadedMode
 def test_the_prompt_is_read_in_full_and_what_follows_is_close(tiny_llama: LoadedModel) -> None:
     prompt = tiny_llama.tokenizer.encode("The quick brown fox")
     choices = [timed.step.choices[0] for timed in run(tiny_llama)]
-    exact = _exact.logprobs(tiny_llama, prompt, [choice.token for choice in choices])
+    exact = _exact.logprobs(tiny_llama, prompt, [choice.token for choice in choices], Event())
     apart = [abs(choice.logprob - theirs) for choice, theirs in zip(choices, exact, strict=True)]
     assert apart[0] < 1e-5
     assert 1e-4 < max(apart) < 2  # if it were nothing, nothing was quantised
@@ -41,9 +42,9 @@ def test_it_says_what_it_saved_and_what_it_lost(tiny_llama: LoadedModel) -> None
     (remark,) = Quantized().remarks(steps)
     assert "an exact cache holds 256 B (by formula), 3.9× as much" in remark or "4.0× as much" in remark
     prompt = tiny_llama.tokenizer.encode("The quick brown fox")
-    (sentence,) = Quantized().second_look(tiny_llama, prompt, steps)
+    (sentence,) = Quantized().second_look(tiny_llama, prompt, steps, Event())
     assert "Fed the 12 tokens that QuantizedCache wrote" in sentence
-    exact = _exact.logprobs(tiny_llama, prompt, [token for timed in steps for token in timed.step.tokens])
+    exact = _exact.logprobs(tiny_llama, prompt, [token for timed in steps for token in timed.step.tokens], Event())
     assert f"{sum(exact) / 12:.3f} on average" in sentence
 
 
@@ -54,7 +55,36 @@ def test_teacher_forcing_is_one_pass_over_the_text(tiny_llama: LoadedModel, prom
     with torch.inference_mode():
         rows = tiny_llama.network(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     whole = [float(rows[n - 1, ids[n]]) for n in range(prompt, prompt + new)]
-    assert _exact.logprobs(tiny_llama, ids[:prompt], ids[prompt:]) == pytest.approx(whole, abs=1e-4)
+    assert _exact.logprobs(tiny_llama, ids[:prompt], ids[prompt:], Event()) == pytest.approx(whole, abs=1e-4)
+
+
+class StopAfter:
+    """A stop signal that is raised at the n-th look at it."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def set(self) -> None:
+        raise AssertionError("nobody here raises it")
+
+
+@pytest.mark.parametrize(("prompt", "new", "passes"), [(5, 20, 1), (1100, 200, 2 + 4)])
+def test_a_second_look_is_taken_in_passes_and_looks_at_stop_before_each(
+    tiny_llama: LoadedModel, prompt: int, new: int, passes: int
+) -> None:
+    ids = [(7 * n) % 300 + 3 for n in range(prompt + new)]
+    for looks in range(passes):
+        assert _exact.logprobs(tiny_llama, ids[:prompt], ids[prompt:], StopAfter(looks)) is None
+    whole = StopAfter(passes)
+    assert len(_exact.logprobs(tiny_llama, ids[:prompt], ids[prompt:], whole) or ()) == new
+    assert whole.left == 0
+    stopped = Event()
+    stopped.set()
+    assert Quantized().second_look(tiny_llama, ids[:5], run(tiny_llama), stopped) == []
 
 
 @pytest.mark.parametrize("name", [*SLIDING, *STATES])

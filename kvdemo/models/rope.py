@@ -1,0 +1,45 @@
+"""Rotary positions whose factors change once with the length of a text: longrope (Ding et al. 2024, arXiv:2402.13753).
+
+Such a model (Phi-3, Phi-4-mini, Phi-3.5-MoE) turns keys and queries by short factors while the text has at most
+`original_max_position_embeddings` positions, and by long ones in a longer text, all of them: a key that was turned
+before does not fit a query that comes behind. The other kinds keep their factors, or (`dynamic`) change them beyond
+`max_position_embeddings` alone, where no text gets here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from transformers import PreTrainedModel
+
+_alone: WeakKeyDictionary[PreTrainedModel, AbstractContextManager[Any]] = WeakKeyDictionary()
+
+
+def kinds(config: Any) -> tuple[Mapping[str, Any], ...]:
+    """The rotary parameters that a text configuration names, for all layers or by kind of layer."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    parts = (parameters, *parameters.values())
+    return tuple(part for part in parts if isinstance(part, Mapping) and "rope_type" in part)
+
+
+def lines(config: Any) -> tuple[int, ...]:
+    """The lengths of text, in positions, beyond which other rotary factors hold; () for nearly all models."""
+    here = getattr(config, "original_max_position_embeddings", None)
+    found = {
+        part.get("original_max_position_embeddings", here) for part in kinds(config) if part["rope_type"] == "longrope"
+    }
+    return tuple(sorted(int(line) for line in found if line))
+
+
+def alone(network: PreTrainedModel) -> AbstractContextManager[Any]:
+    """To be held by each forward pass: one at a time where the factors are set for each pass, in the model itself.
+
+    Lanes that run at once would read each other's factors. Free for all other models.
+    """
+    if network not in _alone:
+        _alone[network] = threading.Lock() if lines(network.config.get_text_config(decoder=True)) else nullcontext()
+    return _alone[network]
