@@ -28,6 +28,9 @@ class LayerCache:
     state_elements    numbers of constant count, in the cache's number format: convolution and recurrent states. A
                       layer of any kind may have them (Falcon-H1 runs attention and a state space side by side)
     float32_elements  the same for numbers that stay in float32 whatever the model's format is
+    index_elements    numbers kept for each position beside its keys and values, in the cache's number format: the
+                      keys of an indexer, which chooses the positions that are attended to (DeepSeek-V3.2, GLM-5)
+    index_bytes       bytes kept for each position whatever the format is: an indexer's positions
     """
 
     kind: LayerKind
@@ -37,6 +40,8 @@ class LayerCache:
     window: int | None = None
     state_elements: int = 0
     float32_elements: int = 0
+    index_elements: int = 0
+    index_bytes: int = 0
 
     def __post_init__(self) -> None:
         if not self.value_dim:
@@ -44,8 +49,12 @@ class LayerCache:
 
     @property
     def per_position(self) -> int:
-        """Numbers kept for each position that is kept: kv_heads · (key width + value width)."""
-        return 0 if self.kind == "state" else self.kv_heads * (self.head_dim + self.value_dim)
+        """Numbers kept for each position that is kept: kv_heads · (key width + value width), and an indexer's keys."""
+        return 0 if self.kind == "state" else self.kv_heads * (self.head_dim + self.value_dim) + self.index_elements
+
+    def bytes_per_position(self, itemsize: int) -> int:
+        """Bytes of each position that is kept, `itemsize` bytes a number."""
+        return itemsize * self.per_position + self.index_bytes
 
     def kept(self, positions: int) -> int:
         """How many of so many positions the layer keeps."""
@@ -98,13 +107,15 @@ def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1) 
     """
     if positions <= 0:
         return 0
-    numbers = sum(layer.per_position * layer.kept(positions) + layer.state_elements for layer in arch.layers)
-    return batch * (numbers * itemsize + 4 * sum(layer.float32_elements for layer in arch.layers))
+    growing = sum(layer.bytes_per_position(itemsize) * layer.kept(positions) for layer in arch.layers)
+    return batch * (
+        growing + sum(itemsize * layer.state_elements + 4 * layer.float32_elements for layer in arch.layers)
+    )
 
 
 def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:
     """Bytes by which one more position of one sequence grows the cache while no sliding layer is full."""
-    return itemsize * sum(layer.per_position for layer in arch.layers)
+    return sum(layer.bytes_per_position(itemsize) for layer in arch.layers)
 
 
 def step_flops(arch: Architecture, new_positions: int, context: int) -> float:

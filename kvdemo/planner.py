@@ -141,7 +141,9 @@ def plan(
         "cache": {
             "basis": "formula",
             "bytes_per_token": costs.kv_bytes_per_token(model, itemsize),
-            "bytes_per_token_past_windows": itemsize * sum(x.per_position for x in model.layers if x.kind == "full"),
+            "bytes_per_token_past_windows": sum(
+                x.bytes_per_position(itemsize) for x in model.layers if x.kind == "full"
+            ),
             "constant_bytes": costs.kv_bytes(model, 1, itemsize) - costs.kv_bytes_per_token(model, itemsize),
             "at": [{"positions": n, "bytes": costs.kv_bytes(model, n, itemsize)} for n in LENGTHS],
             "at_context": {"positions": context, "bytes": a_sequence, "batch_bytes": batch * a_sequence},

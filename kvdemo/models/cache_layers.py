@@ -1,4 +1,4 @@
-"""What a layer of a transformers cache holds, wherever it holds it: keys and values, and states that do not grow."""
+"""What a layer of a transformers cache holds, wherever it holds it: keys and values, an indexer's keys, states."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import torch
 
 
 def tensors(layer: Any) -> Iterator[torch.Tensor]:
-    """Every tensor that the layer keeps of the text."""
-    for held in (getattr(layer, "keys", None), getattr(layer, "values", None)):
-        if held is not None:
-            yield held
-    yield from states(layer)
+    """Every tensor that the layer keeps of the text, once."""
+    return (tensor for _, tensor in named(layer))
 
 
-def states(layer: Any) -> Iterator[torch.Tensor]:
-    """Its convolution and recurrent states: a tensor, or several by number, or none."""
-    for attribute in ("conv_states", "recurrent_states"):
-        found = getattr(layer, attribute, None)
-        for state in found.values() if isinstance(found, dict) else [found]:
-            if state is not None:
-                yield state
+def named(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The same, each with the name of its attribute; of several states by number, with the number behind it.
+
+    Private attributes and tensors of fewer than two dimensions are bookkeeping: a window's size, a length.
+    """
+    seen: list[torch.Tensor] = []
+    for name, value in vars(layer).items():
+        if value is None or name.startswith("_"):
+            continue
+        for key, tensor in value.items() if isinstance(value, dict) else ((None, value),):
+            if isinstance(tensor, torch.Tensor) and tensor.ndim > 1 and not any(tensor is other for other in seen):
+                seen.append(tensor)
+                yield (name if key is None else f"{name}.{key}"), tensor

@@ -11,10 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from transformers import CONFIG_MAPPING, __version__
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
 from kvdemo.core import BadInput
+from kvdemo.models import text_part
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -50,19 +48,8 @@ def check_files(files: Collection[str], name: str) -> None:
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Raises BadInput unless a configuration is that of a causal language model that transformers knows itself."""
-    kind, listed = config.get("model_type"), config.get("architectures")
-    classes = [c for c in listed if isinstance(c, str)] if isinstance(listed, list) else []
-    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
-        if "auto_map" in config:
-            raise BadInput(f"{name} needs program code of its own, which is never run here: choose another model.")
-        raise BadInput(f"{name} is of the type {kind!r}, which transformers {__version__} does not know.")
-    causal = {c for known in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for c in _as_tuple(known)}
-    if config.get("is_encoder_decoder"):
-        raise BadInput(f"{name} is an encoder-decoder model: choose a causal (decoder-only) language model.")
-    if not causal & set(classes):
-        what = f"a {classes[0]}" if classes else "of no named architecture"
-        raise BadInput(f"{name} is {what}: choose a causal language model, one that continues text.")
+    """Raises BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
+    text_part.check({"architectures": None, **config}, name)
 
 
 def shards(folder: Path, name: str) -> list[str]:
@@ -86,7 +73,3 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadInput(f"{name} is damaged: {path.name} is not a JSON object; download it again.")
     return content
-
-
-def _as_tuple(classes: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (classes,) if isinstance(classes, str) else classes

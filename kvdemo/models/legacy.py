@@ -147,7 +147,7 @@ def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[S
             )
     try:
         shapes, ids = json.loads(about["shapes"]), json.loads(about["tokens"])
-        known = range(model.config.vocab_size)
+        known = range(model.rows)
         if not all(type(token) is int and token in known for token in ids):
             raise ValueError("ids that the model does not know")
         fits = all(shape[0] == 1 and shape[2] == len(ids) for pair in shapes for shape in pair)

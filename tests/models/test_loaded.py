@@ -1,11 +1,15 @@
+from typing import Any
+
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from kvdemo.core import BadInput
+from kvdemo.models import cache_shape
 from kvdemo.models.loaded import LoadedModel
 
 from ..conftest import loaded, tiny_llama_network
+from .tiny_configs import tiny
 
 
 def word_start_model() -> LoadedModel:
@@ -48,3 +52,47 @@ def test_facts_state_heads_and_kv_heads_apart(tiny_llama: LoadedModel, tiny_gpt2
     assert (gpt2["heads"], gpt2["kv_heads"], gpt2["head_dim"], gpt2["context_length"]) == (4, 4, 8, 512)
     assert llama["parameters"] == sum(p.numel() for p in tiny_llama.network.parameters())
     assert (llama["dtype"], llama["device"]) == ("float32", "cpu")
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    config = tiny(name)
+    return loaded(name, AutoModelForCausalLM.from_config(config), word_start_model().tokenizer).facts()
+
+
+@pytest.mark.parametrize(
+    ("name", "kv_heads", "head_dim", "layers"),
+    [
+        ("falcon multi-query", 1, 8, 2),  # its configuration states as many as query heads
+        ("gpt_bigcode", 1, 8, 2),
+        ("falcon new", 4, 8, 2),  # transformers keeps each of the two twice
+        ("deepseek_v3", 1, 16, 2),  # the latent vector, not the heads that are computed from it
+        ("mimo, values narrower than keys", [1, 2], 12, 2),
+        ("gemma4, other heads in its full layers", [1, 2], [8, 16], 3),
+        ("gemma4, layers that share keys", 2, [8, 512], 4),
+        ("llama, head_dim stated", 2, 24, 2),
+        ("qwen3_next", 2, 16, 2),
+    ],
+)
+def test_facts_state_what_the_cache_holds(name: str, kv_heads: Any, head_dim: Any, layers: int) -> None:
+    facts = facts_of(name)
+    assert (facts["kv_heads"], facts["head_dim"], facts["layers"], facts["heads"]) == (kv_heads, head_dim, layers, 4)
+
+
+def test_a_model_that_cannot_be_tried_has_facts_of_none(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise BadInput("It is not supported.")
+
+    monkeypatch.setattr(cache_shape, "of", refuse)
+    model = loaded("other", tiny_llama.network, tiny_llama.tokenizer)
+    facts = model.facts()
+    assert (facts["layers"], facts["kv_heads"], facts["head_dim"]) == (None, None, None)
+    assert (facts["heads"], facts["vocab_size"], model.layers) == (4, model.rows, None)
+
+
+def test_a_model_is_tried_once(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded("other", tiny_llama.network, tiny_llama.tokenizer)
+    first = model.facts()
+    monkeypatch.setattr(cache_shape, "of", lambda *_: pytest.fail("a second time"))
+    assert model.facts() == first

@@ -27,6 +27,13 @@ LATENT = {
     "first_k_dense_replace": 1,
     "num_key_value_heads": 4,
 }
+INDEXER = {"index_head_dim": 8, "index_n_heads": 2, "index_topk": 4}
+PER_LAYER = {
+    "num_global_key_value_heads": 1,
+    "global_head_dim": 16,
+    "attention_k_eq_v": True,
+    "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+}
 GATED_DELTA = {
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
@@ -87,6 +94,22 @@ TINY: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
         ("full", "sliding"),
     ),
     "deepseek_v3": ("deepseek_v3", SIZES | LAYERS | LATENT, "latent", ("full",)),
+    "deepseek_v32, an indexer's keys": ("deepseek_v32", SIZES | LAYERS | LATENT | INDEXER, "latent", ("full",)),
+    "glm_moe_dsa": ("glm_moe_dsa", SIZES | LAYERS | LATENT | INDEXER, "latent", ("full",)),
+    "gemma4, other heads in its full layers": (
+        "gemma4_text",
+        WINDOWED | PER_LAYER | {"num_hidden_layers": 3, "hidden_size_per_layer_input": 0},
+        "grouped-query",  # two in the sliding layers, one in the full one
+        ("full", "sliding"),
+    ),
+    "gemma4, layers that share keys": (
+        "gemma4_text",
+        WINDOWED
+        | {"num_hidden_layers": 4, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 8}
+        | {"vocab_size_per_layer_input": 64, "layer_types": ["sliding_attention", "full_attention"] * 2},
+        "grouped-query",
+        ("full", "sliding", "state"),
+    ),
     "qwen3_next": (
         "qwen3_next",
         GROUPED

@@ -11,6 +11,13 @@
     last(model.id), KIND[model.source?.kind] ?? model.source?.kind, model.dtype, model.device, short(model.revision, 7),
   ].filter(Boolean);
 
+  // What differs from layer to layer is a list.
+  const or = (value) => [value].flat().join(" or ");
+  const shape = ({ layers, kv_heads: heads, head_dim: width }) => [
+    layers ? `${layers} layers` : null,
+    heads ? `${or(heads)} KV ${heads === 1 ? "head" : "heads"} of ${or(width)}` : null,
+  ].filter(Boolean).join(", ");
+
   const details = (model) => [
     ["Model", model.id],
     ["Served from", [KIND[model.source?.kind] ?? model.source?.kind, model.source?.location].filter(Boolean).join(": ")],
@@ -19,7 +26,7 @@
     ["Device", model.device],
     ["Attention", model.attention],
     ["Parameters", format.count(model.parameters)],
-    ["Shape", model.layers ? `${model.layers} layers, ${model.kv_heads} KV heads of ${model.head_dim}` : null],
+    ["Shape", shape(model)],
     ["Context", model.context_length ? `${format.count(model.context_length)} tokens` : null],
     ["Chat template", model.chat_template ? "yes" : "no"],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");

@@ -1,0 +1,127 @@
+"""Which part of a model continues text, and why another has none: judged before anything is built or downloaded.
+
+A model for more than text (pictures, sound) is taken for its text part, which is a causal language model of its own.
+transformers lists the classes of each type of model; a type with none that continues text has no such part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import CONFIG_MAPPING, PreTrainedConfig, __version__
+from transformers.models.auto import modeling_auto
+
+from kvdemo.core import BadInput
+
+CAUSAL: Mapping[str, Any] = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+MULTIMODAL: Mapping[str, Any] = modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+_FROM_TEXT_OR_SOUND: Mapping[str, Any] = modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+_AS_A_WHOLE = {
+    *modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    *_FROM_TEXT_OR_SOUND,
+    *modeling_auto.MODEL_FOR_TIME_SERIES_PREDICTION_MAPPING_NAMES,
+}
+_CLASSES = {
+    word
+    for mapping in (CAUSAL, MULTIMODAL, _FROM_TEXT_OR_SOUND)
+    for known in mapping.values()
+    for word in ((known,) if isinstance(known, str) else known)
+}
+# What a class that continues text is called in a model's own code: MPTForCausalLM, ExaoneForCausalLM.
+_CONTINUES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVisionText2Text")
+
+
+def check(raw: Mapping[str, Any], name: str) -> None:
+    """Raises BadInput, with the true reason, unless a config.json is that of a model with a part that continues text.
+
+    The model must be one that transformers knows itself. `name` begins the sentence.
+    """
+    kind, classes = raw.get("model_type"), _classes(raw)
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        if "auto_map" in raw:
+            raise BadInput(f"{name} needs program code of its own, which is never run here: choose another model.")
+        raise BadInput(f"{name} is of the type {kind!r}, which transformers {__version__} does not know.")
+    if raw.get("is_encoder_decoder"):
+        raise BadInput(_encoder_decoder(name))
+    if whole := sorted({part for part in _types(raw) if _reads_as_a_whole(part)}):
+        named = f", saved as a {classes[0]}," if classes else ","
+        raise BadInput(
+            f"{name} is of the type {whole[0]}{named} which reads a whole text at once: "
+            "choose a causal (decoder-only) language model."
+        )
+    if not {kind, *_kinds_with_a_wrapper(kind)} & {*CAUSAL, *MULTIMODAL, *_FROM_TEXT_OR_SOUND}:
+        raise BadInput(f"{name} is no causal language model, one that continues text: {_what(kind)}; choose another.")
+    if "architectures" in raw and not any(map(_continues, classes)):
+        what = f"a {classes[0]}" if classes else "of no named architecture"
+        raise BadInput(f"{name} is {what}: choose a causal language model, one that continues text.")
+
+
+def of(config: PreTrainedConfig, name: str) -> PreTrainedConfig:
+    """The configuration of the part that continues text: the whole, or the text part of a model for more.
+
+    Raises BadInput.
+    """
+    if config.is_encoder_decoder:
+        raise BadInput(_encoder_decoder(name))
+    text = config.get_text_config(decoder=True)
+    if text is config or is_causal(text) or text.model_type in modeling_auto.MODEL_MAPPING_NAMES:
+        return text
+    return config
+
+
+def is_causal(config: PreTrainedConfig) -> bool:
+    """Whether transformers has a class for causal language modelling of this type."""
+    return config.model_type in CAUSAL
+
+
+def is_multimodal(config: PreTrainedConfig) -> bool:
+    """Whether it has one that continues text behind pictures or sound."""
+    return config.model_type in MULTIMODAL
+
+
+def _classes(raw: Mapping[str, Any]) -> list[str]:
+    listed = raw.get("architectures")
+    return [word for word in listed if isinstance(word, str)] if isinstance(listed, list) else []
+
+
+def _types(raw: Mapping[str, Any]) -> Iterator[str]:
+    """The model types that a configuration names, its own and those of its parts."""
+    if isinstance(kind := raw.get("model_type"), str):
+        yield kind
+    for part in raw.values():
+        if isinstance(part, Mapping):
+            yield from _types(part)
+
+
+def _reads_as_a_whole(kind: str) -> bool:
+    """Whether a type is an encoder, with or without a decoder. Models for more than text are not, whatever lists say.
+
+    Some encoders fill a table, number by number, as long as the configuration says.
+    """
+    return kind in _AS_A_WHOLE and kind not in MULTIMODAL and "text_config" not in CONFIG_MAPPING[kind].sub_configs
+
+
+def _kinds_with_a_wrapper(kind: str) -> Iterator[str]:
+    """The types whose text part is of this type, by its name: qwen3_vl_text is qwen3_vl's."""
+    for ending in ("_text", "_text_model"):
+        if kind.endswith(ending):
+            yield kind.removesuffix(ending)
+
+
+def _continues(word: str) -> bool:
+    """Whether a class, by its name, has a projection onto the vocabulary and reads forwards."""
+    return word in _CLASSES or word.endswith(_CONTINUES)
+
+
+def _encoder_decoder(name: str) -> str:
+    return f"{name} is an encoder-decoder model: choose a causal (decoder-only) language model."
+
+
+def _what(kind: str) -> str:
+    """What a type does instead of continuing text, as far as its name and transformers' lists say."""
+    if "vision" in kind or kind in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+        return f"the type {kind} reads pictures alone"
+    if "audio" in kind or kind in modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES:
+        return f"the type {kind} reads sound alone"
+    return f"transformers has no class that writes text with the type {kind}"
