@@ -176,7 +176,8 @@ class Sampling:
 class LaneInfo:
     """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value.
 
-    `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here.
+    `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here. `searches`: tokens
+    come when a search is certain of them, so that TTFT and TPOT mean nothing.
     """
 
     strategy: str
@@ -185,6 +186,7 @@ class LaneInfo:
     lossless: bool
     options: Mapping[str, float | str] = field(default_factory=dict)
     elsewhere: bool = False
+    searches: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,12 @@ holds depends on key-value heads alone (Shazeer 2019, arXiv:1911.02150; Ainslie 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
+
+from kvdemo.core import Pass
 
 LayerKind = Literal["full", "sliding", "state"]
 
@@ -91,6 +95,11 @@ class Architecture:
     attention: str
     repeats: int = 1
 
+    @cached_property
+    def kinds(self) -> tuple[tuple[LayerCache, int], ...]:
+        """Each different layer with its number: sums over layers are sums over a few kinds of them."""
+        return tuple(Counter(self.layers).items())
+
 
 def shared(arch: Architecture) -> Architecture:
     """The architecture with every key-value head kept once, as an engine does that repeats none."""
@@ -107,10 +116,9 @@ def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1) 
     """
     if positions <= 0:
         return 0
-    growing = sum(layer.bytes_per_position(itemsize) * layer.kept(positions) for layer in arch.layers)
-    return batch * (
-        growing + sum(itemsize * layer.state_elements + 4 * layer.float32_elements for layer in arch.layers)
-    )
+    growing = sum(n * layer.bytes_per_position(itemsize) * layer.kept(positions) for layer, n in arch.kinds)
+    constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in arch.kinds)
+    return batch * (growing + constant)
 
 
 def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:
@@ -119,28 +127,37 @@ def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:
 
 
 def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
-    """The least floating-point operations of a step that runs `new_positions` at a context that includes them.
+    """The least floating-point operations of one pass over `new_positions` at a context that includes them.
 
     2·s·(N_active - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
     addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each
     product of a query with a key and of a weight with a value. The projection onto the vocabulary (head) is needed
-    for the last position alone, and is run for no other here. `pairs` counts the keys that each query may look at:
-    s·T - s(s-1)/2, since a position does not look ahead, and at most its window in a sliding layer. For one new
-    position that is 2·N_active + 4·layers·T·(heads·head_dim). The scan of a state-space layer is not counted: next to
-    its weights it is small.
+    for the last position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position
+    does not look ahead, and at most its window in a sliding layer. For one new position that is
+    2·N_active + 4·layers·T·(heads·head_dim). The scan of a state-space layer is not counted: next to its weights it
+    is small.
     """
+    return pass_flops(arch, Pass(1, new_positions, context))
+
+
+def pass_flops(arch: Architecture, ran: Pass) -> float:
+    """The least floating-point operations of a pass: `step_flops` of each row, the head for `ran.logits` positions."""
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
-    pairs = sum(_pairs(new_positions, context, layer) for layer in arch.layers if layer.per_position)
-    dense = 2.0 * new_positions * (arch.active_parameters - head) + 2.0 * head
-    return dense + 4.0 * pairs * arch.heads * arch.head_dim
+    pairs = sum(n * _pairs(ran.positions, ran.context, layer) for layer, n in arch.kinds if layer.per_position)
+    dense = 2.0 * ran.positions * (arch.active_parameters - head) + 2.0 * ran.logits * head
+    return ran.rows * (dense + 4.0 * pairs * arch.heads * arch.head_dim)
 
 
 def _pairs(new_positions: int, context: int, layer: LayerCache) -> int:
-    """Query-key pairs of a step in one layer: each new position with itself and those before it."""
+    """Query-key pairs of one row in one layer: each new position with itself and those before it.
+
+    In a sliding layer the first `ramp` of them still see less than the window of W = layer.window + 1 positions, each
+    one more than the position before it; all others see W.
+    """
     first = context - new_positions + 1
-    if layer.window is None:
-        return new_positions * first + new_positions * (new_positions - 1) // 2
-    return sum(min(seen, layer.window + 1) for seen in range(first, context + 1))
+    window = context if layer.window is None else layer.window + 1
+    ramp = max(0, min(context, window) - first + 1)
+    return ramp * first + ramp * (ramp - 1) // 2 + (new_positions - ramp) * window
 
 
 def decode_floor_s(weight_bytes: float, kv_bytes: float, bandwidth: float) -> float:

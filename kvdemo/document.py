@@ -10,7 +10,7 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
-from kvdemo.core import UNKNOWN, TimedStep, Verdict
+from kvdemo.core import UNKNOWN, Step, TimedStep, Verdict
 from kvdemo.metrics import lane_metrics, speedup
 from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
@@ -93,7 +93,18 @@ def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
         "tokenize_seconds": timed.tokenize_seconds,
         "logprobs": [None if isnan(choice.logprob) else choice.logprob for choice in timed.step.choices],
         "texts": list(texts),
-    } | ({"details": dict(timed.step.details)} if timed.step.details else {})
+    } | {
+        name: value
+        for name, value in (("details", dict(timed.step.details)), ("passes", pass_entries(timed.step)))
+        if value
+    }
+
+
+def pass_entries(step: Step) -> list[dict[str, Any]]:
+    """A step's forward passes; [] for the common step, which is one pass of one row."""
+    if len(step.passes) == 1 and step.passes[0].rows == step.passes[0].logits == 1:
+        return []
+    return [asdict(ran) for ran in step.passes]
 
 
 def _comparison(baseline: LaneRecord, record: LaneRecord) -> dict[str, Any]:

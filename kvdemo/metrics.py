@@ -26,7 +26,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class LaneMetrics:
-    """A lane in figures, in seconds. What is undefined is None: TPOT and ITL need two tokens.
+    """A lane in figures, in seconds. What is undefined is None: TPOT and ITL need tokens from two steps.
+
+    A search commits tokens when its texts agree, not when it has found them. Its first one is no first token to wait
+    for and the others do not follow it one by one, so TTFT, TPOT and ITL mean nothing there. It has levels instead.
 
     ttft_s        start to first committed token, tokenisation and prefill included
     tpot_s        (e2e_s - ttft_s) / (tokens - 1)
@@ -35,6 +38,8 @@ class LaneMetrics:
     tokens_per_s  tokens / e2e_s
     tokenize_s    the part of e2e_s that went into tokenisation
     positions     token positions run through the model
+    levels        of a search: by how many tokens its texts grew; None for a lane that does not search
+    level_s       e2e_s / levels, prefill included
     """
 
     tokens: int
@@ -45,6 +50,8 @@ class LaneMetrics:
     tokens_per_s: float | None
     tokenize_s: float
     positions: int
+    levels: int | None = None
+    level_s: float | None = None
 
 
 def percentile(samples: Sequence[float], q: float) -> float:
@@ -71,23 +78,33 @@ def lane_metrics(steps: Sequence[TimedStep]) -> LaneMetrics:
     """The figures of one lane from its steps, in order."""
     e2e = math.fsum(timed.seconds for timed in steps)
     tokens = sum(len(timed.step.choices) for timed in steps)
+    levels = sum(len(timed.step.levels) for timed in steps) or None
     gaps = token_gaps(steps)
-    ttft = steps[0].seconds if steps else None
+    ttft = steps[0].seconds if steps and not levels else None
     return LaneMetrics(
         tokens=tokens,
         ttft_s=ttft,
-        tpot_s=(e2e - ttft) / (tokens - 1) if ttft is not None and tokens > 1 else None,
+        tpot_s=(e2e - ttft) / (tokens - 1) if ttft is not None and gaps else None,
         itl_s=spread(gaps) if gaps else None,
         e2e_s=e2e,
         tokens_per_s=tokens / e2e if e2e > 0 else None,
         tokenize_s=math.fsum(timed.tokenize_seconds for timed in steps),
         positions=sum(timed.step.positions for timed in steps),
+        levels=levels,
+        level_s=e2e / levels if levels else None,
     )
 
 
+def searched(steps: Sequence[TimedStep]) -> bool:
+    """Whether the steps are those of a search, whose tokens come when it is certain of them."""
+    return any(timed.step.levels for timed in steps)
+
+
 def token_gaps(steps: Sequence[TimedStep]) -> list[float]:
-    """ITL samples in seconds: the gap before each committed token but those of the first step."""
-    gaps = []
+    """ITL samples in seconds: the gap before each committed token but those of the first step. None in a search."""
+    gaps: list[float] = []
+    if searched(steps):
+        return gaps
     for timed in steps[1:]:
         committed = len(timed.step.choices)
         gaps += [timed.seconds / committed] * committed
@@ -105,11 +122,17 @@ def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
 
 
 def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float | None:
-    """The baseline's time over the lane's, at the smaller of the two token counts; None without tokens."""
-    shared = min(sum(len(timed.step.choices) for timed in lane) for lane in (baseline, steps))
-    if shared == 0 or (own := seconds_to_token(steps, shared)) <= 0:
+    """The baseline's time over the lane's, at the smaller of the two token counts; None where that means nothing.
+
+    So without tokens, or with a clock that did not tick. With unequal counts: where a lane ended after its first token,
+    which took the prompt's time, and where one is a search, of which only the whole is comparable.
+    """
+    counts = [sum(len(timed.step.choices) for timed in lane) for lane in (baseline, steps)]
+    shared = min(counts)
+    if shared == 0 or (counts[0] != counts[1] and (shared == 1 or searched(baseline) or searched(steps))):
         return None
-    return seconds_to_token(baseline, shared) / own
+    times = seconds_to_token(baseline, shared), seconds_to_token(steps, shared)
+    return times[0] / times[1] if min(times) > 0 else None
 
 
 def first_difference(a: Sequence[int] | str, b: Sequence[int] | str, start: int = 0) -> int | None:

@@ -1,42 +1,47 @@
-"""How many operations one decoding step gives to the device.
+"""Count the operations that a forward pass gives to the device.
 
-Multiplied by what launching one costs (`limits.Limits.launch_s`), this is the least time that a step takes on a
+Multiplied by what launching one costs (`limits.Limits.launch_s`), this is the least time that a pass takes on a
 device for which the work itself is nothing: the floor under a small model on a large GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kvdemo import strategies
-from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.strategies._choose import Chooser
-from kvdemo.strategies.base import Job
+from kvdemo.core import Step
 
 
-def operations(model: LoadedModel, prompt_len: int) -> int:
-    """The operations of one cached decoding step after a prompt of so many tokens, the choice of the token included.
+class Launches:
+    """Counts the operations of a strategy's steps while it is switched on.
 
-    Counted while the step runs, on the calls that reach torch's dispatcher. A call that only looks at a tensor in
-    another way (view, transpose, slice), or that gives its input back (dropout when decoding, a conversion to the
-    number format that a tensor has already), computes nothing and is not counted.
+    on        set it before a step, and that step is counted. It takes longer for that
+    per_pass  operations of the last counted step, for each of its forward passes; None before
+
+    Counted are the calls that reach torch's dispatcher while the step runs, the choice of the token included. A call
+    that only looks at a tensor in another way (view, transpose, slice), or that gives its input back (dropout when
+    decoding, a conversion to the number format that a tensor has already), computes nothing and is not counted.
+    Compiled code must not be counted: it is compiled anew under a counter.
     """
-    job = Job(
-        model=model,
-        prompt=Prompt("", special=False),
-        encode=lambda _: [0] * prompt_len,
-        choose=Chooser(0.0, 1.0, 0, model.device),
-        max_new_tokens=2,
-    )
-    steps = strategies.get("dynamic_cache").decode(job)
-    next(steps)  # the prefill
-    with _Counter() as counter:
-        next(steps)
-    return counter.computed
+
+    def __init__(self) -> None:
+        self.on = False
+        self.per_pass: float | None = None
+
+    def over(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """The same steps. To be put around a strategy's generator, inside of what records its choices."""
+        while True:
+            with _Counter() if self.on else nullcontext() as counter:
+                step = next(steps, None)
+            if step is None:
+                return
+            if counter and step.positions:
+                self.per_pass = counter.computed / (len(step.passes) or 1)
+            yield step
 
 
 class _Counter(TorchDispatchMode):

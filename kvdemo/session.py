@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kvdemo import divergence, document, environment, strategies, tree
@@ -17,6 +17,7 @@ from kvdemo.core import (
     RaceEvent,
     Sampling,
     Started,
+    Step,
     TimedStep,
 )
 from kvdemo.models import legacy
@@ -108,11 +109,16 @@ def lane_of(
     max_new_tokens: int,
     cut: int | None = None,
     handover: Handover | None = None,
+    around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
 ) -> Lane:
     """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
 
-    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will.
+    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will. A
+    search reserves nothing, and would look for the whole text before its first token: it is asked for `cut` tokens.
+    `around` is put around the strategy's own steps.
     """
+    if cut is not None and strategy.searches:
+        max_new_tokens = min(cut, max_new_tokens)
     tokenizing = Stopwatch()
     job = Job(
         model=model,
@@ -123,7 +129,7 @@ def lane_of(
         sampling=Sampling(request.temperature, request.top_p, request.seed),
         handover=handover,
     )
-    steps = timed(strategy.decode(job), model.synchronize, tokenizing, record=_choose.record)
+    steps = timed(around(strategy.decode(job)), model.synchronize, tokenizing, record=_choose.record)
     eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
 
@@ -251,15 +257,17 @@ class _Race:
         self.emit(Diverged(lane, record.divergence))
 
     def _remarks(self, strategy: Strategy, record: LaneRecord, stop: StopSignal) -> list[str]:
-        """What the lane's strategy says of its run. A second look that fails costs its sentence, not the race."""
+        """What the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
+        remarks: list[str] = []
         if not record.steps:
-            return []
-        remarks = remarks_on(strategy, record.steps)
+            return remarks
         try:
-            return remarks + strategy.second_look(self.model, self.prompt_ids, record.steps, stop)
+            remarks += remarks_on(strategy, record.steps)
+            remarks += strategy.second_look(self.model, self.prompt_ids, record.steps, stop)
         except Exception as error:
             log.debug("%s could not be looked at again", strategy.spec, exc_info=True)
-            return [*remarks, f"{record.info.name} could not be looked at again: {describe_failure(error)}"]
+            remarks.append(f"{record.info.name} could not be looked at again: {describe_failure(error)}")
+        return remarks
 
     def _finish(self, stop: StopSignal) -> Finished:
         for strategy, record in zip(self.chosen, self.records, strict=True):

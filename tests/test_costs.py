@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from kvdemo.core import Pass
 from kvdemo.costs import (
     Architecture,
     LayerCache,
@@ -15,6 +17,7 @@ from kvdemo.costs import (
     kv_bytes_per_token,
     most_positions,
     outgrows_weights_at,
+    pass_flops,
     positions_cached,
     positions_uncached,
     shared,
@@ -101,6 +104,44 @@ def test_flops_of_the_matrix_products_are_those_that_torch_counts(positions: int
     # Eager attention also works out what lies ahead, behind a mask: that is no part of the least.
     ahead = 4 * 2 * (positions * (positions - 1) // 2) * 32
     assert formula == pytest.approx(counted - ahead, rel=0.02)  # norms and rotations are not in the formula
+
+
+@given(st.integers(1, 60), st.integers(0, 90), st.integers(1, 120))
+def test_the_pairs_of_a_sliding_layer_are_the_sum_over_its_positions(new: int, before: int, window: int) -> None:
+    """The closed form must be the sum: each query sees itself, those before it, and no more than its window."""
+    context = before + new
+    layer = replace(SLIDING, window=window - 1)
+    seen = sum(min(position, window) for position in range(before + 1, context + 1))
+    model = replace(arch(layer, layer), active_parameters=0)
+    assert step_flops(model, new, context) == 4 * 2 * seen * 32
+
+
+def test_a_long_pass_through_many_windows_is_worked_out_at_once() -> None:
+    """The floors of a lane without a cache are worked out for thousands of contexts."""
+    model = arch(*[LayerCache("sliding", 2, 4, window=1023)] * 50, *[FULL] * 12)
+    start = time.perf_counter()
+    for context in range(1, 4097):
+        step_flops(model, context, context)
+    assert time.perf_counter() - start < 1.0  # the sum over positions took a hundred
+
+
+def test_a_pass_costs_each_row_what_it_costs_alone() -> None:
+    model = replace(arch(FULL, SLIDING), vocab_size=10)
+    assert pass_flops(model, Pass(64, 1, 50)) == 64 * step_flops(model, 1, 50)
+    # All logits: the vocabulary head of 10 · 32 runs for each position.
+    assert pass_flops(model, Pass(1, 5, 50, logits=5)) - step_flops(model, 5, 50) == 2 * 4 * 320
+
+
+@pytest.mark.parametrize(("rows", "logits"), [(3, 1), (3, 7)])
+def test_flops_of_several_rows_and_logits_are_those_that_torch_counts(rows: int, logits: int) -> None:
+    config = LlamaConfig(vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2, attn_implementation="eager")  # fmt: skip
+    model, counter = LlamaForCausalLM(config).eval(), FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model(input_ids=torch.ones((rows, 7), dtype=torch.long), logits_to_keep=logits)
+    formula = pass_flops(architecture.of_config(config), Pass(rows, 7, 7, logits=logits))
+    ahead = rows * 4 * 2 * (7 * 6 // 2) * 32
+    assert formula == pytest.approx(counter.get_total_flops() - ahead, rel=0.02)
 
 
 def test_the_decode_floor_is_what_is_read_over_the_bandwidth() -> None:

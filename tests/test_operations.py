@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -6,9 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from kvdemo import session, strategies
+from kvdemo.core import Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.operations import _Counter, operations
+from kvdemo.operations import Launches, _Counter
+from kvdemo.request import RaceRequest
+from kvdemo.timing import Stopwatch, timed
 
+from . import scripted
 from .conftest import byte_level_tokenizer, loaded
 
 
@@ -42,11 +48,62 @@ def gpt2(layers: int) -> LoadedModel:
     return loaded("gpt2", GPT2LMHeadModel(config).eval(), byte_level_tokenizer())
 
 
+def counted(model: LoadedModel, spec: str = "dynamic_cache", prompt: str = "The fox", after: int = 1) -> float | None:
+    """The operations of one pass of a lane, in the step after so many."""
+    request = RaceRequest(prompt, max_new_tokens=12, ignore_eos=True)
+    strategy, launches = strategies.get(spec), Launches()
+    lane = session.lane_of(strategy, request, model, model.prompt(prompt, chat=False), 12, around=launches.over)
+    for _ in range(after):
+        lane.advance()
+    launches.on = True
+    lane.advance()
+    return launches.per_pass
+
+
 def test_each_layer_adds_the_same_number_of_operations() -> None:
-    one, two, four = (operations(gpt2(layers), 8) for layers in (1, 2, 4))
+    one, two, four = (counted(gpt2(layers)) or 0 for layers in (1, 2, 4))
     assert two - one >= 10  # two norms, four products, attention, two cache updates, two sums, at the least
     assert four - two == 2 * (two - one)
 
 
 def test_the_number_does_not_depend_on_the_prompt_and_the_prefill_is_not_in_it(tiny_model: LoadedModel) -> None:
-    assert operations(tiny_model, 1) == operations(tiny_model, 40) < 200
+    assert counted(tiny_model, prompt="f") == counted(tiny_model, prompt="The quick brown fox jumps") < 200
+
+
+def test_a_strategy_is_charged_its_own_operations(tiny_model: LoadedModel) -> None:
+    """QuantizedCache unpacks its cache in each step; a loop without a cache has none to append to."""
+    without, cached, packed = (
+        counted(tiny_model, spec) or 0 for spec in ("no_cache", "dynamic_cache", "quantized_cache")
+    )
+    assert 0 < without < packed and 0 < cached < packed and without != cached
+
+
+def test_a_step_of_many_passes_counts_one_of_them(tiny_model: LoadedModel) -> None:
+    """A search is sorting beside its passes; a step of eleven of them is not taken for one."""
+    whole = counted(tiny_model, "beam_search:beams=32", after=0)
+    assert whole is not None and whole < 2 * (counted(tiny_model) or 0) + 40
+
+
+def test_a_lane_that_has_ended_has_no_step_to_count() -> None:
+    launches = Launches()
+    launches.on = True
+    assert list(launches.over(iter(()))) == []
+    assert launches.per_pass is None
+
+
+def test_what_is_recorded_of_a_choice_is_not_part_of_the_step() -> None:
+    """Log-probabilities are worked out after the clock is read: they are no launches of the step."""
+    x, launches = torch.ones(2), Launches()
+    launches.on = True
+
+    def steps() -> Iterator[Step]:
+        while True:
+            x.add_(1)
+            yield scripted.step(1)
+
+    def record(step: Step) -> Step:
+        x.log_softmax(-1)
+        return step
+
+    next(timed(launches.over(steps()), lambda: None, Stopwatch(), record=record))
+    assert launches.per_pass == 1

@@ -1,19 +1,22 @@
-"""What holds a step up: launching its operations, moving its bytes, or doing its arithmetic.
+"""What limits a step: launching its operations, moving its bytes, or doing its arithmetic.
 
-Three times can be predicted for a step from what it was (positions run, context attended to, cache held) and from
-what this device was measured to reach (`kvdemo.limits`). The largest of them is what binds it: a step cannot take less.
+Three times can be predicted for a step from its forward passes (rows, positions, context) and from what this device was
+measured to reach (`kvdemo.limits`). The largest of them is what binds it: a step cannot take less.
 Decoding with a cache at batch 1 reads every weight for one token, which is memory bandwidth; a long prompt shares each
 weight it reads among many positions, which is compute; a small model on a big GPU waits for neither but for the
 host, which launches operations one by one. Where the cache wins, and where it cannot, follows from that.
+
+A prediction above the time that was measured is wrong, and explains nothing: a limit was measured too low.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kvdemo import costs, words
+from kvdemo.core import Pass
 from kvdemo.costs import Architecture
 from kvdemo.limits import Limits
 
@@ -25,9 +28,13 @@ WORDS: dict[Bound, str] = {"launch": "launch overhead", "bandwidth": "memory ban
 
 @dataclass(frozen=True)
 class Prediction:
-    """Seconds that each limit allows for, at the least; `bytes` moved and `flops` done. Adds up over steps.
+    """Seconds that each limit allows for, at the least. Adds up over passes and steps.
 
-    floor_s  the larger of memory and arithmetic, step by step: the roofline. Launching can be had cheaper
+    launch_s  0 where the launches of a pass are not known
+    floor_s   the larger of memory and arithmetic, pass by pass: the roofline. Launching can be had cheaper
+    bytes     moved, of weights and caches
+    flops     done
+    launches  operations that the host launches; 0 where they are not known
     """
 
     launch_s: float = 0.0
@@ -36,6 +43,7 @@ class Prediction:
     floor_s: float = 0.0
     bytes: float = 0.0
     flops: float = 0.0
+    launches: float = 0.0
 
     def __add__(self, other: Prediction) -> Prediction:
         return Prediction(
@@ -45,48 +53,87 @@ class Prediction:
             self.floor_s + other.floor_s,
             self.bytes + other.bytes,
             self.flops + other.flops,
+            self.launches + other.launches,
         )
 
     @property
+    def times(self) -> dict[Bound, float]:
+        """Seconds by limit."""
+        return {"launch": self.launch_s, "bandwidth": self.bandwidth_s, "compute": self.compute_s}
+
+    @property
     def bound(self) -> Bound:
-        times: dict[Bound, float] = {
-            "launch": self.launch_s, "bandwidth": self.bandwidth_s, "compute": self.compute_s,
-        }  # fmt: skip
-        return max(times, key=lambda name: times[name])
+        """The limit that asks for the most time."""
+        return max(self.times, key=lambda name: self.times[name])
+
+    def binding(self, measured_s: float) -> Bound | None:
+        """The limit that binds what took so long. None where a roofline is above it: the device reaches more than that.
+
+        Launches that would take longer than was measured were not made one by one, so they bind nothing.
+        """
+        if self.floor_s > measured_s:
+            return None
+        if self.launch_s > measured_s:
+            return replace(self, launch_s=0.0).bound
+        return self.bound
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A model on a measured device.
+    """A model on a measured device, and a strategy's passes on it.
 
-    weight_bytes  read once for each step's new positions: the active parameters
-    operations    issued by one step, each launched by the host
+    operations  that one pass gives to the device, each launched by the host; None where they cannot be counted
+    draft       the model that drafts, in the same number format; None where there is none
+    lanes       the same machine with what is known of one strategy only: its operations and its draft model
     """
 
     architecture: Architecture
     limits: Limits
     itemsize: int
-    operations: int
+    operations: float | None
+    draft: Architecture | None = None
+    lanes: Mapping[str, Machine] = field(default_factory=dict)
 
-    @property
-    def weight_bytes(self) -> int:
-        return self.architecture.active_parameters * self.itemsize
+    def of(self, strategy: str) -> Machine:
+        """The machine as a strategy uses it."""
+        return self.lanes.get(strategy, self)
 
     def step(self, positions: int, context: int, cache_bytes: int) -> Prediction:
-        """Predict a step of `positions` new positions at a context of so many, which leaves a cache of `cache_bytes`.
+        """Predict one pass of one row: `positions` new positions, at a context that includes them.
 
-        Bandwidth: the weights and the cache are read once. Compute: `costs.step_flops`.
+        Bandwidth: the weights and `cache_bytes` are read once. Compute: `costs.step_flops`.
         """
-        moved = self.weight_bytes + cache_bytes
-        flops = costs.step_flops(self.architecture, positions, context)
+        return self._passed(self.architecture, Pass(1, positions, context), cache_bytes)
+
+    def ran(self, passes: Iterable[Pass], cache_bytes: int) -> Prediction:
+        """Predict a step of these passes, which holds a cache of `cache_bytes` at its end.
+
+        Each pass reads the weights once, for all rows and positions. In a mixture of experts these may ask for
+        different experts; counted are those of one token, as if all asked for the same: no pass can read less.
+
+        Each pass reads the keys and values that its rows attend to, by formula; no more than what is held where a
+        cache is smaller than that (packed numbers, none at all) and no more than what is in use where it is larger
+        (room that is reserved). The passes of a draft model whose shape is not known count for nothing.
+        """
+        return total(
+            self._passed(shape, ran, min(cache_bytes, costs.kv_bytes(shape, ran.context, self.itemsize, ran.rows)))
+            for ran in passes
+            if (shape := self.draft if ran.draft else self.architecture)
+        )
+
+    def _passed(self, shape: Architecture, ran: Pass, cache_bytes: int) -> Prediction:
+        moved = shape.active_parameters * self.itemsize + cache_bytes
+        flops = costs.pass_flops(shape, ran)
         bandwidth, compute = moved / self.limits.bandwidth, flops / self.limits.matmul_flops_per_s
+        launches = self.operations or 0.0
         return Prediction(
-            launch_s=self.operations * self.limits.launch_s,
+            launch_s=launches * self.limits.launch_s,
             bandwidth_s=bandwidth,
             compute_s=compute,
             floor_s=max(bandwidth, compute),
             bytes=moved,
             flops=flops,
+            launches=launches,
         )
 
     def decode_floor_s(self, context: int) -> float:
@@ -106,19 +153,34 @@ def total(predictions: Iterable[Prediction]) -> Prediction:
 
 def reason(machine: Machine, steps: int, predicted: Prediction, measured_s: float) -> str:
     """Why a lane's decode steps take what they take, with the figures per step."""
-    said = f"Bound by {WORDS[predicted.bound]}: {_bound(machine, predicted, steps)}"
+    bound = predicted.binding(measured_s)
+    if bound is None:
+        return _too_low(machine, predicted, steps, measured_s)
+    said = f"Bound by {WORDS[bound]}: {_bound(machine, bound, predicted, steps)}"
     said += f" of the {words.seconds(measured_s / steps)} measured."
-    if predicted.bound == "launch":
+    if bound == "launch":
         said += f" Memory and arithmetic need {words.seconds(predicted.floor_s / steps)}."
-    if max(predicted.launch_s, predicted.floor_s) < UNEXPLAINED * measured_s:
-        said += " None of the three limits explains the rest: host work between operations, or a busy machine."
+    if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
+        limits = "None of the three limits explains" if machine.operations else "Neither memory nor compute explains"
+        said += f" {limits} the rest: host work between operations, or a busy machine."
     return said
 
 
-def _bound(machine: Machine, predicted: Prediction, steps: int) -> str:
-    """The largest of the three times for one step, and what makes it up."""
+def _too_low(machine: Machine, predicted: Prediction, steps: int, measured_s: float) -> str:
+    """That a limit is contradicted by the time that was measured."""
+    roofline = replace(predicted, launch_s=0.0)
+    what = _bound(machine, roofline.bound, roofline, steps)
+    return (
+        f"The limit was measured too low: {what}, and a step took {words.seconds(measured_s / steps)}. Something else "
+        "ran while the device was measured, or the data fits into a processor's cache. What binds the step cannot be "
+        "said."
+    )
+
+
+def _bound(machine: Machine, bound: Bound, predicted: Prediction, steps: int) -> str:
+    """One of the three times for one step, and what makes it up."""
     limits = machine.limits
-    match predicted.bound:
+    match bound:
         case "bandwidth":
             what = f"a step reads {words.amount(predicted.bytes / steps, 'B')} of weights and cache"
             rate, takes = words.amount(limits.bandwidth, "B/s"), predicted.bandwidth_s
@@ -126,20 +188,23 @@ def _bound(machine: Machine, predicted: Prediction, steps: int) -> str:
             what = f"a step does {words.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = words.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
         case "launch":
-            what = f"a step issues {words.count(machine.operations, 'operation')}"
+            what = f"a step issues {words.count(round(predicted.launches / steps), 'operation')}"
             rate, takes = f"{words.seconds(limits.launch_s)} each", predicted.launch_s
     return f"{what}, which at the measured {rate} takes at least {words.seconds(takes / steps)}"
 
 
-def cell_reason(baseline: tuple[str, Bound], lane: tuple[str, Bound], speedup: float | None) -> str:
+def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | None], speedup: float | None) -> str:
     """Why a lane gained what it gained over the baseline, at one prompt length and token count, prefill included.
 
-    Without a `speedup` their runs overlap, and no gain is claimed.
+    Without a `speedup` their runs overlap, and no gain is claimed. A bound of None is one that cannot be said.
     """
     (baseline_name, before), (name, now) = baseline, lane
     gain = "Their runs overlap: the two cannot be told apart"
     if speedup is not None:
         gain = f"{name} is {speedup:.2f}× as fast"
+    if before is None or now is None:
+        unknown = " and ".join(name for name, bound in (baseline, lane) if bound is None)
+        return f"What binds {unknown} cannot be said: a limit of the device was measured too low. {gain}."
     if before != now:
         why = ": the positions that are not run again are what is saved" if before == "compute" else ""
         return f"{baseline_name} is bound by {WORDS[before]}, {name} by {WORDS[now]}{why}. {gain}."

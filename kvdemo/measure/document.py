@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any
 
 from kvdemo import costs
-from kvdemo.core import LaneInfo
+from kvdemo.core import LaneInfo, Pass, TimedStep
+from kvdemo.document import pass_entries
 from kvdemo.limits import Limits
 from kvdemo.measure import bounds, stats
 from kvdemo.measure.bounds import Machine
@@ -27,7 +28,11 @@ Entry = dict[str, Any]
 
 @dataclass
 class LaneTrials:
-    """What one lane has done so far; `places` holds its place in the order of each repeat."""
+    """What one lane has done so far.
+
+    places        its place in the order of each repeat
+    formula_note  what the formula for its cache stands for, where that is not what it holds
+    """
 
     info: LaneInfo
     trials: list[Trial] = field(default_factory=list)
@@ -35,6 +40,7 @@ class LaneTrials:
     status: str = "waiting"
     error: str | None = None
     remarks: list[str] = field(default_factory=list)
+    formula_note: str | None = None
 
     @property
     def seconds(self) -> list[float]:
@@ -76,7 +82,8 @@ def lane(record: LaneTrials, prompt_tokens: int, machine: Machine | None, text: 
         "text": text,
         "deterministic": all(trial.tokens == trials[0].tokens for trial in trials),
         "latency": _latency(trials, prompt_tokens),
-        "memory": _lane_memory(trials, prompt_tokens, machine),
+        "passes": _passes(trials),
+        "memory": _lane_memory(record, prompt_tokens, machine),
         "roofline": _lane_roofline(trials, prompt_tokens, machine),
     }
 
@@ -93,11 +100,13 @@ def _run(repeat: int, place: int, trial: Trial) -> Entry:
         "tpot_s": metrics.tpot_s,
         "tokenize_s": metrics.tokenize_s,
         "tokens_per_s": metrics.tokens_per_s,
+        "levels": metrics.levels,
+        "level_s": metrics.level_s,
     }
 
 
 def _decode(trial: Trial) -> float:
-    """Seconds after the first token."""
+    """Seconds after the first step."""
     return sum(timed.seconds for timed in trial.steps[1:])
 
 
@@ -111,6 +120,7 @@ def _statistics(trials: Sequence[Trial]) -> Entry:
         "tpot_s": [m.tpot_s for m in metrics],
         "tokenize_s": [m.tokenize_s for m in metrics],
         "tokens_per_s": [m.tokens_per_s for m in metrics],
+        "level_s": [m.level_s for m in metrics],
         "itl_s": [gap for trial in trials for gap in token_gaps(trial.steps)],
     }
     return {name: _summary([v for v in values if v is not None]) for name, values in samples.items()}
@@ -121,12 +131,21 @@ def _summary(samples: Sequence[float]) -> Entry | None:
 
 
 def _contexts(trial: Trial, prompt_tokens: int) -> list[int]:
-    """Positions attended to in each step: the prompt and the tokens that were there before it."""
-    contexts, there = [], prompt_tokens
-    for timed in trial.steps:
-        contexts.append(there)
-        there += len(timed.step.choices)
-    return contexts
+    """The prompt's tokens and those committed before each step: what a step of one pass attends to."""
+    committed = (len(timed.step.choices) for timed in trial.steps[:-1])
+    return list(itertools.accumulate(committed, initial=prompt_tokens))
+
+
+def _ran(trial: Trial, prompt_tokens: int) -> list[tuple[TimedStep, tuple[Pass, ...]]]:
+    """Each step with its forward passes."""
+    contexts = _contexts(trial, prompt_tokens)
+    return [(timed, timed.step.ran(context)) for timed, context in zip(trial.steps, contexts, strict=True)]
+
+
+def _passes(trials: Sequence[Trial]) -> list[list[Entry]] | None:
+    """The passes of each step of the first run; None where each step is one pass of one row."""
+    steps = [pass_entries(timed.step) for timed in trials[0].steps] if trials else []
+    return steps if any(steps) else None
 
 
 def _latency(trials: Sequence[Trial], prompt_tokens: int) -> list[list[float]]:
@@ -136,45 +155,71 @@ def _latency(trials: Sequence[Trial], prompt_tokens: int) -> list[list[float]]:
     return [[at, median(t.seconds for t in same)] for at, same in zip(contexts, steps, strict=False)]
 
 
-def _lane_memory(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry:
+def _lane_memory(record: LaneTrials, prompt_tokens: int, machine: Machine | None) -> Entry:
+    trials = record.trials
     held = trials[0].steps[-1].step.cache_bytes if trials else None
     formula = None
-    if held and machine:
-        positions = _contexts(trials[0], prompt_tokens)[-1]  # the last token is chosen and never run
-        formula = costs.kv_bytes(machine.architecture, positions, machine.itemsize)
+    if held is not None and machine:
+        formula = _held_by_formula(trials[0], prompt_tokens, machine) if held else 0
     peaks = [trial.peak_bytes for trial in trials if trial.peak_bytes is not None]
     return {
         "cache_bytes": held,
         "cache_bytes_formula": formula,
+        "cache_bytes_formula_note": record.formula_note,
         "peak_bytes": max(peaks) if peaks else None,
         "peak_note": NOT_MEASURED if trials and not peaks else None,
     }
 
 
-def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry | None:
-    """Decode steps, those after the first, against what this device allows for."""
-    if machine is None or not trials or len(trials[0].steps) < 2:
+def _held_by_formula(trial: Trial, prompt_tokens: int, machine: Machine) -> int | None:
+    """Bytes of keys and values of all positions that were run and not cut off again, in all rows; the draft's too.
+
+    None where the draft model's shape is not known.
+    """
+    steps = _ran(trial, prompt_tokens)
+    *_, own = (ran for ran in steps[-1][1] if not ran.draft)
+    positions = max(own.held, _contexts(trial, prompt_tokens)[-1])  # more where a cache forgets some of them
+    held = costs.kv_bytes(machine.architecture, positions, machine.itemsize, own.rows)
+    drafted = [ran for _, passes in steps for ran in passes if ran.draft]
+    if drafted and machine.draft is None:
         return None
-    predicted = predict(trials[0], prompt_tokens, machine)
-    steps = len(trials[0].steps) - 1
-    measured = median(_decode(trial) for trial in trials)
+    if drafted and machine.draft:
+        held += costs.kv_bytes(machine.draft, drafted[-1].held, machine.itemsize, drafted[-1].rows)
+    return held
+
+
+def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry | None:
+    """Decode steps, those after the first, against what this device allows for.
+
+    A search that has found its whole text in one step has no other: all of it is taken.
+    """
+    if machine is None or not trials:
+        return None
+    ran = _ran(trials[0], prompt_tokens)
+    decoding = slice(1, None) if len(ran) > 1 else slice(0, None)
+    passes = [one for _, step in ran[decoding] for one in step]
+    measured = median(sum(timed.seconds for timed in trial.steps[decoding]) for trial in trials)
+    if (len(ran) < 2 and len(passes) < 2) or measured <= 0:
+        return None
+    predicted = predict(trials[0], prompt_tokens, machine, decoding)
+    steps = len(ran[decoding])
     return {
         "basis": "predicted",
+        "steps": steps,
+        "passes": len(passes),
         "floor_s": predicted.floor_s / steps,
         "achieved_bytes_per_s": predicted.bytes / measured,
         "percent_of_floor": 100 * predicted.floor_s / measured,
-        "bound": predicted.bound,
+        "bound": predicted.binding(measured),
+        "operations_per_pass": machine.operations,
         "reason": bounds.reason(machine, steps, predicted, measured),
     }
 
 
 def predict(trial: Trial, prompt_tokens: int, machine: Machine, steps: slice = slice(1, None)) -> bounds.Prediction:
     """What the device allows for some of a run's steps: those after the prefill, unless told otherwise."""
-    contexts = _contexts(trial, prompt_tokens)
-    return bounds.total(
-        machine.step(timed.step.positions, context, timed.step.cache_bytes)
-        for timed, context in list(zip(trial.steps, contexts, strict=True))[steps]
-    )
+    ran = _ran(trial, prompt_tokens)[steps]
+    return bounds.total(machine.ran(passes, timed.step.cache_bytes) for timed, passes in ran)
 
 
 def comparison(records: Sequence[LaneTrials]) -> Entry:
@@ -189,9 +234,12 @@ def comparison(records: Sequence[LaneTrials]) -> Entry:
 def _compared(baseline: LaneTrials, other: LaneTrials) -> Entry:
     counts = {len(trial.tokens) for record in (baseline, other) for trial in record.trials}
     if len(counts) > 1:
-        text = f"{other.info.name} and {baseline.info.name} did not write equally many tokens: no speedup can be given."
-        return {"strategy": other.info.strategy, "speedup": None, "low": None, "high": None, "significant": None,
-                "statement": text}  # fmt: skip
+        return _not_compared(
+            other,
+            f"{other.info.name} and {baseline.info.name} did not write equally many tokens: no speedup can be given.",
+        )
+    if min(*baseline.seconds, *other.seconds) <= 0:
+        return _not_compared(other, "A run took less time than the clock can measure: no speedup can be given.")
     found = stats.speedup(baseline.seconds, other.seconds)
     return {
         "strategy": other.info.strategy,
@@ -201,6 +249,11 @@ def _compared(baseline: LaneTrials, other: LaneTrials) -> Entry:
         "significant": found.significant,
         "statement": stats.statement(found, other.info.name, baseline.info.name),
     }
+
+
+def _not_compared(other: LaneTrials, why: str) -> Entry:
+    unknown = dict.fromkeys(("speedup", "low", "high", "significant"))
+    return {"strategy": other.info.strategy, **unknown, "statement": why}
 
 
 def roofline(machine: Machine, prompt_tokens: int, longest: int) -> Entry:
@@ -248,8 +301,10 @@ def cell(
     }
     seconds = {strategy: median(values) for strategy, values in samples.items()}
     baseline, *others = runs
-    bound = {
-        strategy: predict(trials[0], prompt_tokens, machine, slice(_steps_to(trials[0], new_tokens))).bound
+    bound: dict[str, bounds.Bound | None] = {
+        strategy: predict(
+            trials[0], prompt_tokens, machine.of(strategy), slice(_steps_to(trials[0], new_tokens))
+        ).binding(seconds[strategy])
         for strategy, (_, trials) in runs.items()
         if machine
     }
@@ -259,11 +314,16 @@ def cell(
         "n": {strategy: len(values) for strategy, values in samples.items()},
         "seconds": seconds,
         "range": {strategy: [min(values), max(values)] for strategy, values in samples.items()},
-        "speedup": {strategy: seconds[baseline] / seconds[strategy] for strategy in others},
+        "speedup": {strategy: _over(seconds[baseline], seconds[strategy]) for strategy in others},
         "bound": bound,
         "reason": " ".join(_cell_reason(runs, samples, bound, baseline, strategy) for strategy in others)
         or "There is one lane: nothing to compare it with.",
     }
+
+
+def _over(baseline: float, seconds: float) -> float | None:
+    """A speedup; None with a clock that did not tick."""
+    return baseline / seconds if baseline > 0 and seconds > 0 else None
 
 
 def _steps_to(trial: Trial, tokens: int) -> int:
@@ -275,7 +335,7 @@ def _steps_to(trial: Trial, tokens: int) -> int:
 def _cell_reason(
     runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]],
     samples: Mapping[str, Sequence[float]],
-    bound: Mapping[str, bounds.Bound],
+    bound: Mapping[str, bounds.Bound | None],
     baseline: str,
     strategy: str,
 ) -> str:
@@ -286,5 +346,5 @@ def _cell_reason(
     return bounds.cell_reason(
         (runs[baseline][0].name, bound[baseline]),
         (runs[strategy][0].name, bound[strategy]),
-        None if overlap else median(theirs) / median(ours),
+        None if overlap else _over(median(theirs), median(ours)),
     )

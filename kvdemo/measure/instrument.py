@@ -15,8 +15,9 @@ from typing import Any
 
 from kvdemo import environment, session
 from kvdemo.core import BadInput
+from kvdemo.costs import Architecture
 from kvdemo.limits import Limits, measure_limits
-from kvdemo.measure import document
+from kvdemo.measure import document, probe
 from kvdemo.measure.bounds import Machine
 from kvdemo.measure.document import LaneTrials
 from kvdemo.measure.lengths import prompt_of
@@ -26,7 +27,6 @@ from kvdemo.measure.request import MeasureRequest
 from kvdemo.measure.trial import Trial, take
 from kvdemo.models import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.operations import operations
 from kvdemo.stop import StopSignal
 from kvdemo.strategies.base import Strategy
 
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 #: Between two words about a run that is under way, which stands still for them.
 TELL_SECONDS = 5.0
-PROBE_TOKENS = 4
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ class _Measurement:
         self.prompt_ids = model.encode(prompt)
         self.run_id, self.emit, self.stop, self.notes = run_id, emit, stop, list(notes)
         self.started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.records = {s.spec: LaneTrials(replace(s.info, strategy=s.spec)) for s in chosen}
+        self.records = {
+            s.spec: LaneTrials(replace(s.info, strategy=s.spec), formula_note=s.formula_note) for s in chosen
+        }
         self.limits: Limits | None = None
         self.machine: Machine | None = None
         self.cells: list[dict[str, Any]] = []
@@ -127,40 +128,43 @@ class _Measurement:
             if self.limits is None:
                 return
             shape = architecture.of_config(self.model.network.config)
-            count = operations(self.model, len(self.prompt_ids))
         except Exception as error:
             log.debug("no floors for %s", self.model.id, exc_info=True)
             self.notes.append(f"No floors and no reasons: {session.describe_failure(error)}")
             return
-        self.machine = Machine(shape, self.limits, self.model.dtype.itemsize, count)
+        self.machine = Machine(shape, self.limits, self.model.dtype.itemsize, None)
 
     def _warm_up(self) -> None:
-        """Probe each lane for the time estimate, then run it untimed, in full length."""
+        """Probe each lane, then run it untimed, in full length."""
         tokens = self.request.race.max_new_tokens
         for strategy in self.chosen:
-            self._predict_pace(strategy)
+            self._probe(strategy)
         self._changed = True
         self._tell("Warming up")
         for n in range(self.request.warmup):
             for strategy in self.chosen:
                 self._trial(strategy, self.prompt, tokens, f"Warm-up {n + 1} of {self.request.warmup}: {strategy.name}")
 
-    def _predict_pace(self, strategy: Strategy) -> None:
-        """Predict runs from a lane's first steps, and from what the device needs for longer contexts at the least."""
-        tokens = min(PROBE_TOKENS, self.request.race.max_new_tokens)
-        probe = take(
-            session.lane_of(strategy, self.request.race, self.model, self.prompt, tokens), self.model, self.stop
-        )
-        if not probe.steps or self.machine is None:
+    def _probe(self, strategy: Strategy) -> None:
+        """Predict how long a lane's runs take, and know what one of its passes launches."""
+        probed = probe.take(strategy, self.request.race, self.model, self.prompt, self.stop)
+        if probed is None or self.machine is None:
             return
-        step = probe.steps[-1]
-        whole = step.step.cache_bytes == 0  # every step runs the whole context
+        own = replace(self.machine, operations=probed.operations, lanes={})
+        if draft := strategy.draft_model(self.model):
+            own = replace(own, draft=self._shape_of_draft(draft))
+        self.machine = replace(self.machine, lanes={**self.machine.lanes, strategy.spec: own})
         for kind in self.pace.ahead:
             if kind[0] == strategy.spec:
-                prompt, new = self._lengths(kind[1])
-                floors = (self.machine.step(n if whole else 1, n, 0).floor_s for n in range(prompt + 1, prompt + new))
-                prefill = max(probe.steps[0].seconds, self.machine.step(prompt, prompt, 0).floor_s)
-                self.pace.seconds[kind] = prefill + sum(max(step.seconds, floor) for floor in floors)
+                self.pace.seconds[kind] = probed.seconds(own, *self._lengths(kind[1]))
+
+    def _shape_of_draft(self, draft: LoadedModel) -> Architecture | None:
+        """None, with a note, where it is not understood."""
+        try:
+            return architecture.of_config(draft.network.config)
+        except BadInput as error:
+            self.notes.append(f"The draft model's passes are left out of the floors: {error}")
+            return None
 
     def _lengths(self, sweep_prompt: int) -> tuple[int, int]:
         """Prompt and new tokens of a kind of run; 0 is the table's own prompt."""
@@ -265,7 +269,15 @@ class _Measurement:
             "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
             "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),
             "limits": document.limits(self.limits) if self.limits else None,
-            "lanes": [document.lane(r, prompt, machine, r.trials[0].text(model) if r.trials else "") for r in records],
+            "lanes": [
+                document.lane(
+                    record,
+                    prompt,
+                    machine.of(record.info.strategy) if machine else None,
+                    record.trials[0].text(model) if record.trials else "",
+                )
+                for record in records
+            ],
             "comparison": document.comparison(records),
             "sweep": {"baseline": records[0].info.strategy, "cells": self.cells} if self.request.sweep_prompt else None,
             "roofline": document.roofline(machine, prompt, longest) if machine else None,

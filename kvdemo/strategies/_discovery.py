@@ -23,7 +23,7 @@ from kvdemo.core import Option
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.Option")
-_ATTRIBUTES = ("id", "name", "summary", "lossless", "elsewhere")
+_ATTRIBUTES = ("id", "name", "summary", "lossless", "elsewhere", "recomputes", "searches", "rows_from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ class Introduction:
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
     elsewhere: bool = False
     class_name: str = ""
+    recomputes: bool = False
+    searches: bool = False
+    rows_from: str = ""
 
 
 def discover(package: ModuleType) -> dict[str, Introduction]:

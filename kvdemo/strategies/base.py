@@ -69,6 +69,14 @@ class Strategy(ABC):
 
     One that has another machine decode says so by `elsewhere`: it cannot be made to wait while others have their
     turns, and what it warms up with must not be the prompt, which that machine would remember.
+
+    What its steps cost follows from these. The defaults fit a strategy that runs one position of one row a step:
+
+    recomputes       each step runs the whole text again
+    searches         tokens are committed when the search is certain of them, so there is no TTFT and no TPOT
+    rows_from        the setting that says how many rows are decoded side by side; empty for one
+    counts_launches  the operations of a step can be counted while it runs. Not those of compiled code
+    formula_note     what the formula for an exact cache stands for, where the cache holds something else
     """
 
     id: ClassVar[str]
@@ -76,6 +84,11 @@ class Strategy(ABC):
     summary: ClassVar[str]
     lossless: ClassVar[bool]
     elsewhere: ClassVar[bool] = False
+    recomputes: ClassVar[bool] = False
+    searches: ClassVar[bool] = False
+    rows_from: ClassVar[str] = ""
+    counts_launches: ClassVar[bool] = True
+    formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:
         for name, value in _spec.read(self.id, self.options(), values).items():
@@ -104,10 +117,14 @@ class Strategy(ABC):
         changed = _spec.changed(self.options(), self.values)
         settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
         name = f"{self.name} ({settings})" if settings else self.name
-        return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere)
+        return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
         """Why this strategy cannot run on this model here, in a sentence; None if it can."""
+        return None
+
+    def draft_model(self, model: LoadedModel) -> LoadedModel | None:  # noqa: ARG002 - most draft nothing
+        """The smaller model whose passes are among those of its steps (`Pass.draft`); None without one."""
         return None
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:  # noqa: ARG002 - most have nothing to add

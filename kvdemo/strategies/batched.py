@@ -33,6 +33,7 @@ class Batched(Strategy):
     name = "Batched"
     summary = "Decodes several rows in one pass: each waits longer, all together get more."
     lossless = True
+    rows_from = "rows"
 
     rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
 

@@ -31,6 +31,8 @@ class BeamSearch(Strategy):
     name = "Beam search"
     summary = "Follows the likeliest few texts at once and keeps the best of them."
     lossless = False
+    searches = True
+    rows_from = "beams"
 
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
 

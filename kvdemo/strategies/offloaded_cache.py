@@ -31,6 +31,7 @@ class Offloaded(Strategy):
     name = "Offloaded cache"
     summary = "Keeps keys and values in main memory and fetches them layer by layer (CUDA)."
     lossless = True
+    formula_note = "The keys and values on the GPU and in main memory together."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if model.device.type != "cuda":

@@ -25,6 +25,7 @@ class Reencode(Strategy):
     name = "Re-encode"
     summary = "Tokenises the whole text again each step and runs all of it; keeps nothing."
     lossless = True
+    recomputes = True
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -34,6 +34,7 @@ class SlidingWindow(Strategy):
     name = "Sliding window"
     summary = "Keeps the first positions and the latest ones: constant memory, and it forgets the rest."
     lossless = False
+    formula_note = "A cache of all positions, of which none is dropped."
 
     window: int = option(256, "Window", "Latest positions kept, the newest included.", low=1, high=100000)
     sinks: int = option(4, "Sinks", "First positions kept for good.", low=0, high=64)

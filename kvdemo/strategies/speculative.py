@@ -41,6 +41,9 @@ class Speculative(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return _speculate.unavailable_reason(model) or _draft_model.unavailable_reason(model, self.draft)
 
+    def draft_model(self, model: LoadedModel) -> LoadedModel:
+        return _draft_model.of(model, self.draft)
+
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         draft = _draft_model.of(job.model, self.draft)

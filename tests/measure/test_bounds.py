@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from kvdemo.core import Pass
 from kvdemo.costs import Architecture, LayerCache
 from kvdemo.limits import Limits
 from kvdemo.measure import bounds
@@ -34,6 +35,46 @@ def test_the_floors_follow_the_formulas() -> None:
     assert MACHINE.no_cache_floor_s(1000) == pytest.approx((2 * (1000 * 900 + 100) + 4 * 500_500 * 20) / 100_000)
 
 
+def test_rows_share_the_weights_and_nothing_else() -> None:
+    """64 rows read the weights once and 64 caches, and do the arithmetic of each row, its vocabulary head included."""
+    one, many = (MACHINE.ran((Pass(rows, 1, 7),), 10**6) for rows in (1, 64))
+    assert (one.bytes, many.bytes) == (2000 + 280, 2000 + 64 * 280)
+    assert many.flops == 64 * one.flops == 64 * MACHINE.step(1, 7, 280).flops
+
+
+def test_each_pass_of_a_step_reads_the_weights_and_launches_again() -> None:
+    step = MACHINE.ran((Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9)), 10**6)
+    assert step.bytes == 3 * 2000 + 40 * (7 + 4 * 8 + 4 * 9)
+    assert step.launches == 3 * 5
+    assert step.floor_s == pytest.approx(sum(MACHINE.ran((ran,), 10**6).floor_s for ran in (
+        Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9))))  # fmt: skip
+
+
+def test_a_pass_that_verifies_needs_the_vocabulary_head_for_each_position() -> None:
+    last, all_of_them = (MACHINE.ran((Pass(1, 5, 12, logits=n),), 0).flops for n in (1, 5))
+    assert all_of_them - last == 4 * 2 * 100
+
+
+def test_draft_passes_read_the_draft_model() -> None:
+    small = replace(MACHINE.architecture, parameters=50, active_parameters=50)
+    step = (Pass(1, 1, 7, draft=True), Pass(1, 2, 8, logits=2))
+    assert replace(MACHINE, draft=small).ran(step, 0).bytes == 100 + 2000
+    assert MACHINE.ran(step, 0).bytes == 2000  # of a draft whose shape is unknown nothing is claimed
+
+
+def test_what_is_reserved_or_packed_is_not_read_in_full() -> None:
+    """A floor must be possible: of reserved room only what is in use is needed, of packed numbers what they take."""
+    assert MACHINE.ran((Pass(1, 1, 7),), cache_bytes=4000).bytes == 2000 + 280
+    assert MACHINE.ran((Pass(1, 1, 7),), cache_bytes=70).bytes == 2000 + 70
+    assert MACHINE.ran((Pass(1, 7, 7),), cache_bytes=0).bytes == 2000
+
+
+def test_what_one_strategy_is_known_to_do_is_its_own() -> None:
+    own = replace(MACHINE, operations=77)
+    machine = replace(MACHINE, lanes={"beam_search": own})
+    assert machine.of("beam_search") is own and machine.of("no_cache") is machine
+
+
 def test_predictions_add_up() -> None:
     one = MACHINE.step(1, 5, 100)
     assert bounds.total([one, one]).bytes == 2 * one.bytes
@@ -41,29 +82,56 @@ def test_predictions_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "positions", "bound", "says"),
+    ("machine", "positions", "measured", "bound", "says"),
     [
         (
             MACHINE,
             1,
+            4.0,
             "bandwidth",
             "which at the measured 1 kB/s takes at least 2 s of the 4 s",
         ),
-        (MACHINE, 500, "compute", "which at the measured 100 kFLOP/s takes at least"),
+        (MACHINE, 500, 200.0, "compute", "which at the measured 100 kFLOP/s takes at least"),
         (
             replace(MACHINE, operations=9000),
             1,
+            10.0,
             "launch",
-            "issues 9,000 operations, which at the measured 1 ms each takes at least 9 s",
+            "issues 9,000 operations, which at the measured 1 ms each takes at least 9 s of the 10 s",
         ),
     ],
 )
 def test_the_reason_names_the_largest_and_its_figures(
-    machine: Machine, positions: int, bound: Bound, says: str
+    machine: Machine, positions: int, measured: float, bound: Bound, says: str
 ) -> None:
     predicted = bounds.total([machine.step(positions, positions, 0)] * 2)
-    assert predicted.bound == bound
-    assert says in bounds.reason(machine, steps=2, predicted=predicted, measured_s=8.0)
+    assert predicted.bound == predicted.binding(2 * measured) == bound
+    assert says in bounds.reason(machine, steps=2, predicted=predicted, measured_s=2 * measured)
+
+
+def test_launches_that_would_take_longer_than_was_measured_explain_nothing() -> None:
+    """A compiled step is replayed as one graph: 900 launches of 5 µs are no reason why it takes 1.1 ms."""
+    machine = replace(MACHINE, operations=9000)
+    predicted = machine.step(1, 1, 0)  # launches 9 s, bandwidth 2 s
+    assert predicted.binding(4.0) == "bandwidth"
+    said = bounds.reason(machine, 1, predicted, 4.0)
+    assert said.startswith("Bound by memory bandwidth") and "operation" not in said
+
+
+def test_launches_that_cannot_be_counted_are_no_bound() -> None:
+    machine = replace(MACHINE, operations=None)
+    predicted = machine.step(1, 1, 0)
+    assert (predicted.launch_s, predicted.launches, predicted.bound) == (0, 0, "bandwidth")
+    assert "Neither memory nor compute explains the rest" in bounds.reason(machine, 1, predicted, 400.0)
+
+
+@pytest.mark.parametrize(("positions", "figure"), [(1, "1 kB/s"), (500, "100 kFLOP/s")])
+def test_a_roofline_above_the_measured_time_is_called_a_limit_measured_too_low(positions: int, figure: str) -> None:
+    predicted = MACHINE.step(positions, positions, 0)
+    assert predicted.binding(0.5) is None
+    said = bounds.reason(MACHINE, 1, predicted, 0.5)
+    assert said.startswith("The limit was measured too low") and figure in said and "took 500 ms" in said
+    assert "Bound by" not in said
 
 
 @pytest.mark.parametrize(
@@ -74,9 +142,11 @@ def test_the_reason_names_the_largest_and_its_figures(
         ("compute", "compute", "how many positions each runs"),
         ("compute", "bandwidth", "No cache is bound by compute, DynamicCache by memory bandwidth"),
         ("bandwidth", "launch", "No cache is bound by memory bandwidth, DynamicCache by launch overhead"),
+        (None, "launch", "What binds No cache cannot be said: a limit of the device was measured too low"),
+        (None, None, "What binds No cache and DynamicCache cannot be said"),
     ],
 )
-def test_a_cell_says_what_binds_either_lane(before: Bound, now: Bound, says: str) -> None:
+def test_a_cell_says_what_binds_either_lane(before: Bound | None, now: Bound | None, says: str) -> None:
     said = bounds.cell_reason(("No cache", before), ("DynamicCache", now), 1.5)
     assert says in said
     assert "1.50×" in said

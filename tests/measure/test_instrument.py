@@ -64,7 +64,7 @@ def test_a_run_adds_up(tiny_llama: LoadedModel) -> None:
 def test_the_cache_is_as_large_as_the_formula_says(tiny_model: LoadedModel) -> None:
     no_cache, cached = measure(tiny_model, repeats=1)[0]["lanes"]
     assert cached["memory"]["cache_bytes"] == cached["memory"]["cache_bytes_formula"] > 0
-    assert (no_cache["memory"]["cache_bytes"], no_cache["memory"]["cache_bytes_formula"]) == (0, None)
+    assert (no_cache["memory"]["cache_bytes"], no_cache["memory"]["cache_bytes_formula"]) == (0, 0)
 
 
 def test_all_lanes_wrote_the_same_and_one_is_compared_with_the_first(tiny_llama: LoadedModel) -> None:
