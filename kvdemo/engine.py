@@ -239,18 +239,21 @@ class Engine:
             StopFile(run_id).set()
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
-        """How a prompt fits the held model; None if that is another one, or the prompt is not usable yet."""
+        """How a prompt fits the held model; None if that is another one, or the form is not filled in yet.
+
+        Raises BadInput for a prompt that this model cannot read.
+        """
         model = self.held
         try:
             request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
             wanted = catalog.resolve(form.get("model") or self.default_model)
-            if model is None or model.id != wanted.id:
-                return None
-            from kvdemo import session  # noqa: PLC0415
-
-            fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
         except BadInput:
             return None
+        if model is None or model.id != wanted.id:
+            return None
+        from kvdemo import session  # noqa: PLC0415
+
+        fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
         return {**asdict(fit), "max_new_tokens": fit.max_new_tokens}
 
     def default_form(self) -> dict[str, Any]:
@@ -268,9 +271,9 @@ class Engine:
         try:
             request = MeasureRequest.parse(form)
             wanted = catalog.resolve(request.race.model or self.default_model).id
+            fit = self.fit(form)
         except BadInput as error:
             return str(error)
-        fit = self.fit(form)
         costs = self._costs[1] if self._costs and self._costs[0] == wanted else None
         return sentence(request, fit["prompt_tokens"] if fit else None, costs)
 

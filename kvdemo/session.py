@@ -82,6 +82,7 @@ def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Pro
     chosen = [_available(strategy_id, model) for strategy_id in request.strategies]
     prompt = model.prompt(request.prompt, chat=request.chat)
     _check_fit(model, prompt, request.max_new_tokens)
+    model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
     return chosen, prompt
 
 

@@ -138,6 +138,19 @@ def test_fit_counts_the_prompt_with_its_template(engine: Engine, tiny_folder: Pa
     assert engine.fit({"prompt": "fox", "model": "gpt2"}) is None
 
 
+def test_fit_and_estimate_say_what_is_wrong_with_a_prompt_on_the_held_model(
+    engine: Engine, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page shows it under the prompt: before, it said that the limit is known once the model is loaded."""
+    assert engine.held is not None
+    monkeypatch.setattr(engine.held.tokenizer, "chat_template", "{{ raise_exception('System first') }}")
+    form = {"prompt": "fox", "chat": True, "model": str(tiny_folder)}
+    with pytest.raises(BadInput, match=r"cannot be applied \(System first\): switch it off"):
+        engine.fit(form)
+    assert "System first" in engine.estimate(form)
+    assert engine.fit(form | {"chat": False})
+
+
 def test_where_only_one_model_may_run_another_is_refused(tiny_folder: Path) -> None:
     engine = Engine(str(tiny_folder), device="cpu", only_default=True)
     engine.preload()

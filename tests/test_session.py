@@ -1,6 +1,7 @@
+import logging
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -19,10 +20,12 @@ from kvdemo.core import (
     Started,
     Step,
 )
-from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.request import RaceRequest
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.no_cache import NoCache
+
+from .scripted import choice
 
 
 def run(model: LoadedModel, **fields: Any) -> list[RaceEvent]:
@@ -119,6 +122,74 @@ def test_a_lane_out_of_memory_says_so_and_the_others_finish(tiny_llama: LoadedMo
     assert failed["error"] == "The device ran out of memory: ask for fewer tokens or choose a smaller model."
     assert (done["status"], len(done["tokens"])) == ("done", 12)
     assert any("Fails failed after 2 tokens" in s for s in made["verdict"]["sentences"])
+
+
+class Recites(Strategy):
+    """Writes "ok " and two of the three bytes of a character, and then does what it is told."""
+
+    id, name, summary, lossless = "recites", "Recites", "Writes a text that it knows.", True
+    then: ClassVar[Callable[[], int]]
+
+    def decode(self, job: Job) -> Iterator[Step]:
+        ids = job.model.tokenizer.encode("ok 語", add_special_tokens=False)
+        yield Step(tuple(choice(token) for token in ids[:3]), 3)
+        yield Step((choice(ids[3]),), 1)
+        yield Step((choice(ids[4]),), 1)
+        while True:
+            yield Step((choice(self.then()),), 1)
+
+
+def out_of_memory() -> int:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+@pytest.mark.parametrize("reason", ["length", "eos", "stopped", "error"])
+def test_however_a_lane_ends_its_pieces_join_to_its_text(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    there = strategies.get
+    monkeypatch.setattr(strategies, "get", lambda name: Recites() if name == "recites" else there(name))
+    eos, stop = tiny_llama.tokenizer.eos_token_id, threading.Event()
+    monkeypatch.setattr(
+        Recites, "then", staticmethod(out_of_memory if reason == "error" else lambda: eos), raising=False
+    )
+    written = 0
+    events: list[RaceEvent] = []
+
+    def emit(event: RaceEvent) -> None:
+        nonlocal written
+        events.append(event)
+        written += isinstance(event, Committed) and event.lane == 0
+        if reason == "stopped" and written == 3:
+            stop.set()
+
+    asked = {"prompt": "hi", "chat": False, "max_new_tokens": 5 if reason == "length" else 9}
+    request = RaceRequest.parse(asked | {"strategies": "recites", "ignore_eos": False})
+    (lane,) = session.run(request, tiny_llama, emit, stop).document["lanes"]
+    assert lane["finish_reason"] == reason
+    assert lane["text"] == ("ok \ufffd<|im_end|>" if reason == "eos" else "ok \ufffd")
+    assert "".join(text for step in lane["steps"] for text in step["texts"]) == lane["text"]
+    (ended,) = (event for event in events if isinstance(event, Ended))
+    shown = "".join(text for event in events if isinstance(event, Committed) for text in event.texts)
+    assert shown + ended.text == lane["text"]
+    assert ended.text == ("" if reason == "eos" else "\ufffd")
+
+
+@pytest.mark.usefixtures("with_failing_strategy")
+def test_a_lane_that_fails_is_one_line_in_the_log(tiny_llama: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="kvdemo"):
+        run(tiny_llama, strategies="fails")
+    assert [record.getMessage() for record in caplog.records] == [
+        "fails failed: The device ran out of memory: ask for fewer tokens or choose a smaller model."
+    ]
+    assert caplog.records[0].exc_info is None
+
+
+def test_a_chat_template_that_refuses_other_prompts_costs_no_race_with_a_remote_lane() -> None:
+    """What a remote lane warms up with is not the user's prompt, and the template here has nothing to say of it."""
+    other = session._other_than(Prompt("<user>fox", special=False, message="fox"))
+    assert (other.message, other.special) == (session.OTHER_PROMPT, False)
+    assert session._other_than(Prompt("fox", special=True)) == Prompt(session.OTHER_PROMPT, special=True)
 
 
 @pytest.mark.parametrize("when", [Progress, Started, Committed])

@@ -76,3 +76,16 @@ def test_each_text_completes_its_own_half_characters() -> None:
     found = tree.of(steps, TextStream(decode))
     assert [[node["text"] for node in level] for level in found] == [[""], ["ö", "ä"]]
     assert found[1][1] == {"parent": 0, "token": 2, "text": "ä", "logprob": -1.0, "score": -2.0}
+
+
+def test_a_text_that_ends_within_a_character_says_so_and_one_that_goes_on_does_not() -> None:
+    def step(*levels: tuple[Twig, ...]) -> TimedStep:
+        return TimedStep(Step((Choice(1, -1, 2, -2),), 1, levels=levels), 1.0)
+
+    stream = TextStream(lambda _: "", lambda token: bytes([token]))
+    first, second, third = "語".encode()
+    level = (Twig(0, first, -1.0, -1.0), Twig(0, second, -1.0, -1.0))
+    found = tree.of([step(level, (Twig(0, second, -1.0, -2.0), Twig(0, 65, -1.0, -2.0)))], stream)
+    assert [[node["text"] for node in level] for level in found] == [["", "\ufffd"], ["\ufffd", "\ufffdA"]]
+    found = tree.of([step(level, (Twig(0, second, -1.0, -2.0),), (Twig(0, third, -1.0, -3.0),))], stream)
+    assert [[node["text"] for node in level] for level in found] == [["", "\ufffd"], [""], ["語"]]

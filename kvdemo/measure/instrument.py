@@ -61,6 +61,8 @@ def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], 
                 f"The sweep's longest prompt and its most new tokens are {longest:,} together and exceed the "
                 f"{context:,} that {model.id} can hold: make one of them shorter."
             )
+    for length in request.sweep_prompt:
+        prompt_of(model, request.race.prompt, length)  # what cannot be made is refused now, not half an hour later
     return chosen, prompt
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -16,8 +17,10 @@ from kvdemo.models.errors import first_line
 
 #: A template that runs for longer is stopped; the longest known ones take milliseconds.
 SECONDS = 5.0
-# What a template is tried with where it changes the message: it shows in which form it takes one.
-_PROBE = "kvdemo"
+# What else a template is tried with: it shows whether, and in which form, the template writes a message.
+_PROBE, _OTHER_PROBE = "kvdemo", "another"
+# How Python and JSON write a list of parts. A template that prints it so takes text, and no parts.
+_PRINTED = re.compile(r"""['"]type['"]: ?['"]text['"]""")
 
 
 def has_template(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -44,14 +47,28 @@ def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
         with _at_most(SECONDS):
             return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
 
-    failed: Exception | None = None
-    for form in (_as_text, _as_parts):
+    def of_other(content: Any) -> str | None:
         try:
-            whole = rendered(form(text))
-            if text.strip() in whole or (form is _as_text and _changes_messages(rendered, whole)):
-                return whole
+            return rendered(content)
+        except Exception:  # noqa: BLE001 - a template need not take every message
+            return None
+
+    failed: Exception | None = None
+    for parts in (False, True):
+        try:
+            whole = rendered(_parts(text) if parts else text)
         except Exception as error:  # noqa: BLE001 - a template may raise anything
-            failed = failed or error
+            failed = error if not parts else failed
+            continue
+        probe = _OTHER_PROBE if text.strip() == _PROBE else _PROBE
+        other = of_other(_parts(probe) if parts else probe)
+        if whole == other or (parts and _PRINTED.search(whole)):
+            continue
+        if text.strip() in whole:
+            return whole
+        # Not to the letter: it may escape quotes, say.
+        if not parts and probe in (other or "").casefold() and whole != of_other(""):
+            return whole
     if failed:
         raise BadInput(
             f"The chat template of {name} cannot be applied ({first_line(failed)}): switch it off (--no-chat)."
@@ -59,17 +76,8 @@ def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
     raise BadInput(f"The chat template of {name} leaves the prompt out: switch it off (--no-chat).")
 
 
-def _as_text(text: str) -> Any:
-    return text
-
-
-def _as_parts(text: str) -> Any:
+def _parts(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": text}]
-
-
-def _changes_messages(rendered: Callable[[Any], str], whole: str) -> bool:
-    """Whether a template writes messages, if not to the letter (it may escape quotes), and `whole` is of one."""
-    return _PROBE in rendered(_PROBE).casefold() and whole != rendered("")
 
 
 @contextmanager

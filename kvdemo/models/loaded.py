@@ -134,12 +134,14 @@ class LoadedModel:
     def prompt(self, text: str, *, chat: bool | None) -> Prompt:
         """The prompt as the model reads it. `chat=None` applies the chat template where there is one.
 
-        Raises BadInput for `chat=True` on a model without a template, and for a template that fails.
+        Raises BadInput for `chat=True` on a model without a template, for a template that fails, and for a text that
+        has no token.
         """
         if chat and not self.has_chat_template:
             names = ", ".join(named_templates(self.tokenizer))
             lacks = f"no default chat template, only {names}" if names else "no chat template"
             raise BadInput(f"{self.id} has {lacks}: switch the chat template off (--no-chat).")
+        self.encode_text(text, special=False)
         if chat is False or not self.has_chat_template:
             return Prompt(text, special=True)
         return Prompt(render(self.tokenizer, text, self.id), special=False, message=text)

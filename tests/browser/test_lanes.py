@@ -254,3 +254,16 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
         page.get_by_role("button", name="All of it").click()
         expect(page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")
         page.close()
+
+
+def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) -> None:
+    """Drawn before: the part of a character whose rest never came."""
+    info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
+    begins = [Started((info,), "Hi", 4, 3, "fair", MODEL), committed(0, ("ok ",)), committed(0, ("",))]
+    ends = [Ended(0, "length", text="\ufffd"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+    with scripted_page(Script(batches=[begins, ends])) as url:
+        page = visit(url)
+        page.click("#kv-race")
+        page.wait_for_selector(".kv-strip[data-state=finished]")
+        expect(page.locator(".kv-chip")).to_have_text(["ok ", "\ufffd"])
+        page.close()

@@ -1,7 +1,8 @@
+import copy
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from kvdemo.core import BadInput
@@ -96,3 +97,79 @@ def test_a_model_is_tried_once(tiny_llama: LoadedModel, monkeypatch: pytest.Monk
     first = model.facts()
     monkeypatch.setattr(cache_shape, "of", lambda *_: pytest.fail("a second time"))
     assert model.facts() == first
+
+
+def broken(model: LoadedModel, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception) -> LoadedModel:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    copied = loaded("broken", model.network, copy.deepcopy(model.tokenizer))
+    monkeypatch.setattr(copied.tokenizer, method, fails)
+    return copied
+
+
+def test_a_tokenizer_that_cannot_encode_is_one_sentence(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = broken(tiny_llama, monkeypatch, "encode", Exception("WordLevel error: Missing [UNK]\nand more"))
+    with pytest.raises(BadInput, match=r"cannot encode this text \(WordLevel error: Missing \[UNK\]\): write"):
+        model.prompt("fox", chat=False)
+
+
+def test_a_tokenizer_that_cannot_decode_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = broken(word_start_model(), monkeypatch, "decode", PanicError("a bug"))
+    for use in (lambda: model.text_of([1, 2]), lambda: model.piece(2), lambda: model.decode([1])):
+        with pytest.raises(BadInput, match="cannot write its tokens as text"):
+            use()
+
+
+class PanicError(Exception):
+    """What a library in another language may raise."""
+
+
+@pytest.mark.parametrize("chat", [None, False])
+def test_a_prompt_that_leaves_no_token_is_empty_for_this_model(tiny_llama: LoadedModel, chat: bool | None) -> None:
+    """Even where a beginning or a template puts tokens around it."""
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    model = loaded("no-token", tiny_llama.network, tokenizer)
+    with pytest.raises(BadInput, match="For no-token the prompt is empty: its tokenizer makes no token of it"):
+        model.prompt("\u200b\u200b", chat=chat)
+    assert model.encode(model.prompt("\u200bhi", chat=False)) == [0, *tokenizer.encode("hi", add_special_tokens=False)]
+
+
+def test_a_token_that_the_model_has_no_row_for_is_named(tiny_llama: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    rows = tiny_llama.rows
+    assert rows == len(tokenizer)
+    tokenizer.add_tokens(["<extra>"])
+    model = loaded("small", tiny_llama.network, tokenizer)
+    with pytest.raises(
+        BadInput, match=f"the token '<extra>' with the id {rows}, and small knows the ids 0 to {rows - 1}"
+    ):
+        model.encode(model.prompt("a <extra> b", chat=False))
+    assert model.encode(model.prompt("a b", chat=False))
+
+
+@pytest.mark.parametrize("ids", [[None], [3, -1], ["3"]])
+def test_ids_that_are_none_are_refused(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, ids: list) -> None:
+    model = loaded("odd", tiny_llama.network, copy.deepcopy(tiny_llama.tokenizer))
+    monkeypatch.setattr(model.tokenizer, "encode", lambda *_, **__: ids)
+    with pytest.raises(BadInput, match="The prompt has the token .* with the id (None|-1|3)"):
+        model.encode_text("fox", special=False)
+
+
+def test_a_tokenizer_that_knows_no_letter_a_has_its_pieces(tiny_llama: LoadedModel) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"，": 0, "你好": 1, "世界": 2}))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model = loaded("chinese", tiny_llama.network, PreTrainedTokenizerFast(tokenizer_object=tokenizer))
+    assert [model.piece(2), model.text_of([1, 2])] == [" 世界", "你好 世界"]
+
+
+def test_the_text_that_a_token_adds_is_known_without_any_word(tiny_llama: LoadedModel) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"，": 0, "。": 1}))
+    model = loaded("marks", tiny_llama.network, PreTrainedTokenizerFast(tokenizer_object=tokenizer))
+    assert model.piece(1) == "。"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kvdemo.ui import exports, measure_form
+from kvdemo.core import Ended
+from kvdemo.ui import api, exports, measure_form
 from kvdemo.ui.api import measured_progress, progress
 from kvdemo.ui.definitions import DEFINITIONS
 from kvdemo.ui.examples import EXAMPLES
@@ -102,6 +103,12 @@ def test_the_api_streams_progress_and_ends_with_the_document() -> None:
     }  # fmt: skip
     assert [lane["tokens"] for lane in states[2]["lanes"]] == [1, 1]
     assert states[-1]["schema"] == 1
+
+
+def test_the_api_streams_the_whole_text_of_a_lane() -> None:
+    state = {"lanes": [{"text": "ok ", "finish_reason": None}]}
+    ended = api._after(state, Ended(0, "length", text="\ufffd"))
+    assert ended["lanes"] == [{"text": "ok \ufffd", "finish_reason": "length"}]
 
 
 def test_an_abandoned_api_call_abandons_the_race() -> None:

@@ -82,6 +82,14 @@ def test_json_lines_are_one_line_and_hold_no_markup(text: str) -> None:
     assert json.loads(line[2:])["prompt_text"] == text
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_that_was_still_waiting_comes_before_the_end(text: str) -> None:
+    lines = stage.line(Ended(1, "length", text=text)).splitlines()
+    assert lines[-1] == "E 1 length "
+    assert [unescape(line[4:]) for line in lines[:-1]] == ([text] if text else [])
+    assert all(line.startswith("T 1 ") for line in lines[:-1])
+
+
 def test_lone_surrogates_become_replacement_characters() -> None:
     text = stage.line(committed(0, ("a\ud83d",))) + stage.notice("\udc00") + stage.line(started(prompt="\ud83d"))
     text.encode("utf-8")
