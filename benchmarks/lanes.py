@@ -1,43 +1,157 @@
-"""Does a lane's step cost the same in a fair race as when the lane runs alone?
+"""What kvdemo adds to a step: the steps of a measurement and of a race against loops written by hand.
 
-The limit is 1: taking turns leaves each step the whole device. What could push it above is what the other lane
-leaves behind (evicted processor caches, fragmented memory) and what is done between the steps.
+The limit is 1: a strategy runs the same forward passes as the loop. What is above it is kvdemo's own work within the
+timed step, and what its work between the steps leaves behind. All loops take their steps in lockstep, so each step
+follows one of another loop, as in a fair race. The bare loop runs twice: the ratio of the two must be 1, or the
+machine is too busy to say anything.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from statistics import mean, median
+import time
+from collections.abc import Callable, Iterator
 
+import torch
+from transformers import DynamicCache
+
+from benchmarks import lockstep
 from benchmarks.figure import Figure
-from kvdemo import session
+from benchmarks.turns import Turns, steps_of
+from kvdemo import live, session
+from kvdemo.core import Committed, RaceEvent, Started
+from kvdemo.measure.trial import take
+from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.request import RaceRequest
 
 PROMPT = "What is KV caching?"
-TOKENS, ROUNDS = 24, 9
-LANES = ("reencode", "dynamic_cache")
+#: Many rounds where 0.5 % must be resolved.
+CACHED_ROUNDS, CACHED_POSITIONS = 32, 32
+UNCACHED_ROUNDS, UNCACHED_POSITIONS = 12, 16
 
 
-def step_seconds(model: LoadedModel, *lanes: str) -> dict[str, list[float]]:
-    """Each lane's step times from one race of these lanes."""
-    asked = RaceRequest(PROMPT, strategies=lanes, max_new_tokens=TOKENS, chat=False, ignore_eos=True)
-    document = session.run(asked, model, lambda _: None, threading.Event()).document
-    return {lane["strategy"]: [step["seconds"] for step in lane["steps"]] for lane in document["lanes"]}
+@torch.inference_mode()
+def bare_dynamic_cache(model: LoadedModel, turns: Turns) -> None:
+    """The smallest loop with a cache that can be written: a pass over the new token, argmax."""
+    ids = model.tokenizer(PROMPT, return_tensors="pt").input_ids
+    cache = DynamicCache(config=model.network.config)
+    while not turns.is_set():
+        start = time.perf_counter()
+        logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+        ids = torch.tensor([[logits[0, -1].argmax().item()]])
+        turns.seconds = time.perf_counter() - start
+
+
+@torch.inference_mode()
+def bare_no_cache(model: LoadedModel, turns: Turns) -> None:
+    """The smallest loop without a cache: a pass over all ids, argmax."""
+    ids = model.tokenizer(PROMPT).input_ids
+    while not turns.is_set():
+        start = time.perf_counter()
+        logits = model.network(input_ids=torch.tensor([ids]), logits_to_keep=1, use_cache=False).logits
+        ids.append(int(logits[0, -1].argmax()))
+        turns.seconds = time.perf_counter() - start
+
+
+@torch.inference_mode()
+def bare_reencode(model: LoadedModel, turns: Turns) -> None:
+    """The smallest loop over text: tokenise all of it, a pass over all ids, argmax, append the token's text."""
+    text = PROMPT
+    while not turns.is_set():
+        start = time.perf_counter()
+        ids = model.tokenizer(text, return_tensors="pt").input_ids
+        logits = model.network(input_ids=ids, logits_to_keep=1, use_cache=False).logits
+        text += model.tokenizer.decode([int(logits[0, -1].argmax())])
+        turns.seconds = time.perf_counter() - start
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """In each round a race between two solo runs of each lane, so that a drifting machine drifts through both.
+    """The loops with a cache in lockstep, then those without."""
+    cached = lockstep.take(
+        {
+            "bare": bare(bare_dynamic_cache, model),
+            "bare again": bare(bare_dynamic_cache, model),
+            "measure": measure("dynamic_cache", model, CACHED_POSITIONS),
+            "race": race("dynamic_cache", model, CACHED_POSITIONS),
+        },
+        rounds=CACHED_ROUNDS,
+        positions=CACHED_POSITIONS,
+    )
+    yield compared("(control) the same bare loop twice, dynamic_cache", cached["bare again"], cached["bare"])
+    yield compared("dynamic_cache: a step in a measurement / bare loop", cached["measure"], cached["bare"], 1.005)
+    yield compared("dynamic_cache: a step in a race / bare loop", cached["race"], cached["bare"], 1.01)
 
-    The figure is the median over the rounds of (median raced step / mean of the two median solo steps).
-    """
-    ratios: dict[str, list[float]] = {lane: [] for lane in LANES}
-    for _ in range(ROUNDS):
-        before = {lane: median(step_seconds(model, lane)[lane]) for lane in LANES}
-        raced = {lane: median(seconds) for lane, seconds in step_seconds(model, *LANES).items()}
-        after = {lane: median(step_seconds(model, lane)[lane]) for lane in LANES}
-        for lane in LANES:
-            ratios[lane].append(raced[lane] / mean([before[lane], after[lane]]))
-    for lane in LANES:
-        yield Figure(f"{lane}: median step in a fair race / alone", median(ratios[lane]), "×", 1.05)
+    uncached = lockstep.take(
+        {
+            "bare no_cache": bare(bare_no_cache, model),
+            "no_cache": race("no_cache", model, UNCACHED_POSITIONS),
+            "bare reencode": bare(bare_reencode, model),
+            "reencode": race("reencode", model, UNCACHED_POSITIONS),
+        },
+        rounds=UNCACHED_ROUNDS,
+        positions=UNCACHED_POSITIONS,
+    )
+    for name in ("no_cache", "reencode"):
+        yield compared(f"{name}: a step in a race / bare loop", uncached[name], uncached[f"bare {name}"], 1.02)
+
+
+def compared(
+    name: str, samples: lockstep.Samples, bare_samples: lockstep.Samples, target: float | None = None
+) -> Figure:
+    """The ratio of two loops as a figure."""
+    found = lockstep.ratio(samples, bare_samples)
+    return Figure(name, found.value, "×", target, interval=found.interval)
+
+
+def bare(loop: Callable[[LoadedModel, Turns], None], model: LoadedModel) -> lockstep.Loop:
+    """A loop written by hand; it has no warm-up."""
+
+    def from_its_first_step(turns: Turns) -> None:
+        turns.begin()
+        loop(model, turns)
+
+    return lambda: steps_of(from_its_first_step)
+
+
+def request(strategy: str, positions: int) -> RaceRequest:
+    """More tokens than are taken, so that no run ends by itself."""
+    return RaceRequest(PROMPT, strategies=(strategy,), max_new_tokens=positions + 2, chat=False, ignore_eos=True)
+
+
+def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
+    """One run as a measurement takes it; the seconds are those of its report."""
+
+    def trial(turns: Turns) -> None:
+        asked = request(strategy, positions)
+        (chosen,), prompt = session.check(asked, model)
+        lane = session.lane_of(chosen, asked, model, prompt, asked.max_new_tokens)
+        before = 0.0
+
+        def tick() -> None:
+            nonlocal before
+            turns.seconds, before = lane.seconds - before, lane.seconds
+
+        turns.begin()
+        take(lane, model, turns, tick)
+
+    return lambda: steps_of(trial)
+
+
+def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
+    """A whole race as the page runs it: texts, records and events, which another thread reads ten times a second."""
+
+    def raced(turns: Turns) -> None:
+        def work(tell: live.Teller[RaceEvent]) -> None:
+            def emit(event: RaceEvent) -> None:
+                if isinstance(event, Started):
+                    turns.begin()
+                if isinstance(event, Committed):
+                    turns.seconds = event.timed.seconds
+                tell(event)
+
+            session.run(request(strategy, positions), model, emit, turns)
+
+        for _ in live.batches(work, turns):
+            pass
+
+    return lambda: steps_of(raced)
