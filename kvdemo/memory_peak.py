@@ -7,7 +7,7 @@ never falls, and contains the page, the server and every library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,10 +25,12 @@ class Peak:
 
 
 @contextmanager
-def peak(device: torch.device) -> Iterator[Peak]:
+def peak(device: torch.device, idle: Callable[[], int] = lambda: 0) -> Iterator[Peak]:
     """Measure the peak of what the body allocates on `device`; read it from the yielded object after the body.
 
-    Regions must not overlap: there is one counter a device, and each region sets it back.
+    `idle` states the bytes that are kept there for other lanes and that the body does not use: they are no part of
+    what it needs. It is asked when the body is done. Regions must not overlap: there is one counter a device, and each
+    region sets it back.
     """
     if device.type != "cuda":
         yield Peak(note=NOT_MEASURED)
@@ -38,4 +40,4 @@ def peak(device: torch.device) -> Iterator[Peak]:
     try:
         yield measured
     finally:
-        measured.bytes = torch.cuda.max_memory_allocated(device)
+        measured.bytes = torch.cuda.max_memory_allocated(device) - idle()

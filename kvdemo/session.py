@@ -102,21 +102,24 @@ def _available(strategy_id: str, model: LoadedModel) -> Strategy:
     return strategy
 
 
-def lane_of(
+def lane_of(  # noqa: PLR0913 - what is behind the star is asked for by one caller each
     strategy: Strategy,
     request: RaceRequest,
     model: LoadedModel,
     prompt: Prompt,
     max_new_tokens: int,
+    *,
     cut: int | None = None,
     handover: Handover | None = None,
     around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Lane:
     """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
 
     `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will. A
     search reserves nothing, and would look for the whole text before its first token: it is asked for `cut` tokens.
-    `around` is put around the strategy's own steps.
+    `around` is put around the strategy's own steps. What the strategy prepares before its first step, such as compiled
+    code, is prepared here; `tell` hears of it.
     """
     if cut is not None and strategy.searches:
         max_new_tokens = min(cut, max_new_tokens)
@@ -129,10 +132,25 @@ def lane_of(
         max_new_tokens=max_new_tokens,
         sampling=Sampling(request.temperature, request.top_p, request.seed),
         handover=handover,
+        tell=tell,
     )
-    steps = timed(around(strategy.decode(job)), model.synchronize, tokenizing, record=_choose.record)
+    steps = timed(around(_prepared(strategy, job)), model.synchronize, tokenizing, record=_choose.record)
     eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
+
+
+def _prepared(strategy: Strategy, job: Job) -> Iterator[Step]:
+    """The strategy's steps. What fails while it prepares fails the lane, at its first step, and no other lane."""
+    try:
+        return strategy.decode(job)
+    except Exception as error:  # noqa: BLE001 - raised again below
+        return _failing(error)
+
+
+def _failing(error: Exception) -> Iterator[Step]:
+    """A generator that raises at its first step."""
+    yield from ()
+    raise error
 
 
 def _other_than(prompt: Prompt) -> Prompt:
@@ -175,6 +193,10 @@ class _Race:
 
     def run(self, stop: StopSignal) -> Finished:
         self._warm_up(stop)
+        lanes = [
+            self._lane(strategy, self.prompt, handover)
+            for strategy, handover in zip(self.chosen, self.handovers, strict=True)
+        ]
         self.emit(
             Started(
                 lanes=tuple(record.info for record in self.records),
@@ -185,10 +207,6 @@ class _Race:
                 model=self.model.facts(),
             )
         )
-        lanes = [
-            self._lane(strategy, self.prompt, handover)
-            for strategy, handover in zip(self.chosen, self.handovers, strict=True)
-        ]
         for event in race(lanes, self.request.schedule, stop, describe_failure):
             if isinstance(event, Ended):
                 ended = replace(event, text=self.streams[event.lane].flush())
@@ -210,7 +228,8 @@ class _Race:
                 pass
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: Handover | None, cut: int | None = None) -> Lane:
-        return lane_of(strategy, self.request, self.model, prompt, self.request.max_new_tokens, cut, handover)
+        tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))
+        return lane_of(strategy, self.request, self.model, prompt, tokens, cut=cut, handover=handover, tell=tell)
 
     def _handover(self) -> Handover | None:
         """What each lane and each warm-up starts from: kept before this race, so that none profits from another."""

@@ -58,6 +58,29 @@ def with_failing_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategies, "get", lambda name: Fails() if name == "fails" else there(name))
 
 
+class FailsToPrepare(Strategy):
+    """Says what it prepares, and fails at it."""
+
+    id, name, summary, lossless = "unprepared", "Unprepared", "Fails before its first step.", True
+
+    def decode(self, job: Job) -> Iterator[Step]:
+        job.tell("compiling")
+        raise BadInput("It cannot be compiled: use another.")
+
+
+def test_what_is_prepared_is_told_and_fails_its_lane_alone(
+    tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = strategies.get
+    monkeypatch.setattr(strategies, "get", lambda name: FailsToPrepare() if name == "unprepared" else there(name))
+    events = run(tiny_model, strategies="dynamic_cache,unprepared")
+    told = [event.text for event in events[: events.index(next(e for e in events if isinstance(e, Started)))]]
+    assert told.count("Unprepared: compiling") == 2  # for the warm-up and for the race, before the clock
+    lanes = document(events)["lanes"]
+    assert [lane["status"] for lane in lanes] == ["done", "failed"]
+    assert lanes[1]["error"] == "It cannot be compiled: use another."
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_events_tell_the_race_in_order_and_add_up_to_the_document(tiny_model: LoadedModel, schedule: Schedule) -> None:
     events = run(tiny_model, strategies="reencode,no_cache,dynamic_cache", schedule=schedule)

@@ -149,7 +149,7 @@ class _Measurement:
 
     def _probe(self, strategy: Strategy) -> None:
         """Predict how long a lane's runs take, and know what one of its passes launches."""
-        probed = probe.take(strategy, self.request.race, self.model, self.prompt, self.stop)
+        probed = probe.take(strategy, self.request.race, self.model, self.prompt, self.stop, self._tell)
         if probed is None or self.machine is None:
             return
         own = replace(self.machine, operations=probed.operations, lanes={})
@@ -223,7 +223,7 @@ class _Measurement:
         kind = (strategy.spec, length)
         self.pace.begin()
         self._tell(text)
-        lane = session.lane_of(strategy, self.request.race, self.model, prompt, tokens)
+        lane = session.lane_of(strategy, self.request.race, self.model, prompt, tokens, tell=self._tell)
         trial = take(lane, self.model, self.stop, lambda: self._tell(text, under_way=True))
         if trial.reason == "length":
             self.pace.done(kind)

@@ -44,15 +44,24 @@ class Probe:
 
 
 def take(
-    strategy: Strategy, request: RaceRequest, model: LoadedModel, prompt: Prompt, stop: StopSignal
+    strategy: Strategy,
+    request: RaceRequest,
+    model: LoadedModel,
+    prompt: Prompt,
+    stop: StopSignal,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Probe | None:
-    """Take a lane's first steps; None for one that fails at once, which it will do again and be reported then."""
+    """Take a lane's first steps; None for one that fails at once, which it will do again and be reported then.
 
+    `tell` hears what the strategy prepares before its first step.
+    """
     launches = Launches()
 
     def steps() -> Iterator[TimedStep]:
         tokens = request.max_new_tokens
-        lane = session.lane_of(strategy, request, model, prompt, tokens, cut=TOKENS + 1, around=launches.over)
+        lane = session.lane_of(
+            strategy, request, model, prompt, tokens, cut=TOKENS + 1, around=launches.over, tell=tell
+        )
         return _steps(lane, stop)
 
     lane = steps()

@@ -18,6 +18,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import Lane, race
 from kvdemo.session import describe_failure
 from kvdemo.stop import StopSignal
+from kvdemo.strategies import _compiled
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def take(lane: Lane, model: LoadedModel, stop: StopSignal, tick: Callable[[], No
     """Run a lane to its end. `tick` is called between the steps, outside of what is timed."""
     steps: list[TimedStep] = []
     ended: Ended | None = None
-    with no_garbage_collection(), peak(model.device) as highest:  # what the last lane left is collected first
+    # What the last lane left is collected first. What is kept for later compiled lanes is not what this lane needs.
+    with no_garbage_collection(), peak(model.device, lambda: _compiled.idle_bytes(model)) as highest:
         for event in race([lane], stop=stop, describe=describe_failure):
             if isinstance(event, Ended):
                 ended = event

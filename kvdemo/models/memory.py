@@ -46,3 +46,17 @@ def main_memory() -> int | None:
         return min(installed, int(_CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):  # no container; the limit "max"
         return installed
+
+
+def available() -> int | None:
+    """Bytes of main memory that programs can still take without swapping. None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    try:
+        used = int(_CONTAINER_LIMIT.with_name("memory.current").read_text())
+        return min(free, int(_CONTAINER_LIMIT.read_text()) - used)
+    except (OSError, ValueError):  # no container; the limit "max"
+        return free

@@ -40,6 +40,7 @@ class Job:
                     its `ids` are for the next forward pass, and its log-probability is recorded behind the step
     max_new_tokens  no more tokens than this will be asked for
     handover        what an earlier race kept, and where to leave what the next one may use; None where nobody keeps
+    tell            takes a sentence on what is being done, before work that takes long
     """
 
     model: LoadedModel
@@ -49,6 +50,7 @@ class Job:
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     handover: Handover | None = None
+    tell: Callable[[str], None] = lambda _: None
 
 
 def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
@@ -148,6 +150,7 @@ class Strategy(ABC):
     def decode(self, job: Job) -> Iterator[Step]:
         """Commit tokens, step by step, for as long as it is asked to.
 
-        The first step includes tokenisation and prefill. Decorate with `@torch.inference_mode()`: a
+        The first step includes tokenisation and prefill. The call that makes the generator is not timed: what is done
+        once, such as compiling, belongs there (`compiled_cache`). Decorate with `@torch.inference_mode()`: a
         `with` block inside a generator would leak into the caller while the generator is suspended.
         """

@@ -10,6 +10,7 @@ from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _compiled
+from kvdemo.strategies._choose import taken
 from kvdemo.strategies._decode import next_token_logits
 from kvdemo.strategies._reserved import Reserved
 from kvdemo.strategies.base import Job, Strategy
@@ -19,11 +20,13 @@ class CompiledCached(Strategy):
     """StaticCache, and the decoding step compiled by torch.compile; on CUDA it is replayed as one CUDA graph.
 
     At batch 1 a step is hundreds of small kernels. Python has to launch each, and a large GPU is done with one before
-    the next arrives. Compiling fuses kernels, and a CUDA graph launches all of them at once: what is left is the
-    reading of the weights. That needs shapes that never change, hence the cache of fixed size. The prompt runs
-    uncompiled. The price is the compilation, from seconds to minutes, once for each model and size of the cache
-    (powers of two): it is done before the clock runs and told apart. It wins long answers and many of them; on a
-    CPU, where launching is cheap, it gains less.
+    the next arrives. Compiling fuses kernels and tunes those that read the weights, and a CUDA graph launches all of
+    them at once: what is left is the reading of the weights. The step also chooses the likeliest token, which stays on
+    the device as the next input. On a CPU the weights are packed for products of one row, which takes as much memory
+    again. A graph needs addresses that never change, hence the cache of fixed size, in multiples of 64 positions. The
+    prompt runs uncompiled. The price is the compilation, from seconds to minutes, once for each model: it is done
+    before the clock runs and told apart, and most of it is kept for the next start (KVDEMO_CACHE_DIR). It wins long
+    answers and many of them.
     """
 
     id = "compiled_cache"
@@ -36,31 +39,49 @@ class CompiledCached(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return _compiled.unavailable_reason(model)
 
-    @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
+        """Compile and record at once, before the first step is asked for; the steps follow."""
+        lease = _Lease()
+        positions = len(job.model.encode(job.prompt)) + job.max_new_tokens
+        run = _compiled.borrow(job.model, positions, lease, job.tell)
+        return self._steps(job, run, lease)
+
+    @torch.inference_mode()
+    def _steps(self, job: Job, run: _compiled.Run, lease: _Lease) -> Iterator[Step]:  # noqa: ARG002 - held meanwhile
+        ids = job.encode("")
         compiled = _compiled.of(job.model)
-        new_ids = job.encode("")
-        size = _compiled.size_for(len(new_ids) + job.max_new_tokens, job.model.context_length)
-        cache, compiled_now = _compiled.borrow(compiled, job.model, size)
-        try:
-            choice = job.choose(next_token_logits(job.model, new_ids, cache))
-            reserved, held = Reserved(cache), 0
-            details = {"compile_seconds": compiled.seconds[size], "compiled_in_this_step": float(compiled_now)}
-            while True:
-                held += len(new_ids)
-                details |= {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)}
-                yield Step((choice,), positions=len(new_ids), cache_bytes=reserved.bytes, details=dict(details))
-                new_ids, details["compiled_in_this_step"] = [choice.token], 0.0
-                token = torch.tensor([new_ids], device=job.model.device)
-                choice = job.choose(_compiled.run(compiled, token, cache).float())
-        finally:
-            compiled.spare = cache
+        choice = job.choose(next_token_logits(job.model, ids, run.cache))
+        reserved, held, new = Reserved(run.cache), len(ids), len(ids)
+        details = {
+            "compile_seconds": compiled.seconds or 0.0,
+            "compiled_in_this_step": 0.0,
+            "packed_bytes": compiled.packed_bytes,
+            "bytes_reserved": reserved.bytes,
+        }
+        run.token.copy_(choice.ids.view(1, 1))
+        while True:
+            used = {"bytes_used": reserved.used(held)}
+            yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | used)
+            logits = run()
+            if job.choose.greedy:
+                choice = taken(run.token, logits)
+            else:
+                choice = job.choose(logits)
+                run.token.copy_(choice.ids.view(1, 1))
+            held, new = held + 1, 1
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         first = steps[0].step.details
-        if not first["compile_seconds"]:
-            return [f"{self.info.name} found its step compiled already, for a model of the same shape."]
         spent = words.seconds(first["compile_seconds"])
-        if first["compiled_in_this_step"]:
-            return [f"{self.info.name} spent {spent} on compiling; it is part of its first step, not of decoding."]
-        return [f"Compiling {self.info.name}'s step took {spent}, before the clock ran: it is in none of these times."]
+        found = [f"Compiling {self.info.name}'s step took {spent}, before the clock ran: it is in none of these times."]
+        if packed := first["packed_bytes"]:
+            held = words.amount(packed, "B")
+            found.append(
+                f"{self.info.name} holds the weights of its linear layers twice: {held} of them are packed for reading "
+                "row by row."
+            )
+        return found
+
+
+class _Lease:
+    """Stands for a lane while it lives: its run is free again when nobody holds this any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
@@ -48,16 +48,29 @@ def steps_of(
     strategy: Strategy, model: LoadedModel, text: str, *, temperature: float = 0, seed: int = 0, tokens: int = 10**6
 ) -> Iterator[Step]:
     """A strategy's steps on a base prompt, as a lane would ask for them."""
+    return map(record, strategy.decode(job_of(model, text, temperature=temperature, seed=seed, tokens=tokens)))
+
+
+def job_of(
+    model: LoadedModel,
+    text: str,
+    *,
+    temperature: float = 0,
+    seed: int = 0,
+    tokens: int = 10**6,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Job:
+    """What a lane gives a strategy to work with, on a base prompt."""
     prompt = model.prompt(text, chat=False)
-    job = Job(
+    return Job(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
         choose=Chooser(temperature, 1.0, seed, torch.device("cpu")),
         max_new_tokens=tokens,
         sampling=Sampling(temperature, seed=seed),
+        tell=tell,
     )
-    return map(record, strategy.decode(job))
 
 
 def similar(model: LoadedModel, noise: float) -> LoadedModel:

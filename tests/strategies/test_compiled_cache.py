@@ -1,9 +1,10 @@
 import gc
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
+from unittest import mock
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.utils import counters
 
 from kvdemo.core import BadInput, Step, TimedStep
+from kvdemo.models import memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _compiled
 from kvdemo.strategies.compiled_cache import CompiledCached
+from kvdemo.strategies.static_cache import StaticCached
 
 from ..conftest import loaded, tiny_llama_network
-from .conftest import WORDS, generated, steps_of, tokens_of, word_tokenizer
+from .conftest import WORDS, generated, job_of, steps_of, tokens_of, word_tokenizer
 from .layered import SLIDING, STATES, model_of
 
 
@@ -37,18 +40,63 @@ def compilations() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
-def test_it_compiles_in_its_first_step_and_never_again(model: LoadedModel) -> None:
-    steps: Iterator[Step] = steps_of(CompiledCached(), model, "w3 w4 w5", tokens=100)
-    first = next(steps)
-    assert first.details["compiled_in_this_step"] == 1
-    assert first.details["compile_seconds"] > 0
+def test_it_compiles_before_its_first_step_and_never_again_whatever_the_length(model: LoadedModel) -> None:
+    told: list[str] = []
+    steps = CompiledCached().decode(job_of(model, "w3 w4 w5", tokens=40, tell=told.append))
     compiled = compilations()
-    later = list(islice(steps, 99))
-    again = list(islice(steps_of(CompiledCached(), model, "w3 w4", tokens=50), 50))  # another length, the same size
+    assert compiled == 1
+    assert told == ["compiling the decoding step, once for this model"]
+    first, *later = islice(steps, 40)
+    assert first.details["compile_seconds"] > 0
+    for text, tokens in (("w3 w4", 100), ("w3 w4", 300), ("w5", 1)):
+        again = list(islice(CompiledCached().decode(job_of(model, text, tokens=tokens, tell=told.append)), tokens))
+        assert [step.tokens[0] for step in again] == generated(model, text, tokens)
+        later += again
     assert compilations() == compiled
-    assert {step.details["compiled_in_this_step"] for step in later + again} == {0}
-    assert {step.details["compile_seconds"] for step in later + again} == {first.details["compile_seconds"]}
-    assert [step.tokens[0] for step in again] == generated(model, "w3 w4", 50)
+    assert len(told) == 1
+    assert {step.details["compiled_in_this_step"] for step in [first, *later]} == {0}
+    assert {step.details["compile_seconds"] for step in later} == {first.details["compile_seconds"]}
+
+
+def test_it_reserves_no_more_than_the_next_multiple_of_64(model: LoadedModel) -> None:
+    step = next(steps_of(CompiledCached(), model, "w3 w4 w5", tokens=100))
+    assert step.details["bytes_reserved"] == step.details["bytes_used"] * 128 // 3
+
+
+def test_a_sampled_lane_draws_what_an_uncompiled_one_draws(model: LoadedModel) -> None:
+    settings = {"tokens": 30, "temperature": 1.3, "seed": 5}
+    lanes = [islice(steps_of(kind(), model, "w3 w4 w5", **settings), 30) for kind in (CompiledCached, StaticCached)]
+    ours, theirs = ([step.tokens for step in lane] for lane in lanes)
+    assert ours == theirs
+
+
+def test_a_lane_that_has_ended_leaves_its_run_to_the_next_and_two_at_once_have_their_own(model: LoadedModel) -> None:
+    def lane() -> Iterator[Step]:
+        return steps_of(CompiledCached(), model, "w3 w4 w5", tokens=20)
+
+    first, second = lane(), lane()
+    runs = list(_compiled.of(model).runs)
+    assert [run.idle for run in runs] == [False, False]
+    assert _compiled.idle_bytes(model) == 0
+    assert next(first).tokens == next(second).tokens
+    del first
+    assert [run.idle for run in runs] == [True, False]
+    assert _compiled.idle_bytes(model) == runs[0].bytes > 0
+    third = lane()
+    assert _compiled.of(model).runs == runs
+    assert runs[0].idle is False
+    del second, third
+
+
+def test_packed_weights_leave_the_models_own_as_they_are(model: LoadedModel) -> None:
+    assert _compiled.of(model).pack
+    before = {name: (p.data_ptr(), p.clone()) for name, p in model.network.named_parameters()}
+    first = next(steps_of(CompiledCached(), model, "w3 w4", tokens=5))
+    assert first.details["packed_bytes"] == _compiled._linear_bytes(model) > 0
+    assert not torch._inductor.config.freezing
+    for name, parameter in model.network.named_parameters():
+        assert parameter.data_ptr() == before[name][0]
+        assert torch.equal(parameter, before[name][1])
 
 
 def test_lanes_and_threads_do_not_share_a_cache_at_work(model: LoadedModel) -> None:
@@ -91,30 +139,104 @@ def test_a_model_that_goes_leaves_the_code_of_another_alone(model: LoadedModel) 
     assert compilations() == before
 
 
-def test_more_sizes_than_can_be_kept_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of compiling this needs the part that keeps and forgets; making C++ of each size would take seconds."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    monkeypatch.setattr(_compiled, "_MOST_VERSIONS", 1)
-    model = fresh()
-    for tokens, new in ((300, True), (300, False), (20, True), (20, False)):
-        steps = list(islice(steps_of(CompiledCached(), model, "w3 w4", tokens=tokens), 20))
-        assert steps[0].details["compiled_in_this_step"] == new
-        assert [step.tokens[0] for step in steps] == generated(model, "w3 w4", 20)
+@pytest.fixture
+def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """Compile with a backend that makes no C++; the options of each torch.compile."""
+    asked: list[dict[str, object]] = []
+    really = torch.compile
+
+    def compile_(step: object, *, options: dict[str, object], fullgraph: bool) -> object:
+        asked.append(options)
+        return really(step, backend="eager", fullgraph=fullgraph)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    return asked
 
 
-def test_code_that_cannot_be_compiled_is_one_sentence(tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(*_: object) -> None:
-        raise TorchDynamoException("Graph break.\n\nHint: many lines")
+def test_without_memory_for_packed_weights_it_compiles_without_them(
+    quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = fresh()
+    monkeypatch.setattr(memory, "available", lambda: 2 * _compiled._linear_bytes(other))
+    first = next(steps_of(CompiledCached(), other, "w3 w4", tokens=5))
+    assert quickly_compiled == [{"freezing": False}]
+    assert first.details["packed_bytes"] == 0
 
-    monkeypatch.setattr(_compiled, "of", lambda _: _compiled.Compiled(step))
+
+def test_where_packing_fails_it_compiles_without_it(
+    quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = fresh()
+    really = torch.compile
+
+    def compile_(step: object, *, options: dict[str, object], fullgraph: bool) -> object:
+        if options["freezing"]:
+            quickly_compiled.append(options)
+            return fails
+        return really(step, options=options, fullgraph=fullgraph)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    assert tokens_of(CompiledCached(), other, "w3 w4", 5) == generated(other, "w3 w4", 5)
+    assert quickly_compiled == [{"freezing": True}, {"freezing": False}]
+    assert _compiled.of(other).packed_bytes == 0
+
+
+def fails(*_: object) -> None:
+    raise TorchDynamoException("Graph break.\n\nHint: many lines")
+
+
+def test_code_that_cannot_be_compiled_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     with pytest.raises(BadInput, match=r"cannot compile this model's step here \(Graph break\): use StaticCache\.$"):
-        next(steps_of(CompiledCached(), tiny_gpt2, "fox", tokens=5))
+        next(steps_of(CompiledCached(), fresh(), "fox", tokens=5))
 
 
-def test_sizes_are_few_and_within_the_context() -> None:
-    assert [_compiled.size_for(n, None) for n in (1, 256, 257, 5000)] == [256, 256, 512, 8192]
-    assert _compiled.size_for(300, 400) == 400
-    assert _compiled.size_for(100, 128) == 128
+def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = mock.MagicMock()
+    calls.step.side_effect = lambda *_: torch.zeros(3)
+    calls.graph.return_value.__enter__ = lambda _: calls.recording()
+    calls.graph.return_value.__exit__ = lambda *_: calls.recorded()
+    for name in ("Stream", "stream", "current_stream", "synchronize", "graph"):
+        monkeypatch.setattr(torch.cuda, name, getattr(calls, name))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: calls.made)
+    run = _compiled.Run(64, mock.Mock(), torch.zeros((1, 1)), calls.step)
+    _compiled._record(run)
+    done = [name for name, _, _ in calls.mock_calls]
+    assert [name for name in done if name in ("step", "recording", "recorded", "made.replay")] == [
+        *["step"] * _compiled._RUNS,
+        "recording",
+        "step",
+        "recorded",
+        "made.replay",
+    ]
+    assert calls.graph.call_args.kwargs["capture_error_mode"] == "thread_local"  # other threads may use the device
+    assert run() is run.logits
+    assert calls.step.call_count == _compiled._RUNS + 1
+
+
+def test_torchs_advice_and_warnings_on_our_own_code_do_not_reach_the_terminal(
+    quickly_compiled: list[dict[str, object]], recwarn: pytest.WarningsRecorder
+) -> None:
+    other = fresh()
+    with _compiled._tracing(other, pack=False):
+        warnings.warn("TensorFloat32 tensor cores for float32 matrix multiplication available", stacklevel=1)
+    tokens_of(CompiledCached(), other, "w3", 3)
+    assert quickly_compiled
+    assert [str(warning.message) for warning in recwarn if warning.category is not DeprecationWarning] == []
+
+
+def test_rotary_factors_that_change_with_the_text_are_refused() -> None:
+    rotary = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_theta": 1e4}
+    network = tiny_llama_network(WORDS)
+    network.config.rope_parameters = rotary | {"original_max_position_embeddings": 16}
+    reason = CompiledCached().unavailable_reason(loaded("longrope", network, word_tokenizer()))
+    assert (
+        reason == "its rotary factors change with the length of the text, which cannot be compiled: use DynamicCache."
+    )
+
+
+def test_sizes_are_multiples_of_64() -> None:
+    assert [_compiled.size_for(n) for n in (1, 64, 65, 2497)] == [64, 64, 128, 2560]
 
 
 @pytest.mark.parametrize("name", [*SLIDING, *STATES])
@@ -132,10 +254,9 @@ def test_reasons_why_nothing_can_be_compiled(tiny_llama: LoadedModel, monkeypatc
 
 
 def test_compiling_is_told_apart_from_decoding() -> None:
-    def remark(now: float, seconds: float = 12.0) -> str:
-        step = Step((), positions=1, details={"compile_seconds": seconds, "compiled_in_this_step": now})
-        return CompiledCached().remarks([TimedStep(step, 1.0)])[0]
-
-    assert remark(0) == "Compiling Compiled's step took 12 s, before the clock ran: it is in none of these times."
-    assert remark(1) == "Compiled spent 12 s on compiling; it is part of its first step, not of decoding."
-    assert remark(0, 0.0) == "Compiled found its step compiled already, for a model of the same shape."
+    details = {"compile_seconds": 12.0, "packed_bytes": 5e8}
+    remarks = CompiledCached().remarks([TimedStep(Step((), positions=1, details=details), 1.0)])
+    assert remarks == [
+        "Compiling Compiled's step took 12 s, before the clock ran: it is in none of these times.",
+        "Compiled holds the weights of its linear layers twice: 500 MB of them are packed for reading row by row.",
+    ]
