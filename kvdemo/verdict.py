@@ -7,12 +7,13 @@ strategy itself has to remark on its run comes after that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from kvdemo import words
 from kvdemo.core import Schedule, Verdict
-from kvdemo.metrics import lane_metrics, seconds_to_token, speedup
+from kvdemo.metrics import lane_metrics, searched, seconds_to_token, speedup
 from kvdemo.record import LaneRecord
 
 # Closer than this, two times are called the same: it is what two equal lanes differ by on a busy machine.
@@ -22,42 +23,64 @@ SAME = 1.05
 def judge(records: Sequence[LaneRecord], schedule: Schedule) -> Verdict:
     """The verdict on a race that is over."""
     baseline, others = records[0], records[1:]
-    headlines, sentences = [], []
-    for lane in others:
-        if not (lane.tokens and baseline.tokens):
-            continue
-        than = f" than {baseline.info.name}" if len(others) > 1 else ""
-        headlines.append((speedup(baseline.steps, lane.steps) or 0.0, _time(baseline, lane, than)))
+    compared = [lane for lane in others if lane.tokens and baseline.tokens]
+    than = f" than {baseline.info.name}" if len(others) > 1 else ""
+    times = [_time(baseline, lane, than) for lane in compared]
+    # The lane that gained most; one whose time cannot be compared comes last. Of equals, the first.
+    best = max(range(len(compared)), key=lambda n: _gain(baseline, compared[n]), default=None)
+    sentences = [time for n, time in enumerate(times) if n != best]
+    for lane in compared:
         sentences += [_work(baseline, lane), _why_not(baseline, lane), _text(baseline, lane)]
     if schedule == "simultaneous" and len(records) > 1:
         sentences.append("The lanes ran at once and slowed each other down: use fair turns to compare their speed.")
-    if len(records) > 2 and all(record.tokens for record in records):
+    if len(records) > 2:
         sentences.append(_winners(records))
     sentences += [remark for record in records for remark in record.remarks]
     sentences += [_end(record) for record in records]
-    best = max(headlines, default=None)
-    rest = [line for line in headlines if line is not best]
-    headline = best[1] if best else _alone(baseline) if not others else "There is nothing to compare."
-    return Verdict(headline, tuple(s for s in [*(line for _, line in rest), *sentences] if s))
+    headline = _alone(baseline) if not others else "There is nothing to compare." if best is None else times[best]
+    return Verdict(headline, tuple(s for s in sentences if s))
+
+
+def _gain(baseline: LaneRecord, lane: LaneRecord) -> float:
+    return speedup(baseline.steps, lane.steps) or 0.0
 
 
 def _winners(records: Sequence[LaneRecord]) -> str:
-    """Who was best at what: time and TTFT over the tokens that all wrote, memory among those that keep a cache."""
-    shared = min(len(record.tokens) for record in records)
-    total = {record.info.name: seconds_to_token(record.steps, shared) for record in records}
-    first = {record.info.name: seconds_to_token(record.steps, 1) for record in records}
-    held = {record.info.name: bytes_ for record in records if (bytes_ := record.steps[-1].step.cache_bytes)}
-    parts = [f"fastest {_least(total, words.seconds)}", f"first token {_least(first, words.seconds)}"]
-    if held:
-        parts.append(f"least memory among those that keep a cache {_least(held, lambda n: words.amount(n, 'B'))}")
-    same = [record.info.name for record in records[1:] if record.divergence is None]
-    parts.append(f"same text as {records[0].info.name}: {', '.join(same) or 'none'}")
+    """Who was best at what, among lanes that did the same; empty where fewer than two did.
+
+    Time: those that wrote equally many tokens, as most of them did, and more than one. First token: those that commit
+    each token when they have it, which a search does not, and went on after it if the others did. Memory: those that
+    keep a cache, after as many tokens.
+    """
+    written = [record for record in records if record.tokens]
+    if not written:
+        return ""
+    counts = Counter(len(record.tokens) for record in written)
+    most = max(counts, key=lambda n: (counts[n], n))
+    equal = [record for record in written if len(record.tokens) == most]
+    streams = [record for record in written if len(record.tokens) > min(most - 1, 1) and not searched(record.steps)]
+    total = [(seconds_to_token(record.steps, most), record.info.name) for record in equal if most > 1]
+    first = [(record.steps[0].seconds, record.info.name) for record in streams]
+    held = [(float(record.steps[-1].step.cache_bytes), record.info.name) for record in equal]
+    held = [(bytes_, name) for bytes_, name in held if bytes_]
+    contests: list[tuple[str, Sequence[tuple[float, str]], Callable[[float], str]]] = [
+        ("fastest", total, words.seconds),
+        ("first token", first, words.seconds),
+        ("least memory among those that keep a cache", held, lambda n: words.amount(n, "B")),
+    ]
+    parts = [f"{title} {_least(values, shown)}" for title, values, shown in contests if len(values) > 1]
+    if not parts:
+        return ""
+    same = [record.info.name for record in records[1:] if record.tokens and record.divergence is None]
+    if records[0].tokens:
+        parts.append(f"same text as {records[0].info.name}: {', '.join(same) or 'none'}")
     return f"Best at each: {'; '.join(parts)}."
 
 
-def _least(values: Mapping[str, float], written: Callable[[float], str]) -> str:
-    name = min(values, key=lambda key: values[key])
-    return f"{name} ({written(values[name])})"
+def _least(values: Sequence[tuple[float, str]], written: Callable[[float], str]) -> str:
+    """The smallest value with its lane's name, the first of equals."""
+    value, name = min(values, key=lambda pair: pair[0])
+    return f"{name} ({written(value)})"
 
 
 def _alone(lane: LaneRecord) -> str:
@@ -66,17 +89,31 @@ def _alone(lane: LaneRecord) -> str:
 
 
 def _time(baseline: LaneRecord, lane: LaneRecord, than: str) -> str:
-    shared = min(len(baseline.tokens), len(lane.tokens))
-    ours, theirs = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
-    whole = len(baseline.tokens) == len(lane.tokens) and all(map(_done, (baseline, lane)))
+    """How the two times compare, where they are times of the same."""
+    ours, theirs = len(lane.tokens), len(baseline.tokens)
+    name, other, shared = lane.info.name, baseline.info.name, min(ours, theirs)
+    if ours != theirs and (searched(lane.steps) or searched(baseline.steps)):
+        return (
+            f"{name} wrote {words.count(ours, 'token')} and {other} {theirs:,}: the time of a search can only be "
+            "compared over the whole of equally long texts."
+        )
+    mine, its = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
+    if ours != theirs and shared == 1:
+        short = name if ours == 1 else other
+        return (
+            f"{short} ended after one token, which is too little to compare speeds: {name} had its first token after "
+            f"{words.seconds(mine)}, {other} after {words.seconds(its)}."
+        )
+    whole = ours == theirs and all(map(_done, (baseline, lane)))
     tokens = f"{'' if whole else 'the first '}{words.count(shared, 'token')}"
-    figures = f"{tokens} in {words.seconds(ours)} against {words.seconds(theirs)}"
-    name, other = lane.info.name, baseline.info.name
-    if theirs > ours * SAME:
-        times = f"{theirs / ours:.1f}×"
+    figures = f"{tokens} in {words.seconds(mine)} against {words.seconds(its)}"
+    if min(mine, its) <= 0:
+        return f"{name} and {other} cannot be compared, because the clock did not tick: {figures}."
+    if its > mine * SAME:
+        times = f"{its / mine:.1f}×"
         return f"{name} {f'finished {times} sooner{than}' if whole else f'was {times} as fast as {other}'}: {figures}."
-    if ours > theirs * SAME:
-        return f"{name} took {ours / theirs:.2g}× as long as {other}: {figures}."
+    if mine > its * SAME:
+        return f"{name} took {mine / its:.2g}× as long as {other}: {figures}."
     return f"{name} and {other} took about the same time: {figures}."
 
 
@@ -97,23 +134,28 @@ def _work(baseline: LaneRecord, lane: LaneRecord) -> str:
 
 
 def _why_not(baseline: LaneRecord, lane: LaneRecord) -> str:
-    """Why a lane that keeps a cache saved no time by it; empty where it did, or where there is no cache."""
+    """Why a lane that keeps a cache saved no time by it; empty where it did, or where there is no cache.
+
+    Also empty for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
+    """
     shared = min(len(baseline.tokens), len(lane.tokens))
-    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes:
+    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes or searched(lane.steps):
         return ""
     if shared == 1:
-        return "With a single token there is nothing to reuse: every lane runs the prompt once."
-    if seconds_to_token(baseline.steps, shared) > seconds_to_token(lane.steps, shared) * SAME:
+        alone = len(baseline.tokens) == len(lane.tokens)
+        return "With a single token there is nothing to reuse: every lane runs the prompt once." if alone else ""
+    decoding = lane.steps[1:]
+    if not decoding or seconds_to_token(baseline.steps, shared) > seconds_to_token(lane.steps, shared) * SAME:
         return ""
     # Half of the shared steps, the later ones: there the baseline has the most positions to run again.
     late = baseline.steps[len(baseline.steps) // 2 :]
-    positions = round(median(timed.step.positions for timed in late))
-    long_step = median(timed.seconds for timed in late)
-    short_step = median(timed.seconds for timed in lane.steps[1:])
+    positions, new = (round(median(timed.step.positions for timed in some)) for some in (late, decoding))
+    long_step, short_step = (median(timed.seconds for timed in some) for some in (late, decoding))
     return (
         f"Saved work was not saved time: a step over {positions} positions took {words.seconds(long_step)} here, and "
-        f"one over a single new position {words.seconds(short_step)}. At this length a step's fixed costs, such as "
-        "launching kernels and reading the weights, outweigh the positions that the cache saves."
+        f"one over {'a single new position' if new == 1 else f'{new:,} new positions'} {words.seconds(short_step)}. At "
+        "this length a step's fixed costs, such as launching kernels and reading the weights, outweigh the positions "
+        "that the cache saves."
     )
 
 

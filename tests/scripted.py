@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kvdemo.core import Choice, Ended, LaneInfo, Step, TimedStep
+from kvdemo.core import Choice, Ended, LaneInfo, Pass, Step, TimedStep, Twig
 from kvdemo.record import LaneRecord
 
 
@@ -38,6 +38,27 @@ def record(
         made.add(
             TimedStep(step(token, positions=positions, cache_bytes=100 * (prompt + n) * cached), cost), (f"<{token}>",)
         )
+    made.ended = Ended(0, "length")
+    return made
+
+
+def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int = 4) -> LaneRecord:
+    """A finished search: for each step its seconds, and how many tokens it commits; each took one level of the tree."""
+    made = LaneRecord(LaneInfo(name.lower(), name, f"{name} lane", lossless=False, searches=True))
+    context = prompt - 1
+    for cost, tokens in seconds:
+        passes = []
+        for _ in range(tokens):
+            first = not made.steps and not passes
+            context += 1
+            passes.append(Pass(1 if first else beams, prompt if first else 1, context))
+        levels = (tuple(Twig(0, 1, -0.5, -0.5) for _ in range(beams)),) * tokens
+        committed = range(len(made.tokens), len(made.tokens) + tokens)
+        positions = sum(ran.rows * ran.positions for ran in passes)
+        taken = Step(
+            tuple(map(choice, committed)), positions, 100 * beams * context, levels=levels, passes=tuple(passes)
+        )
+        made.add(TimedStep(taken, cost), tuple(f"<{token}>" for token in committed))
     made.ended = Ended(0, "length")
     return made
 

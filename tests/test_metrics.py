@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kvdemo.core import TimedStep
 from kvdemo.metrics import first_difference, lane_metrics, percentile, seconds_to_token, speedup, token_gaps
 
-from .scripted import step, timed_steps
+from .scripted import search, step, timed_steps
 
 SECONDS = st.floats(1e-6, 1e3)
 
@@ -89,3 +89,27 @@ def test_first_difference_splits_both_into_equal_and_unequal(a: list[int], b: li
     else:
         assert a[:at] == b[:at]
         assert a[at] != b[at]
+
+
+def test_a_search_has_levels_in_place_of_ttft_and_tpot() -> None:
+    """Its first token comes when all texts agree on it, and the others in any number with it."""
+    got = lane_metrics(search("Beams", (2.0, 1), (6.0, 3)).steps)
+    assert (got.ttft_s, got.tpot_s, got.itl_s) == (None, None, None)
+    assert (got.levels, got.level_s, got.e2e_s, got.tokens_per_s) == (4, 2.0, 8.0, 0.5)
+    stream = lane_metrics(list(timed_steps([0.5, 0.5])))
+    assert (stream.levels, stream.level_s) == (None, None)
+
+
+def test_tokens_that_all_come_in_one_step_have_no_time_between_them() -> None:
+    got = lane_metrics([TimedStep(step(1, 2, 3), 0.6)])
+    assert (got.ttft_s, got.tpot_s, got.itl_s) == (0.6, None, None)
+
+
+def test_a_speedup_is_one_of_the_same_work() -> None:
+    stream, whole = list(timed_steps([1.0] * 4)), search("Beams", (2.0, 4)).steps
+    assert speedup(stream, whole) == 2.0
+    assert speedup(stream[:3], whole) is speedup(whole, stream[:3]) is None  # a search has no time of its third token
+    assert speedup(stream, stream[:1]) is None  # it ended after the prompt
+    assert speedup(stream[:1], stream[:1]) == 1.0
+    still = list(timed_steps([0.0] * 4))
+    assert speedup(still, stream) is speedup(stream, still) is None

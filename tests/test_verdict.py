@@ -1,7 +1,12 @@
-from kvdemo.core import Divergence, Ended
+from dataclasses import replace
+
+import pytest
+
+from kvdemo.core import Divergence, Ended, TimedStep
+from kvdemo.record import LaneRecord
 from kvdemo.verdict import judge
 
-from .scripted import record
+from .scripted import record, search, step
 
 
 def test_the_cached_lane_won_and_the_words_carry_the_measured_numbers() -> None:
@@ -98,3 +103,79 @@ def test_what_a_strategy_remarks_is_part_of_the_verdict() -> None:
     lane = record("Window", range(3), [0.1] * 3, cached=True)
     lane.remarks = ["It kept 4 of 7 positions."]
     assert "It kept 4 of 7 positions." in judge([lane], "fair").sentences
+
+
+def test_a_search_that_commits_its_answer_in_one_step_ends_a_race() -> None:
+    """It has no decoding step to take a median of."""
+    for seconds in (0.5, 4.0, 9.0):
+        got = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (seconds, 4))], "fair")
+        assert "4 tokens in" in got.headline
+        assert not any(s.startswith("Saved work was not saved time") for s in got.sentences)
+
+
+@pytest.mark.parametrize("taken", [(0, 0), (0, 4), (1, 4), (4, 1), (1, 1), (4, 4)])
+@pytest.mark.parametrize("kinds", ["steps", "one step", "search", "no clock"])
+def test_lanes_with_any_number_of_steps_and_tokens_end_a_race(taken: tuple[int, int], kinds: str) -> None:
+    def lane(name: str, tokens: int, cached: bool) -> LaneRecord:
+        if kinds == "search" and tokens:
+            return search(name, (1.0, tokens))
+        seconds = [0.0 if kinds == "no clock" else 1.0] * tokens
+        if kinds == "one step" and tokens:
+            made = record(name, [], [])
+            made.add(TimedStep(step(*range(tokens), positions=5, cache_bytes=100 * cached), 1.0), ("",) * tokens)
+            return made
+        return record(name, range(tokens), seconds, cached=cached)
+
+    lanes = [lane("A", taken[0], False), lane("B", taken[1], True), lane("C", taken[1], True)]
+    for some in (lanes[:1], lanes[:2], lanes):
+        got = judge(some, "fair")
+        assert got.headline and all(sentence.endswith(".") for sentence in got.sentences)
+        assert not any(word in " ".join([got.headline, *got.sentences]) for word in ("nan", "inf ", "inf×", "None"))
+
+
+def test_the_speed_of_a_search_is_that_of_its_whole_text() -> None:
+    """It had 3 of its tokens after 2 s: that is no time that another lane took for the same."""
+    shorter = record("No cache", range(3), [1.0] * 3)
+    got = judge([shorter, search("Beam search", (1.0, 1), (1.0, 3))], "fair")
+    assert got.headline == (
+        "Beam search wrote 4 tokens and No cache 3: the time of a search can only be compared over the whole of "
+        "equally long texts."
+    )
+    whole = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (1.0, 1), (1.0, 3))], "fair")
+    assert whole.headline == "Beam search finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+
+
+def test_a_lane_that_ended_after_one_token_is_not_the_fastest_of_anything() -> None:
+    base, good = record("Base", range(4), [1.0] * 4), record("Good", range(4), [0.9, 0.5, 0.5, 0.5], cached=True)
+    ended = record("Ended", [0], [0.1], cached=True)
+    ended.ended = Ended(2, "eos")
+    got = judge([base, ended, good], "fair")
+    assert got.headline.startswith("Good finished 1.7× sooner than Base")
+    assert got.sentences[0] == (
+        "Ended ended after one token, which is too little to compare speeds: Ended had its first token after 100 ms, "
+        "Base after 1 s."
+    )
+    best = next(s for s in got.sentences if s.startswith("Best at each"))
+    assert "fastest Good (2.4 s)" in best and "first token Good (900 ms)" in best
+    assert "memory" not in best  # one lane that keeps a cache is not the best of those
+
+
+def test_a_search_is_not_in_the_contest_for_the_first_token() -> None:
+    lanes = [record("A", range(4), [2.0, 1, 1, 1]), record("B", range(4), [1.5, 1, 1, 1]), search("Beams", (1.0, 4))]
+    best = next(s for s in judge(lanes, "fair").sentences if s.startswith("Best at each"))
+    assert "fastest Beams (1 s)" in best and "first token B (1.5 s)" in best
+
+
+def test_of_equal_lanes_the_first_is_the_headline() -> None:
+    lanes = [record("Base", range(2), [1, 1]), record("Z", range(2), [1, 1]), record("A", range(2), [1, 1])]
+    assert judge(lanes, "fair").headline.startswith("Z and Base took about the same time")
+
+
+def test_a_step_of_several_rows_is_not_called_one_position() -> None:
+    flat, rows = (
+        record("No cache", range(6), [0.01] * 6, prompt=40),
+        record("Batched", range(6), [0.01] * 6, cached=True),
+    )
+    rows.steps = [replace(t, step=replace(t.step, positions=4 * t.step.positions)) for t in rows.steps]
+    why = next(s for s in judge([flat, rows], "fair").sentences if s.startswith("Saved work"))
+    assert "one over 4 new positions 10 ms" in why

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kvdemo import cores, strategies
 from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
@@ -81,6 +82,13 @@ def _show_progress(event: RaceEvent) -> None:
             show_progress(f"Racing {', '.join(lane.name for lane in lanes)} on {n} prompt tokens")
 
 
+def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, float | None]]:
+    """A lane's times in seconds, by what they are called. A search has levels in place of TTFT and TPOT."""
+    if metrics["levels"]:
+        return [("a level", metrics["level_s"]), ("E2E", metrics["e2e_s"])]
+    return [("TTFT", metrics["ttft_s"]), ("TPOT", metrics["tpot_s"]), ("E2E", metrics["e2e_s"])]
+
+
 def _show_text(event: RaceEvent) -> None:
     """Progress on stderr; at the end each lane's text and figures, and the verdict, on stdout."""
     if not isinstance(event, Finished):
@@ -90,7 +98,7 @@ def _show_text(event: RaceEvent) -> None:
         metrics = lane["metrics"]
         figures = " · ".join(
             f"{label} {value * 1e3:,.1f} ms" if value is not None else f"{label} –"
-            for label, value in (("TTFT", metrics["ttft_s"]), ("TPOT", metrics["tpot_s"]), ("E2E", metrics["e2e_s"]))
+            for label, value in _figures(metrics)
         )
         positions = "positions unknown" if metrics["positions"] is None else f"{metrics['positions']:,} positions"
         counts = f"{metrics['tokens']:,} tokens · {positions}"

@@ -21,7 +21,7 @@ from kvdemo.measure.stats import Speedup, noise_warning, speedup, statement, sum
 from kvdemo.measure.tables import mean_and_std
 
 SHORTEST_SECONDS = 1e-12
-METRICS = {"e2e_s": "E2E", "ttft_s": "TTFT", "tpot_s": "TPOT"}
+METRICS = {"e2e_s": "E2E", "ttft_s": "TTFT", "tpot_s": "TPOT", "level_s": "Per level"}
 
 
 Lanes = dict[tuple[str, int], Mapping[str, Any]]
@@ -100,7 +100,7 @@ def _lanes(document: Document) -> Lanes:
         order = 0
         while (lane["strategy"], order) in lanes:
             order += 1
-        lanes[lane["strategy"], order] = lane if measured else {**lane, "runs": _raced(lane["steps"])}
+        lanes[lane["strategy"], order] = lane if measured else {**lane, "runs": _raced(lane)}
     return lanes
 
 
@@ -136,14 +136,21 @@ def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, An
     }
 
 
-def _raced(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A raced lane's steps as the one run that they are; no run without a step."""
+def _raced(lane: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A raced lane's steps as the one run that they are; no run without a step.
+
+    A search has no TTFT and no TPOT (`kvdemo.metrics`): its lane has the levels that it went through, in `beams`.
+    """
+    steps = lane["steps"]
     if not steps:
         return []
     tokens = sum(step["tokens"] for step in steps)
-    e2e, ttft = math.fsum(step["seconds"] for step in steps), steps[0]["seconds"]
-    tpot = (e2e - ttft) / (tokens - 1) if tokens > 1 else None
-    return [{"tokens": tokens, "e2e_s": e2e, "ttft_s": ttft, "tpot_s": tpot}]
+    e2e, first = math.fsum(step["seconds"] for step in steps), steps[0]["seconds"]
+    if beams := lane.get("beams"):
+        levels = len(beams) if isinstance(beams, list) else 1
+        return [{"tokens": tokens, "e2e_s": e2e, "ttft_s": None, "tpot_s": None, "level_s": e2e / levels}]
+    tpot = (e2e - first) / (tokens - 1) if tokens > 1 and len(steps) > 1 else None
+    return [{"tokens": tokens, "e2e_s": e2e, "ttft_s": first, "tpot_s": tpot}]
 
 
 def _samples(runs: Sequence[Mapping[str, Any]], name: str) -> list[float]:

@@ -149,7 +149,7 @@ def _check_lanes(lanes: Any, kind: str) -> None:
 def _check_run(run: Mapping[str, Any], path: str) -> None:
     _check_count(run, path)
     _check_seconds(run, "e2e_s", path)
-    for name in ("ttft_s", "tpot_s"):
+    for name in ("ttft_s", "tpot_s", "level_s"):
         if run.get(name) is not None:
             _check_seconds(run, name, path)
 

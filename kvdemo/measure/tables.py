@@ -17,7 +17,7 @@ from typing import Any
 
 from kvdemo.measure.stats import figures, summarize
 
-RUN_FIGURES = ("e2e_s", "ttft_s", "decode_s", "tpot_s", "tokenize_s", "tokens_per_s")
+RUN_FIGURES = ("e2e_s", "ttft_s", "decode_s", "tpot_s", "tokenize_s", "tokens_per_s", "level_s")
 NONE = "–"
 LONGEST_CELL = 300
 
@@ -156,7 +156,7 @@ def _sweep(sweep: Mapping[str, Any]) -> list[str]:
             f"{cell['new_tokens']:,}",
             escape(strategy),
             seconds(time),
-            f"{figures(cell['speedup'][strategy])[0]}×" if strategy in cell["speedup"] else "baseline",
+            _cell_speedup(cell["speedup"], strategy),
             escape(cell["bound"].get(strategy)),
         ]
         for cell in cells
@@ -167,6 +167,13 @@ def _sweep(sweep: Mapping[str, Any]) -> list[str]:
         for cell in cells
     )
     return ["### Break-even", _table(header, rows), reasons] if rows else []
+
+
+def _cell_speedup(found: Mapping[str, float | None], strategy: str) -> str:
+    if strategy not in found:
+        return "baseline"
+    ratio = found[strategy]
+    return NONE if ratio is None else f"{figures(ratio)[0]}×"
 
 
 def _published(published: Sequence[Mapping[str, Any]]) -> list[str]:

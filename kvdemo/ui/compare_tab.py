@@ -32,6 +32,7 @@ TERMS = {
     "e2e_s": DEFINITIONS["e2e"],
     "ttft_s": DEFINITIONS["ttft"],
     "tpot_s": DEFINITIONS["tpot"],
+    "level_s": DEFINITIONS["level"],
     "mean": {
         "name": "mean ± std",
         "long": "Mean and spread",

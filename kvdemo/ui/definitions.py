@@ -13,8 +13,23 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     "tpot": {
         "name": "TPOT",
         "long": "Time per output token",
-        "text": "Average time of a token after the first: (E2E − TTFT) / (tokens − 1). Undefined for a single token.",
+        "text": "Average time of a token after the first: (E2E − TTFT) / (tokens − 1). Undefined where all tokens come "
+        "in one step, and for a search.",
         "also": "vLLM: TPOT · AIPerf: ITL",
+    },
+    "total": {
+        "name": "Total",
+        "long": "Seconds of the whole search so far",
+        "text": "This lane's own device time from its start to its last committed token. A search commits a token when "
+        "all its texts agree on it, not when it is found: TTFT and TPOT mean nothing there.",
+        "also": "E2E",
+    },
+    "level": {
+        "name": "Per level",
+        "long": "Seconds of one level of a search",
+        "text": "Device time so far over the levels of the search, prefill included. With each level all texts that "
+        "are kept grow by one token.",
+        "also": "",
     },
     "rate": {
         "name": "Tokens/s",
@@ -41,7 +56,7 @@ DEFINITIONS: dict[str, dict[str, str]] = {
         "name": "Speed-up",
         "long": "Speed-up over the baseline",
         "text": "The first lane's device time divided by this lane's, both taken at the smaller of the two token "
-        "counts, so that equal amounts of work are compared.",
+        "counts, so that equal amounts of work are compared. A search is compared when both are done, over the whole.",
         "also": "",
     },
     "latency": {

@@ -8,7 +8,7 @@ backslash would cost two bytes).
     R <run>                                           a race begins; always the first line, and never twice the same
     P <permille or -> <text>                          work before the race
     S <json>                                          `Started`: lanes, prompt, token count, schedule, model
-    <lane> <id> <µs>[*k] <positions> <bytes> <mn or -> <text>   a step's first token
+    <lane> <id> <µs>[*k][/levels] <positions> <bytes> <mn or -> <text>   a step's first token
     + <id> <mn or -> <text>                           each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
     T <lane> <text>                                   what is still added to the text of the lane's last token
@@ -18,9 +18,10 @@ backslash would cost two bytes).
     X <json>                                          the race cannot run: message, max_new_tokens or null
     N <text>                                          a notice, for example about a link
 
-`µs` is the whole step's device time in microseconds, `bytes` the cache held after it, and `mn` the surprise of the
-token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character is
-empty, and the token that completes it has it all; one that nothing completes gets what there is of it by a T line.
+`µs` is the whole step's device time in microseconds, `levels` those that a search went through in it, `bytes` the cache
+held after it, and `mn` the surprise of the token, -1000 ln p, as an integer, or - where it is not known. The text of a
+token that is only part of a character is empty, and the token that completes it has it all; one that nothing completes
+gets what there is of it by a T line.
 
 The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
 holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.
@@ -95,7 +96,8 @@ def _(event: Started) -> str:
 def _(event: Committed) -> str:
     step = event.timed.step
     width = "" if len(step.choices) == 1 else f"*{len(step.choices)}"
-    head = f"{event.lane} {{}} {round(1e6 * event.timed.seconds)}{width} {step.positions} {step.cache_bytes}"
+    levels = f"/{len(step.levels)}" if step.levels else ""
+    head = f"{event.lane} {{}} {round(1e6 * event.timed.seconds)}{width}{levels} {step.positions} {step.cache_bytes}"
     written = step.texts or event.texts
     out = []
     for i, choice in enumerate(step.choices):

@@ -19,6 +19,7 @@ from kvdemo.core import (
     Verdict,
 )
 from kvdemo.ui import stage
+from tests.scripted import search
 from tests.ui.scripted_backend import committed, started
 
 HOSTILE = [
@@ -151,3 +152,10 @@ def test_an_ordinary_token_costs_under_fifty_bytes() -> None:
 def test_an_unknown_event_is_an_error() -> None:
     with pytest.raises(TypeError, match="cannot draw int"):
         stage.line(3)
+
+
+def test_a_step_of_a_search_names_its_levels() -> None:
+    taken = search("Beams", (0.5, 3)).steps[0]
+    first, *more = stage.line(Committed(0, taken, ("a", "b", "c"))).splitlines()
+    assert first.split()[2] == "500000*3/3" and len(more) == 2
+    assert stage.line(Committed(0, search("Beams", (0.5, 1)).steps[0], ("a",))).split()[2] == "500000/1"

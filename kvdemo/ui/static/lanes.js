@@ -14,9 +14,13 @@
     stopped: "stopped", error: "failed", interrupted: "interrupted",
   };
   const METRICS = ["ttft", "tpot", "rate", "positions", "cache"];
+  /** A search has no first token to wait for, and its tokens do not follow one by one. */
+  const SEARCH_METRICS = ["total", "level", "rate", "positions", "cache"];
   const VALUES = {
     ttft: (lane) => format.seconds(lane.ttft),
     tpot: (lane) => format.seconds(lane.tpot),
+    total: (lane) => format.seconds(lane.count ? lane.seconds : null),
+    level: (lane) => format.seconds(lane.level),
     rate: (lane) => format.rate(lane.rate),
     positions: (lane) => format.count(lane.work.positions),
     cache: (lane) => format.bytes(lane.work.cache),
@@ -34,6 +38,7 @@
 
     #build(info, definitions) {
       const { index } = this;
+      this.metrics = info.searches ? SEARCH_METRICS : METRICS;
       this.status = el("span", { class: "kv-status" });
       this.lead = el("span", { class: "kv-lead" });
       const badge = index === 0 ? el("span", { class: "kv-badge" }, "baseline")
@@ -53,7 +58,7 @@
         el("div", { class: "kv-lane-in" },
           el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", {}, info.name), badge, this.status),
           el("p", { class: "kv-summary", title: info.summary }, info.summary),
-          el("dl", { class: "kv-metrics" }, ...METRICS.map((name) => this.#metric(name, definitions[name]))),
+          el("dl", { class: "kv-metrics" }, ...this.metrics.map((name) => this.#metric(name, definitions[name]))),
           this.bar, this.text, this.note));
       this.#listen();
     }
@@ -137,7 +142,7 @@
     }
 
     #numbers(race, lane) {
-      for (const name of METRICS) write(this.values[name], VALUES[name](lane));
+      for (const name of this.metrics) write(this.values[name], VALUES[name](lane));
       const goal = race.start.max_new_tokens;
       const status = lane.reason ?? (lane.count ? "decoding" : race.phase === "racing" ? "prefill" : "waiting");
       const shown = race.interrupted && !lane.reason ? "interrupted" : status;

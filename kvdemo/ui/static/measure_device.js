@@ -13,12 +13,12 @@
     : el("p", { class: "kv-quiet" }, "Not measured in this run."));
 
   const cacheRow = (lane, index) => {
-    const { cache_bytes: measured, cache_bytes_formula: formula, peak_bytes: peak, peak_note: note } = lane.memory ?? {};
+    const { cache_bytes: measured, cache_bytes_formula: formula, cache_bytes_formula_note: means, peak_bytes: peak, peak_note: note } = lane.memory ?? {};
     const cell = (key, ...nodes) => el("td", {}, el("span", { class: "kv-cellname" }, kv.term(kv.definitions[key])), ...nodes);
     const none = measured === 0 ? "keeps none" : format.bytes(measured);
-    const same = measured && measured === formula ? el("small", {}, " equal") : null;
+    const same = measured && measured === formula ? el("small", {}, " equal") : means && measured ? el("small", {}, ` ${means}`) : null;
     return el("tr", {}, el("th", { scope: "row" }, kv.laneName(lane, index)),
-      cell("cache_measured", none), cell("cache_formula", formula === null ? format.none : format.bytes(formula), same),
+      cell("cache_measured", none), cell("cache_formula", formula === null || measured === 0 ? format.none : format.bytes(formula), same),
       cell("peak", peak === null || peak === undefined ? el("small", {}, note ? "not measured" : format.none) : format.bytes(peak)));
   };
 

@@ -8,13 +8,15 @@
   const share = (part, whole) => `${(100 * part) / whole}%`;
 
   const bar = (lane, index, longest) => {
-    const { ttft_s: prefill, decode_s: decode, tokenize_s: tokenize } = lane.statistics;
-    const whole = prefill.mean + decode.mean;
+    const { e2e_s: e2e, ttft_s: prefill, decode_s: decode, tokenize_s: tokenize, level_s: level } = lane.statistics;
+    const whole = e2e.mean;
     const parts = el("div", { class: "kv-bar", style: `width: ${share(whole, longest)}` },
-      el("i", { "data-part": "prefill", style: `width: ${share(prefill.mean, whole)}` }),
-      el("i", { "data-part": "decode", style: `width: ${share(decode.mean, whole)}` }));
+      ...(prefill ? [el("i", { "data-part": "prefill", style: `width: ${share(prefill.mean, whole)}` })] : []),
+      el("i", { "data-part": "decode", style: `width: ${share(prefill ? decode.mean : whole, whole)}` }));
     const within = tokenize?.mean > 0 ? el("div", { class: "kv-bar", style: `width: ${share(tokenize.mean, longest)}` }, el("i", { "data-part": "tokenize" })) : null;
-    const words = [`prefill ${format.seconds(prefill.mean)}`, `decode ${format.seconds(decode.mean)}`,
+    const took = prefill ? [`prefill ${format.seconds(prefill.mean)}`, `decode ${format.seconds(decode.mean)}`]
+      : [`search ${format.seconds(whole)}`, level ? `${format.seconds(level.mean)} a level` : null];
+    const words = [...took,
       within ? `of which tokenising ${format.seconds(tokenize.mean)} (${format.percent(tokenize.mean / whole)})` : null].filter(Boolean).join(" · ");
     return el("div", { class: "kv-split-row", style: `--lane: var(${kv.laneColor(index)})` },
       kv.laneName(lane, index), el("div", { class: "kv-bars", role: "img", "aria-label": `${lane.name}: ${words}` }, parts, within), el("small", {}, words));
@@ -26,7 +28,7 @@
   kv.splitBars = (document) => {
     const ran = document.lanes.map((lane, index) => [lane, index]).filter(([lane]) => lane.statistics);
     if (!ran.length) return null;
-    const longest = Math.max(...ran.map(([{ statistics: s }]) => s.ttft_s.mean + s.decode_s.mean));
+    const longest = Math.max(...ran.map(([{ statistics: s }]) => s.e2e_s.mean));
     const tokenized = ran.some(([{ statistics: s }]) => s.tokenize_s?.mean > 0);
     return [
       el("div", { class: "kv-partkeys" }, key("prefill"), key("decode"), tokenized ? key("tokenize") : null),
@@ -43,7 +45,7 @@
       return el("div", {}, kv.laneName(lane, index),
         el("span", {}, kv.term(kv.definitions.achieved), el("b", {}, `${format.bytes(achieved)}/s`)),
         el("span", {}, kv.term(kv.definitions.floor), el("b", {}, format.percent(percent / 100))),
-        el("span", {}, kv.term(kv.definitions.bound), el("b", {}, kv.BOUNDS[bound] ?? bound)),
+        el("span", {}, kv.term(kv.definitions.bound), el("b", {}, kv.BOUNDS[bound] ?? bound ?? format.none)),
         el("p", {}, reason));
     }));
   };

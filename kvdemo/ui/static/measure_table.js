@@ -10,7 +10,8 @@
 
   const COLUMNS = [
     ["e2e", (s) => spread(s.e2e_s)], ["median", one("median")], ["min", one("min")], ["p90", one("p90")], ["p99", one("p99")],
-    ["ttft", (s) => spread(s.ttft_s)], ["tpot", (s) => spread(s.tpot_s)], ["rate", (s) => [format.rate(s.tokens_per_s?.mean ?? null)]],
+    ["ttft", (s) => spread(s.ttft_s)], ["tpot", (s) => spread(s.tpot_s)], ["level", (s) => spread(s.level_s)],
+    ["rate", (s) => [format.rate(s.tokens_per_s?.mean ?? null)]],
     ["runs", one("n", format.count)],
   ];
 
@@ -54,7 +55,8 @@
   const heads = (keys) => keys.map((key) => el("th", { scope: "col" }, kv.term(kv.definitions[key])));
 
   kv.measuredTable = (document) => {
-    const columns = COLUMNS.filter(([key]) => key !== "p99" || document.lanes.some(({ statistics }) => statistics?.e2e_s.p99 !== null && statistics));
+    const some = { p99: ({ e2e_s: e2e }) => e2e.p99 !== null, level: ({ level_s: level }) => level };
+    const columns = COLUMNS.filter(([key]) => !some[key] || document.lanes.some(({ statistics }) => statistics && some[key](statistics)));
     const head = el("tr", {}, el("th", { scope: "col" }, "Lane"), ...heads([...columns.map(([key]) => key), "measured_speedup"]));
     return [
       el("table", { class: "kv-table kv-measured" }, el("thead", {}, head),

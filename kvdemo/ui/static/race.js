@@ -19,7 +19,7 @@
 
   class Lane {
     constructor(info, index) {
-      Object.assign(this, { ...info, index, tokens: [], seconds: 0, steps: 0, positions: 0, cache: 0 });
+      Object.assign(this, { ...info, index, tokens: [], seconds: 0, steps: 0, levels: 0, positions: 0, cache: 0 });
       this.ttft = null;
       this.reason = null;
       this.error = "";
@@ -33,20 +33,26 @@
     get count() { return this.tokens.length; }
     /** Positions computed and cache bytes held, which only the machine that decodes can know. */
     get work() { return this.elsewhere ? { positions: null, cache: null } : { positions: this.positions, cache: this.cache }; }
-    get tpot() { return this.count > 1 ? (this.seconds - this.ttft) / (this.count - 1) : null; }
-    get rate() { return this.count ? this.count / this.seconds : null; }
+    /** Undefined before a second step has added a token, and in a search, whose tokens do not come one by one. */
+    get tpot() { return this.ttft !== null && this.steps > 1 && this.count > 1 ? (this.seconds - this.ttft) / (this.count - 1) : null; }
+    get rate() { return this.count && this.seconds > 0 ? this.count / this.seconds : null; }
+    /** Seconds of one level of a search, by which its texts grow by one token. */
+    get level() { return this.levels ? this.seconds / this.levels : null; }
+    /** It ended after its first token, which says nothing of its speed. */
+    get cutShort() { return this.count === 1 && this.reason !== null; }
     get status() {
       if (this.reason) return this.reason;
       return this.count ? "decoding" : "waiting";
     }
 
     /** The first token of a step carries the step's cost; `size` tokens share it. */
-    step(id, seconds, size, positions, bytes) {
+    step(id, seconds, size, levels, positions, bytes) {
       this.seconds += seconds;
       this.positions += positions;
       this.cache = bytes;
       this.steps += 1;
-      this.ttft ??= seconds;
+      this.levels += levels;
+      if (!this.searches) this.ttft ??= seconds;
       this.current = { seconds: seconds / size, stepSeconds: seconds, size, positions, bytes, first: this.count };
     }
 
@@ -84,9 +90,10 @@
 
     #step(line) {
       const [lane, id, cost, positions, bytes, surprise, text] = fields(line, 6);
-      const [micros, size] = cost.split("*");
+      const [whole, levels] = cost.split("/");
+      const [micros, size] = whole.split("*");
       this.current = this.lanes[+lane];
-      this.current.step(+id, +micros / 1e6, +(size ?? 1), +positions, +bytes);
+      this.current.step(+id, +micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
       this.current.token(+id, surprise, text, this.start.prompt_tokens);
       // Tokens of another machine come in bursts, next to which every step here would look slow.
       if (!this.current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, this.current.current.seconds);
@@ -145,11 +152,19 @@
 
     get running() { return this.phase === "preparing" || this.phase === "racing"; }
 
-    /** Baseline seconds over the lane's, both at the smaller of the two token counts. */
+    /**
+     * Baseline seconds over the lane's, both at the smaller of the two token counts. Null where that means nothing: with
+     * unequal counts a search, of which only the whole compares, and a lane that ended after its first token.
+     */
     speedup(lane) {
       const baseline = this.lanes[0];
       const n = Math.min(baseline.count, lane.count);
       if (!n || lane === baseline) return null;
+      const both = [baseline, lane];
+      const whole = baseline.count === lane.count && both.every(({ reason }) => reason);
+      if (!whole && both.some(({ searches }) => searches)) return null;
+      if (baseline.count !== lane.count && both.some(({ cutShort }) => cutShort)) return null;
+      if (!(baseline.elapsed[n - 1] > 0 && lane.elapsed[n - 1] > 0)) return null;
       return { at: n, times: baseline.elapsed[n - 1] / lane.elapsed[n - 1], baseline: baseline.elapsed[n - 1], lane: lane.elapsed[n - 1] };
     }
   };
