@@ -305,3 +305,20 @@ def test_a_bad_file_is_named() -> None:
     good = json.dumps(measured({"no_cache": [1.0]}))
     with pytest.raises(BadInput, match="^File B: The file is not JSON"):
         compare_texts(good, "{")
+
+
+def test_a_search_is_compared_by_its_whole_and_by_its_levels() -> None:
+    """Its steps come when its texts agree: the first is no TTFT, and what is between them no TPOT."""
+    a, b = raced({"beam_search": [2.0, 6.0]}), raced({"beam_search": [1.0, 3.0]})
+    for document in (a, b):
+        document["lanes"][0]["beams"] = [[{"parent": 0}]] * 4
+    metrics = compare(a, b)["lanes"][0]["metrics"]
+    assert list(metrics) == ["e2e_s", "level_s"]
+    assert (metrics["level_s"]["a"]["mean"], metrics["level_s"]["b"]["mean"]) == (2.0, 1.0)
+    assert "Per level" in as_text(compare(a, b))
+
+
+def test_tokens_that_all_came_in_one_step_have_no_tpot() -> None:
+    a = raced({"remote": [2.0]})
+    a["lanes"][0]["steps"][0]["tokens"] = 4
+    assert list(compare(a, a)["lanes"][0]["metrics"]) == ["e2e_s", "ttft_s"]

@@ -168,3 +168,22 @@ def test_escaping_shortens_and_drops_what_is_not_printable() -> None:
 )
 def test_times_read_in_their_own_unit(mean: float, std: float | None, shown: str) -> None:
     assert mean_and_std({"mean": mean, "std": std}) == shown
+
+
+def test_what_a_search_does_not_have_stays_empty() -> None:
+    document = measured({"no_cache": [2.0], "dynamic_cache": [1.0]})
+    for run in document["lanes"][1]["runs"]:
+        run |= {"ttft_s": None, "tpot_s": None, "level_s": 0.25}
+    document["lanes"][1]["statistics"] |= {"ttft_s": None, "tpot_s": None}
+    rows = list(csv.DictReader(io.StringIO(to_csv(document))))
+    assert (rows[1]["ttft_s"], rows[1]["tpot_s"], rows[1]["level_s"]) == ("", "", "0.25")
+    row = next(line for line in to_markdown(document).splitlines() if line.startswith("| DynamicCache"))
+    assert row.split(" | ")[4:6] == ["–", "–"]
+
+
+def test_a_sweep_with_a_clock_that_did_not_tick_has_no_speedup() -> None:
+    document = measured({"no_cache": [2.0], "dynamic_cache": [1.0]})
+    cell = {"prompt_tokens": 4, "new_tokens": 2, "seconds": {"no_cache": 0.0, "dynamic_cache": 0.0},
+            "speedup": {"dynamic_cache": None}, "bound": {"no_cache": None}, "reason": "None."}  # fmt: skip
+    document["sweep"] = {"baseline": "no_cache", "cells": [cell]}
+    assert "| 4 | 2 | dynamic\\_cache | 0.000 ms | – | – |" in to_markdown(document)
