@@ -14,6 +14,8 @@ Nothing that the server says about an error is repeated or logged: it may quote 
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,7 +40,8 @@ class Event:
     """One event of the stream, as far as it matters here.
 
     text      what it adds to the answer
-    tokens    the text of each token in it, and `logprobs` theirs; empty where the server does not tell
+    tokens    the text of each token in it, and `logprobs` theirs, NaN where one is not known; both empty where the
+              server does not tell
     total     tokens written so far by the server's own count; None where this event does not tell
     cached    prompt tokens that the server had in its own cache; None where it does not tell
     finish    why the text ends with this event ("stop", "length"); None before that
@@ -142,11 +145,21 @@ def _event(chunk: Any) -> Event:
 
 def _logprobs(choice: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
     told = getattr(choice, "logprobs", None)
-    if told is None:
-        return (), ()
     if content := getattr(told, "content", None):
-        return tuple(str(one.token) for one in content), tuple(float(one.logprob) for one in content)
-    return tuple(map(str, getattr(told, "tokens", None) or ())), tuple(map(float, told.token_logprobs or ()))
+        # llama.cpp answers raw text in this form too, where the client makes no objects of it.
+        entries = [one if isinstance(one, Mapping) else vars(one) for one in content]
+        return _paired([one.get("token") for one in entries], [one.get("logprob") for one in entries])
+    return _paired(getattr(told, "tokens", None) or (), getattr(told, "token_logprobs", None) or ())
+
+
+def _paired(tokens: Sequence[Any], logprobs: Sequence[Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """As many of the one as of the other: what a server leaves out is "" or NaN, and each list counts tokens."""
+    pairs = list(itertools.zip_longest(tokens, logprobs))
+    numbers = (math.nan if logprob is None else float(logprob) for _, logprob in pairs)
+    return (
+        tuple("" if token is None else str(token) for token, _ in pairs),
+        tuple(number if math.isfinite(number) else math.nan for number in numbers),
+    )
 
 
 @contextmanager

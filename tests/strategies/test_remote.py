@@ -105,6 +105,42 @@ def test_log_probabilities_count_the_tokens_where_they_come(link: Between, tiny_
     assert [step["logprobs"] for step in remote["steps"]] == [[-0.5, -0.25]] * 3
 
 
+@pytest.mark.parametrize(
+    ("pair", "logprobs"),
+    [
+        ({"tokens": ["a", "b"]}, [None, None]),
+        ({"tokens": ["a", "b"], "token_logprobs": None}, [None, None]),
+        ({"tokens": ["a", "b"], "token_logprobs": [-0.5]}, [-0.5, None]),
+        ({"tokens": ["a"], "token_logprobs": [-0.5, -0.25]}, [-0.5, -0.25]),
+        ({"tokens": [None, "b"], "token_logprobs": [None, -0.25]}, [None, -0.25]),
+        ({"token_logprobs": [-0.5, -0.25]}, [-0.5, -0.25]),
+        ({"content": [{"token": "a", "logprob": None}, {"token": "b", "logprob": -0.25}]}, [None, -0.25]),
+        ({"tokens": ["a", "b"], "token_logprobs": [-1e999, -0.25]}, [None, -0.25]),
+    ],
+)
+def test_tokens_that_come_without_their_log_probabilities_are_tokens(
+    link: Between, tiny_llama: LoadedModel, pair: dict, logprobs: list[float | None]
+) -> None:
+    """Half a list made a step of no tokens, and its text was lost."""
+    sent: list[str] = []
+
+    def told(event: dict) -> None:
+        if text := event["choices"][0].get("text"):
+            sent.append(text)
+            event["choices"][0]["logprobs"] = pair
+        event.pop("usage", None)
+
+    def fresh(lines: Iterable[bytes]) -> Iterable[bytes]:
+        sent.clear()
+        return changed(told)(lines)
+
+    link.mischief = fresh
+    remote = raced(tiny_llama, max_new_tokens=4)["lanes"][1]
+    assert [step["tokens"] for step in remote["steps"]] == [2, 2]
+    assert [step["logprobs"] for step in remote["steps"]] == [logprobs] * 2
+    assert remote["text"] == "".join(sent[:2])
+
+
 def test_a_running_count_tells_the_tokens_of_each_event(link: Between, tiny_llama: LoadedModel) -> None:
     seen = 0
 
