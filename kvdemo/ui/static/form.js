@@ -55,7 +55,7 @@
     /** A long example ends with what it asks: two that share a document would look alike. */
     showQuestion() {
       const box = document.querySelector("#kv-prompt textarea");
-      requestAnimationFrame(() => requestAnimationFrame(() => { box.scrollTop = box.scrollHeight; }));
+      kv.frame(() => kv.frame(() => { box.scrollTop = box.scrollHeight; }));
     }
 
     press() {
@@ -71,7 +71,7 @@
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !actions || actions.running) return;
     event.preventDefault();
     // The prompt reports its text on input; a frame later the form holds it.
-    requestAnimationFrame(() => actions.press());
+    kv.frame(() => actions.press());
   }, true);
 
   /** A link with run=1 starts once, when the model has arrived or failed to. */

@@ -1,12 +1,24 @@
 // A page at rest asks for no frames. Gradio's would: the timer of its loading indicator goes on counting, once a frame,
 // after the indicator has left the page, and a browser that draws nothing sixty times a second takes a share of a core.
 (() => {
+  const kv = window.kvdemo;
   const ENOUGH = 60;
+  const ours = new Set();
   let own = requestAnimationFrame(look);
   let others = null;
   let times = 0;
 
-  /** Requests are numbered: what lies between two of ours is what others asked for meanwhile. */
+  /** A frame for this page's own scripts, which all ask for theirs here: it is never cancelled. */
+  kv.frame = (act) => {
+    const id = requestAnimationFrame((now) => {
+      ours.delete(id);
+      act(now);
+    });
+    ours.add(id);
+    return id;
+  };
+
+  /** Requests are numbered: what lies between two of these is what was asked for meanwhile. */
   function look() {
     const last = own;
     own = requestAnimationFrame(look);
@@ -15,6 +27,6 @@
     others = asked;
     if (times < ENOUGH) return;
     // As many in each of so many frames: loops, which draw nothing yet, for this page has no animation of its own.
-    for (let id = own - asked; id <= own; id += 1) cancelAnimationFrame(id);
+    for (let id = own - asked; id <= own; id += 1) if (!ours.has(id)) cancelAnimationFrame(id);
   }
 })();

@@ -76,7 +76,7 @@
     /** One drawing a frame, however many values arrived; a hidden tab draws when it comes back. */
     #schedule() {
       if (this.frame) return;
-      this.frame = requestAnimationFrame(() => {
+      this.frame = kv.frame(() => {
         this.frame = null;
         this.draw();
       });
