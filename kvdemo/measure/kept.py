@@ -7,12 +7,17 @@ import json
 import logging
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 log = logging.getLogger(__name__)
 
+#: What is kept at the most, documents and bytes; the oldest go first. A long measurement has some megabytes.
 MOST = 200
+MOST_BYTES = 200_000_000
+#: A file that a killed process left half written; a whole one is written in less.
+_STALE_SECONDS = 3600
 _RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
@@ -24,15 +29,24 @@ def folder() -> Path:
 
 
 def keep(document: dict[str, Any]) -> None:
-    """Write a document under its run's id, whole or not at all, and forget the oldest beyond `MOST`.
+    """Write a document under its run's id, whole or not at all, and forget the oldest beyond what is kept at the most.
 
-    A disk that takes nothing more costs the keeping, not the measurement.
+    If writing fails, log a warning and go on: the measurement itself is not lost. Raises what json raises for a
+    document that cannot be one.
     """
+    written = json.dumps(document).encode()
+    if len(written) > MOST_BYTES:
+        log.warning("a measurement of %d MB is not kept: it is too large", len(written) // 1_000_000)
+        return
     try:
         folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".part", delete=False, encoding="utf-8") as file:
-            json.dump(document, file)
-        Path(file.name).replace(_path(document["run_id"]))
+        with tempfile.NamedTemporaryFile(dir=folder(), suffix=".part", delete=False) as file:
+            try:
+                file.write(written)
+                file.close()
+                Path(file.name).replace(_path(document["run_id"]))
+            finally:
+                Path(file.name).unlink(missing_ok=True)
         _forget()
     except OSError as error:
         log.warning("a measurement could not be kept: %s", error)
@@ -54,9 +68,16 @@ def _path(run_id: str) -> Path:
 
 
 def _forget() -> None:
-    ages = []
-    for file in folder().glob("*.json"):
+    now, files = time.time(), []
+    for file in folder().iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process may have forgotten it just now
-            ages.append((file.stat().st_mtime, file))
-    for _, file in sorted(ages)[:-MOST]:
-        file.unlink(missing_ok=True)
+            found = file.stat()
+            if file.suffix == ".json":
+                files.append((found.st_mtime, file, found.st_size))
+            elif file.suffix == ".part" and now - found.st_mtime > _STALE_SECONDS:
+                file.unlink()
+    count = size = 0
+    for _, file, its_size in sorted(files, reverse=True):
+        count, size = count + 1, size + its_size
+        if count > MOST or size > MOST_BYTES:
+            file.unlink(missing_ok=True)
