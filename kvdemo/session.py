@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kvdemo import divergence, document, environment, strategies, tree
+from kvdemo import divergence, document, environment, first_use, strategies, tree
 from kvdemo.core import (
     BadInput,
     Committed,
@@ -37,9 +37,10 @@ log = logging.getLogger(__name__)
 
 Emit = Callable[[RaceEvent], None]
 
-# Before the clock runs, each lane takes this many steps on the real prompt: prefill and one decode step. First
-# calls pay for memory, thread pools and kernel selection, which is not what a race is about.
-WARMUP_TOKENS = 2
+# Before the clock runs, each lane commits this many tokens behind the real prompt: prefill and four decode steps. First
+# calls pay for memory, thread pools and kernel selection, which is not what a race is about. Where each new length has
+# such a cost, the steps that the warm-up has taken before are quicker than those that follow (`first_use`).
+WARMUP_TOKENS = 5
 # What a lane that runs elsewhere warms up with: a server that had read the prompt before would have it in its cache.
 OTHER_PROMPT = "Hi"
 
@@ -190,6 +191,7 @@ class _Race:
         self.streams = [model.text_stream() for _ in chosen]
         self.shelf, self.found = shelf, shelf.find(model) if shelf else None
         self.handovers = [self._handover() for _ in chosen]
+        self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
 
     def run(self, stop: StopSignal) -> Finished:
         self._warm_up(stop)
@@ -221,11 +223,13 @@ class _Race:
     def _warm_up(self, stop: StopSignal) -> None:
         """A lane that fails here fails again in the race, and is reported there."""
         tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
-        for strategy in self.chosen:
+        for index, strategy in enumerate(self.chosen):
+            if stop.is_set():
+                return
             self.emit(Progress(f"Warming up {strategy.name}"))
             prompt = _other_than(self.prompt) if strategy.elsewhere else self.prompt
-            for _ in race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop):
-                pass
+            taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
+            self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: Handover | None, cut: int | None = None) -> Lane:
         tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))
@@ -289,9 +293,16 @@ class _Race:
             remarks.append(f"{record.info.name} could not be looked at again: {describe_failure(error)}")
         return remarks
 
+    def _first_use(self, record: LaneRecord, warmed: int) -> list[str]:
+        """What new lengths cost this lane, where that can be told: not where lanes slow each other down."""
+        if self.request.schedule != "fair" or record.info.elsewhere:
+            return []
+        found = first_use.in_race(record.steps, warmed)
+        return [first_use.in_words(record.info.name, found)] if found else []
+
     def _finish(self, stop: StopSignal) -> Finished:
-        for strategy, record in zip(self.chosen, self.records, strict=True):
-            record.remarks = self._remarks(strategy, record, stop)
+        for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
+            record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
             record.beams = tree.of(record.steps, self.model.text_stream())
         self._keep()
         verdict = judge(self.records, self.request.schedule)

@@ -1,5 +1,6 @@
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from kvdemo.core import (
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.request import RaceRequest
 from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.no_cache import NoCache
 
 from .scripted import choice
@@ -56,6 +58,33 @@ class Fails(Strategy):
 def with_failing_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     there = strategies.get
     monkeypatch.setattr(strategies, "get", lambda name: Fails() if name == "fails" else there(name))
+
+
+class Plans(Strategy):
+    """Builds a plan for each length that it has not run before, as cuDNN's attention does."""
+
+    id, name, summary, lossless = "plans", "Plans", "Sleeps at each new length.", True
+    lengths: ClassVar[set[int]] = set()
+
+    def decode(self, job: Job) -> Iterator[Step]:
+        for length, step in enumerate(DynamicCached().decode(job)):
+            if length not in self.lengths:
+                self.lengths.add(length)
+                time.sleep(0.25)
+            yield step
+
+
+def test_what_each_new_length_costs_is_a_finding_and_lengths_that_have_run_cost_nothing(
+    tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = strategies.get
+    monkeypatch.setattr(strategies, "get", lambda name: Plans() if name == "plans" else there(name))
+    Plans.lengths.clear()
+    for expected in (True, False):
+        finished = run(tiny_model, strategies="plans")[-1]
+        assert isinstance(finished, Finished)
+        assert any("is first-time cost" in sentence for sentence in finished.verdict.sentences) is expected
+        assert any("is first-time cost" in remark for remark in document([finished])["lanes"][0]["remarks"]) is expected
 
 
 class FailsToPrepare(Strategy):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvdemo import environment, session
+from kvdemo import environment, first_use, session
 from kvdemo.core import BadInput
 from kvdemo.costs import Architecture
 from kvdemo.limits import Limits, measure_limits
@@ -101,6 +101,7 @@ class _Measurement:
         self.limits: Limits | None = None
         self.machine: Machine | None = None
         self.cells: list[dict[str, Any]] = []
+        self.first_runs: dict[str, Trial] = {}
         self.pace = Pace(self._runs_ahead())
         self._changed = True
         self._told = 0.0
@@ -145,7 +146,9 @@ class _Measurement:
         self._tell("Warming up")
         for n in range(self.request.warmup):
             for strategy in self.chosen:
-                self._trial(strategy, self.prompt, tokens, f"Warm-up {n + 1} of {self.request.warmup}: {strategy.name}")
+                text = f"Warm-up {n + 1} of {self.request.warmup}: {strategy.name}"
+                trial = self._trial(strategy, self.prompt, tokens, text)
+                self.first_runs.setdefault(strategy.spec, trial)
 
     def _probe(self, strategy: Strategy) -> None:
         """Predict how long a lane's runs take, and know what one of its passes launches."""
@@ -188,10 +191,17 @@ class _Measurement:
                 if trial.reason == "length":
                     record.trials.append(trial)
                     record.places.append(place)
-                    record.remarks = record.remarks or session.remarks_on(strategy, trial.steps)
+                    record.remarks = record.remarks or self._remarks(strategy, trial)
                 if len(record.trials) == repeats:
                     record.status = "done"
                 self._changed = True
+
+    def _remarks(self, strategy: Strategy, trial: Trial) -> list[str]:
+        """What a lane's first timed run shows, by itself and against the warm-up run of the same lengths."""
+        first = self.first_runs.get(strategy.spec)
+        found = first_use.between_runs(first.steps, trial.steps) if first else None
+        new = [first_use.of_warmup(strategy.info.name, found)] if found else []
+        return new + session.remarks_on(strategy, trial.steps)
 
     def _sweep(self) -> None:
         for wanted in self.request.sweep_prompt:
