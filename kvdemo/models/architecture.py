@@ -71,11 +71,12 @@ def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture
     trial = meta_trial.run(config, name)
     layers = cache_shape.layers(trial, name)
     network, text = trial.network, trial.text
+    tied = getattr(text, "tie_word_embeddings", False)
     heads = max(stated.values(text, "num_attention_heads"), default=0)
     repeats = _repeats(layers, heads, stated.number(text, "num_key_value_heads", "num_kv_heads"))
     attention = _attention(layers, repeats, heads, stated.number(text, "kv_lora_rank"))
     if attention is None:
-        raise BadInput(f"{name} keeps no keys and values that grow with the text: choose a model with attention.")
+        raise BadInput(meta_trial.NO_KEYS.format(name))
     return Architecture(
         name=name,
         layers=layers,
@@ -83,7 +84,7 @@ def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture
         head_dim=_head_dim(layers, attention, text),
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        parameters=sum(weight.numel() for weight in network.parameters()) + (0 if trial.tied else trial.missing_head),
+        parameters=_parameters(network) + (0 if tied else trial.missing_head),
         active_parameters=_active(network, text, name) + trial.missing_head,
         context_length=stated.context_length(text),
         attention=attention,
@@ -146,15 +147,25 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
     return (first.head_dim + first.value_dim) // 2
 
 
-def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
-    """Parameters read for one token: see `costs.Architecture`."""
-    head = network.get_output_embeddings()
-    decoder = network.get_decoder()
+def _parts(network: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
+    head, decoder = network.get_output_embeddings(), network.get_decoder()
     if decoder is head:  # ModernBERT calls its vocabulary projection so
         decoder = network.base_model
-    parts = [decoder, *([head] if head is not None else [])]
+    return [decoder] if head is None else [decoder, head]
+
+
+def _parameters(network: PreTrainedModel) -> int:
+    """Every number in the weights of the part that continues text."""
+    parts = [network] if network.config.get_text_config(decoder=True) is network.config else _parts(network)
+    return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
+
+
+def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
+    """Parameters read for one token: see `costs.Architecture`."""
+    parts = _parts(network)
     weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
-    tied = {id(weight) for weight in parts[-1].parameters()} if head is not None else set()
+    tied = {id(weight) for head in parts[1:] for weight in head.parameters()}
     for part in parts:
         for module in part.modules():
             if isinstance(module, torch.nn.Embedding) and id(module.weight) not in tied:

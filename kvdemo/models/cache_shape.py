@@ -12,20 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedModel
 
 from kvdemo.core import BadInput
 from kvdemo.costs import LayerCache
 from kvdemo.models import meta_trial
-from kvdemo.models.meta_trial import POSITIONS, Trial
-
-Shape = tuple[torch.Size, torch.dtype]
-Shapes = dict[str, Shape]
+from kvdemo.models.meta_trial import POSITIONS, Shapes, Trial
 
 
-def of(config: PreTrainedConfig, name: str) -> tuple[LayerCache, ...]:
-    """What each layer keeps of a model with this configuration. Raises BadInput."""
-    return layers(meta_trial.run(config, name), name)
+def of(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
+    """What each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
+    return layers(meta_trial.run(network.config, name, type(network)), name)
 
 
 def layers(trial: Trial, name: str) -> tuple[LayerCache, ...]:
@@ -63,7 +60,9 @@ def _layer(held: Any, passes: Sequence[Shapes], name: str) -> LayerCache:
     )
 
 
-def _width(tensors: Sequence[Shape | None], kept: list[int], name: str) -> tuple[int, int] | None:
+def _width(
+    tensors: Sequence[tuple[torch.Size, torch.dtype] | None], kept: list[int], name: str
+) -> tuple[int, int] | None:
     """Heads and width of keys or values, (1, heads, positions, width); None where there are none. Raises BadInput."""
     if not any(tensors):
         return None

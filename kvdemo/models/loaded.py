@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from kvdemo import attention
 from kvdemo.core import BadInput
 from kvdemo.costs import LayerCache
-from kvdemo.models import cache_shape, stated
+from kvdemo.models import cache_shape, device, stated
 from kvdemo.models.catalog import quoted
 from kvdemo.models.chat import has_template, named_templates, render
 from kvdemo.models.errors import first_line
@@ -97,7 +97,7 @@ class LoadedModel:
         The model is built again on the meta device for that, once: up to a second.
         """
         try:
-            return cache_shape.of(self.network.config, self.id)
+            return cache_shape.of(self.network, self.id)
         except BadInput as error:
             log.info("%s", error)
             return None
@@ -120,10 +120,7 @@ class LoadedModel:
 
     def synchronize(self) -> None:
         """Wait until the device has done all work given to it, so that a clock can be read."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        device.synchronize(self.device)
 
     @cached_property
     def rows(self) -> int:

@@ -10,6 +10,7 @@ construction that does not end.
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,22 +20,18 @@ from typing import Any, TypeVar
 import torch
 from torch.fx.experimental import _config as symbolic
 from torch.overrides import TorchFunctionMode
-from transformers import (
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMultimodalLM,
-    DynamicCache,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core import BadInput
 from kvdemo.models import cache_argument, cache_layers, text_part
 
 _T = TypeVar("_T")
-# Positions that the cache holds after each pass: a prompt, a step, and more at once, in which a cache that keeps one
-# entry for several positions shows itself. Few, because some models loop over them.
-POSITIONS = (2, 3, 20)
+Shapes = dict[str, tuple[torch.Size, torch.dtype]]
+NO_KEYS = "{} keeps no keys and values that grow with the text: choose a model with attention."
+# Positions that the cache holds after each pass. A cache that keeps one entry for several positions, 128 at the most so
+# far (DeepSeek-V4), shows itself in the second.
+POSITIONS = (2, 131)
 # What transformers' own layers hold; how these grow shows after one pass, which is most of a trial's time.
 _PLAIN = re.compile(r"keys|values|(conv|recurrent)_states\.\d+|indexer_keys")
 # The largest models known make 60,000 calls; this many take some five seconds.
@@ -48,27 +45,39 @@ class Trial:
     text          the configuration of the part that continues text, which `network` is
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
-    tied          whether that projection is the embedding, under another name
     """
 
     network: PreTrainedModel
     cache: DynamicCache
     text: PreTrainedConfig
-    shapes: tuple[list[dict[str, tuple[torch.Size, torch.dtype]]], ...]
+    shapes: tuple[list[Shapes], ...]
     missing_head: int
-    tied: bool
 
 
 class _TooLargeError(Exception):
     """More parts than any model has."""
 
 
-def run(config: PreTrainedConfig, name: str) -> Trial:
-    """Build the part of a model that continues text, and run a pass or three. The configuration is left as it is.
+def run(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel] | None = None) -> Trial:
+    """Build the part of a model that continues text, and run a pass or two. The configuration is left as it is.
 
-    Raises BadInput, one sentence about the model `name`, for what cannot be built or run.
+    `loaded` is the class of the model where it is loaded: what is tried where nothing else succeeds. Raises BadInput,
+    one sentence about the model `name`, for what cannot be built or run.
     """
-    return attempt(name, lambda: _run(copy.deepcopy(config), name))
+    refused: BadInput | None = None
+    copied = attempt(name, lambda: copy.deepcopy(config))
+    ways = [
+        (functools.partial(auto.from_config, trust_remote_code=False), part, auto is AutoModel)
+        for auto, part in text_part.ways(copied, name)
+    ]
+    if loaded is not None:
+        ways.append((loaded._from_config, copied, False))
+    for build, part, headless in ways:
+        try:
+            return attempt(name, functools.partial(_run, build, part, headless, name))
+        except BadInput as error:
+            refused = refused or error
+    raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
 
 
 def attempt(name: str, build: Callable[[], _T]) -> _T:
@@ -85,46 +94,46 @@ def attempt(name: str, build: Callable[[], _T]) -> _T:
         raise BadInput(f"{name} is not supported: no model can be tried from its configuration ({said}).") from error
 
 
-def _run(config: PreTrainedConfig, name: str) -> Trial:
-    """The trial itself.
+def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless: bool, name: str) -> Trial:
+    """The trial of one way to build the model; `headless`: without the projection onto the vocabulary.
 
     bfloat16 shows which states stay in float32. The number format is set on the finished model: transformers would
     change torch's default for the whole process while it builds, and other threads decode meanwhile.
     """
-    part = text_part.of(config, name)
     part.quantization_config = None
     with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
-        auto = _class(part)
-        network: PreTrainedModel = auto.from_config(
-            part, dtype=None, attn_implementation="eager", trust_remote_code=False
-        )
+        network = build(part, dtype=None, attn_implementation="eager")
         network = network.eval().to(torch.bfloat16)
         if not cache_argument.is_there(network):
             raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")
         cache = DynamicCache(config=network.config)
-        shapes, held = [], 0
-        for positions in POSITIONS:
-            ids = torch.zeros((1, positions - held), dtype=torch.long)
+        shapes = _passes(network, cache, name)
+    head = network.get_input_embeddings().weight.numel() if headless else 0
+    return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head)
+
+
+def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[list[Shapes]]:
+    """For each pass and layer what the cache holds."""
+    shapes: list[list[Shapes]] = []
+    held = 0
+    for positions in POSITIONS:
+        ids = torch.zeros((1, positions - held), dtype=torch.long)
+        try:
             network(input_ids=ids, **cache_argument.using(network, cache))
-            held = positions
-            shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named(layer)} for layer in cache.layers])
-            if all(map(_plain, cache.layers, shapes[-1])):
-                break
-    text = network.config.get_text_config(decoder=True)
-    head = network.get_input_embeddings().weight.numel() if auto is AutoModel else 0
-    return Trial(network, cache, text, tuple(shapes), head, bool(getattr(config, "tie_word_embeddings", False)))
+        except ValueError as error:
+            if any(isinstance(layer, DynamicLayer) for layer in cache.layers):
+                raise
+            raise BadInput(NO_KEYS.format(name)) from error
+        held = positions
+        shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named(layer)} for layer in cache.layers])
+        if all(map(_plain, cache.layers, shapes[-1])):
+            break
+    return shapes
 
 
 def _plain(layer: Any, tensors: Iterable[str]) -> bool:
     """Whether a layer is one of transformers' cache_utils, and holds nothing that other layers do not."""
     return type(layer).__module__ == DynamicCache.__module__ and all(map(_PLAIN.fullmatch, tensors))
-
-
-def _class(part: PreTrainedConfig) -> Any:
-    """The auto class that builds the model with its projection onto the vocabulary, or else without it."""
-    if text_part.is_causal(part):
-        return AutoModelForCausalLM
-    return AutoModelForMultimodalLM if text_part.is_multimodal(part) else AutoModel
 
 
 @contextmanager
@@ -134,11 +143,17 @@ def _any_mask() -> Iterator[None]:
         yield
 
 
-# What is read out of a tensor without numbers: zeros.
+def _nowhere(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty((0, tensor.ndim), dtype=torch.long, device="meta")
+
+
+# What is read out of a tensor without numbers: zeros, and that a check has been passed.
 _READ: dict[Any, Callable[[torch.Tensor], Any]] = {
     torch.Tensor.item: lambda _: 0,
-    torch.Tensor.__bool__: lambda _: False,
+    torch.Tensor.__bool__: lambda _: True,
     torch.Tensor.__int__: lambda _: 0,
+    torch.Tensor.nonzero: _nowhere,
+    torch.nonzero: _nowhere,
     torch.Tensor.tolist: lambda tensor: torch.zeros(tensor.shape, dtype=torch.int, device="cpu").tolist(),
 }
 
@@ -154,6 +169,6 @@ class _Patience(TorchFunctionMode):
         self.calls += 1
         if self.calls > MOST_CALLS:
             raise _TooLargeError
-        if (read := _READ.get(func)) is not None and args[0].is_meta:
+        if (read := _READ.get(func)) is not None and args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
             return read(args[0])
         return func(*args, **(kwargs or {}))

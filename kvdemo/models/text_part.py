@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transformers import CONFIG_MAPPING, PreTrainedConfig, __version__
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMultimodalLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+    __version__,
+)
 from transformers.models.auto import modeling_auto
 
 from kvdemo.core import BadInput
@@ -28,6 +36,7 @@ _CLASSES = {
     for known in mapping.values()
     for word in ((known,) if isinstance(known, str) else known)
 }
+_WRITING: tuple[Any, ...] = (AutoModelForCausalLM, AutoModelForMultimodalLM)
 # What a class that continues text is called in a model's own code: MPTForCausalLM, ExaoneForCausalLM.
 _CONTINUES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVisionText2Text")
 
@@ -57,27 +66,56 @@ def check(raw: Mapping[str, Any], name: str) -> None:
         raise BadInput(f"{name} is {what}: choose a causal language model, one that continues text.")
 
 
-def of(config: PreTrainedConfig, name: str) -> PreTrainedConfig:
-    """The configuration of the part that continues text: the whole, or the text part of a model for more.
+def ways(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
+    """How the part that continues text can be built: an auto class of transformers and the configuration that it takes.
 
-    Raises BadInput.
+    The best first. The text part of a model for more than text is preferred to the whole, and a class with a projection
+    onto the vocabulary to one without, which is AutoModel. Changes `config`. Raises BadInput for an encoder-decoder
+    model.
     """
     if config.is_encoder_decoder:
         raise BadInput(_encoder_decoder(name))
     text = config.get_text_config(decoder=True)
-    if text is config or is_causal(text) or text.model_type in modeling_auto.MODEL_MAPPING_NAMES:
-        return text
-    return config
+    whole = [] if text is config else [*_between(config, text), config]
+    if whole and not _reads_alone(config, text):
+        # Whether the projection is the embedding under another name, the class for the whole asks the whole.
+        text.tie_word_embeddings = getattr(whole[0], "tie_word_embeddings", False)
+    for part, autos in ((text, (*_WRITING, AutoModel)), *((part, _WRITING) for part in whole)):
+        yield from ((auto, part) for auto in autos if _has(auto, part))
 
 
-def is_causal(config: PreTrainedConfig) -> bool:
-    """Whether transformers has a class for causal language modelling of this type."""
-    return config.model_type in CAUSAL
+def to_load(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
+    """How the saved model can be loaded: an auto class of transformers and the configuration of the files.
+
+    The best first: one for text alone, one for more than text, and one for text behind sound, which transformers lists
+    among the encoder-decoder models. Raises BadInput for what is one.
+    """
+    if config.is_encoder_decoder:
+        raise BadInput(_encoder_decoder(name))
+    for part in (*_between(config, config.get_text_config(decoder=True)), config):
+        yield from ((auto, part) for auto in (*_WRITING, AutoModelForSeq2SeqLM) if _has(auto, part))
 
 
-def is_multimodal(config: PreTrainedConfig) -> bool:
-    """Whether it has one that continues text behind pictures or sound."""
-    return config.model_type in MULTIMODAL
+def _between(config: PreTrainedConfig, text: PreTrainedConfig) -> list[PreTrainedConfig]:
+    """The parts that lie between the whole and its text: the thinkers of Qwen's omni models."""
+    parts = (getattr(config, part, None) for part in config.sub_configs)
+    inner = [part for part in parts if isinstance(part, PreTrainedConfig) and part is not text]
+    return [part for part in inner if part.get_text_config(decoder=True) is text]
+
+
+def _reads_alone(config: PreTrainedConfig, text: PreTrainedConfig) -> bool:
+    """Whether transformers reads the files of the whole with the class for its text part: Llama 4, Qwen3.5."""
+    return _has(AutoModelForCausalLM, config) and (
+        AutoModelForCausalLM._model_mapping[type(config)].config_class is type(text)
+    )
+
+
+def _has(auto: Any, config: Any) -> bool:
+    """Whether an auto class of transformers has a model for a configuration; some lists name a class that is not."""
+    try:
+        return isinstance(config, PreTrainedConfig) and auto._model_mapping[type(config)] is not None
+    except (KeyError, ValueError):
+        return False
 
 
 def _classes(raw: Mapping[str, Any]) -> list[str]:
@@ -120,7 +158,8 @@ def _encoder_decoder(name: str) -> str:
 
 def _what(kind: str) -> str:
     """What a type does instead of continuing text, as far as its name and transformers' lists say."""
-    if "vision" in kind or kind in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+    seeing = kind in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    if "vision" in kind or (seeing and "text_config" not in CONFIG_MAPPING[kind].sub_configs):
         return f"the type {kind} reads pictures alone"
     if "audio" in kind or kind in modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES:
         return f"the type {kind} reads sound alone"

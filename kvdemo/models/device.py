@@ -1,0 +1,49 @@
+"""The devices that a model can run on: which one is taken, in which number format, and when it has done its work."""
+
+from __future__ import annotations
+
+import torch
+
+from kvdemo.core import BadInput
+from kvdemo.models.catalog import quoted
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """The device and the number format that were asked for. Raises BadInput for what is not here.
+
+    A device "auto" is the CUDA GPU where there is one, else Apple's (mps), else the CPU. A dtype "auto" is the one
+    that `_fitting` says.
+    """
+    if device not in DEVICES:
+        raise BadInput(f"There is no device {quoted(device)}: choose one of {', '.join(DEVICES)}.")
+    if dtype not in DTYPES:
+        raise BadInput(f"There is no number format {quoted(dtype)}: choose one of {', '.join(DTYPES)}.")
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if not here.get(device, True):
+        what = {"cuda": "CUDA device", "mps": "Apple GPU (mps)"}[device]
+        raise BadInput(f"This PyTorch sees no {what}: choose the device cpu or auto.")
+    kind = next(name for name, there in here.items() if there and device in ("auto", name))
+    return torch.device(kind), DTYPES[dtype] or _fitting(kind)
+
+
+def _fitting(kind: str) -> torch.dtype:
+    """The number format that the models of a device's kind are mostly run in."""
+    match kind:
+        case "cuda":  # GPUs before Ampere have no units for bfloat16
+            supported = torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if supported else torch.float16
+        case "mps":  # the M1 has no units for bfloat16, and macOS before 14 refuses it; every Apple GPU has float16
+            return torch.float16
+        case _:
+            return torch.float32
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done all work given to it, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
