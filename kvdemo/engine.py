@@ -173,7 +173,9 @@ class Engine:
         for event in batch:
             document = getattr(event, "document", None)
             if document and (costs := Costs.of(document)):
-                self._costs = (document["model"]["id"], costs)
+                model = document["model"]["id"]
+                earlier = self._costs[1] if self._costs and self._costs[0] == model else None
+                self._costs = (model, costs.after(earlier))
 
     def _batches(self, request: Request, run_id: str) -> Batches:
         stop = StopFile(run_id)

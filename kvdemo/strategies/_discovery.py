@@ -23,7 +23,17 @@ from kvdemo.core import Option
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.Option")
-_ATTRIBUTES = ("id", "name", "summary", "lossless", "elsewhere", "recomputes", "searches", "rows_from")
+_ATTRIBUTES = (
+    "id",
+    "name",
+    "summary",
+    "lossless",
+    "elsewhere",
+    "recomputes",
+    "searches",
+    "rows_from",
+    "counts_launches",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ class Introduction:
     recomputes: bool = False
     searches: bool = False
     rows_from: str = ""
+    counts_launches: bool = True
 
 
 def discover(package: ModuleType) -> dict[str, Introduction]:
