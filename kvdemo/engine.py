@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ DEFAULT_PROMPT = "Explain what a key-value cache is in a transformer."
 
 #: Tokens of one measurement in the page, which has the device to itself for as long: the classic table has 22,000.
 MOST_STEPS = 100_000
+
+#: After loading, strategies are tried on the model for so long; none is begun later.
+TRIAL_SECONDS = 3.0
 
 Request = RaceRequest | MeasureRequest
 #: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
@@ -79,7 +83,7 @@ class Engine:
         self._holder.preload(self._try_out)
 
     def _try_out(self, model: LoadedModel) -> None:
-        """Take a few steps, so that the first measurement too is told how long it will take."""
+        """Take a few steps: the first measurement's time can then be predicted, and the page lists what cannot run."""
         if self.only_default:
             return  # the device is lent to runs only
         from kvdemo import session  # noqa: PLC0415
@@ -89,6 +93,10 @@ class Engine:
             self._learn([session.run(request, model, lambda _: None, NeverStops())])
         except BadInput as error:
             log.info("no steps to forecast from: %s", error)
+        start = time.monotonic()
+        for introduction in strategies.introductions().values():
+            if time.monotonic() - start < TRIAL_SECONDS:  # the others are tried when a race asks for them
+                strategies.load(introduction)().unavailable_reason(model)
 
     def status(self) -> dict[str, Any]:
         """What the held model is, or what is being done to get one."""
@@ -149,14 +157,15 @@ class Engine:
         self._holder.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
-            if isinstance(request, MeasureRequest):
-                from kvdemo.measure import instrument  # noqa: PLC0415
+            with _nothing_tried(model):
+                if isinstance(request, MeasureRequest):
+                    from kvdemo.measure import instrument  # noqa: PLC0415
 
-                instrument.check(request, model)
-            else:
-                from kvdemo import session  # noqa: PLC0415
+                    instrument.check(request, model)
+                else:
+                    from kvdemo import session  # noqa: PLC0415
 
-                session.check(request, model)
+                    session.check(request, model)
 
     def _tracked(self, request: Request, run_id: str, shelf: Shelf | None = None) -> Generator[list[Any], None, None]:
         self._running[run_id] = shelf
@@ -213,8 +222,6 @@ class Engine:
             relay(state)
 
         model, notes = self._model_for(request, tell)
-        if model.device.type == "cuda":
-            self._prefixes.clear()  # it would be in the peak of the device's memory
         try:
             instrument.run(request, model, run_id, noting, stop, notes)
         except BaseException:
@@ -297,8 +304,9 @@ class Engine:
         return [asdict(card) for card in catalog.CATALOG]
 
     def strategies(self) -> list[dict[str, Any]]:
-        """Every strategy, its explanation, and whether the held model can run it."""
-        return describe_strategies(self.held)
+        """Every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
+        with _nothing_tried(self.held):
+            return describe_strategies(self.held)
 
 
 @lru_cache(maxsize=64)
@@ -319,8 +327,20 @@ def _latest(batch: list[Any]) -> dict[str, Any]:
     }
 
 
+def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
+    """Inside, no strategy is tried on the model, because the device belongs to somebody else."""
+    if model is None:
+        return nullcontext()
+    from kvdemo.strategies import _trial  # noqa: PLC0415 - torch is imported with a model
+
+    return _trial.known_only()
+
+
 def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
-    """Each strategy as the page and the command line list it, with the reason where a model cannot run it."""
+    """Each strategy as the page and the command line list it, with the reason where a model cannot run it.
+
+    That is tried on the model if need be (`Strategy.unavailable_reason`), so whoever asks has the device.
+    """
     listed = []
     for introduction in strategies.introductions().values():
         reason = strategies.load(introduction)().unavailable_reason(model) if model else None

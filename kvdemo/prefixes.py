@@ -5,6 +5,9 @@ first token tells whether somebody had run the same beginning before (Gu et al. 
 told it about strangers), and what is never looked for cannot be told. A shelf is named by its page's session: a random
 id that the browser makes, and that is part of no form, link or document. It goes when the page is closed, and what is
 on it goes with the model that wrote it.
+
+What is kept lies in main memory, also where the model is on a GPU: a lane, another model or a measurement needs the
+GPU's memory more. The next race copies what it reuses back, within its time to first token.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class Kept:
     """Keys and values of one text.
 
     ids    its tokens, one for each position
-    pairs  for each layer keys and values, each of shape (1, kv_heads, positions, head_dim); nobody writes into them
+    pairs  for each layer keys and values, each of shape (1, kv_heads, positions, head_dim), in main memory; nobody
+           writes into them
     run    how it went; None if that is not known
     """
 
@@ -109,12 +113,6 @@ class Prefixes:
         """The page was closed. A race of it that still runs will keep nothing."""
         with self._lock:
             self._shelves.pop(page, None)
-
-    def clear(self) -> None:
-        """Let go of all that is kept. Pages stay known, and their next races keep again."""
-        with self._lock:
-            for shelf in self._shelves.values():
-                shelf.held.clear()
 
     @property
     def bytes(self) -> int:

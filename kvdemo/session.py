@@ -248,7 +248,8 @@ class _Race:
                 continue
             tokens, ran = len(self.prompt_ids), record.steps[0].step.positions
             run = Run(record.steps[0].seconds, tokens, reused=tokens - ran)
-            kept = Kept(tuple(handover.ids), legacy.to_legacy(handover.cache), run)
+            pairs = legacy.on(legacy.to_legacy(handover.cache), "cpu")
+            kept = Kept(tuple(handover.ids), pairs, run)
             try:
                 record.remarks.append(self.shelf.put(self.model, kept))
             except BadInput as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,26 +74,6 @@ def test_another_model_takes_all_that_was_kept_with_it(
     assert details(engine.race(FORM | other, "r2", "strangers")) == {"kept": 0, "reused": 0}
     assert engine._prefixes.of("mine").find(engine.held) is None  # type: ignore[arg-type]
     assert details(engine.race(FORM | {"model": str(tiny_folder)}, "r3", "mine")) == {"kept": 0, "reused": 0}
-
-
-def test_where_a_measurement_reads_peak_memory_nothing_of_others_is_in_it(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from kvdemo.measure import instrument  # noqa: PLC0415
-
-    monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path))
-    held: list[int] = []
-    monkeypatch.setattr(instrument, "run", lambda *_: held.append(engine._prefixes.bytes))
-    form = {"prompt": "fox", "max_new_tokens": 4, "repeats": 2}
-    for device in ("cpu", "cuda"):
-        details(engine.race(FORM, "r", "mine"))
-        model = SimpleNamespace(device=SimpleNamespace(type=device))
-        monkeypatch.setattr(engine, "_model_for", lambda *_, model=model: (model, ()))
-        list(engine.measure(form, f"m-{device}"))
-    assert held[0] > 0
-    assert held[1] == 0
-    assert details(engine.race(FORM, "r", "mine"))["reused"] == 0  # and the page is still known
-    assert details(engine.race(FORM, "r", "mine"))["reused"] > 0
 
 
 @pytest.fixture

@@ -98,13 +98,3 @@ def test_pages_that_never_say_goodbye_are_not_remembered_for_ever(model: Any) ->
         prefixes.of(page).put(model, kept(1))
     assert prefixes.of("a").find(model) is None
     assert prefixes.bytes <= 3 * POSITION_BYTES
-
-
-def test_all_can_be_let_go_and_pages_keep_again(model: Any) -> None:
-    prefixes = Prefixes()
-    shelf = prefixes.of("a")
-    shelf.put(model, kept(5))
-    prefixes.clear()
-    assert (prefixes.bytes, shelf.find(model)) == (0, None)
-    shelf.put(model, kept(2))
-    assert prefixes.bytes == 2 * POSITION_BYTES

@@ -4,8 +4,9 @@ The legacy format is what transformers handed out before it had cache classes: f
 and values, of the shape (rows, kv_heads, positions, head_dim). Version 5 removed its converters, and none are needed:
 a cache iterates over its layers as (keys, values, sliding window), and a DynamicCache can be built from pairs.
 
-A pair says nothing of a window, of states, or of numbers packed into fewer bits. A layer that keeps such things would
-come back as one that attends to other positions than it should, so caches that have one are refused.
+A pair says nothing of a window, of states, or of numbers packed into fewer bits. The model's configuration knows of
+windows, so a layer with a window is taken as long as it still has all of its positions (`activate_past_recording`); a
+layer that keeps anything else is refused. One that keeps nothing, because it reads another layer's keys, has no pair.
 
 In a file, the same tensors lie in the safetensors format: numbers and a header, with nothing in it that could be run.
 The header also says what they belong to, and a file that does not fit the model is refused before its tensors are read.
@@ -24,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 from kvdemo import fields
 from kvdemo.core import BadInput
@@ -46,6 +47,20 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     return _more_than_pairs(DynamicCache(config=model.network.config))
 
 
+def recording(model: LoadedModel) -> DynamicCache:
+    """An empty cache of the model's layers, those with a window keeping all positions, so that it can be converted."""
+    cache = DynamicCache(config=model.network.config)
+    cache.activate_past_recording()
+    return cache
+
+
+def fill(cache: DynamicCache, legacy: Legacy) -> DynamicCache:
+    """The cache, which must be empty, with copies of these keys and values on their device."""
+    for layer, (keys, values) in zip(_holding(cache), legacy, strict=True):
+        layer.update(keys, values)
+    return cache
+
+
 def to_legacy(cache: Cache) -> Legacy:
     """Keys and values of each layer. The tensors are the cache's own; its growth does not change them.
 
@@ -53,7 +68,7 @@ def to_legacy(cache: Cache) -> Legacy:
     """
     if reason := _more_than_pairs(cache):
         raise BadInput(f"This cache cannot be converted: {reason}")
-    pairs = tuple((keys, values) for keys, values, _ in cache)
+    pairs = tuple((layer.keys, layer.values) for layer in _holding(cache))
     if not pairs or any(tensor is None for pair in pairs for tensor in pair):
         raise BadInput("This cache holds nothing yet: run the model with it before it is converted.")
     return pairs
@@ -64,7 +79,12 @@ def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> 
     _check_pairs(model)
     _check_shapes("The cache", _shapes(legacy), model)
     _check_dtype(legacy, model)
-    return DynamicCache(tuple((keys.to(model.device), values.to(model.device)) for keys, values in legacy))
+    return fill(DynamicCache(config=model.network.config), on(legacy, model.device))
+
+
+def on(legacy: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Legacy:
+    """The pairs on a device; no copies of what is there already."""
+    return tuple((keys.to(device), values.to(device)) for keys, values in legacy)
 
 
 def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> None:
@@ -81,7 +101,7 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
     Raises BadInput for a file that is damaged, or that belongs to another model.
     """
     legacy, ids, _ = read(path, model)
-    return DynamicCache(legacy), ids
+    return fill(DynamicCache(config=model.network.config), on(legacy, model.device)), ids
 
 
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
@@ -105,7 +125,7 @@ def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], no
 
 
 def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
-    """The pairs of a file, on the model's device, the tokens that they are of, and the note. Raises BadInput."""
+    """The pairs of a file, in main memory, the tokens that they are of, and the note. Raises BadInput."""
     _check_pairs(model)
     try:
         with safe_open(path, framework="pt") as opened:
@@ -116,10 +136,7 @@ def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
                 raise BadInput(f"The cache in {path} does not hold what its header says: save it again.")
             # A copy, because what is read is the file itself, mapped into memory.
             legacy = tuple(
-                (
-                    opened.get_tensor(f"{n}.keys").to(model.device, copy=True),
-                    opened.get_tensor(f"{n}.values").to(model.device, copy=True),
-                )
+                (opened.get_tensor(f"{n}.keys").clone(), opened.get_tensor(f"{n}.values").clone())
                 for n in range(len(shapes))
             )
     except (OSError, SafetensorError) as error:
@@ -186,9 +203,18 @@ def _check_pairs(model: LoadedModel) -> None:
 
 def _more_than_pairs(cache: Cache) -> str | None:
     """What this cache keeps that a pair of keys and values does not say."""
-    # The class itself: those that keep windows, states and packed numbers are derived from it.
-    other = [type(layer).__name__ for layer in cache.layers if type(layer) is not DynamicLayer]
-    return f"it has layers that are not plain keys and values ({other[0]})." if other else None
+    for layer in _holding(cache):
+        # The class itself: those that keep states and packed numbers are derived from it.
+        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+            return f"it has layers that are not plain keys and values ({type(layer).__name__})."
+        if layer.is_initialized and layer.keys.shape[-2] < layer.get_seq_length():
+            return "its layers with a window have dropped positions: let them record the past."
+    return None
+
+
+def _holding(cache: Cache) -> list[Any]:
+    """The layers that keep something."""
+    return [layer for layer in cache.layers if not isinstance(layer, DummyLayer)]
 
 
 def _shapes(legacy: Sequence[tuple[Tensor, Tensor]]) -> Shapes:

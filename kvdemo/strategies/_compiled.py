@@ -33,9 +33,10 @@ from kvdemo.core import BadInput
 from kvdemo.models import cache_layers, memory, rope
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached, _compile_cache
+from kvdemo.strategies import _compile_cache
 from kvdemo.strategies._choose import greedy
 from kvdemo.strategies._decode import next_token_logits
+from kvdemo.strategies.static_cache import StaticCached
 
 # Room is reserved in multiples of this: few sizes, which runs of like length share, and little that is never used.
 _MULTIPLE = 64
@@ -312,7 +313,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
         return "layers with sliding windows or states are compiled anew at each position: use StaticCache."
     if not getattr(model.network, "_can_compile_fullgraph", False):
         return "transformers marks this model's code as one that cannot be compiled as a whole: use StaticCache."
-    return _cached.unavailable_reason(model) or _missing_tool(model.device.type)
+    return _missing_tool(model.device.type) or StaticCached().unavailable_reason(model)  # it runs the same passes
 
 
 def _missing_tool(device: str) -> str | None:

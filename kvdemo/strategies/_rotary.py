@@ -8,35 +8,42 @@ learned position (GPT-2) is added to the token before the first layer and goes t
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from kvdemo.core import BadInput
+from kvdemo.models import rope
 from kvdemo.models.cache_argument import using
+from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _trial
 
-# Kinds whose angles do not depend on how long the text is, and whose keys keep their length.
-_FIXED = ("default", "linear", "llama3")
 # A token alone attends to itself whatever its position, so that nothing but its keys may depend on where it is. In
 # bfloat16 rounding is less than one per cent of them, another way to turn more than ten.
 _TOKENS, _FAR, _TOLERANCE = 4, 100, 0.03
-_right: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
-    """Why keys of this model cannot be moved, as far as its configuration tells."""
-    parameters = getattr(model.config, "rope_parameters", None)
-    if not parameters or not hasattr(model.network.base_model, "rotary_emb"):
+    """Why keys of this model cannot be moved; tried on the model."""
+    if not hasattr(model.network.base_model, "rotary_emb"):
         return "its positions are not rotary, so a cached key cannot be moved to another position."
-    kind = parameters.get("rope_type")
-    if kind not in _FIXED:
-        return f"its rotary positions are of the kind {kind or 'that differs by layer'}: keys cannot be moved safely."
-    if getattr(model.config, "kv_lora_rank", None):
-        return "it keeps a latent vector in place of keys, in which positions cannot be moved."
-    return None
+    if rope.lines(model.config):
+        return "its rotary positions (longrope) change with the text's length, so keys cannot be moved safely."
+    return _trial.once(model, "turned keys", lambda: _tried(model))
+
+
+@torch.inference_mode()
+def _tried(model: LoadedModel) -> str | None:
+    """Tokens here and far off, each alone, must differ by a turn of their keys, in every layer."""
+    try:
+        if _differ_by_a_turn(model):
+            return None
+        found = "moving a key does not give the key that the model computes there"
+    except Exception as error:  # a model's code may raise anything
+        if out_of_memory(error):
+            raise
+        found = f"its keys could not be moved in a first trial ({_trial.shortened(error)})"
+    return f"{found}: use DynamicCache."
 
 
 def turned(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
@@ -47,18 +54,6 @@ def turned(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
     part, rest = full[..., :width], full[..., width:]
     half = torch.cat((-part[..., width // 2 :], part[..., : width // 2]), dim=-1)
     return torch.cat((part * cos + half * sin, rest), dim=-1).to(keys.dtype)
-
-
-@torch.inference_mode()
-def prove(model: LoadedModel) -> None:
-    """Try it on the model itself, once: tokens here and far off, each alone, must differ by a turn of their keys.
-
-    Raises BadInput where they do not: the model turns its keys another way, or not in every layer.
-    """
-    if model.network not in _right:
-        _right[model.network] = _differ_by_a_turn(model)
-    if not _right[model.network]:
-        raise BadInput(f"{model.id} does not turn its keys by position in the usual way: choose another strategy.")
 
 
 def _differ_by_a_turn(model: LoadedModel) -> bool:

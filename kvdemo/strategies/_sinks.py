@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
+from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.models.loaded import LoadedModel
@@ -67,7 +67,7 @@ class SinkCache(Cache):
     """
 
     def __init__(self, model: LoadedModel, sinks: int, window: int) -> None:
-        super().__init__(layers=[SinkLayer(sinks, window) for _ in range(model.config.num_hidden_layers)])
+        super().__init__(layers=[SinkLayer(sinks, window) for _ in DynamicCache(config=model.network.config).layers])
         self._network, self._sinks, self._room = model.network, sinks, sinks + window
         self._first: Tensor | None = None
 

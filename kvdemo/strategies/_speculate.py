@@ -22,7 +22,7 @@ from transformers import Cache, DynamicCache
 
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached
+from kvdemo.strategies import _cached, _trial
 from kvdemo.strategies._choose import Picked
 from kvdemo.strategies._decode import cache_bytes, forward, next_token_logits, on_device
 from kvdemo.strategies._longrope import Factors
@@ -40,7 +40,12 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
     if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):
         return "a wrong guess must be cut off the cache, and this model has layers whose state cannot be turned back."
-    return None
+    return _trial.reason(model, "speculate", _tried, instead="DynamicCache")
+
+
+def _tried(job: Job) -> Iterator[Step]:
+    """What is tried on a model: drafts of which one token is right and one is wrong."""
+    yield from steps(job, _trial.half_right(job), most=2)
 
 
 def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from kvdemo import words
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached
+from kvdemo.strategies import _cached, _trial
 from kvdemo.strategies._decode import Ids, cache_bytes, forward, on_device
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy, option
@@ -38,7 +38,8 @@ class Batched(Strategy):
     rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return _cached.unavailable_reason(model)
+        few = Batched()  # any number of rows runs where a few do
+        return _cached.unavailable_reason(model) or _trial.reason(model, self.id, few.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -11,7 +11,7 @@ import torch
 from kvdemo import words
 from kvdemo.core import BadInput, Pass, Step, TimedStep, Twig
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _beams, _cached
+from kvdemo.strategies import _beams, _cached, _trial
 from kvdemo.strategies.base import Job, Strategy, option
 
 
@@ -37,7 +37,8 @@ class BeamSearch(Strategy):
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return _cached.unavailable_reason(model)
+        few = BeamSearch()  # any number of beams runs where a few do
+        return _cached.unavailable_reason(model) or _trial.reason(model, self.id, few.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import get_layer_types_and_kwargs
 
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached
+from kvdemo.strategies import _cached, _trial
 from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy
@@ -36,9 +35,7 @@ class Offloaded(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if model.device.type != "cuda":
             return f"it moves the cache between a CUDA GPU and main memory, and the model is on {model.device.type}."
-        if set(get_layer_types_and_kwargs(model.config)[0]) - {"full_attention", "sliding_attention"}:
-            return "it moves keys and values, and this model has layers that keep states or other things instead."
-        return _cached.unavailable_reason(model)
+        return _cached.unavailable_reason(model) or _trial.reason(model, self.id, self.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from transformers import DynamicCache
 
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
-from kvdemo.models import legacy
+from kvdemo.models import legacy, rope
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.prefixes import Kept
-from kvdemo.strategies import _cached
+from kvdemo.prefixes import Handover, Kept
+from kvdemo.strategies import _cached, _trial
+from kvdemo.strategies._choose import Chooser
 from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
-
-# Kinds of rotary positions whose angles change with the length of the text.
-_STRETCHING = ("dynamic", "longrope")
 
 
 class PrefixCached(Strategy):
@@ -31,10 +30,11 @@ class PrefixCached(Strategy):
     all requests: vLLM finds blocks of equal tokens by their hash (docs.vllm.ai, Automatic Prefix Caching), SGLang keeps
     a tree of them (RadixAttention, Zheng et al. 2023, arXiv:2312.07104).
 
-    It has two prices. Memory stays taken between requests. And a first token that comes early tells that somebody had
-    sent the same beginning before, so a cache that strangers share gives their prompts away (Gu et al. 2025,
-    arXiv:2502.07776). Here each page has its own: it holds the latest run, and goes when the page is closed.
-    Measurements and the API keep nothing.
+    It has two prices. Memory stays taken between requests. Here it is main memory, and a GPU copies what it reuses back
+    within the time to first token; layers with a window keep all of their positions, or no beginning could be cut out.
+    And a first token that comes early tells that somebody had sent the same beginning before, so a cache that strangers
+    share gives their prompts away (Gu et al. 2025, arXiv:2502.07776). Here each page has its own: it holds the latest
+    run, and goes when the page is closed. Measurements and the API keep nothing.
     """
 
     id = "prefix_cache"
@@ -47,19 +47,23 @@ class PrefixCached(Strategy):
             return "ZeroGPU lends a GPU for one race at a time, and what that leaves in its memory is gone with it."
         if getattr(model.network, "_is_stateful", False):
             return "it has states that hold all of a text at once, of which a beginning cannot be cut out."
-        if kinds := sorted(set(_rope_kinds(model)) & set(_STRETCHING)):
-            return (
-                f"its rotary positions ({kinds[0]}) change with the text's length, and with them the keys to be kept."
-            )
-        return _cached.unavailable_reason(model) or legacy.unavailable_reason(model)
+        if rope.lines(model.config):
+            return "its rotary positions (longrope) change with the text's length, and with them the keys to be kept."
+        if reason := legacy.unavailable_reason(model) or _cached.unavailable_reason(model):
+            return reason
+        return _trial.reason(model, self.id, _resumed, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         ids = job.encode("")
         found = job.handover.found if job.handover else None
         reused = min(found.common(ids), len(ids) - 1) if found else 0
-        cache = _beginning(found, reused) if found and reused else DynamicCache(config=job.model.network.config)
-        details: Mapping[str, float] = _details(found, reused) if job.handover else {}
+        details = _details(found, reused) if job.handover else {}
+        cache = legacy.recording(job.model) if job.handover else DynamicCache(config=job.model.network.config)
+        if found and reused:
+            beginning = tuple((keys[:, :, :reused], values[:, :, :reused]) for keys, values in found.pairs)
+            legacy.fill(cache, legacy.on(beginning, job.model.device))
+            details |= {"copied_bytes": cache_bytes(cache)} if job.model.device.type != "cpu" else {}
         held, new = ids[:reused], ids[reused:]
         new_ids: Ids = new
         while True:
@@ -67,40 +71,63 @@ class PrefixCached(Strategy):
             held += new
             if job.handover:
                 job.handover.ids, job.handover.cache = held, cache
+            details |= {"beyond_windows_bytes": beyond} if (beyond := _beyond_windows(cache)) else {}
             yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes(cache), details=details)
             new, new_ids, details = [choice.token], choice.ids, {}
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        first, name = steps[0], self.info.name
-        details, ran = first.step.details, first.step.positions
-        if not details:
-            return [
+        return [self._reuse(steps[0]), *self._windows(steps[-1])]
+
+    def _reuse(self, first: TimedStep) -> str:
+        details, ran, name = first.step.details, first.step.positions, self.info.name
+        if "kept" not in details:
+            return (
                 f"{name} ran {_all_of(ran)}, as DynamicCache does: nothing is kept between the runs of a "
                 "measurement or of the API, nor on the command line without --cache-file."
-            ]
+            )
         reused, kept = int(details["reused"]), int(details["kept"])
         if not kept:
-            return [f"{name} found nothing kept, so it ran {_all_of(ran)}."]
+            return f"{name} found nothing kept, so it ran {_all_of(ran)}."
         if not reused:
-            return [
+            return (
                 f"{name} found {words.count(kept, 'position')} kept of a text that begins otherwise, so it ran "
                 f"{_all_of(ran)}."
-            ]
-        told = f"{name} reused {reused:,} of {reused + ran:,} prompt tokens and ran {ran:,}"
-        return [f"{told}: {_against(first.seconds, details)}." if "ttft_before" in details else f"{told}."]
+            )
+        found = f"{name} reused {reused:,} of {reused + ran:,} prompt tokens and ran {ran:,}"
+        if "copied_bytes" in details:
+            found += f", after copying {words.amount(details['copied_bytes'], 'B')} from main memory to the GPU"
+        return f"{found}: {_against(first.seconds, details)}." if "ttft_before" in details else f"{found}."
+
+    def _windows(self, last: TimedStep) -> list[str]:
+        beyond = last.step.details.get("beyond_windows_bytes")
+        if not beyond:
+            return []
+        return [
+            f"{self.info.name} kept all positions of layers with a window too, so that a beginning can be cut out: "
+            f"{words.amount(beyond, 'B')} more than DynamicCache holds."
+        ]
 
 
-def _rope_kinds(model: LoadedModel) -> Iterator[str]:
-    """The kinds of rotary positions that the configuration names, for all layers or by kind of layer."""
-    parameters = getattr(model.config, "rope_parameters", None) or {}
-    for part in (parameters, *parameters.values()):
-        if isinstance(part, Mapping) and "rope_type" in part:
-            yield str(part["rope_type"])
+def _beyond_windows(cache: DynamicCache) -> int:
+    """Bytes of positions that layers with a window hold and do not look at any more."""
+    found = 0
+    for layer in cache.layers:
+        if (window := getattr(layer, "sliding_window", None)) and layer.keys is not None:
+            held = layer.keys.shape[-2]
+            found += (layer.keys.nbytes + layer.values.nbytes) // held * max(held - window + 1, 0)
+    return found
 
 
-def _beginning(kept: Kept, positions: int) -> DynamicCache:
-    """A cache of the first positions of what was kept, in tensors of its own: nothing longer stays alive through it."""
-    return DynamicCache(tuple((keys[:, :, :positions], values[:, :, :positions]) for keys, values in kept.pairs))
+def _resumed(job: Job) -> Iterator[Step]:
+    """What is tried on a model: a run that resumes from the beginning of another text."""
+    ids = job.encode("")
+    other, left = [*ids[: -(-len(ids) // 2)], *ids[:1]][: len(ids)], Handover()
+    plain = Chooser(0.0, 1.0, 0, job.model.device)
+    next(PrefixCached().decode(replace(job, encode=lambda _: list(other), choose=plain, handover=left)))
+    if left.cache is None:
+        raise TypeError("a run must leave its cache")
+    kept = Kept(tuple(left.ids), legacy.to_legacy(left.cache))
+    yield from PrefixCached().decode(replace(job, handover=Handover(kept)))
 
 
 def _details(found: Kept | None, reused: int) -> dict[str, float]:

@@ -8,15 +8,17 @@ from statistics import mean
 from typing import Any
 
 import torch
-from transformers import QuantizedCache
-from transformers.cache_utils import get_layer_types_and_kwargs
+import transformers
+from transformers import DynamicCache, cache_utils
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import is_hqq_available, is_optimum_quanto_available
 
 from kvdemo import words
 from kvdemo.core import BadInput, Step, TimedStep
+from kvdemo.models import cache_layers
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.stop import StopSignal
-from kvdemo.strategies import _cached, _exact, _held
+from kvdemo.strategies import _cached, _exact, _held, _trial
 from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy, option
@@ -34,7 +36,7 @@ class Quantized(Strategy):
     in full; the prompt is packed at once. It wins memory: a quarter of float32 or half of bfloat16 with fp8, less
     with int4 (scales cost their part). It pays with time, since all of the past is unpacked at each step, and with
     text: scores shift a little, and where two tokens are close, another one is chosen. Good where the cache, not the
-    speed, is the limit: long contexts, many users.
+    speed, is the limit: long contexts, many users. Layers with a window or states do not grow and are kept exactly.
     """
 
     id = "quantized_cache"
@@ -46,44 +48,60 @@ class Quantized(Strategy):
     kind: str = option("fp8", "Format", "Of the numbers in the cache.", choices=("fp8", "int4", "int2"))
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        kinds = set(get_layer_types_and_kwargs(model.config)[0])
-        if kinds != {"full_attention"}:
-            return "QuantizedCache takes models whose layers all attend to the whole text, and this one has others."
-        if self.kind == "fp8":
-            return _cached.unavailable_reason(model)
-        if _backend() is None:
-            return _missing(self.kind)
-        if getattr(model.config, "kv_lora_rank", None):
+        if reason := _missing(self.kind):
+            return reason
+        layers = DynamicCache(config=model.network.config).layers
+        if not any(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
+            return "it keeps no keys and values by themselves that could be packed: use DynamicCache."
+        if self.kind != "fp8" and getattr(model.config, "kv_lora_rank", None):
             return f"{self.kind} needs keys as wide as values, and this model keeps a latent vector: choose fp8."
-        return _cached.unavailable_reason(model)
+        if reason := _cached.unavailable_reason(model):
+            return reason
+        return _trial.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        cache = _cache(self.kind, job.model)
+        cache, packed = _cache(self.kind, job.model)
         new_ids: Ids = job.encode("")
         reading = Reading(job.model)
         while True:
             if (text := reading.start_over(new_ids)) is not None:
-                new_ids, cache = text, _cache(self.kind, job.model)
+                new_ids, (cache, packed) = text, _cache(self.kind, job.model)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
-            packed, residual = _bytes(cache)
+            quantized, residual = _bytes(packed)
+            as_they_are = [layer for layer in cache.layers if layer not in packed]
+            others = sum(tensor.nbytes for layer in as_they_are for tensor in cache_layers.tensors(layer))
             details = {
-                "quantized_bytes": packed,
+                "quantized_bytes": quantized,
                 "residual_bytes": residual,
-                "exact_bytes": _numbers(cache) * job.model.dtype.itemsize,
+                "exact_bytes": _numbers(packed) * job.model.dtype.itemsize + others,
+                **({"layers": len(cache.layers), "unquantized_layers": len(as_they_are)} if as_they_are else {}),
+                **({"unquantized_bytes": others} if as_they_are else {}),
                 **reading.details,
             }
-            yield Step((choice,), positions=len(new_ids), cache_bytes=packed + residual, details=details)
+            cache_bytes = quantized + residual + others
+            yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes, details=details)
             new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        last, name = steps[-1].step, self.info.name
+        all_layers, others = (int(last.details.get(key, 0)) for key in ("layers", "unquantized_layers"))
+        if others and others == all_layers:
+            return [f"{name} quantised nothing: all layers of this model have a window, so their cache does not grow."]
         positions = steps[0].step.positions + len(steps) - 1  # held at the end, one token a step
-        held, exact = steps[-1].step.cache_bytes, steps[-1].step.details["exact_bytes"]
-        return [
-            f"{self.info.name} held {words.amount(held / positions, 'B')} a position, scales and full-precision rest "
+        held, exact = last.cache_bytes, last.details["exact_bytes"]
+        found = [
+            f"{name} held {words.amount(held / positions, 'B')} a position, scales and full-precision rest "
             f"included; an exact cache holds {words.amount(exact / positions, 'B')} (by formula), "
             f"{exact / held:.1f}× as much."
         ]
+        if others:
+            found.append(
+                f"{name} quantised the {words.count(all_layers - others, 'layer')} whose cache grows with the text. "
+                f"The other {others:,} have a window or states and are exact: "
+                f"{words.amount(last.details['unquantized_bytes'], 'B')}."
+            )
+        return found
 
     def second_look(
         self, model: LoadedModel, prompt_ids: Sequence[int], steps: Sequence[TimedStep], stop: StopSignal
@@ -112,46 +130,51 @@ def _backend() -> str | None:
     return "hqq" if is_hqq_available() else None
 
 
-def _missing(kind: str) -> str:
-    return f"{kind} needs the package optimum-quanto or hqq: install one, or choose fp8."
+def _missing(kind: str) -> str | None:
+    """What must be installed before this format can be used."""
+    if kind != "fp8":
+        return None if _backend() else f"{kind} needs the package optimum-quanto or hqq: install one, or choose fp8."
+    if not hasattr(cache_utils, "Fp8QuantizedLayer"):
+        return f"transformers {transformers.__version__} has no cache in fp8: install a newer one, or choose int4."
+    return None
 
 
-def _cache(kind: str, model: LoadedModel) -> QuantizedCache:
-    """A cache of the format, its groups as long as they can be and yet fit into the width of a head.
+def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
+    """A cache of the model's layers, and those of them that are packed: all that grow with the text."""
+    cache = DynamicCache(config=model.network.config)
+    packed = {n: _layer(kind, model) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
+    cache.layers = [packed.get(n, layer) for n, layer in enumerate(cache.layers)]
+    return cache, list(packed.values())
+
+
+def _layer(kind: str, model: LoadedModel) -> Any:
+    """A layer of the format, its groups as long as they can be and yet fit into the width of a head.
 
     hqq packs several groups into one byte and mixes them up where their number is odd, so a head must be a whole
     number of bytes wide in groups.
     """
+    if reason := _missing(kind):
+        raise BadInput(reason)
     if kind == "fp8":
-        return QuantizedCache("fp8", model.network.config)
+        return cache_utils.Fp8QuantizedLayer()
     backend, config = _backend(), model.config
-    if backend is None:
-        raise BadInput(_missing(kind))
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     groups = width if backend == "quanto" else width * _BITS[kind] // 8
     axis = 0 if backend == "quanto" else 1
-    return QuantizedCache(
-        backend,
-        model.network.config,
-        nbits=_BITS[kind],
-        axis_key=axis,
-        axis_value=axis,
-        q_group_size=math.gcd(_GROUP, groups),
-    )
+    made = cache_utils.QuantoQuantizedLayer if backend == "quanto" else cache_utils.HQQQuantizedLayer
+    return made(nbits=_BITS[kind], axis_key=axis, axis_value=axis, q_group_size=math.gcd(_GROUP, groups))
 
 
-def _bytes(cache: QuantizedCache) -> tuple[int, int]:
-    """Bytes held packed, with their scales, and bytes held in full."""
-    packed = sum(_held.nbytes((layer._quantized_keys, layer._quantized_values)) for layer in cache.layers)
-    return packed, sum(_held.nbytes((layer.keys, layer.values)) for layer in cache.layers)
+def _bytes(packed: Sequence[Any]) -> tuple[int, int]:
+    """Bytes that layers hold packed, with their scales, and bytes that they hold in full."""
+    quantized = sum(_held.nbytes((layer._quantized_keys, layer._quantized_values)) for layer in packed)
+    return quantized, sum(_held.nbytes((layer.keys, layer.values)) for layer in packed)
 
 
-def _numbers(cache: QuantizedCache) -> int:
-    """How many numbers the cache stands for: what an exact one holds."""
+def _numbers(packed: Sequence[Any]) -> int:
+    """How many numbers the layers stand for: what exact ones hold."""
     parts = (
-        part
-        for layer in cache.layers
-        for part in (layer._quantized_keys, layer._quantized_values, layer.keys, layer.values)
+        part for layer in packed for part in (layer._quantized_keys, layer._quantized_values, layer.keys, layer.values)
     )
     return sum(map(_stands_for, parts))
 

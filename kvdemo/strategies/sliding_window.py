@@ -11,7 +11,7 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 from kvdemo import words
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached, _rotary
+from kvdemo.strategies import _cached, _rotary, _trial
 from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._sinks import SinkCache
 from kvdemo.strategies.base import Job, Strategy, option
@@ -42,11 +42,13 @@ class SlidingWindow(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if set(get_layer_types_and_kwargs(model.config)[0]) != {"full_attention"}:
             return "its layers have windows or states of their own, so another window would not be what they learnt."
-        return _rotary.unavailable_reason(model) or _cached.unavailable_reason(model)
+        if reason := _rotary.unavailable_reason(model) or _cached.unavailable_reason(model):
+            return reason
+        whole = SlidingWindow()  # drops nothing in a trial, so that the text is known
+        return _trial.reason(model, self.id, whole.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        _rotary.prove(job.model)
         cache = SinkCache(job.model, self.sinks, self.window)
         new_ids: Ids = job.encode("")
         while True:

@@ -11,14 +11,11 @@ from transformers import StaticCache
 from kvdemo import words
 from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached
+from kvdemo.strategies import _cached, _trial
 from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies._reserved import Reserved
 from kvdemo.strategies.base import Job, Strategy
-
-# Model types whose own masks do not know of places that are reserved and still empty.
-_MASKS_BY_LENGTH = ("gpt_neo",)
 
 
 class StaticCached(Strategy):
@@ -38,13 +35,11 @@ class StaticCached(Strategy):
     formula_note = "The part of the reserved room that is in use."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        if getattr(model.config, "model_type", "") in _MASKS_BY_LENGTH:
-            return "its code reads from the length of the keys how long the text is, and here they are always longer."
         try:
             StaticCache(config=model.network.config, max_cache_len=1)
         except KeyError as kind:  # transformers' table of layers that can be reserved
             return f"transformers has no cache of fixed size for its layers of the kind {kind}: use DynamicCache."
-        return _cached.unavailable_reason(model)
+        return _cached.unavailable_reason(model) or _trial.reason(model, self.id, self.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -86,7 +86,24 @@ def test_neither_side_changes_when_the_other_grows(tiny_llama: LoadedModel) -> N
     assert pairs[0][0].shape[2] == len(held)
 
 
-@pytest.mark.parametrize("name", [*SLIDING, *STATES])
+@pytest.mark.parametrize("name", SLIDING)
+def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_positions(name: str, tmp_path: Path) -> None:
+    model, text = model_of(name), " ".join(f"w{3 + 7 * n % 190}" for n in range(20))
+    ids, whole = model.tokenizer.encode(text), DynamicCache(config=model.network.config)
+    expected = go_on(model, whole, ids, 30)
+    with pytest.raises(BadInput, match="layers with a window have dropped positions"):
+        legacy.to_legacy(whole)
+    cache = legacy.recording(model)
+    tokens = go_on(model, cache, ids, 6)
+    legacy.save(tmp_path / "cache.safetensors", cache, model, [*ids, *tokens[:-1]])
+    again, _ = legacy.load(tmp_path / "cache.safetensors", model)
+    pairs = legacy.to_legacy(cache)
+    for found in (again, legacy.from_legacy(pairs, model), legacy.fill(legacy.recording(model), pairs)):
+        assert go_on(model, found, tokens[-1:], 24) == expected[6:]
+    assert legacy.unavailable_reason(model) is None
+
+
+@pytest.mark.parametrize("name", STATES)
 def test_caches_that_a_pair_cannot_describe_are_refused(name: str, tmp_path: Path) -> None:
     model = model_of(name)
     assert "not plain keys and values" in (legacy.unavailable_reason(model) or "")

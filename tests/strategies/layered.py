@@ -49,6 +49,11 @@ ODD: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "bert": ("bert", SIZES | LAYERS | {"is_decoder": False}),
     "cpmant": ("cpmant", SIZES | LAYERS),
+    "xlm": ("xlm", {"emb_dim": 32, "n_layers": 2, "n_heads": 4}),
+    "falcon alibi": (
+        "falcon",
+        SIZES | LAYERS | {"alibi": True, "multi_query": False, "new_decoder_architecture": False, "bias": True},
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from .test_contract import every_strategy, in_turns
 
 CACHED = ("dynamic_cache", "static_cache", "batched", "prompt_lookup", "prefix_cache", "quantized_cache", "beam_search")
 # What these two write depends on whether transformers caches for them, so that nothing is the reference.
-OF_TWO_MINDS = ("bert", "cpmant")
+OF_TWO_MINDS = ("bert", "cpmant", "xlm")
 
 
 def without_a_cache(model: LoadedModel, text: str) -> list[int]:
@@ -48,11 +48,12 @@ def test_a_lossless_strategy_writes_their_text_or_says_why_not(name: str, strate
     ("name", "why"),
     [
         ("rwkv", "takes no cache of transformers"),
-        ("minimax", "takes no cache of transformers"),
+        ("minimax", "its code failed in a first trial (ValueError: MiniMax uses cache of its own"),
         ("openai-gpt", "takes no cache of transformers"),
         ("bert", "reads in both directions"),
-        ("bamba", "counts positions from 0"),
-        ("cpmant", "wants the whole text"),
+        ("bamba", "did not write what it writes without a cache"),
+        ("cpmant", "reads in both directions"),
+        ("xlm", "reads in both directions"),
         ("recurrent_gemma", "keeps its states in itself"),
     ],
 )
@@ -62,6 +63,20 @@ def test_models_that_would_misread_a_cache_are_refused_by_all_that_use_one(name:
     assert all(reason.endswith(".") for reason in reasons.values())
     assert why in reasons["dynamic_cache"]
     assert strategies.get("no_cache").unavailable_reason(model) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("gpt_neo", "in a first trial it did not write what it writes without a cache: use DynamicCache."),
+        ("falcon alibi", "its code failed in a first trial (RuntimeError: The size of tensor a"),
+    ],
+)
+def test_models_that_cannot_run_in_a_cache_of_fixed_size_are_refused_that_one_alone(name: str, why: str) -> None:
+    model = model_of(name)
+    assert why in (strategies.get("static_cache").unavailable_reason(model) or "")
+    for strategy in ("dynamic_cache", "batched", "beam_search", "prompt_lookup"):
+        assert strategies.get(strategy).unavailable_reason(model) is None
 
 
 def test_a_state_space_model_is_not_refused() -> None:

@@ -214,29 +214,86 @@ def test_what_a_file_does_not_tell_is_not_compared() -> None:
     assert PrefixCached().remarks([TimedStep(step, 0.1)]) == ["Prefix cache reused 3 of 5 prompt tokens and ran 2."]
 
 
-@pytest.mark.parametrize("name", [*SLIDING, *STATES])
+@pytest.mark.parametrize("name", SLIDING)
+@settings(max_examples=25, deadline=None)
+@given(beginning=texts, first=texts, second=texts)
+def test_layers_with_a_window_are_cut_at_any_position(
+    name: str, beginning: list[int], first: list[int], second: list[int]
+) -> None:
+    """Windows of 8 positions, texts of up to 31: what is reused ends before, in and behind a window."""
+    model = model_of(name)
+    assert PrefixCached().unavailable_reason(model) is None
+    _, kept = ran(model, text_of(beginning + first))
+    steps, left = ran(model, text_of(beginning + second), kept)
+    assert tokens(steps) == generated(model, text_of(beginning + second), NEW)
+    assert steps[0].details["reused"] >= min(len(beginning), len(beginning + second) - 1)
+    third, _ = ran(model, text_of(beginning), left)  # what was left after a reuse can be reused again
+    assert tokens(third) == generated(model, text_of(beginning), NEW)
+
+
+def test_what_layers_with_a_window_hold_beyond_it_is_counted_and_said() -> None:
+    model, text = model_of("mistral"), "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"
+    steps, _ = ran(model, text)
+    plain = list(islice(dynamic_cache.DynamicCached().decode(job_of(model, text, NEW)), NEW))
+    beyond = [step.cache_bytes - theirs.cache_bytes for step, theirs in zip(steps, plain, strict=True)]
+    assert [step.details.get("beyond_windows_bytes", 0) for step in steps] == beyond
+    assert beyond[-1] == (10 + NEW - 1 - 7) * plain[-1].cache_bytes // 7
+    remark = PrefixCached().remarks([TimedStep(step, 1.0) for step in steps])[1]
+    assert remark.startswith("Prefix cache kept all positions of layers with a window too, so that a beginning can be ")
+    assert len(PrefixCached().remarks([TimedStep(step, 1.0) for step in ran(model, "w3")[0][:2]])) == 1
+    unkept = list(islice(PrefixCached().decode(job_of(model, text, NEW)), NEW))  # nobody keeps: nothing to cut
+    assert [step.cache_bytes for step in unkept] == [step.cache_bytes for step in plain]
+
+
+@pytest.mark.parametrize("name", STATES)
 def test_models_that_keep_more_than_keys_and_values_are_refused(name: str) -> None:
     assert PrefixCached().unavailable_reason(model_of(name))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        {"rope_type": "dynamic", "factor": 2.0},
-        {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0,
-         "original_max_position_embeddings": 512},
-    ],
-)  # fmt: skip
-def test_keys_that_depend_on_how_long_the_text_gets_are_refused(kind: dict[str, Any]) -> None:
+def stretching(**kind: Any) -> LoadedModel:
+    torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=WORDS, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
-        rope_parameters=kind | {"rope_theta": 10000.0},
+        vocab_size=WORDS, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        rope_parameters=kind | {"rope_theta": 10000.0}, initializer_range=0.2, max_position_embeddings=64,
     )  # fmt: skip
-    model = loaded("stretching", LlamaForCausalLM(config).eval(), word_tokenizer())
-    assert f"({kind['rope_type']}) change with the text's length" in (PrefixCached().unavailable_reason(model) or "")
+    return loaded("stretching", LlamaForCausalLM(config).eval(), word_tokenizer())
+
+
+def test_keys_that_depend_on_how_long_the_text_gets_are_refused() -> None:
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0}
+    model = stretching(rope_type="longrope", original_max_position_embeddings=16, **factors)
+    assert "(longrope) change with the text's length" in (PrefixCached().unavailable_reason(model) or "")
+
+
+def test_keys_that_would_stretch_beyond_the_context_alone_are_kept() -> None:
+    model = stretching(rope_type="dynamic", factor=2.0)
+    assert PrefixCached().unavailable_reason(model) is None
+    beginning = " ".join(f"w{n}" for n in range(3, 40))
+    _, kept = ran(model, beginning)
+    text = f"{beginning} " + " ".join(f"w{n}" for n in range(60, 60 + 64 - 37 - NEW))  # to the context's end
+    steps, _ = ran(model, text, kept)
+    assert tokens(steps) == generated(model, text, NEW)
+    assert steps[0].details["reused"] == 37
 
 
 def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     assert PrefixCached().unavailable_reason(llama) is None
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     assert "ZeroGPU" in (PrefixCached().unavailable_reason(llama) or "")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("name", ["qwen3", "gemma3"])
+def test_what_is_kept_of_a_gpu_lies_in_main_memory(name: str) -> None:
+    model, shelf = model_of(name), Prefixes().of("page")
+    model.network.to("cuda")
+    try:
+        raced(model, "w3 w4 w5 w6", shelf)
+        found = shelf.find(model)
+        assert found is not None
+        assert {tensor.device.type for pair in found.pairs for tensor in pair} == {"cpu"}
+        again = raced(model, "w3 w4 w5 w7", shelf)
+        assert reused(again) == 3
+        assert "from main memory to the GPU: its first token came after" in again["lanes"][0]["remarks"][0]
+    finally:
+        model.network.to("cpu")

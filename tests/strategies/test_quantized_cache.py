@@ -3,6 +3,7 @@ from threading import Event
 
 import pytest
 import torch
+from transformers import cache_utils
 
 from kvdemo.core import BadInput, TimedStep
 from kvdemo.models.loaded import LoadedModel
@@ -11,7 +12,7 @@ from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.quantized_cache import Quantized
 
 from .conftest import steps_of
-from .layered import SLIDING, STATES, model_of
+from .layered import model_of
 
 NEW = 12
 
@@ -87,9 +88,55 @@ def test_a_second_look_is_taken_in_passes_and_looks_at_stop_before_each(
     assert Quantized().second_look(tiny_llama, ids[:5], run(tiny_llama), stopped) == []
 
 
-@pytest.mark.parametrize("name", [*SLIDING, *STATES])
-def test_models_with_other_layers_are_refused(name: str) -> None:
-    assert "whose layers all attend to the whole text" in (Quantized().unavailable_reason(model_of(name)) or "")
+MIXED = ("qwen2", "gemma2", "gemma3", "gpt_oss", "mimo, values narrower than keys", "qwen3_next", "lfm2", "jamba")
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_layers_that_grow_are_quantised_and_the_others_are_exact(name: str) -> None:
+    model = model_of(name)
+    assert Quantized().unavailable_reason(model) is None
+    text = " ".join(f"w{3 + 7 * n % 190}" for n in range(15))  # longer than the windows
+    steps = run(model, text)
+    exact = list(islice(steps_of(DynamicCached(), model, text), NEW))
+    for timed, theirs in zip(steps, exact, strict=True):
+        details = timed.step.details
+        assert details["exact_bytes"] == theirs.cache_bytes
+        growing = theirs.cache_bytes - details["unquantized_bytes"]
+        scales = 2 * 4 * (details["layers"] - details["unquantized_layers"])
+        assert details["quantized_bytes"] == growing / 4 + scales  # float32 to fp8
+        assert timed.step.cache_bytes == details["quantized_bytes"] + details["unquantized_bytes"]
+    assert exact[-1].cache_bytes > exact[0].cache_bytes
+    amount, remark = Quantized().remarks(steps)
+    assert "an exact cache holds" in amount
+    assert "whose cache grows with the text. The other 1 have a window or states and are exact: " in remark
+    assert steps[0].step.choices[0].logprob == pytest.approx(exact[0].choices[0].logprob, abs=1e-4)
+
+
+def test_where_nothing_grows_nothing_is_quantised_and_that_is_said() -> None:
+    model = model_of("mistral")
+    assert Quantized().unavailable_reason(model) is None
+    steps = run(model, "w3 w4 w5")
+    exact = list(islice(steps_of(DynamicCached(), model, "w3 w4 w5"), NEW))
+    assert [timed.step.cache_bytes for timed in steps] == [step.cache_bytes for step in exact]
+    assert [timed.step.tokens for timed in steps] == [step.tokens for step in exact]
+    assert Quantized().remarks(steps) == [
+        "QuantizedCache quantised nothing: all layers of this model have a window, so their cache does not grow."
+    ]
+
+
+@pytest.mark.parametrize("name", ["falcon_h1", "mamba"])
+def test_models_without_layers_of_keys_and_values_are_refused(name: str) -> None:
+    assert "no keys and values by themselves" in (Quantized().unavailable_reason(model_of(name)) or "")
+
+
+def test_a_transformers_without_fp8_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cache_utils, "Fp8QuantizedLayer")
+    reason = Quantized().unavailable_reason(model_of("llama")) or ""
+    assert reason.startswith("transformers 5.") and reason.endswith(
+        "has no cache in fp8: install a newer one, or choose int4."
+    )
+    with pytest.raises(BadInput, match="has no cache in fp8"):
+        run(model_of("llama"), "w3")
 
 
 def test_integers_without_a_package_are_refused_with_one_sentence(

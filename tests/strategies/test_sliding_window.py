@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from kvdemo.core import BadInput, Step, TimedStep
+from kvdemo.core import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _rotary
 from kvdemo.strategies._choose import Picked
 from kvdemo.strategies.dynamic_cache import DynamicCached
 from kvdemo.strategies.sliding_window import SlidingWindow
@@ -149,7 +148,7 @@ def test_memory_grows_to_its_size_and_stays(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("gpt2", "not rotary"), ("bloom", "not rotary"), ("mpt", "not rotary"), ("deepseek_v3", "latent vector")]
+    [("gpt2", "not rotary"), ("bloom", "not rotary"), ("mpt", "not rotary"), ("deepseek_v3", "moving a key")]
     + [(name, "of their own") for name in (*SLIDING, *STATES)],
 )
 def test_models_that_it_would_not_be_right_on_are_refused(name: str, why: str) -> None:
@@ -157,8 +156,25 @@ def test_models_that_it_would_not_be_right_on_are_refused(name: str, why: str) -
 
 
 def test_positions_whose_angles_change_with_the_text_are_refused() -> None:
-    model = llama(layers=1, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0})
-    assert "kind dynamic" in (SlidingWindow().unavailable_reason(model) or "")
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0}
+    parameters = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 512, **factors}
+    model = llama(layers=1, rope_parameters=parameters)
+    assert "(longrope) change with the text's length" in (SlidingWindow().unavailable_reason(model) or "")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "runs"),
+    [
+        ({"rope_type": "dynamic", "factor": 2.0}, True),  # changes beyond the context alone
+        ({"rope_type": "linear", "factor": 2.0}, True),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}, False),  # scales its keys
+    ],
+)
+def test_other_kinds_of_rotary_positions_are_tried(parameters: dict[str, object], runs: bool) -> None:
+    model = llama(layers=2, rope_parameters=parameters | {"rope_theta": 10000.0})
+    assert (SlidingWindow().unavailable_reason(model) is None) is runs
+    if runs:
+        assert tokens_of(SlidingWindow(), model, LONG, 20) == tokens_of(DynamicCached(), model, LONG, 20)
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [("cohere", {}), ("falcon", {"alibi": True}), ("smollm3", {})])
@@ -168,15 +184,8 @@ def test_a_model_that_turns_keys_in_another_way_or_not_at_all_is_found_out(kind:
     special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     config = CONFIG_MAPPING[kind](vocab_size=WORDS, num_hidden_layers=4, **sizes, **special, **numbers)
     model = loaded(kind, AutoModelForCausalLM.from_config(config).eval(), word_tokenizer())
-    with pytest.raises(BadInput, match="does not turn its keys"):
-        next(steps_of(SlidingWindow(), model, "w3"))
-
-
-def test_the_proof_is_given_once_for_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = llama(layers=1)
-    _rotary.prove(model)
-    monkeypatch.setattr(model.network, "forward", None)
-    _rotary.prove(model)
+    reason = SlidingWindow().unavailable_reason(model) or ""
+    assert reason == "moving a key does not give the key that the model computes there: use DynamicCache."
 
 
 def test_it_remarks_on_what_was_dropped_and_on_flat_steps(word_models: Mapping[str, LoadedModel]) -> None:
