@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FinishReason = Literal["length", "eos", "stopped", "error"]
-DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote", "unexplained"]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 
@@ -229,7 +229,10 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """A lane departed from the baseline lane (lane 0)."""
+    """A lane departed from the baseline lane (lane 0).
+
+    A second one for the same lane replaces the first: when the race is over, what was presumed has been checked.
+    """
 
     lane: int
     divergence: Divergence

@@ -1,12 +1,17 @@
 """Why two lanes that should write the same text do not.
 
-Five reasons, looked for in this order:
+Reasons, looked for in this order:
 
     remote       another machine wrote one of the texts: what it computed, on which weights, is not known here
     lossy        one of the strategies approximates: it may choose other tokens by design
     retokenized  a lane that works on text read other ids than it had written
     sampled      the ids agree, the draws agree, but rounding moved a probability past a draw
     numeric      the ids agree, and rounding decided between two tokens of nearly equal logits
+    unexplained  the ids agree, and rounding cannot have done it: one of the lanes is off
+
+The last three are told apart by a proof (`kvdemo.proof`) that runs the model again, so never while a step is timed.
+When a lane departs, the kind is the one to be proven, and the sentence says that it is checked when the race is over;
+`proven` and `unchecked` then give the sentence that stays.
 """
 
 from __future__ import annotations
@@ -14,11 +19,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
 
+from kvdemo import words
 from kvdemo.core import Choice, Divergence
 from kvdemo.metrics import first_difference
 from kvdemo.record import LaneRecord
+
+if TYPE_CHECKING:
+    from kvdemo.proof import Evidence, Standing
+
+#: Kinds that are presumed until the proof is there.
+PRESUMED = ("numeric", "sampled")
+_LATER = " Whether rounding explains it is checked when the race is over."
+_PUTS = {"numeric": "the two are", "sampled": "the same draw puts the two"}
+_DECIDED = {"numeric": "rounding decided", "sampled": "rounding moved a probability past a draw"}
 
 
 def explain(
@@ -48,9 +65,67 @@ def explain(
             if read != written:
                 return Divergence(index, "retokenized", _retokenized(record.info.name, written, read, piece))
     if sampling:
-        detail = _chose(baseline, lane, index, piece) + " Same ids and draws; rounding moved a probability past a draw."
-        return Divergence(index, "sampled", detail)
+        return Divergence(index, "sampled", _chose(baseline, lane, index, piece) + " Same ids and draws." + _LATER)
     return Divergence(index, "numeric", _numeric(baseline, lane, index, piece))
+
+
+def proven(
+    presumed: Divergence, baseline: LaneRecord, lane: LaneRecord, evidence: Evidence, piece: Callable[[int], str]
+) -> Divergence:
+    """The divergence with its proof: of the kind that was presumed, or unexplained, with the lane that is off."""
+    opening = presumed.detail.removesuffix(_LATER)
+    rounding = evidence.rounding
+    ran = f"Run again in {rounding.reference}"
+    faults = [
+        _fault(record, presumed.index, standing, behind, piece, evidence)
+        for record, standing, behind, off in zip(
+            (baseline, lane), evidence.standings, evidence.behind, evidence.off, strict=True
+        )
+        if off > 1
+    ]
+    if faults:
+        return Divergence(presumed.index, "unexplained", f"{opening} {ran}: {'; '.join(faults)}.")
+    unit = words.figures(max(one.unit for one in evidence.standings))
+    order = f", another order of the same sums by {words.figures(rounding.order)}" if rounding.order else ""
+    shaken = ", a change in the last place of what its modules put out included" if rounding.shaken else ""
+    found = (
+        f"{ran}, {_PUTS[presumed.kind]} {words.figures(evidence.gap)} apart in log-probability; {rounding.format} "
+        f"moves one by about {unit} here{order}{shaken}: {_DECIDED[presumed.kind]}."
+    )
+    return replace(presumed, detail=f"{opening} {found}")
+
+
+def unchecked(presumed: Divergence, why: str) -> Divergence:
+    """The divergence whose proof could not be had. `why` is a clause without a full stop."""
+    opening = presumed.detail.removesuffix(_LATER)
+    return replace(presumed, detail=f"{opening} Presumably {_DECIDED[presumed.kind]}: not checked, because {why}.")
+
+
+def _fault(
+    record: LaneRecord, index: int, standing: Standing, behind: float, piece: Callable[[int], str], evidence: Evidence
+) -> str:
+    """What is wrong with a lane, against what the number format allows."""
+    name, form = record.info.name, evidence.rounding.format
+    allowed = evidence.allowed(standing)
+    if standing.off <= 1:
+        chosen = _quote([record.choices[index].token], piece)
+        return (
+            f"{name} is off, since it chose {chosen} where another token is ahead of it by "
+            f"{words.figures(behind * standing.unit)} in log-probability, and {form} allows "
+            f"{words.figures(2 * allowed)}"
+        )
+    apart = abs(standing.recorded - standing.exact)
+    said = (
+        f"{name} is off: at token {index - standing.step + 1:,} it gave {_quote([standing.token], piece)} a "
+        f"log-probability of {standing.recorded:.4g} where it is {standing.exact:.4g}, {words.figures(apart)} apart, "
+        f"and {form} allows {words.figures(allowed)}"
+    )
+    if apart > allowed:
+        return said
+    return (
+        f"{said}; over {words.count(standing.steps, 'token')} it is {standing.all:.1f} times as far off as {form} "
+        f"takes an exact sum, and luck makes {evidence.most(standing):.1f} times of it at the most"
+    )
 
 
 def _unknown(baseline: LaneRecord, lane: LaneRecord, most: int = 24) -> str:
@@ -81,7 +156,7 @@ def _numeric(baseline: LaneRecord, lane: LaneRecord, index: int, piece: Callable
     margins = [_margin(ours, theirs.token), _margin(theirs, ours.token)]
     known = [margin for margin in margins if margin is not None]
     by = f" by a margin of {max(known):.2g} in log-probability" if known else ""
-    return _chose(baseline, lane, index, piece) + f" Same ids in, another argmax{by}: rounding decided."
+    return _chose(baseline, lane, index, piece) + f" Same ids in, another argmax{by}." + _LATER
 
 
 def _margin(choice: Choice, other: int) -> float | None:

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kvdemo import divergence, document, environment, first_use, strategies, tree
+from kvdemo import divergence, document, environment, first_use, proof, strategies, tree
 from kvdemo.core import (
     BadInput,
     Committed,
     Diverged,
+    Divergence,
     Ended,
     Finished,
     Progress,
@@ -131,7 +132,7 @@ def lane_of(  # noqa: PLR0913 - what is behind the star is asked for by one call
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
         choose=_choose.Chooser(request.temperature, request.top_p, request.seed, model.device),
         max_new_tokens=max_new_tokens,
-        sampling=Sampling(request.temperature, request.top_p, request.seed),
+        sampling=sampling_of(request),
         handover=handover,
         tell=tell,
     )
@@ -157,6 +158,11 @@ def _failing(error: Exception) -> Iterator[Step]:
 def _other_than(prompt: Prompt) -> Prompt:
     """Another prompt of the same form for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
+
+
+def sampling_of(request: RaceRequest) -> Sampling:
+    """How the lanes of a request pick their tokens."""
+    return Sampling(request.temperature, request.top_p, request.seed)
 
 
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
@@ -281,6 +287,29 @@ class _Race:
         )
         self.emit(Diverged(lane, record.divergence))
 
+    def _prove(self, stop: StopSignal) -> None:
+        """Check what was presumed of each departure. A proof that fails costs itself, and is said."""
+        for lane, record in enumerate(self.records[1:], start=1):
+            presumed = record.divergence
+            if presumed is None or presumed.kind not in divergence.PRESUMED:
+                continue
+            record.divergence = self._proven(presumed, record, stop)
+            self.emit(Diverged(lane, record.divergence))
+
+    def _proven(self, presumed: Divergence, record: LaneRecord, stop: StopSignal) -> Divergence:
+        baseline, end = self.records[0], presumed.index + 1
+        sides = baseline.choices[:end], record.choices[:end]
+        try:
+            evidence = proof.examine(self.model, self.prompt_ids, sides, sampling_of(self.request), stop)
+        except proof.Stopped:
+            return divergence.unchecked(presumed, "the race was stopped")
+        except Exception as error:
+            log.debug("the divergence of %s could not be checked", record.info.strategy, exc_info=True)
+            return divergence.unchecked(
+                presumed, f"running the text again failed ({describe_failure(error).rstrip('.')})"
+            )
+        return divergence.proven(presumed, baseline, record, evidence, self.model.piece)
+
     def _remarks(self, strategy: Strategy, record: LaneRecord, stop: StopSignal) -> list[str]:
         """What the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
         remarks: list[str] = []
@@ -302,6 +331,7 @@ class _Race:
         return [first_use.in_words(record.info.name, found)] if found else []
 
     def _finish(self, stop: StopSignal) -> Finished:
+        self._prove(stop)
         for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
             record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
             record.beams = tree.of(record.steps, self.model.text_stream())

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvdemo.core import Choice, Divergence
-from kvdemo.divergence import explain
+from kvdemo.divergence import explain, unchecked
 from kvdemo.record import LaneRecord
 
 from .scripted import record
@@ -48,6 +48,10 @@ def test_the_same_ids_and_another_argmax_is_numeric_and_shows_the_margin() -> No
     assert (got.index, got.kind) == (1, "numeric")
     assert 'A chose "a" (12) with probability 0.497, B chose " b" (13)' in got.detail
     assert "by a margin of 0.0003 in log-probability" in got.detail
+    assert got.detail.endswith("Whether rounding explains it is checked when the race is over.")
+    assert unchecked(got, "the race was stopped").detail.endswith(
+        "0.0003 in log-probability. Presumably rounding decided: not checked, because the race was stopped."
+    )
 
 
 def test_no_margin_is_claimed_where_it_is_not_known() -> None:

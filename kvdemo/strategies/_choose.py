@@ -87,29 +87,19 @@ class Chooser:
                 break
         return picked
 
-    def scores(self, logits: Tensor) -> Tensor:
-        """What the next draw compares, shape (vocab,): it picks the token with the highest one.
-
-        The logarithm of each probability, behind temperature and top-p, plus Gumbel noise. Uses up a draw. Greedy, the
-        logits themselves.
-        """
-        if self.greedy:
-            return logits.float()
-        probabilities = self._probabilities(logits)
-        return probabilities.log() - self._noise(probabilities).log()
+    def noise(self, like: Tensor) -> Tensor:
+        """The numbers of the next draw, one a token: it picks the highest probability divided by its number."""
+        return torch.empty_like(like).exponential_(1, generator=self._generator)
 
     def _drawn(self, logits: Tensor) -> Tensor:
         """Draw a token as `torch.multinomial` does, number for number, and without its copies to the host."""
         probabilities = self._probabilities(logits)
-        return (probabilities / self._noise(probabilities)).argmax(-1)
+        return (probabilities / self.noise(probabilities)).argmax(-1)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         no_ids = torch.empty((1, 0), dtype=torch.long, device=logits.device)  # these warpers look at scores alone
         probabilities: Tensor = self._warp(no_ids, logits.float()[None]).softmax(-1)[0]
         return probabilities
-
-    def _noise(self, like: Tensor) -> Tensor:
-        return torch.empty_like(like).exponential_(1, generator=self._generator)
 
 
 @torch.inference_mode()

@@ -12,7 +12,8 @@ backslash would cost two bytes).
     + <id> <mn or -> <text>                           each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
     T <lane> <text>                                   what is still added to the text of the lane's last token
-    D <json>                                          `Diverged`: lane, index, kind, detail
+    D <json>                                          `Diverged`: lane, index, kind, detail; a second one for a lane
+                                                      replaces the first
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
     V <json>                                          `Finished`: headline, sentences, and beams, as beams.py has them
     X <json>                                          the race cannot run: message, max_new_tokens or null

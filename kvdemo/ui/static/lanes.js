@@ -159,13 +159,15 @@
       }
     }
 
+    /** What was presumed of a divergence is replaced by what was found when the race was over. */
     #diverge(lane) {
-      const at = lane.divergence?.index;
-      if (at === undefined || this.marked) return;
+      if (!lane.divergence || this.parted === lane.divergence) return;
+      const { index: at, kind, detail } = lane.divergence;
+      this.parted = lane.divergence;
       this.mark(at);
-      this.marked = true;
       if (lane.reason === "error") return;
-      this.#say(`${at ? `Same text up to token ${format.count(at)}.` : "The first token differs."} ${lane.divergence.detail} `, "kv-parted");
+      const opening = at ? `Same text up to token ${format.count(at)}.` : "The first token differs.";
+      this.#say(`${opening} ${detail} `, kind === "unexplained" ? "kv-failed" : "kv-parted");
       this.note.append(el("button", { type: "button", onclick: () => this.reveal(at) }, "Show"));
     }
 
