@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -68,9 +70,8 @@ def megabytes(size: int) -> str:
 def _largest_file(folder: Path) -> int:
     """Bytes of the largest file; files that vanish while one looks count as nothing."""
     largest = 0
-    for path in folder.rglob("*"):
-        try:
-            largest = max(largest, path.stat().st_size)
-        except OSError:
-            continue
+    for place, _, names in os.walk(folder):  # which passes over a folder that vanishes, as rglob does not
+        for name in names:
+            with contextlib.suppress(OSError):
+                largest = max(largest, (Path(place) / name).stat().st_size)
     return largest

@@ -1,8 +1,14 @@
-"""Out of memory: one fact that devices and libraries report in different words."""
+"""What exceptions mean and say, whichever library they come from."""
 
 from __future__ import annotations
 
 import torch
+
+from kvdemo.core import BadInput
+
+
+class DamagedFiles(BadInput):
+    """A model's files cannot be loaded as they are: fetching them again may help."""
 
 
 def out_of_memory(error: BaseException) -> bool:

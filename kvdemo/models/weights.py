@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from kvdemo.core import BadInput
 from kvdemo.models import cache_argument, text_part
-from kvdemo.models.errors import first_line
+from kvdemo.models.errors import DamagedFiles, first_line
 
 # Never code from a repository, never a pickle, and no question to the Hub: the files are here.
 SAFELY = {"trust_remote_code": False, "local_files_only": True}
@@ -32,7 +32,7 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -
         missing = sorted(report["missing_keys"])
         if not missing:
             return _on_text_alone(name, auto, found.to(device))
-        refused = refused or BadInput(
+        refused = refused or DamagedFiles(
             f"{name} lacks {len(missing)} of its weights ({missing[0]} first): choose another model."
         )
     raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")

