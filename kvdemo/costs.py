@@ -81,6 +81,7 @@ class Architecture:
     attention          "multi-head", "grouped-query", "multi-query" or "latent"
     repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
                        each query head that shares it (Falcon's newer models); see `shared`
+    text_part          whether the model is for more than text, and all of this is about the part that continues text
     """
 
     name: str
@@ -94,6 +95,7 @@ class Architecture:
     context_length: int | None
     attention: str
     repeats: int = 1
+    text_part: bool = False
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:

@@ -325,6 +325,11 @@ def _notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
             f"Weights in {settings['dtype']}, the cache in {settings['cache_dtype']}; the scales of quantised numbers "
             "are not counted."
         )
+    if arch.text_part:
+        said.append(
+            "The model is for more than text: counted is the part that continues text; what reads pictures or sound "
+            "comes on top."
+        )
     if arch.context_length and settings["context"] > arch.context_length:
         said.append(
             f"The context of {settings['context']:,} is beyond the {arch.context_length:,} that the model was made for."

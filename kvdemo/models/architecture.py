@@ -89,6 +89,7 @@ def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture
         context_length=stated.context_length(text),
         attention=attention,
         repeats=repeats,
+        text_part=config.get_text_config(decoder=True) is not config,
     )
 
 
