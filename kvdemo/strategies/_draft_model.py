@@ -1,14 +1,17 @@
 """The small model that drafts for a large one: which it is, when it is loaded, how it is asked.
 
 It is loaded by the first run that wants it, which is a warm-up and before any clock, onto the device and in the number
-format of the large one, and kept for as long as that is in memory.
+format of the large one. One draft is kept for a model, the latest, as long as the model itself is in memory; a lane
+keeps its own until the race is over.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -31,7 +34,19 @@ _SMALLER = {
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": catalog.DEFAULT,
     "openai-community/gpt2-medium": "openai-community/gpt2",
 }
-_loaded: WeakKeyDictionary[PreTrainedModel, dict[str, LoadedModel]] = WeakKeyDictionary()
+
+
+class _Drafts:
+    """The draft models of one model by id: all that some lane still has, and the latest for good."""
+
+    def __init__(self) -> None:
+        self.alive: WeakValueDictionary[str, LoadedModel] = WeakValueDictionary()
+        self.latest: LoadedModel | None = None
+
+
+_drafts: WeakKeyDictionary[PreTrainedModel, _Drafts] = WeakKeyDictionary()
+# Lanes that start at once load one after the other, and the same draft once.
+_loading = threading.Lock()
 
 
 def name_for(model: LoadedModel, asked: str) -> str | None:
@@ -58,19 +73,34 @@ def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
 
 
 def of(model: LoadedModel, asked: str) -> LoadedModel:
-    """The draft model of a model, loaded if need be. Raises BadInput for one that does not fit it."""
+    """The draft model of a model, loaded if need be; whoever keeps it has it for good.
+
+    Raises BadInput for one that does not fit the model, or not into memory beside it.
+    """
     name = name_for(model, asked)
     if name is None:
         raise BadInput(str(unavailable_reason(model, asked)))
-    held = _loaded.setdefault(model.network, {})
-    if name not in held:
+    draft_id = catalog.resolve(name).id
+    with _loading:
+        drafts = _drafts.setdefault(model.network, _Drafts())
+        draft = drafts.alive.get(draft_id)
+        if draft is None:
+            drafts.latest = None
+            gc.collect()  # a model's modules refer to one another in circles
+            draft = _load(model, name, asked)
+            drafts.alive[draft_id] = draft
+        drafts.latest = draft
+        return draft
+
+
+def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
+    dtype, beside = str(model.dtype).removeprefix("torch."), weight_bytes(model)
+    with torch.inference_mode(False):  # weights outlive the run that loads them
         # Only the operator can have named a folder here.
-        dtype = str(model.dtype).removeprefix("torch.")
-        with torch.inference_mode(False):  # weights outlive the run that loads them
-            draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=asked == AUTO)
-        check(model, draft)
-        held[name] = draft
-    return held[name]
+        folders = asked == AUTO
+        draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=folders, beside=beside)
+    check(model, draft)
+    return draft
 
 
 def check(model: LoadedModel, draft: LoadedModel) -> None:

@@ -46,7 +46,7 @@ class Speculative(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        draft = _draft_model.of(job.model, self.draft)
+        draft = self._kept = _draft_model.of(job.model, self.draft)  # from its warm-up on: no step waits for a file
         price = _draft_model.weight_bytes(draft) / _draft_model.weight_bytes(job.model)
         drafter = _draft_model.Drafter(draft, job.model.rows)
         for step in _speculate.steps(job, drafter.guess, self.draft_tokens):

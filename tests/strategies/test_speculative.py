@@ -3,8 +3,10 @@
 import copy
 import gc
 import random
+import time
 import weakref
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -124,6 +126,55 @@ def test_the_operators_draft_is_loaded_once_and_goes_with_the_model() -> None:
     del draft, model
     gc.collect()
     assert gone() is None
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> tuple[LoadedModel, list[str]]:
+    """A model with two drafts to choose from, and the names of those that are loaded."""
+    model, loads = loaded("large", tiny_llama_network(WORDS), word_tokenizer()), list[str]()
+
+    def load(name: str, **_: object) -> LoadedModel:
+        loads.append(name)
+        time.sleep(0.05)
+        return similar(model, 0.02)
+
+    monkeypatch.setattr(_draft_model.loading, "load", load)
+    return model, loads
+
+
+def test_one_draft_is_kept_and_a_lane_keeps_its_own(large: tuple[LoadedModel, list[str]]) -> None:
+    model, loads = large
+    first, second = Speculative(draft="gpt2"), Speculative(draft="Qwen3-0.6B")
+    for _ in range(2):  # a warm-up and a race: nothing is loaded in the second
+        for strategy in (first, second):
+            assert tokens_of(strategy, model, "w3 w4", NEW) == generated(model, "w3 w4", NEW)
+    assert loads == ["gpt2", "Qwen3-0.6B"]
+    gone = weakref.ref(_draft_model.of(model, "gpt2").network)
+    _draft_model.of(model, "Qwen3-0.6B")
+    assert gone() is not None
+    del first, strategy
+    gc.collect()
+    assert gone() is None  # no lane has it any more, and another one is kept
+    assert _draft_model.of(model, "Qwen3-0.6B") is _draft_model.of(model, "Qwen3-0.6B")
+    assert loads == ["gpt2", "Qwen3-0.6B"]
+
+
+def test_lanes_that_start_at_once_load_a_draft_once(large: tuple[LoadedModel, list[str]]) -> None:
+    model, loads = large
+    with ThreadPoolExecutor(4) as pool:
+        drafts = list(pool.map(lambda _: _draft_model.of(model, "gpt2"), range(4)))
+    assert loads == ["gpt2"]
+    assert len(set(map(id, drafts))) == 1
+
+
+def test_a_draft_must_fit_into_memory_beside_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded("large", tiny_llama_network(WORDS), word_tokenizer())
+    size = _draft_model.weight_bytes(model)
+    monkeypatch.setattr(_draft_model.loading.memory, "main_memory", lambda: int(1.5 * size))
+    with pytest.raises(BadInput, match=r"another model .* choose a smaller model"):
+        _draft_model.of(model, "auto")
+    monkeypatch.setattr(_draft_model.loading.memory, "main_memory", lambda: int(2.5 * size))
+    assert _draft_model.of(model, "auto").source.folder == folder
 
 
 @pytest.mark.usefixtures("folder")
