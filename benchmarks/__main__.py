@@ -15,7 +15,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import app as entry
-from benchmarks import app, contention, lanes, lookup, measured, startup, wire
+from benchmarks import app, contention, lanes, lookup, measured, recording, startup, wire
 from benchmarks.figure import Figure
 from kvdemo import environment
 from kvdemo.engine import Engine
@@ -23,7 +23,7 @@ from kvdemo.models import catalog
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.ui import page
 
-MEASURES = ("startup", "contention", "lanes", "app", "measured", "lookup", "wire")
+MEASURES = ("startup", "contention", "lanes", "recording", "app", "measured", "lookup", "wire")
 
 
 def holding(model: str) -> tuple[Engine, LoadedModel]:
@@ -71,12 +71,11 @@ def figures(measures: list[str]) -> Iterator[Figure]:
     if set(measures) <= {"startup", "contention"}:
         return
     engine, model = holding(catalog.DEFAULT)
-    if "lanes" in measures:
-        yield from lanes.run(model)
+    for name, run in (("lanes", lanes.run), ("recording", recording.run), ("lookup", lookup.run)):
+        if name in measures:
+            yield from run(model)
     if "measured" in measures:
         yield from measured.run(model, lambda: serving(engine))
-    if "lookup" in measures:
-        yield from lookup.run(model)
     with serving(engine) as url:
         if "app" in measures:
             yield from app.run(model, url)

@@ -1,15 +1,18 @@
 """What every strategy must keep, on every kind of model: it works, or it says in a sentence why it does not."""
 
+import copy
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
+from threading import Event
 
 import pytest
 import torch
 
-from kvdemo import strategies
-from kvdemo.core import BadInput
+from kvdemo import proof, strategies
+from kvdemo.core import BadInput, Sampling
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _draft_model
 from kvdemo.strategies.base import Strategy
@@ -85,6 +88,25 @@ def test_the_plain_loops_and_caches_refuse_none_of_them(
     model = word_models.get(architecture) or model_of(architecture)
     for strategy in ("reencode", "no_cache", "dynamic_cache", "static_cache", "batched", "beam_search"):
         assert strategies.get(strategy).unavailable_reason(model) is None
+
+
+@every_strategy
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_nothing_but_rounding_parts_a_lossless_strategy_from_the_model(
+    strategy: Strategy, model: LoadedModel, dtype: torch.dtype
+) -> None:
+    """Every few steps as if it had departed there: what it recorded is no further off than rounding takes it."""
+    if not strategy.lossless or strategy.id == "compiled_cache":
+        pytest.skip("lossy by design, or compiled for seconds")
+    model = replace(model, network=copy.deepcopy(model.network).to(dtype))
+    for text in ("w3 w4 w5", "w9 w30 w2 w77 w5 w61"):
+        steps = islice(steps_of(strategy, model, text, tokens=NEW_TOKENS), NEW_TOKENS)
+        choices = [choice for step in steps for choice in step.choices][:NEW_TOKENS]
+        for end in range(1, len(choices) + 1, 5):
+            sides = choices[:end], choices[:end]
+            evidence = proof.examine(model, model.tokenizer.encode(text), sides, Sampling(), Event())
+            assert max(evidence.off) < 1
 
 
 @every_strategy

@@ -1,0 +1,62 @@
+"""What recording costs a step: the log-probabilities and runners-up of its tokens, against a step that records nothing.
+
+The same strategy in lockstep three times: its steps as a race takes them, recorded behind the clock; its steps without
+any recording; and its steps with the recording inside the clock, which is what would be paid if it were there. What the
+first is above the second is what recording leaves behind for the next step, such as evicted processor caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+from benchmarks import lockstep
+from benchmarks.figure import Figure
+from kvdemo import strategies
+from kvdemo.core import Step
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies._choose import Chooser, record
+from kvdemo.strategies.base import Job
+from kvdemo.timing import Stopwatch, timed
+
+PROMPT = "What is KV caching?"
+
+
+def run(
+    model: LoadedModel, strategy: str = "dynamic_cache", rounds: int = 16, positions: int = 32, target: float = 1.01
+) -> Iterator[Figure]:
+    """The ratio of a recorded step to one that records nothing, and what recording within the step would cost."""
+    seconds = lockstep.take(
+        {
+            "recorded": _loop(model, strategy, positions, lambda steps: steps, record),
+            "not": _loop(model, strategy, positions, lambda steps: steps, lambda step: step),
+            "inside": _loop(model, strategy, positions, lambda steps: map(record, steps), lambda step: step),
+        },
+        rounds=rounds,
+        positions=positions,
+    )
+    found = lockstep.ratio(seconds["recorded"], seconds["not"])
+    name = f"{strategy}: a step that is recorded behind the clock / one that is not recorded"
+    yield Figure(name, found.value, "×", target, interval=found.interval)
+    found = lockstep.ratio(seconds["inside"], seconds["not"])
+    name = f"{strategy}: a step with the recording inside / one that is not recorded"
+    yield Figure(name, found.value, "×", None, interval=found.interval)
+
+
+def _loop(
+    model: LoadedModel,
+    strategy: str,
+    positions: int,
+    within: Callable[[Iterator[Step]], Iterator[Step]],
+    behind: Callable[[Step], Step],
+) -> lockstep.Loop:
+    """The strategy's steps as `timing.timed` times them, `within` the timed region and `behind` it."""
+
+    def start() -> Generator[float, None, None]:
+        prompt = model.prompt(PROMPT, chat=False)
+        choose = Chooser(0.0, 1.0, 0, model.device)
+        job = Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, positions + 2)
+        steps = within(strategies.get(strategy).decode(job))
+        for taken in timed(steps, model.synchronize, Stopwatch(), record=behind):
+            yield taken.seconds
+
+    return start
