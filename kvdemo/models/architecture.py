@@ -68,6 +68,10 @@ def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture
     Raises BadInput for a model whose cache is none that can be accounted for here.
     """
     name = name or str(config.model_type)
+    return meta_trial.attempt(name, lambda: _of(config, name))
+
+
+def _of(config: PreTrainedConfig, name: str) -> Architecture:
     trial = meta_trial.run(config, name)
     layers = cache_shape.layers(trial, name)
     network, text = trial.network, trial.text

@@ -22,7 +22,7 @@ from kvdemo.models.meta_trial import POSITIONS, Shapes, Trial
 
 def of(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
     """What each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
-    return layers(meta_trial.run(network.config, name, type(network)), name)
+    return meta_trial.attempt(name, lambda: layers(meta_trial.run(network.config, name, type(network)), name))
 
 
 def layers(trial: Trial, name: str) -> tuple[LayerCache, ...]:
