@@ -53,8 +53,8 @@ class Quantized(Strategy):
         layers = DynamicCache(config=model.network.config).layers
         if not any(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
             return "it keeps no keys and values by themselves that could be packed: use DynamicCache."
-        if self.kind != "fp8" and getattr(model.config, "kv_lora_rank", None):
-            return f"{self.kind} needs keys as wide as values, and this model keeps a latent vector: choose fp8."
+        if self.kind != "fp8" and (reason := _widths_reason(self.kind, model)):
+            return reason
         if reason := _cached.unavailable_reason(model):
             return reason
         return _trial.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
@@ -142,13 +142,22 @@ def _missing(kind: str) -> str | None:
 def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
     """A cache of the model's layers, and those of them that are packed: all that grow with the text."""
     cache = DynamicCache(config=model.network.config)
-    packed = {n: _layer(kind, model) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
+    packed = {n: _layer(kind, model, n) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
     cache.layers = [packed.get(n, layer) for n, layer in enumerate(cache.layers)]
     return cache, list(packed.values())
 
 
-def _layer(kind: str, model: LoadedModel) -> Any:
-    """A layer of the format, its groups as long as they can be and yet fit into the width of a head.
+def _widths_reason(kind: str, model: LoadedModel) -> str | None:
+    """Why the integers of a format cannot hold this model's keys and values."""
+    if model.layers is None:
+        return f"{kind} needs to know how wide its keys are, which could not be found out: choose fp8."
+    if any(layer.head_dim != layer.value_dim for layer in model.layers):
+        return f"{kind} needs keys as wide as values, and this model keeps others (a latent vector, say): choose fp8."
+    return None
+
+
+def _layer(kind: str, model: LoadedModel, number: int) -> Any:
+    """The layer of a number in the format, its groups as long as they can be and yet fit into the width of a head.
 
     hqq packs several groups into one byte and mixes them up where their number is odd, so a head must be a whole
     number of bytes wide in groups.
@@ -157,8 +166,9 @@ def _layer(kind: str, model: LoadedModel) -> Any:
         raise BadInput(reason)
     if kind == "fp8":
         return cache_utils.Fp8QuantizedLayer()
-    backend, config = _backend(), model.config
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if model.layers is None:
+        raise BadInput(str(_widths_reason(kind, model)))
+    backend, width = _backend(), model.layers[number].head_dim
     groups = width if backend == "quanto" else width * _BITS[kind] // 8
     axis = 0 if backend == "quanto" else 1
     made = cache_utils.QuantoQuantizedLayer if backend == "quanto" else cache_utils.HQQQuantizedLayer
