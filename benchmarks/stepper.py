@@ -1,0 +1,97 @@
+"""A bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
+
+The process reads lines: "begin N" starts a text of N tokens; "step" takes its next step, the prefill first, and is
+answered by the seconds that it took.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from types import TracebackType
+
+from benchmarks import lockstep
+from tests.serving import ROOT
+
+#: What OpenMP reads of how its threads wait.
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+#: GNU's OpenMP spins for 3 ms after a step where nobody has set anything: until then it disturbs the next process.
+REST_SECONDS = 0.02
+
+
+class Process:
+    """Takes steps under an environment of its own; `waiting` is how its OpenMP threads wait."""
+
+    def __init__(self, waiting: Mapping[str, str]) -> None:
+        clean = {name: value for name, value in os.environ.items() if name not in WAITING}
+        command = [sys.executable, "-m", "benchmarks.stepper"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=clean | dict(waiting), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def decode(self, prompt: int) -> lockstep.Loop:
+        """A text's steps in order: the prefill of so many tokens, then one token a step."""
+
+        def steps() -> Generator[float, None, None]:
+            self._say(f"begin {prompt}")
+            while True:
+                yield self._step()
+
+        return steps
+
+    def prefill(self, prompt: int) -> lockstep.Loop:
+        """The prefill of so many tokens, again and again."""
+
+        def steps() -> Generator[float, None, None]:
+            while True:
+                self._say(f"begin {prompt}")
+                yield self._step()
+
+        return steps
+
+    def _step(self) -> float:
+        self._say("step")
+        assert self._process.stdout is not None
+        return float(self._process.stdout.readline())
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
+
+
+def main() -> None:
+    """Take the steps that the lines ask for."""
+    import torch  # noqa: PLC0415 - the parent process must not load OpenMP with its own setting in vain
+    from transformers import DynamicCache  # noqa: PLC0415
+
+    from kvdemo.models import catalog, loading  # noqa: PLC0415
+    from kvdemo.models.cache_argument import using  # noqa: PLC0415
+
+    model = loading.load(catalog.DEFAULT, device="cpu", dtype="float32")
+    text = torch.arange(1000, 1000 + 4096)[None]
+    with torch.inference_mode():
+        for line in sys.stdin:
+            word, *numbers = line.split()
+            if word == "begin":
+                ids, cache = text[:, : int(numbers[0])], DynamicCache(config=model.network.config)
+                continue
+            start = time.perf_counter()
+            logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+            ids = torch.tensor([[logits[0, -1].argmax().item()]])
+            seconds = time.perf_counter() - start
+            time.sleep(REST_SECONDS)
+            print(seconds, flush=True)
+
+
+if __name__ == "__main__":
+    main()
