@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from kvdemo import __version__, attention
+from kvdemo import __version__, attention, cores
 
 _PACKAGE = Path(__file__).parent
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
@@ -34,6 +34,7 @@ def describe(implementation: str | None = None, device: torch.device | None = No
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
+        "openmp": cores.waiting(),
         "gpu": gpu.name if gpu else None,
         "gpu_memory_bytes": gpu.total_memory if gpu else None,
         "cuda": torch.version.cuda,

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -6,18 +8,54 @@ from kvdemo import cores
 
 
 @pytest.fixture(autouse=True)
-def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is set, and torch is not imported yet."""
+    for name in cores.SETTINGS:
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cores, "_chosen", {})
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
-def test_waiting_threads_give_up_their_core() -> None:
+@pytest.mark.parametrize(("cores_here", "expected"), [(2, cores.SLEEP), (4, cores.SLEEP), (5, cores.SPIN_SHORTLY)])
+def test_waiting_threads_give_up_their_core(
+    cores_here: int, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "available", lambda: cores_here)
     cores.share()
-    assert os.environ["GOMP_SPINCOUNT"] == cores.SPINS
+    assert settings() == expected
+    (name, value), *_ = expected.items()
+    assert cores.waiting() == f"{name}={value} (kvdemo's choice)"
+    cores.share()
+    assert cores.waiting().endswith("(kvdemo's choice)")  # asking twice does not make it the user's
 
 
-@pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE"), ("OMP_WAIT_POLICY", "")]
+)
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     cores.share()
-    assert {k: v for k, v in os.environ.items() if k in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} == {name: value}
+    assert settings() == {name: value}
+    assert cores.waiting() == f"{name}={value} (from the environment)"
+
+
+def test_nothing_is_set_or_stated_once_torch_has_been_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", pytest)
+    cores.share()
+    assert settings() == {}
+    assert cores.waiting() == "the library's own waiting (nothing is set)"
+
+
+def test_only_the_cores_that_this_process_may_use_count() -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not bind processes to cores")
+    bind = "import os; os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})"
+    code = f"{bind}; from kvdemo import cores; print(cores.available())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(out) == 1
+
+
+def settings() -> dict[str, str]:
+    return {name: os.environ[name] for name in cores.SETTINGS if name in os.environ}

@@ -45,6 +45,12 @@ def test_it_can_be_written_as_json_and_states_the_attention_it_is_told() -> None
     assert environment.describe()["attention"] is None
 
 
+def test_how_openmp_waits_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert environment.describe()["openmp"] == "OMP_WAIT_POLICY=active (from the environment)"
+
+
 @needs_git
 def test_the_revision_is_the_commits_short_hash(checkout: Path) -> None:
     revision = environment.git_revision(checkout)

@@ -48,6 +48,7 @@ FIELDS = (
     Field("GPU", "environment", "gpu"),
     Field("CPU", "environment", "cpu"),
     Field("thread count", "environment", "threads"),
+    Field("waiting of OpenMP's threads", "environment", "openmp"),
     Field("attention backend", "environment", "attention"),
     Field("attention kernels", "environment", "attention_line"),
     Field("precision of float32 products", "environment", "float32_matmul"),
