@@ -25,10 +25,15 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Frame:
-    """The stage's whole text so far, and the document once the race is over."""
+    """The stage's whole text so far, in sheets, and the document once the race is over."""
 
-    text: str
+    sheets: list[str]
     document: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The sheets as one text."""
+        return "".join(self.sheets)
 
 
 def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator[Frame, None, None]:
@@ -37,20 +42,20 @@ def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator
     Closing this generator abandons the race, which is what a closed tab does. Nothing is raised: what goes wrong
     is said on the stage.
     """
-    text = stage.opening(run_id)
-    yield Frame(text)
+    sheets = [stage.opening(run_id)]
+    yield Frame(sheets)
     document = None
     try:
         with closing(generator(backend.race(form, run_id, page))) as batches:
             for batch in batches:
-                text += stage.lines(batch)
+                sheets = stage.appended(sheets, stage.lines(batch))
                 document = next((event.document for event in batch if isinstance(event, Finished)), document)
-                yield Frame(text, document)
+                yield Frame(sheets, document)
     except BadInput as error:
-        yield Frame(text + stage.refusal(error))
+        yield Frame(stage.appended(sheets, stage.refusal(error)))
     except Exception:
         log.exception("a race failed")
-        yield Frame(text + stage.failure(ACCIDENT))
+        yield Frame(stage.appended(sheets, stage.failure(ACCIDENT)))
 
 
 def generator(items: Any) -> Generator[Any, None, None]:

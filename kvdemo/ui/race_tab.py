@@ -1,7 +1,7 @@
 """The Race tab: layout and wiring. handlers.py decides what is said, static/stage.js and its parts what is drawn.
 
 One generator event drives all lanes of a race. It streams to the stage, a `gr.HTML` with a static template whose
-value is a string that only grows; the browser's script parses what was appended and draws it. `gr.Plot` and a
+value is a text that only grows; the browser's script parses what was appended and draws it. `gr.Plot` and a
 template with `${value}` would both be simpler, and wrong: the one remounts the chart with every update, the other
 would run model output as script.
 """
@@ -55,7 +55,7 @@ class RaceTab:
         by_key = self.controls.by_key()
         filled = {by_key[key]: _filled(key, value) for key, value in link.form.items()}
         if link.notices:
-            filled[self.stage] = stage.opening("link") + "".join(stage.notice(text) for text in link.notices)
+            filled[self.stage] = [stage.opening("link"), *map(stage.notice, link.notices)]
         return {**filled, self.panel.race: gr.Button(interactive=True)}, link.run
 
 
@@ -85,7 +85,7 @@ def _main(backend: Backend, panel: Panel) -> RaceTab:
         json_file = gr.DownloadButton("JSON", size="sm", min_width=60, visible=False, elem_id="kv-json")
         csv_file = gr.DownloadButton("CSV", size="sm", min_width=60, visible=False, elem_id="kv-csv")
     facts = {"strategies": backend.strategies(), "lanes": ",".join(backend.default_form()["strategies"])}
-    drawing = drawn("stage", elem_id="kv-stage", value="", event="use_tokens", facts=facts)
+    drawing = drawn("stage", elem_id="kv-stage", value=[], event="use_tokens", facts=facts)
     return RaceTab(panel, drawing, json_file, csv_file, share)
 
 
@@ -102,7 +102,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
             with closing(play(backend, controls.form(values), run_id, page)) as frames:
                 for frame in frames:
                     document = frame.document
-                    yield {tab.stage: frame.text}
+                    yield {tab.stage: frame.sheets}
             # Gradio repeats the last values when the event completes: let that not be the whole stage again.
             yield {tab.stage: gr.skip(), **_offered(tab, backend, document, Path(folder))}
 

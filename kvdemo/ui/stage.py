@@ -1,9 +1,11 @@
 """The wire format between a race and the browser: one line of text for each event.
 
-The stage is a string that only grows, so that Gradio sends no more than what was appended. A token is worth a line
-of about 40 bytes; everything else is rare and may be JSON. Fields are separated by one space, lines end in `\\n`, and
-free text comes last, with `\\n` written as `~n`, `~` as `~~` and `<` as `~l` (in JSON a
-backslash would cost two bytes).
+The stage's value is a text that only grows, so that Gradio sends no more than what was appended. It comes in sheets, a
+list of strings of whole lines: the last one grows, and when it is full the next begins. With each update Gradio
+compares the whole value with the one before, and a sheet that has not changed costs it nothing. A token is worth a
+line of about 40 bytes; everything else is rare and may be JSON. Fields are separated by one space, lines end in `\\n`,
+and free text comes last, with `\\n` written as `~n`, `~` as `~~` and `<` as `~l` (in JSON a backslash would cost two
+bytes).
 
     R <run>                                           a race begins; always the first line, and never twice the same
     P <permille or -> <text>                          work before the race
@@ -31,7 +33,7 @@ holds a `<` all the same: a value that looks like markup makes Gradio warn, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import singledispatch
 from math import isnan
@@ -39,6 +41,16 @@ from typing import Any
 
 from kvdemo.core import BadInput, Committed, Diverged, Ended, Finished, Progress, RaceEvent, Started
 from kvdemo.ui.beams import trees
+
+#: Characters after which a sheet is full. The longest batch of lines may go beyond it.
+SHEET = 100_000
+
+
+def appended(sheets: Sequence[str], more: str) -> list[str]:
+    """The sheets with some whole lines more."""
+    if sheets and len(sheets[-1]) < SHEET:
+        return [*sheets[:-1], sheets[-1] + more]
+    return [*sheets, more]
 
 
 def opening(run: str) -> str:

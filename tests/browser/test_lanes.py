@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvdemo.core import Ended, Finished, LaneInfo, Started, Verdict
+from kvdemo.core import Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
 from kvdemo.engine import describe_strategies
+from kvdemo.ui import stage
 from tests.toy import added
 from tests.ui.scripted_backend import MODEL, Script, committed
 
@@ -266,4 +268,31 @@ def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) ->
         page.click("#kv-race")
         page.wait_for_selector(".kv-strip[data-state=finished]")
         expect(page.locator(".kv-chip")).to_have_text(["ok ", "\ufffd"])
+        page.close()
+
+
+def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SHEET", 200)  # a sheet is full after some ten tokens
+    info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
+    seen = Event()
+
+    def batches() -> Iterator[list[RaceEvent]]:
+        yield [Started((info,), "Hi", 4, 60, "fair", MODEL)]
+        for n in range(60):
+            yield [committed(0, (f" {n}",))]
+            if n == 29:
+                assert seen.wait(60)
+        yield [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+
+    script = Script()
+    script.batches = batches()  # type: ignore[assignment]  # told as it is asked for
+    with scripted_page(script) as url:
+        page = visit(url)
+        page.click("#kv-race")
+        expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(30)])
+        seen.set()
+        expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(60)])
+        page.wait_for_selector(".kv-strip[data-state=finished]")
         page.close()

@@ -5,7 +5,7 @@
 
   class Stage {
     constructor(element, facts, useTokens) {
-      Object.assign(this, { facts, race: null, read: 0, opening: "", cards: [], scale: Infinity });
+      Object.assign(this, { facts, race: null, sheet: 0, read: 0, opening: "", cards: [], scale: Infinity });
       this.strip = new kv.Verdict(useTokens);
       this.lanes = el("div", { class: "kv-lanes" });
       this.chart = new kv.Chart(kv.definitions);
@@ -49,21 +49,30 @@
       this.lanes.dataset.count = infos.length;
     }
 
-    /** Takes in the value: the part after what was read already, or all of it if a new race began. */
-    take(value) {
-      const opening = value.slice(0, value.indexOf("\n") + 1);
+    /** Takes in the sheets: what was not read already, or all of it if a new race began. */
+    take(sheets) {
+      const opening = sheets.length ? sheets[0].slice(0, sheets[0].indexOf("\n") + 1) : "";
       if (!opening) return;
-      if (opening !== this.opening || value.length < this.read) {
-        this.opening = opening;
-        this.read = opening.length;
+      if (opening !== this.opening || !(sheets[this.sheet]?.length >= this.read)) {
+        Object.assign(this, { opening, sheet: 0, read: opening.length });
         this.race = new kv.Race(opening.slice(2, -1));
       }
-      const end = value.lastIndexOf("\n") + 1;
       const began = this.race.lanes.length;
-      for (const line of value.slice(this.read, end).split("\n")) if (line) this.race.feed(line);
-      this.read = end;
+      this.#read(sheets[this.sheet]);
+      while (this.sheet < sheets.length - 1) {
+        this.sheet += 1;
+        this.read = 0;
+        this.#read(sheets[this.sheet]);
+      }
       if (!began && this.race.lanes.length) this.#begin();
       this.#schedule();
+    }
+
+    /** The lines of a sheet that have come since it was read last. */
+    #read(text) {
+      const end = text.lastIndexOf("\n") + 1;
+      for (const line of text.slice(this.read, end).split("\n")) if (line) this.race.feed(line);
+      this.read = Math.max(this.read, end);
     }
 
     #begin() {
@@ -129,8 +138,8 @@
       kv.suggested = tokens;
       useTokens();
     });
-    watch("value", () => stage.take(props.value ?? ""));
-    stage.take(props.value ?? "");
+    watch("value", () => stage.take(props.value ?? []));
+    stage.take(props.value ?? []);
     if (kv.status) stage.model(kv.status);
   };
   kv.on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
