@@ -69,6 +69,7 @@ class Pass:
     logits     positions of each row that go through the projection onto the vocabulary: the last, or all to verify
     rejected   positions that are cut off each row's cache again after the pass: wrong drafts
     draft      run by the draft model, not by the model
+    beyond     positions that a layer with a window keeps beyond it after the pass, because they may be cut off again
     """
 
     rows: int
@@ -77,6 +78,7 @@ class Pass:
     logits: int = 1
     rejected: int = 0
     draft: bool = False
+    beyond: int = 0
 
     @property
     def held(self) -> int:

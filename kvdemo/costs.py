@@ -60,11 +60,11 @@ class LayerCache:
         """Bytes of each position that is kept, `itemsize` bytes a number."""
         return itemsize * self.per_position + self.index_bytes
 
-    def kept(self, positions: int) -> int:
-        """How many of so many positions the layer keeps."""
+    def kept(self, positions: int, beyond: int = 0) -> int:
+        """How many of so many positions the layer keeps; `beyond` more than its window, where it has one."""
         if self.kind == "state":
             return 0
-        return positions if self.window is None else min(positions, self.window)
+        return positions if self.window is None else min(positions, self.window + beyond)
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,17 @@ def shared(arch: Architecture) -> Architecture:
     return replace(arch, layers=tuple(layers), repeats=1)
 
 
-def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1) -> int:
+def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, beyond: int = 0) -> int:
     """Bytes that the cache holds after so many positions of `batch` sequences, `itemsize` bytes a number.
 
     2 · kv_heads · head_dim · itemsize · positions, summed over the layers (Pope et al. 2022, arXiv:2211.05102,
     section 3.3); min(positions, window) in a sliding layer (Mistral 7B, arXiv:2310.06825, section 2); states do not
     grow. Equal, byte for byte, to the tensors in transformers' DynamicCache: tests/models/test_architecture.py.
+    `beyond` is for a cache that may still be cut (`core.Pass`).
     """
     if positions <= 0:
         return 0
-    growing = sum(n * layer.bytes_per_position(itemsize) * layer.kept(positions) for layer, n in arch.kinds)
+    growing = sum(n * layer.bytes_per_position(itemsize) * layer.kept(positions, beyond) for layer, n in arch.kinds)
     constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in arch.kinds)
     return batch * (growing + constant)
 

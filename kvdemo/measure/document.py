@@ -184,7 +184,8 @@ def _held_by_formula(trial: Trial, prompt_tokens: int, machine: Machine) -> int 
     if drafted and machine.draft is None:
         return None
     if drafted and machine.draft:
-        held += costs.kv_bytes(machine.draft, drafted[-1].held, machine.itemsize, drafted[-1].rows)
+        last = drafted[-1]
+        held += costs.kv_bytes(machine.draft, last.held, machine.itemsize, last.rows, last.beyond)
     return held
 
 

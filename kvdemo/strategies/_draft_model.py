@@ -130,6 +130,7 @@ class Drafter:
         self._read: list[int] = []
         self._settled = 0
         self.passes: list[Pass] = []
+        self._beyond = 0
 
     @property
     def bytes(self) -> int:
@@ -164,6 +165,7 @@ class Drafter:
             same += 1
         if self._read:
             self._cache.crop(same - len(self._read))
+        self._beyond = 0  # layers with a window are cut back to it, too
         del self._read[same:]
         self._settled = len(written) - 1
         return list(written[same:])
@@ -173,5 +175,6 @@ class Drafter:
         logits = next_token_logits(self._draft, ids, self._cache)
         if len(ids) == context:
             self._cache.activate_past_recording()
-        self.passes.append(Pass(1, len(ids), context, draft=True))
+        self._beyond = 0 if len(ids) == context else self._beyond + len(ids)
+        self.passes.append(Pass(1, len(ids), context, draft=True, beyond=self._beyond))
         return greedy(logits[: self._vocabulary]).reshape(1)
