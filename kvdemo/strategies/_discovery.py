@@ -14,12 +14,12 @@ import sys
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kvdemo.core import Option
+from kvdemo.strategies._source import SourceFile, dotted_name, statements_of
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.Option")
@@ -81,7 +81,7 @@ class _Sources:
 
     def __init__(self, package: ModuleType) -> None:
         self._roots = {package.__name__.partition(".")[0], "kvdemo"}
-        self._files: dict[str, _File | None] = {}
+        self._files: dict[str, SourceFile | None] = {}
         self._classes: dict[str, type | None] = {}
 
     def introductions(self, module: str) -> Iterator[Introduction]:
@@ -104,14 +104,14 @@ class _Sources:
         same = (other for other in made.__mro__[1:] if inspect.getattr_static(other, "id", None) is own)
         return own is not None and not _is_private(made.__module__) and not any(map(self._is_strategy, same))
 
-    def _file(self, module: str) -> _File | None:
+    def _file(self, module: str) -> SourceFile | None:
         """A module of the package or of kvdemo; None for all others, and where there is no such file."""
         if module not in self._files:
             root, *parts = module.split(".")
             places = [Path(path, *parts) for path in (sys.modules[root].__path__ if root in self._roots else ())]
             paths = (path for place in places for path in (place / "__init__.py", place.with_suffix(".py")))
             path = next((path for path in paths if path.is_file()), None)
-            self._files[module] = _File.read(module, path) if path else None
+            self._files[module] = SourceFile.read(module, path) if path else None
         return self._files[module]
 
     def _origin(self, module: str, dotted: str) -> str:
@@ -143,7 +143,7 @@ class _Sources:
         return self._classes[origin]
 
     def _rebuilt(self, module: str, node: ast.ClassDef) -> type:
-        origins = [self._origin(module, name) for base in node.bases if (name := _dotted(base))]
+        origins = [self._origin(module, name) for base in node.bases if (name := dotted_name(base))]
         bases = tuple(made for origin in origins if (made := self._class(origin)))
         try:
             about = {"__module__": module, "__doc__": ast.get_docstring(node)}
@@ -165,7 +165,7 @@ class _Sources:
             value = inspect.getattr_static(made, name)
             if not isinstance(value, _Value) or not isinstance(call := value.node, ast.Call):
                 continue
-            if self._origin(value.module, _dotted(call.func) or "") in _MAKE_OPTIONS:
+            if self._origin(value.module, dotted_name(call.func) or "") in _MAKE_OPTIONS:
                 what = f"the option {name} of {made.__name__}"
                 given = [value.literal(argument, what) for argument in call.args]
                 named = {str(keyword.arg): value.literal(keyword.value, what) for keyword in call.keywords}
@@ -174,71 +174,6 @@ class _Sources:
                 except TypeError as error:
                     raise ImportError(f"{module}: {what} cannot be made ({error})") from error
         return found
-
-
-@dataclass(frozen=True)
-class _File:
-    """One parsed file: what it defines and what it imports, by the name that it has there."""
-
-    module: str
-    is_package: bool
-    statements: tuple[ast.stmt, ...]
-
-    @classmethod
-    def read(cls, module: str, path: Path) -> _File:
-        """Raises ImportError for a file that is no Python."""
-        try:
-            tree = ast.parse(path.read_bytes(), filename=str(path))
-        except (OSError, SyntaxError, ValueError) as error:  # ValueError: null bytes
-            raise ImportError(f"{module} cannot be read ({path}): {error}") from error
-        return cls(module, path.name == "__init__.py", tuple(_flat(tree.body)))
-
-    @cached_property
-    def classes(self) -> dict[str, ast.ClassDef]:
-        return {node.name: node for node in self.statements if isinstance(node, ast.ClassDef)}
-
-    @cached_property
-    def defined(self) -> set[str]:
-        """Names of its classes and functions."""
-        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        return {node.name for node in self.statements if isinstance(node, kinds)}
-
-    @cached_property
-    def imported(self) -> dict[str, str]:
-        """What each imported name stands for, in full."""
-        found: dict[str, str] = {}
-        for node in self.statements:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    first = alias.name.partition(".")[0]
-                    found[alias.asname or first] = alias.name if alias.asname else first
-            elif isinstance(node, ast.ImportFrom):
-                found |= {alias.asname or alias.name: f"{self._from(node)}.{alias.name}" for alias in node.names}
-        return found
-
-    @cached_property
-    def renamed(self) -> dict[str, str]:
-        """Further names for what has one: `Base = module.Draft`."""
-        assigned = (node for node in self.statements if isinstance(node, ast.Assign))
-        pairs = ((target, _dotted(node.value)) for node in assigned for target in node.targets)
-        return {target.id: other for target, other in pairs if other and isinstance(target, ast.Name)}
-
-    @cached_property
-    def starred(self) -> tuple[str, ...]:
-        """Modules that all names are imported from."""
-        nodes = (node for node in self.statements if isinstance(node, ast.ImportFrom))
-        return tuple(self._from(node) for node in nodes if any(alias.name == "*" for alias in node.names))
-
-    def has(self, name: str) -> bool:
-        return name in self.defined or name in self.imported or name in self.renamed
-
-    def _from(self, node: ast.ImportFrom) -> str:
-        """The module of a from-import, a relative one as seen from here."""
-        if not node.level:
-            return node.module or ""
-        parts = self.module.split(".")
-        base = parts[: len(parts) - node.level + self.is_package]
-        return ".".join([*base, *([node.module] if node.module else [])])
 
 
 @dataclass(frozen=True)
@@ -259,13 +194,13 @@ class _Function:
     """A method, of which only this matters: whether a class that has it is abstract."""
 
     def __init__(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        marks = [(_dotted(mark) or "").rpartition(".")[2] for mark in node.decorator_list]
+        marks = [(dotted_name(mark) or "").rpartition(".")[2] for mark in node.decorator_list]
         self.__isabstractmethod__ = any(mark.startswith("abstract") for mark in marks)
 
 
 def _attributes(module: str, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
     """The attributes of a class by name, methods among them. Those with `__` would act on the class made here."""
-    for statement in _flat(node.body):
+    for statement in statements_of(node.body):
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 if not name.startswith("__"):
@@ -275,23 +210,3 @@ def _attributes(module: str, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
             case ast.Assign(targets=targets, value=value):
                 names = (target.id for target in targets if isinstance(target, ast.Name))
                 yield from ((name, _Value(module, value)) for name in names if not name.startswith("__"))
-
-
-def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a block, those inside `if` and `try` too."""
-    for statement in body:
-        yield statement
-        for name in ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.Try) else ():
-            yield from _flat(getattr(statement, name, []))
-
-
-def _dotted(node: ast.expr) -> str | None:
-    """`a.b.C` as text, also where it is subscripted (`C[int]`); None for other expressions."""
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=value, attr=attribute):
-            return f"{base}.{attribute}" if (base := _dotted(value)) else None
-        case ast.Subscript(value=value):
-            return _dotted(value)
-    return None

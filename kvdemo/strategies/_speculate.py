@@ -22,7 +22,7 @@ from transformers import Cache, DynamicCache
 
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _cached, _trial
+from kvdemo.strategies import _cached, _scripted, _trial
 from kvdemo.strategies._choose import Picked
 from kvdemo.strategies._decode import cache_bytes, forward, next_token_logits, on_device
 from kvdemo.strategies._longrope import Factors
@@ -45,7 +45,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 
 def _tried(job: Job) -> Iterator[Step]:
     """What is tried on a model: drafts of which one token is right and one is wrong."""
-    yield from steps(job, _trial.half_right(job), most=2)
+    yield from steps(job, _scripted.half_right(job), most=2)
 
 
 def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
