@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON."""
+"""`python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON.
+
+`python -m benchmarks gpu` is apart from the others: it asks for a GPU and for none of the page (`benchmarks.gpu`).
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-import gradio
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-
-import app as entry
-from benchmarks import app, contention, lanes, lookup, measured, recording, startup, wire
 from benchmarks.figure import Figure
-from kvdemo import environment
-from kvdemo.engine import Engine
-from kvdemo.models import catalog
-from kvdemo.models.loaded import LoadedModel
-from kvdemo.ui import page
+
+if TYPE_CHECKING:
+    from kvdemo.engine import Engine
+    from kvdemo.models.loaded import LoadedModel
 
 MEASURES = ("startup", "contention", "lanes", "recording", "app", "measured", "lookup", "wire")
+# Each measure imports what it needs when it is asked for: `gpu` runs where there is no gradio.
+# ruff: noqa: PLC0415
 
 
 def holding(model: str) -> tuple[Engine, LoadedModel]:
     """An engine that has loaded a model."""
+    from kvdemo.engine import Engine
+
     engine = Engine(model, device="cpu")
     loading = threading.Thread(target=engine.preload)  # as in app.py: the main thread stays out of torch
     loading.start()
@@ -40,6 +41,9 @@ def holding(model: str) -> tuple[Engine, LoadedModel]:
 @contextmanager
 def serving(engine: Engine) -> Iterator[str]:
     """The address of the app, in this process."""
+    import app as entry
+    from kvdemo.ui import page
+
     blocks = page.build(entry.make_backend(engine))
     _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **page.launch_options())
     try:
@@ -51,6 +55,9 @@ def serving(engine: Engine) -> Iterator[str]:
 @contextmanager
 def fast_model(like: LoadedModel) -> Iterator[str]:
     """A folder with a small random Llama behind a real tokenizer: tokens of real lengths, at hundreds a second."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(like.tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
@@ -65,11 +72,24 @@ def fast_model(like: LoadedModel) -> Iterator[str]:
 def figures(measures: list[str]) -> Iterator[Figure]:
     """All figures of the measures asked for."""
     if "startup" in measures:
+        from benchmarks import startup
+
         yield from startup.run()
     if "contention" in measures:
+        from benchmarks import contention
+
         yield from contention.run()
-    if set(measures) <= {"startup", "contention"}:
-        return
+    if not set(measures) <= {"startup", "contention"}:
+        yield from on_the_default_model(measures)
+
+
+def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
+    """The figures for which a model is loaded in this process."""
+    import torch
+
+    from benchmarks import app, lanes, lookup, measured, recording, wire
+    from kvdemo.models import catalog
+
     engine, model = holding(catalog.DEFAULT)
     for name, run in (("lanes", lanes.run), ("recording", recording.run), ("lookup", lookup.run)):
         if name in measures:
@@ -89,14 +109,24 @@ def figures(measures: list[str]) -> Iterator[Figure]:
 
 def main() -> int:
     """Run the measures named on the command line, or all; 1 if a target was missed."""
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks import gpu
+
+        return gpu.main(sys.argv[2:])
     unknown = set(sys.argv[1:]) - set(MEASURES)
     if unknown:
-        print(f"there is no measure {', '.join(sorted(unknown))}: choose from {', '.join(MEASURES)}", file=sys.stderr)
+        known = ", ".join((*MEASURES, "gpu"))
+        print(f"there is no measure {', '.join(sorted(unknown))}: choose from {known}", file=sys.stderr)
         return 2
     done = []
     for figure in figures(sys.argv[1:] or list(MEASURES)):
         print(figure, flush=True)
         done.append(figure)
+
+    import gradio
+
+    from kvdemo import environment
+
     about = environment.describe() | {"gradio": gradio.__version__}
     print(json.dumps({"environment": about, "figures": [asdict(figure) for figure in done]}))
     return int(any(figure.holds is False for figure in done))

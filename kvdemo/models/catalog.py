@@ -57,6 +57,7 @@ SHAPES: dict[str, str] = {
     "smollm2-135m": DEFAULT,
     "qwen3-0.6b": "Qwen/Qwen3-0.6B",
     "llama-2-7b": "meta-llama/Llama-2-7b-hf",
+    "gemma-3-1b": "google/gemma-3-1b-pt",
 }
 
 _HUB_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)

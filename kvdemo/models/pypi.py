@@ -24,11 +24,10 @@ from pathlib import Path
 
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
-from platformdirs import user_cache_dir
 from safetensors import SafetensorError, safe_open
 
 from kvdemo.core import BadInput, Progress
-from kvdemo.models import disk, file_record, gguf_llama
+from kvdemo.models import disk, file_record
 from kvdemo.models.folder import WEIGHTS, check
 from kvdemo.models.loaded import Source
 
@@ -51,7 +50,12 @@ _SETTING = "KVDEMO_CACHE_DIR"
 
 def cache_folder() -> Path:
     """The app's own cache: KVDEMO_CACHE_DIR, else the platform's cache folder for kvdemo."""
-    return Path(os.environ.get(_SETTING) or user_cache_dir("kvdemo", appauthor=False)).expanduser().absolute()
+    named = os.environ.get(_SETTING)
+    if not named:
+        from platformdirs import user_cache_dir  # noqa: PLC0415 - a machine for benchmarks may lack it
+
+        named = user_cache_dir("kvdemo", appauthor=False)
+    return Path(named).expanduser().absolute()
 
 
 def fetch(progress: Callable[[Progress], None]) -> Source:
@@ -174,6 +178,8 @@ def _build(cache: Path, ready: Path, progress: Callable[[Progress], None]) -> No
         _verify(gguf_file, GGUF_SHA256)
         converted = work / "model"
         converted.mkdir()
+        from kvdemo.models import gguf_llama  # noqa: PLC0415 - as above
+
         gguf_llama.convert(gguf_file, converted, progress)
         file_record.write(converted)
         if ready.exists() or ready.is_symlink():

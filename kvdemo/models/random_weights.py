@@ -16,6 +16,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
     PreTrainedConfig,
@@ -33,6 +34,21 @@ _SEED = 0
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 _SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
+    "gemma-3-1b": (
+        Gemma3TextConfig,
+        {
+            "vocab_size": 262144,
+            "hidden_size": 1152,
+            "intermediate_size": 6912,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "max_position_embeddings": 32768,
+            "sliding_window": 512,
+            "tie_word_embeddings": True,
+        },
+    ),
     "gpt2": (GPT2Config, {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}),
     "gpt2-medium": (
         GPT2Config,

@@ -1,0 +1,274 @@
+"""The parts of the GPU benchmark: what each claims, and how it is measured.
+
+Ratios are medians of ratios that are paired by position: two runs of one lane on the same text, or two lanes whose
+steps alternate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch._dynamo.utils import counters
+
+from benchmarks import lockstep, recording
+from benchmarks.figure import Figure
+from benchmarks.gpu_models import Models
+from kvdemo import attention, session, strategies
+from kvdemo.core import Finished, RaceEvent, Started, TimedStep
+from kvdemo.limits import Limits, measure_limits
+from kvdemo.measure.bounds import Machine
+from kvdemo.measure.trial import Trial, take
+from kvdemo.models import architecture
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.request import RaceRequest
+from kvdemo.strategies import _compiled
+
+#: The unit of figures that are counted, not timed: they are judged on any machine.
+COUNT = "count"
+#: Where compiled code is kept; empty at the start, so that the first process compiles.
+CACHE_FOLDER = "KVDEMO_CACHE_DIR"
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Part:
+    """`seconds` is what it may take on an H100, loading and compiling included."""
+
+    name: str
+    shape: str
+    seconds: float
+    run: Callable[[Models, str], Iterator[Figure]]
+
+
+def text_of(tokens: int, first: str = "a") -> str:
+    """A prompt of so many tokens for the tokenizer of random weights, where a byte is a token."""
+    return (first + "bcdefghij" * (tokens // 9 + 1))[:tokens]
+
+
+def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) -> Trial:
+    """One run of a lane as a measurement takes it. Raises RuntimeError with its sentence where the lane fails."""
+    asked = request(prompt, (strategy,), new_tokens)
+    (chosen,), checked = session.check(asked, model)
+    lane = session.lane_of(chosen, asked, model, checked, new_tokens)
+    trial = take(lane, model, threading.Event())
+    if trial.error:
+        raise RuntimeError(f"{strategy}: {trial.error}")
+    return trial
+
+
+def request(prompt: str, lanes: Sequence[str], new_tokens: int) -> RaceRequest:
+    """A race without end of text: a random model may write it at any place."""
+    return RaceRequest(prompt, strategies=tuple(lanes), max_new_tokens=new_tokens, chat=False, ignore_eos=True)
+
+
+def race(model: LoadedModel, prompt: str, lanes: Sequence[str], new_tokens: int) -> tuple[Finished, int]:
+    """A race, and how many graphs torch compiled while its clock ran."""
+    at_start = 0
+
+    def emit(event: RaceEvent) -> None:
+        nonlocal at_start
+        if isinstance(event, Started):
+            at_start = compiled_graphs()
+
+    finished = session.run(request(prompt, lanes, new_tokens), model, emit, threading.Event())
+    if failed := [lane["error"] for lane in finished.document["lanes"] if lane["status"] == "failed"]:
+        raise RuntimeError(failed[0])
+    return finished, compiled_graphs() - at_start
+
+
+def compiled_graphs() -> int:
+    """Graphs that this process has compiled."""
+    return int(counters["stats"]["unique_graphs"])
+
+
+def decode_seconds(steps: Sequence[TimedStep]) -> list[float]:
+    """Without the first step, which is the prefill."""
+    return [step.seconds for step in steps[1:]]
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios at the same positions."""
+    return median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def limits_of(model: LoadedModel) -> Limits:
+    """What the device reaches in the model's number format."""
+    found = measure_limits(model.device, model.dtype, threading.Event())
+    if found is None:
+        raise RuntimeError("nobody stops a benchmark")
+    return found
+
+
+@contextmanager
+def cudnn(device: torch.device, on: str) -> Iterator[None]:
+    """cuDNN's attention on or off, as the environment variable has it, and as it was afterwards."""
+    before = os.environ.get(attention.SETTING)
+    os.environ[attention.SETTING] = on
+    attention.choose(device)
+    try:
+        yield
+    finally:
+        os.environ.pop(attention.SETTING)
+        if before is not None:
+            os.environ[attention.SETTING] = before
+        attention.choose(device)
+
+
+def new_lengths(models: Models, shape: str) -> Iterator[Figure]:
+    """The same lengths twice: the first time must not cost more, with cuDNN's attention off."""
+    model = models.get(shape)
+    new = 12 if models.tiny else 48
+    run_lane(model, "dynamic_cache", text_of(16), 4)  # wakes the device
+    for n, (on, target) in enumerate((("0", 1.05), ("1", None)) if model.device.type == "cuda" else (("0", 1.05),)):
+        with cudnn(model.device, on):
+            prompt = text_of(100 + 2 * n * new)
+            first, again = (decode_seconds(run_lane(model, "dynamic_cache", prompt, new).steps) for _ in range(2))
+        named = f"cuDNN {'on, for reference' if on == '1' else 'off'}"
+        yield Figure(f"step at a new length / the same length again, {named}", paired(first, again), "×", target)
+        yield Figure(f"step at a new length, {named}", median(first) * 1e3, "ms")
+
+
+def race_and_measure(models: Models, shape: str) -> Iterator[Figure]:
+    """The same lanes in a race and in a measurement, in turns."""
+    model = models.get(shape)
+    new, rounds, prompt = (8, 2, text_of(40)) if models.tiny else (32, 3, text_of(200))
+    wanted = ("no_cache", "dynamic_cache", "compiled_cache")
+    lanes = [lane for lane in wanted if strategies.get(lane).unavailable_reason(model) is None]
+    ratios: dict[str, list[float]] = {lane: [] for lane in lanes}
+    for _ in range(rounds):
+        finished, _ = race(model, prompt, lanes, new)
+        for lane in finished.document["lanes"]:
+            raced = [step["seconds"] for step in lane["steps"]][1:]
+            alone = decode_seconds(run_lane(model, lane["strategy"], prompt, new).steps)
+            ratios[lane["strategy"]].append(paired(raced, alone))
+    for lane, found in ratios.items():
+        yield Figure(f"{lane}: |step in a race / in a measurement - 1|", abs(median(found) - 1), "", 0.05)
+
+
+def recorded(models: Models, shape: str) -> Iterator[Figure]:
+    """An eager and a compiled step, with and without what is recorded of each choice."""
+    model = models.get(shape)
+    for strategy in ("dynamic_cache", "compiled_cache"):
+        yield from recording.run(model, strategy, lockstep.LEAST_ROUNDS, 8 if models.tiny else 32)
+
+
+def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
+    """Two compiled lanes in one race against one alone."""
+    model = models.get(shape)
+    new, prompt = (12, text_of(40)) if models.tiny else (96, text_of(200))
+
+    def steps(lanes: Sequence[str]) -> tuple[list[list[float]], int]:
+        finished, compiled = race(model, prompt, lanes, new)
+        return [[step["seconds"] for step in lane["steps"]][1:] for lane in finished.document["lanes"]], compiled
+
+    before, _ = steps(["compiled_cache"])
+    both, compiled = steps(["compiled_cache", "compiled_cache"])
+    runs = len(_compiled.of(model).runs)
+    again, compiled_again = steps(["compiled_cache", "compiled_cache"])
+    after, _ = steps(["compiled_cache"])
+    alone = [(a + b) / 2 for a, b in zip(before[0], after[0], strict=True)]
+    slower = max(paired(lane, alone) for lane in [*both, *again])
+    yield Figure("step of two compiled lanes in one race / of one alone", slower, "×", 1.05)
+    yield Figure("slowest of their steps / median step", max(map(max, both)) / median(both[0]), "×", 2)
+    yield Figure("graphs compiled while their clocks ran", compiled + compiled_again, COUNT, 0)
+    yield Figure("graphs recorded anew for the second race", len(_compiled.of(model).runs) - runs, COUNT, 0)
+
+
+def peak_memory(models: Models, shape: str) -> Iterator[Figure]:
+    """A plain lane's peak before a compiled lane was there and beside it."""
+    models.release()  # a model that has no compiled lane yet
+    model = models.get(shape)
+    prompt, new = text_of(64), 16
+    before = run_lane(model, "dynamic_cache", prompt, new).peak_bytes
+    _, compiled = race(model, prompt, ["dynamic_cache", "compiled_cache"], new)
+    after = run_lane(model, "dynamic_cache", prompt, new).peak_bytes
+    yield Figure("graphs compiled in a race beside a plain lane", compiled, COUNT, 0)
+    if before is not None and after is not None:
+        yield Figure("dynamic_cache: peak memory beside a compiled lane / without one", after / before, "×", 1.01)
+
+
+def departures(models: Models, shape: str) -> Iterator[Figure]:
+    """Lanes that are lossless in float32, in the model's format: each departure has its explanation."""
+    model = models.get(shape)
+    lanes = ["no_cache", "dynamic_cache", "compiled_cache"]
+    finished, _ = race(model, text_of(64), lanes, 24 if models.tiny else 160)
+    found = [lane["first_divergence"] for lane in finished.document["comparison"]["lanes"]]
+    kinds = [departure["kind"] for departure in found if departure]
+    yield Figure("lanes that depart from no_cache", len(kinds), "lanes")
+    yield Figure("departures that rounding does not explain", kinds.count("unexplained"), COUNT, 0)
+
+
+def classic(models: Models, shape: str) -> Iterator[Figure]:
+    """The articles' table: gpt2, "What is KV caching?", 1,000 new tokens."""
+    model = models.get(shape)
+    new, prompt = 40 if models.tiny else 1000, "What is KV caching?"
+    seconds = {}
+    for lane in ("no_cache", "dynamic_cache", "compiled_cache"):
+        run_lane(model, lane, prompt, 8)
+        seconds[lane] = run_lane(model, lane, prompt, new).seconds
+        yield Figure(f"{lane}: {new:,} tokens", seconds[lane], "s")
+    yield Figure("no_cache / dynamic_cache", seconds["no_cache"] / seconds["dynamic_cache"], "×")
+    yield Figure("dynamic_cache / compiled_cache", seconds["dynamic_cache"] / seconds["compiled_cache"], "×")
+
+
+def starts(models: Models, shape: str) -> Iterator[Figure]:
+    """Two processes, one after the other, that keep compiled code in one folder."""
+    models.release()
+    folder = Path(os.environ[CACHE_FOLDER])
+    clean = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    command = [sys.executable, "-m", "benchmarks.gpu_start", shape, *(["tiny"] if models.tiny else [])]
+    runs = [subprocess.run(command, cwd=ROOT, env=clean, check=True, capture_output=True, text=True) for _ in range(2)]
+    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    first, second = (json.loads(run.stdout.splitlines()[-1])["seconds"] for run in runs)
+    yield Figure("compiling and recording, first process", first, "s")
+    yield Figure("compiling and recording, second process", second, "s", 20)
+    yield Figure("second process / first", second / first, "×", 0.6)
+    yield Figure("kept on the disk", kept / 1e6, "MB")
+    said = [line for run in runs for line in run.stderr.splitlines() if line.strip()]
+    for line in said[:10]:
+        print(f"    stderr: {line}")
+    yield Figure("lines on stderr", len(said), COUNT, 0)
+
+
+def floor(models: Models, shape: str) -> Iterator[Figure]:
+    """The compiled lane against the least that its bytes take at the bandwidth that was measured."""
+    model = models.get(shape)
+    limits = limits_of(model)
+    machine = Machine(architecture.of_config(model.network.config), limits, model.dtype.itemsize, None)
+    yield Figure("memory bandwidth", limits.bandwidth / 1e9, "GB/s")
+    for prompt in (24, 100) if models.tiny else (480, 2400):
+        new = 12 if models.tiny else 48
+        run_lane(model, "compiled_cache", text_of(prompt), new)
+        for lane in ("compiled_cache", "dynamic_cache"):
+            step = median(decode_seconds(run_lane(model, lane, text_of(prompt), new).steps))
+            least = machine.decode_floor_s(prompt + new // 2)
+            yield Figure(f"{lane}: step at {prompt:,} positions", step * 1e3, "ms")
+            target = 75.0 if lane == "compiled_cache" and shape == "llama-2-7b" else None
+            name = f"{lane}: bandwidth floor / step at {prompt:,} positions"
+            yield Figure(name, 100 * least / step, "%", target, at_most=False)
+
+
+PARTS = (
+    Part("starts", "qwen3-0.6b", 150, starts),
+    Part("new lengths", "gemma-3-1b", 25, new_lengths),
+    Part("race and measure", "gemma-3-1b", 25, race_and_measure),
+    Part("peak memory", "qwen3-0.6b", 60, peak_memory),
+    Part("new lengths", "qwen3-0.6b", 15, new_lengths),
+    Part("race and measure", "qwen3-0.6b", 20, race_and_measure),
+    Part("recording", "qwen3-0.6b", 30, recorded),
+    Part("two compiled lanes", "qwen3-0.6b", 20, two_compiled),
+    Part("departures", "qwen3-0.6b", 20, departures),
+    Part("floor", "llama-2-7b", 150, floor),
+    Part("new lengths", "llama-2-7b", 15, new_lengths),
+    Part("classic table", "gpt2", 75, classic),
+)
