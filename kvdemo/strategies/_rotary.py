@@ -25,7 +25,7 @@ _TOKENS, _FAR, _TOLERANCE = 4, 100, 0.03
 
 def unavailable_reason(model: LoadedModel) -> str | None:
     """Why keys of this model cannot be moved; tried on the model."""
-    if not hasattr(model.network.base_model, "rotary_emb"):
+    if not hasattr(model.network.get_decoder(), "rotary_emb"):
         return "its positions are not rotary, so a cached key cannot be moved to another position."
     if rope.lines(model.config):
         return "its rotary positions (longrope) change with the text's length, so keys cannot be moved safely."
@@ -49,7 +49,7 @@ def _tried(model: LoadedModel) -> str | None:
 def turned(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
     """Keys, shape (..., positions, head_dim), as if each had been computed `by` positions further on."""
     full = keys.float()
-    cos, sin = network.base_model.rotary_emb(full, torch.tensor([[by]], device=keys.device))
+    cos, sin = network.get_decoder().rotary_emb(full, torch.tensor([[by]], device=keys.device))
     width = cos.shape[-1]  # some models turn only the first part of a head
     part, rest = full[..., :width], full[..., width:]
     half = torch.cat((-part[..., width // 2 :], part[..., : width // 2]), dim=-1)

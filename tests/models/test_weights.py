@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from kvdemo import costs
 from kvdemo.models import architecture, loading
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies import _rotary
 from kvdemo.strategies._decode import cache_bytes, next_token_logits
 
 from .saved import refusal, small_tokenizer
@@ -89,3 +90,8 @@ def test_an_encoder_decoder_inside_a_folder_is_refused_before_its_weights_are_re
     bart.save_pretrained(tmp_path / "bart")
     small_tokenizer().save_pretrained(tmp_path / "bart")
     assert "encoder-decoder model" in refusal(lambda: loading.load(str(tmp_path / "bart")))
+
+
+def test_the_rotary_positions_of_a_text_part_are_found(tmp_path: Path) -> None:
+    model = loading.load(str(save(tmp_path / "whole", wrapper("qwen3_vl"))), device="cpu", dtype="float32")
+    assert _rotary.unavailable_reason(model) is None
