@@ -90,3 +90,14 @@ def test_texts_of_another_machine_are_compared_as_texts() -> None:
     assert got.detail.startswith('Here goes on with "\\n", There with "c".')
     there.texts = ["a", " b\n"]  # cut otherwise, and the same text
     assert there.departs_from(here) is None
+
+
+def test_a_space_at_the_beginning_and_half_a_character_at_the_end_make_no_other_text() -> None:
+    """Some machines write an answer as it stands behind the prompt, others alone; each ends it where it was cut."""
+    here, there = lane("Here", 12, 13, 10), lane("There", 12, 13, 11)
+    there.info = replace(there.info, elsewhere=True)
+    here.texts, there.texts = ["ok", " 語", "\ufffd"], [" ok", "", " 語"]
+    assert there.departs_from(here) is None
+    there.texts = [" ok", "", " 言"]
+    assert there.departs_from(here) == 2
+    assert explained(here, there).detail.startswith('Here goes on with "語", There with "言".')

@@ -116,7 +116,7 @@ class LoadedModel:
         """Every token that ends a text, from the generation config and the tokenizer."""
         listed = self.network.generation_config.eos_token_id if self.network.generation_config else None
         ids = listed if isinstance(listed, list) else [listed]
-        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if isinstance(i, int))
 
     def synchronize(self) -> None:
         """Wait until the device has done all work given to it, so that a clock can be read."""
@@ -211,16 +211,18 @@ class LoadedModel:
         Decoded behind an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
         space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
         """
-        stream = self.text_stream()
-        for before in self._ordinary_token:
-            stream.push(before)
+        stream = self._behind_a_word.branch()
         return stream.push(token) + stream.flush()
 
     @cached_property
-    def _ordinary_token(self) -> tuple[int, ...]:
-        """The first token of the vocabulary that is letters or digits alone; () if there is none."""
-        ids = range(min(len(self.tokenizer), MOST_TOKENS_LOOKED_AT))
-        return next(((token,) for token in ids if self.decode([token]).isalnum()), ())
+    def _behind_a_word(self) -> TextStream:
+        """A stream that has written the first token of the vocabulary that is letters or digits alone, if any is."""
+        stream = self.text_stream()
+        for token in range(min(len(self.tokenizer), MOST_TOKENS_LOOKED_AT)):
+            if self.decode([token]).isalnum():
+                stream.push(token)
+                break
+        return stream
 
     def facts(self) -> dict[str, Any]:
         """The JSON document's "model" entry. Sizes are None where they are not known.

@@ -10,6 +10,10 @@ from copy import copy
 # A character is at most four bytes, so at most four byte tokens; what is still no character then is none.
 MOST_TOKENS_PER_CHARACTER = 4
 
+# Some tokenizers (CTRL) mark a part of a word that goes on, and take the mark away when it does.
+_WORD_GOES_ON = "@@"
+MOST_PARTS_PER_WORD = 16
+
 # The name of an error handler for `bytes.decode`: one U+FFFD for each byte that belongs to no character.
 EACH_BYTE = "kvdemo.each_byte"
 codecs.register_error(EACH_BYTE, lambda error: ("\ufffd" * (error.end - error.start), error.end))  # type: ignore[attr-defined]
@@ -91,13 +95,14 @@ class TextStream:
     def _characters(self, token: int) -> str:
         self._pending = (*self._pending, token)
         text = self._text_of_pending()
-        waits = not text or text.endswith("\ufffd")
-        return "" if waits and len(self._pending) < MOST_TOKENS_PER_CHARACTER else self._end_characters()
+        most = MOST_PARTS_PER_WORD if text.endswith(_WORD_GOES_ON) else MOST_TOKENS_PER_CHARACTER
+        waits = not text or text.endswith(("\ufffd", _WORD_GOES_ON))
+        return "" if waits and len(self._pending) < most else self._go_on_behind(text)
 
     def _end_characters(self) -> str:
-        if not self._pending:
-            return ""
-        text = self._text_of_pending()
+        return self._go_on_behind(self._text_of_pending()) if self._pending else ""
+
+    def _go_on_behind(self, text: str) -> str:
         if text or not self._before:  # tokens without text are no place to go on from
             self._before = self._pending
         self._pending = ()

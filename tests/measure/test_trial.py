@@ -5,7 +5,7 @@ import torch
 
 from kvdemo import session, strategies
 from kvdemo.core import TimedStep
-from kvdemo.measure.trial import no_garbage_collection, take
+from kvdemo.measure.trial import Trial, no_garbage_collection, take
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import Lane
 from kvdemo.request import RaceRequest
@@ -59,3 +59,12 @@ def test_a_real_lane_runs_to_its_count_whatever_it_writes(tiny_llama: LoadedMode
         strategies.get("dynamic_cache"), request, tiny_llama, tiny_llama.prompt("The fox", chat=False), 40
     )
     assert len(take(lane, tiny_llama, threading.Event()).tokens) == 40
+
+
+def test_the_text_of_a_run_is_what_the_strategy_wrote_or_else_that_of_its_tokens(tiny_llama: LoadedModel) -> None:
+    ids = tiny_llama.tokenizer.encode("ok 語", add_special_tokens=False)[:-1]
+    by_ids = Trial([TimedStep(step(*ids[:2]), 0.1), TimedStep(step(*ids[2:]), 0.1)], "length")
+    assert by_ids.text(tiny_llama) == "ok \ufffd"
+    own = Trial([TimedStep(step(token, texts=("\ufffd",)), 0.1) for token in ids], "length")
+    assert own.text(tiny_llama) == "\ufffd" * len(ids)
+    assert Trial([], "stopped").text(tiny_llama) == ""

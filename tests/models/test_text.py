@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
+from transformers import CTRLTokenizer, PreTrainedTokenizerFast
 
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text import TextStream
@@ -161,6 +162,24 @@ def test_a_decoder_of_unknown_kind_is_waited_for_but_not_for_ever() -> None:
     assert [stream.push(token) for token in (1, 3, 1, 2)] == ["", "ö", "", "ä"]
     assert [stream.push(7) for _ in range(4)] == ["", "", "", "\ufffd" * 4]
     assert [stream.push(1), stream.flush()] == ["", "\ufffd"]
+
+
+@given(ids=st.lists(st.integers(0, 5), max_size=12), cut=st.integers(0, 12))
+def test_parts_of_words_are_joined_where_a_mark_says_that_a_word_goes_on(
+    ctrl: LoadedModel, ids: list, cut: int
+) -> None:
+    """In Python, without a decoder of the tokenizers library: "un@@ be@@ liev@@ able" is one word."""
+    assert ctrl.text_of(ids[:cut]) == ctrl.tokenizer.decode(ids[:cut])
+
+
+@pytest.fixture(scope="module")
+def ctrl(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("ctrl")
+    vocabulary = {word: n for n, word in enumerate(["<unk>", "un@@", "liev@@", "able", "dog", "."])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\nu n\n", "utf-8")
+    tokenizer = CTRLTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    return loaded("ctrl", tiny_llama_network(8), tokenizer)
 
 
 @pytest.mark.parametrize("name", [*KINDS, "unknown"])
