@@ -146,9 +146,19 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
 def pass_flops(arch: Architecture, ran: Pass) -> float:
     """The least floating-point operations of a pass: `step_flops` of each row, the head for `ran.logits` positions."""
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
-    pairs = sum(n * _pairs(ran.positions, ran.context, layer) for layer, n in arch.kinds if layer.per_position)
+    attention = sum(
+        n * _pairs(ran.positions, ran.context, layer) * _width(arch, layer) for layer, n in arch.kinds if layer.kv_heads
+    )
     dense = 2.0 * ran.positions * (arch.active_parameters - head) + 2.0 * ran.logits * head
-    return ran.rows * (dense + 4.0 * pairs * arch.heads * arch.head_dim)
+    return ran.rows * (dense + 2.0 * attention * arch.heads)
+
+
+def _width(arch: Architecture, layer: LayerCache) -> int:
+    """Width of a query and of a value together, in one head of a layer.
+
+    Layers may differ (Gemma 4). A latent is not what is multiplied: keys and values are computed from it.
+    """
+    return 2 * arch.head_dim if arch.attention == "latent" else layer.head_dim + layer.value_dim
 
 
 def _pairs(new_positions: int, context: int, layer: LayerCache) -> int:

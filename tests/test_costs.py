@@ -125,6 +125,15 @@ def test_a_long_pass_through_many_windows_is_worked_out_at_once() -> None:
     assert time.perf_counter() - start < 1.0  # the sum over positions took a hundred
 
 
+def test_layers_of_other_widths_cost_what_they_are_wide() -> None:
+    """Gemma 4's full layers have wider heads than its sliding ones."""
+    wide = LayerCache("full", kv_heads=1, head_dim=8, value_dim=6)
+    model = replace(arch(wide, FULL), active_parameters=0)
+    assert step_flops(model, 1, 50) == 2 * 8 * 50 * (8 + 6 + 4 + 4)
+    latent = replace(arch(LayerCache("full", 1, 512, 64)), active_parameters=0, attention="latent")
+    assert step_flops(latent, 1, 50) == 4 * 8 * 50 * 4  # what is kept is not what is multiplied
+
+
 def test_a_pass_costs_each_row_what_it_costs_alone() -> None:
     model = replace(arch(FULL, SLIDING), vocab_size=10)
     assert pass_flops(model, Pass(64, 1, 50)) == 64 * step_flops(model, 1, 50)

@@ -11,9 +11,10 @@ A prediction above the time that was measured is wrong, and explains nothing: a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from kvdemo import costs, words
 from kvdemo.core import Pass
@@ -26,9 +27,8 @@ UNEXPLAINED = 0.5
 WORDS: dict[Bound, str] = {"launch": "launch overhead", "bandwidth": "memory bandwidth", "compute": "compute"}
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Seconds that each limit allows for, at the least. Adds up over passes and steps.
+class Prediction(NamedTuple):
+    """Seconds that each limit allows for, at the least. `total` adds it up over passes and steps.
 
     launch_s  0 where the launches of a pass are not known
     floor_s   the larger of memory and arithmetic, pass by pass: the roofline. Launching can be had cheaper
@@ -44,17 +44,6 @@ class Prediction:
     bytes: float = 0.0
     flops: float = 0.0
     launches: float = 0.0
-
-    def __add__(self, other: Prediction) -> Prediction:
-        return Prediction(
-            self.launch_s + other.launch_s,
-            self.bandwidth_s + other.bandwidth_s,
-            self.compute_s + other.compute_s,
-            self.floor_s + other.floor_s,
-            self.bytes + other.bytes,
-            self.flops + other.flops,
-            self.launches + other.launches,
-        )
 
     @property
     def times(self) -> dict[Bound, float]:
@@ -74,7 +63,7 @@ class Prediction:
         if self.floor_s > measured_s:
             return None
         if self.launch_s > measured_s:
-            return replace(self, launch_s=0.0).bound
+            return self._replace(launch_s=0.0).bound
         return self.bound
 
 
@@ -115,8 +104,15 @@ class Machine:
         cache is smaller than that (packed numbers, none at all) and no more than what is in use where it is larger
         (room that is reserved). The passes of a draft model whose shape is not known count for nothing.
         """
+        return self.steps(((passes, cache_bytes),))
+
+    def steps(self, steps: Iterable[tuple[Iterable[Pass], int]]) -> Prediction:
+        """Predict steps, each with its passes and the bytes of the cache at its end: the sum of `ran`."""
         return total(
-            self._passed(shape, ran, min(cache_bytes, costs.kv_bytes(shape, ran.context, self.itemsize, ran.rows)))
+            self._passed(
+                shape, ran, min(held, costs.kv_bytes(shape, ran.context, self.itemsize, ran.rows)) if held else 0
+            )
+            for passes, held in steps
             for ran in passes
             if (shape := self.draft if ran.draft else self.architecture)
         )
@@ -147,8 +143,8 @@ class Machine:
 
 
 def total(predictions: Iterable[Prediction]) -> Prediction:
-    """The sum over steps."""
-    return sum(predictions, Prediction())
+    """The sum over passes or steps, figure by figure."""
+    return Prediction(*map(math.fsum, zip(*predictions, strict=True)))
 
 
 def reason(machine: Machine, steps: int, predicted: Prediction, measured_s: float) -> str:
@@ -168,7 +164,7 @@ def reason(machine: Machine, steps: int, predicted: Prediction, measured_s: floa
 
 def _too_low(machine: Machine, predicted: Prediction, steps: int, measured_s: float) -> str:
     """That a limit is contradicted by the time that was measured."""
-    roofline = replace(predicted, launch_s=0.0)
+    roofline = predicted._replace(launch_s=0.0)
     what = _bound(machine, roofline.bound, roofline, steps)
     return (
         f"The limit was measured too low: {what}, and a step took {words.seconds(measured_s / steps)}. Something else "

@@ -220,7 +220,7 @@ def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine
 def predict(trial: Trial, prompt_tokens: int, machine: Machine, steps: slice = slice(1, None)) -> bounds.Prediction:
     """What the device allows for some of a run's steps: those after the prefill, unless told otherwise."""
     ran = _ran(trial, prompt_tokens)[steps]
-    return bounds.total(machine.ran(passes, timed.step.cache_bytes) for timed, passes in ran)
+    return machine.steps((passes, timed.step.cache_bytes) for timed, passes in ran)
 
 
 def comparison(records: Sequence[LaneTrials]) -> Entry:

@@ -17,7 +17,7 @@ from kvdemo.strategies._discovery import Introduction, discover
 if TYPE_CHECKING:
     from kvdemo.strategies.base import Strategy
 
-__all__ = ["Introduction", "check", "discover", "get", "introductions", "load"]
+__all__ = ["Introduction", "check", "discover", "get", "introductions", "load", "passes_a_token"]
 
 
 @cache
@@ -29,6 +29,12 @@ def introductions() -> dict[str, Introduction]:
 def check(wanted: str) -> Introduction:
     """The introduction of the strategy that a spec names, its settings checked. Raises BadInput."""
     return _read(wanted)[0]
+
+
+def passes_a_token(wanted: str) -> int:
+    """The most forward passes that a strategy runs for one token, its draft model's included. Raises BadInput."""
+    introduction, values = _read(wanted)
+    return 1 + (int(values[introduction.drafts_from]) if introduction.drafts_from else 0)
 
 
 def get(wanted: str) -> Strategy:

@@ -32,6 +32,7 @@ _ATTRIBUTES = (
     "recomputes",
     "searches",
     "rows_from",
+    "drafts_from",
     "counts_launches",
 )
 
@@ -52,6 +53,7 @@ class Introduction:
     recomputes: bool = False
     searches: bool = False
     rows_from: str = ""
+    drafts_from: str = ""
     counts_launches: bool = True
 
 

@@ -29,6 +29,7 @@ class Speculative(Strategy):
     name = "Speculative"
     summary = "A smaller model drafts the next tokens; the model checks them in one pass."
     lossless = True
+    drafts_from = "draft_tokens"
 
     draft: str = option(
         "auto",
