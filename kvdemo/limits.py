@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from kvdemo.core import BadInput
 from kvdemo.models import memory
+from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
 from kvdemo.stop import StopSignal
 from kvdemo.timing import Clock
@@ -117,16 +118,12 @@ class _Bench:
     def _reading(self, work: Callable[[], object], calls: int) -> float:
         if self.stop.is_set():
             raise _Stopped
-        self._synchronize()
+        synchronize(self.device)
         start = self.clock()
         for _ in range(calls):
             work()
-        self._synchronize()
+        synchronize(self.device)
         return self.clock() - start
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 @torch.inference_mode()

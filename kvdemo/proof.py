@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from kvdemo.core import Choice, Sampling
+from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.rounding import Rounding, apart
 from kvdemo.stop import StopSignal
@@ -140,7 +141,9 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
     """Hold a lane's choices, of which the last belongs to the last position, against the exact log-probabilities."""
     recent = choices[-rounding.positions :]
     tokens = torch.tensor([[c.token, c.rival] for c in recent], device=rounding.exact.device)
-    recorded = torch.tensor([[c.logprob, c.rival_logprob] for c in recent], dtype=torch.double, device=tokens.device)
+    recorded = torch.tensor(
+        [[c.logprob, c.rival_logprob] for c in recent], dtype=widest(tokens.device), device=tokens.device
+    )
     exact = rounding.exact[-len(recent) :].gather(1, tokens)
     unit = rounding.unit[-len(recent) :, None].clamp_min(torch.finfo(torch.float32).eps)  # what a record can hold
     units = apart(recorded, exact).abs() / unit
@@ -173,7 +176,7 @@ def _noise(rounding: Rounding, sampling: Sampling, index: int, stop: StopSignal)
 def _scores(rounding: Rounding, sampling: Sampling, noise: Tensor | None) -> Tensor:
     """What decides between two tokens, shape (vocab,), in the size of log-probabilities at temperature 1."""
     exact = rounding.exact[-1]
-    return exact if noise is None else exact - sampling.temperature * noise.double().log()
+    return exact if noise is None else exact - sampling.temperature * noise.to(exact.dtype).log()
 
 
 def _outscored(rounding: Rounding, tokens: Sequence[int], sampling: Sampling, noise: Tensor | None) -> list[float]:

@@ -28,6 +28,7 @@ from transformers import DynamicCache
 
 from kvdemo.core import BadInput
 from kvdemo.models import rope
+from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import forward
@@ -132,7 +133,7 @@ def apart(some: Tensor, others: Tensor) -> Tensor:
 
 
 def _logprobs(logits: Tensor) -> Tensor:
-    found = logits.double().log_softmax(-1)
+    found = logits.to(widest(logits.device)).log_softmax(-1)
     if not bool(torch.isfinite(found.max(-1).values).all()):
         raise BadInput("the model's logits are not finite numbers when the text is run again.")
     return found
@@ -183,7 +184,8 @@ def _shaken(network: nn.Module, seed: int) -> Iterator[None]:
             return output
         drawn = torch.rand(output.shape, generator=generator, device=output.device) / _SHARE
         by = torch.where(drawn < 1, 2 * drawn - 1, 0) * torch.finfo(output.dtype).eps
-        return (output.double() * (1 + by.double())).to(output.dtype)
+        wide = widest(output.device)
+        return (output.to(wide) * (1 + by.to(wide))).to(output.dtype)
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
     hooks = [module.register_forward_hook(shake) for module in leaves]

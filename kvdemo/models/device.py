@@ -47,3 +47,8 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The floating-point format with the most digits that a device has: Apple GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64

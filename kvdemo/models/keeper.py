@@ -59,3 +59,5 @@ class ModelKeeper:
         gc.collect()  # a model's modules refer to one another in circles
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kvdemo.core import BadInput, Choice, Pass, Twig
+from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._decode import cache_bytes, forward
 from kvdemo.strategies._longrope import Factors
@@ -141,12 +142,13 @@ class _Likeliest:
 def _on_host(places: Tensor, tokens: Tensor, scores: Tensor, logprobs: Tensor) -> tuple[list[_Kept], list[_Likeliest]]:
     """All that the host has to know of a step of the search, in one copy: what is kept, and each beam's likeliest two.
 
-    The first three have shape (width,), `logprobs` (beams, vocab). Ids are whole numbers far below 2**53, so doubles
-    carry them exactly.
+    The first three have shape (width,), `logprobs` (beams, vocab). Ids are whole numbers below 2**24, which float32 and
+    float64 carry exactly.
     """
     top = logprobs.topk(2)
-    kept = torch.stack([part.double() for part in (places, tokens, scores, logprobs[places, tokens])], 1)
-    best = torch.cat([top.indices.double(), top.values.double()], 1)
+    wide = widest(logprobs.device)
+    kept = torch.stack([part.to(wide) for part in (places, tokens, scores, logprobs[places, tokens])], 1)
+    best = torch.cat([top.indices.to(wide), top.values.to(wide)], 1)
     numbers = torch.cat((kept, best)).tolist()
     return (
         [_Kept(int(place), int(token), score, logprob) for place, token, score, logprob in numbers[: len(kept)]],

@@ -50,3 +50,11 @@ def test_each_gpu_is_waited_for_in_its_own_way(monkeypatch, kind):
     monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
     device.synchronize(torch.device(kind))
     assert waited == {"cuda": ["cuda cuda"], "mps": ["mps"], "cpu": []}[kind]
+
+
+def test_apple_gpus_have_no_float64():
+    assert [device.widest(torch.device(kind)) for kind in ("cuda", "cpu", "mps")] == [
+        torch.float64,
+        torch.float64,
+        torch.float32,
+    ]
