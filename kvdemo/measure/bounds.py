@@ -35,6 +35,7 @@ class Prediction(NamedTuple):
     bytes     moved, of weights and caches
     flops     done
     launches  operations that the host launches; 0 where they are not known
+    passes    forward passes
     """
 
     launch_s: float = 0.0
@@ -44,6 +45,7 @@ class Prediction(NamedTuple):
     bytes: float = 0.0
     flops: float = 0.0
     launches: float = 0.0
+    passes: float = 0.0
 
     @property
     def times(self) -> dict[Bound, float]:
@@ -130,6 +132,7 @@ class Machine:
             bytes=moved,
             flops=flops,
             launches=launches,
+            passes=1.0,
         )
 
     def decode_floor_s(self, context: int) -> float:
@@ -175,16 +178,17 @@ def _too_low(machine: Machine, predicted: Prediction, steps: int, measured_s: fl
 
 def _bound(machine: Machine, bound: Bound, predicted: Prediction, steps: int) -> str:
     """One of the three times for one step, and what makes it up."""
-    limits = machine.limits
+    limits, passes = machine.limits, predicted.passes / steps
+    step = "a step" if passes == 1 else f"a step of {words.figures(passes)} passes"
     match bound:
         case "bandwidth":
-            what = f"a step reads {words.amount(predicted.bytes / steps, 'B')} of weights and cache"
+            what = f"{step} reads {words.amount(predicted.bytes / steps, 'B')} of weights and cache"
             rate, takes = words.amount(limits.bandwidth, "B/s"), predicted.bandwidth_s
         case "compute":
-            what = f"a step does {words.amount(predicted.flops / steps, 'FLOP')}"
+            what = f"{step} does {words.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = words.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
         case "launch":
-            what = f"a step issues {words.count(round(predicted.launches / steps), 'operation')}"
+            what = f"{step} issues {words.count(round(predicted.launches / steps), 'operation')}"
             rate, takes = f"{words.seconds(limits.launch_s)} each", predicted.launch_s
     return f"{what}, which at the measured {rate} takes at least {words.seconds(takes / steps)}"
 

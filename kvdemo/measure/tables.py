@@ -138,6 +138,10 @@ def _remarks(document: Mapping[str, Any]) -> list[str]:
     for lane in document.get("lanes") or ():
         remarks += [f"{label(lane)}: {escape(lane[key])}" for key in ("error", "warning") if lane.get(key)]
         remarks += [f"{label(lane)}: {escape(remark)}" for remark in lane.get("remarks") or ()]
+        if level := statistics_of(lane, "level_s"):
+            remarks.append(
+                f"{label(lane)}: a level of the search took {mean_and_std(level)}; it has no TTFT and no TPOT."
+            )
         if lane.get("roofline"):
             remarks.append(f"{label(lane)} (predicted): {escape(lane['roofline'].get('reason'))}")
     remarks += [escape(row.get("statement")) for row in (document.get("comparison") or {}).get("lanes") or ()]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvdemo.core import Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
+from kvdemo.core import Ended, Finished, LaneInfo, RaceEvent, Started, Twig, Verdict
 from kvdemo.engine import describe_strategies
 from kvdemo.ui import stage
 from tests.toy import added
@@ -268,6 +268,29 @@ def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) ->
         page.click("#kv-race")
         page.wait_for_selector(".kv-strip[data-state=finished]")
         expect(page.locator(".kv-chip")).to_have_text(["ok ", "\ufffd"])
+        page.close()
+
+
+def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None:
+    """A first token that comes when the search is done is no TTFT, and a step of all tokens no TPOT of 0."""
+    infos = (
+        LaneInfo("s1", "Stream", "It runs.", lossless=True),
+        LaneInfo("s2", "Search", "It searches.", lossless=False, searches=True),
+    )
+    level = (Twig(0, 1, -0.5, -0.5),)
+    stream = [committed(0, (f" {n}",), 0.5) for n in range(4)]
+    found = committed(1, (" 0", " 1", " 2", " 3"), 1.0, levels=(level,) * 4, positions=9)
+    ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+    with scripted_page(Script(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])) as url:
+        page = visit(url)
+        page.click("#kv-race")
+        page.wait_for_selector(".kv-strip[data-state=finished]")
+        card = page.locator(".kv-lane").nth(1)
+        expect(card.locator("[data-metric=ttft], [data-metric=tpot]")).to_have_count(0)
+        expect(card.locator("[data-metric=total] dd")).to_have_text("1.00 s")
+        expect(card.locator("[data-metric=level] dd")).to_have_text("250 ms")
+        expect(card.locator(".kv-speedup")).to_contain_text("2.00×")
+        expect(page.locator(".kv-lane").nth(0).locator("[data-metric=tpot] dd")).to_have_text("500 ms")
         page.close()
 
 

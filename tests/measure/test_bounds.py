@@ -50,6 +50,12 @@ def test_each_pass_of_a_step_reads_the_weights_and_launches_again() -> None:
         Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9))))  # fmt: skip
 
 
+def test_a_step_of_several_passes_is_called_that() -> None:
+    several = MACHINE.ran((Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9)), 10**6)
+    assert "a step of 3 passes reads 9 kB of weights and cache" in bounds.reason(MACHINE, 1, several, 20.0)
+    assert "a step reads" in bounds.reason(MACHINE, 1, MACHINE.step(1, 1, 0), 20.0)
+
+
 def test_a_pass_that_verifies_needs_the_vocabulary_head_for_each_position() -> None:
     last, all_of_them = (MACHINE.ran((Pass(1, 5, 12, logits=n),), 0).flops for n in (1, 5))
     assert all_of_them - last == 4 * 2 * 100

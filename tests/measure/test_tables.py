@@ -179,6 +179,7 @@ def test_what_a_search_does_not_have_stays_empty() -> None:
     assert (rows[1]["ttft_s"], rows[1]["tpot_s"], rows[1]["level_s"]) == ("", "", "0.25")
     row = next(line for line in to_markdown(document).splitlines() if line.startswith("| DynamicCache"))
     assert row.split(" | ")[4:6] == ["–", "–"]
+    assert "a level of the search took 250.00 ms; it has no TTFT and no TPOT" in to_markdown(document)
 
 
 def test_a_sweep_with_a_clock_that_did_not_tick_has_no_speedup() -> None:
