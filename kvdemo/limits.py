@@ -8,7 +8,9 @@ all are measured here, on this device and in the model's number format, in a sec
 
 Bandwidth is measured in two ways, because neither is the limit in every case: a copy reads and writes, which some
 memories do slower than reading; a matrix-vector product reads only, but on some processors it is its arithmetic
-that is slow (a 16-bit format without units for it). The larger of the two is what the memory has really delivered.
+that is slow (a 16-bit format without units for it). On a CPU a sum over a buffer is a third way. The largest figure is
+what the memory has really delivered. Where a math library stays far below it, the library is the limit of a decoding
+step: it is measured on the model's own matrices.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch.nn import functional
 
+from kvdemo import one_row
 from kvdemo.core import BadInput
 from kvdemo.models import memory
 from kvdemo.models.device import synchronize
@@ -52,6 +55,12 @@ class Limits:
                         call again and again. What model code does between its operations (module calls, views,
                         shapes) comes on top: with transformers' GPT-2 and Llama several times as much
     dtype, device       the number format and the device that all of this holds for
+
+    Of a CPU also, and 0 where they were not measured:
+
+    read_bytes_per_s    memory bandwidth of reading alone: a sum over a buffer
+    eager_bytes_per_s   weights that the math library reads in this model's own one-row products (`kvdemo.one_row`)
+    packed_bytes_per_s  the same with the weights packed beforehand, as the compiled lane has them
     """
 
     copy_bytes_per_s: float
@@ -60,23 +69,29 @@ class Limits:
     launch_s: float
     dtype: str
     device: str
+    read_bytes_per_s: float = 0.0
+    eager_bytes_per_s: float = 0.0
+    packed_bytes_per_s: float = 0.0
 
     @property
     def bandwidth(self) -> float:
-        """Bytes a second that the memory has really delivered: the larger of the two figures."""
-        return max(self.copy_bytes_per_s, self.matvec_bytes_per_s)
+        """Bytes a second that the memory has really delivered: the largest of the figures."""
+        return max(self.copy_bytes_per_s, self.matvec_bytes_per_s, self.read_bytes_per_s)
 
 
-def measure_limits(device: torch.device, dtype: torch.dtype, stop: StopSignal) -> Limits | None:
+def measure_limits(
+    device: torch.device, dtype: torch.dtype, stop: StopSignal, layers: Mapping[one_row.Shape, int] | None = None
+) -> Limits | None:
     """The limits of a device for one number format, in one to three seconds; None if it was stopped before the end.
 
-    The caller has the device to itself. Raises BadInput when there is no memory left for buffers that are larger
-    than a cache.
+    On a CPU, with a model's `layers` (`one_row.matrices`), also what its math library reaches on them: a second for
+    each shape. The caller has the device to itself. Raises BadInput when there is no memory left for buffers that are
+    larger than a cache.
     """
     size = _buffer_bytes(device)
     try:
         while True:
-            limits = _measure(_Bench(device, stop), dtype, size)
+            limits = _measure(_Bench(device, stop), dtype, size, layers or {})
             if limits is not None:
                 return limits
             if size // 2 < _LEAST_BUFFER:
@@ -127,8 +142,9 @@ class _Bench:
 
 
 @torch.inference_mode()
-def _measure(bench: _Bench, dtype: torch.dtype, size: int) -> Limits | None:
+def _measure(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> Limits | None:
     """The limits, with buffers of `size` bytes; None where the memory does not hold them."""
+    on_cpu = bench.device.type == "cpu"
     try:
         return Limits(
             copy_bytes_per_s=_copy(bench, dtype, size),
@@ -137,6 +153,9 @@ def _measure(bench: _Bench, dtype: torch.dtype, size: int) -> Limits | None:
             launch_s=_launch(bench, dtype),
             dtype=str(dtype).removeprefix("torch."),
             device=str(bench.device),
+            read_bytes_per_s=_read(bench, size) if on_cpu else 0.0,
+            eager_bytes_per_s=one_row.bytes_per_s(bench, dtype, size, layers, one_row.eager) if on_cpu else 0.0,
+            packed_bytes_per_s=_packed(bench, dtype, size, layers) if on_cpu else 0.0,
         )
     except (RuntimeError, MemoryError) as error:
         if out_of_memory(error):
@@ -150,6 +169,22 @@ def _copy(bench: _Bench, dtype: torch.dtype, size: int) -> float:
     source = torch.ones(size // dtype.itemsize, dtype=dtype, device=bench.device)
     target = torch.ones_like(source)
     return 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))
+
+
+def _read(bench: _Bench, size: int) -> float:
+    """Bytes a second of a sum over a buffer: nothing is written, and adding is quicker than the memory."""
+    source = torch.ones(size // 4, device=bench.device)
+    return source.nbytes / bench.seconds(source.sum)
+
+
+def _packed(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> float:
+    """Weights a second in packed one-row products; 0 where this processor packs no such numbers."""
+    try:
+        return one_row.bytes_per_s(bench, dtype, size, layers, one_row.packed)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        return 0.0
 
 
 def _matvec(bench: _Bench, dtype: torch.dtype, size: int) -> float:

@@ -61,6 +61,24 @@ def test_the_bandwidth_is_the_larger_of_the_two(copy: float, matvec: float) -> N
     assert Limits(copy, matvec, 1.0, 1.0, "float32", "cpu").bandwidth == 3.0
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.dtype) -> None:
+    found = measure_limits(CPU, dtype, threading.Event(), {(48, 32): 2, (32, 48): 1})
+    assert found is not None
+    assert found.bandwidth >= found.read_bytes_per_s > 0
+    assert found.eager_bytes_per_s > 0
+    assert found.packed_bytes_per_s >= 0  # 0 where the processor packs no such numbers
+    without = measure_limits(CPU, dtype, threading.Event())
+    assert without is not None
+    assert (without.eager_bytes_per_s, without.packed_bytes_per_s) == (0, 0)
+
+
+@pytest.mark.usefixtures("one_second_a_call")
+def test_a_sum_counts_what_it_reads() -> None:
+    assert limits._read(bench(Time()), 2**20) == 2**20
+
+
 @pytest.mark.usefixtures("one_second_a_call")
 def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
     assert limits._copy(bench(Time()), torch.bfloat16, 2**20) == 2 * 2**20

@@ -1,10 +1,11 @@
 """What limits a step: launching its operations, moving its bytes, or doing its arithmetic.
 
-Three times can be predicted for a step from its forward passes (rows, positions, context) and from what this device was
-measured to reach (`kvdemo.limits`). The largest of them is what binds it: a step cannot take less.
+Several times can be predicted for a step from its forward passes (rows, positions, context) and from what this device
+was measured to reach (`kvdemo.limits`). The largest of them is what binds it: a step cannot take less.
 Decoding with a cache at batch 1 reads every weight for one token, which is memory bandwidth; a long prompt shares each
 weight it reads among many positions, which is compute; a small model on a big GPU waits for neither but for the
-host, which launches operations one by one. Where the cache wins, and where it cannot, follows from that.
+host, which launches operations one by one; on some CPUs the math library reads the weights of a one-row product slower
+than the memory delivers them. Where the cache wins, and where it cannot, follows from that.
 
 A prediction above the time that was measured is wrong, and explains nothing: a limit was measured too low.
 """
@@ -21,16 +22,25 @@ from kvdemo.core import Pass
 from kvdemo.costs import Architecture
 from kvdemo.limits import Limits
 
-Bound = Literal["launch", "bandwidth", "compute"]
+Bound = Literal["launch", "library", "bandwidth", "compute"]
+#: The math library is the limit where the memory delivers this many times what it reads.
+LIBRARY = 1.5
 #: Below this share of the measured time the largest limit is not the whole story, and the reason says so.
 UNEXPLAINED = 0.5
-WORDS: dict[Bound, str] = {"launch": "launch overhead", "bandwidth": "memory bandwidth", "compute": "compute"}
+WORDS: dict[Bound, str] = {
+    "launch": "launch overhead",
+    "library": "the math library",
+    "bandwidth": "memory bandwidth",
+    "compute": "compute",
+}
 
 
 class Prediction(NamedTuple):
     """Seconds that each limit allows for, at the least. `total` adds it up over passes and steps.
 
     launch_s  0 where the launches of a pass are not known
+    library_s of one-row products, at what the math library reads of this model's weights; 0 where it keeps up with the
+              memory, or was not measured. Compiled code may be quicker
     floor_s   the larger of memory and arithmetic, pass by pass: the roofline. Launching can be had cheaper
     bytes     moved, of weights and caches
     flops     done
@@ -46,11 +56,17 @@ class Prediction(NamedTuple):
     flops: float = 0.0
     launches: float = 0.0
     passes: float = 0.0
+    library_s: float = 0.0
 
     @property
     def times(self) -> dict[Bound, float]:
         """Seconds by limit."""
-        return {"launch": self.launch_s, "bandwidth": self.bandwidth_s, "compute": self.compute_s}
+        return {
+            "launch": self.launch_s,
+            "library": self.library_s,
+            "bandwidth": self.bandwidth_s,
+            "compute": self.compute_s,
+        }
 
     @property
     def bound(self) -> Bound:
@@ -60,13 +76,16 @@ class Prediction(NamedTuple):
     def binding(self, measured_s: float) -> Bound | None:
         """The limit that binds what took so long. None where a roofline is above it: the device reaches more than that.
 
-        Launches that would take longer than was measured were not made one by one, so they bind nothing.
+        Launches that would take longer than was measured were not made one by one, and a library that would was not
+        used as it was measured: they bind nothing.
         """
         if self.floor_s > measured_s:
             return None
-        if self.launch_s > measured_s:
-            return self._replace(launch_s=0.0).bound
-        return self.bound
+        possible = self._replace(
+            launch_s=self.launch_s if self.launch_s <= measured_s else 0.0,
+            library_s=self.library_s if self.library_s <= measured_s else 0.0,
+        )
+        return possible.bound
 
 
 @dataclass(frozen=True)
@@ -133,7 +152,15 @@ class Machine:
             flops=flops,
             launches=launches,
             passes=1.0,
+            library_s=self._library(shape, cache_bytes) if ran.rows * ran.positions == 1 else 0.0,
         )
+
+    def _library(self, shape: Architecture, cache_bytes: int) -> float:
+        """Seconds of a pass of one row, where the math library reads weights slower than the memory delivers them."""
+        reads = self.limits.eager_bytes_per_s
+        if not reads or self.limits.bandwidth < LIBRARY * reads:
+            return 0.0
+        return shape.active_parameters * self.itemsize / reads + cache_bytes / self.limits.bandwidth
 
     def decode_floor_s(self, context: int) -> float:
         """The least that a step with a cache can take at this context, in seconds."""
@@ -160,14 +187,15 @@ def reason(machine: Machine, steps: int, predicted: Prediction, measured_s: floa
     if bound == "launch":
         said += f" Memory and arithmetic need {words.seconds(predicted.floor_s / steps)}."
     if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
-        limits = "None of the three limits explains" if machine.operations else "Neither memory nor compute explains"
+        none = f"None of the {'four' if predicted.library_s else 'three'} limits explains"
+        limits = none if machine.operations or predicted.library_s else "Neither memory nor compute explains"
         said += f" {limits} the rest: host work between operations, or a busy machine."
     return said
 
 
 def _too_low(machine: Machine, predicted: Prediction, steps: int, measured_s: float) -> str:
     """That a limit is contradicted by the time that was measured."""
-    roofline = predicted._replace(launch_s=0.0)
+    roofline = predicted._replace(launch_s=0.0, library_s=0.0)
     what = _bound(machine, roofline.bound, roofline, steps)
     return (
         f"The limit was measured too low: {what}, and a step took {words.seconds(measured_s / steps)}. Something else "
@@ -184,6 +212,13 @@ def _bound(machine: Machine, bound: Bound, predicted: Prediction, steps: int) ->
         case "bandwidth":
             what = f"{step} reads {words.amount(predicted.bytes / steps, 'B')} of weights and cache"
             rate, takes = words.amount(limits.bandwidth, "B/s"), predicted.bandwidth_s
+        case "library":
+            what = (
+                f"{step} reads {words.amount(predicted.bytes / steps, 'B')} of weights and cache in products of one row"
+            )
+            memory = words.amount(limits.bandwidth, "B/s")
+            rate, takes = words.amount(limits.eager_bytes_per_s, "B/s"), predicted.library_s
+            rate += f" of this processor's math library (its memory delivers {memory})"
         case "compute":
             what = f"{step} does {words.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = words.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
@@ -210,6 +245,7 @@ def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | Non
         return f"{baseline_name} is bound by {WORDS[before]}, {name} by {WORDS[now]}{why}. {gain}."
     why = {
         "launch": "the host cannot launch operations any faster, however little each has to do",
+        "library": "its products of one row read the weights slower than the memory delivers them",
         "bandwidth": "each step reads the weights once, and the positions run again ride along with them",
         "compute": "what counts is how many positions each runs",
     }[now]

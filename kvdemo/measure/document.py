@@ -277,6 +277,9 @@ def limits(found: Limits) -> Entry:
         "matvec_bytes_per_s": found.matvec_bytes_per_s,
         "matmul_flops_per_s": found.matmul_flops_per_s,
         "launch_s": found.launch_s,
+        "read_bytes_per_s": found.read_bytes_per_s or None,
+        "eager_bytes_per_s": found.eager_bytes_per_s or None,
+        "packed_bytes_per_s": found.packed_bytes_per_s or None,
     }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvdemo import environment, first_use, session
+from kvdemo import environment, first_use, one_row, session
 from kvdemo.core import BadInput
 from kvdemo.costs import Architecture
 from kvdemo.limits import Limits, measure_limits
@@ -127,7 +127,9 @@ class _Measurement:
         None of it is needed to time a lane: what cannot be had is a note.
         """
         try:
-            self.limits = measure_limits(self.model.device, self.model.dtype, self.stop)
+            self.limits = measure_limits(
+                self.model.device, self.model.dtype, self.stop, one_row.matrices(self.model.network)
+            )
             if self.limits is None:
                 return
             shape = architecture.of_config(self.model.network.config)

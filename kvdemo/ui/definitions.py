@@ -189,6 +189,20 @@ DEFINITIONS: dict[str, dict[str, str]] = {
         "precision: what decoding does with each weight.",
         "also": "GEMV",
     },
+    "read": {
+        "name": "Read",
+        "long": "Memory bandwidth, reading",
+        "text": "Bytes read per second while a large array is added up on this device.",
+        "also": "STREAM sum",
+    },
+    "one_row": {
+        "name": "This model’s matrices × vector",
+        "long": "What the math library reads of this model’s weights",
+        "text": "Bytes of weights per second while one row is multiplied by each of this model's own matrices. Where "
+        "it is far below what the memory delivers, the math library is the limit of a decoding step. Packed: as the "
+        "compiled lane has them, prepared beforehand.",
+        "also": "GEMV",
+    },
     "matmul": {
         "name": "Matrix × matrix",
         "long": "Arithmetic throughput",

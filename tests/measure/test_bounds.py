@@ -162,3 +162,35 @@ def test_what_no_limit_explains_is_said_to_be_unexplained() -> None:
     predicted = MACHINE.step(1, 1, 0)  # 2 s of bandwidth
     assert "explains the rest" not in bounds.reason(MACHINE, 1, predicted, measured_s=3.9)
     assert "None of the three limits explains the rest" in bounds.reason(MACHINE, 1, predicted, measured_s=4.1)
+
+
+SLOW_LIBRARY = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=250.0), operations=None)
+
+
+def test_where_the_math_library_is_slower_than_the_memory_it_is_the_limit_with_both_figures() -> None:
+    predicted = SLOW_LIBRARY.step(positions=1, context=7, cache_bytes=400)
+    assert predicted.library_s == pytest.approx(2000 / 250 + 400 / 1000)
+    assert predicted.floor_s == pytest.approx(2.4)  # the roofline stays that of the memory
+    said = bounds.reason(SLOW_LIBRARY, 1, predicted, measured_s=9.0)
+    assert said.startswith("Bound by the math library: ")
+    assert "250 B/s of this processor's math library (its memory delivers 1 kB/s)" in said
+    assert "memory bandwidth" not in said
+
+
+def test_a_step_that_is_quicker_than_the_math_library_is_not_bound_by_it() -> None:
+    """Packed weights are read faster."""
+    predicted = SLOW_LIBRARY.step(positions=1, context=7, cache_bytes=400)
+    assert predicted.binding(3.0) == "bandwidth"
+    assert predicted.binding(2.0) is None
+
+
+def test_the_math_library_binds_products_of_one_row_alone_and_only_where_it_is_far_slower() -> None:
+    assert SLOW_LIBRARY.step(positions=2, context=7, cache_bytes=400).library_s == 0
+    assert SLOW_LIBRARY.ran((Pass(64, 1, 7),), 10**6).library_s == 0
+    as_quick = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=700.0))
+    assert as_quick.step(positions=1, context=7, cache_bytes=400).library_s == 0
+
+
+def test_a_cell_that_is_bound_by_the_math_library_says_so() -> None:
+    said = bounds.cell_reason(("No cache", "library"), ("DynamicCache", "library"), 1.5)
+    assert said.startswith("Both are bound by the math library: its products of one row read the weights slower")

@@ -9,6 +9,9 @@
   kv.deviceLimits = ({ limits }) => (limits
     ? el("dl", { class: "kv-facts" },
       fact("copy", `${format.bytes(limits.copy_bytes_per_s)}/s`), fact("matvec", `${format.bytes(limits.matvec_bytes_per_s)}/s`),
+      limits.read_bytes_per_s ? fact("read", `${format.bytes(limits.read_bytes_per_s)}/s`) : null,
+      limits.eager_bytes_per_s ? fact("one_row", `${format.bytes(limits.eager_bytes_per_s)}/s`,
+        limits.packed_bytes_per_s ? `packed: ${format.bytes(limits.packed_bytes_per_s)}/s` : null) : null,
       fact("matmul", format.flops(limits.matmul_flops_per_s)), fact("launch", format.seconds(limits.launch_s)))
     : el("p", { class: "kv-quiet" }, "Not measured in this run."));
 

@@ -3,7 +3,7 @@
   const kv = window.kvdemo;
   const { el, format } = kv;
 
-  kv.BOUNDS = { launch: "launch overhead", bandwidth: "memory bandwidth", compute: "compute" };
+  kv.BOUNDS = { launch: "launch overhead", library: "the math library", bandwidth: "memory bandwidth", compute: "compute" };
 
   const share = (part, whole) => `${(100 * part) / whole}%`;
 
