@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from kvdemo.cli import main
+from kvdemo.request import MOST_LANES
 
 
-def kvdemo(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def kvdemo(*arguments: str, stdin: bytes = b"", patience: float = 120) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "kvdemo", *arguments], input=stdin, capture_output=True, timeout=120, check=False
+        [sys.executable, "-m", "kvdemo", *arguments], input=stdin, capture_output=True, timeout=patience, check=False
     )
 
 
@@ -113,3 +114,19 @@ def test_the_strategies_are_listed_with_the_reason_why_some_cannot_run(
     assert "CUDA" in reasons["offloaded_cache"]
     assert reasons.keys().isdisjoint({"reencode", "no_cache", "dynamic_cache"})
     assert [line.partition("Not here: ")[2] for line in lines if "Not here: " in line] == list(reasons.values())
+
+
+def test_every_strategy_that_can_run_here_races(tiny_folder: Path) -> None:
+    """As many as may in one race, in one process: what one of them leaves behind must not break another."""
+    rows = json.loads(kvdemo("strategies", "--model", str(tiny_folder), "--device", "cpu", "--json").stdout)
+    able = [row["id"] for row in rows if row["available"]]
+    assert {"reencode", "no_cache", "dynamic_cache", "static_cache", "quantized_cache", "prompt_lookup"} <= set(able)
+    for ids in (able[:MOST_LANES], able[MOST_LANES:]):
+        ran = kvdemo(
+            "race", "--prompt", "The fox", "--model", str(tiny_folder), "--device", "cpu", "--max-new-tokens", "4",
+            "--ignore-eos", "--strategies", ",".join(ids), "--json", patience=600,  # one of them compiles
+        )  # fmt: skip
+        lanes = json.loads(ran.stdout)["lanes"]
+        assert [(lane["strategy"], lane["status"], len(lane["tokens"])) for lane in lanes] == [
+            (i, "done", 4) for i in ids
+        ]
