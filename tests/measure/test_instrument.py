@@ -8,7 +8,7 @@ import pytest
 
 from kvdemo.core import BadInput, LaneInfo
 from kvdemo.limits import Limits
-from kvdemo.measure import instrument
+from kvdemo.measure import document, instrument
 from kvdemo.measure.bounds import Machine
 from kvdemo.measure.document import LaneTrials, cell, comparison
 from kvdemo.measure.instrument import State
@@ -200,3 +200,26 @@ def test_runs_that_overlap_are_not_told_apart_in_a_sweep(tiny_llama: LoadedModel
 def test_a_stop_in_a_sweep_keeps_the_row_that_every_lane_has_run(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama, stop_at="Sweep, 8 prompt tokens", sweep_prompt="4,8", sweep_tokens="2", repeats=1)
     assert [c["prompt_tokens"] for c in made["sweep"]["cells"]] == [4]
+
+
+@pytest.mark.parametrize("seconds", [(0.0, 0.0), (0.0, 0.1), (0.1, 0.0), (0.1, 0.1)])
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_times_that_are_zero_or_equal_are_compared_without_a_wrong_number(
+    tiny_llama: LoadedModel, seconds: tuple[float, float], runs: int
+) -> None:
+    """A clock may not tick, and all runs may take the same time."""
+    machine = Machine(instrument.architecture.of_config(tiny_llama.network.config), LIMITS, 4, 100)
+    lanes = [
+        LaneTrials(
+            LaneInfo(name, name, "", lossless=True), [Trial(list(timed_steps([s] * 3)), "length")] * runs, [0] * runs
+        )
+        for name, s in zip("ab", seconds, strict=True)
+    ]
+    (compared,) = comparison(lanes)["lanes"]
+    assert compared["speedup"] == (1.0 if min(seconds) > 0 else None) and compared["statement"].endswith(".")
+    found = cell(5, 3, {record.info.strategy: (record.info, record.trials) for record in lanes}, machine)
+    assert found["speedup"]["b"] == (1.0 if min(seconds) > 0 else None) and found["reason"].endswith(".")
+    for record in lanes:
+        made = document.lane(record, 5, machine, "")
+        assert (made["roofline"] is None) == (record.seconds[0] == 0)
+        json.dumps([compared, found, made], allow_nan=False)
