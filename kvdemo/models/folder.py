@@ -49,7 +49,7 @@ def check_files(files: Collection[str], name: str) -> None:
 
 def check_config(config: dict[str, Any], name: str) -> None:
     """Raises BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
-    text_part.check({"architectures": None, **config}, name)
+    text_part.check({"architectures": None, **config}, name, saved=True)
 
 
 def shards(folder: Path, name: str) -> list[str]:

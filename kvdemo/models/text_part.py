@@ -22,6 +22,11 @@ from transformers.models.auto import modeling_auto
 
 from kvdemo.core import BadInput
 
+
+def _as_tuple(classes: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (classes,) if isinstance(classes, str) else classes
+
+
 CAUSAL: Mapping[str, Any] = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 MULTIMODAL: Mapping[str, Any] = modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
 _FROM_TEXT_OR_SOUND: Mapping[str, Any] = modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
@@ -34,17 +39,19 @@ _CLASSES = {
     word
     for mapping in (CAUSAL, MULTIMODAL, _FROM_TEXT_OR_SOUND)
     for known in mapping.values()
-    for word in ((known,) if isinstance(known, str) else known)
+    for word in _as_tuple(known)
 }
 _WRITING: tuple[Any, ...] = (AutoModelForCausalLM, AutoModelForMultimodalLM)
 # What a class that continues text is called in a model's own code: MPTForCausalLM, ExaoneForCausalLM.
 _CONTINUES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVisionText2Text")
 
 
-def check(raw: Mapping[str, Any], name: str) -> None:
+def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
     """Raises BadInput, with the true reason, unless a config.json is that of a model with a part that continues text.
 
-    The model must be one that transformers knows itself. `name` begins the sentence.
+    The model must be one that transformers knows itself. `name` begins the sentence. With `saved`, the configuration
+    lies beside weights: an encoder that was saved as a language model (BertLMHeadModel) is taken, and what can decode
+    with it is tried when it is loaded.
     """
     kind, classes = raw.get("model_type"), _classes(raw)
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
@@ -53,7 +60,8 @@ def check(raw: Mapping[str, Any], name: str) -> None:
         raise BadInput(f"{name} is of the type {kind!r}, which transformers {__version__} does not know.")
     if raw.get("is_encoder_decoder"):
         raise BadInput(_encoder_decoder(name))
-    if whole := sorted({part for part in _types(raw) if _reads_as_a_whole(part)}):
+    decoding = saved and any(word in _as_tuple(CAUSAL.get(kind, ())) for word in classes)
+    if not decoding and (whole := sorted({part for part in _types(raw) if _reads_as_a_whole(part)})):
         named = f", saved as a {classes[0]}," if classes else ","
         raise BadInput(
             f"{name} is of the type {whole[0]}{named} which reads a whole text at once: "

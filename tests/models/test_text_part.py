@@ -28,6 +28,12 @@ def test_what_has_a_part_that_continues_text_is_taken(raw: dict[str, Any]) -> No
     text_part.check(raw, "M")
 
 
+def test_an_encoder_that_was_saved_as_a_language_model_is_taken_where_its_weights_are() -> None:
+    raw = {"model_type": "bert", "architectures": ["BertLMHeadModel"]}
+    text_part.check(raw, "M", saved=True)
+    assert "reads a whole text at once" in refusal(lambda: text_part.check(raw, "M"))
+
+
 REFUSED = [
     ({"model_type": "qwen", "auto_map": {"AutoModel": "a.B"}}, "needs program code of its own"),
     ({"model_type": "quen"}, "does not know"),
