@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 Shape = tuple[int, int]
+# A smaller matrix is multiplied in about a microsecond, most of which is the call and not the reading.
+LEAST_BYTES = 64 * 1024
 Product = Callable[[Tensor, Tensor], Callable[[], object]]
 
 
@@ -30,10 +32,11 @@ class Bench(Protocol):
 def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
     """How many linear layers of each shape (outputs, inputs) a model has: a decoding step runs through each once.
 
-    None where they hold less than half of its parameters (gpt2 has other layers; so have mixtures of experts): then
-    they do not stand for its step.
+    Empty where those of `LEAST_BYTES` and more hold less than half of its parameters (gpt2 has other layers, so have
+    mixtures of experts, a tiny model has tiny ones): then they do not stand for its step.
     """
-    layers = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
+    linear = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
+    layers = [module for module in linear if module.weight.nbytes >= LEAST_BYTES]
     held = sum(layer.weight.numel() for layer in layers)
     if 2 * held < sum(parameter.numel() for parameter in network.parameters()):
         return {}

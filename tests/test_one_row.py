@@ -42,7 +42,10 @@ def test_packed_products_are_the_products(dtype: torch.dtype) -> None:
     torch.testing.assert_close(made(), one_row.eager(row, weight)(), rtol=1e-2, atol=1e-2)
 
 
-def test_the_matrices_stand_for_a_models_step_or_are_none(tiny_llama: LoadedModel, tiny_gpt2: LoadedModel) -> None:
+def test_the_matrices_stand_for_a_models_step_or_are_none(
+    tiny_llama: LoadedModel, tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_row, "LEAST_BYTES", 1)
     found = one_row.matrices(tiny_llama.network)
     layers = tiny_llama.config.num_hidden_layers
     hidden, inner = tiny_llama.config.hidden_size, tiny_llama.config.intermediate_size
@@ -50,3 +53,9 @@ def test_the_matrices_stand_for_a_models_step_or_are_none(tiny_llama: LoadedMode
     assert found[hidden, inner] == layers
     assert found[tiny_llama.config.vocab_size, hidden] == 1
     assert one_row.matrices(tiny_gpt2.network) == {}
+
+
+def test_matrices_of_which_a_buffer_would_hold_thousands_are_not_measured(tiny_llama: LoadedModel) -> None:
+    assert one_row.matrices(tiny_llama.network) == {}
+    large = torch.nn.Linear(256, 256)
+    assert one_row.matrices(torch.nn.ModuleList([large, torch.nn.Linear(8, 8)])) == {(256, 256): 1}
