@@ -18,17 +18,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from statistics import median
 
 import torch
 from transformers import DynamicCache, TextIteratorStreamer
 
+from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 
 PROMPT = "What is KV caching?"
-TOKENS, ROUNDS = 128, 3
+TOKENS, ROUNDS = 64, 12
 
 CLICK = """
 import sys, time
@@ -81,7 +81,7 @@ def seconds(function: Callable[[LoadedModel], None], model: LoadedModel) -> floa
 
 
 def run(model: LoadedModel, url: str) -> Iterator[Figure]:
-    """The three in turn, `ROUNDS` times, in one process on one model; the app answers at `url`."""
+    """The three in turn, in random order, in one process on one model; the app answers at `url`."""
     command = [sys.executable, "-c", CLICK, url, PROMPT, model.id, str(TOKENS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as visitor:
         assert visitor.stdin is not None and visitor.stdout is not None
@@ -90,10 +90,20 @@ def run(model: LoadedModel, url: str) -> Iterator[Figure]:
             print(file=visitor.stdin, flush=True)
             return float(visitor.stdout.readline())  # type: ignore[union-attr]
 
-        click(), seconds(bare_loop, model), seconds(streamed_generate, model)
-        rounds = [(click(), seconds(bare_loop, model), seconds(streamed_generate, model)) for _ in range(ROUNDS)]
+        runs = {
+            "app": click,
+            "bare": lambda: seconds(bare_loop, model),
+            "streamed": lambda: seconds(streamed_generate, model),
+        }
+        for once in runs.values():
+            once()
+        loops = {name: lockstep.repeated(once) for name, once in runs.items()}
+        taken = lockstep.take(loops, rounds=ROUNDS, positions=1, skip=0)
         visitor.stdin.close()
-    app, bare, streamed = (median(column) for column in zip(*rounds, strict=True))
-    yield Figure("dynamic_cache in the app, click to last token / generate() + streamer", app / streamed, "×", 1.05)
-    yield Figure("dynamic_cache in the app, click to last token / bare loop", app / bare, "×", 1.05)
-    yield Figure("(for reference) generate() + streamer / bare loop", streamed / bare, "×")
+    for name, above, below, target in (
+        ("dynamic_cache in the app, click to last token / generate() + streamer", "app", "streamed", 1.05),
+        ("dynamic_cache in the app, click to last token / bare loop", "app", "bare", 1.05),
+        ("(for reference) generate() + streamer / bare loop", "streamed", "bare", None),
+    ):
+        found = lockstep.ratio(taken[above], taken[below])
+        yield Figure(name, found.value, "×", target, interval=found.interval)

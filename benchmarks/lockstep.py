@@ -59,6 +59,16 @@ def take(loops: Mapping[str, Loop], *, rounds: int, positions: int, skip: int = 
     return seconds
 
 
+def repeated(run: Callable[[], float]) -> Loop:
+    """A loop whose step is a whole run, which gives its seconds. Take it with one position a round, skipping none."""
+
+    def runs() -> Generator[float, None, None]:
+        while True:
+            yield run()
+
+    return runs
+
+
 def ratio(numerator: Samples, denominator: Samples, seed: int = 0) -> Ratio:
     """How many times as long the steps of one loop take as those of the other at the same positions.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import session
 from kvdemo.models.loaded import LoadedModel
@@ -43,7 +44,7 @@ class Rectangle:
         return f"Rectangle({self.width}, {self.height})"
 ```
 """
-TOKENS, ROUNDS = 200, 5
+TOKENS, ROUNDS = 200, 8
 
 
 def lane(model: LoadedModel, strategy: str) -> dict[str, Any]:
@@ -55,18 +56,30 @@ def lane(model: LoadedModel, strategy: str) -> dict[str, Any]:
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """In each round one run of each; the figures are medians of the rounds' ratios."""
-    gains, dearer = [], []
-    for _ in range(ROUNDS):
-        plain, guessing = lane(model, "dynamic_cache"), lane(model, "prompt_lookup")
-        if plain["tokens"] != guessing["tokens"]:
-            raise AssertionError("the two lanes wrote different answers")
-        gains.append(plain["metrics"]["e2e_s"] / guessing["metrics"]["e2e_s"])
-        passes = [step["seconds"] for step in guessing["steps"] if step["details"]["drafted"]]
-        dearer.append(median(passes) / median(step["seconds"] for step in plain["steps"][1:]))
-    steps = guessing["steps"][1:]
+    """One run of each in turn, in random order."""
+    ran: dict[str, list[dict[str, Any]]] = {"dynamic_cache": [], "prompt_lookup": []}
+
+    def run_of(strategy: str) -> lockstep.Loop:
+        def once() -> float:
+            ran[strategy].append(lane(model, strategy))
+            return float(ran[strategy][-1]["metrics"]["e2e_s"])
+
+        return lockstep.repeated(once)
+
+    taken = lockstep.take({strategy: run_of(strategy) for strategy in ran}, rounds=ROUNDS, positions=1, skip=0)
+    if len({tuple(run["tokens"]) for runs in ran.values() for run in runs}) > 1:
+        raise AssertionError("the two lanes wrote different answers")
+    guessing = [run["steps"] for run in ran["prompt_lookup"]]
+    dearer = [
+        median(step["seconds"] for step in steps if step["details"]["drafted"])
+        / median(step["seconds"] for step in plain["steps"][1:])
+        for steps, plain in zip(guessing, ran["dynamic_cache"], strict=True)
+    ]
+    steps = guessing[0][1:]
     yield Figure("prompt_lookup: tokens a step", sum(step["tokens"] for step in steps) / len(steps), "tokens")
     yield Figure("prompt_lookup: a pass over a guess / a step of dynamic_cache", median(dearer), "×")
+    gain = lockstep.ratio(taken["dynamic_cache"], taken["prompt_lookup"])
     yield Figure(
-        "dynamic_cache / prompt_lookup, end to end, code with one change", median(gains), "×", 1.0, at_most=False
-    )
+        "dynamic_cache / prompt_lookup, end to end, code with one change",
+        gain.value, "×", 1.0, at_most=False, interval=gain.interval,
+    )  # fmt: skip

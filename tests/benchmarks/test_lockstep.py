@@ -93,3 +93,9 @@ def test_equal_seeds_give_equal_intervals() -> None:
 def test_too_few_rounds_give_no_interval() -> None:
     with pytest.raises(ValueError, match="at least 8"):
         lockstep.ratio(*noisy(rounds=7, seed=0))
+
+
+def test_whole_runs_are_paired_by_round() -> None:
+    seconds = iter([3.0, 5.0, 7.0])
+    taken = lockstep.take({"run": lockstep.repeated(lambda: next(seconds))}, rounds=3, positions=1, skip=0)
+    np.testing.assert_array_equal(taken["run"], [[3], [5], [7]])
