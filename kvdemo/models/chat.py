@@ -17,8 +17,6 @@ from kvdemo.models.errors import first_line
 
 #: A template that runs for longer is stopped; the longest known ones take milliseconds.
 SECONDS = 5.0
-# What else a template is tried with: it shows whether, and in which form, the template writes a message.
-_PROBE, _OTHER_PROBE = "kvdemo", "another"
 # How Python and JSON write a list of parts. A template that prints it so takes text, and no parts.
 _PRINTED = re.compile(r"""['"]type['"]: ?['"]text['"]""")
 
@@ -60,20 +58,27 @@ def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
         except Exception as error:  # noqa: BLE001 - a template may raise anything
             failed = error if not parts else failed
             continue
-        probe = _OTHER_PROBE if text.strip() == _PROBE else _PROBE
+        probe = _probe(text)
         other = of_other(_parts(probe) if parts else probe)
         if whole == other or (parts and _PRINTED.search(whole)):
             continue
         if text.strip() in whole:
             return whole
-        # Not to the letter: it may escape quotes, say.
-        if not parts and probe in (other or "").casefold() and whole != of_other(""):
+        # Not to the letter: it may escape quotes, say. A message of plain words must be there with each of them.
+        written = (other or "").casefold()
+        if not parts and all(word in written for word in probe.split()) and whole != of_other(""):
             return whole
     if failed:
         raise BadInput(
             f"The chat template of {name} cannot be applied ({first_line(failed)}): switch it off (--no-chat)."
         ) from failed
-    raise BadInput(f"The chat template of {name} leaves the prompt out: switch it off (--no-chat).")
+    raise BadInput(f"The chat template of {name} leaves the prompt out, or a part of it: switch it off (--no-chat).")
+
+
+def _probe(text: str) -> str:
+    """Another message that is as long: what a template does to it shows whether it writes messages whole."""
+    word = "another" if "kvdemo" in text.casefold() else "kvdemo"
+    return " ".join(f"{word}{n}" for n in range(1 + len(text) // (len(word) + 2)))
 
 
 def _parts(text: str) -> list[dict[str, str]]:

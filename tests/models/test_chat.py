@@ -92,6 +92,12 @@ def test_a_template_that_leaves_out_this_prompt_alone_is_refused() -> None:
     assert model_with(picky).prompt("good day", chat=None).text == "good day<assistant>"
 
 
+@pytest.mark.parametrize("part", [".split()[-1]", ".split()[0]", "[:20]", "[-20:]", "[1:]"])
+def test_a_template_that_leaves_out_a_part_of_the_prompt_is_refused(part: str) -> None:
+    model = model_with(LOOP + "{{ m['content']" + part + " }}{% endfor %}<assistant>")
+    assert "or a part of it" in refusal(model, "Tell me what a cache is good for.")
+
+
 @pytest.mark.parametrize(
     ("template", "text", "right"),
     [
