@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kvdemo.engine import Engine
     from kvdemo.models.loaded import LoadedModel
 
-MEASURES = ("startup", "contention", "lanes", "recording", "app", "measured", "lookup", "wire")
+MEASURES = ("startup", "contention", "lanes", "compiled", "recording", "app", "measured", "lookup", "wire")
 # Each measure imports what it needs when it is asked for: `gpu` runs where there is no gradio.
 # ruff: noqa: PLC0415
 
@@ -87,11 +87,12 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
     """The figures for which a model is loaded in this process."""
     import torch
 
-    from benchmarks import app, lanes, lookup, measured, recording, wire
+    from benchmarks import app, compiled, lanes, lookup, measured, recording, wire
     from kvdemo.models import catalog
 
     engine, model = holding(catalog.DEFAULT)
-    for name, run in (("lanes", lanes.run), ("recording", recording.run), ("lookup", lookup.run)):
+    in_process = {"lanes": lanes.run, "compiled": compiled.run, "recording": recording.run, "lookup": lookup.run}
+    for name, run in in_process.items():
         if name in measures:
             yield from run(model)
     if "measured" in measures:
