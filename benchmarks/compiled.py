@@ -73,10 +73,11 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
 def _by_hand(model: LoadedModel) -> lockstep.Loop:
     """Prefill, then a step compiled for this model and this length; compiled by the first round that asks for it."""
     network, ids = model.network, model.tokenizer(PROMPT, return_tensors="pt").input_ids
+    (name,) = using(network, None).keys() - {"use_cache"}
     options: dict[str, Any] = {"freezing": True}
 
     def step(token: Tensor, cache: StaticCache) -> Tensor:
-        logits = network(input_ids=token, logits_to_keep=1, **using(network, cache)).logits
+        logits = network(input_ids=token, logits_to_keep=1, use_cache=True, **{name: cache}).logits
         return logits[:, -1:].argmax(-1)
 
     compiled = torch.compile(step, options=options, fullgraph=True, dynamic=False)
