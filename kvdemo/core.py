@@ -96,6 +96,7 @@ class Step:
     passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
                  `ran` gives it
     cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
+    cache        a cache whose bytes are still to be added to these, behind the clock; None once the step is recorded
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
     levels       for a search: the texts kept after each of its steps since the last Step, best first
@@ -108,6 +109,7 @@ class Step:
     details: Mapping[str, float] = field(default_factory=dict)
     levels: tuple[tuple[Twig, ...], ...] = ()
     passes: tuple[Pass, ...] = ()
+    cache: Any = field(default=None, repr=False, compare=False)
 
     def ran(self, context: int) -> tuple[Pass, ...]:
         """The passes of this step; `context` is the prompt's tokens and those committed before. () if run elsewhere."""

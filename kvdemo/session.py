@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kvdemo import divergence, document, environment, first_use, proof, strategies, tree
 from kvdemo.core import (
@@ -22,6 +23,7 @@ from kvdemo.core import (
     TimedStep,
 )
 from kvdemo.models import legacy
+from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.prefixes import Handover, Kept, Run, Shelf
@@ -136,7 +138,8 @@ def lane_of(  # noqa: PLR0913 - what is behind the star is asked for by one call
         handover=handover,
         tell=tell,
     )
-    steps = timed(around(_prepared(strategy, job)), model.synchronize, tokenizing, record=_choose.record)
+    wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
+    steps = timed(around(_prepared(strategy, job)), wait, tokenizing, record=_choose.record)
     eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, can_wait=not strategy.elsewhere)
 

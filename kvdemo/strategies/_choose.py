@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from kvdemo.core import UNKNOWN, BadInput, Choice, Step
+from kvdemo.strategies._decode import cache_bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,10 +105,14 @@ class Chooser:
 
 @torch.inference_mode()
 def record(step: Step) -> Step:
-    """The step with its picked choices recorded. To be called after the clock, before the lane's next step.
+    """The step with its picked choices recorded and its cache counted.
+
+    To be called after the clock, before the lane's next step.
 
     Raises BadInput for logits that are no numbers: a token that was picked from them must not be shown.
     """
+    if step.cache is not None:
+        step = replace(step, cache_bytes=step.cache_bytes + cache_bytes(step.cache), cache=None)
     picked = [choice for choice in step.choices if isinstance(choice, Picked)]
     if not picked:
         return step

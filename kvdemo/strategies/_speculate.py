@@ -24,7 +24,7 @@ from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached, _scripted, _trial
 from kvdemo.strategies._choose import Picked
-from kvdemo.strategies._decode import cache_bytes, forward, next_token_logits, on_device
+from kvdemo.strategies._decode import forward, next_token_logits, on_device
 from kvdemo.strategies._longrope import Factors
 from kvdemo.strategies.base import Job
 
@@ -62,7 +62,7 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
             cache = DynamicCache(config=job.model.network.config)
             choice = job.choose(next_token_logits(job.model, written, cache))
             nothing = {"drafted": 0, "accepted": 0} | factors.details
-            yield Step((choice,), len(written), cache_bytes(cache), details=nothing)
+            yield Step((choice,), len(written), cache=cache, details=nothing)
             cache.activate_past_recording()  # layers with a window now keep what a crop may bring back
             written.append(choice.token)
             newest = choice.ids
@@ -77,7 +77,7 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
         details = {"drafted": len(drafted), "accepted": len(choices) - 1}
         run = 1 + len(drafted)
         ran = Pass(1, run, held + run, logits=run, rejected=run - len(choices))
-        yield Step(tuple(choices), run, cache_bytes(cache), details=details, passes=(ran,))
+        yield Step(tuple(choices), run, cache=cache, details=details, passes=(ran,))
 
 
 def verify(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:

@@ -12,7 +12,7 @@ from kvdemo import words
 from kvdemo.core import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached, _trial
-from kvdemo.strategies._decode import Ids, cache_bytes, forward, on_device
+from kvdemo.strategies._decode import Ids, forward, on_device
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy, option
 
@@ -55,7 +55,7 @@ class Batched(Strategy):
             yield Step(
                 (choice,),
                 batch.numel(),
-                cache_bytes(cache),
+                cache=cache,
                 details={"rows": self.rows, **reading.details},
                 passes=(Pass(self.rows, len(new_ids), context),),
             )

@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from kvdemo.core import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _cached
-from kvdemo.strategies._decode import Ids, cache_bytes, next_token_logits
+from kvdemo.strategies._decode import Ids, next_token_logits
 from kvdemo.strategies._longrope import Reading
 from kvdemo.strategies.base import Job, Strategy
 
@@ -40,6 +40,5 @@ class DynamicCached(Strategy):
             if (text := reading.start_over(new_ids)) is not None:
                 new_ids, cache = text, DynamicCache(config=job.model.network.config)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
-            held = cache_bytes(cache)
-            yield Step((choice,), positions=len(new_ids), cache_bytes=held, details=reading.details)
+            yield Step((choice,), positions=len(new_ids), cache=cache, details=reading.details)
             new_ids = choice.ids

@@ -72,7 +72,7 @@ class PrefixCached(Strategy):
             if job.handover:
                 job.handover.ids, job.handover.cache = held, cache
             details |= {"beyond_windows_bytes": beyond} if (beyond := _beyond_windows(cache)) else {}
-            yield Step((choice,), positions=len(new_ids), cache_bytes=cache_bytes(cache), details=details)
+            yield Step((choice,), positions=len(new_ids), cache=cache, details=details)
             new, new_ids, details = [choice.token], choice.ids, {}
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:

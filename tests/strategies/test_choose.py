@@ -1,7 +1,7 @@
 """What is picked, by which rule, with which draws; and that recording adds nothing to a step and loses nothing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
@@ -9,9 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from kvdemo import strategies
 from kvdemo.core import UNKNOWN, BadInput, Choice, Step
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies._choose import Chooser, greedy, record, taken
 from kvdemo.timing import Stopwatch, timed
+
+from .conftest import job_of
 
 CPU = torch.device("cpu")
 
@@ -175,3 +179,18 @@ def test_a_compiled_step_can_hold_the_choice() -> None:
     picked = taken(graph(logits), logits)
     assert (picked.token, picked.ids.shape) == (1, (1,))
     assert record(Step((picked,), 1)).choices[0].rival == 2
+
+
+@pytest.mark.parametrize("strategy", ["dynamic_cache", "prefix_cache", "prompt_lookup", "batched"])
+def test_the_bytes_of_a_cache_are_counted_when_a_step_is_recorded_and_not_before(
+    strategy: str, word_models: Mapping[str, LoadedModel]
+) -> None:
+    """Counting walks over all layers, which costs as much as half a percent of a step of a small model."""
+    job = job_of(word_models["llama"], "w3 w4 w5")
+    step = next(strategies.get(strategy).decode(job))
+    assert (step.cache_bytes, step.cache is None) == (0, False)
+    recorded = record(step)
+    rows = int(step.details.get("rows", 1))
+    keys_and_values, layers, kv_heads, head_size, float32 = 2, 2, 2, 8, 4
+    assert recorded.cache_bytes == keys_and_values * layers * rows * kv_heads * head_size * float32 * 3
+    assert recorded.cache is None  # or every step of a run would keep it alive

@@ -22,6 +22,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.prefixes import Handover, Kept, Prefixes, Run, Shelf
 from kvdemo.request import RaceRequest
 from kvdemo.strategies import dynamic_cache
+from kvdemo.strategies._choose import record
 from kvdemo.strategies.prefix_cache import PrefixCached
 
 from ..conftest import loaded
@@ -41,7 +42,7 @@ def ran(model: LoadedModel, text: str, found: Kept | None = None, temperature: f
     """The steps of a run that finds something kept, and what it leaves."""
     handover = Handover(found)
     job = replace(job_of(model, text, NEW, temperature), handover=handover)
-    steps = list(islice(PrefixCached().decode(job), NEW))
+    steps = list(islice(map(record, PrefixCached().decode(job)), NEW))
     assert handover.cache is not None
     return steps, Kept(tuple(handover.ids), legacy.to_legacy(handover.cache), Run(1.5, len(text.split())))
 
@@ -201,9 +202,9 @@ def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedMode
 
 
 def test_a_first_step_without_a_handover_says_nothing_of_a_shelf(llama: LoadedModel) -> None:
-    steps = list(islice(PrefixCached().decode(job_of(llama, "w3 w4", NEW)), 3))
+    steps = list(islice(map(record, PrefixCached().decode(job_of(llama, "w3 w4", NEW))), 3))
     assert [step.details for step in steps] == [{}, {}, {}]
-    plain = list(islice(dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW)), 3))
+    plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW))), 3))
     assert [(s.choices, s.positions, s.cache_bytes) for s in steps] == [
         (s.choices, s.positions, s.cache_bytes) for s in plain
     ]
@@ -234,14 +235,15 @@ def test_layers_with_a_window_are_cut_at_any_position(
 def test_what_layers_with_a_window_hold_beyond_it_is_counted_and_said() -> None:
     model, text = model_of("mistral"), "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"
     steps, _ = ran(model, text)
-    plain = list(islice(dynamic_cache.DynamicCached().decode(job_of(model, text, NEW)), NEW))
+    plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(model, text, NEW))), NEW))
     beyond = [step.cache_bytes - theirs.cache_bytes for step, theirs in zip(steps, plain, strict=True)]
     assert [step.details.get("beyond_windows_bytes", 0) for step in steps] == beyond
     assert beyond[-1] == (10 + NEW - 1 - 7) * plain[-1].cache_bytes // 7
     remark = PrefixCached().remarks([TimedStep(step, 1.0) for step in steps])[1]
     assert remark.startswith("Prefix cache kept all positions of layers with a window too, so that a beginning can be ")
     assert len(PrefixCached().remarks([TimedStep(step, 1.0) for step in ran(model, "w3")[0][:2]])) == 1
-    unkept = list(islice(PrefixCached().decode(job_of(model, text, NEW)), NEW))  # nobody keeps: nothing to cut
+    # Nobody keeps: there is nothing to cut.
+    unkept = list(islice(map(record, PrefixCached().decode(job_of(model, text, NEW))), NEW))
     assert [step.cache_bytes for step in unkept] == [step.cache_bytes for step in plain]
 
 
