@@ -62,7 +62,9 @@ class Process:
     def _step(self) -> float:
         self._say("step")
         assert self._process.stdout is not None
-        return float(self._process.stdout.readline())
+        if not (answer := self._process.stdout.readline()):
+            raise RuntimeError(f"the process that takes the steps ended with {self._process.wait()}")
+        return float(answer)
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
