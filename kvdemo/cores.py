@@ -3,9 +3,8 @@
 torch's CPU kernels hand work to OpenMP threads, hundreds of times a token, and whoever is done first waits for the
 others. GNU's OpenMP waits by spinning for milliseconds: quick on an idle machine, but where another program needs
 the core, the spinning thread keeps it from the very thread that is waited for, and a step takes many times as long.
-A shorter spin is meant to
-limit that. How much it does is not settled: on two cores beside one busy program, 20,000 spins took from 0.2 to 1.9
-times as long as OpenMP's own spin.
+A shorter spin is meant to limit that. How much it does is not settled: on two cores beside one busy program, 20,000
+spins took from 0.2 to 1.9 times as long as OpenMP's own spin.
 
 It must not be too short: where the math library runs a product of one row on several threads, a thread that has gone to
 sleep must be woken for each of them. On two cores of an Intel Xeon, a decoding step with the machine to itself took,
