@@ -84,13 +84,18 @@ class TextStream:
         text, used = codecs.utf_8_decode(data, self._errors, False)
         self._partial, self._before = data[used:], (token,)
         if text.isspace() and self._lead is not None:
-            return self._decode((*self._lead, token))  # some tokenizers strip the space that an answer begins with
+            # Some tokenizers strip the space that an answer begins with. The token may begin a character behind it.
+            return self._decode((*self._lead, token)).removesuffix(self._broken())
         return text
 
     def _end_bytes(self) -> str:
-        text, _ = codecs.utf_8_decode(self._partial, self._errors, True)
+        text = self._broken()
         self._partial = b""
         return text
+
+    def _broken(self) -> str:
+        """How bytes are written that wait for the rest of their character."""
+        return codecs.utf_8_decode(self._partial, self._errors, True)[0]
 
     def _characters(self, token: int) -> str:
         self._pending = (*self._pending, token)

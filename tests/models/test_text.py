@@ -111,6 +111,14 @@ def test_so_they_do_for_the_real_tokenizer(smollm2: LoadedModel, text: str, cut:
     assert smollm2.text_of(ids) == smollm2.decode(ids)
 
 
+def test_a_first_token_of_a_space_and_half_a_character_gives_the_half_once(smollm2: LoadedModel) -> None:
+    ids = smollm2.tokenizer.encode(" Ã", add_special_tokens=False)
+    stream = smollm2.text_stream()
+    assert stream.push(ids[0]) == " "
+    assert smollm2.text_of(ids[:1]) == " \ufffd" == smollm2.decode(ids[:1])
+    assert smollm2.text_of(ids) == " Ã"
+
+
 def test_half_a_character_waits_for_its_other_half(tiny_llama: LoadedModel) -> None:
     ids = tiny_llama.tokenizer.encode("🐶", add_special_tokens=False)
     assert len(ids) == 4  # one token a byte: the tiny tokenizer has never seen a dog
