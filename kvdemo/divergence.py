@@ -29,7 +29,7 @@ from kvdemo.metrics import first_difference
 from kvdemo.record import LaneRecord
 
 if TYPE_CHECKING:
-    from kvdemo.proof import Evidence, Standing
+    from kvdemo.proof import Evidence
 
 #: Kinds that are presumed until the proof is there.
 PRESUMED = ("numeric", "sampled")
@@ -77,10 +77,8 @@ def proven(
     rounding = evidence.rounding
     ran = f"Run again in {rounding.reference}"
     faults = [
-        _fault(record, presumed.index, standing, behind, piece, evidence)
-        for record, standing, behind, off in zip(
-            (baseline, lane), evidence.standings, evidence.behind, evidence.off, strict=True
-        )
+        _fault(record, presumed.index, side, piece, evidence)
+        for side, (record, off) in enumerate(zip((baseline, lane), evidence.off, strict=True))
         if off > 1
     ]
     if faults:
@@ -101,17 +99,23 @@ def unchecked(presumed: Divergence, why: str) -> Divergence:
     return replace(presumed, detail=f"{opening} Presumably {_DECIDED[presumed.kind]}: not checked, because {why}.")
 
 
-def _fault(
-    record: LaneRecord, index: int, standing: Standing, behind: float, piece: Callable[[int], str], evidence: Evidence
-) -> str:
-    """What is wrong with a lane, against what the number format allows."""
+def _fault(record: LaneRecord, index: int, side: int, piece: Callable[[int], str], evidence: Evidence) -> str:
+    """What is wrong with one of the two lanes, against what the number format allows."""
     name, form = record.info.name, evidence.rounding.format
+    standing, astray = evidence.standings[side], evidence.astray[side]
     allowed = evidence.allowed(standing)
+    if standing.off <= 1 and astray and astray.off > 1:
+        wider = evidence.rounding.reference
+        return (
+            f"{name} is off: its last {words.count(astray.steps, 'step')}, run again in {wider}, are "
+            f"{words.figures(astray.apart)} from the exact log-probabilities, and {wider} allows "
+            f"{words.figures(astray.allowed)}"
+        )
     if standing.off <= 1:
         chosen = _quote([record.choices[index].token], piece)
         return (
             f"{name} is off, since it chose {chosen} where another token is ahead of it by "
-            f"{words.figures(behind * standing.unit)} in log-probability, and {form} allows "
+            f"{words.figures(evidence.behind[side] * standing.unit)} in log-probability, and {form} allows "
             f"{words.figures(2 * allowed)}"
         )
     apart = abs(standing.recorded - standing.exact)

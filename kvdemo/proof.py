@@ -2,12 +2,13 @@
 
 Both lanes recorded the log-probability of the token that they chose and of its closest rival, at the departure and at
 the steps before it, where they still wrote the same. All of that is held against what the model computes on the same
-ids in other exact ways (`kvdemo.rounding`). Three things must be so:
+ids in other exact ways (`kvdemo.rounding`). Four things must be so:
 
     - at the departure, what a lane recorded is no further from the exact log-probabilities than rounding takes them
     - nor, taken together, over the last steps: a small fault that one step hides shows in sixteen
     - each lane's token is, but for rounding, the one that its rule picks from the exact distribution; for one that
       draws, the same draw is made again
+    - a 16-bit lane's own last steps, run again in the wider format, come to the exact log-probabilities
 
 Before a lane is said to be off, the model is shaken: where a tie inside of it makes much of little, that is rounding
 as well. The limits are set so that honest lanes stay below half of them (tests/test_proof.py has the figures).
@@ -18,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +30,11 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.rounding import Rounding, apart
 from kvdemo.stop import StopSignal
 from kvdemo.strategies._choose import Chooser
+from kvdemo.strategies._scripted import Decode
+
+#: How far a lane that is run again in the wider format may be from the exact log-probabilities, in units of what the
+#: model's own format rounds: honest lanes come to less than 0.001, lanes with a fault to 0.29 and more (the tests).
+ASTRAY = 1 / 64
 
 
 class Stopped(Exception):
@@ -67,25 +74,50 @@ class Standing:
         return max(self.last / limit(1), self.all / limit(self.steps))
 
 
+class Astray(NamedTuple):
+    """How far a lane's last `steps`, run again in the wider format, are from the exact ones: root mean square.
+
+    In log-probability, and in units of what the model's own format rounds.
+    """
+
+    steps: int
+    apart: float
+    units: float
+
+    @property
+    def off(self) -> float:
+        """1 at the limit."""
+        return self.units / ASTRAY
+
+    @property
+    def allowed(self) -> float:
+        """How far they may be in log-probability."""
+        return self.apart / self.off
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was found at one departure, for the baseline and the lane.
 
     standings  what each recorded
     behind     by how much the exact distribution prefers another token to the one that each picked, in units
+    astray     how far the last steps of each, run again in the wider format, are from the exact ones
     gap        how far apart the two tokens are in exact log-probability; drawn, in what the draw made of it
     """
 
     rounding: Rounding
     standings: tuple[Standing, Standing]
     behind: tuple[float, float]
+    astray: tuple[Astray | None, Astray | None]
     gap: float
 
     @property
     def off(self) -> tuple[float, float]:
         """For each lane, 1 at the limit of what rounding explains. Where a token is picked, two numbers may be off."""
-        both = zip(self.standings, self.behind, strict=True)
-        first, second = (max(one.off, behind / (2 * limit(1))) for one, behind in both)
+        first, second = (
+            max(one.off, behind / (2 * limit(1)), astray.off if astray else 0.0)
+            for one, behind, astray in zip(self.standings, self.behind, self.astray, strict=True)
+        )
         return first, second
 
     def allowed(self, standing: Standing) -> float:
@@ -101,12 +133,14 @@ def examine(
     model: LoadedModel,
     prompt_ids: Sequence[int],
     sides: tuple[Sequence[Choice], Sequence[Choice]],
+    again: tuple[Decode | None, Decode | None],
     sampling: Sampling,
     stop: StopSignal,
     rounding: Callable[..., Rounding] = Rounding,
 ) -> Evidence:
     """Look at a departure: `sides` are the choices of the two lanes up to it, which is the last.
 
+    `again` runs each lane again, in another number format; None for one that cannot be run so, or need not.
     To be called with the device to oneself, never while a step is timed. Raises Stopped, BadInput where the text cannot
     be run again, and whatever a pass raises that does not fit into memory.
     """
@@ -114,11 +148,13 @@ def examine(
     _heed(stop)
     found = rounding(model, [*prompt_ids, *(choice.token for choice in sides[0][:index])], index + 1)
     noise = _noise(found, sampling, index, stop)
-    evidence = _evidence(found, sides, sampling, noise)
+    _heed(stop)
+    squares = [found.astray(decode) if decode else None for decode in again]
+    evidence = _evidence(found, sides, squares, sampling, noise)
     if max(evidence.off) > 1:
         _heed(stop)
         found.shake()
-        evidence = _evidence(found, sides, sampling, noise)
+        evidence = _evidence(found, sides, squares, sampling, noise)
     return evidence
 
 
@@ -128,13 +164,24 @@ def _heed(stop: StopSignal) -> None:
 
 
 def _evidence(
-    rounding: Rounding, sides: tuple[Sequence[Choice], Sequence[Choice]], sampling: Sampling, noise: Tensor | None
+    rounding: Rounding,
+    sides: tuple[Sequence[Choice], Sequence[Choice]],
+    squares: Sequence[Tensor | None],
+    sampling: Sampling,
+    noise: Tensor | None,
 ) -> Evidence:
     ours, theirs = (standing(rounding, choices) for choices in sides)
     tokens = [choices[-1].token for choices in sides]
     at = _scores(rounding, sampling, noise)[tokens].tolist()
     first, second = _outscored(rounding, tokens, sampling, noise)
-    return Evidence(rounding, (ours, theirs), (first, second), abs(at[0] - at[1]))
+    ran = [None if one is None else astray(rounding, one) for one in squares]
+    return Evidence(rounding, (ours, theirs), (first, second), (ran[0], ran[1]), abs(at[0] - at[1]))
+
+
+def astray(rounding: Rounding, squares: Tensor) -> Astray:
+    """The figures of what `Rounding.astray` found."""
+    units = squares / rounding.unit[-len(squares) :].square()
+    return Astray(len(squares), float(squares.mean().sqrt()), float(units.mean().sqrt()))
 
 
 def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:

@@ -14,12 +14,15 @@ last positions of a text are computed again, with the tokens that were written:
 
 What the last three are apart from `exact` is what rounding does (`unit`). Where a wider format is not to be had,
 `whole` stands for `exact`, and `reference` says so.
+
+In 16 bits rounding is so large that it would hide a small fault of a lane. So a lane's own last steps are run again in
+the wider format too (`astray`): there they come to the exact ones, or the lane computes something else.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -29,9 +32,11 @@ from transformers import DynamicCache
 from kvdemo.core import BadInput
 from kvdemo.models import rope
 from kvdemo.models.device import widest
-from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.strategies import _cached
 from kvdemo.strategies._decode import forward
+from kvdemo.strategies._scripted import Decode, Script
+from kvdemo.strategies.base import Job
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,8 @@ WINDOW = 16
 _TOP = 16
 _WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
 _SAMPLES, _SHARE = 4, 1 / 16
+#: Positions of a lane that are run again: one behind the prompt, which is always right, and the steps after it.
+_AGAIN = 3
 
 
 class Rounding:
@@ -95,6 +102,16 @@ class Rounding:
         self._squares = torch.maximum(self._squares, (self._squares + _SAMPLES * mean) / (_SAMPLES + 1))
         self.shaken = True
 
+    def astray(self, decode: Decode) -> Tensor | None:
+        """How far a lane's last steps, run in the wider format, are from `exact`: mean square at each, shape (steps,).
+
+        None where they cannot be run so, and where the model's own format is wide enough to show any fault.
+        """
+        if self.format == self.reference or self._model.dtype.itemsize > 2:
+            return None
+        rows = self._again(decode, min(_AGAIN, self.positions))
+        return None if rows is None else self._square(rows.to(self.exact), self.exact)
+
     def _square(self, some: Tensor, others: Tensor) -> Tensor:
         """The mean square of what two are apart, at each of the last positions that both have; shape (positions,)."""
         n = min(len(some), len(others))
@@ -115,13 +132,32 @@ class Rounding:
         forward(self._model, self._ids[None, :-1], cache)
         return _logprobs(forward(self._model, self._ids[None, -1:], cache)[0])
 
+    def _again(self, decode: Decode, positions: int) -> Tensor | None:
+        """A lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
+        ids = self._ids.tolist()
+        start = len(ids) - positions + 1
+        script = Script(ids[start:], self._ids.device)
+        job = Job(self._model, Prompt("", special=False), lambda _: ids[:start], script, positions)
+
+        def run() -> Tensor:
+            for _ in decode(job):
+                if len(script.seen) >= positions:
+                    break
+            return torch.stack(script.seen[:positions])
+
+        return self._widely(run)
+
     def _wider(self) -> Tensor | None:
+        return self._widely(self._pass)
+
+    def _widely(self, run: Callable[[], Tensor]) -> Tensor | None:
+        """What `run` gives while the model computes in the wider format; None where that cannot be done."""
         wider = _WIDER.get(self._model.dtype)
         if wider is None:
             return None
         try:
-            with _widened(self._model.network, wider):
-                return self._pass()
+            with _widened(self._model.network, wider), _all_bits():
+                return run()
         except (RuntimeError, TypeError, ValueError, MemoryError) as error:  # its code insists on a format; no memory
             log.debug("no pass in %s: %s", _name(wider), error)
             return None
@@ -171,6 +207,18 @@ def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             hook.remove()
         for module in list(held):
             restore(module)
+
+
+@contextmanager
+def _all_bits() -> Iterator[None]:
+    """Within it, float32 is float32: no products and convolutions with the 10 bits of TF32."""
+    products, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
 
 
 @contextmanager

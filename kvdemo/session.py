@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -32,6 +33,7 @@ from kvdemo.record import LaneRecord
 from kvdemo.request import RaceRequest
 from kvdemo.stop import StopSignal
 from kvdemo.strategies import _choose, _longrope
+from kvdemo.strategies._scripted import Decode
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.timing import Stopwatch, timed
 from kvdemo.verdict import judge
@@ -161,6 +163,11 @@ def _failing(error: Exception) -> Iterator[Step]:
 def _other_than(prompt: Prompt) -> Prompt:
     """Another prompt of the same form for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
+
+
+def _again(strategy: Strategy) -> Decode | None:
+    """What runs a strategy's steps again, in another number format. What recomputes all is the exact way itself."""
+    return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
 
 
 def sampling_of(request: RaceRequest) -> Sampling:
@@ -296,14 +303,15 @@ class _Race:
             presumed = record.divergence
             if presumed is None or presumed.kind not in divergence.PRESUMED:
                 continue
-            record.divergence = self._proven(presumed, record, stop)
+            record.divergence = self._proven(presumed, lane, stop)
             self.emit(Diverged(lane, record.divergence))
 
-    def _proven(self, presumed: Divergence, record: LaneRecord, stop: StopSignal) -> Divergence:
-        baseline, end = self.records[0], presumed.index + 1
+    def _proven(self, presumed: Divergence, lane: int, stop: StopSignal) -> Divergence:
+        baseline, record, end = self.records[0], self.records[lane], presumed.index + 1
         sides = baseline.choices[:end], record.choices[:end]
+        again = _again(self.chosen[0]), _again(self.chosen[lane])
         try:
-            evidence = proof.examine(self.model, self.prompt_ids, sides, sampling_of(self.request), stop)
+            evidence = proof.examine(self.model, self.prompt_ids, sides, again, sampling_of(self.request), stop)
         except proof.Stopped:
             return divergence.unchecked(presumed, "the race was stopped")
         except Exception as error:

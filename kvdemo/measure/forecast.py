@@ -128,7 +128,7 @@ def _kind_of(spec: str) -> Kind:
         recomputes=known.recomputes,
         searches=known.searches,
         rows=int(values[known.rows_from]) if known.rows_from else 1,
-        eager=known.counts_launches,
+        eager=known.eager,
     )
 
 

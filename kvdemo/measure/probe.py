@@ -71,7 +71,7 @@ def take(
             taken.append(timed)
     if not taken:
         return None
-    if strategy.counts_launches:
+    if strategy.eager:
         launches.on = True
         if next(lane, None) is None:  # that was all of it: another lane's step is counted
             lane = steps()

@@ -33,7 +33,7 @@ _ATTRIBUTES = (
     "searches",
     "rows_from",
     "drafts_from",
-    "counts_launches",
+    "eager",
 )
 
 
@@ -54,7 +54,7 @@ class Introduction:
     searches: bool = False
     rows_from: str = ""
     drafts_from: str = ""
-    counts_launches: bool = True
+    eager: bool = True
 
 
 def discover(package: ModuleType) -> dict[str, Introduction]:

@@ -78,7 +78,8 @@ class Strategy(ABC):
     searches         tokens are committed when the search is certain of them, so there is no TTFT and no TPOT
     rows_from        the setting that says how many rows are decoded side by side; empty for one
     drafts_from      the setting that says how many passes of a draft model one token may take; empty for none
-    counts_launches  the operations of a step can be counted while it runs. Not those of compiled code
+    eager            PyTorch runs its operations one by one: they can be counted, and run in another number format. Not
+                     those of compiled code
     formula_note     what the formula for an exact cache stands for, where the cache holds something else
     """
 
@@ -91,7 +92,7 @@ class Strategy(ABC):
     searches: ClassVar[bool] = False
     rows_from: ClassVar[str] = ""
     drafts_from: ClassVar[str] = ""
-    counts_launches: ClassVar[bool] = True
+    eager: ClassVar[bool] = True
     formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:

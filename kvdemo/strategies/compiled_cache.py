@@ -33,7 +33,7 @@ class CompiledCached(Strategy):
     name = "Compiled"
     summary = "StaticCache with the decoding step compiled; CUDA graphs on a GPU."
     lossless = True
-    counts_launches = False
+    eager = False
     formula_note = "The part of the reserved room that is in use."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

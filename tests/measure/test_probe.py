@@ -80,9 +80,9 @@ def test_what_cannot_be_counted_is_not_run_under_a_counter(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled code would be compiled anew for it, and its launches are not those of the operations in it."""
-    assert not strategies.get("compiled_cache").counts_launches
+    assert not strategies.get("compiled_cache").eager
     strategy = strategies.get("static_cache")
-    monkeypatch.setattr(type(strategy), "counts_launches", False)
+    monkeypatch.setattr(type(strategy), "eager", False)
     monkeypatch.setattr(operations, "_Counter", lambda: pytest.fail("counted"))
     request = RaceRequest("fox", max_new_tokens=9)
     found = probe.take(strategy, request, tiny_llama, tiny_llama.prompt("fox", chat=False), threading.Event())

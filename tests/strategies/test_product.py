@@ -86,7 +86,7 @@ def assert_sound(document: Mapping[str, Any]) -> None:
 @every_strategy
 def test_a_race_of_any_length_ends_with_a_verdict(strategy: Strategy, word_models: Mapping[str, LoadedModel]) -> None:
     model = available(strategy, word_models["llama"])
-    for tokens in range(1, 9) if strategy.counts_launches else (1, 2, 5):  # compiling takes seconds
+    for tokens in range(1, 9) if strategy.eager else (1, 2, 5):  # compiling takes seconds
         finished = raced(model, tokens, "reencode", strategy.spec, "no_cache")
         document = dict(finished.document)
         assert_sound(document)
@@ -137,7 +137,7 @@ def test_a_measurement_of_any_length_has_floors_that_are_possible(
         assert 0 < roofline["floor_s"] < math.inf and 0 < roofline["achieved_bytes_per_s"] < math.inf
         assert 0 < roofline["percent_of_floor"] <= 100
         assert roofline["bound"] in ("launch", "bandwidth", "compute")
-        assert (roofline["operations_per_pass"] is None) == (not strategy.counts_launches)
+        assert (roofline["operations_per_pass"] is None) == (not strategy.eager)
     if strategy.id in EXACT:
         assert memory["cache_bytes_formula_note"] is None
         assert memory["cache_bytes_formula"] == memory["cache_bytes"]
