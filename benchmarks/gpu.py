@@ -19,7 +19,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ[gpu_parts.CACHE_FOLDER] = folder
         for part in PARTS:
             run.part(part)
+        run.heard()
     document = run.document()
     out = options.out or RESULTS / f"gpu-{_slug(document['device'])}{'-tiny' if document['tiny'] else ''}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ class _Run:
         self.started = time.monotonic()
         self.figures: list[dict[str, Any]] = []
         self.parts: list[dict[str, Any]] = []
-        self.attention: str | None = None
+        self.said: list[str] = []
 
     def part(self, part: Part) -> None:
         """Run one part, unless too little time is left."""
@@ -80,8 +82,9 @@ class _Run:
         print(f"[{spent:4.0f} s] {part.name}, {part.shape}", flush=True)
         begun, error = time.monotonic(), None
         try:
-            for figure in part.run(self.models, part.shape):
-                self._figure(part, figure)
+            with _overheard(self.said):
+                for figure in part.run(self.models, part.shape):
+                    self._figure(part.name, part.shape, figure)
         except Exception as failure:  # noqa: BLE001 - the other parts go on; the file and the exit code tell
             error = f"{type(failure).__name__}: {failure}"
         self._note(part, "failed" if error else "done", time.monotonic() - begun, error)
@@ -89,15 +92,19 @@ class _Run:
         if self.models.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _figure(self, part: Part, figure: Figure) -> None:
+    def heard(self) -> None:
+        """What came on stderr while the parts ran, other processes included: nothing should."""
+        for line in self.said[:10]:
+            print(f"    stderr: {line}")
+        self._figure("all parts", "", Figure("lines on stderr", len(self.said), gpu_parts.COUNT, 0))
+
+    def _figure(self, part: str, shape: str, figure: Figure) -> None:
         judged = not self.models.tiny or figure.unit == gpu_parts.COUNT
         held = figure.holds if judged else None
         mark = "" if figure.target is None else {True: "ok", False: "MISSED", None: "not judged"}[held]
         bound = "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {figure.target:g}"
         print(f"    {figure.name:<88} {figure.value:>10.4g} {figure.unit:<8} {bound:<8} {mark}", flush=True)
-        self.figures.append(
-            {"part": part.name, "shape": part.shape} | asdict(figure) | {"judged": judged, "held": held}
-        )
+        self.figures.append({"part": part, "shape": shape} | asdict(figure) | {"judged": judged, "held": held})
 
     def _note(self, part: Part, status: str, seconds: float, why: str | None) -> None:
         if status != "done":
@@ -122,6 +129,22 @@ class _Run:
             "parts": self.parts,
             "figures": self.figures,
         }
+
+
+@contextmanager
+def _overheard(said: list[str]) -> Iterator[None]:
+    """Within it, what this process and those that it starts write to stderr goes to `said`, line by line."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said += [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
 
 def _slug(name: str) -> str:

@@ -35,7 +35,7 @@ from kvdemo.strategies import _compiled
 
 #: The unit of figures that are counted, not timed: they are judged on any machine.
 COUNT = "count"
-#: Where compiled code is kept; empty at the start, so that the first process compiles.
+#: Where compiled code is kept; empty at the start, so that this process compiles.
 CACHE_FOLDER = "KVDEMO_CACHE_DIR"
 ROOT = Path(__file__).parent.parent
 
@@ -222,22 +222,21 @@ def classic(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def starts(models: Models, shape: str) -> Iterator[Figure]:
-    """Two processes, one after the other, that keep compiled code in one folder."""
-    models.release()
-    folder = Path(os.environ[CACHE_FOLDER])
+    """What compiling took in this process, which kept its code, and what it takes in the next one."""
+    model = models.get(shape)
+    if _compiled.of(model).seconds is None:
+        run_lane(model, "compiled_cache", text_of(64), 4)
+    first = _compiled.of(model).seconds or 0.0
     clean = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     command = [sys.executable, "-m", "benchmarks.gpu_start", shape, *(["tiny"] if models.tiny else [])]
-    runs = [subprocess.run(command, cwd=ROOT, env=clean, check=True, capture_output=True, text=True) for _ in range(2)]
-    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    first, second = (json.loads(run.stdout.splitlines()[-1])["seconds"] for run in runs)
-    yield Figure("compiling and recording, first process", first, "s")
-    yield Figure("compiling and recording, second process", second, "s", 20)
-    yield Figure("second process / first", second / first, "×", 0.6)
+    ran = subprocess.run(command, cwd=ROOT, env=clean, check=True, stdout=subprocess.PIPE, text=True)
+    second = json.loads(ran.stdout.splitlines()[-1])
+    kept = sum(file.stat().st_size for file in Path(os.environ[CACHE_FOLDER]).rglob("*") if file.is_file())
+    yield Figure("compiling, first process", first, "s")
+    yield Figure("compiling, second process", second["compile_seconds"], "s")
+    yield Figure("compiling and recording, second process", second["seconds"], "s", 60)
+    yield Figure("compiling, second process / first", second["compile_seconds"] / first, "×", 0.6)
     yield Figure("kept on the disk", kept / 1e6, "MB")
-    said = [line for run in runs for line in run.stderr.splitlines() if line.strip()]
-    for line in said[:10]:
-        print(f"    stderr: {line}")
-    yield Figure("lines on stderr", len(said), COUNT, 0)
 
 
 def floor(models: Models, shape: str) -> Iterator[Figure]:
@@ -259,16 +258,16 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
 
 
 PARTS = (
-    Part("starts", "qwen3-0.6b", 150, starts),
     Part("new lengths", "gemma-3-1b", 25, new_lengths),
     Part("race and measure", "gemma-3-1b", 25, race_and_measure),
-    Part("peak memory", "qwen3-0.6b", 60, peak_memory),
+    Part("peak memory", "qwen3-0.6b", 90, peak_memory),
+    Part("starts", "qwen3-0.6b", 70, starts),
     Part("new lengths", "qwen3-0.6b", 15, new_lengths),
     Part("race and measure", "qwen3-0.6b", 20, race_and_measure),
     Part("recording", "qwen3-0.6b", 30, recorded),
     Part("two compiled lanes", "qwen3-0.6b", 20, two_compiled),
     Part("departures", "qwen3-0.6b", 20, departures),
-    Part("floor", "llama-2-7b", 150, floor),
+    Part("floor", "llama-2-7b", 120, floor),
     Part("new lengths", "llama-2-7b", 15, new_lengths),
-    Part("classic table", "gpt2", 75, classic),
+    Part("classic table", "gpt2", 60, classic),
 )
