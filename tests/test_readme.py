@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+LANES = ("dynamic_cache", "compiled_cache")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 COMMANDS = [
@@ -94,3 +95,25 @@ def test_every_file_that_is_linked_exists() -> None:
 def test_every_setting_named_is_read_somewhere_and_every_setting_read_is_named() -> None:
     sources = "".join(p.read_text("utf-8") for p in [ROOT / "app.py", *ROOT.glob("kvdemo/**/*.py")])
     assert set(re.findall(r"KVDEMO_[A-Z_]+", README)) == set(re.findall(r"KVDEMO_[A-Z_]+", sources))
+
+
+def test_the_figures_for_a_gpu_are_those_of_its_file() -> None:
+    """Each number of the table, in the order in which it stands there."""
+    path = re.search(r"\[the file\]\((benchmarks/results/[^)]+)\)", README)
+    assert path
+    document = json.loads((ROOT / path[1]).read_text(encoding="utf-8"))
+    values = {(figure["shape"], figure["name"]): figure["value"] for figure in document["figures"]}
+    again = "step at a new length / the same length again, cuDNN"
+    on = "on, for reference"
+    wanted = [
+        *(values[shape, f"{again} {how}"] for shape in ("gemma-3-1b", "qwen3-0.6b") for how in ("off", on)),
+        *(values["qwen3-0.6b", f"compiling, {n} process"] for n in ("first", "second")),
+    ]
+    for place in ("480", "2,400"):
+        wanted += [values["llama-2-7b", f"{lane}: step at {place} positions"] for lane in LANES]
+        wanted.append(values["llama-2-7b", f"compiled_cache: bandwidth floor / step at {place} positions"])
+    table = README[path.end() :].partition("\nSince then")[0]
+    shown = re.findall(r"([\d.]+) (?:×|s|ms|% of)", table)
+    assert [float(number) for number in shown] == [
+        round(value, len(number.partition(".")[2])) for value, number in zip(wanted, shown, strict=True)
+    ]

@@ -29,8 +29,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer, get_layer_types_and_kwargs
 
+from kvdemo import costs
 from kvdemo.core import BadInput
-from kvdemo.models import cache_layers, memory, rope
+from kvdemo.models import architecture, cache_layers, memory, rope
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies import _compile_cache
@@ -40,6 +41,9 @@ from kvdemo.strategies.static_cache import StaticCached
 
 # Room is reserved in multiples of this: few sizes, which runs of like length share, and little that is never used.
 _MULTIPLE = 64
+# On CUDA kernels are tuned for the length that they are compiled with, and used for all. Tuned for a few hundred
+# positions, they read the keys and values of 2,500 too slowly.
+_TUNED_FOR = 2560
 # Compile, and run until nothing is new any more.
 _RUNS = 3
 _ATTRIBUTE = "_kvdemo_compiled"
@@ -236,7 +240,7 @@ def _compile(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
         step = _compilable(compiled.step, _options(model, pack))
         try:
             with _tracing(model, pack):
-                run = _run(step, model, size)
+                run = _run(step, model, _tuned_for(model, size))
                 for _ in range(_RUNS):
                     run()
         except TorchDynamoException as error:
@@ -248,6 +252,15 @@ def _compile(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
         compiled.step, compiled.seconds = step, _compile_seconds() - before
         compiled.packed_bytes = _linear_bytes(model) if pack else 0
         return
+
+
+def _tuned_for(model: LoadedModel, size: int) -> int:
+    """The length to compile with: on CUDA a long one, where the context and the memory hold it."""
+    if model.device.type != "cuda" or size >= _TUNED_FOR:
+        return size
+    longer = size_for(min(_TUNED_FOR, model.context_length or _TUNED_FOR))
+    needed = costs.kv_bytes(architecture.of_config(model.network.config), longer, model.dtype.itemsize)
+    return longer if 2 * needed < torch.cuda.mem_get_info(model.device)[0] else size
 
 
 def _compilable(step: Step, options: dict[str, Any]) -> Step:

@@ -214,6 +214,22 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
     assert calls.step.call_count == _compiled._RUNS + 1
 
 
+@pytest.mark.parametrize(("free", "context", "size", "tuned"), [
+    (10**12, 4096, 64, 2560),
+    (10**12, 4096, 3072, 3072),
+    (10**12, 512, 64, 512),
+    (10**3, 4096, 64, 64),
+])  # fmt: skip
+def test_on_a_gpu_kernels_are_tuned_for_a_long_text_where_context_and_memory_hold_it(
+    monkeypatch: pytest.MonkeyPatch, free: int, context: int, size: int, tuned: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free, 10**12))
+    model = fresh()
+    assert _compiled._tuned_for(model, size) == size  # on a CPU
+    there = mock.Mock(device=torch.device("cuda"), context_length=context, network=model.network, dtype=model.dtype)
+    assert _compiled._tuned_for(there, size) == tuned
+
+
 def test_torchs_advice_and_warnings_on_our_own_code_do_not_reach_the_terminal(
     quickly_compiled: list[dict[str, object]], recwarn: pytest.WarningsRecorder
 ) -> None:
