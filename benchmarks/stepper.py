@@ -1,7 +1,9 @@
 """A bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
 
-The process reads lines: "begin N" starts a text of N tokens; "step" takes its next step, the prefill first, and is
-answered by the seconds that it took.
+The process reads lines: "begin N" starts a text of N tokens; "steps N" takes its next N steps, the prefill first, and
+is answered by the seconds that they took together. Then the process rests, so that its spinning threads do not disturb
+the next one. Steps that are to be like those of a lane must follow each other without a rest: waking threads that have
+slept for long costs a step of its own.
 """
 
 from __future__ import annotations
@@ -39,13 +41,14 @@ class Process:
         self._process.kill()
         self._process.communicate()
 
-    def decode(self, prompt: int) -> lockstep.Loop:
-        """A text's steps in order: the prefill of so many tokens, then one token a step."""
+    def decode(self, prompt: int, burst: int) -> lockstep.Loop:
+        """A text's steps in order: the prefill of so many tokens, then one token a step, `burst` of them at a time."""
 
         def steps() -> Generator[float, None, None]:
             self._say(f"begin {prompt}")
+            yield self._steps(1)
             while True:
-                yield self._step()
+                yield self._steps(burst)
 
         return steps
 
@@ -55,12 +58,12 @@ class Process:
         def steps() -> Generator[float, None, None]:
             while True:
                 self._say(f"begin {prompt}")
-                yield self._step()
+                yield self._steps(1)
 
         return steps
 
-    def _step(self) -> float:
-        self._say("step")
+    def _steps(self, number: int) -> float:
+        self._say(f"steps {number}")
         assert self._process.stdout is not None
         if not (answer := self._process.stdout.readline()):
             raise RuntimeError(f"the process that takes the steps ended with {self._process.wait()}")
@@ -83,13 +86,14 @@ def main() -> None:
     text = torch.arange(1000, 1000 + 4096)[None]
     with torch.inference_mode():
         for line in sys.stdin:
-            word, *numbers = line.split()
+            word, number = line.split()
             if word == "begin":
-                ids, cache = text[:, : int(numbers[0])], DynamicCache(config=model.network.config)
+                ids, cache = text[:, : int(number)], DynamicCache(config=model.network.config)
                 continue
             start = time.perf_counter()
-            logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
-            ids = torch.tensor([[logits[0, -1].argmax().item()]])
+            for _ in range(int(number)):
+                logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+                ids = torch.tensor([[logits[0, -1].argmax().item()]])
             seconds = time.perf_counter() - start
             time.sleep(REST_SECONDS)
             print(seconds, flush=True)

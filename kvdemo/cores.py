@@ -3,13 +3,14 @@
 torch's CPU kernels hand work to OpenMP threads, hundreds of times a token, and whoever is done first waits for the
 others. GNU's OpenMP waits by spinning for milliseconds: quick on an idle machine, but where another program needs
 the core, the spinning thread keeps it from the very thread that is waited for, and a step takes many times as long.
-A shorter spin is meant to limit that. How much it does is not settled: on two cores beside one busy program, 20,000
-spins took from 0.2 to 1.9 times as long as OpenMP's own spin.
+A shorter spin limits that where more programs want cores than there are.
 
-It must not be too short: where the math library runs a product of one row on several threads, a thread that has gone to
-sleep must be woken for each of them. On two cores of an Intel Xeon, a decoding step with the machine to itself took,
-against OpenMP's own spin: 1.01 times as long with 20,000 spins, 1.44 with 4,000, and 1.59 with threads that sleep at
-once (OMP_WAIT_POLICY=passive). `python -m benchmarks contention` measures the choice, alone and beside a busy program.
+Measured on two cores of an Intel Xeon against OpenMP's own spin (`python -m benchmarks contention`), steps in bursts of
+eight: with 20,000 spins a decoding step took 1.00 of the time [0.995, 1.012] with the machine to itself, 0.64
+[0.59, 0.80] beside two or three busy programs, and 1.24 [1.16, 1.31] beside one, where the kernel gives a core to who
+never sleeps. A shorter spin costs too much alone: 1.2 with 4,000 spins, 1.3 with 2,000, 1.8 with 300, because this math
+library runs a product of one row on two threads, and the second must be woken for each. Threads that sleep at once
+(OMP_WAIT_POLICY=passive) are like 20,000 spins in a row of steps, and take 1.5 for a step after a rest.
 """
 
 from __future__ import annotations
