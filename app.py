@@ -5,7 +5,7 @@ KVDEMO_DTYPE; Gradio reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHA
 """
 
 import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
-from kvdemo.ui.startup import import_gradio  # isort: skip
+from kvdemo.web.gradio_import import import_gradio  # isort: skip
 
 import_gradio()  # before anything else imports it
 
@@ -15,13 +15,15 @@ import threading
 
 from spaces.config import Config as Space
 
-from kvdemo import cores, zerogpu
-from kvdemo.document import to_csv
-from kvdemo.engine import Batches, BatchesOf, Engine, Request
-from kvdemo.measure import compare, tables
+from kvdemo.compare import comparison
+from kvdemo.engine import openmp
+from kvdemo.measure import tables
 from kvdemo.models import catalog
-from kvdemo.ui import page
-from kvdemo.ui.backend import Backend
+from kvdemo.race.document import to_csv
+from kvdemo.server import zerogpu
+from kvdemo.server.service import Batches, BatchesOf, Request, Service
+from kvdemo.web import page
+from kvdemo.web.backend import Backend
 
 
 def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
@@ -39,16 +41,16 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
     return checked
 
 
-def make_engine() -> Engine:
+def make_engine() -> Service:
     """The engine as the environment asks for it."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
-        return Engine(model, device="cuda", only_default=True, on_gpu=on_zerogpu)
+        return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
-    return Engine(model, device=device, dtype=dtype)
+    return Service(model, device=device, dtype=dtype)
 
 
-def make_backend(engine: Engine) -> Backend:
+def make_backend(engine: Service) -> Backend:
     """What the page asks of the engine."""
     return Backend(
         race=engine.race,
@@ -66,16 +68,16 @@ def make_backend(engine: Engine) -> Backend:
         estimate=engine.estimate,
         measure_csv=tables.to_csv,
         measure_markdown=tables.to_markdown,
-        compare=compare.compare_texts,
+        compare=comparison.compare_texts,
         plan=engine.plan,
     )
 
 
 def main() -> None:
-    """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Engine`)."""
+    """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    cores.share()
+    openmp.share()
     engine = make_engine()
     if Space.zero_gpu:
         engine.preload()

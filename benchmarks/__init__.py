@@ -4,6 +4,6 @@ Absolute times say something about the machine; a ratio of two things measured i
 model, says something about the code. Each file measures one thing and first says what its limit is.
 """
 
-from kvdemo import cores
+from kvdemo.engine import openmp
 
-cores.share()  # as the app does, before anything here imports torch
+openmp.share()  # as the app does, before anything here imports torch

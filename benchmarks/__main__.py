@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 from benchmarks.figure import Figure
 
 if TYPE_CHECKING:
-    from kvdemo.engine import Engine
     from kvdemo.models.loaded import LoadedModel
+    from kvdemo.server.service import Service
 
 MEASURES = ("startup", "contention", "lanes", "compiled", "recording", "app", "measured", "lookup", "wire")
 # Each measure imports what it needs when it is asked for: `gpu` runs where there is no gradio.
 # ruff: noqa: PLC0415
 
 
-def holding(model: str) -> tuple[Engine, LoadedModel]:
+def holding(model: str) -> tuple[Service, LoadedModel]:
     """An engine that has loaded a model."""
-    from kvdemo.engine import Engine
+    from kvdemo.server.service import Service
 
-    engine = Engine(model, device="cpu")
+    engine = Service(model, device="cpu")
     loading = threading.Thread(target=engine.preload)  # as in app.py: the main thread stays out of torch
     loading.start()
     loading.join()
@@ -39,10 +39,10 @@ def holding(model: str) -> tuple[Engine, LoadedModel]:
 
 
 @contextmanager
-def serving(engine: Engine) -> Iterator[str]:
+def serving(engine: Service) -> Iterator[str]:
     """The address of the app, in this process."""
     import app as entry
-    from kvdemo.ui import page
+    from kvdemo.web import page
 
     blocks = page.build(entry.make_backend(engine))
     _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **page.launch_options())
@@ -126,7 +126,7 @@ def main() -> int:
 
     import gradio
 
-    from kvdemo import environment
+    from kvdemo.engine import environment
 
     about = environment.describe() | {"gradio": gradio.__version__}
     print(json.dumps({"environment": about, "figures": [asdict(figure) for figure in done]}))

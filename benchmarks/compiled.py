@@ -19,11 +19,11 @@ from transformers.cache_utils import StaticLayer
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
+from kvdemo.engine.timer import Stopwatch, timed
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._choose import Chooser, record
 from kvdemo.strategies.base import Job
-from kvdemo.timing import Stopwatch, timed
+from kvdemo.strategies.chooser import Chooser, record
 
 PROMPT = "What is KV caching?"
 ROUNDS, POSITIONS = 12, 24

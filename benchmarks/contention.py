@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait, as `kvdemo.cores` has set it, against OpenMP's own way: alone, and beside a busy program.
+"""Time how OpenMP's threads wait as `engine.openmp` sets it against OpenMP's own way, alone and beside a busy program.
 
 The limit for one busy neighbour on c cores is about c/(c - 1): the work is shared among the cores that are left, and
 the neighbour takes its turns. What OpenMP's spinning adds on top of that is what the setting removes. Alone, threads
@@ -19,7 +19,7 @@ from benchmarks import lockstep, stepper
 from benchmarks.figure import Figure
 
 OWN = {"GOMP_SPINCOUNT": "300000"}  # what libgomp does where nothing is set: 3 ms
-CHOSEN: dict[str, str] = {}  # nothing: `kvdemo.cores` sets it
+CHOSEN: dict[str, str] = {}  # nothing: `kvdemo.engine.openmp` sets it
 ROUNDS, BURSTS, STEPS = 14, 4, 8
 PROMPTS = (12, 200)
 
@@ -45,7 +45,7 @@ def sampled(processes: Mapping[str, stepper.Process]) -> Iterator[tuple[str, dic
 
 def run() -> Iterator[Figure]:
     """Both settings alone on the machine, then beside the neighbour."""
-    targets = {"decode alone": 1.05}  # beside others it depends on how many there are: see kvdemo.cores
+    targets = {"decode alone": 1.05}  # beside others it depends on how many there are: see kvdemo.engine.openmp
     with ExitStack() as running:
         settings = {"chosen": CHOSEN, "own": OWN}
         processes = {name: running.enter_context(stepper.Process(waiting)) for name, waiting in settings.items()}

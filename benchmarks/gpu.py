@@ -30,7 +30,7 @@ import torch
 from benchmarks import gpu_models, gpu_parts
 from benchmarks.figure import Figure
 from benchmarks.gpu_parts import PARTS, Part
-from kvdemo import environment
+from kvdemo.engine import environment
 from kvdemo.models.loaded import LoadedModel
 
 SCHEMA = 1

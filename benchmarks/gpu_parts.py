@@ -25,15 +25,17 @@ from torch._dynamo.utils import counters
 from benchmarks import lockstep, recording
 from benchmarks.figure import Figure
 from benchmarks.gpu_models import Models
-from kvdemo import attention, session, strategies
-from kvdemo.core import Finished, RaceEvent, Started, TimedStep
-from kvdemo.limits import Limits, measure_limits
-from kvdemo.measure.bounds import Machine
+from kvdemo import strategies
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Finished, RaceEvent, Started, TimedStep
+from kvdemo.measure.roofline.bounds import RooflineModel
+from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
 from kvdemo.measure.trial import Trial, take
-from kvdemo.models import architecture
+from kvdemo.models import attention
+from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
-from kvdemo.strategies import _compiled
+from kvdemo.race import session
+from kvdemo.strategies.kv_cache import compiled_step
 
 #: The unit of figures that are counted, not timed: they are judged on any machine.
 COUNT = "count"
@@ -61,7 +63,7 @@ def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) ->
     """One run of a lane as a measurement takes it. Raises RuntimeError with its sentence where the lane fails."""
     asked = request(prompt, (strategy,), new_tokens)
     (chosen,), checked = session.check(asked, model)
-    lane = session.lane_of(chosen, asked, model, checked, new_tokens)
+    lane = session.start_lane(chosen, asked, model, checked, new_tokens)
     trial = take(lane, model, threading.Event())
     if trial.error:
         raise RuntimeError(f"{strategy}: {trial.error}")
@@ -103,9 +105,9 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def limits_of(model: LoadedModel) -> Limits:
+def limits_of(model: LoadedModel) -> DevicePeaks:
     """What the device reaches in the model's number format."""
-    found = measure_limits(model.device, model.dtype, threading.Event())
+    found = measure_peaks(model.device, model.dtype, threading.Event())
     if found is None:
         raise RuntimeError("nobody stops a benchmark")
     return found
@@ -143,7 +145,10 @@ def new_lengths(models: Models, shape: str) -> Iterator[Figure]:
 def lanes_of(model: LoadedModel) -> list[str]:
     """Lanes to hold against each other; the compiled one where its step is compiled already, which takes a minute."""
     lanes = ["no_cache", "dynamic_cache"]
-    if strategies.get("compiled_cache").unavailable_reason(model) is None and _compiled.of(model).seconds is not None:
+    if (
+        strategies.get("compiled_cache").unavailable_reason(model) is None
+        and compiled_step.of(model).seconds is not None
+    ):
         lanes.append("compiled_cache")
     return lanes
 
@@ -187,7 +192,7 @@ def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
 
     before, _ = steps(["compiled_cache"])
     both, compiled = steps(["compiled_cache", "compiled_cache"])
-    runs = len(_compiled.of(model).runs)
+    runs = len(compiled_step.of(model).runs)
     again, compiled_again = steps(["compiled_cache", "compiled_cache"])
     after, _ = steps(["compiled_cache"])
     alone = [(a + b) / 2 for a, b in zip(before[0], after[0], strict=True)]
@@ -195,7 +200,7 @@ def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
     yield Figure("step of two compiled lanes in one race / of one alone", slower, "×", 1.05)
     yield Figure("slowest of their steps / median step", max(map(max, both)) / median(both[0]), "×", 2)
     yield Figure("graphs compiled while their clocks ran", compiled + compiled_again, COUNT, 0)
-    yield Figure("graphs recorded anew for the second race", len(_compiled.of(model).runs) - runs, COUNT, 0)
+    yield Figure("graphs recorded anew for the second race", len(compiled_step.of(model).runs) - runs, COUNT, 0)
 
 
 def peak_memory(models: Models, shape: str) -> Iterator[Figure]:
@@ -237,9 +242,9 @@ def classic(models: Models, shape: str) -> Iterator[Figure]:
 def starts(models: Models, shape: str) -> Iterator[Figure]:
     """What compiling took in this process, which kept its code, and what it takes in the next one."""
     model = models.get(shape)
-    if _compiled.of(model).seconds is None:
+    if compiled_step.of(model).seconds is None:
         run_lane(model, "compiled_cache", text_of(64), 4)
-    first = _compiled.of(model).seconds or 0.0
+    first = compiled_step.of(model).seconds or 0.0
     clean = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     command = [sys.executable, "-m", "benchmarks.gpu_start", shape, *(["tiny"] if models.tiny else [])]
     ran = subprocess.run(command, cwd=ROOT, env=clean, check=True, stdout=subprocess.PIPE, text=True)
@@ -256,7 +261,7 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
     """The compiled lane against the least that its bytes take at the bandwidth that was measured."""
     model = models.get(shape)
     limits = limits_of(model)
-    machine = Machine(architecture.of_config(model.network.config), limits, model.dtype.itemsize, None)
+    machine = RooflineModel(architecture.of_config(model.network.config), limits, model.dtype.itemsize, None)
     yield Figure("memory bandwidth", limits.bandwidth / 1e9, "GB/s")
     for prompt in (24, 100) if models.tiny else (480, 2400):
         new = 12 if models.tiny else 48
@@ -278,7 +283,7 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
 def _back_to_back(model: LoadedModel, positions: int, times: int = 30) -> float:
     """Seconds of a compiled step where the host waits for none of them: what the device alone takes."""
     user = threading.Event()  # anything that lives until the end
-    run = _compiled.borrow(model, positions, user, lambda _: None)
+    run = compiled_step.borrow(model, positions, user, lambda _: None)
     for _ in range(3):
         run()
     model.synchronize()

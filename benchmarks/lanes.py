@@ -17,12 +17,13 @@ from transformers import DynamicCache
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from benchmarks.turns import Turns, steps_of
-from kvdemo import live, session
-from kvdemo.core import Committed, RaceEvent, Started
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import RaceEvent, Started, TokensCommitted
 from kvdemo.measure.trial import take
 from kvdemo.models.cache_argument import using
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
+from kvdemo.race import session
+from kvdemo.server import event_stream
 
 PROMPT = "What is KV caching?"
 #: Many rounds where 0.5 % must be resolved.
@@ -124,7 +125,7 @@ def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
     def trial(turns: Turns) -> None:
         asked = request(strategy, positions)
         (chosen,), prompt = session.check(asked, model)
-        lane = session.lane_of(chosen, asked, model, prompt, asked.max_new_tokens)
+        lane = session.start_lane(chosen, asked, model, prompt, asked.max_new_tokens)
         before = 0.0
 
         def tick() -> None:
@@ -141,17 +142,17 @@ def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
     """A whole race as the page runs it: texts, records and events, which another thread reads ten times a second."""
 
     def raced(turns: Turns) -> None:
-        def work(tell: live.Teller[RaceEvent]) -> None:
+        def work(tell: event_stream.EventChannel[RaceEvent]) -> None:
             def emit(event: RaceEvent) -> None:
                 if isinstance(event, Started):
                     turns.begin()
-                if isinstance(event, Committed):
+                if isinstance(event, TokensCommitted):
                     turns.seconds = event.timed.seconds
                 tell(event)
 
             session.run(request(strategy, positions), model, emit, turns)
 
-        for _ in live.batches(work, turns):
+        for _ in event_stream.batches(work, turns):
             pass
 
     return lambda: steps_of(raced)

@@ -15,9 +15,9 @@ from typing import Any
 
 from benchmarks import lockstep
 from benchmarks.figure import Figure
-from kvdemo import session
+from kvdemo.core.settings import RaceRequest
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
+from kvdemo.race import session
 
 PROMPT = """\
 Rename Rectangle to Box in this code and write all of it again:

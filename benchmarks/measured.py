@@ -22,8 +22,8 @@ from playwright.sync_api import Page
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from benchmarks.wire import browser_page
-from kvdemo.measure import instrument
-from kvdemo.measure.request import MeasureRequest
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from tests.serving import ROOT
 
@@ -32,8 +32,8 @@ PROMPT, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 64, 3, 8
 # The loop of the articles, with a stopwatch around it. Tokenisation and prefill included, as E2E is defined.
 OUTSIDE = """
 import sys, time
-import kvdemo.cores
-kvdemo.cores.share()
+import kvdemo.engine.openmp
+kvdemo.engine.openmp.share()
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from kvdemo.models.cache_argument import using
@@ -94,7 +94,7 @@ def without_page(model: LoadedModel) -> float:
     raw = {"prompt": PROMPT, "strategies": "dynamic_cache", "max_new_tokens": TOKENS, "repeats": REPEATS, "chat": False}
     request, found = MeasureRequest.parse(raw), []
     thread = threading.Thread(
-        target=lambda: found.append(instrument.run(request, model, "benchmark", lambda _: None, threading.Event()))
+        target=lambda: found.append(measurement.run(request, model, "benchmark", lambda _: None, threading.Event()))
     )
     thread.start()
     thread.join()

@@ -12,11 +12,11 @@ from collections.abc import Callable, Generator, Iterator
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
-from kvdemo.core import Step
+from kvdemo.core.types import Step
+from kvdemo.engine.timer import Stopwatch, timed
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._choose import Chooser, record
 from kvdemo.strategies.base import Job
-from kvdemo.timing import Stopwatch, timed
+from kvdemo.strategies.chooser import Chooser, record
 
 PROMPT = "What is KV caching?"
 
@@ -49,7 +49,7 @@ def _loop(
     within: Callable[[Iterator[Step]], Iterator[Step]],
     behind: Callable[[Step], Step],
 ) -> lockstep.Loop:
-    """The strategy's steps as `timing.timed` times them, `within` the timed region and `behind` it."""
+    """The strategy's steps as `timer.timed` times them, `within` the timed region and `behind` it."""
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)

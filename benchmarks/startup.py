@@ -1,7 +1,7 @@
 """How long until there is something to see, and something to race.
 
 The limit of the page is Gradio's own import, which is most of it; torch is imported behind the page, and Gradio
-without its type stubs (`kvdemo.ui.startup`). The limit of loading is reading the weights once.
+without its type stubs (`kvdemo.web.gradio_import`). The limit of loading is reading the weights once.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from unittest import mock
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from benchmarks.figure import Figure
-from kvdemo import engine
-from kvdemo.core import Committed
-from kvdemo.metrics import percentile
+from kvdemo.core.metrics import percentile
+from kvdemo.core.types import TokensCommitted
+from kvdemo.server import service
 
 # In the page: when the frame after a chip's insertion began, for each lane in order, in Unix milliseconds.
 WATCH = """
@@ -70,12 +70,12 @@ def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
 def commit_times() -> Iterator[dict[int, list[float]]]:
     """When each lane's tokens were committed, in Unix milliseconds, for the races that run meanwhile."""
     committed: dict[int, list[float]] = defaultdict(list)
-    batches = engine.batches
+    batches = service.batches
 
     def noting(work: Callable[[Callable[[Any], None]], object], *rest: Any) -> Any:
         def noted(emit: Callable[[Any], None]) -> object:
             def note(event: Any) -> None:
-                if isinstance(event, Committed):
+                if isinstance(event, TokensCommitted):
                     committed[event.lane] += [time.time() * 1e3] * len(event.texts)
                 emit(event)
 
@@ -83,7 +83,7 @@ def commit_times() -> Iterator[dict[int, list[float]]]:
 
         return batches(noted, *rest)
 
-    with mock.patch.object(engine, "batches", noting):
+    with mock.patch.object(service, "batches", noting):
         yield committed
 
 

@@ -1,13 +1,19 @@
 """kvdemo races decoding strategies side by side and shows what each token cost.
 
-The one idea: a decoding strategy is a generator that yields a `Step` whenever it has committed
-tokens. Everything else is wrapped around that generator from outside:
+The one idea: a decoding strategy is a generator that yields a `Step` whenever it has committed tokens. Everything else
+is wrapped around that generator from outside. From the ground up, each package imports only those before it:
 
-    strategies/   what is decoded, and how          one file a strategy
-    timing.py     what each step cost               one clock, read with the device synchronised
-    race.py       whose turn it is                  fair turns, or all at once
-    session.py    one request, from prompt to document
-    ui/           the page; it draws events and knows nothing of models
+    core/         steps, events, settings, metrics: plain data, no torch
+    costs/        cache bytes, operations and floors by formula; what fits on a machine
+    models/       find, load and ask a model: text, facts, files
+    caches/       KV caches beyond transformers' own
+    strategies/   how tokens are computed, one file a strategy
+    engine/       clock, turns and history of the lanes
+    race/         one race, from prompt to document; why two texts part
+    measure/      the race's steps again, as an instrument
+    compare/      two documents side by side
+    server/       one model and many visitors
+    cli/, web/    the command line and the page
 """
 
 __version__ = "0.1.0"

@@ -1,5 +1,5 @@
 """The tests, laid out as the package is."""
 
-from kvdemo import cores
+from kvdemo.engine import openmp
 
-cores.share()  # before anything here imports torch: the suite shares its machine with a browser
+openmp.share()  # before anything here imports torch: the suite shares its machine with a browser

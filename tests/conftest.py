@@ -103,14 +103,14 @@ def tiny_model(request: pytest.FixtureRequest) -> LoadedModel:
 @pytest.fixture(scope="module")
 def quick_limits() -> Iterator[None]:
     """The device measured in a moment: for tests of what is done with the figures, not of the figures."""
-    from kvdemo import limits  # noqa: PLC0415
+    from kvdemo.measure.roofline import device_peaks  # noqa: PLC0415
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "_WARMUP_S", 0.002)
-        patch.setattr(limits, "_READING_S", 0.001)
-        patch.setattr(limits, "_BUSY_S", 0.0)
+        patch.setattr(device_peaks, "_WARMUP_S", 0.002)
+        patch.setattr(device_peaks, "_READING_S", 0.001)
+        patch.setattr(device_peaks, "_BUSY_S", 0.0)
         for name in ("_CPU_BUFFER", "_MOST_CPU_BUFFER", "_LEAST_BUFFER"):
-            patch.setattr(limits, name, 2**22)
+            patch.setattr(device_peaks, name, 2**22)
         yield
 
 

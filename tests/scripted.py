@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kvdemo.core import Choice, Ended, LaneInfo, Pass, Step, TimedStep, Twig
-from kvdemo.record import LaneRecord
+from kvdemo.core.types import BeamNode, Choice, Ended, LaneInfo, Pass, Step, TimedStep
+from kvdemo.engine.lane_history import LaneHistory
 
 
-def choice(token: int, logprob: float = -0.5, rival: int = 0, rival_logprob: float = -1.0) -> Choice:
-    return Choice(token, logprob, rival, rival_logprob)
+def choice(token: int, logprob: float = -0.5, runner_up: int = 0, runner_up_logprob: float = -1.0) -> Choice:
+    return Choice(token, logprob, runner_up, runner_up_logprob)
 
 
 def step(*tokens: int, positions: int = 1, cache_bytes: int = 0, texts: Sequence[str] | None = None) -> Step:
     return Step(tuple(choice(t) for t in tokens), positions, cache_bytes, None if texts is None else tuple(texts))
 
 
-def timed_steps(costs: Iterable[float], *, positions: int = 1, cache_bytes: int = 0) -> Iterator[TimedStep]:
+def time_steps(costs: Iterable[float], *, positions: int = 1, cache_bytes: int = 0) -> Iterator[TimedStep]:
     """One token a step: the tokens 10, 11, 12 ... at the given seconds."""
     for token, seconds in enumerate(costs, start=10):
         yield TimedStep(step(token, positions=positions, cache_bytes=cache_bytes), seconds)
@@ -30,9 +30,9 @@ def record(
     cached: bool = False,
     prompt: int = 5,
     lossless: bool = True,
-) -> LaneRecord:
+) -> LaneHistory:
     """A finished lane: cached lanes run the prompt and then one position a step, others everything again."""
-    made = LaneRecord(LaneInfo(name.lower(), name, f"{name} lane", lossless))
+    made = LaneHistory(LaneInfo(name.lower(), name, f"{name} lane", lossless))
     for n, (token, cost) in enumerate(zip(tokens, seconds, strict=True)):
         positions = (1 if n else prompt) if cached else prompt + n
         made.add(
@@ -42,9 +42,9 @@ def record(
     return made
 
 
-def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int = 4) -> LaneRecord:
+def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int = 4) -> LaneHistory:
     """A finished search: for each step its seconds, and how many tokens it commits; each took one level of the tree."""
-    made = LaneRecord(LaneInfo(name.lower(), name, f"{name} lane", lossless=False, searches=True))
+    made = LaneHistory(LaneInfo(name.lower(), name, f"{name} lane", lossless=False, searches=True))
     context = prompt - 1
     for cost, tokens in seconds:
         passes = []
@@ -52,7 +52,7 @@ def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int =
             first = not made.steps and not passes
             context += 1
             passes.append(Pass(1 if first else beams, prompt if first else 1, context))
-        levels = (tuple(Twig(0, 1, -0.5, -0.5) for _ in range(beams)),) * tokens
+        levels = (tuple(BeamNode(0, 1, -0.5, -0.5) for _ in range(beams)),) * tokens
         committed = range(len(made.tokens), len(made.tokens) + tokens)
         positions = sum(ran.rows * ran.positions for ran in passes)
         taken = Step(

@@ -18,12 +18,12 @@ def imports(module: str, *blocked: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_page_needs_no_torch() -> None:
-    ran = imports("kvdemo.ui.page", "torch", "transformers")
+    ran = imports("kvdemo.web.page", "torch", "transformers")
     assert ran.returncode == 0, ran.stderr
 
 
 def test_the_engine_needs_no_page() -> None:
-    ran = imports("kvdemo.session, kvdemo.models.keeper", "gradio", "plotly", "spaces")
+    ran = imports("kvdemo.race.session, kvdemo.models.resident_model", "gradio", "plotly", "spaces")
     assert ran.returncode == 0, ran.stderr
 
 
@@ -33,8 +33,8 @@ NOT_WITH_TRANSFORMERS = ("gradio", "plotly", "spaces", "gguf", "platformdirs", "
 @pytest.mark.parametrize(
     "modules",
     [
-        "kvdemo.models.loading, kvdemo.models.random_weights, kvdemo.session, kvdemo.environment",
-        "kvdemo.limits, kvdemo.operations, kvdemo.memory_peak",
+        "kvdemo.models.loading, kvdemo.models.sources.random_weights, kvdemo.race.session, kvdemo.engine.environment",
+        "kvdemo.measure.roofline.device_peaks, kvdemo.measure.roofline.kernel_launches, kvdemo.measure.peak_memory",
         "kvdemo.__main__",
     ],
 )
@@ -43,7 +43,10 @@ def test_a_machine_with_torch_and_transformers_alone_can_measure(modules: str) -
     assert ran.returncode == 0, ran.stderr
 
 
-LIGHT = ("core", "race", "metrics", "request", "verdict", "document", "strategies", "holder", "engine", "__main__")
+LIGHT = (
+    *("core.types", "core.metrics", "core.settings", "core.measure_settings", "costs.planner", "compare.comparison"),
+    *("strategies", "engine.scheduler", "race.verdict", "race.document", "server.device", "server.service", "__main__"),
+)
 
 
 @pytest.mark.parametrize("module", ["kvdemo", *(f"kvdemo.{name}" for name in LIGHT)])
@@ -53,4 +56,4 @@ def test_what_compares_or_lists_needs_neither(module: str) -> None:
 
 
 def test_the_block_blocks() -> None:
-    assert "import of torch halted" in imports("kvdemo.session", "torch").stderr
+    assert "import of torch halted" in imports("kvdemo.race.session", "torch").stderr

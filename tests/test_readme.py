@@ -68,7 +68,9 @@ def test_the_document_is_what_its_command_prints() -> None:
 
 
 def test_the_strategy_shown_is_the_real_file() -> None:
-    assert block("python", "class DynamicCached") == (ROOT / "kvdemo/strategies/dynamic_cache.py").read_text("utf-8")
+    assert block("python", "class DynamicCached") == (ROOT / "kvdemo/strategies/kv_cache/dynamic_cache.py").read_text(
+        "utf-8"
+    )
 
 
 def test_the_api_example_works_on_a_running_app(tiny_app: str, capsys: pytest.CaptureFixture[str]) -> None:

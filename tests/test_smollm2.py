@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from kvdemo import session
+from kvdemo.core.settings import RaceRequest
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
+from kvdemo.race import session
+from tests.strategies.recompute.test_reencode import by_definition
 
 from .strategies.conftest import generated
-from .strategies.test_reencode import by_definition
 
 NEW_TOKENS = 12
 PROMPTS = [

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from kvdemo import strategies
-from kvdemo.strategies import Introduction
+from kvdemo.strategies import StrategyInfo
 
 REFRESH = '''
 """Refresh: a cache that is thrown away every few tokens."""
@@ -24,8 +24,8 @@ from collections.abc import Iterator
 import torch
 from transformers import DynamicCache
 
-from kvdemo.core import Step
-from kvdemo.strategies._decode import cache_bytes, next_token_logits
+from kvdemo.core.types import Step
+from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 
 
@@ -73,7 +73,7 @@ def package(folder: Path, **files: str) -> Iterator[ModuleType]:
 
 
 @contextmanager
-def added(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str = REFRESH) -> Iterator[Introduction]:
+def added(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str = REFRESH) -> Iterator[StrategyInfo]:
     """The strategy of one file, known to all that look for strategies."""
     known = strategies.introductions()
     with package(folder, added=source) as toys:

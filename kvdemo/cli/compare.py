@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from kvdemo.cli.options import Commands, print_json, read
-from kvdemo.core import BadInput
-from kvdemo.measure.compare import as_text, compare
-from kvdemo.measure.reading import load
+from kvdemo.compare.comparison import as_text, compare
+from kvdemo.compare.validation import load
+from kvdemo.core.types import BadInput
 
 NAMES = ("compare",)
 

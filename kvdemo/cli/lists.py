@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from kvdemo.cli.options import Commands, add_model, print_json, show_progress
-from kvdemo.core import Progress
-from kvdemo.engine import describe_strategies
+from kvdemo.core.types import Progress
 from kvdemo.models.catalog import CATALOG, DEFAULT
+from kvdemo.server.service import describe_strategies
 
 NAMES = ("models", "strategies")
 

@@ -7,11 +7,13 @@ import signal
 import threading
 import uuid
 
-from kvdemo import cores, strategies, words
+from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
-from kvdemo.core import Progress
+from kvdemo.core import units
+from kvdemo.core.measure_settings import DEFAULT_LANES, MeasureRequest
+from kvdemo.core.types import Progress
+from kvdemo.engine import openmp
 from kvdemo.measure import tables
-from kvdemo.measure.request import DEFAULT_LANES, MeasureRequest
 from kvdemo.models.catalog import DEFAULT
 
 NAMES = ("measure",)
@@ -40,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
     for strategy_id in request.race.strategies:
         strategies.check(strategy_id)
 
-    cores.share()
-    from kvdemo.measure import instrument  # noqa: PLC0415 - torch takes seconds; bad input needs none of it
+    openmp.share()
+    from kvdemo.measure import measurement  # noqa: PLC0415 - torch takes seconds; bad input needs none of it
     from kvdemo.models.loading import load  # noqa: PLC0415
 
     model = load(
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
     shown = _Shown()
-    document = instrument.run(request, model, uuid.uuid4().hex[:12], shown.show, stop)
+    document = measurement.run(request, model, uuid.uuid4().hex[:12], shown.show, stop)
     if options.json:
         print_json(document)
     else:
@@ -70,4 +72,4 @@ class _Shown:
         text, left = getattr(state, "text", ""), getattr(state, "remaining_s", None)
         if text != self._text:
             self._text = text
-            show_progress(text + (f" ({words.seconds(round(left))} to go)" if left and left >= 1 else ""))
+            show_progress(text + (f" ({units.seconds(round(left))} to go)" if left and left >= 1 else ""))

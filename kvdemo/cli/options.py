@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kvdemo.core import BadInput
-from kvdemo.request import RaceRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import BadInput
 
 # What add_subparsers() returns, which argparse keeps to itself.
 Commands = Any

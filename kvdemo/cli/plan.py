@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from kvdemo.cli.options import Commands, print_json, read, text_of
-from kvdemo.planner import BITS, PlanRequest
+from kvdemo.costs.planner import BITS, PlanRequest
 
 NAMES = ("plan",)
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         given["config"] = text_of(raw, options.config, "configuration")
     request = PlanRequest.parse(given)
 
-    from kvdemo.models import architecture  # noqa: PLC0415 - transformers takes seconds; bad input needs none of it
+    from kvdemo.models.facts import architecture  # noqa: PLC0415 - transformers takes seconds; bad input needs none of it
 
     shape = architecture.parse(request.config) if request.config else architecture.of_hub(request.model or "")
     document = request.plan(shape)

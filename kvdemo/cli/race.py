@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kvdemo import cores, strategies
+from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
-from kvdemo.core import SCHEDULES, BadInput, Finished, Progress, RaceEvent, Started
+from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
+from kvdemo.core.types import SCHEDULES, BadInput, Finished, Progress, RaceEvent, Started
+from kvdemo.engine import openmp
 from kvdemo.models.catalog import DEFAULT
-from kvdemo.request import DEFAULT_LANES, RaceRequest
 
 NAMES = ("race",)
 
@@ -43,15 +44,15 @@ def run(options: argparse.Namespace) -> int:
     known = [strategies.check(strategy_id).id for strategy_id in request.strategies]
     path = None if options.cache_file is None else _cache_file(options.cache_file, known)
 
-    cores.share()
-    from kvdemo import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
+    openmp.share()
+    from kvdemo.caches.prefix_file import PrefixFile  # noqa: PLC0415
     from kvdemo.models.loading import load  # noqa: PLC0415
-    from kvdemo.models.prefix_file import FileShelf  # noqa: PLC0415
+    from kvdemo.race import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
 
     model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
-    shelf = FileShelf(path) if path else None
+    shelf = PrefixFile(path) if path else None
     finished = session.run(request, model, _show_progress if options.json else _show_text, stop, shelf)
     if options.json:
         print_json(finished.document)

@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from kvdemo import costs
-from kvdemo.core import LaneInfo, Pass, TimedStep
-from kvdemo.document import pass_entries
-from kvdemo.limits import Limits
-from kvdemo.measure import bounds, stats
-from kvdemo.measure.bounds import Machine
-from kvdemo.measure.request import MeasureRequest
+from kvdemo.core import statistics
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.metrics import seconds_to_token, token_gaps
+from kvdemo.core.types import LaneInfo, Pass, TimedStep
+from kvdemo.costs import formulas
+from kvdemo.measure.peak_memory import NOT_MEASURED
+from kvdemo.measure.roofline import bounds
+from kvdemo.measure.roofline.bounds import RooflineModel
+from kvdemo.measure.roofline.device_peaks import DevicePeaks
 from kvdemo.measure.trial import Trial
-from kvdemo.memory_peak import NOT_MEASURED
-from kvdemo.metrics import seconds_to_token, token_gaps
+from kvdemo.race.document import pass_entries
 
 SCHEMA = 1
 LENGTHS = (1024, 8192, 32768, 131072)
@@ -66,7 +67,7 @@ def settings(request: MeasureRequest, *, chat: bool) -> Entry:
     }
 
 
-def lane(record: LaneTrials, prompt_tokens: int, machine: Machine | None, text: str) -> Entry:
+def lane(record: LaneTrials, prompt_tokens: int, machine: RooflineModel | None, text: str) -> Entry:
     """One entry of "lanes"; `text` is what the first run wrote."""
     trials = record.trials
     return {
@@ -76,7 +77,7 @@ def lane(record: LaneTrials, prompt_tokens: int, machine: Machine | None, text: 
         "error": record.error,
         "runs": [_run(n, place, trial) for n, (place, trial) in enumerate(zip(record.places, trials, strict=True))],
         "statistics": _statistics(trials) if trials else None,
-        "warning": stats.noise_warning(record.seconds),
+        "warning": statistics.noise_warning(record.seconds),
         "remarks": record.remarks,
         "tokens": trials[0].tokens if trials else [],
         "text": text,
@@ -127,7 +128,7 @@ def _statistics(trials: Sequence[Trial]) -> Entry:
 
 
 def _summary(samples: Sequence[float]) -> Entry | None:
-    return asdict(stats.summarize(samples)) if samples else None
+    return asdict(statistics.summarize(samples)) if samples else None
 
 
 def _contexts(trial: Trial, prompt_tokens: int) -> list[int]:
@@ -155,7 +156,7 @@ def _latency(trials: Sequence[Trial], prompt_tokens: int) -> list[list[float]]:
     return [[at, median(t.seconds for t in same)] for at, same in zip(contexts, steps, strict=False)]
 
 
-def _lane_memory(record: LaneTrials, prompt_tokens: int, machine: Machine | None) -> Entry:
+def _lane_memory(record: LaneTrials, prompt_tokens: int, machine: RooflineModel | None) -> Entry:
     trials = record.trials
     held = trials[0].steps[-1].step.cache_bytes if trials else None
     formula = None
@@ -171,7 +172,7 @@ def _lane_memory(record: LaneTrials, prompt_tokens: int, machine: Machine | None
     }
 
 
-def _held_by_formula(trial: Trial, prompt_tokens: int, machine: Machine) -> int | None:
+def _held_by_formula(trial: Trial, prompt_tokens: int, machine: RooflineModel) -> int | None:
     """Bytes of keys and values of all positions that were run and not cut off again, in all rows; the draft's too.
 
     None where the draft model's shape is not known.
@@ -179,17 +180,17 @@ def _held_by_formula(trial: Trial, prompt_tokens: int, machine: Machine) -> int 
     steps = _ran(trial, prompt_tokens)
     *_, own = (ran for ran in steps[-1][1] if not ran.draft)
     positions = max(own.held, _contexts(trial, prompt_tokens)[-1])  # more where a cache forgets some of them
-    held = costs.kv_bytes(machine.architecture, positions, machine.itemsize, own.rows)
+    held = formulas.kv_bytes(machine.architecture, positions, machine.itemsize, own.rows)
     drafted = [ran for _, passes in steps for ran in passes if ran.draft]
     if drafted and machine.draft is None:
         return None
     if drafted and machine.draft:
         last = drafted[-1]
-        held += costs.kv_bytes(machine.draft, last.held, machine.itemsize, last.rows, last.beyond)
+        held += formulas.kv_bytes(machine.draft, last.held, machine.itemsize, last.rows, last.beyond)
     return held
 
 
-def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine | None) -> Entry | None:
+def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: RooflineModel | None) -> Entry | None:
     """Decode steps, those after the first, against what this device allows for.
 
     A search that has found its whole text in one step has no other: all of it is taken.
@@ -217,7 +218,9 @@ def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Machine
     }
 
 
-def predict(trial: Trial, prompt_tokens: int, machine: Machine, steps: slice = slice(1, None)) -> bounds.Prediction:
+def predict(
+    trial: Trial, prompt_tokens: int, machine: RooflineModel, steps: slice = slice(1, None)
+) -> bounds.Prediction:
     """What the device allows for some of a run's steps: those after the prefill, unless told otherwise."""
     ran = _ran(trial, prompt_tokens)[steps]
     return machine.steps((passes, timed.step.cache_bytes) for timed, passes in ran)
@@ -241,14 +244,14 @@ def _compared(baseline: LaneTrials, other: LaneTrials) -> Entry:
         )
     if min(*baseline.seconds, *other.seconds) <= 0:
         return _not_compared(other, "A run took less time than the clock can measure: no speedup can be given.")
-    found = stats.speedup(baseline.seconds, other.seconds)
+    found = statistics.speedup(baseline.seconds, other.seconds)
     return {
         "strategy": other.info.strategy,
         "speedup": found.ratio,
         "low": found.low,
         "high": found.high,
         "significant": found.significant,
-        "statement": stats.statement(found, other.info.name, baseline.info.name),
+        "statement": statistics.statement(found, other.info.name, baseline.info.name),
     }
 
 
@@ -257,7 +260,7 @@ def _not_compared(other: LaneTrials, why: str) -> Entry:
     return {"strategy": other.info.strategy, **unknown, "statement": why}
 
 
-def roofline(machine: Machine, prompt_tokens: int, longest: int) -> Entry:
+def roofline(machine: RooflineModel, prompt_tokens: int, longest: int) -> Entry:
     """The floors of this model on this device, from the prompt's length to the longest context: for the chart."""
     stride = max(1, (longest - prompt_tokens) // FLOOR_POINTS)
     contexts = [*range(max(1, prompt_tokens), longest, stride), longest]
@@ -269,7 +272,7 @@ def roofline(machine: Machine, prompt_tokens: int, longest: int) -> Entry:
     }
 
 
-def limits(found: Limits) -> Entry:
+def limits(found: DevicePeaks) -> Entry:
     """The device's ceilings as they were measured."""
     return {
         "basis": "measured",
@@ -283,20 +286,23 @@ def limits(found: Limits) -> Entry:
     }
 
 
-def memory(machine: Machine, weight_bytes: int) -> Entry:
+def memory(machine: RooflineModel, weight_bytes: int) -> Entry:
     """What the formula says of this model's cache."""
     architecture, itemsize = machine.architecture, machine.itemsize
     return {
         "basis": "formula",
         "weight_bytes": weight_bytes,
-        "bytes_per_token": costs.kv_bytes_per_token(architecture, itemsize),
-        "at": [{"positions": n, "bytes": costs.kv_bytes(architecture, n, itemsize)} for n in LENGTHS],
-        "outgrows_weights_at": costs.outgrows_weights_at(architecture, itemsize, weight_bytes),
+        "bytes_per_token": formulas.kv_bytes_per_token(architecture, itemsize),
+        "at": [{"positions": n, "bytes": formulas.kv_bytes(architecture, n, itemsize)} for n in LENGTHS],
+        "outgrows_weights_at": formulas.outgrows_weights_at(architecture, itemsize, weight_bytes),
     }
 
 
 def cell(
-    prompt_tokens: int, new_tokens: int, runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]], machine: Machine | None
+    prompt_tokens: int,
+    new_tokens: int,
+    runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]],
+    machine: RooflineModel | None,
 ) -> Entry:
     """One cell of the sweep: each lane's median time to the count, read from runs that went at least as far."""
     samples = {

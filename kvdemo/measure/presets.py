@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvdemo.measure.request import DEFAULT_LANES
+from kvdemo.core.measure_settings import DEFAULT_LANES
 
 CLASSIC_MODEL = "openai-community/gpt2"
 

@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from kvdemo import session
-from kvdemo.core import Ended, Pass, TimedStep
-from kvdemo.measure.bounds import Machine
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Ended, Pass, TimedStep
+from kvdemo.engine.scheduler import Lane, race
+from kvdemo.measure.roofline.bounds import RooflineModel
+from kvdemo.measure.roofline.kernel_launches import Launches
 from kvdemo.measure.trial import no_garbage_collection
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.operations import Launches
-from kvdemo.race import Lane, race
-from kvdemo.request import RaceRequest
-from kvdemo.stop import StopSignal
+from kvdemo.race import session
 from kvdemo.strategies.base import Strategy
 
 #: Tokens that are timed; one step more is counted.
@@ -32,7 +32,7 @@ class Probe:
     steps: list[TimedStep] = field(repr=False)
     operations: float | None = None
 
-    def seconds(self, machine: Machine, prompt: int, new_tokens: int) -> float:
+    def seconds(self, machine: RooflineModel, prompt: int, new_tokens: int) -> float:
         """Predict a run: as the steps of the probe, and no less than the device needs for longer contexts."""
         floor = _Floors(machine, self.strategy, self.steps[-1])
         first, *later = self.steps
@@ -48,7 +48,7 @@ def take(
     request: RaceRequest,
     model: LoadedModel,
     prompt: Prompt,
-    stop: StopSignal,
+    stop: CancelToken,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Probe | None:
     """Take a lane's first steps; None for one that fails at once, which it will do again and be reported then.
@@ -59,7 +59,7 @@ def take(
 
     def steps() -> Iterator[TimedStep]:
         tokens = request.max_new_tokens
-        lane = session.lane_of(
+        lane = session.start_lane(
             strategy, request, model, prompt, tokens, cut=TOKENS + 1, around=launches.over, tell=tell
         )
         return _steps(lane, stop)
@@ -82,7 +82,7 @@ def take(
     return Probe(strategy, taken, launches.per_pass)
 
 
-def _steps(lane: Lane, stop: StopSignal) -> Iterator[TimedStep]:
+def _steps(lane: Lane, stop: CancelToken) -> Iterator[TimedStep]:
     for event in race([lane], stop=stop, describe=session.describe_failure):
         if not isinstance(event, Ended):
             yield event[1]
@@ -91,7 +91,7 @@ def _steps(lane: Lane, stop: StopSignal) -> Iterator[TimedStep]:
 class _Floors:
     """The least seconds of a strategy's passes, which are as those of a step that was seen."""
 
-    def __init__(self, machine: Machine, strategy: Strategy, seen: TimedStep) -> None:
+    def __init__(self, machine: RooflineModel, strategy: Strategy, seen: TimedStep) -> None:
         self._machine, self._strategy = machine, strategy
         self._rows = max((ran.rows for ran in seen.step.passes), default=1)
         self._whole = strategy.recomputes

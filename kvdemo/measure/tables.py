@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kvdemo.measure.stats import figures, summarize
+from kvdemo.core.statistics import figures, summarize
 
 RUN_FIGURES = ("e2e_s", "ttft_s", "decode_s", "tpot_s", "tokenize_s", "tokens_per_s", "level_s")
 NONE = "–"

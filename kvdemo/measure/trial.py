@@ -1,6 +1,6 @@
 """One run of one lane, alone on the device and undisturbed.
 
-The timed region is the step and nothing else (`kvdemo.timing`). Around it, for the length of the run, Python's
+The timed region is the step and nothing else (`kvdemo.engine.timer`). Around it, for the length of the run, Python's
 garbage collector is off: it would strike in the middle of some step and be counted as decoding.
 """
 
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kvdemo.core import Ended, FinishReason, TimedStep
-from kvdemo.memory_peak import peak
-from kvdemo.metrics import LaneMetrics, lane_metrics
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.metrics import LaneMetrics, lane_metrics
+from kvdemo.core.types import Ended, FinishReason, TimedStep
+from kvdemo.engine.scheduler import Lane, race
+from kvdemo.measure.peak_memory import peak
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import Lane, race
-from kvdemo.session import describe_failure
-from kvdemo.stop import StopSignal
-from kvdemo.strategies import _compiled
+from kvdemo.race.session import describe_failure
+from kvdemo.strategies.kv_cache import compiled_step
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Trial:
         return sum(timed.seconds for timed in self.steps)
 
 
-def take(lane: Lane, model: LoadedModel, stop: StopSignal, tick: Callable[[], None] = lambda: None) -> Trial:
+def take(lane: Lane, model: LoadedModel, stop: CancelToken, tick: Callable[[], None] = lambda: None) -> Trial:
     """Run a lane to its end. `tick` is called between the steps, outside of what is timed."""
     steps: list[TimedStep] = []
     ended: Ended | None = None
     # What the last lane left is collected first. What is kept for later compiled lanes is not what this lane needs.
-    with no_garbage_collection(), peak(model.device, lambda: _compiled.idle_bytes(model)) as highest:
+    with no_garbage_collection(), peak(model.device, lambda: compiled_step.idle_bytes(model)) as highest:
         for event in race([lane], stop=stop, describe=describe_failure):
             if isinstance(event, Ended):
                 ended = event

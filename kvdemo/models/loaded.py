@@ -18,15 +18,15 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo import attention
-from kvdemo.core import BadInput
-from kvdemo.costs import LayerCache
-from kvdemo.models import cache_shape, device, stated
+from kvdemo.core.types import BadInput
+from kvdemo.costs.formulas import LayerCache
+from kvdemo.models import attention, device
 from kvdemo.models.catalog import quoted
-from kvdemo.models.chat import has_template, named_templates, render
 from kvdemo.models.errors import first_line
-from kvdemo.models.text import TextStream
-from kvdemo.models.token_bytes import BytesOf, cleaner, spelling
+from kvdemo.models.facts import cache_shape, stated
+from kvdemo.models.text.chat_template import has_template, named_templates, render
+from kvdemo.models.text.detokenizer import TextStream
+from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
 
 # Among so many of a vocabulary an ordinary word is looked for.
 MOST_TOKENS_LOOKED_AT = 5_000

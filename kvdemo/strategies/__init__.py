@@ -1,6 +1,6 @@
 """The decoding strategies, found by looking into this folder: one file, one strategy or several.
 
-What a strategy states about itself is read from its source (`_discovery`); it is imported when it is first run.
+What a strategy states about itself is read from its source (`registry`); it is imported when it is first run.
 Importing one imports torch, which takes seconds, and a page or a `--help` should not wait for that.
 """
 
@@ -10,9 +10,9 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kvdemo.core import BadInput
-from kvdemo.strategies import _spec
-from kvdemo.strategies._discovery import Introduction, discover
+from kvdemo.core import strategy_spec
+from kvdemo.core.types import BadInput
+from kvdemo.strategies.registry import StrategyInfo, discover
 
 if TYPE_CHECKING:
     from kvdemo.strategies.base import Strategy
@@ -21,12 +21,12 @@ __all__ = ["Introduction", "check", "discover", "get", "introductions", "load", 
 
 
 @cache
-def introductions() -> dict[str, Introduction]:
+def introductions() -> dict[str, StrategyInfo]:
     """The strategies of this package, by id."""
     return discover(importlib.import_module(__name__))
 
 
-def check(wanted: str) -> Introduction:
+def check(wanted: str) -> StrategyInfo:
     """The introduction of the strategy that a spec names, its settings checked. Raises BadInput."""
     return _read(wanted)[0]
 
@@ -43,17 +43,17 @@ def get(wanted: str) -> Strategy:
     return load(introduction)(**values)
 
 
-def _read(text: str) -> tuple[Introduction, _spec.Values]:
-    strategy_id, given = _spec.split(text)
+def _read(text: str) -> tuple[StrategyInfo, strategy_spec.Values]:
+    strategy_id, given = strategy_spec.split(text)
     known = introductions()
     if strategy_id not in known:
         raise BadInput(f"There is no strategy {strategy_id[:80]!r}: choose from {', '.join(known)}.")
     introduction = known[strategy_id]
-    return introduction, _spec.read(strategy_id, introduction.options, given)
+    return introduction, strategy_spec.read(strategy_id, introduction.options, given)
 
 
 @cache
-def load(introduction: Introduction) -> type[Strategy]:
+def load(introduction: StrategyInfo) -> type[Strategy]:
     """Import the class of a strategy. Raises ImportError, with the file's name, where that fails."""
     module = introduction.module
     try:

@@ -21,14 +21,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvdemo.core import LaneInfo, Option, Sampling, Step, TimedStep
-from kvdemo.strategies import _spec
+from kvdemo.core import strategy_spec
+from kvdemo.core.types import LaneInfo, Option, Sampling, Step, TimedStep
 
 if TYPE_CHECKING:
+    from kvdemo.caches.prefix_store import PrefixSlot
+    from kvdemo.core.cancellation import CancelToken
     from kvdemo.models.loaded import LoadedModel, Prompt
-    from kvdemo.prefixes import Handover
-    from kvdemo.stop import StopSignal
-    from kvdemo.strategies._choose import Chooser
+    from kvdemo.strategies.chooser import Chooser
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Job:
     choose: Chooser
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
-    handover: Handover | None = None
+    handover: PrefixSlot | None = None
     tell: Callable[[str], None] = lambda _: None
 
 
 def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
-    """A setting of a strategy, as `core.Option` describes it. Its arguments are literals: they are read, not run.
+    """A setting of a strategy, as `core.types.Option` describes it. Its arguments are literals: they are read, not run.
 
     Declared as Any, so that `window: int = option(...)` reads as what an instance has there.
     """
@@ -96,7 +96,7 @@ class Strategy(ABC):
     formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:
-        for name, value in _spec.read(self.id, self.options(), values).items():
+        for name, value in strategy_spec.read(self.id, self.options(), values).items():
             setattr(self, name, value)
 
     @classmethod
@@ -107,19 +107,19 @@ class Strategy(ABC):
         return {name: value for name, value in values.items() if isinstance(value, Option)}
 
     @property
-    def values(self) -> _spec.Values:
+    def values(self) -> strategy_spec.Values:
         """What each setting is set to."""
         return {name: getattr(self, name) for name in self.options()}
 
     @property
     def spec(self) -> str:
         """This strategy with its settings as one word; the bare id where all are at their defaults."""
-        return _spec.write(self.id, self.options(), self.values)
+        return strategy_spec.write(self.id, self.options(), self.values)
 
     @property
     def info(self) -> LaneInfo:
         """How a lane of it introduces itself: settings that are not at their defaults are part of its name."""
-        changed = _spec.changed(self.options(), self.values)
+        changed = strategy_spec.changed(self.options(), self.values)
         settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
         name = f"{self.name} ({settings})" if settings else self.name
         return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
@@ -136,12 +136,12 @@ class Strategy(ABC):
         """What this run showed of the strategy's own trade-off, in sentences with its figures; for the verdict."""
         return []
 
-    def second_look(
+    def post_race_check(
         self,
         model: LoadedModel,  # noqa: ARG002
         prompt_ids: Sequence[int],  # noqa: ARG002
         steps: Sequence[TimedStep],  # noqa: ARG002
-        stop: StopSignal,  # noqa: ARG002
+        stop: CancelToken,  # noqa: ARG002
     ) -> list[str]:
         """Further sentences, for which the model is run again: after the race, never in what is timed.
 

@@ -3,9 +3,9 @@ import time
 import pytest
 
 from benchmarks import recording
-from kvdemo.core import Step
+from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._choose import record
+from kvdemo.strategies.chooser import record
 
 
 def test_recording_that_takes_long_counts_inside_the_clock_and_not_behind_it(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kvdemo.ui.page import build, launch_options
-from tests.ui.scripted_backend import Script
+from kvdemo.web.page import build, launch_options
+from tests.web.scripted_backend import Script
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.ui.backend import Form
-from tests.ui.scripted_backend import Script
+from kvdemo.web.backend import Form
+from tests.web.scripted_backend import Script
 
 from .conftest import Visit
 from .scripted import scripted_page

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.core import Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
-from tests.ui.scripted_backend import MODEL, Script, committed
+from kvdemo.core.types import Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
+from tests.web.scripted_backend import MODEL, Script, committed
 
 from .actions import document, finish, race
 from .conftest import Visit

@@ -11,10 +11,10 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.measure.compare import compare, load
-from kvdemo.ui.compare_tab import add_compare_tab
-from kvdemo.ui.theme import launch_options
-from tests.ui.test_compare_tab import backend, document, saved
+from kvdemo.compare.comparison import compare, load
+from kvdemo.web.tabs.compare import add_compare_tab
+from kvdemo.web.theme import launch_options
+from tests.web.tabs.test_compare import backend, document, saved
 
 from .conftest import Visit
 

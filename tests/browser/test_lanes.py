@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvdemo.core import Ended, Finished, LaneInfo, RaceEvent, Started, Twig, Verdict
-from kvdemo.engine import describe_strategies
-from kvdemo.ui import stage
+from kvdemo.core.types import BeamNode, Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
+from kvdemo.server.service import describe_strategies
+from kvdemo.web import wire
 from tests.toy import added
-from tests.ui.scripted_backend import MODEL, Script, committed
+from tests.web.scripted_backend import MODEL, Script, committed
 
 from .conftest import Visit
 from .scripted import scripted_page
@@ -277,7 +277,7 @@ def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None
         LaneInfo("s1", "Stream", "It runs.", lossless=True),
         LaneInfo("s2", "Search", "It searches.", lossless=False, searches=True),
     )
-    level = (Twig(0, 1, -0.5, -0.5),)
+    level = (BeamNode(0, 1, -0.5, -0.5),)
     stream = [committed(0, (f" {n}",), 0.5) for n in range(4)]
     found = committed(1, (" 0", " 1", " 2", " 3"), 1.0, levels=(level,) * 4, positions=9)
     ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
@@ -297,7 +297,7 @@ def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None
 def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "SHEET", 200)  # a sheet is full after some ten tokens
+    monkeypatch.setattr(wire, "SHEET", 200)  # a sheet is full after some ten tokens
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     seen = Event()
 

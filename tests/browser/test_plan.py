@@ -10,9 +10,9 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.ui.plan_tab import DEFAULTS, add_plan_tab
-from kvdemo.ui.theme import launch_options
-from tests.ui.test_plan_tab import backend, planned
+from kvdemo.web.tabs.plan import DEFAULTS, add_plan_tab
+from kvdemo.web.theme import launch_options
+from tests.web.tabs.test_plan import backend, planned
 
 from .conftest import Visit
 

@@ -6,7 +6,7 @@ import time
 
 from playwright.sync_api import Page, expect
 
-from tests.ui.scripted_backend import Script
+from tests.web.scripted_backend import Script
 
 from .actions import document, finish, race
 from .conftest import PATIENCE_MS, Visit

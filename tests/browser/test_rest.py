@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page
 
-from kvdemo.ui.theme import SCRIPTS, STATIC
+from kvdemo.web.theme import SCRIPTS, STATIC
 
 from .conftest import Visit
 from .test_measure import LONG, over, start

@@ -54,7 +54,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(race: Ra
 
 
 def test_a_damaged_and_a_foreign_file_are_refused_and_left_alone(race: Race, tmp_path: Path, tiny_gpt2: Any) -> None:
-    from ..models.test_prefix_file import written  # noqa: PLC0415
+    from tests.caches.test_prefix_file import written  # noqa: PLC0415
 
     file = tmp_path / "kept.safetensors"
     file.write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
@@ -69,12 +69,12 @@ def test_a_damaged_and_a_foreign_file_are_refused_and_left_alone(race: Race, tmp
 def test_a_file_that_could_not_be_written_costs_the_exit_code_and_not_the_document(
     race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kvdemo.models import legacy  # noqa: PLC0415
+    from kvdemo.caches import cache_file  # noqa: PLC0415
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(legacy, "save_file", full)
+    monkeypatch.setattr(cache_file, "save_file", full)
     made = race("The quick brown fox", tmp_path / "kept.safetensors", expected=1)
     assert made["lanes"][1]["status"] == "done"
     assert "No space left on device" in made["lanes"][1]["remarks"][-1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvdemo.cli import main
-from kvdemo.request import MOST_LANES
+from kvdemo.core.settings import MOST_LANES
 
 
 def kvdemo(*arguments: str, stdin: bytes = b"", patience: float = 120) -> subprocess.CompletedProcess[bytes]:
@@ -77,7 +77,7 @@ def test_a_prompt_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest
 def test_a_failed_lane_exits_1(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kvdemo.strategies import no_cache  # noqa: PLC0415
+    from kvdemo.strategies.recompute import no_cache  # noqa: PLC0415
 
     def broken(*_: object) -> None:
         raise RuntimeError("broken on purpose")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kvdemo.measure import stats
+from kvdemo.core.statistics import noise_warning, speedup, statement, summarize
 from kvdemo.measure.published import rows_for
 
 ENVIRONMENT = {
@@ -48,7 +48,7 @@ def measured(times: Mapping[str, Sequence[float]], *, tokens: int = 4, statistic
     for strategy, seconds in times.items():
         runs = [run(e2e, repeat, tokens) for repeat, e2e in enumerate(seconds)]
         figures = {
-            name: asdict(stats.summarize(values))
+            name: asdict(summarize(values))
             for name in ("e2e_s", "ttft_s", "tpot_s", "tokens_per_s")
             if (values := [r[name] for r in runs if r[name] is not None])
         }
@@ -60,13 +60,13 @@ def measured(times: Mapping[str, Sequence[float]], *, tokens: int = 4, statistic
                 "error": None,
                 "runs": runs,
                 "statistics": figures if statistics else None,
-                "warning": stats.noise_warning(seconds) if statistics else None,
+                "warning": noise_warning(seconds) if statistics else None,
             }
         )
     rows = []
     for strategy in others if statistics else ():
-        found = stats.speedup(times[baseline], times[strategy])
-        said = stats.statement(found, NAMES[strategy], NAMES[baseline])
+        found = speedup(times[baseline], times[strategy])
+        said = statement(found, NAMES[strategy], NAMES[baseline])
         ends = {"low": found.low, "high": found.high, "significant": found.significant}
         rows.append({"strategy": strategy, "speedup": found.ratio, **ends, "statement": said})
     return {

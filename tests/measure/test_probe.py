@@ -5,30 +5,31 @@ import time
 
 import pytest
 
-from kvdemo import operations, strategies
-from kvdemo.core import TimedStep
-from kvdemo.costs import Architecture, LayerCache
-from kvdemo.limits import Limits
+from kvdemo import strategies
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import TimedStep
+from kvdemo.costs.formulas import Architecture, LayerCache
 from kvdemo.measure import probe
-from kvdemo.measure.bounds import Machine
 from kvdemo.measure.probe import Probe
+from kvdemo.measure.roofline import kernel_launches
+from kvdemo.measure.roofline.bounds import RooflineModel
+from kvdemo.measure.roofline.device_peaks import DevicePeaks
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
-from tests.scripted import step, timed_steps
+from tests.scripted import step, time_steps
 
 #: As large as Gemma 3 27B: 62 layers, five of six with a window of 1,024.
-GEMMA = Machine(
+GEMMA = RooflineModel(
     Architecture(
         "gemma-like",
         (*[LayerCache("sliding", 16, 128, window=1023)] * 52, *[LayerCache("full", 16, 128)] * 10),
         32, 128, 5376, 262_144, 27_000_000_000, 27_000_000_000, 131_072, "grouped-query",
     ),
-    Limits(3e12, 3e12, 6e14, 5e-6, "bfloat16", "cuda"), 2, None,
+    DevicePeaks(3e12, 3e12, 6e14, 5e-6, "bfloat16", "cuda"), 2, None,
 )  # fmt: skip
 
 
 def probed(spec: str, *seconds: float) -> Probe:
-    return Probe(strategies.get(spec), list(timed_steps(seconds)))
+    return Probe(strategies.get(spec), list(time_steps(seconds)))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_what_cannot_be_counted_is_not_run_under_a_counter(
     assert not strategies.get("compiled_cache").eager
     strategy = strategies.get("static_cache")
     monkeypatch.setattr(type(strategy), "eager", False)
-    monkeypatch.setattr(operations, "_Counter", lambda: pytest.fail("counted"))
+    monkeypatch.setattr(kernel_launches, "_Counter", lambda: pytest.fail("counted"))
     request = RaceRequest("fox", max_new_tokens=9)
     found = probe.take(strategy, request, tiny_llama, tiny_llama.prompt("fox", chat=False), threading.Event())
     assert found is not None and found.operations is None

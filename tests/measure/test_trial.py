@@ -3,17 +3,18 @@ import threading
 
 import torch
 
-from kvdemo import session, strategies
-from kvdemo.core import TimedStep
+from kvdemo import strategies
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import TimedStep
+from kvdemo.engine.scheduler import Lane
 from kvdemo.measure.trial import Trial, no_garbage_collection, take
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import Lane
-from kvdemo.request import RaceRequest
-from tests.scripted import step, timed_steps
+from kvdemo.race import session
+from tests.scripted import step, time_steps
 
 
 def test_a_run_has_its_steps_and_its_figures(tiny_llama: LoadedModel) -> None:
-    trial = take(Lane(timed_steps([0.5, 0.1, 0.2]), 3), tiny_llama, threading.Event())
+    trial = take(Lane(time_steps([0.5, 0.1, 0.2]), 3), tiny_llama, threading.Event())
     assert trial.reason == "length"
     assert trial.tokens == [10, 11, 12]
     assert (trial.metrics.ttft_s, round(trial.seconds, 6)) == (0.5, 0.8)
@@ -22,7 +23,7 @@ def test_a_run_has_its_steps_and_its_figures(tiny_llama: LoadedModel) -> None:
 
 def test_the_collector_is_off_between_the_steps_and_on_again_after(tiny_llama: LoadedModel) -> None:
     seen = []
-    take(Lane(timed_steps([0.1] * 3), 3), tiny_llama, threading.Event(), lambda: seen.append(gc.isenabled()))
+    take(Lane(time_steps([0.1] * 3), 3), tiny_llama, threading.Event(), lambda: seen.append(gc.isenabled()))
     assert seen == [False] * 3
     assert gc.isenabled()
 
@@ -39,7 +40,7 @@ def test_a_collector_that_was_off_stays_off() -> None:
 
 def test_a_stop_is_seen_before_the_next_step(tiny_llama: LoadedModel) -> None:
     stop = threading.Event()
-    trial = take(Lane(timed_steps([0.1] * 9), 9), tiny_llama, stop, stop.set)
+    trial = take(Lane(time_steps([0.1] * 9), 9), tiny_llama, stop, stop.set)
     assert (trial.reason, len(trial.steps)) == ("stopped", 1)
 
 
@@ -55,7 +56,7 @@ def test_a_lane_that_fails_says_why(tiny_llama: LoadedModel) -> None:
 
 def test_a_real_lane_runs_to_its_count_whatever_it_writes(tiny_llama: LoadedModel) -> None:
     request = RaceRequest("The fox", ignore_eos=True, chat=False)
-    lane = session.lane_of(
+    lane = session.start_lane(
         strategies.get("dynamic_cache"), request, tiny_llama, tiny_llama.prompt("The fox", chat=False), 40
     )
     assert len(take(lane, tiny_llama, threading.Event()).tokens) == 40

@@ -5,8 +5,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from kvdemo.core import BadInput
-from kvdemo.models import cache_shape
+from kvdemo.core.types import BadInput
+from kvdemo.models.facts import cache_shape
 from kvdemo.models.loaded import LoadedModel
 
 from ..conftest import loaded, tiny_llama_network

@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kvdemo.core import Sampling, Step
+from kvdemo.core.types import Sampling, Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies._choose import Chooser, record
 from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.chooser import Chooser, record
 
 from ..conftest import loaded, tiny_gpt2_network, tiny_llama_network
 

@@ -11,11 +11,12 @@ from threading import Event
 import pytest
 import torch
 
-from kvdemo import proof, strategies
-from kvdemo.core import BadInput, Sampling
+from kvdemo import strategies
+from kvdemo.core.types import BadInput, Sampling
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies import _draft_model
+from kvdemo.race import proof
 from kvdemo.strategies.base import Strategy
+from kvdemo.strategies.draft import draft_model
 
 from .conftest import similar, steps_of, tokens_of
 from .layered import FULL, SLIDING, STATES, model_of
@@ -51,8 +52,8 @@ def draft_of(model: LoadedModel, _asked: str) -> LoadedModel:
 
 @pytest.fixture(autouse=True)
 def a_draft_model_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_draft_model, "of", draft_of)
-    monkeypatch.setattr(_draft_model, "unavailable_reason", lambda _model, _asked: None)
+    monkeypatch.setattr(draft_model, "of", draft_of)
+    monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
 
 
 def in_turns(strategy: Strategy, model: LoadedModel, texts: Sequence[str]) -> list[list[int]]:
@@ -105,7 +106,8 @@ def test_nothing_but_rounding_parts_a_lossless_strategy_from_the_model(
         choices = [choice for step in steps for choice in step.choices][:NEW_TOKENS]
         for end in range(1, len(choices) + 1, 5):
             sides = choices[:end], choices[:end]
-            evidence = proof.examine(model, model.tokenizer.encode(text), sides, Sampling(), Event())
+            again = None if strategy.recomputes else strategy.decode
+            evidence = proof.examine(model, model.tokenizer.encode(text), sides, (None, again), Sampling(), Event())
             assert max(evidence.off) < 1
 
 
@@ -135,8 +137,8 @@ def test_every_step_commits_tokens_with_true_log_probabilities(strategy: Strateg
         rows = model.network(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
     for choice, logprobs in zip(choices, rows, strict=True):
         assert choice.logprob == pytest.approx(float(logprobs[choice.token]), abs=1e-4)
-        assert choice.rival != choice.token
-        assert choice.rival_logprob == pytest.approx(float(logprobs[choice.rival]), abs=1e-4)
+        assert choice.runner_up != choice.token
+        assert choice.runner_up_logprob == pytest.approx(float(logprobs[choice.runner_up]), abs=1e-4)
 
 
 @every_strategy

@@ -8,26 +8,28 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 
-from kvdemo import session
-from kvdemo.core import Pass, Step, TimedStep
-from kvdemo.models import rope
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Pass, Step, TimedStep
+from kvdemo.models.facts import rope
+from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
-from kvdemo.strategies import _draft_model, _exact, _longrope, _speculate
-from kvdemo.strategies._decode import forward
+from kvdemo.race import session
+from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
-from kvdemo.strategies.batched import Batched
-from kvdemo.strategies.beam_search import BeamSearch
-from kvdemo.strategies.dynamic_cache import DynamicCached
-from kvdemo.strategies.no_cache import NoCache
-from kvdemo.strategies.prompt_lookup import PromptLookup
-from kvdemo.strategies.quantized_cache import Quantized
-from kvdemo.strategies.speculative import Speculative
-from kvdemo.strategies.static_cache import StaticCached
+from kvdemo.strategies.draft import draft_model, verify
+from kvdemo.strategies.draft.prompt_lookup import PromptLookup
+from kvdemo.strategies.draft.speculative import Speculative
+from kvdemo.strategies.kv_cache import teacher_forcing
+from kvdemo.strategies.kv_cache.batched import Batched
+from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
+from kvdemo.strategies.kv_cache.quantized_cache import Quantized
+from kvdemo.strategies.kv_cache.static_cache import StaticCached
+from kvdemo.strategies.recompute.no_cache import NoCache
+from kvdemo.strategies.search.beam_search import BeamSearch
+from tests.strategies.draft.test_prompt_lookup import _until, guessing, job_of, oracle
 
 from ..conftest import loaded
 from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
-from .test_prompt_lookup import _until, guessing, job_of, oracle
 
 LINE, NEW = 20, 12
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -61,8 +63,8 @@ def prompt_of(length: int) -> str:
 @pytest.fixture(autouse=True)
 def a_draft_model(monkeypatch: pytest.MonkeyPatch) -> None:
     drafts = cache(lambda model, _asked: similar(model, noise=0.01))
-    monkeypatch.setattr(_draft_model, "of", drafts)
-    monkeypatch.setattr(_draft_model, "unavailable_reason", lambda _model, _asked: None)
+    monkeypatch.setattr(draft_model, "of", drafts)
+    monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -117,7 +119,7 @@ def test_beams_cross_the_line_as_those_of_generate(name: str, length: int) -> No
 @pytest.mark.parametrize("name", MODELS)
 def test_drafts_reach_up_to_the_line_and_not_across(name: str, most: int) -> None:
     model, text = model_of(name), prompt_of(LINE - 5)
-    if _speculate.unavailable_reason(model):
+    if verify.unavailable_reason(model):
         pytest.skip("a guess cannot be taken back here")
     right = generated(model, text, NEW)
     steps = _until(guessing(job_of(model, text, NEW), oracle(right, LINE - 5, wrong_every=50), most), NEW)
@@ -135,7 +137,7 @@ def test_a_draft_model_starts_over_at_its_own_line_and_when_a_guess_beyond_it_is
     model = model_of("phi3")
     ids = [int(word[1:]) for word in prompt_of(LINE + 4).split()]
     with torch.inference_mode():
-        drafter = _draft_model.Drafter(model, WORDS)
+        drafter = draft_model.Drafter(model, WORDS)
         for length in (LINE - 3, LINE - 2, LINE, LINE + 3):
             written, alone = ids[:length], []
             for _ in range(5):
@@ -148,7 +150,7 @@ def test_a_second_look_reads_the_text_as_the_lanes_did() -> None:
     model, text = model_of("phi3"), prompt_of(LINE - 4)
     steps = list(islice(steps_of(NoCache(), model, text), NEW))
     choices = [choice for step in steps for choice in step.choices]
-    exact = _exact.logprobs(model, model.tokenizer.encode(text), [choice.token for choice in choices], Event())
+    exact = teacher_forcing.logprobs(model, model.tokenizer.encode(text), [choice.token for choice in choices], Event())
     assert exact == pytest.approx([choice.logprob for choice in choices], abs=1e-4)
 
 
@@ -175,7 +177,7 @@ def test_the_verdict_says_which_step_was_slow_and_why() -> None:
 
 
 def test_no_step_says_so_where_no_line_is_crossed() -> None:
-    assert not _longrope.remarks("A", [TimedStep(Step((), 1), 1.0)])
+    assert not longrope.remarks("A", [TimedStep(Step((), 1), 1.0)])
     model = model_of("phi3")
     steps = islice(steps_of(DynamicCached(), model, prompt_of(LINE + 3)), NEW)
     assert all("rotary_line" not in step.details for step in steps)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core import BadInput, Option
-from kvdemo.strategies import _spec, discover, load
+from kvdemo.core import strategy_spec
+from kvdemo.core.types import BadInput, Option
+from kvdemo.strategies import discover, load
 
 from ..toy import package
 
@@ -59,9 +60,9 @@ def test_an_instance_holds_the_values_and_says_what_is_not_default(toy) -> None:
 @given(st.integers(1, 4096), st.floats(0, 1), st.sampled_from(["fp8", "int4"]))
 def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) -> None:
     values = {"window": window, "share": share, "kind": kind}
-    strategy_id, given_values = _spec.split(_spec.write("toy", OPTIONS, values))
+    strategy_id, given_values = strategy_spec.split(strategy_spec.write("toy", OPTIONS, values))
     assert strategy_id == "toy"
-    assert _spec.read("toy", OPTIONS, given_values) == values
+    assert strategy_spec.read("toy", OPTIONS, given_values) == values
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) 
 )
 def test_a_bad_setting_gets_a_sentence(spec: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        strategy_id, values = _spec.split(spec)
-        _spec.read(strategy_id, OPTIONS, values)
+        strategy_id, values = strategy_spec.split(spec)
+        strategy_spec.read(strategy_id, OPTIONS, values)
 
 
 def test_a_strategy_without_settings_says_so() -> None:
     with pytest.raises(BadInput, match="no_cache has no setting 'window': it has none"):
-        _spec.read("no_cache", {}, {"window": "3"})
+        strategy_spec.read("no_cache", {}, {"window": "3"})

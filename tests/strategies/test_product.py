@@ -14,24 +14,25 @@ from typing import Any
 
 import pytest
 
-from kvdemo import session, strategies
-from kvdemo.core import Finished, Pass
-from kvdemo.limits import Limits
-from kvdemo.measure import instrument
-from kvdemo.measure.forecast import Costs
-from kvdemo.measure.request import MeasureRequest
+from kvdemo import strategies
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Finished, Pass
+from kvdemo.measure import measurement
+from kvdemo.measure.duration_forecast import Costs
+from kvdemo.measure.roofline.device_peaks import DevicePeaks
 from kvdemo.measure.tables import to_csv, to_markdown
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.request import RaceRequest
-from kvdemo.strategies import _draft_model
+from kvdemo.race import session
 from kvdemo.strategies.base import Strategy
+from kvdemo.strategies.draft import draft_model
 
 from .conftest import similar
 from .layered import model_of
 
 PROMPT = "w3 w4 w5 w3 w4"
 #: Faster than any device, so that no floor may be above what was measured.
-LIMITS = Limits(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")
+LIMITS = DevicePeaks(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")
 #: Those that hold exactly the keys and values of the positions that they ran.
 EXACT = (
     *("reencode", "no_cache", "dynamic_cache", "prefix_cache"),
@@ -54,9 +55,9 @@ every_strategy = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def a_draft_model_and_known_limits(monkeypatch: pytest.MonkeyPatch, word_models: Mapping[str, LoadedModel]) -> None:
     draft = similar(word_models["llama"], noise=0.02)
-    monkeypatch.setattr(_draft_model, "of", lambda _model, _asked: draft)
-    monkeypatch.setattr(_draft_model, "unavailable_reason", lambda _model, _asked: None)
-    monkeypatch.setattr(instrument, "measure_limits", lambda *_: LIMITS)
+    monkeypatch.setattr(draft_model, "of", lambda _model, _asked: draft)
+    monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
+    monkeypatch.setattr(measurement, "measure_limits", lambda *_: LIMITS)
     monkeypatch.setattr("gc.collect", lambda *_: 0)  # in a process full of tests it takes longer than a run
 
 
@@ -74,7 +75,7 @@ def raced(model: LoadedModel, tokens: int, *specs: str, eos: bool = False) -> Fi
 def measured(model: LoadedModel, tokens: int, *specs: str, **more: Any) -> dict[str, Any]:
     short = {"prompt": PROMPT, "max_new_tokens": tokens, "repeats": 1, "warmup": 0, "chat": False}
     request = MeasureRequest.parse(short | {"strategies": list(specs)} | more)
-    return instrument.run(request, model, "run", lambda _: None, threading.Event())
+    return measurement.run(request, model, "run", lambda _: None, threading.Event())
 
 
 def assert_sound(document: Mapping[str, Any]) -> None:
@@ -153,7 +154,7 @@ def test_caches_with_windows_are_as_large_as_the_formula_says(
     """Rows, wrong drafts and windows together; the draft model has windows too."""
     model = model_of(architecture)
     draft = similar(model, noise=0.02)
-    monkeypatch.setattr(_draft_model, "of", lambda _model, _asked: draft)
+    monkeypatch.setattr(draft_model, "of", lambda _model, _asked: draft)
     for tokens in (2, 7, 20):
         memory = measured(model, tokens, spec, repeats=1)["lanes"][0]["memory"]
         assert memory["cache_bytes"] == memory["cache_bytes_formula"] > 0

@@ -8,12 +8,13 @@ from threading import Event
 import gradio as gr
 import pytest
 
-from kvdemo import session, strategies
-from kvdemo.engine import describe_strategies
-from kvdemo.request import RaceRequest
-from kvdemo.strategies import Introduction
-from kvdemo.ui.inputs import lane_picker
-from tests.ui.scripted_backend import Script
+from kvdemo import strategies
+from kvdemo.core.settings import RaceRequest
+from kvdemo.race import session
+from kvdemo.server.service import describe_strategies
+from kvdemo.strategies import StrategyInfo
+from kvdemo.web.components.fields import lane_picker
+from tests.web.scripted_backend import Script
 
 from ..toy import REFRESH, added
 from . import test_contract as contract
@@ -21,7 +22,7 @@ from .layered import model_of
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Introduction]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrategyInfo]:
     with added(tmp_path, monkeypatch) as introduction:
         yield introduction
 
@@ -60,7 +61,7 @@ def test_it_races_under_its_settings() -> None:
     assert document["comparison"]["lanes"][0]["identical"]
 
 
-def test_it_is_listed_and_the_page_gets_a_control_for_each_setting(toy: Introduction) -> None:
+def test_it_is_listed_and_the_page_gets_a_control_for_each_setting(toy: StrategyInfo) -> None:
     listed = describe_strategies(model_of("llama"))
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
     with gr.Blocks():

@@ -1,0 +1,1 @@
+"""KV caches beyond transformers' own: with a window, kept for the next prompt, counted in bytes."""

@@ -1,0 +1,1 @@
+"""Compare two documents of races or measurements."""

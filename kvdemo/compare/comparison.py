@@ -1,0 +1,253 @@
+"""Two documents against each other: what differs between the runs, and whether the times do.
+
+Times can be compared where both did the same work: the same model, the same prompt, as many tokens, drawn the same
+way. Everything else that differs (a GPU, a version, a dtype) may be what the comparison is about, and is listed. Where
+the work differs, the times are shown and nothing is claimed from them.
+
+Documents of a measurement have runs; a race's has steps, which are one run. Files come from outside:
+`validation.load` refuses what is not such a document, and `compare` cleans and shortens every text that it takes over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, SCHEMA, Document, Field, load, plain
+from kvdemo.core.statistics import Speedup, noise_warning, speedup, statement, summarize
+from kvdemo.core.types import BadInput
+from kvdemo.measure.tables import mean_and_std
+
+SHORTEST_SECONDS = 1e-12
+METRICS = {"e2e_s": "E2E", "ttft_s": "TTFT", "tpot_s": "TPOT", "level_s": "Per level"}
+
+
+Lanes = dict[tuple[str, int], Mapping[str, Any]]
+
+
+def compare(a: Document, b: Document) -> dict[str, Any]:
+    """The comparison of two documents that `load` has read, or that were built here.
+
+    Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval.
+    """
+    differences, same_work = _differences(a, b)
+    lanes_a, lanes_b = _lanes(a), _lanes(b)
+    lanes = [_compare_lane(key, lane, lanes_b[key], same_work) for key, lane in lanes_a.items() if key in lanes_b]
+    return {
+        "schema": SCHEMA,
+        "kind": "comparison",
+        "like_with_like": same_work and all(lane["same_work"] for lane in lanes),
+        "headline": _headline(differences, lanes),
+        "differences": [{"field": found.name, "a": x, "b": y} for found, x, y in differences],
+        "lanes": lanes,
+        "only_a": [_lane_name(key, lane) for key, lane in lanes_a.items() if key not in lanes_b],
+        "only_b": [_lane_name(key, lane) for key, lane in lanes_b.items() if key not in lanes_a],
+        "notes": [*_states(a, b), *_notes(lanes)],
+    }
+
+
+def compare_texts(a: str, b: str) -> dict[str, Any]:
+    """The comparison of two files' contents. Raises BadInput, naming the file."""
+    documents = []
+    for name, text in (("A", a), ("B", b)):
+        try:
+            documents.append(load(text))
+        except BadInput as error:
+            raise BadInput(f"File {name}: {error}") from None
+    return compare(*documents)
+
+
+Difference = tuple[Field, Any, Any]
+
+
+def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
+    """What differs, as (field, in A, in B), and whether the work is the same. What one file does not state is left out.
+
+    A null is a statement, such as of a machine without a GPU.
+    """
+    found: list[Difference] = []
+    if (kinds := (_run_kind(a), _run_kind(b)))[0] != kinds[1]:
+        found.append((Field("kind of run", "", "kind"), *kinds))
+    for field in FIELDS:
+        of_a, of_b = a[field.section], b[field.section]
+        if field.key in of_a and field.key in of_b and of_a[field.key] != of_b[field.key]:
+            found.append((field, _value(field, of_a), _value(field, of_b)))
+    return found, not any(field.work for field, _, _ in found)
+
+
+def _run_kind(document: Document) -> str:
+    """A measurement, or a race and its schedule: lanes that run at once slow each other down."""
+    if document.get("kind") == "measure":
+        return "measurement"
+    schedule = document.get("schedule")
+    return f"race ({plain(schedule) if isinstance(schedule, str) else 'fair'})"
+
+
+def _value(field: Field, section: Mapping[str, Any]) -> str | int | float | bool | None:
+    value = section[field.key]
+    if field.key == "tokens":
+        return plain(f"{len(value)} tokens: {section['text'][: LONGEST_TEXT + 1]}")
+    return plain(value) if isinstance(value, str) else value
+
+
+def _lanes(document: Document) -> Lanes:
+    """Lanes by strategy, and by order among those of one strategy; each with its runs."""
+    measured = document.get("kind") == "measure"
+    lanes: Lanes = {}
+    for lane in document["lanes"]:
+        order = 0
+        while (lane["strategy"], order) in lanes:
+            order += 1
+        lanes[lane["strategy"], order] = lane if measured else {**lane, "runs": _raced(lane)}
+    return lanes
+
+
+def _lane_name(key: tuple[str, int], *lanes: Mapping[str, Any]) -> str:
+    """The name that a file gives the lane, else its strategy's id; numbered where one strategy runs several times."""
+    strategy, order = key
+    name = next((lane["name"] for lane in lanes if isinstance(lane.get("name"), str) and lane["name"]), strategy)
+    return plain(name) + (f" #{order + 1}" if order else "")
+
+
+def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, Any], same_work: bool) -> dict[str, Any]:
+    runs_a, runs_b = a["runs"], b["runs"]
+    tokens_a, tokens_b = ({run["tokens"] for run in runs} for runs in (runs_a, runs_b))
+    same = same_work and len(tokens_a | tokens_b) <= 1
+    metrics = {}
+    warnings = []
+    for name, metric in METRICS.items():
+        samples_a, samples_b = _samples(runs_a, name), _samples(runs_b, name)
+        if samples_a and samples_b:
+            metrics[name] = _compare_samples(metric, samples_a, samples_b, same)
+    for file, runs in (("A", runs_a), ("B", runs_b)):
+        if warning := noise_warning(_samples(runs, "e2e_s")):
+            warnings.append(f"{file}: {warning}")
+        if not runs:
+            warnings.append(f"{file}: No run of this lane is complete.")
+    return {
+        "strategy": plain(key[0]),
+        "name": _lane_name(key, a, b),
+        "same_work": same,
+        "tokens": {"a": sorted(tokens_a), "b": sorted(tokens_b)},
+        "metrics": metrics,
+        "warnings": warnings,
+    }
+
+
+def _raced(lane: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A raced lane's steps as the one run that they are; no run without a step.
+
+    A search has no TTFT and no TPOT (`kvdemo.core.metrics`): its lane has the levels that it went through, in `beams`.
+    """
+    steps = lane["steps"]
+    if not steps:
+        return []
+    tokens = sum(step["tokens"] for step in steps)
+    e2e, first = math.fsum(step["seconds"] for step in steps), steps[0]["seconds"]
+    if beams := lane.get("beams"):
+        levels = len(beams) if isinstance(beams, list) else 1
+        return [{"tokens": tokens, "e2e_s": e2e, "ttft_s": None, "tpot_s": None, "level_s": e2e / levels}]
+    tpot = (e2e - first) / (tokens - 1) if tokens > 1 and len(steps) > 1 else None
+    return [{"tokens": tokens, "e2e_s": e2e, "ttft_s": first, "tpot_s": tpot}]
+
+
+def _samples(runs: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """One figure of each run; one that is undefined, or of a clock that did not tick, carries no ratio."""
+    return [run[name] for run in runs if (run.get(name) or 0.0) >= SHORTEST_SECONDS]
+
+
+def _compare_samples(metric: str, a: Sequence[float], b: Sequence[float], same_work: bool) -> dict[str, Any]:
+    found = speedup(a, b)
+    interval = None if not same_work or found.low is None or found.high is None else (1 / found.high, 1 / found.low)
+    return {
+        "a": asdict(summarize(a)),
+        "b": asdict(summarize(b)),
+        "ratio": 1 / found.ratio,
+        "low": interval[0] if interval else None,
+        "high": interval[1] if interval else None,
+        "significant": found.significant if same_work else None,
+        "statement": f"{metric}: {_state(found, same_work)}",
+    }
+
+
+def _state(found: Speedup, same_work: bool) -> str:
+    if not same_work:
+        unlike = "The work differs: no significance is claimed."
+        found = Speedup(found.ratio, None, None, None, found.n_baseline, found.n, missing=unlike)
+    return statement(found, "B", "A")
+
+
+def _headline(differences: Sequence[Difference], lanes: Sequence[Mapping[str, Any]]) -> str:
+    if not lanes:
+        return "Nothing can be compared: no strategy is in both files."
+    if not any(lane["metrics"] for lane in lanes):
+        return "Nothing can be compared: no strategy has a complete run in both files."
+    if work := [field.name for field, _, _ in differences if field.work]:
+        return f"The work differs ({', '.join(work)}): the times are shown, and no significance is claimed."
+    other = _listed([field.name for field, _, _ in differences])
+    unlike = [lane["name"] for lane in lanes if not lane["same_work"]]
+    if unlike:
+        ending = f"; {other}" if other else ""
+        return (
+            f"Both were asked for the same work, but wrote different numbers of tokens with {', '.join(unlike)}: "
+            f"no significance is claimed there{ending}."
+        )
+    if other:
+        return f"Both ran the same work; {other}."
+    return "Both ran the same work, and nothing else that both files state differs."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As in "the GPU and the dtype differ"; five at most are named."""
+    shown = [f"the {name}" for name in names[:5]]
+    if len(names) > 5:
+        shown = [*shown[:4], f"{len(names) - 4} things more"]
+    if len(shown) < 2:
+        return "".join(f"{name} differs" for name in shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]} differ"
+
+
+def _states(*documents: Document) -> Iterator[str]:
+    for file, document in zip("AB", documents, strict=True):
+        status = document.get("status")
+        if isinstance(status, str) and status != "done":
+            yield f"{file} is not a complete measurement ({plain(status)}): it holds the runs done until then."
+        if document["model"].get("random_weights"):
+            yield f"{file} ran random weights: its times are those of the model's shape."
+
+
+def _notes(lanes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    rows = [row for lane in lanes for row in lane["metrics"].values()]
+    if any(row["low"] is not None for row in rows):
+        yield (
+            "The intervals cover the scatter between the runs of one file, not what changes from one session to the "
+            "next, such as temperature or other load; and one in twenty equal pairs is called different by chance."
+        )
+
+
+def as_text(comparison: Mapping[str, Any]) -> str:
+    """The comparison for a terminal."""
+    lines = [comparison["headline"]]
+    for found in comparison["differences"]:
+        lines.append(f"  {found['field']}: A {_written(found['a'])} | B {_written(found['b'])}")
+    for lane in comparison["lanes"]:
+        lines += ["", lane["name"]]
+        for name, row in lane["metrics"].items():
+            sides = " | ".join(
+                f"{file.upper()} {mean_and_std(row[file])} (n = {row[file]['n']})" for file in ("a", "b")
+            )
+            lines += [f"  {METRICS[name]}: {sides}", f"    {row['statement'].removeprefix(METRICS[name] + ': ')}"]
+        lines += [f"  {warning}" for warning in lane["warnings"]]
+    missing = [
+        f"Only in {file}: {', '.join(comparison[key])}."
+        for file, key in (("A", "only_a"), ("B", "only_b"))
+        if comparison[key]
+    ]
+    rest = [*missing, *comparison["notes"]]
+    return "\n".join([*lines, *([""] if rest else []), *rest]) + "\n"
+
+
+def _written(value: Any) -> str:
+    return "none" if value is None else ("no", "yes")[value] if isinstance(value, bool) else str(value)

@@ -1,0 +1,141 @@
+"""Figures from timed steps. Pure functions; the definitions are those shown in the page.
+
+Seconds are a lane's own device time throughout: what other lanes did in between does not count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvdemo.core.types import TimedStep
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean, percentiles (linear interpolation) and maximum; `p99` only from 100 samples on."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float | None
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMetrics:
+    """A lane in figures, in seconds. What is undefined is None: TPOT and ITL need tokens from two steps.
+
+    A search commits tokens when its texts agree, not when it has found them. Its first one is no first token to wait
+    for and the others do not follow it one by one, so TTFT, TPOT and ITL mean nothing there. It has levels instead.
+
+    ttft_s        start to first committed token, tokenisation and prefill included
+    tpot_s        (e2e_s - ttft_s) / (tokens - 1)
+    itl_s         the gaps between committed tokens; a step of k tokens counts k gaps of seconds/k
+    e2e_s         start to last token
+    tokens_per_s  tokens / e2e_s
+    tokenize_s    the part of e2e_s that went into tokenisation
+    positions     token positions run through the model
+    levels        of a search: by how many tokens its texts grew; None for a lane that does not search
+    level_s       e2e_s / levels, prefill included
+    """
+
+    tokens: int
+    ttft_s: float | None
+    tpot_s: float | None
+    itl_s: Spread | None
+    e2e_s: float
+    tokens_per_s: float | None
+    tokenize_s: float
+    positions: int
+    levels: int | None = None
+    level_s: float | None = None
+
+
+def percentile(samples: Sequence[float], q: float) -> float:
+    """The q-th percentile (0 to 100) with linear interpolation between ranks, as numpy.percentile."""
+    ordered = sorted(samples)
+    rank = (len(ordered) - 1) * q / 100
+    low = math.floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+
+
+def spread(samples: Sequence[float]) -> Spread:
+    """The spread of at least one sample."""
+    return Spread(
+        mean=math.fsum(samples) / len(samples),
+        p50=percentile(samples, 50),
+        p90=percentile(samples, 90),
+        p99=percentile(samples, 99) if len(samples) >= 100 else None,
+        max=max(samples),
+    )
+
+
+def lane_metrics(steps: Sequence[TimedStep]) -> LaneMetrics:
+    """The figures of one lane from its steps, in order."""
+    e2e = math.fsum(timed.seconds for timed in steps)
+    tokens = sum(len(timed.step.choices) for timed in steps)
+    levels = sum(len(timed.step.levels) for timed in steps) or None
+    gaps = token_gaps(steps)
+    ttft = steps[0].seconds if steps and not levels else None
+    return LaneMetrics(
+        tokens=tokens,
+        ttft_s=ttft,
+        tpot_s=(e2e - ttft) / (tokens - 1) if ttft is not None and gaps else None,
+        itl_s=spread(gaps) if gaps else None,
+        e2e_s=e2e,
+        tokens_per_s=tokens / e2e if e2e > 0 else None,
+        tokenize_s=math.fsum(timed.tokenize_seconds for timed in steps),
+        positions=sum(timed.step.positions for timed in steps),
+        levels=levels,
+        level_s=e2e / levels if levels else None,
+    )
+
+
+def searched(steps: Sequence[TimedStep]) -> bool:
+    """Whether the steps are those of a search, whose tokens come when it is certain of them."""
+    return any(timed.step.levels for timed in steps)
+
+
+def token_gaps(steps: Sequence[TimedStep]) -> list[float]:
+    """ITL samples in seconds: the gap before each committed token but those of the first step. None in a search."""
+    gaps: list[float] = []
+    if searched(steps):
+        return gaps
+    for timed in steps[1:]:
+        committed = len(timed.step.choices)
+        gaps += [timed.seconds / committed] * committed
+    return gaps
+
+
+def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
+    """Device seconds until the n-th token (from 1) was committed. Raises ValueError where there are fewer."""
+    committed = itertools.accumulate(len(timed.step.choices) for timed in steps)
+    elapsed = itertools.accumulate(timed.seconds for timed in steps)
+    for tokens, seconds in zip(committed, elapsed, strict=True):
+        if tokens >= n:
+            return seconds
+    raise ValueError(f"fewer than {n} tokens were committed")
+
+
+def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float | None:
+    """The baseline's time over the lane's, at the smaller of the two token counts; None where that means nothing.
+
+    So without tokens, or with a clock that did not tick. With unequal counts: where a lane ended after its first token,
+    which took the prompt's time, and where one is a search, of which only the whole is comparable.
+    """
+    counts = [sum(len(timed.step.choices) for timed in lane) for lane in (baseline, steps)]
+    shared = min(counts)
+    if shared == 0 or (counts[0] != counts[1] and (shared == 1 or searched(baseline) or searched(steps))):
+        return None
+    times = seconds_to_token(baseline, shared), seconds_to_token(steps, shared)
+    return times[0] / times[1] if min(times) > 0 else None
+
+
+def first_difference(a: Sequence[int] | str, b: Sequence[int] | str, start: int = 0) -> int | None:
+    """The first index from `start` at which both have an element and the two differ."""
+    shared = min(len(a), len(b))
+    return next((i for i in range(start, shared) if a[i] != b[i]), None)

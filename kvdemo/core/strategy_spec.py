@@ -1,0 +1,56 @@
+"""A strategy with its settings as one word: `sliding_window:window=64:sinks=4`.
+
+That word is what a link, a command line and a form carry for a lane. Settings that are left out have their defaults, so
+a bare id is a spec too. Commas part the lanes of a list, colons the settings of a lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvdemo.core import validation
+from kvdemo.core.types import BadInput, Option
+
+Values = dict[str, float | str]
+
+
+def split(spec: str) -> tuple[str, dict[str, str]]:
+    """The id, and each setting as it was written. Raises BadInput."""
+    strategy_id, *settings = (part.strip() for part in spec.split(":"))
+    given: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name.strip() in given:
+            raise BadInput(f"The lane {validation.show(spec)} cannot be read: write it as {strategy_id}:setting=value.")
+        given[name.strip()] = value.strip()
+    return strategy_id, given
+
+
+def read(strategy_id: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> Values:
+    """The value of every setting, given or default. Raises BadInput for one that is unknown or out of its bounds."""
+    if unknown := [name for name in given if name not in options]:
+        known = f"it has {', '.join(options)}" if options else "it has none"
+        raise BadInput(f"{strategy_id} has no setting {validation.show(unknown[0])}: {known}.")
+    return {name: _value(option, given[name]) if name in given else option.default for name, option in options.items()}
+
+
+def _value(option: Option, given: Any) -> float | str:
+    name = option.label.lower()
+    if option.choices:
+        if given not in option.choices:
+            raise BadInput(f"There is no {name} {validation.show(given)}: choose {' or '.join(option.choices)}.")
+        return str(given)
+    if isinstance(option.default, int):
+        return validation.whole(name, given, int(option.low), int(option.high))
+    return validation.number(name, given, option.low, option.high)
+
+
+def changed(options: Mapping[str, Option], values: Mapping[str, Any]) -> Values:
+    """The settings that are not at their defaults."""
+    return {name: values[name] for name, option in options.items() if values[name] != option.default}
+
+
+def write(strategy_id: str, options: Mapping[str, Option], values: Mapping[str, Any]) -> str:
+    """The shortest spec that `split` and `read` turn back into these values."""
+    return ":".join([strategy_id, *(f"{name}={value}" for name, value in changed(options, values).items())])

@@ -1,0 +1,261 @@
+"""The vocabulary that every part of kvdemo speaks. Standard library only.
+
+A lane is one strategy working on one prompt. Its generator yields `Step`s; the clock around it turns
+them into `TimedStep`s; the session reports them, and all that happens around them, as events. Whoever
+shows a race (the page, the command line, the API) needs this module and nothing that loads a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["length", "eos", "stopped", "error"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote", "unexplained"]
+Schedule = Literal["fair", "simultaneous"]
+SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
+
+#: The id of a token that another machine chose and of which it sent the text alone.
+UNKNOWN = -1
+
+
+class BadInput(ValueError):
+    """A request that cannot be run, or not to its end. The message is one sentence that says what to do.
+
+    `max_new_tokens` is the largest token count that would have worked, where that is the remedy.
+    """
+
+    def __init__(self, message: str, *, max_new_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.max_new_tokens = max_new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One chosen token, and the best of those that were not chosen.
+
+    Log-probabilities are natural logarithms of the model's own distribution (temperature 1, no
+    top-p), whatever the sampling settings: they say what the model thought, not what was drawn. Where another
+    machine chose, ids are UNKNOWN and a log-probability that it does not tell is NaN.
+    """
+
+    token: int
+    logprob: float
+    runner_up: int
+    runner_up_logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class BeamNode:
+    """A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt).
+
+    `score` is the sum of the log-probabilities of all its tokens, `logprob` that of the last.
+    """
+
+    parent: int
+    token: int
+    logprob: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One forward pass: what it ran, not what it took. Costs follow from it by formula (`kvdemo.costs.formulas`).
+
+    rows       sequences that are run side by side; each has a cache of its own
+    positions  new positions in each row
+    context    positions that a row's last query may look at, the new ones included
+    logits     positions of each row that go through the projection onto the vocabulary: the last, or all to verify
+    rejected   positions that are cut off each row's cache again after the pass: wrong drafts
+    draft      run by the draft model, not by the model
+    beyond     positions that a layer with a window keeps beyond it after the pass, because they may be cut off again
+    """
+
+    rows: int
+    positions: int
+    context: int
+    logits: int = 1
+    rejected: int = 0
+    draft: bool = False
+    beyond: int = 0
+
+    @property
+    def held(self) -> int:
+        """Positions that each row's cache holds after the pass, where it keeps all that it sees."""
+        return self.context - self.rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one turn of a strategy committed, and what it took. No clock in sight.
+
+    choices      the tokens committed in this step, in order; at least one
+    positions    token positions run through the model in this step, those of all rows and passes but the draft
+                 model's; 0 where another machine ran them
+    passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
+                 `ran` gives it
+    cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
+    cache        a cache whose bytes are still to be added to these, behind the clock; None once the step is recorded
+    texts        for a strategy that works on text: what it appended for each token
+    details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
+    levels       for a search: the texts kept after each of its steps since the last Step, best first
+    """
+
+    choices: tuple[Choice, ...]
+    positions: int
+    cache_bytes: int = 0
+    texts: tuple[str, ...] | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    levels: tuple[tuple[BeamNode, ...], ...] = ()
+    passes: tuple[Pass, ...] = ()
+    cache: Any = field(default=None, repr=False, compare=False)
+
+    def ran(self, context: int) -> tuple[Pass, ...]:
+        """The passes of this step; `context` is the prompt's tokens and those committed before. () if run elsewhere."""
+        if self.passes or not self.positions:
+            return self.passes
+        return (Pass(1, self.positions, max(context, self.positions)),)
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return tuple(choice.token for choice in self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStep:
+    """A step and its cost in seconds of device time; `tokenize_seconds` is the part spent on tokenisation."""
+
+    step: Step
+    seconds: float
+    tokenize_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A lane took its last turn; `error` is one sentence when the reason is "error".
+
+    `text` is what the lane's last token still has to its text: what had waited for a token that never came.
+    """
+
+    lane: int
+    reason: FinishReason
+    error: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work before the race, for example a model being fetched. `fraction` is None where it is unknown."""
+
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of a strategy: a control in the page, and what a link or a command line may set.
+
+    A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`. `about` is one sentence.
+    """
+
+    default: float | str
+    label: str
+    about: str
+    low: float = 0
+    high: float = 1_000_000
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a token is picked: at temperature 0 the likeliest, else drawn from the top-p part, by a seeded generator."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value.
+
+    `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here. `searches`: tokens
+    come when a search is certain of them, so that TTFT and TPOT mean nothing.
+    """
+
+    strategy: str
+    name: str
+    summary: str
+    lossless: bool
+    options: Mapping[str, float | str] = field(default_factory=dict)
+    elsewhere: bool = False
+    searches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The lanes are warm and the clock is about to run.
+
+    `prompt_text` is what the model reads (with the chat template, if it is on), `prompt_tokens` its
+    length in tokens. `model` holds the facts of the JSON document's "model" entry.
+    """
+
+    lanes: tuple[LaneInfo, ...]
+    prompt_text: str
+    prompt_tokens: int
+    max_new_tokens: int
+    schedule: Schedule
+    model: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TokensCommitted:
+    """A lane committed tokens. `texts` has one entry a token.
+
+    A token that is only part of a character has the text ""; the one that completes it has it all. Joined, and with
+    the text of `Ended`, they are the text of the lane.
+    """
+
+    lane: int
+    timed: TimedStep
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a lane's tokens first depart from the baseline's, and why, in one sentence (`detail`)."""
+
+    index: int
+    kind: DivergenceKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """A lane departed from the baseline lane (lane 0).
+
+    A second one for the same lane replaces the first: when the race is over, what was presumed has been checked.
+    """
+
+    lane: int
+    divergence: Divergence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome in plain words: a headline and the sentences that explain it."""
+
+    headline: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The race is over. `document` is the JSON document of the external interface."""
+
+    document: Mapping[str, Any]
+    verdict: Verdict
+
+
+RaceEvent = Progress | Started | TokensCommitted | Diverged | Ended | Finished

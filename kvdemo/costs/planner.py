@@ -1,0 +1,346 @@
+"""What a model needs of a machine, from its configuration alone: sums, no measurement.
+
+Three questions are answered: how large the cache is, what fits beside the weights, and how fast decoding can be at
+the most. The answers are formulas and one prediction, and nothing is added for what else a program keeps in
+memory: activations, the libraries, what an allocator leaves unused. Real figures are worse; none can be better.
+
+GB are 10^9 bytes, as bandwidths and GPU memories are advertised; GiB (2^30) are never used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvdemo.core import units
+from kvdemo.core.types import BadInput
+from kvdemo.core.validation import number, show, text, whole
+from kvdemo.costs import formulas
+from kvdemo.costs.formulas import Architecture, LayerCache
+
+GB = 10**9
+LENGTHS = (1024, 8192, 32_768, 131_072)
+# Bits of a weight, and the format in which the cache is kept beside such weights: what the model computes in.
+BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}
+CACHE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1, "int8": 1}
+_SPELT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "float8": "fp8", "fp8/int8": "fp8"}
+_DEFAULT_CONTEXT = 8192
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """A plan as it was asked for: a model by name or a pasted configuration, which comes first, and a machine.
+
+    memory_gb, bandwidth_gb_s  in 10^9 bytes
+    dtype                      number format of the weights
+    cache_dtype                number format of the cache; None for what the model computes in (see `cache_format`)
+    context                    positions of each sequence; None for 8192, or what the model was made for if less
+    """
+
+    memory_gb: float
+    bandwidth_gb_s: float
+    model: str | None = None
+    config: str | None = None
+    dtype: str = "bfloat16"
+    cache_dtype: str | None = None
+    context: int | None = None
+    batch: int = 1
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> PlanRequest:
+        """A request from whatever a form, a URL or a program sent. Raises BadInput.
+
+        A field that is missing, None or empty takes its default; memory and bandwidth have none.
+        """
+        given = {name: value for name, value in raw.items() if value is not None and value != ""}
+        if unknown := given.keys() - cls.__dataclass_fields__.keys():
+            raise BadInput(f"There is no setting {show(min(unknown, key=str))}.")
+        model, config = _text("model", given), _text("config", given)
+        if model is None and config is None:
+            raise BadInput("There is nothing to plan for: name a model, or paste its config.json.")
+        for name, what in (("memory_gb", "memory in GB"), ("bandwidth_gb_s", "memory bandwidth in GB/s")):
+            if name not in given:
+                raise BadInput(f"The {what} is missing: fill in what the machine has.")
+        return cls(
+            memory_gb=number("memory in GB", given["memory_gb"], 0.001, 1e6),
+            bandwidth_gb_s=number("memory bandwidth in GB/s", given["bandwidth_gb_s"], 0.001, 1e8),
+            model=model,
+            config=config,
+            dtype=_format("number format", given.get("dtype", cls.dtype), BITS),
+            cache_dtype=_format("cache's number format", given["cache_dtype"], CACHE_BYTES)
+            if "cache_dtype" in given
+            else None,
+            context=whole("context", given["context"], 1, 10**8) if "context" in given else None,
+            batch=whole("batch", given.get("batch", cls.batch), 1, 10**6),
+        )
+
+    def plan(self, arch: Architecture) -> dict[str, Any]:
+        """The plan for an architecture, which is the asked model's or the pasted configuration's."""
+        return plan(
+            arch,
+            memory_bytes=round(self.memory_gb * GB),
+            bandwidth_bytes_per_s=self.bandwidth_gb_s * GB,
+            dtype=self.dtype,
+            cache_dtype=self.cache_dtype,
+            context=self.context,
+            batch=self.batch,
+        )
+
+
+def _text(name: str, given: Mapping[str, Any]) -> str | None:
+    value = text(name, given[name]) if name in given else ""
+    return value if value.strip() else None
+
+
+def _format(name: str, value: Any, known: Mapping[str, int]) -> str:
+    word = str(value).strip().lower() if isinstance(value, str) else ""
+    word = _SPELT.get(word, word)
+    if word not in known:
+        raise BadInput(f"There is no {name} {show(value)}: choose one of {', '.join(known)}.")
+    return word
+
+
+def plan(
+    arch: Architecture,
+    *,
+    memory_bytes: int,
+    bandwidth_bytes_per_s: float,
+    dtype: str = "bfloat16",
+    cache_dtype: str | None = None,
+    context: int | None = None,
+    batch: int = 1,
+) -> dict[str, Any]:
+    """What a model costs on a machine, as a JSON-able dictionary.
+
+    Sizes are bytes, lengths are positions. Each part that holds figures has a `basis`: "formula", or "predicted" for
+    the decode floor. `largest_context` is None where the cache stops growing, and `outgrows_weights_at` where it never
+    outgrows the weights. Key-value heads count once, whatever a library repeats (`formulas.shared`).
+    """
+    model = formulas.shared(arch)
+    cache_dtype = cache_dtype or cache_format(dtype)
+    itemsize = CACHE_BYTES[cache_dtype]
+    context = context or min(_DEFAULT_CONTEXT, model.context_length or _DEFAULT_CONTEXT)
+    weight_bytes, read_bytes = (_weight_bytes(n, dtype) for n in (model.parameters, model.active_parameters))
+    a_sequence = formulas.kv_bytes(model, context, itemsize)
+    fit = _fit(model, memory_bytes - weight_bytes, itemsize, a_sequence)
+    floor = formulas.decode_floor_s(read_bytes, batch * a_sequence, bandwidth_bytes_per_s)
+    document = {
+        "schema": 1,
+        "kind": "plan",
+        "model": _model(model),
+        "settings": {
+            "memory_bytes": memory_bytes,
+            "bandwidth_bytes_per_s": bandwidth_bytes_per_s,
+            "dtype": dtype,
+            "cache_dtype": cache_dtype,
+            "context": context,
+            "batch": batch,
+        },
+        "weights": {"basis": "formula", "bytes": weight_bytes, "read_bytes_per_token": read_bytes},
+        "cache": {
+            "basis": "formula",
+            "bytes_per_token": formulas.kv_bytes_per_token(model, itemsize),
+            "bytes_per_token_past_windows": sum(
+                x.bytes_per_position(itemsize) for x in model.layers if x.kind == "full"
+            ),
+            "constant_bytes": formulas.kv_bytes(model, 1, itemsize) - formulas.kv_bytes_per_token(model, itemsize),
+            "at": [{"positions": n, "bytes": formulas.kv_bytes(model, n, itemsize)} for n in LENGTHS],
+            "at_context": {"positions": context, "bytes": a_sequence, "batch_bytes": batch * a_sequence},
+            "outgrows_weights_at": formulas.outgrows_weights_at(model, itemsize, weight_bytes),
+            "repeated_bytes_per_token": formulas.kv_bytes_per_token(arch, itemsize) if arch.repeats > 1 else None,
+        },
+        "fit": fit | {"fits": fit["largest_batch"] >= batch, "needed_bytes": weight_bytes + batch * a_sequence},
+        "decode": {
+            "basis": "predicted",
+            "bytes_read": read_bytes + batch * a_sequence,
+            "ms_per_token": 1000 * floor,
+            "tokens_per_s": 1 / floor,
+            "batch_tokens_per_s": batch / floor,
+        },
+    }
+    return document | {"sentences": _sentences(document, model, arch.repeats), "notes": _notes(document, model)}
+
+
+def cache_format(dtype: str) -> str:
+    """The cache's number format beside weights of a format: theirs, or bfloat16 where the weights are quantised.
+
+    Quantised weights are turned into 16-bit numbers on their way through the chip, and keys and values come out so.
+    """
+    return dtype if BITS[dtype] >= 16 else "bfloat16"
+
+
+def _weight_bytes(parameters: int, dtype: str) -> int:
+    return -(-parameters * BITS[dtype] // 8)
+
+
+def _model(arch: Architecture) -> dict[str, Any]:
+    return {
+        "name": arch.name,
+        "attention": arch.attention,
+        "layers": len(arch.layers),
+        "layer_kinds": dict(Counter(layer.kind for layer in arch.layers)),
+        "heads": arch.heads,
+        "kv_heads": sorted({layer.kv_heads for layer in arch.layers if layer.per_position}),
+        "head_dim": sorted({layer.head_dim for layer in arch.layers if layer.per_position}),
+        "hidden_size": arch.hidden_size,
+        "vocab_size": arch.vocab_size,
+        "context_length": arch.context_length,
+        "basis": "formula",
+        "parameters": arch.parameters,
+        "active_parameters": arch.active_parameters,
+    }
+
+
+def _fit(arch: Architecture, free: int, itemsize: int, a_sequence: int) -> dict[str, Any]:
+    """What fits into the memory that the weights leave, which is below 0 where they do not fit themselves."""
+    return {
+        "basis": "formula",
+        "weights_fit": free >= 0,
+        "free_bytes": max(free, 0),
+        "largest_context": formulas.most_positions(arch, itemsize, free),
+        "largest_batch": max(free, 0) // a_sequence,
+    }
+
+
+def _sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> list[str]:
+    """The plan in words: what is kept, what fits, how fast."""
+    said = [_attention(arch), _layers(arch)]
+    if repeats > 1:
+        said.append(
+            f"transformers keeps each key-value head {repeats} times, once for every query head that shares it, and "
+            f"needs {units.amount(document['cache']['repeated_bytes_per_token'], 'B')} a token; counted here is one."
+        )
+    if arch.active_parameters < 0.8 * arch.parameters:
+        said.append(
+            f"Of {arch.parameters / 1e9:.3g} billion parameters, {arch.active_parameters / 1e9:.3g} billion are read "
+            "for a token; all of them must be in memory."
+        )
+    return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
+
+
+def _attention(arch: Architecture) -> str:
+    keeping = [layer for layer in arch.layers if layer.per_position]
+    first = keeping[0]
+    width = f"{first.head_dim}" if first.head_dim == first.value_dim else f"{first.head_dim} and {first.value_dim}"
+    counts = sorted({layer.kv_heads for layer in keeping})
+    match arch.attention:
+        case "latent":
+            return (
+                f"Latent attention: for all {arch.heads} heads together a layer keeps {first.head_dim} numbers a "
+                f"position, from which keys and values are computed again, and {first.value_dim} that tell where it is."
+            )
+        case "multi-head":
+            return (
+                f"Multi-head attention: each of the {arch.heads} heads keeps keys and values of its own, {width} wide."
+            )
+        case "multi-query":
+            return f"Multi-query attention: all {arch.heads} query heads share one key-value head, {width} wide."
+        case _:
+            shared = " or ".join(map(str, counts))
+            return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads, {width} wide."
+
+
+def _layers(arch: Architecture) -> str:
+    groups = Counter(map(_keeps, arch.layers))
+    if len(groups) == 1:
+        return f"All {len(arch.layers)} layers keep {next(iter(groups))}."
+    parts = [f"{count} {'keeps' if count == 1 else 'keep'} {what}" for what, count in groups.most_common()]
+    return f"Of {len(arch.layers)} layers, {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def _keeps(layer: LayerCache) -> str:
+    constant = layer.state_elements + layer.float32_elements
+    kept = []
+    if layer.kind == "full":
+        kept.append("every position")
+    if layer.window is not None:
+        kept.append(f"the last {units.count(layer.window, 'position')}")
+    if constant:
+        kept.append(f"a state of {constant:,} numbers, however long the text is")
+    return " and ".join(kept) or "nothing"
+
+
+def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    fit, settings = document["fit"], document["settings"]
+    weights = units.amount(document["weights"]["bytes"], "B")
+    memory = units.amount(settings["memory_bytes"], "B")
+    if not fit["weights_fit"]:
+        return [f"The weights alone do not fit: they need {weights} in {settings['dtype']}, and there are {memory}."]
+    free = units.amount(fit["free_bytes"], "B")
+    said = [f"Beside {weights} of weights, {memory} of memory leave {free} for the cache."]
+    longest = fit["largest_context"]
+    if longest is None:
+        said.append("The cache stops growing, so that no context is too long for the memory.")
+    elif longest == 0:
+        said.append("Not one position fits beside the weights.")
+    else:
+        made_for = arch.context_length
+        beyond = f", more than the {made_for:,} that the model was made for" if made_for and longest > made_for else ""
+        said.append(f"One sequence can be {units.count(longest, 'position')} long{beyond}.")
+    several = units.count(fit["largest_batch"], "sequence")
+    asked = "" if fit["fits"] else f"; {settings['batch']:,} do not fit"
+    said.append(f"At a context of {settings['context']:,}, {several} fit{asked}.")
+    return said
+
+
+def _growth(document: Mapping[str, Any]) -> str:
+    cache = document["cache"]
+    a_token = units.amount(cache["bytes_per_token"], "B")
+    if cache["bytes_per_token_past_windows"] < cache["bytes_per_token"]:
+        after = (
+            units.amount(cache["bytes_per_token_past_windows"], "B") if cache["bytes_per_token_past_windows"] else ""
+        )
+        a_token += f" until the sliding windows are full, then {after or 'nothing'}"
+    at = cache["outgrows_weights_at"]
+    if at is None:
+        return f"Each token adds {a_token}; the cache never outgrows the weights."
+    return f"Each token adds {a_token}; at {at:,} positions one sequence's cache is larger than all the weights."
+
+
+def _speed(document: Mapping[str, Any]) -> str:
+    decode, settings = document["decode"], document["settings"]
+    of = "" if settings["batch"] == 1 else f" for each of {settings['batch']:,} sequences"
+    return (
+        f"Predicted: a step reads {units.amount(decode['bytes_read'], 'B')} and takes at least "
+        f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most {_rate(decode['tokens_per_s'])} tokens/s{of}."
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    """What the figures leave out, and what they take for granted."""
+    settings = document["settings"]
+    said = [
+        "Sums of weights and cache alone: nothing is added for activations, libraries or an allocator's unused memory.",
+        "GB are 10^9 bytes; GiB, 2^30 bytes, are 7 % larger.",
+        "A step reads all the weights that take part, once: tables of which one row is looked up are left out.",
+        "The floor is what memory bandwidth allows: launching operations, arithmetic and sampling come on top.",
+    ]
+    if settings["cache_dtype"] != settings["dtype"]:
+        said.append(
+            f"Weights in {settings['dtype']}, the cache in {settings['cache_dtype']}; the scales of quantised numbers "
+            "are not counted."
+        )
+    if arch.text_part:
+        said.append(
+            "The model is for more than text: counted is the part that continues text; what reads pictures or sound "
+            "comes on top."
+        )
+    if arch.context_length and settings["context"] > arch.context_length:
+        said.append(
+            f"The context of {settings['context']:,} is beyond the {arch.context_length:,} that the model was made for."
+        )
+    if any(layer.window for layer in arch.layers):
+        said.append(
+            "A sliding window of W positions includes the newest one, which comes with its own step: W - 1 are kept."
+        )
+    if settings["batch"] > 1 and arch.active_parameters < 0.8 * arch.parameters:
+        said.append(
+            "A mixture of experts reads more for a batch than for one token; the floor counts one token's experts."
+        )
+    return said

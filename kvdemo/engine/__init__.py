@@ -1,0 +1,1 @@
+"""Run lanes on a device: turns, clock, history, environment."""

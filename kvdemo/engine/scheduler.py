@@ -1,0 +1,143 @@
+"""Whose turn it is.
+
+Two lanes that truly run at once on one device slow each other down, and a plot of them shows contention, not
+decoding. So by default the lanes take turns: one step at a time, always by the lane that has used the least
+device time of its own so far. Every step is measured alone on the device, and yet both texts grow at their
+true relative speed and the lanes finish in their true order. A lane that cannot wait, because another machine
+computes it, runs through at its first turn.
+
+`simultaneous` is the other schedule, one thread a lane, to see what contention does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import queue
+import threading
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.types import Ended, FinishReason, Schedule, TimedStep
+
+log = logging.getLogger(__name__)
+
+
+class Lane:
+    """A strategy's timed steps, where they end, and the device seconds that they have used.
+
+    `preemptible` is False for one whose steps are made by another machine: it does not stop while others have their
+    turns, and what came meanwhile would look as if it had taken no time.
+    """
+
+    def __init__(
+        self, steps: Iterator[TimedStep], max_new_tokens: int, eos_ids: Container[int] = (), *, preemptible: bool = True
+    ) -> None:
+        self._steps = steps
+        self._left = max_new_tokens
+        self._eos_ids = eos_ids
+        self.preemptible = preemptible
+        self.seconds = 0.0
+        self.finish_reason: FinishReason | None = None
+
+    def advance(self) -> TimedStep | None:
+        """Take one step; None where the strategy itself has come to the end of its text.
+
+        Tokens beyond the limit or behind an end-of-text token are not committed. The step keeps its full cost and its
+        positions: the work for a dropped token was done all the same.
+        """
+        timed = next(self._steps, None)
+        if timed is None:
+            self.finish_reason = "eos"
+            return None
+        self.seconds += timed.seconds
+        kept = timed.step.choices[: self._left]
+        for n, choice in enumerate(kept, start=1):
+            if choice.token in self._eos_ids:
+                kept = kept[:n]
+                self.finish_reason = "eos"
+                break
+        self._left -= len(kept)
+        if self._left == 0 and self.finish_reason is None:
+            self.finish_reason = "length"
+        texts = timed.step.texts
+        step = replace(timed.step, choices=kept, texts=None if texts is None else texts[: len(kept)])
+        return replace(timed, step=step)
+
+
+LaneEvent = tuple[int, TimedStep] | Ended
+
+
+def race(
+    lanes: Sequence[Lane],
+    schedule: Schedule = "fair",
+    stop: CancelToken | None = None,
+    describe: Callable[[Exception], str] = str,
+) -> Iterator[LaneEvent]:
+    """Run lanes to their ends; yield `(lane, step)` for each step and `Ended` once for each lane.
+
+    Setting `stop` ends every lane before its next step. A lane that raises ends with reason "error" and
+    what `describe` makes of the exception; the others go on.
+    """
+    run = _fair if schedule == "fair" else _simultaneous
+    return run(lanes, threading.Event() if stop is None else stop, describe)
+
+
+def _turn(index: int, lane: Lane, stop: CancelToken, describe: Callable[[Exception], str]) -> Iterator[LaneEvent]:
+    """One turn of one lane: its step, or why there is none, and its end if that was the last."""
+    if stop.is_set():
+        lane.finish_reason = "stopped"
+        yield Ended(index, "stopped")
+        return
+    try:
+        timed = lane.advance()
+    except Exception as error:
+        # The sentence is for everybody, and is shown by whoever runs the race; the traceback for who looks for a fault.
+        log.debug("lane %d failed", index, exc_info=True)
+        lane.finish_reason = "error"
+        yield Ended(index, "error", describe(error))
+        return
+    if timed is not None:
+        yield index, timed
+    if lane.finish_reason:
+        yield Ended(index, lane.finish_reason)
+
+
+def _fair(lanes: Sequence[Lane], stop: CancelToken, describe: Callable[[Exception], str]) -> Iterator[LaneEvent]:
+    waiting = [(0.0, index) for index in range(len(lanes))]
+    while waiting:
+        _, index = heapq.heappop(waiting)
+        lane = lanes[index]
+        yield from _turn(index, lane, stop, describe)
+        while not (lane.preemptible or lane.finish_reason):
+            yield from _turn(index, lane, stop, describe)
+        if not lane.finish_reason:
+            heapq.heappush(waiting, (lane.seconds, index))
+
+
+def _simultaneous(
+    lanes: Sequence[Lane], stop: CancelToken, describe: Callable[[Exception], str]
+) -> Iterator[LaneEvent]:
+    events: queue.SimpleQueue[LaneEvent] = queue.SimpleQueue()
+
+    def run(index: int, lane: Lane) -> None:
+        while not lane.finish_reason:
+            for event in _turn(index, lane, stop, describe):
+                events.put(event)
+
+    threads = [threading.Thread(target=run, args=item, name=f"lane-{item[0]}") for item in enumerate(lanes)]
+    for thread in threads:
+        thread.start()
+    try:
+        running = len(lanes)
+        while running:
+            event = events.get()
+            running -= isinstance(event, Ended)
+            yield event
+    except GeneratorExit:
+        stop.set()
+        raise
+    finally:
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,1 @@
+"""What limits a step: the device's peaks, launches, bytes, arithmetic."""

@@ -1,0 +1,253 @@
+"""What limits a step: launching its operations, moving its bytes, or doing its arithmetic.
+
+Several times can be predicted for a step from its forward passes (rows, positions, context) and from what this device
+was measured to reach (`device_peaks`). The largest of them is what binds it: a step cannot take less.
+Decoding with a cache at batch 1 reads every weight for one token, which is memory bandwidth; a long prompt shares each
+weight it reads among many positions, which is compute; a small model on a big GPU waits for neither but for the
+host, which launches operations one by one; on some CPUs the math library reads the weights of a one-row product slower
+than the memory delivers them. Where the cache wins, and where it cannot, follows from that.
+
+A prediction above the time that was measured is wrong, and explains nothing: a limit was measured too low.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from kvdemo.core import units
+from kvdemo.core.types import Pass
+from kvdemo.costs import formulas
+from kvdemo.costs.formulas import Architecture
+from kvdemo.measure.roofline.device_peaks import DevicePeaks
+
+Bound = Literal["launch", "library", "bandwidth", "compute"]
+#: The math library is the limit where the memory delivers this many times what it reads.
+LIBRARY = 1.5
+#: Below this share of the measured time the largest limit is not the whole story, and the reason says so.
+UNEXPLAINED = 0.5
+WORDS: dict[Bound, str] = {
+    "launch": "launch overhead",
+    "library": "the math library",
+    "bandwidth": "memory bandwidth",
+    "compute": "compute",
+}
+
+
+class Prediction(NamedTuple):
+    """Seconds that each limit allows for, at the least. `total` adds it up over passes and steps.
+
+    launch_s  0 where the launches of a pass are not known
+    library_s of one-row products, at what the math library reads of this model's weights; 0 where it keeps up with the
+              memory, or was not measured. Compiled code may be quicker
+    floor_s   the larger of memory and arithmetic, pass by pass: the roofline. Launching can be had cheaper
+    bytes     moved, of weights and caches
+    flops     done
+    launches  operations that the host launches; 0 where they are not known
+    passes    forward passes
+    """
+
+    launch_s: float = 0.0
+    bandwidth_s: float = 0.0
+    compute_s: float = 0.0
+    floor_s: float = 0.0
+    bytes: float = 0.0
+    flops: float = 0.0
+    launches: float = 0.0
+    passes: float = 0.0
+    library_s: float = 0.0
+
+    @property
+    def times(self) -> dict[Bound, float]:
+        """Seconds by limit."""
+        return {
+            "launch": self.launch_s,
+            "library": self.library_s,
+            "bandwidth": self.bandwidth_s,
+            "compute": self.compute_s,
+        }
+
+    @property
+    def bound(self) -> Bound:
+        """The limit that asks for the most time."""
+        return max(self.times, key=lambda name: self.times[name])
+
+    def binding(self, measured_s: float) -> Bound | None:
+        """The limit that binds what took so long. None where a roofline is above it: the device reaches more than that.
+
+        Launches that would take longer than was measured were not made one by one, and a library that would was not
+        used as it was measured: they bind nothing.
+        """
+        if self.floor_s > measured_s:
+            return None
+        possible = self._replace(
+            launch_s=self.launch_s if self.launch_s <= measured_s else 0.0,
+            library_s=self.library_s if self.library_s <= measured_s else 0.0,
+        )
+        return possible.bound
+
+
+@dataclass(frozen=True)
+class RooflineModel:
+    """A model on a measured device, and a strategy's passes on it.
+
+    operations  that one pass gives to the device, each launched by the host; None where they cannot be counted
+    draft       the model that drafts, in the same number format; None where there is none
+    lanes       the same machine with what is known of one strategy only: its operations and its draft model
+    """
+
+    architecture: Architecture
+    limits: DevicePeaks
+    itemsize: int
+    operations: float | None
+    draft: Architecture | None = None
+    lanes: Mapping[str, RooflineModel] = field(default_factory=dict)
+
+    def of(self, strategy: str) -> RooflineModel:
+        """The machine as a strategy uses it."""
+        return self.lanes.get(strategy, self)
+
+    def step(self, positions: int, context: int, cache_bytes: int) -> Prediction:
+        """Predict one pass of one row: `positions` new positions, at a context that includes them.
+
+        Bandwidth: the weights and `cache_bytes` are read once. Compute: `formulas.step_flops`.
+        """
+        return self._passed(self.architecture, Pass(1, positions, context), cache_bytes)
+
+    def ran(self, passes: Iterable[Pass], cache_bytes: int) -> Prediction:
+        """Predict a step of these passes, which holds a cache of `cache_bytes` at its end.
+
+        Each pass reads the weights once, for all rows and positions. In a mixture of experts these may ask for
+        different experts; counted are those of one token, as if all asked for the same: no pass can read less.
+
+        Each pass reads the keys and values that its rows attend to, by formula; no more than what is held where a
+        cache is smaller than that (packed numbers, none at all) and no more than what is in use where it is larger
+        (room that is reserved). The passes of a draft model whose shape is not known count for nothing.
+        """
+        return self.steps(((passes, cache_bytes),))
+
+    def steps(self, steps: Iterable[tuple[Iterable[Pass], int]]) -> Prediction:
+        """Predict steps, each with its passes and the bytes of the cache at its end: the sum of `ran`."""
+        return total(
+            self._passed(
+                shape, ran, min(held, formulas.kv_bytes(shape, ran.context, self.itemsize, ran.rows)) if held else 0
+            )
+            for passes, held in steps
+            for ran in passes
+            if (shape := self.draft if ran.draft else self.architecture)
+        )
+
+    def _passed(self, shape: Architecture, ran: Pass, cache_bytes: int) -> Prediction:
+        moved = shape.active_parameters * self.itemsize + cache_bytes
+        flops = formulas.pass_flops(shape, ran)
+        bandwidth, compute = moved / self.limits.bandwidth, flops / self.limits.matmul_flops_per_s
+        launches = self.operations or 0.0
+        return Prediction(
+            launch_s=launches * self.limits.launch_s,
+            bandwidth_s=bandwidth,
+            compute_s=compute,
+            floor_s=max(bandwidth, compute),
+            bytes=moved,
+            flops=flops,
+            launches=launches,
+            passes=1.0,
+            library_s=self._library(shape, cache_bytes) if ran.rows * ran.positions == 1 else 0.0,
+        )
+
+    def _library(self, shape: Architecture, cache_bytes: int) -> float:
+        """Seconds of a pass of one row, where the math library reads weights slower than the memory delivers them."""
+        reads = self.limits.eager_bytes_per_s
+        if not reads or self.limits.bandwidth < LIBRARY * reads:
+            return 0.0
+        return shape.active_parameters * self.itemsize / reads + cache_bytes / self.limits.bandwidth
+
+    def decode_floor_s(self, context: int) -> float:
+        """The least that a step with a cache can take at this context, in seconds."""
+        held = formulas.kv_bytes(self.architecture, context, self.itemsize)
+        return self.step(1, context, held).floor_s
+
+    def no_cache_floor_s(self, context: int) -> float:
+        """The least that a step can take that runs all of the context again, in seconds."""
+        return self.step(context, context, 0).floor_s
+
+
+def total(predictions: Iterable[Prediction]) -> Prediction:
+    """The sum over passes or steps, figure by figure."""
+    return Prediction(*map(math.fsum, zip(*predictions, strict=True)))
+
+
+def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s: float) -> str:
+    """Why a lane's decode steps take what they take, with the figures per step."""
+    bound = predicted.binding(measured_s)
+    if bound is None:
+        return _too_low(machine, predicted, steps, measured_s)
+    said = f"Bound by {WORDS[bound]}: {_bound(machine, bound, predicted, steps)}"
+    said += f" of the {units.seconds(measured_s / steps)} measured."
+    if bound == "launch":
+        said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
+    if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
+        none = f"None of the {'four' if predicted.library_s else 'three'} limits explains"
+        limits = none if machine.operations or predicted.library_s else "Neither memory nor compute explains"
+        said += f" {limits} the rest: host work between operations, or a busy machine."
+    return said
+
+
+def _too_low(machine: RooflineModel, predicted: Prediction, steps: int, measured_s: float) -> str:
+    """That a limit is contradicted by the time that was measured."""
+    roofline = predicted._replace(launch_s=0.0, library_s=0.0)
+    what = _bound(machine, roofline.bound, roofline, steps)
+    return (
+        f"The limit was measured too low: {what}, and a step took {units.seconds(measured_s / steps)}. Something else "
+        "ran while the device was measured, or the data fits into a processor's cache. What binds the step cannot be "
+        "said."
+    )
+
+
+def _bound(machine: RooflineModel, bound: Bound, predicted: Prediction, steps: int) -> str:
+    """One of the three times for one step, and what makes it up."""
+    limits, passes = machine.limits, predicted.passes / steps
+    step = "a step" if passes == 1 else f"a step of {units.figures(passes)} passes"
+    match bound:
+        case "bandwidth":
+            what = f"{step} reads {units.amount(predicted.bytes / steps, 'B')} of weights and cache"
+            rate, takes = units.amount(limits.bandwidth, "B/s"), predicted.bandwidth_s
+        case "library":
+            what = (
+                f"{step} reads {units.amount(predicted.bytes / steps, 'B')} of weights and cache in products of one row"
+            )
+            memory = units.amount(limits.bandwidth, "B/s")
+            rate, takes = units.amount(limits.eager_bytes_per_s, "B/s"), predicted.library_s
+            rate += f" of this processor's math library (its memory delivers {memory})"
+        case "compute":
+            what = f"{step} does {units.amount(predicted.flops / steps, 'FLOP')}"
+            rate, takes = units.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
+        case "launch":
+            what = f"{step} issues {units.count(round(predicted.launches / steps), 'operation')}"
+            rate, takes = f"{units.seconds(limits.launch_s)} each", predicted.launch_s
+    return f"{what}, which at the measured {rate} takes at least {units.seconds(takes / steps)}"
+
+
+def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | None], speedup: float | None) -> str:
+    """Why a lane gained what it gained over the baseline, at one prompt length and token count, prefill included.
+
+    Without a `speedup` their runs overlap, and no gain is claimed. A bound of None is one that cannot be said.
+    """
+    (baseline_name, before), (name, now) = baseline, lane
+    gain = "Their runs overlap: the two cannot be told apart"
+    if speedup is not None:
+        gain = f"{name} is {speedup:.2f}× as fast"
+    if before is None or now is None:
+        unknown = " and ".join(name for name, bound in (baseline, lane) if bound is None)
+        return f"What binds {unknown} cannot be said: a limit of the device was measured too low. {gain}."
+    if before != now:
+        why = ": the positions that are not run again are what is saved" if before == "compute" else ""
+        return f"{baseline_name} is bound by {WORDS[before]}, {name} by {WORDS[now]}{why}. {gain}."
+    why = {
+        "launch": "the host cannot launch operations any faster, however little each has to do",
+        "library": "its products of one row read the weights slower than the memory delivers them",
+        "bandwidth": "each step reads the weights once, and the positions run again ride along with them",
+        "compute": "what counts is how many positions each runs",
+    }[now]
+    return f"Both are bound by {WORDS[now]}: {why}. {gain}."

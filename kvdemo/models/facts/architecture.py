@@ -1,0 +1,193 @@
+"""From a configuration to what a model's cache and steps cost, without its weights.
+
+The text part is built and run on the meta device (`meta_trial`), and what its cache keeps is read off the tensors
+(`cache_shape`). What is said here is therefore what a race with this model keeps, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
+
+from kvdemo.core.types import BadInput
+from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.models import catalog
+from kvdemo.models.facts import cache_shape, config_check, meta_trial, stated, text_part
+from kvdemo.models.sources import hub_errors, random_weights
+from kvdemo.models.sources.checkpoint import read_json
+from kvdemo.models.sources.find import folders_allowed
+from kvdemo.models.sources.timeout import within
+
+PASTED = "The pasted configuration"
+_PATIENCE_S = 4.0
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+_EXPERTS_A_TOKEN = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+    "moe_k",
+)
+
+
+def of_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
+    """The architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
+
+    Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
+    fetched. `allow_folders` None asks `folders_allowed`.
+    """
+    name = catalog.resolve(model, folders=folders_allowed() if allow_folders is None else allow_folders)
+    if name.shape is not None:
+        return of_config(random_weights.config(name.shape), name.id)
+    if name.hub_id is None:
+        return _read(Path(name.id), catalog.quoted(name.id))
+    cached = try_to_load_from_cache(name.hub_id, "config.json")
+    if not isinstance(cached, str):
+        for shape, hub_id in catalog.SHAPES.items():
+            if hub_id == name.hub_id:
+                return of_config(random_weights.config(shape), hub_id)
+    return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id), name.id)
+
+
+def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
+    """The architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
+    raw = config_check.read(given, name)
+    text_part.check(raw, name)
+    config = meta_trial.attempt(name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw)))
+    return of_config(config, str(raw["model_type"]) if name == PASTED else name)
+
+
+def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
+    """The architecture of a configuration object, a loaded model's for example, which is left as it is.
+
+    Raises BadInput for a model whose cache is none that can be accounted for here.
+    """
+    name = name or str(config.model_type)
+    return meta_trial.attempt(name, lambda: _of(config, name))
+
+
+def _of(config: PreTrainedConfig, name: str) -> Architecture:
+    trial = meta_trial.run(config, name)
+    layers = cache_shape.layers(trial, name)
+    network, text = trial.network, trial.text
+    tied = getattr(text, "tie_word_embeddings", False)
+    heads = max(stated.values(text, "num_attention_heads"), default=0)
+    repeats = _repeats(layers, heads, stated.number(text, "num_key_value_heads", "num_kv_heads"))
+    attention = _attention(layers, repeats, heads, stated.number(text, "kv_lora_rank"))
+    if attention is None:
+        raise BadInput(meta_trial.NO_KEYS.format(name))
+    return Architecture(
+        name=name,
+        layers=layers,
+        heads=heads,
+        head_dim=_head_dim(layers, attention, text),
+        hidden_size=int(text.hidden_size),
+        vocab_size=int(text.vocab_size),
+        parameters=_parameters(network) + (0 if tied else trial.missing_head),
+        active_parameters=_active(network, text, name) + trial.missing_head,
+        context_length=stated.context_length(text),
+        attention=attention,
+        repeats=repeats,
+        text_part=config.get_text_config(decoder=True) is not config,
+    )
+
+
+def _read(folder: Path, name: str) -> Architecture:
+    try:
+        file = folder.expanduser() / "config.json"
+        size = file.stat().st_size
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of nobody
+        raise BadInput(f"{name} has no config.json that can be read: check its name.") from error
+    if size > config_check.MOST_CHARACTERS:
+        raise BadInput(f"{name} has a config.json of {size:,} bytes, and one has some thousands: choose another model.")
+    return parse(read_json(file, name), name)
+
+
+def _fetched(hub_id: str) -> Path:
+    """The folder of config.json, fetched from the Hub with nothing else. Raises BadInput."""
+
+    def ask() -> str:
+        HfApi().model_info(hub_id)  # a download alone tries again and again where there is no network
+        return hf_hub_download(hub_id, "config.json")
+
+    try:
+        return Path(within(_PATIENCE_S, ask)).parent
+    except hub_errors.FAILURES as error:
+        raise hub_errors.explained(hub_id, error, Path(constants.HF_HUB_CACHE), "HF_HOME") from error
+
+
+def _repeats(layers: tuple[LayerCache, ...], heads: int, stated: int | None) -> int:
+    """How often each key-value head is kept: once, unless every query head has one and the configuration says fewer.
+
+    Falcon's newer models are trained with shared heads, and transformers repeats them before it keeps them.
+    """
+    kept = {layer.kv_heads for layer in layers if layer.per_position}
+    return heads // stated if kept == {heads} and stated and heads % stated == 0 else 1
+
+
+def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent: int | None) -> str | None:
+    """The kind of attention in a word; None where no layer keeps keys."""
+    widths = {(layer.kv_heads // repeats, layer.head_dim) for layer in layers if layer.per_position}
+    if not widths or not heads:
+        return None
+    if latent and widths == {(1, latent)}:
+        return "latent"
+    if {kv_heads for kv_heads, _ in widths} == {heads}:
+        return "multi-head"
+    return "multi-query" if {kv_heads for kv_heads, _ in widths} == {1} else "grouped-query"
+
+
+def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedConfig) -> int:
+    """The mean width of a query and of a value, which is what an attention product costs."""
+    if attention == "latent":  # what is kept is not what is multiplied: keys and values are computed from it
+        return (
+            sum(stated.number(text, part) or 0 for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")) // 2
+        )
+    first = next(layer for layer in layers if layer.per_position)
+    return (first.head_dim + first.value_dim) // 2
+
+
+def _parts(network: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
+    head, decoder = network.get_output_embeddings(), network.get_decoder()
+    if decoder is head:  # ModernBERT calls its vocabulary projection so
+        decoder = network.base_model
+    return [decoder] if head is None else [decoder, head]
+
+
+def _parameters(network: PreTrainedModel) -> int:
+    """Every number in the weights of the part that continues text."""
+    parts = [network] if network.config.get_text_config(decoder=True) is network.config else _parts(network)
+    return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
+
+
+def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
+    """Parameters read for one token: see `formulas.Architecture`."""
+    parts = _parts(network)
+    weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
+    tied = {id(weight) for head in parts[1:] for weight in head.parameters()}
+    for part in parts:
+        for module in part.modules():
+            if isinstance(module, torch.nn.Embedding) and id(module.weight) not in tied:
+                weights.pop(id(module.weight), None)  # one row of it is looked up
+    routed = sum(weight.numel() for path, weight in weights.values() if "experts" in path.split("."))
+    others = sum(weight.numel() for path, weight in weights.values()) - routed
+    if not routed:
+        return others
+    there, chosen = _experts(text, _EXPERTS), _experts(text, _EXPERTS_A_TOKEN)
+    if there is None or chosen is None or chosen > there:
+        raise BadInput(f"{name} is not supported: its configuration does not say how many experts a token is sent to.")
+    return others + round(routed * chosen / there)
+
+
+def _experts(text: PreTrainedConfig, names: tuple[str, ...]) -> float | None:
+    """The first of some numbers of experts that the configuration states; the mean where layers differ."""
+    found = (stated.values(place, name) for place in (text, getattr(text, "ffn_config", None)) for name in names)
+    return next((mean(values) for values in found if values), None)

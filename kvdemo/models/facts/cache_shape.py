@@ -1,0 +1,102 @@
+"""From the tensors of a cache to what each of its layers keeps: heads, widths, windows, states.
+
+How many key-value heads a layer has, how wide they are, and what it keeps instead if it has none, is spelled
+differently in every family of models: GPT-2 has no name for it, Falcon three, Gemma 4 another number for some layers,
+DeepSeek keeps a latent vector. So it is read off the shapes of the tensors, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from kvdemo.core.types import BadInput
+from kvdemo.costs.formulas import LayerCache
+from kvdemo.models.facts import meta_trial
+from kvdemo.models.facts.meta_trial import POSITIONS, Shapes, Trial
+
+
+def of(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
+    """What each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
+    return meta_trial.attempt(name, lambda: layers(meta_trial.run(network.config, name, type(network)), name))
+
+
+def layers(trial: Trial, name: str) -> tuple[LayerCache, ...]:
+    """What each layer keeps. Raises BadInput, one sentence about the model `name`, where no formula here says it."""
+    if not any(trial.shapes[-1]):
+        raise BadInput(f"{name} is not supported: it keeps what it has seen outside of transformers' DynamicCache.")
+    passes = zip(*trial.shapes, strict=True)
+    return tuple(_layer(held, shapes, name) for held, shapes in zip(trial.cache.layers, passes, strict=True))
+
+
+def _layer(held: Any, passes: Sequence[Shapes], name: str) -> LayerCache:
+    """What one layer keeps, from its tensors' shapes after each pass."""
+    kind = type(held).__name__
+    if not passes[-1]:
+        if "LinearAttention" in kind:
+            raise BadInput(f"{name} is not supported: it keeps its states outside of transformers' DynamicCache.")
+        return LayerCache("state")  # nothing: it shares another layer's keys, or has none of a text alone
+    # transformers keeps window - 1 positions: DynamicSlidingWindowLayer.update
+    window = held.sliding_window - 1 if getattr(held, "is_sliding", False) else None
+    seen = POSITIONS[: len(passes)]
+    kept = [positions if window is None else min(positions, window) for positions in seen]
+    keys, values = (_width([shapes.get(part) for shapes in passes], kept, name) for part in ("keys", "values"))
+    beside = _beside(passes, kept)
+    if beside is None or (keys is None) != (values is None) or (keys and values and keys[0] != values[0]):
+        raise BadInput(f"{name} is not supported: what its cache keeps ({kind}) grows by no simple formula.")
+    if keys is None or values is None:
+        return LayerCache("state" if not beside["index_elements"] + beside["index_bytes"] else "full", **beside)
+    return LayerCache(
+        kind="full" if window is None else "sliding",
+        kv_heads=keys[0],
+        head_dim=keys[1],
+        value_dim=values[1],
+        window=window,
+        **beside,
+    )
+
+
+def _width(
+    tensors: Sequence[tuple[torch.Size, torch.dtype] | None], kept: list[int], name: str
+) -> tuple[int, int] | None:
+    """Heads and width of keys or values, (1, heads, positions, width); None where there are none. Raises BadInput."""
+    if not any(tensors):
+        return None
+    shapes = [tuple(tensor[0]) if tensor else () for tensor in tensors]
+    last = shapes[-1]
+    if len(last) != 4 or shapes != [(last[0], last[1], positions, last[3]) for positions in kept]:
+        raise BadInput(f"{name} is not supported: its cache does not grow by one position a token.")
+    return last[1], last[3]
+
+
+def _beside(passes: Sequence[Shapes], kept: list[int]) -> dict[str, int] | None:
+    """What a layer keeps beside its keys and values, as `LayerCache` counts it; None where it grows by no formula."""
+    sums = {"state_elements": 0, "float32_elements": 0, "index_elements": 0, "index_bytes": 0}
+    for tensor, (last, dtype) in passes[-1].items():
+        if tensor in ("keys", "values"):
+            continue
+        if any(tensor not in shapes for shapes in passes):
+            return None
+        shapes = [shapes[tensor][0] for shapes in passes]
+        if tensor != "indexer_keys" and all(shape == last for shape in shapes):
+            sums["float32_elements" if dtype == torch.float32 else "state_elements"] += math.prod(last)
+        elif (grown := _grown(shapes, kept)) is None:
+            return None
+        elif dtype == torch.bfloat16:
+            sums["index_elements"] += grown
+        else:
+            sums["index_bytes"] += grown * dtype.itemsize
+    return sums
+
+
+def _grown(shapes: Sequence[torch.Size], kept: list[int]) -> int | None:
+    """Numbers by which a tensor grows with each position that is kept, None if it grows otherwise."""
+    last = shapes[-1]
+    for n in range(len(last)):
+        if shapes == [torch.Size((*last[:n], positions, *last[n + 1 :])) for positions in kept]:
+            return math.prod(last) // last[n]
+    return None

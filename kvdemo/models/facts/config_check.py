@@ -1,0 +1,141 @@
+"""A config.json from anybody: checked before any library sees it.
+
+A configuration is a few numbers from which a library builds whatever they ask for: a million layers, a list as long
+as the vocabulary. So every number in it is held against bounds that no real model comes near, and whatever names
+code, kernels or number formats to be fetched or used is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kvdemo.core.types import BadInput
+from kvdemo.core.validation import show
+
+MOST_CHARACTERS = 1_000_000
+_DEEPEST = 20
+_LARGEST = 2**24  # 10,485,760 positions are the most so far (Llama 4 Scout)
+_MOST_LAYERS = 1_000
+# What counts layers, however a family spells it; and what counts heads, experts and widths.
+_LAYERS = re.compile(r"(.*_)?(layers?|blocks|depth)")
+_BOUNDS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), (1, 4096)),
+    **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num"), (1, 4096)),
+    **dict.fromkeys(("hidden_size", "n_embd", "d_model"), (1, 2**20)),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"), (0, 65_536)),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), (1, _MOST_LAYERS)),
+    "head_dim": (1, 65_536),
+    "vocab_size": (1, _LARGEST),
+    "sliding_window": (2, _LARGEST),
+    "attention_types": (0, _MOST_LAYERS),  # GPT-Neo: how often a list is repeated
+}
+# Real numbers that happen to be written without a point, and seeds: nothing is as long as they are large.
+_NO_SIZE = re.compile(r".*(theta|base|base_freq|seed|eps|factor)")
+# Mamba's step sizes have no upper limit: "time_step_limit": [0.0, Infinity].
+_MAY_BE_INFINITE = "time_step_limit"
+# Code, kernels and formats that a configuration may ask for, and tables that have nothing to do with shapes.
+_LEFT_OUT = {
+    "auto_map",
+    "quantization_config",
+    "compression_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "_experts_implementation",
+    "dtype",
+    "torch_dtype",
+    "num_labels",
+    "id2label",
+    "label2id",
+}
+
+
+def read(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The configuration in a text, or one already read, with nothing in it out of bounds.
+
+    `name` is what messages call it, at the start of a sentence. Raises BadInput.
+    """
+    content = _decoded(given, name) if isinstance(given, str) else given
+    if not isinstance(content, Mapping):
+        raise BadInput(f"{name} is no JSON object: paste all of a config.json, from {{ to }}.")
+    checked = {str(key): value for key, value in content.items()}
+    _check(checked, name, "", 0)
+    _check_labels(checked, name)
+    return checked
+
+
+def shape_only(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without what is no part of a model's shape, in the nested ones as well."""
+    return {
+        key: shape_only(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in _LEFT_OUT
+    }
+
+
+def _decoded(text: str, name: str) -> Any:
+    if len(text) > MOST_CHARACTERS:
+        raise BadInput(
+            f"{name} has {len(text):,} characters, and a config.json has some thousands: paste that file alone."
+        )
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadInput(f"{name} is not valid JSON{where}: paste all of a config.json, from {{ to }}.") from None
+
+
+def _check(value: Any, name: str, key: str, depth: int) -> None:
+    """Raises BadInput for a value that no config.json of a language model holds. `key` is the field that it is in."""
+    if depth > _DEEPEST:
+        raise BadInput(f"{name} is nested more than {_DEEPEST} deep, as no config.json is: paste another.")
+    if isinstance(value, Mapping):
+        for inner, entry in value.items():
+            _check(entry, name, str(inner), depth + 1)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            _check(entry, name, key, depth + 1)
+    elif isinstance(value, float):
+        _check_float(value, name, key)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        _check_int(value, name, key)
+    elif key in _BOUNDS and key != "attention_types" and value is not None:
+        raise BadInput(f"{name} has {show(value)} for {show(key)}: that must be a whole number.")
+    elif not isinstance(value, str | bool | None):
+        raise BadInput(f"{name} has a {type(value).__name__} for {show(key)}, which JSON does not know.")
+
+
+def _check_float(value: float, name: str, key: str) -> None:
+    if key in _BOUNDS and not value.is_integer():
+        raise BadInput(f"{name} has {value} for {show(key)}: that must be a whole number.")
+    if math.isnan(value) or (math.isinf(value) and key != _MAY_BE_INFINITE):
+        raise BadInput(f"{name} has {value} for {show(key)}: that must be a finite number.")
+    if key in _BOUNDS:
+        _check_int(int(value), name, key)
+
+
+def _check_int(value: int, name: str, key: str) -> None:
+    if _NO_SIZE.fullmatch(key):
+        return
+    bounds = (-_MOST_LAYERS, _MOST_LAYERS) if _LAYERS.fullmatch(key) else (-_LARGEST, _LARGEST)
+    low, high = _BOUNDS.get(key, bounds)
+    if not low <= value <= high:
+        raise BadInput(
+            f"{name} has {show(value) if abs(value) < 2**63 else 'a huge number'} for {show(key)}: "
+            f"that must be from {low:,} to {high:,}."
+        )
+
+
+def _check_labels(config: Mapping[str, Any], name: str) -> None:
+    """The type and the class names go into sentences: they are words, or they are wrong."""
+    listed = config.get("architectures") or []
+    for word in (config.get("model_type"), *(listed if isinstance(listed, list) else [listed])):
+        if not isinstance(word, str) or not re.fullmatch(r"[\w.+-]{1,80}", word, re.ASCII):
+            raise BadInput(
+                f"{name} does not say what it describes (model_type {show(config.get('model_type'))}): "
+                "paste the config.json of a model for transformers."
+            )

@@ -1,0 +1,175 @@
+"""A model that is built and run on the meta device, where tensors have shapes and no numbers.
+
+It takes a second or less for a model of any size, and no memory. The model is handed transformers' own DynamicCache;
+what the cache holds after each pass has the shapes that it has in a race.
+
+A configuration comes from anybody: see `config_check` for what is checked before, and `_Patience` for what ends a
+construction that does not end.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch.fx.experimental import _config as symbolic
+from torch.overrides import TorchFunctionMode
+from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+from kvdemo.core.types import BadInput
+from kvdemo.models import cache_argument, cache_layers
+from kvdemo.models.facts import text_part
+
+_T = TypeVar("_T")
+Shapes = dict[str, tuple[torch.Size, torch.dtype]]
+NO_KEYS = "{} keeps no keys and values that grow with the text: choose a model with attention."
+# Positions that the cache holds after each pass. A cache that keeps one entry for several positions, 128 at the most so
+# far (DeepSeek-V4), shows itself in the second.
+POSITIONS = (2, 131)
+# What transformers' own layers hold; how these grow shows after one pass, which is most of a trial's time.
+_PLAIN = re.compile(r"keys|values|(conv|recurrent)_states\.\d+|indexer_keys")
+# The largest models known make 60,000 calls; this many take some five seconds.
+MOST_CALLS = 150_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model on the meta device, and what its cache held after each pass.
+
+    text          the configuration of the part that continues text, which `network` is
+    shapes        for each pass and layer the shape and number format of every tensor, by name
+    missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
+    """
+
+    network: PreTrainedModel
+    cache: DynamicCache
+    text: PreTrainedConfig
+    shapes: tuple[list[Shapes], ...]
+    missing_head: int
+
+
+class _TooLargeError(Exception):
+    """More parts than any model has."""
+
+
+def run(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel] | None = None) -> Trial:
+    """Build the part of a model that continues text, and run a pass or two. The configuration is left as it is.
+
+    `loaded` is the class of the model where it is loaded: what is tried where nothing else succeeds. Raises BadInput,
+    one sentence about the model `name`, for what cannot be built or run.
+    """
+    refused: BadInput | None = None
+    copied = attempt(name, lambda: copy.deepcopy(config))
+    ways = [
+        (functools.partial(auto.from_config, trust_remote_code=False), part, auto is AutoModel)
+        for auto, part in text_part.ways(copied, name)
+    ]
+    if loaded is not None:
+        ways.append((loaded._from_config, copied, False))
+    for build, part, headless in ways:
+        try:
+            return attempt(name, functools.partial(_run, build, part, headless, name))
+        except BadInput as error:
+            refused = refused or error
+    raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
+
+
+def attempt(name: str, build: Callable[[], _T]) -> _T:
+    """What `build` gives. Whatever a library raises at numbers that make no sense together is a BadInput."""
+    try:
+        return build()
+    except BadInput:
+        raise
+    except _TooLargeError as error:
+        raise BadInput(f"{name} has more parts than can be counted here: check its numbers.") from error
+    except Exception as error:  # two hundred families of models raise what they like
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(" .:")
+        said = said if said.isprintable() else ascii(said)
+        raise BadInput(f"{name} is not supported: no model can be tried from its configuration ({said}).") from error
+
+
+def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless: bool, name: str) -> Trial:
+    """The trial of one way to build the model; `headless`: without the projection onto the vocabulary.
+
+    bfloat16 shows which states stay in float32. The number format is set on the finished model: transformers would
+    change torch's default for the whole process while it builds, and other threads decode meanwhile.
+    """
+    part.quantization_config = None
+    with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
+        network = build(part, dtype=None, attn_implementation="eager")
+        network = network.eval().to(torch.bfloat16)
+        if not cache_argument.is_there(network):
+            raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")
+        cache = DynamicCache(config=network.config)
+        shapes = _passes(network, cache, name)
+    head = network.get_input_embeddings().weight.numel() if headless else 0
+    return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head)
+
+
+def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[list[Shapes]]:
+    """For each pass and layer what the cache holds."""
+    shapes: list[list[Shapes]] = []
+    held = 0
+    for positions in POSITIONS:
+        ids = torch.zeros((1, positions - held), dtype=torch.long)
+        try:
+            network(input_ids=ids, **cache_argument.using(network, cache))
+        except ValueError as error:
+            if any(isinstance(layer, DynamicLayer) for layer in cache.layers):
+                raise
+            raise BadInput(NO_KEYS.format(name)) from error
+        held = positions
+        shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named(layer)} for layer in cache.layers])
+        if all(map(_plain, cache.layers, shapes[-1])):
+            break
+    return shapes
+
+
+def _plain(layer: Any, tensors: Iterable[str]) -> bool:
+    """Whether a layer is one of transformers' cache_utils, and holds nothing that other layers do not."""
+    return type(layer).__module__ == DynamicCache.__module__ and all(map(_PLAIN.fullmatch, tensors))
+
+
+@contextmanager
+def _any_mask() -> Iterator[None]:
+    """Let torch take every entry of a mask without numbers for true; which experts are chosen changes no cache."""
+    with symbolic.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]
+        yield
+
+
+def _nowhere(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty((0, tensor.ndim), dtype=torch.long, device="meta")
+
+
+# What is read out of a tensor without numbers: zeros, and that a check has been passed.
+_READ: dict[Any, Callable[[torch.Tensor], Any]] = {
+    torch.Tensor.item: lambda _: 0,
+    torch.Tensor.__bool__: lambda _: True,
+    torch.Tensor.__int__: lambda _: 0,
+    torch.Tensor.nonzero: _nowhere,
+    torch.nonzero: _nowhere,
+    torch.Tensor.tolist: lambda tensor: torch.zeros(tensor.shape, dtype=torch.int, device="cpu").tolist(),
+}
+
+
+class _Patience(TorchFunctionMode):
+    """Ends a construction that goes on and on: a hostile configuration can ask for millions of small modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise _TooLargeError
+        if (read := _READ.get(func)) is not None and args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
+            return read(args[0])
+        return func(*args, **(kwargs or {}))

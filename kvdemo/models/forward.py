@@ -1,0 +1,49 @@
+"""The pieces that strategies share: one forward pass, and the bytes of a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from kvdemo.models import cache_layers
+from kvdemo.models.cache_argument import using
+from kvdemo.models.facts import rope
+from kvdemo.models.loaded import LoadedModel
+
+#: Token ids of one row: numbers, or a tensor of shape (n,) that is on the model's device already.
+Ids = Sequence[int] | Tensor
+
+
+def on_device(model: LoadedModel, ids: Ids) -> Tensor:
+    """Ids as a tensor of shape (n,) on the model's device; uploaded where they are numbers."""
+    return ids if isinstance(ids, Tensor) else torch.tensor(list(ids), device=model.device)
+
+
+def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: int = 1) -> Tensor:
+    """One forward pass over ids of shape (rows, n): the logits of the last `keep` positions, shape (rows, keep, vocab).
+
+    The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
+    computing all positions would make the loop without a cache look worse than it is.
+    """
+    with rope.alone(model.network):
+        out = model.network(input_ids=input_ids, logits_to_keep=keep, **using(model.network, cache))
+    logits: Tensor = out.logits[:, -keep:]
+    return logits
+
+
+def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) -> Tensor:
+    """One forward pass over new ids; the last position's logits in the model's number format, shape (vocab,).
+
+    With a cache, `ids` are the positions that it does not hold yet: the model gives them the positions that
+    follow the cache's length, attends to what the cache holds, and the cache grows by them. Without one the
+    model starts at position 0 and keeps nothing.
+    """
+    return forward(model, on_device(model, ids)[None], cache)[0, -1]
+
+
+def cache_bytes(cache: Cache) -> int:
+    """Bytes of the tensors that a cache holds now, counted on the tensors themselves."""
+    return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.tensors(layer))

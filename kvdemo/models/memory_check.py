@@ -1,0 +1,65 @@
+"""Check that a model's weights fit into main memory.
+
+Linux promises more memory than there is and kills the process later, so the size is checked before loading.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from kvdemo.core.types import BadInput
+from kvdemo.models.sources import disk_space
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> None:
+    """Raises BadInput when the weights in some safetensors files, as `dtype`, are more than the main memory.
+
+    `beside` are bytes of it that another model has and keeps.
+    """
+    there = main_memory()
+    needed = sum(map(parameters, files)) * dtype.itemsize
+    if there is not None and needed + beside > there:
+        other = f", another model {disk_space.megabytes(beside)}," if beside else ""
+        raise BadInput(
+            f"{name} needs {disk_space.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')}{other} and "
+            f"there are {disk_space.megabytes(there)}: choose a smaller model or a 16-bit number format."
+        )
+
+
+def parameters(file: Path) -> int:
+    """How many numbers a safetensors file holds, read from its header."""
+    with safe_open(file, framework="pt") as opened:
+        return sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+
+
+def main_memory() -> int | None:
+    """Bytes of main memory, or of a container's share of it. None where the system does not say."""
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows; a system without these names
+        return None
+    try:
+        return min(installed, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no container; the limit "max"
+        return installed
+
+
+def available() -> int | None:
+    """Bytes of main memory that programs can still take without swapping. None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    try:
+        used = int(_CONTAINER_LIMIT.with_name("memory.current").read_text())
+        return min(free, int(_CONTAINER_LIMIT.read_text()) - used)
+    except (OSError, ValueError):  # no container; the limit "max"
+        return free

@@ -1,0 +1,64 @@
+"""One model in memory at a time: the one that was used last."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+
+import torch
+
+from kvdemo.core.types import Progress
+from kvdemo.models import catalog, loading
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.sources import find
+
+
+class ResidentModel:
+    """Holds a model between requests, and lets go of it before the next one is read into memory.
+
+    Threads that ask at the same time wait for one another. A request that turns out to be bad before anything
+    is read (unknown, gated, not downloadable) leaves the held model where it is; one that fails later leaves none.
+    """
+
+    def __init__(self, device: str = "auto", dtype: str = "auto", *, allow_folders: bool | None = None) -> None:
+        self._device, self._dtype = device, dtype
+        self._folders = find.folders_allowed() if allow_folders is None else allow_folders
+        self._lock = threading.Lock()
+        self._asked: tuple[str, torch.device, torch.dtype] | None = None
+        self._held: LoadedModel | None = None
+
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model in memory; None before the first request and after a failed one. Never waits."""
+        return self._held
+
+    def get(
+        self,
+        model: str,
+        device: str | None = None,
+        dtype: str | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> LoadedModel:
+        """The model asked for, loaded unless it is held already; on the keeper's device unless told otherwise.
+
+        Raises BadInput.
+        """
+        device, dtype = device or self._device, dtype or self._dtype
+        asked = (catalog.resolve(model, folders=self._folders).id, *loading.choose(device, dtype))
+        with self._lock:
+            if self._held is not None and self._asked == asked:
+                return self._held
+            source = find.find(model, progress, allow_folders=self._folders)
+            self._free()
+            loaded = loading.read(asked[0], source, device=device, dtype=dtype, progress=progress)
+            self._asked, self._held = asked, loaded
+            return loaded
+
+    def _free(self) -> None:
+        self._asked = self._held = None
+        gc.collect()  # a model's modules refer to one another in circles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()

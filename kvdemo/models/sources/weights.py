@@ -1,0 +1,55 @@
+"""From a folder of safetensors to a network: the class that continues text, and nothing but what the files hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from kvdemo.core.types import BadInput
+from kvdemo.models import cache_argument
+from kvdemo.models.errors import DamagedFiles, first_line
+from kvdemo.models.facts import text_part
+
+# Never code from a repository, never a pickle, and no question to the Hub: the files are here.
+SAFELY = {"trust_remote_code": False, "local_files_only": True}
+
+
+def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """The model with every one of its weights. Raises BadInput where no class of transformers finds all of them.
+
+    A model for more than text is loaded with the class for its text part alone where transformers has one that reads
+    these files, and else as a whole.
+    """
+    transformers_logging.disable_progress_bar()
+    refused: BadInput | None = None
+    for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
+        found, report = auto.from_pretrained(
+            folder, config=part, dtype=dtype, use_safetensors=True, output_loading_info=True, **SAFELY
+        )
+        missing = sorted(report["missing_keys"])
+        if not missing:
+            return _on_text_alone(name, auto, found.to(device))
+        refused = refused or DamagedFiles(
+            f"{name} lacks {len(missing)} of its weights ({missing[0]} first): choose another model."
+        )
+    raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
+
+
+def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedModel:
+    """The model, tried on one token where it is made for more than text: some insist on a picture beside it."""
+    if auto is AutoModelForCausalLM and found.config.get_text_config(decoder=True) is found.config:
+        return found
+    ids = torch.zeros((1, 1), dtype=torch.long, device=found.device)
+    try:
+        with torch.inference_mode():
+            found.eval()(input_ids=ids, logits_to_keep=1, **cache_argument.using(found, None))
+    except Exception as error:  # each class has its own way to say so
+        raise BadInput(
+            f"{name} is not supported: its class {type(found).__name__} does not continue a text alone "
+            f"({first_line(error)})."
+        ) from error
+    return found

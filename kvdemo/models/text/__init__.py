@@ -1,0 +1,1 @@
+"""Text to ids and back: chat templates, streamed text, the bytes of a token."""

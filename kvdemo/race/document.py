@@ -1,0 +1,135 @@
+"""The race as a document: the stable JSON of the external interface, and the same steps as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isnan
+from typing import Any
+
+from kvdemo.core.metrics import lane_metrics, speedup
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import UNKNOWN, Step, TimedStep, Verdict
+from kvdemo.engine.lane_history import LaneHistory
+
+SCHEMA = 1
+STATUS = {"length": "done", "eos": "done", "stopped": "stopped", "error": "failed"}
+
+
+def build(
+    request: RaceRequest,
+    records: Sequence[LaneHistory],
+    verdict: Verdict,
+    *,
+    model: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    prompt_text: str,
+    prompt_ids: Sequence[int],
+) -> dict[str, Any]:
+    """The document of a finished race."""
+    return {
+        "schema": SCHEMA,
+        "environment": dict(environment),
+        "model": dict(model),
+        "prompt": {"text": request.prompt, "model_text": prompt_text, "tokens": list(prompt_ids)},
+        "settings": {
+            "max_new_tokens": request.max_new_tokens,
+            "chat": prompt_text != request.prompt,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            "ignore_eos": request.ignore_eos,
+        },
+        "schedule": request.schedule,
+        "lanes": [_lane(record, prompt_text if request.inputs else None) for record in records],
+        "comparison": {
+            "baseline": records[0].info.strategy,
+            "lanes": [_comparison(records[0], record) for record in records[1:]],
+        },
+        "verdict": {"headline": verdict.headline, "sentences": list(verdict.sentences)},
+    }
+
+
+def _lane(record: LaneHistory, prompt_text: str | None) -> dict[str, Any]:
+    reason = record.ended.reason if record.ended else "stopped"
+    metrics = asdict(lane_metrics(record.steps))
+    if record.info.elsewhere:
+        metrics["positions"] = None
+    return {
+        "strategy": record.info.strategy,
+        "options": dict(record.info.options),
+        "status": STATUS[reason],
+        "finish_reason": reason,
+        "error": record.ended.error if record.ended else None,
+        "tokens": [None if token == UNKNOWN else token for token in record.tokens],
+        "text": record.text,
+        "steps": _steps(record, prompt_text),
+        "metrics": metrics,
+        "remarks": record.remarks,
+    } | ({"beams": record.beams} if record.beams else {})
+
+
+def _steps(record: LaneHistory, prompt_text: str | None) -> list[dict[str, Any]]:
+    """Each step; with `prompt_text`, a lane that works on text also says what it read."""
+    steps, done = [], 0
+    for timed in record.steps:
+        read = {"input": prompt_text + "".join(record.texts[:done])} if prompt_text and record.works_on_text else {}
+        texts = record.texts[done : done + len(timed.step.choices)]
+        done += len(texts)
+        unknown = {"positions": None, "cache_bytes": None} if record.info.elsewhere else {}
+        steps.append(_step(timed, texts) | read | unknown)
+    return steps
+
+
+def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
+    return {
+        "tokens": len(timed.step.choices),
+        "seconds": timed.seconds,
+        "positions": timed.step.positions,
+        "cache_bytes": timed.step.cache_bytes,
+        "tokenize_seconds": timed.tokenize_seconds,
+        "logprobs": [None if isnan(choice.logprob) else choice.logprob for choice in timed.step.choices],
+        "texts": list(texts),
+    } | {
+        name: value
+        for name, value in (("details", dict(timed.step.details)), ("passes", pass_entries(timed.step)))
+        if value
+    }
+
+
+def pass_entries(step: Step) -> list[dict[str, Any]]:
+    """A step's forward passes; [] for the common step, which is one pass of one row."""
+    if len(step.passes) == 1 and step.passes[0].rows == step.passes[0].logits == 1:
+        return []
+    return [asdict(ran) for ran in step.passes]
+
+
+def _comparison(baseline: LaneHistory, record: LaneHistory) -> dict[str, Any]:
+    divergence = record.divergence
+    return {
+        "strategy": record.info.strategy,
+        "speedup": speedup(baseline.steps, record.steps),
+        "identical": divergence is None and bool(record.tokens) and bool(baseline.tokens),
+        "first_divergence": asdict(divergence) if divergence else None,
+    }
+
+
+def to_csv(document: Mapping[str, Any]) -> str:
+    """One row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        ["lane", "strategy", "token_index", "token_id", "text", "seconds", "positions", "cache_bytes", "logprob"]
+    )
+    for number, lane in enumerate(document["lanes"]):
+        ids = iter(enumerate(lane["tokens"]))
+        for step in lane["steps"]:
+            k = step["tokens"]
+            for text, logprob, (index, token) in zip(step["texts"], step["logprobs"], ids, strict=False):
+                quoted = json.dumps(text, ensure_ascii=False)
+                cost = [step["seconds"] / k, step["positions"], step["cache_bytes"]]
+                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob])
+    return out.getvalue()

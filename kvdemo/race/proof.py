@@ -1,0 +1,252 @@
+"""Prove that rounding made two lanes part, or show that it cannot have.
+
+Both lanes recorded the log-probability of the token that they chose and of its closest rival, at the departure and at
+the steps before it, where they still wrote the same. All of that is held against what the model computes on the same
+ids in other exact ways (`kvdemo.race.rounding`). Four things must be so:
+
+    - at the departure, what a lane recorded is no further from the exact log-probabilities than rounding takes them
+    - nor, taken together, over the last steps: a small fault that one step hides shows in sixteen
+    - each lane's token is, but for rounding, the one that its rule picks from the exact distribution; for one that
+      draws, the same draw is made again
+    - a 16-bit lane's own last steps, run again in the wider format, come to the exact log-probabilities
+
+Before a lane is said to be off, the model is shaken: where a tie inside of it makes much of little, that is rounding
+as well. The limits are set so that honest lanes stay below half of them (tests/race/test_proof.py has the figures).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.types import Choice, Sampling
+from kvdemo.models.device import widest
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.race.rounding import Rounding, apart
+from kvdemo.strategies.chooser import Chooser
+from kvdemo.strategies.trial.scripted import Decode
+
+#: How far a lane that is run again in the wider format may be from the exact log-probabilities, in units of what the
+#: model's own format rounds: honest lanes come to less than 0.001, lanes with a fault to 0.29 and more (the tests).
+ASTRAY = 1 / 64
+
+
+class Stopped(Exception):
+    """The user stopped the race before the proof was done."""
+
+
+def limit(steps: int) -> float:
+    """How many units of rounding a lane may be off, root mean square over so many steps.
+
+    One step has two numbers, and luck makes much of them; over many steps honest lanes all come close to one unit.
+    """
+    return 1.6 + 4.4 / math.sqrt(steps)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far what a lane recorded is from the exact log-probabilities.
+
+    last, all  units of rounding: the worse of the two numbers at the departure; root mean square over all steps
+    steps      how many there are, the departure included
+    step       where it is furthest off, in steps before the departure; 0 is the departure
+    token      the one concerned, with the log-probability that the lane recorded, the exact one, and what rounding does
+    """
+
+    last: float
+    all: float
+    steps: int
+    step: int
+    token: int
+    recorded: float
+    exact: float
+    unit: float
+
+    @property
+    def off(self) -> float:
+        """1 at the limit of what rounding explains."""
+        return max(self.last / limit(1), self.all / limit(self.steps))
+
+
+class Astray(NamedTuple):
+    """How far a lane's last `steps`, run again in the wider format, are from the exact ones: root mean square.
+
+    In log-probability, and in units of what the model's own format rounds.
+    """
+
+    steps: int
+    apart: float
+    units: float
+
+    @property
+    def off(self) -> float:
+        """1 at the limit."""
+        return self.units / ASTRAY
+
+    @property
+    def allowed(self) -> float:
+        """How far they may be in log-probability."""
+        return self.apart / self.off
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found at one departure, for the baseline and the lane.
+
+    standings  what each recorded
+    behind     by how much the exact distribution prefers another token to the one that each picked, in units
+    astray     how far the last steps of each, run again in the wider format, are from the exact ones
+    gap        how far apart the two tokens are in exact log-probability; drawn, in what the draw made of it
+    """
+
+    rounding: Rounding
+    standings: tuple[Standing, Standing]
+    behind: tuple[float, float]
+    astray: tuple[Astray | None, Astray | None]
+    gap: float
+
+    @property
+    def off(self) -> tuple[float, float]:
+        """For each lane, 1 at the limit of what rounding explains. Where a token is picked, two numbers may be off."""
+        first, second = (
+            max(one.off, behind / (2 * limit(1)), astray.off if astray else 0.0)
+            for one, behind, astray in zip(self.standings, self.behind, self.astray, strict=True)
+        )
+        return first, second
+
+    def allowed(self, standing: Standing) -> float:
+        """How far off in log-probability one number may be."""
+        return limit(1) * standing.unit
+
+    def most(self, standing: Standing) -> float:
+        """How many units of rounding a lane may be off over its steps."""
+        return limit(standing.steps)
+
+
+def examine(
+    model: LoadedModel,
+    prompt_ids: Sequence[int],
+    sides: tuple[Sequence[Choice], Sequence[Choice]],
+    again: tuple[Decode | None, Decode | None],
+    sampling: Sampling,
+    stop: CancelToken,
+    rounding: Callable[..., Rounding] = Rounding,
+) -> Evidence:
+    """Look at a departure: `sides` are the choices of the two lanes up to it, which is the last.
+
+    `again` runs each lane again, in another number format; None for one that cannot be run so, or need not.
+    To be called with the device to oneself, never while a step is timed. Raises Stopped, BadInput where the text cannot
+    be run again, and whatever a pass raises that does not fit into memory.
+    """
+    index = len(sides[0]) - 1
+    _heed(stop)
+    found = rounding(model, [*prompt_ids, *(choice.token for choice in sides[0][:index])], index + 1)
+    noise = _noise(found, sampling, index, stop)
+    _heed(stop)
+    squares = [found.astray(decode) if decode else None for decode in again]
+    evidence = _evidence(found, sides, squares, sampling, noise)
+    if max(evidence.off) > 1:
+        _heed(stop)
+        found.shake()
+        evidence = _evidence(found, sides, squares, sampling, noise)
+    return evidence
+
+
+def _heed(stop: CancelToken) -> None:
+    if stop.is_set():
+        raise Stopped
+
+
+def _evidence(
+    rounding: Rounding,
+    sides: tuple[Sequence[Choice], Sequence[Choice]],
+    squares: Sequence[Tensor | None],
+    sampling: Sampling,
+    noise: Tensor | None,
+) -> Evidence:
+    ours, theirs = (standing(rounding, choices) for choices in sides)
+    tokens = [choices[-1].token for choices in sides]
+    at = _scores(rounding, sampling, noise)[tokens].tolist()
+    first, second = _outscored(rounding, tokens, sampling, noise)
+    ran = [None if one is None else astray(rounding, one) for one in squares]
+    return Evidence(rounding, (ours, theirs), (first, second), (ran[0], ran[1]), abs(at[0] - at[1]))
+
+
+def astray(rounding: Rounding, squares: Tensor) -> Astray:
+    """The figures of what `Rounding.astray` found."""
+    units = squares / rounding.unit[-len(squares) :].square()
+    return Astray(len(squares), float(squares.mean().sqrt()), float(units.mean().sqrt()))
+
+
+def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
+    """Hold a lane's choices, of which the last belongs to the last position, against the exact log-probabilities."""
+    recent = choices[-rounding.positions :]
+    tokens = torch.tensor([[c.token, c.runner_up] for c in recent], device=rounding.exact.device)
+    recorded = torch.tensor(
+        [[c.logprob, c.runner_up_logprob] for c in recent], dtype=widest(tokens.device), device=tokens.device
+    )
+    exact = rounding.exact[-len(recent) :].gather(1, tokens)
+    unit = rounding.unit[-len(recent) :, None].clamp_min(torch.finfo(torch.float32).eps)  # what a record can hold
+    units = apart(recorded, exact).abs() / unit
+    place = int(units.argmax())
+    row, column = divmod(place, 2)
+    return Standing(
+        last=float(units[-1].max()),
+        all=float(units.square().mean().sqrt()),
+        steps=len(recent),
+        step=len(recent) - 1 - row,
+        token=int(tokens[row, column]),
+        recorded=float(recorded[row, column]),
+        exact=float(exact[row, column]),
+        unit=float(unit[row, 0]),
+    )
+
+
+def _noise(rounding: Rounding, sampling: Sampling, index: int, stop: CancelToken) -> Tensor | None:
+    """The numbers with which token `index` was drawn, made again; None for lanes that draw nothing."""
+    like = rounding.exact[-1].float()
+    chooser = Chooser(sampling.temperature, sampling.top_p, sampling.seed, like.device)
+    if chooser.greedy:
+        return None
+    for _ in range(index):
+        _heed(stop)
+        chooser.noise(like)
+    return chooser.noise(like)
+
+
+def _scores(rounding: Rounding, sampling: Sampling, noise: Tensor | None) -> Tensor:
+    """What decides between two tokens, shape (vocab,), in the size of log-probabilities at temperature 1."""
+    exact = rounding.exact[-1]
+    return exact if noise is None else exact - sampling.temperature * noise.to(exact.dtype).log()
+
+
+def _outscored(rounding: Rounding, tokens: Sequence[int], sampling: Sampling, noise: Tensor | None) -> list[float]:
+    """By how many units the exact distribution prefers another token, for each of two.
+
+    Drawn, a token is picked for the highest score among those of the top-p part. What is near its edge may be in it or
+    not: a token there counts as in, and no other is preferred to a token for being there.
+    """
+    unit = float(rounding.unit[-1].clamp_min(torch.finfo(torch.float32).eps))
+    scores = _scores(rounding, sampling, noise)
+    if noise is None:
+        return [float(scores.max() - scores[token]) / unit for token in tokens]
+    tempered = (rounding.exact[-1] / sampling.temperature).log_softmax(-1)
+    order = tempered.sort(descending=True)
+    likelier = torch.empty_like(tempered)
+    likelier[order.indices] = order.values.exp().cumsum(0) - order.values.exp()  # the mass of tokens before each
+    slack = math.expm1(min(1.0, 2 * limit(1) * unit / sampling.temperature))
+    surely = likelier < sampling.top_p * (1 - slack)
+    surely[order.indices[0]] = True
+    best = scores[surely].max()
+    return [
+        float((best - scores[token]).clamp_min(0)) / unit
+        if float(likelier[token]) <= sampling.top_p * (1 + slack)
+        else math.inf
+        for token in tokens
+    ]

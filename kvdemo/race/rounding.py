@@ -1,0 +1,244 @@
+"""What rounding does to a model's log-probabilities, measured on the model and the text in question.
+
+A sum of floating-point numbers depends on the order in which it is added up, so that two lanes that compute the same
+get logits that differ a little. How much depends on the number format, the model and the place in the text. Here the
+last positions of a text are computed again, with the tokens that were written:
+
+    exact   all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with the
+            weights as they are; each module's weights are widened while it runs, so that no second copy is needed
+    whole   the same pass in the model's own format
+    behind  in the model's own format, the last position behind a cache of all others: another order of the same sums
+    shaken  where those do not settle it: `whole` again a few times, and at random places the output of each module
+            changed in its last place (Monte Carlo arithmetic, Parker 1997). This shows where the model makes much of
+            little: a router of experts whose scores tie picks another expert
+
+What the last three are apart from `exact` is what rounding does (`unit`). Where a wider format is not to be had,
+`whole` stands for `exact`, and `reference` says so.
+
+In 16 bits rounding is so large that it would hide a small fault of a lane. So a lane's own last steps are run again in
+the wider format too (`astray`): there they come to the exact ones, or the lane computes something else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from kvdemo.core.types import BadInput
+from kvdemo.models.device import widest
+from kvdemo.models.facts import rope
+from kvdemo.models.forward import forward
+from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.strategies.base import Job
+from kvdemo.strategies.trial import support
+from kvdemo.strategies.trial.scripted import Decode, Script
+
+log = logging.getLogger(__name__)
+
+#: Positions at the end of the text that are looked at.
+WINDOW = 16
+#: Likeliest tokens of each position that are looked at.
+_TOP = 16
+_WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
+_SAMPLES, _SHARE = 4, 1 / 16
+#: Positions of a lane that are run again: one behind the prompt, which is always right, and the steps after it.
+_AGAIN = 3
+
+
+class Rounding:
+    """The last positions of a text, computed in several exact ways. Log-probabilities have shape (positions, vocab).
+
+    format     the model's number format, by name
+    reference  the one of what is taken for exact
+    exact      its log-probabilities
+    order      what the two orders of the same sum are apart at the last position (root mean square over its likeliest
+               tokens); None where there is one alone
+    """
+
+    def __init__(self, model: LoadedModel, ids: Sequence[int], positions: int) -> None:
+        """`positions` are wanted; fewer are there where the text is shorter or its rotary factors were others.
+
+        Raises BadInput for log-probabilities that are no numbers.
+        """
+        self._model = model
+        self._ids = torch.tensor(list(ids), device=model.device)
+        line = max((line for line in rope.lines(model.config) if line < len(ids)), default=0)
+        self.positions = min(positions, len(ids) - line, WINDOW)
+        whole, wide = self._pass(), self._wider()
+        if wide is None:  # then the last position alone has been computed in two ways
+            self.positions, whole = 1, whole[-1:]
+        self.exact = whole if wide is None else wide
+        self.format = _name(model.dtype)
+        self.reference = self.format if wide is None else _name(_WIDER[model.dtype])
+        self._top = self.exact.topk(min(_TOP, self.exact.shape[-1])).indices
+        behind = self._behind()
+        self.order = None if behind is None else float(self._square(behind, whole).sqrt())
+        self._squares = self._square(whole, self.exact)
+        if behind is not None:
+            last = self._square(behind, self.exact)[-1]
+            self._squares[-1] = last if wide is None else (self._squares[-1] + last) / 2
+        self.shaken = False
+
+    @property
+    def unit(self) -> Tensor:
+        """What rounding does at each position, shape (positions,): root mean square over its likeliest tokens.
+
+        Half of it is the position's own, half that of all: sixteen numbers alone are a rough estimate.
+        """
+        return ((self._squares + self._squares.mean()) / 2).sqrt()
+
+    def shake(self) -> None:
+        """Take passes with changed last places into account."""
+        squares = []
+        for seed in range(_SAMPLES):
+            with _shaken(self._model.network, seed):
+                squares.append(self._square(self._pass(), self.exact))
+        mean = torch.stack(squares).mean(0)
+        self._squares = torch.maximum(self._squares, (self._squares + _SAMPLES * mean) / (_SAMPLES + 1))
+        self.shaken = True
+
+    def astray(self, decode: Decode) -> Tensor | None:
+        """How far a lane's last steps, run in the wider format, are from `exact`: mean square at each, shape (steps,).
+
+        None where they cannot be run so, and where the model's own format is wide enough to show any fault.
+        """
+        if self.format == self.reference or self._model.dtype.itemsize > 2:
+            return None
+        rows = self._again(decode, min(_AGAIN, self.positions))
+        return None if rows is None else self._square(rows.to(self.exact), self.exact)
+
+    def _square(self, some: Tensor, others: Tensor) -> Tensor:
+        """The mean square of what two are apart, at each of the last positions that both have; shape (positions,)."""
+        n = min(len(some), len(others))
+        top = self._top[-n:]
+        return apart(some[-n:].gather(1, top), others[-n:].gather(1, top)).square().mean(1)
+
+    @torch.inference_mode()
+    def _pass(self) -> Tensor:
+        return _logprobs(forward(self._model, self._ids[None], None, keep=self.positions)[0])
+
+    @torch.inference_mode()
+    def _behind(self) -> Tensor | None:
+        """The last position behind a cache, shape (1, vocab); None where the model takes none or the text is short."""
+        line = len(self._ids) - 1 in rope.lines(self._model.config)
+        if line or len(self._ids) < 2 or support.unavailable_reason(self._model):
+            return None
+        cache = DynamicCache(config=self._model.network.config)
+        forward(self._model, self._ids[None, :-1], cache)
+        return _logprobs(forward(self._model, self._ids[None, -1:], cache)[0])
+
+    def _again(self, decode: Decode, positions: int) -> Tensor | None:
+        """A lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
+        ids = self._ids.tolist()
+        start = len(ids) - positions + 1
+        script = Script(ids[start:], self._ids.device)
+        job = Job(self._model, Prompt("", special=False), lambda _: ids[:start], script, positions)
+
+        def run() -> Tensor:
+            for _ in decode(job):
+                if len(script.seen) >= positions:
+                    break
+            return torch.stack(script.seen[:positions])
+
+        return self._widely(run)
+
+    def _wider(self) -> Tensor | None:
+        return self._widely(self._pass)
+
+    def _widely(self, run: Callable[[], Tensor]) -> Tensor | None:
+        """What `run` gives while the model computes in the wider format; None where that cannot be done."""
+        wider = _WIDER.get(self._model.dtype)
+        if wider is None:
+            return None
+        try:
+            with _widened(self._model.network, wider), _all_bits():
+                return run()
+        except (RuntimeError, TypeError, ValueError, MemoryError) as error:  # its code insists on a format; no memory
+            log.debug("no pass in %s: %s", _name(wider), error)
+            return None
+
+
+def apart(some: Tensor, others: Tensor) -> Tensor:
+    """The difference; 0 for tokens that a model masks, whose log-probability is minus infinity in both."""
+    return torch.where(some == others, 0, some - others)
+
+
+def _logprobs(logits: Tensor) -> Tensor:
+    found = logits.to(widest(logits.device)).log_softmax(-1)
+    if not bool(torch.isfinite(found.max(-1).values).all()):
+        raise BadInput("the model's logits are not finite numbers when the text is run again.")
+    return found
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@contextmanager
+def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Within it, each module computes in a wider format: its own weights are widened when it is entered."""
+    held: dict[nn.Module, dict[str, nn.Parameter]] = {}
+
+    def widen(module: nn.Module, _args: object) -> None:
+        held[module] = {
+            name: weight
+            for name, weight in module._parameters.items()
+            if weight is not None and weight.is_floating_point()
+        }
+        for name, weight in held[module].items():
+            module._parameters[name] = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+
+    def restore(module: nn.Module, _args: object = None, _output: object = None) -> None:
+        module._parameters.update(held.pop(module, {}))
+
+    hooks = []
+    for module in network.modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            hooks += [module.register_forward_pre_hook(widen), module.register_forward_hook(restore)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module in list(held):
+            restore(module)
+
+
+@contextmanager
+def _all_bits() -> Iterator[None]:
+    """Within it, float32 is float32: no products and convolutions with the 10 bits of TF32."""
+    products, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+
+
+@contextmanager
+def _shaken(network: nn.Module, seed: int) -> Iterator[None]:
+    """Within it, one in sixteen of the numbers that a module puts out is changed by up to a unit in its last place."""
+    device = next(network.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def shake(_module: nn.Module, _args: object, output: object) -> object:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return output
+        drawn = torch.rand(output.shape, generator=generator, device=output.device) / _SHARE
+        by = torch.where(drawn < 1, 2 * drawn - 1, 0) * torch.finfo(output.dtype).eps
+        wide = widest(output.device)
+        return (output.to(wide) * (1 + by.to(wide))).to(output.dtype)
+
+    leaves = [module for module in network.modules() if not any(True for _ in module.children())]
+    hooks = [module.register_forward_hook(shake) for module in leaves]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,366 @@
+"""One race from request to document: check, load, warm up, race, compare, judge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+
+from kvdemo import strategies
+from kvdemo.caches import cache_file
+from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import (
+    BadInput,
+    Diverged,
+    Divergence,
+    Ended,
+    Finished,
+    Progress,
+    RaceEvent,
+    Sampling,
+    Started,
+    Step,
+    TimedStep,
+    TokensCommitted,
+)
+from kvdemo.engine import environment, first_use
+from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.engine.scheduler import Lane, race
+from kvdemo.engine.timer import Stopwatch, timed
+from kvdemo.models.device import synchronize
+from kvdemo.models.errors import out_of_memory
+from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.race import beam_tree, divergence, document, proof
+from kvdemo.race.verdict import judge
+from kvdemo.strategies import chooser, longrope
+from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.trial.scripted import Decode
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[RaceEvent], None]
+
+# Before the clock runs, each lane commits this many tokens behind the real prompt: prefill and four decode steps. First
+# calls pay for memory, thread pools and kernel selection, which is not what a race is about. Where each new length has
+# such a cost, the steps that the warm-up has taken before are quicker than those that follow (`first_use`).
+WARMUP_TOKENS = 5
+# What a lane that runs elsewhere warms up with: a server that had read the prompt before would have it in its cache.
+OTHER_PROMPT = "Hi"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a prompt fits a model: `max_new_tokens` is what the context leaves, None without a limit."""
+
+    prompt_tokens: int
+    context_length: int | None
+
+    @property
+    def max_new_tokens(self) -> int | None:
+        return None if self.context_length is None else max(0, self.context_length - self.prompt_tokens)
+
+
+def fit(model: LoadedModel, prompt: Prompt) -> Fit:
+    """Count the prompt's tokens against the model's context."""
+    return Fit(len(model.encode(prompt)), model.context_length)
+
+
+def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
+    """Raise BadInput, with the largest count that fits, where prompt and new tokens exceed the context."""
+    room = fit(model, prompt)
+    left = room.max_new_tokens
+    if left is None or max_new_tokens <= left:
+        return
+    need = (
+        f"{room.prompt_tokens:,} prompt tokens and {max_new_tokens:,} new ones "
+        f"exceed the {room.context_length:,} that {model.id} can hold"
+    )
+    if left < 1:
+        over = room.prompt_tokens - (room.context_length or 0) + 1
+        raise BadInput(f"{need}: shorten the prompt by at least {over:,} tokens.")
+    raise BadInput(f"{need}: ask for at most {left:,} new tokens.", max_new_tokens=left)
+
+
+def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
+    """The strategies and the prompt of a race that can run on this model; raises BadInput for one that cannot."""
+    chosen = [_available(strategy_id, model) for strategy_id in request.strategies]
+    prompt = model.prompt(request.prompt, chat=request.chat)
+    _check_fit(model, prompt, request.max_new_tokens)
+    model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
+    return chosen, prompt
+
+
+def run(
+    request: RaceRequest, model: LoadedModel, emit: Emit, stop: CancelToken, shelf: PrefixStore | None = None
+) -> Finished:
+    """Race the request's strategies on a loaded model, telling `emit` all that happens; the last event is returned too.
+
+    What is on the `shelf` when the race begins is there for its lanes; what one of them leaves is put there at the end.
+    The caller has the device to itself. Raises BadInput before anything has run.
+    """
+    return _Race(request, model, *check(request, model), emit, shelf).run(stop)
+
+
+def _available(strategy_id: str, model: LoadedModel) -> Strategy:
+    strategy = strategies.get(strategy_id)
+    if reason := strategy.unavailable_reason(model):
+        raise BadInput(f"{strategy.name} cannot run here: {reason}")
+    return strategy
+
+
+def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one caller each
+    strategy: Strategy,
+    request: RaceRequest,
+    model: LoadedModel,
+    prompt: Prompt,
+    max_new_tokens: int,
+    *,
+    cut: int | None = None,
+    handover: PrefixSlot | None = None,
+    around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Lane:
+    """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
+
+    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will. A
+    search reserves nothing, and would look for the whole text before its first token: it is asked for `cut` tokens.
+    `around` is put around the strategy's own steps. What the strategy prepares before its first step, such as compiled
+    code, is prepared here; `tell` hears of it.
+    """
+    if cut is not None and strategy.searches:
+        max_new_tokens = min(cut, max_new_tokens)
+    tokenizing = Stopwatch()
+    job = Job(
+        model=model,
+        prompt=prompt,
+        encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
+        choose=chooser.Chooser(request.temperature, request.top_p, request.seed, model.device),
+        max_new_tokens=max_new_tokens,
+        sampling=sampling_of(request),
+        handover=handover,
+        tell=tell,
+    )
+    wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
+    steps = timed(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
+    eos_ids = () if request.ignore_eos else model.eos_ids
+    return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
+
+
+def _prepared(strategy: Strategy, job: Job) -> Iterator[Step]:
+    """The strategy's steps. What fails while it prepares fails the lane, at its first step, and no other lane."""
+    try:
+        return strategy.decode(job)
+    except Exception as error:  # noqa: BLE001 - raised again below
+        return _failing(error)
+
+
+def _failing(error: Exception) -> Iterator[Step]:
+    """A generator that raises at its first step."""
+    yield from ()
+    raise error
+
+
+def _other_than(prompt: Prompt) -> Prompt:
+    """Another prompt of the same form for another machine, which applies its own chat template."""
+    return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
+
+
+def _again(strategy: Strategy) -> Decode | None:
+    """What runs a strategy's steps again, in another number format. What recomputes all is the exact way itself."""
+    return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
+
+
+def sampling_of(request: RaceRequest) -> Sampling:
+    """How the lanes of a request pick their tokens."""
+    return Sampling(request.temperature, request.top_p, request.seed)
+
+
+def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
+    """What a run shows: the steps that ran the text again, then the strategy's own remarks."""
+    return longrope.remarks(strategy.info.name, steps) + strategy.remarks(steps)
+
+
+def describe_failure(error: Exception) -> str:
+    """Why a lane failed, in one sentence."""
+    if isinstance(error, BadInput):
+        return str(error)
+    if out_of_memory(error):
+        return "The device ran out of memory: ask for fewer tokens or choose a smaller model."
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class _Race:
+    """The state of one race while it runs."""
+
+    def __init__(
+        self,
+        request: RaceRequest,
+        model: LoadedModel,
+        chosen: list[Strategy],
+        prompt: Prompt,
+        emit: Emit,
+        shelf: PrefixStore | None,
+    ) -> None:
+        self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
+        self.prompt_ids = model.encode(prompt)
+        self.records = [LaneHistory(strategy.info) for strategy in chosen]
+        self.streams = [model.text_stream() for _ in chosen]
+        self.shelf, self.found = shelf, shelf.find(model) if shelf else None
+        self.handovers = [self._handover() for _ in chosen]
+        self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
+
+    def run(self, stop: CancelToken) -> Finished:
+        self._warm_up(stop)
+        lanes = [
+            self._lane(strategy, self.prompt, handover)
+            for strategy, handover in zip(self.chosen, self.handovers, strict=True)
+        ]
+        self.emit(
+            Started(
+                lanes=tuple(record.info for record in self.records),
+                prompt_text=self.prompt.text,
+                prompt_tokens=len(self.prompt_ids),
+                max_new_tokens=self.request.max_new_tokens,
+                schedule=self.request.schedule,
+                model=self.model.facts(),
+            )
+        )
+        for event in race(lanes, self.request.schedule, stop, describe_failure):
+            if isinstance(event, Ended):
+                ended = replace(event, text=self.streams[event.lane].flush())
+                self.records[event.lane].end(ended)
+                if ended.error:
+                    log.warning("%s failed: %s", self.chosen[event.lane].spec, ended.error)
+                self.emit(ended)
+            else:
+                self._committed(*event)
+        return self._finish(stop)
+
+    def _warm_up(self, stop: CancelToken) -> None:
+        """A lane that fails here fails again in the race, and is reported there."""
+        tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
+        for index, strategy in enumerate(self.chosen):
+            if stop.is_set():
+                return
+            self.emit(Progress(f"Warming up {strategy.name}"))
+            prompt = _other_than(self.prompt) if strategy.elsewhere else self.prompt
+            taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
+            self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
+
+    def _lane(self, strategy: Strategy, prompt: Prompt, handover: PrefixSlot | None, cut: int | None = None) -> Lane:
+        tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))
+        return start_lane(strategy, self.request, self.model, prompt, tokens, cut=cut, handover=handover, tell=tell)
+
+    def _handover(self) -> PrefixSlot | None:
+        """What each lane and each warm-up starts from: kept before this race, so that none profits from another."""
+        return PrefixSlot(self.found) if self.shelf else None
+
+    def _keep(self) -> None:
+        """Put on the shelf what the first lane that leaves something left; a lane that failed may leave half a step."""
+        for record, handover in zip(self.records, self.handovers, strict=True):
+            if self.shelf is None or handover is None or handover.cache is None:
+                continue
+            if record.ended and record.ended.reason == "error":
+                continue
+            tokens, ran = len(self.prompt_ids), record.steps[0].step.positions
+            run = PrefixRun(record.steps[0].seconds, tokens, reused=tokens - ran)
+            pairs = cache_file.on(cache_file.to_legacy(handover.cache), "cpu")
+            kept = PrefixEntry(tuple(handover.ids), pairs, run)
+            try:
+                record.remarks.append(self.shelf.put(self.model, kept))
+            except BadInput as error:
+                record.remarks.append(str(error))
+            return
+
+    def _committed(self, lane: int, step: TimedStep) -> None:
+        stream = self.streams[lane]
+        own = step.step.texts
+        texts = own if own is not None else tuple(map(stream.push, step.step.tokens))
+        self.records[lane].add(step, texts)
+        self.emit(TokensCommitted(lane, step, texts))
+        for index, record in enumerate(self.records[1:], start=1):
+            if lane in (0, index) and record.divergence is None:
+                self._compare(index, record)
+
+    def _compare(self, lane: int, record: LaneHistory) -> None:
+        at = record.first_divergence_from(self.records[0])
+        if at is None:
+            return
+        record.divergence = divergence.explain(
+            self.records[0],
+            record,
+            at,
+            prompt_ids=self.prompt_ids,
+            encode=lambda appended: self.model.encode(self.prompt, appended),
+            piece=self.model.piece,
+            sampling=self.request.temperature > 0,
+        )
+        self.emit(Diverged(lane, record.divergence))
+
+    def _prove(self, stop: CancelToken) -> None:
+        """Check what was presumed of each departure. A proof that fails costs itself, and is said."""
+        for lane, record in enumerate(self.records[1:], start=1):
+            presumed = record.divergence
+            if presumed is None or presumed.kind not in divergence.PRESUMED:
+                continue
+            record.divergence = self._proven(presumed, lane, stop)
+            self.emit(Diverged(lane, record.divergence))
+
+    def _proven(self, presumed: Divergence, lane: int, stop: CancelToken) -> Divergence:
+        baseline, record, end = self.records[0], self.records[lane], presumed.index + 1
+        sides = baseline.choices[:end], record.choices[:end]
+        again = _again(self.chosen[0]), _again(self.chosen[lane])
+        try:
+            evidence = proof.examine(self.model, self.prompt_ids, sides, again, sampling_of(self.request), stop)
+        except proof.Stopped:
+            return divergence.unchecked(presumed, "the race was stopped")
+        except Exception as error:
+            log.debug("the divergence of %s could not be checked", record.info.strategy, exc_info=True)
+            return divergence.unchecked(
+                presumed, f"running the text again failed ({describe_failure(error).rstrip('.')})"
+            )
+        return divergence.proven(presumed, baseline, record, evidence, self.model.piece)
+
+    def _remarks(self, strategy: Strategy, record: LaneHistory, stop: CancelToken) -> list[str]:
+        """What the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
+        remarks: list[str] = []
+        if not record.steps:
+            return remarks
+        try:
+            remarks += remarks_on(strategy, record.steps)
+            remarks += strategy.post_race_check(self.model, self.prompt_ids, record.steps, stop)
+        except Exception as error:
+            log.debug("%s could not be looked at again", strategy.spec, exc_info=True)
+            remarks.append(f"{record.info.name} could not be looked at again: {describe_failure(error)}")
+        return remarks
+
+    def _first_use(self, record: LaneHistory, warmed: int) -> list[str]:
+        """What new lengths cost this lane, where that can be told: not where lanes slow each other down."""
+        if self.request.schedule != "fair" or record.info.elsewhere:
+            return []
+        found = first_use.in_race(record.steps, warmed)
+        return [first_use.in_words(record.info.name, found)] if found else []
+
+    def _finish(self, stop: CancelToken) -> Finished:
+        self._prove(stop)
+        for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
+            record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
+            record.beams = beam_tree.of(record.steps, self.model.text_stream())
+        self._keep()
+        verdict = judge(self.records, self.request.schedule)
+        built = document.build(
+            self.request,
+            self.records,
+            verdict,
+            model=self.model.facts(),
+            environment=environment.describe(self.model.attention, self.model.device),
+            prompt_text=self.prompt.text,
+            prompt_ids=self.prompt_ids,
+        )
+        finished = Finished(built, verdict)
+        self.emit(finished)
+        return finished

@@ -1,0 +1,1 @@
+"""One model and many visitors: the service behind the page."""

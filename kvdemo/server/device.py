@@ -1,0 +1,117 @@
+"""One model on one device, and whose turn it is on it.
+
+Visitors share both. Torch and transformers are imported with the first model, not with this module: they take
+seconds, and the page is up before them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.types import BadInput, Progress, RaceEvent
+from kvdemo.models import catalog
+
+if TYPE_CHECKING:
+    from kvdemo.models.loaded import LoadedModel
+    from kvdemo.models.resident_model import ResidentModel
+
+log = logging.getLogger(__name__)
+
+
+class NeverStops:
+    """A stop signal that nobody raises."""
+
+    def is_set(self) -> bool:
+        return False
+
+    def set(self) -> None:
+        raise NotImplementedError
+
+
+class DeviceLease:
+    """Holds the model that was used last, and gives the device to one thread at a time.
+
+    `only_default` refuses every model but the default one.
+    """
+
+    def __init__(self, default_model: str, *, device: str, dtype: str, only_default: bool) -> None:
+        self.default_model, self.only_default = default_model, only_default
+        self._device, self._dtype = device, dtype
+        self._keeper: ResidentModel | None = None
+        self._device_free = threading.Lock()
+        self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
+
+    def preload(self, try_out: Callable[[LoadedModel], None]) -> None:
+        """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did."""
+        try:
+            with self.turn(self._note, NeverStops()):
+                model = self._get(self.default_model, self._note)
+                self._note(Progress("Taking the first steps"))
+                try_out(model)
+                self._ready(model)
+                importlib.import_module("kvdemo.models.facts.architecture")  # a plan then need not wait for a turn
+        except BadInput as error:
+            self._failed(str(error))
+        except Exception:
+            log.exception("the model could not be loaded")
+            self._failed(f"{self.default_model} could not be loaded: the server's log says why; choose another model.")
+
+    def _failed(self, text: str) -> None:
+        self._status = {"state": "failed", "text": text, "fraction": None, "model": None}
+
+    def status(self) -> dict[str, Any]:
+        """What the held model is, or what is being done to get one."""
+        return dict(self._status)
+
+    @property
+    def held(self) -> LoadedModel | None:
+        """The model that is loaded."""
+        return self._keeper.current if self._keeper else None
+
+    def check(self, name: str | None, *, fallback: bool = False) -> None:
+        """Raise BadInput where only the default model is to be had and another is asked for."""
+        if not self.only_default or fallback or name is None:
+            return
+        if catalog.resolve(name).id != catalog.resolve(self.default_model).id:
+            raise BadInput(f"This page runs {self.default_model} only: choose that model.")
+
+    def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
+        """A model, from memory if it is held; whoever asks has the device. Raises BadInput."""
+        model = self._get(name, progress)
+        self._ready(model)
+        return model
+
+    def _get(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
+        self.check(name)
+        if self._keeper is None:
+            from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
+
+            self._keeper = ResidentModel(device=self._device, dtype=self._dtype)
+        return self._keeper.get(name, progress=progress)
+
+    def _ready(self, model: LoadedModel) -> None:
+        self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}
+
+    def _note(self, event: RaceEvent) -> None:
+        if isinstance(event, Progress):
+            self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
+
+    @contextmanager
+    def turn(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[None]:
+        """Hold the device. Held by the thread that decodes, so that it is free only when the last step is over."""
+        waiting = not self._device_free.acquire(blocking=False)
+        if waiting:
+            progress(Progress("Waiting for the device: another race or a model's loading comes first"))
+            while waiting and not stop.is_set():
+                waiting = not self._device_free.acquire(timeout=0.1)
+        try:
+            yield
+        finally:
+            if not waiting:
+                self._device_free.release()

@@ -1,0 +1,350 @@
+"""The one engine behind a page: it runs races and measurements, one at a time, and answers questions about them.
+
+Visitors share it. A race waits for its turn, says so while it waits, and gives the device back when it ends
+(`kvdemo.server.device`). Whatever needs torch is imported with the first model, not with this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kvdemo import strategies
+from kvdemo.caches.prefix_store import PrefixStore, SessionPrefixes
+from kvdemo.core.cancellation import CancelFile, CancelToken
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
+from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.units import count
+from kvdemo.costs.planner import PlanRequest
+from kvdemo.measure import presets, store
+from kvdemo.measure.duration_forecast import Costs, sentence
+from kvdemo.models import catalog
+from kvdemo.server.device import DeviceLease, NeverStops
+from kvdemo.server.event_stream import EventChannel, batches
+
+if TYPE_CHECKING:
+    from kvdemo.costs.formulas import Architecture
+    from kvdemo.measure.measurement import State
+    from kvdemo.models.loaded import LoadedModel
+
+log = logging.getLogger(__name__)
+
+# On SmolLM2 the two loops part at token 65 of the answer to it, for a reason that the page then explains.
+DEFAULT_PROMPT = "Explain what a key-value cache is in a transformer."
+
+#: Tokens of one measurement in the page, which has the device to itself for as long: the classic table has 22,000.
+MOST_STEPS = 100_000
+
+#: After loading, strategies are tried on the model for so long; none is begun later.
+TRIAL_SECONDS = 3.0
+
+Request = RaceRequest | MeasureRequest
+#: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
+Batches = Iterator[list[Any]]
+BatchesOf = Callable[[Request, str], Batches]
+
+
+class Service:
+    """Races, a model, and what there is to choose from.
+
+    `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
+    ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
+    needs the device, as `spaces.GPU` does there.
+    """
+
+    def __init__(
+        self,
+        default_model: str = catalog.DEFAULT,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        only_default: bool = False,
+        on_gpu: Callable[[BatchesOf], BatchesOf] = lambda batches_of: batches_of,
+    ) -> None:
+        self.default_model = default_model
+        self.only_default = only_default
+        self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
+        self._on_gpu = on_gpu(self._batches)
+        self._costs: tuple[str, Costs] | None = None
+        self._planned = 0
+        self._running: dict[str, PrefixStore | None] = {}
+        self._prefixes = SessionPrefixes()
+
+    def preload(self) -> None:
+        """Load the default model; `status()` tells how far it is, and why it failed if it did."""
+        self._holder.preload(self._try_out)
+
+    def _try_out(self, model: LoadedModel) -> None:
+        """Take a few steps: the first measurement's time can then be predicted, and the page lists what cannot run."""
+        if self.only_default:
+            return  # the device is lent to runs only
+        from kvdemo.race import session  # noqa: PLC0415
+
+        request = RaceRequest(DEFAULT_PROMPT, strategies=("dynamic_cache",), max_new_tokens=3, ignore_eos=True)
+        try:
+            self._learn([session.run(request, model, lambda _: None, NeverStops())])
+        except BadInput as error:
+            log.info("no steps to forecast from: %s", error)
+        start = time.monotonic()
+        for introduction in strategies.introductions().values():
+            if time.monotonic() - start < TRIAL_SECONDS:  # the others are tried when a race asks for them
+                strategies.load(introduction)().unavailable_reason(model)
+
+    def status(self) -> dict[str, Any]:
+        """What the held model is, or what is being done to get one."""
+        return self._holder.status()
+
+    @property
+    def held(self) -> LoadedModel | None:
+        """The model that is loaded."""
+        return self._holder.held
+
+    def race(self, form: Mapping[str, Any], run_id: str, page: str = "") -> Batches:
+        """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
+
+        The model is loaded first if need be. Closing the iterator stops the race within a step, without a
+        verdict; `stop(run_id)` ends it with one. `page` names the open page that may find what its own last race
+        kept, and keeps this one's, until `forget(page)`; without a name nothing is kept.
+        """
+        request = RaceRequest.parse(form)
+        self._check(request)
+        return self._tracked(request, run_id, self._prefixes.of(page) if page else None)
+
+    def forget(self, page: str) -> None:
+        """Let go of what the races of a page kept: it is closed."""
+        self._prefixes.forget(page)
+
+    def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
+        """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
+
+        Each state's document (None if it has not changed) is kept under `run_id`. Closing the iterator stops the run
+        within a step; `stop(run_id)` does too, and a last state with the document still comes.
+        """
+        request = MeasureRequest.parse(form)
+        self._check(request)
+        return self._states(request, run_id)
+
+    def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
+        with closing(self._tracked(request, run_id)) as measured:
+            for batch in measured:
+                yield _latest(batch)
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:
+        """The document of a measurement, as far as it came; None if it is not kept."""
+        document = store.find(run_id)
+        if document and document["status"] == "running" and run_id not in self._running:
+            return document | {"status": "stopped"}  # the server was stopped, or the page was closed
+        return document
+
+    def _check(self, request: Request) -> None:
+        """Raise BadInput for what can be said without a model, or with the only one there is."""
+        race = request.race if isinstance(request, MeasureRequest) else request
+        for strategy_id in race.strategies:
+            strategies.check(strategy_id)
+        if isinstance(request, MeasureRequest) and request.steps > MOST_STEPS:
+            raise BadInput(
+                f"That is {request.steps:,} tokens to decode, and a page allows {MOST_STEPS:,} at a time: "
+                "ask for fewer repeats, tokens or lengths, or use the command line."
+            )
+        self._holder.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
+        if self.only_default and (model := self.held):
+            # Here, because an error inside a GPU process loses its sentence.
+            with _nothing_tried(model):
+                if isinstance(request, MeasureRequest):
+                    from kvdemo.measure import measurement  # noqa: PLC0415
+
+                    measurement.check(request, model)
+                else:
+                    from kvdemo.race import session  # noqa: PLC0415
+
+                    session.check(request, model)
+
+    def _tracked(
+        self, request: Request, run_id: str, shelf: PrefixStore | None = None
+    ) -> Generator[list[Any], None, None]:
+        self._running[run_id] = shelf
+        try:
+            for batch in self._on_gpu(request, run_id):
+                self._learn(batch)
+                yield batch
+            CancelFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
+        finally:
+            self._running.pop(run_id, None)
+
+    def _learn(self, batch: list[Any]) -> None:
+        """What a run's document says about the cost of steps is the forecast of the next measurement."""
+        for event in batch:
+            document = getattr(event, "document", None)
+            if document and (costs := Costs.of(document)):
+                model = document["model"]["id"]
+                earlier = self._costs[1] if self._costs and self._costs[0] == model else None
+                self._costs = (model, costs.after(earlier))
+
+    def _batches(self, request: Request, run_id: str) -> Batches:
+        stop = CancelFile(run_id)
+        shelf = self._running.get(run_id)
+
+        def work(tell: EventChannel[Any]) -> None:
+            try:
+                with self._holder.turn(tell, stop):
+                    if not stop.is_set():
+                        # Under the turn: two threads that import transformers at once trip over each other.
+                        if isinstance(request, MeasureRequest):
+                            self._measure(request, run_id, tell, stop)
+                        else:
+                            from kvdemo.race import session  # noqa: PLC0415
+
+                            model = self._holder.load(request.model or self.default_model, tell)
+                            session.run(request, model, tell, stop, shelf)
+            finally:
+                stop.clear()
+
+        yield from batches(work, stop)
+
+    def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
+        from kvdemo.measure import measurement  # noqa: PLC0415
+        from kvdemo.server.measurement_feed import Relay  # noqa: PLC0415
+
+        relay = Relay(tell)
+        planned = self._planned
+
+        def noting(state: State) -> None:
+            if state.document and (disturbed := self._planned - planned):
+                # Planning is Python work, and a step that is launched from Python waits for it.
+                note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
+                state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
+            relay(state)
+
+        model, notes = self._model_for(request, tell)
+        try:
+            measurement.run(request, model, run_id, noting, stop, notes)
+        except BaseException:
+            relay.broke_off()
+            raise
+
+    def _model_for(self, request: MeasureRequest, tell: EventChannel[Any]) -> tuple[LoadedModel, tuple[str, ...]]:
+        """The model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
+        name = request.race.model or self.default_model
+        try:
+            return self._holder.load(name, tell), ()
+        except BadInput as error:
+            if request.preset != "classic":
+                raise
+            note = f"{name} could not be had, so this is {self.default_model}: {error}"
+            return self._holder.load(self.default_model, tell), (note,)
+
+    def stop(self, run_id: str) -> None:
+        """End a race after the step that it is in; it still reports what was done and the verdict on it.
+
+        An id that is not running is ignored.
+        """
+        if run_id in self._running:
+            CancelFile(run_id).set()
+
+    def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How a prompt fits the held model; None if that is another one, or the form is not filled in yet.
+
+        Raises BadInput for a prompt that this model cannot read.
+        """
+        model = self.held
+        try:
+            request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
+            wanted = catalog.resolve(form.get("model") or self.default_model)
+        except BadInput:
+            return None
+        if model is None or model.id != wanted.id:
+            return None
+        from kvdemo.race import session  # noqa: PLC0415
+
+        fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
+        return {**asdict(fit), "max_new_tokens": fit.max_new_tokens}
+
+    def default_form(self) -> dict[str, Any]:
+        """A form as the page first shows it."""
+        card = catalog.card(self.default_model)
+        request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
+        return asdict(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
+
+    def presets(self) -> list[dict[str, Any]]:
+        """Ways to fill the measuring form; the first is the default."""
+        return presets.of(self.default_form()["model"])
+
+    def estimate(self, form: Mapping[str, Any]) -> str:
+        """One sentence: what a measurement has to do and how long that may take, or what is wrong with the form."""
+        try:
+            request = MeasureRequest.parse(form)
+            wanted = catalog.resolve(request.race.model or self.default_model).id
+            fit = self.fit(form)
+        except BadInput as error:
+            return str(error)
+        costs = self._costs[1] if self._costs and self._costs[0] == wanted else None
+        return sentence(request, fit["prompt_tokens"] if fit else None, costs)
+
+    def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
+        request = PlanRequest.parse(form)
+        if "kvdemo.models.facts.architecture" not in sys.modules:
+            with self._holder.turn(lambda _: None, NeverStops()):  # two threads must not import transformers at once
+                importlib.import_module("kvdemo.models.facts.architecture")
+        from kvdemo.models.facts import architecture  # noqa: PLC0415
+
+        self._planned += 1
+        if request.config is not None:
+            return request.plan(_shape(architecture.parse, request.config))
+        return request.plan(_shape(architecture.of_hub, request.model or self.default_model))
+
+    def models(self) -> list[dict[str, Any]]:
+        """The catalogue."""
+        return [asdict(card) for card in catalog.CATALOG]
+
+    def strategies(self) -> list[dict[str, Any]]:
+        """Every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
+        with _nothing_tried(self.held):
+            return describe_strategies(self.held)
+
+
+@lru_cache(maxsize=64)
+def _shape(find: Callable[[str], Architecture], what: str) -> Architecture:
+    """An architecture, worked out once: it takes seconds of Python, and a form changes more often than its model."""
+    return find(what)
+
+
+def _latest(batch: list[Any]) -> dict[str, Any]:
+    """A batch of a measurement's events as one state: the last word, and the last document."""
+    last = batch[-1]
+    documents = [event.document for event in batch if not isinstance(event, Progress) and event.document]
+    return {
+        "text": last.text,
+        "fraction": last.fraction,
+        "remaining_s": None if isinstance(last, Progress) else last.remaining_s,
+        "document": documents[-1] if documents else None,
+    }
+
+
+def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
+    """Inside, no strategy is tried on the model, because the device belongs to somebody else."""
+    if model is None:
+        return nullcontext()
+    from kvdemo.strategies.trial import trial  # noqa: PLC0415 - torch is imported with a model
+
+    return trial.known_only()
+
+
+def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
+    """Each strategy as the page and the command line list it, with the reason where a model cannot run it.
+
+    That is tried on the model if need be (`Strategy.unavailable_reason`), so whoever asks has the device.
+    """
+    listed = []
+    for introduction in strategies.introductions().values():
+        reason = strategies.load(introduction)().unavailable_reason(model) if model else None
+        listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
+    return listed

@@ -1,0 +1,46 @@
+"""ZeroGPU's terms: a GPU is lent by the second, and a visitor without an account has two minutes of it a day.
+
+How long a race will take is not known before it ran. What is asked for is a bound from above: a request that
+asks for less waits less in the queue, and one that runs over is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvdemo import strategies
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import BadInput
+
+QUOTA_SECONDS = 120
+STARTUP_SECONDS = 10
+# One pass of a small model through transformers' Python, with room to spare: launch overhead, not the model's size.
+# Rows side by side share it: a GPU hardly takes longer for them.
+SECONDS_A_PASS = 0.04
+
+
+def seconds(request: RaceRequest | MeasureRequest, run_id: str = "") -> int:  # noqa: ARG001 - the run's own arguments
+    """GPU seconds to ask for, for all passes of a race or a measurement."""
+    lanes = _lanes(request)
+    return STARTUP_SECONDS + round(request.steps / len(lanes) * _passes(lanes) * SECONDS_A_PASS)
+
+
+def check(request: RaceRequest | MeasureRequest) -> None:
+    """Raise BadInput for what a visitor's quota cannot hold, with the largest token count that fits."""
+    if seconds(request) <= QUOTA_SECONDS:
+        return
+    need = f"may need {seconds(request):,} GPU seconds, and a visitor has {QUOTA_SECONDS} a day"
+    if isinstance(request, MeasureRequest):
+        raise BadInput(f"This measurement {need}: ask for fewer tokens, repeats or lengths.")
+    fits = int((QUOTA_SECONDS - STARTUP_SECONDS) / SECONDS_A_PASS / _passes(request.strategies))
+    raise BadInput(f"This race {need}: ask for at most {fits:,} new tokens.", max_new_tokens=fits)
+
+
+def _lanes(request: RaceRequest | MeasureRequest) -> tuple[str, ...]:
+    return request.race.strategies if isinstance(request, MeasureRequest) else request.strategies
+
+
+def _passes(lanes: Sequence[str]) -> int:
+    """The most forward passes that all lanes run for one token each."""
+    return sum(map(strategies.passes_a_token, lanes))

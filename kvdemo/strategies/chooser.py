@@ -1,0 +1,141 @@
+"""Pick tokens from logits, and record what was picked.
+
+Picking belongs to a step: it takes the chosen token to the host, one copy, because every loop needs it there (to see an
+end of text, to send it on). Everything that is only shown belongs behind the step: the token's log-probability, the
+runner-up and its log-probability. A choice therefore comes as a `Picked`, which keeps its logits, and `record` turns
+it into a plain `Choice` once the clock has been read. So recording adds nothing to a step's time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+
+from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step
+from kvdemo.models.forward import cache_bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picked(Choice):
+    """A choice that is not recorded yet: its log-probabilities are NaN and its rival is UNKNOWN.
+
+    ids     the token on the device, shape (1,): the next forward pass takes it without an upload
+    logits  what it was picked from, shape (vocab,), in the model's number format; they hold until the lane's next step,
+            because a CUDA graph writes the next step's logits to the same place
+    """
+
+    logprob: float = field(default=math.nan, init=False)
+    runner_up: int = field(default=UNKNOWN, init=False)
+    runner_up_logprob: float = field(default=math.nan, init=False)
+    ids: Tensor
+    logits: Tensor
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The likeliest token of each row, the first of equals: shape (..., vocab) -> (...), on the device.
+
+    A function of tensors alone, so that it can be part of a compiled step.
+    """
+    return logits.argmax(-1)
+
+
+def taken(token: Tensor, logits: Tensor) -> Picked:
+    """The choice of a token that the device has picked from logits of shape (vocab,). This is a step's one copy."""
+    return Picked(int(token), ids=token.reshape(1), logits=logits)
+
+
+class Chooser:
+    """Picks tokens by a lane's rule: greedy at temperature 0, else from the top-p part, by a seeded generator.
+
+    Each lane has its own, with a random generator of its own from the same seed: equal logits then give equal tokens
+    in every lane. One draw is made for each token that is committed.
+    """
+
+    def __init__(self, temperature: float, top_p: float, seed: int, device: torch.device) -> None:
+        self.greedy = temperature == 0
+        self._warp = LogitsProcessorList()
+        if not self.greedy:
+            self._warp.append(TemperatureLogitsWarper(temperature))
+        if top_p < 1:
+            self._warp.append(TopPLogitsWarper(top_p))
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def __call__(self, logits: Tensor) -> Picked:
+        """Pick a token from logits of shape (vocab,)."""
+        return taken(greedy(logits) if self.greedy else self._drawn(logits), logits)
+
+    def while_expected(self, rows: Tensor, expected: Sequence[int]) -> list[Picked]:
+        """Pick from one row after the other as long as the token is the expected one; one more than so accepted.
+
+        `rows` has shape (n, vocab), one more than `expected`. Greedy, all rows are decided at once and come in one
+        copy. Draws are made row by row up to the first other token, one copy each: a draw for a row behind it would
+        set this lane's generator apart from those of other lanes.
+        """
+        if self.greedy:
+            ids = greedy(rows)
+            tokens = ids.tolist()
+            n = _agreed(tokens, expected) + 1
+            return [Picked(tokens[i], ids=ids[i : i + 1], logits=rows[i]) for i in range(n)]
+        picked: list[Picked] = []
+        for row, token in zip(rows, [*expected, UNKNOWN], strict=True):
+            picked.append(self(row))
+            if picked[-1].token != token:
+                break
+        return picked
+
+    def noise(self, like: Tensor) -> Tensor:
+        """The numbers of the next draw, one a token: it picks the highest probability divided by its number."""
+        return torch.empty_like(like).exponential_(1, generator=self._generator)
+
+    def _drawn(self, logits: Tensor) -> Tensor:
+        """Draw a token as `torch.multinomial` does, number for number, and without its copies to the host."""
+        probabilities = self._probabilities(logits)
+        return (probabilities / self.noise(probabilities)).argmax(-1)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        no_ids = torch.empty((1, 0), dtype=torch.long, device=logits.device)  # these warpers look at scores alone
+        probabilities: Tensor = self._warp(no_ids, logits.float()[None]).softmax(-1)[0]
+        return probabilities
+
+
+@torch.inference_mode()
+def record(step: Step) -> Step:
+    """The step with its picked choices recorded and its cache counted.
+
+    To be called after the clock, before the lane's next step.
+
+    Raises BadInput for logits that are no numbers: a token that was picked from them must not be shown.
+    """
+    if step.cache is not None:
+        step = replace(step, cache_bytes=step.cache_bytes + cache_bytes(step.cache), cache=None)
+    picked = [choice for choice in step.choices if isinstance(choice, Picked)]
+    if not picked:
+        return step
+    logprobs = torch.stack([choice.logits for choice in picked]).float().log_softmax(-1)
+    top = logprobs.topk(2)
+    own = logprobs.gather(1, torch.stack([choice.ids for choice in picked]))
+    figures = zip(torch.cat((own, top.values), 1).tolist(), top.indices.tolist(), strict=True)
+    return replace(
+        step, choices=tuple(_recorded(c, *next(figures)) if isinstance(c, Picked) else c for c in step.choices)
+    )
+
+
+def _recorded(choice: Picked, logprobs: Sequence[float], likeliest: Sequence[int]) -> Choice:
+    """The choice with its log-probability, and the likeliest of the other tokens with its own."""
+    own, *best = logprobs
+    if not math.isfinite(own):
+        raise BadInput("The model's logits are not finite numbers in this number format: run it in float32.")
+    runner_up = 1 if likeliest[0] == choice.token else 0
+    return Choice(choice.token, own, likeliest[runner_up], best[runner_up])
+
+
+def _agreed(tokens: Sequence[int], expected: Sequence[int]) -> int:
+    """How many tokens from the first on are the expected ones."""
+    return next(
+        (n for n, (ours, theirs) in enumerate(zip(tokens, expected, strict=False)) if ours != theirs), len(expected)
+    )

@@ -1,0 +1,1 @@
+"""Strategies that draft tokens and verify them in one pass."""

@@ -1,0 +1,180 @@
+"""The small model that drafts for a large one: which it is, when it is loaded, how it is asked.
+
+It is loaded by the first run that wants it, which is a warm-up and before any clock, onto the device and in the number
+format of the large one. One draft is kept for a model, the latest, as long as the model itself is in memory; a lane
+keeps its own until the race is over.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from kvdemo.core.types import BadInput, Pass
+from kvdemo.models import catalog, loading
+from kvdemo.models.forward import cache_bytes, next_token_logits, on_device
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.chooser import greedy
+from kvdemo.strategies.draft import verify
+from kvdemo.strategies.longrope import Factors
+
+AUTO = "auto"
+# Whoever runs the app may name a draft model of his own, also a folder: "auto" then means that one.
+VARIABLE = "KVDEMO_DRAFT_MODEL"
+# Models of the catalogue that have a smaller one of their family there.
+_SMALLER = {
+    "HuggingFaceTB/SmolLM2-360M-Instruct": catalog.DEFAULT,
+    "HuggingFaceTB/SmolLM2-1.7B-Instruct": catalog.DEFAULT,
+    "openai-community/gpt2-medium": "openai-community/gpt2",
+}
+
+
+class _Drafts:
+    """The draft models of one model by id: all that some lane still has, and the latest for good."""
+
+    def __init__(self) -> None:
+        self.alive: WeakValueDictionary[str, LoadedModel] = WeakValueDictionary()
+        self.latest: LoadedModel | None = None
+
+
+_drafts: WeakKeyDictionary[PreTrainedModel, _Drafts] = WeakKeyDictionary()
+# Lanes that start at once load one after the other, and the same draft once.
+_loading = threading.Lock()
+
+
+def name_for(model: LoadedModel, asked: str) -> str | None:
+    """What to load as the draft model; None where "auto" finds none."""
+    if asked != AUTO:
+        return asked
+    return os.environ.get(VARIABLE) or _SMALLER.get(model.id)
+
+
+def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
+    """Why there is no draft model for this one, as far as can be told before it is loaded."""
+    if os.environ.get("SPACES_ZERO_GPU"):
+        return "ZeroGPU wants every model on the device before the first request, and a draft model would come later."
+    name = name_for(model, asked)
+    if name is None:
+        return f"the catalogue has no smaller model of the family of {model.id}: choose a larger one, or a draft model."
+    try:
+        same = catalog.resolve(name).id == model.id
+    except BadInput as error:
+        return str(error)
+    if same:
+        return f"{model.id} is the draft model too, and a model gains nothing by guessing for itself."
+    return None
+
+
+def of(model: LoadedModel, asked: str) -> LoadedModel:
+    """The draft model of a model, loaded if need be; whoever keeps it has it for good.
+
+    Raises BadInput for one that does not fit the model, or not into memory beside it.
+    """
+    name = name_for(model, asked)
+    if name is None:
+        raise BadInput(str(unavailable_reason(model, asked)))
+    draft_id = catalog.resolve(name).id
+    with _loading:
+        drafts = _drafts.setdefault(model.network, _Drafts())
+        draft = drafts.alive.get(draft_id)
+        if draft is None:
+            drafts.latest = None
+            gc.collect()  # a model's modules refer to one another in circles
+            draft = _load(model, name, asked)
+            drafts.alive[draft_id] = draft
+        drafts.latest = draft
+        return draft
+
+
+def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
+    dtype, beside = str(model.dtype).removeprefix("torch."), weight_bytes(model)
+    with torch.inference_mode(False):  # weights outlive the run that loads them
+        # Only the operator can have named a folder here.
+        folders = asked == AUTO
+        draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=folders, beside=beside)
+    check(model, draft)
+    return draft
+
+
+def check(model: LoadedModel, draft: LoadedModel) -> None:
+    """Raise BadInput where a token of one is not the same token of the other, or the draft's cache cannot be cut."""
+    if model.tokenizer.get_vocab() != draft.tokenizer.get_vocab():
+        raise BadInput(f"{draft.id} does not have the tokens of {model.id}: choose a draft model of its family.")
+    if reason := verify.unavailable_reason(draft):
+        raise BadInput(f"{draft.id} cannot draft: {reason}")
+
+
+def weight_bytes(model: LoadedModel) -> int:
+    """Bytes of the weights that a forward pass reads."""
+    return sum(parameter.nbytes for parameter in model.network.parameters())
+
+
+class Drafter:
+    """The draft model at work on one text, with a cache of its own.
+
+    passes  those of the guesses so far
+    """
+
+    def __init__(self, draft: LoadedModel, vocabulary: int) -> None:
+        """`vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
+        self._draft, self._vocabulary = draft, vocabulary
+        self._cache = DynamicCache(config=draft.network.config)
+        self._factors = Factors(draft)
+        self._read: list[int] = []
+        self._settled = 0
+        self.passes: list[Pass] = []
+        self._beyond = 0
+
+    @property
+    def bytes(self) -> int:
+        return cache_bytes(self._cache)
+
+    def guess(self, written: Sequence[int], most: int) -> list[int]:
+        """What the draft model would write next, greedily: `most` ids, fewer at the end of its own context.
+
+        The ids stay on the device until the last is there: one copy for all.
+        """
+        context = self._draft.context_length
+        most = most if context is None else min(most, context - len(written) + 1)
+        if most < 1:
+            return []
+        unread = on_device(self._draft, self._forget(written))
+        guessed: list[Tensor] = []
+        while len(guessed) < most:
+            context = len(written) + len(guessed)
+            if self._factors.change(context):
+                self._cache = DynamicCache(config=self._draft.network.config)
+                unread = torch.cat((on_device(self._draft, written), *guessed))
+            guessed.append(self._next(unread, context))
+            unread = guessed[-1]
+        ids: list[int] = torch.cat(guessed).tolist()
+        self._read = [*written, *ids[:-1]]
+        return ids
+
+    def _forget(self, written: Sequence[int]) -> list[int]:
+        """Cut what was guessed wrong off the cache; what is left to read of the text, the newest token at least."""
+        same = self._settled
+        while same < min(len(self._read), len(written) - 1) and self._read[same] == written[same]:
+            same += 1
+        if self._read:
+            self._cache.crop(same - len(self._read))
+        self._beyond = 0  # layers with a window are cut back to it, too
+        del self._read[same:]
+        self._settled = len(written) - 1
+        return list(written[same:])
+
+    def _next(self, ids: Tensor, context: int) -> Tensor:
+        """The token behind these ids, with which the text has `context` positions; both are tensors of shape (n,)."""
+        logits = next_token_logits(self._draft, ids, self._cache)
+        if len(ids) == context:
+            self._cache.activate_past_recording()
+        self._beyond = 0 if len(ids) == context else self._beyond + len(ids)
+        self.passes.append(Pass(1, len(ids), context, draft=True, beyond=self._beyond))
+        return greedy(logits[: self._vocabulary]).reshape(1)

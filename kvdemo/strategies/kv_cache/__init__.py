@@ -1,0 +1,1 @@
+"""Strategies that keep keys and values."""

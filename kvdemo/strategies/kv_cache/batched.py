@@ -1,0 +1,75 @@
+"""Batched decoding: several rows share each step, as requests do on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+import torch
+from transformers import DynamicCache
+
+from kvdemo.core import units
+from kvdemo.core.types import Pass, Step, TimedStep
+from kvdemo.models.forward import Ids, forward, on_device
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.longrope import Reading
+from kvdemo.strategies.trial import support, trial
+
+
+class Batched(Strategy):
+    """Runs the same prompt in b rows through one cache; the first row's text is shown.
+
+    To write a token the model reads all of its weights from memory, for one row as for many; each further row adds
+    arithmetic, and the reading of its own keys and values. While the weights take most of the time, b rows take little
+    longer than one: each user waits somewhat longer, and all together get far more tokens a second. That is why
+    servers batch. It stops paying where arithmetic is the limit: with some rows on a CPU, with hundreds on a GPU, and
+    in the prefill at once. The cache takes b times the memory. Every row goes on with the first row's token, drawn or
+    not, which is the one that DynamicCache writes. Other texts would cost the same, except in mixtures of experts:
+    equal rows ask for equal experts, which is their best case.
+    """
+
+    id = "batched"
+    name = "Batched"
+    summary = "Decodes several rows in one pass: each waits longer, all together get more."
+    lossless = True
+    rows_from = "rows"
+
+    rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        few = Batched()  # any number of rows runs where a few do
+        return support.unavailable_reason(model) or trial.reason(model, self.id, few.decode, instead="DynamicCache")
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        cache = DynamicCache(config=job.model.network.config)
+        new_ids: Ids = job.encode("")
+        context, reading = 0, Reading(job.model)
+        while True:
+            context += len(new_ids)
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, DynamicCache(config=job.model.network.config)
+            batch = on_device(job.model, new_ids).repeat(self.rows, 1)
+            choice = job.choose(forward(job.model, batch, cache)[0, -1])
+            yield Step(
+                (choice,),
+                batch.numel(),
+                cache=cache,
+                details={"rows": self.rows, **reading.details},
+                passes=(Pass(self.rows, len(new_ids), context),),
+            )
+            new_ids = choice.ids
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        if len(steps) < 2:
+            return []
+        step = median(timed.seconds for timed in steps[1:])
+        if step <= 0:
+            return []
+        return [
+            f"{self.info.name}: a row waited {units.seconds(step)} for a token, which is {units.figures(1 / step)} "
+            f"tokens/s, and {units.count(self.rows, 'row')} together made {units.figures(self.rows / step)} tokens/s "
+            f"(median step behind the prompt). One row alone must take less than {units.seconds(step / self.rows)} a "
+            "token to make as many."
+        ]

@@ -1,0 +1,66 @@
+"""OffloadedCache: the keys and values wait in main memory until their layer is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import Cache, DynamicCache
+
+from kvdemo.core import units
+from kvdemo.core.types import Step, TimedStep
+from kvdemo.models import cache_layers
+from kvdemo.models.forward import Ids, next_token_logits
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.longrope import Reading
+from kvdemo.strategies.trial import support, trial
+
+
+class Offloaded(Strategy):
+    """Keeps the cache in the computer's main memory; the GPU holds the layer at work and the one that comes next.
+
+    While a layer computes, the next one's keys and values are fetched over the bus; when it is done, its own go
+    back. GPU memory then hardly grows with the text, and the answer is the same as ever. The price is the bus: the
+    whole cache crosses it both ways at each step, at a tenth to a hundredth of the GPU's memory bandwidth. It wins
+    where a long text would not fit at all, and loses wherever it would.
+    """
+
+    id = "offloaded_cache"
+    name = "Offloaded cache"
+    summary = "Keeps keys and values in main memory and fetches them layer by layer (CUDA)."
+    lossless = True
+    formula_note = "The keys and values on the GPU and in main memory together."
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        if model.device.type != "cuda":
+            return f"it moves the cache between a CUDA GPU and main memory, and the model is on {model.device.type}."
+        return support.unavailable_reason(model) or trial.reason(model, self.id, self.decode, instead="DynamicCache")
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        cache = DynamicCache(config=job.model.network.config, offloading=True)
+        new_ids: Ids = job.encode("")
+        reading = Reading(job.model)
+        while True:
+            if (text := reading.start_over(new_ids)) is not None:
+                new_ids, cache = text, DynamicCache(config=job.model.network.config, offloading=True)
+            choice = job.choose(next_token_logits(job.model, new_ids, cache))
+            device, host = split(cache)
+            details = {"device_bytes": device, "host_bytes": host} | reading.details
+            yield Step((choice,), positions=len(new_ids), cache_bytes=device + host, details=details)
+            new_ids = choice.ids
+
+    def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
+        device, host = (steps[-1].step.details[name] for name in ("device_bytes", "host_bytes"))
+        return [
+            f"{self.info.name} held {units.amount(device, 'B')} of keys and values on the GPU between two steps and "
+            f"{units.amount(host, 'B')} in main memory."
+        ]
+
+
+def split(cache: Cache) -> tuple[int, int]:
+    """Bytes that a cache holds on its device, and bytes in main memory."""
+    held = [tensor for layer in cache.layers for tensor in cache_layers.tensors(layer)]
+    host = sum(tensor.nbytes for tensor in held if tensor.device.type == "cpu")
+    return sum(tensor.nbytes for tensor in held) - host, host

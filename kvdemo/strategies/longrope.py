@@ -1,0 +1,77 @@
+"""Start over where a model's rotary factors change, as `generate()` does with Phi-3.
+
+Keys in a cache were turned by the factors of the text's length at their time (`models.facts.rope`). When the text
+crosses the line, once, the cache is thrown away and all of the text runs again with the new factors. That step is as
+slow as a prefill, and `remarks` says so. No draft reaches across the line: its tokens would be judged by factors that
+do not hold yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kvdemo.core import units
+from kvdemo.core.types import TimedStep
+from kvdemo.models.facts import rope
+from kvdemo.models.forward import Ids, on_device
+from kvdemo.models.loaded import LoadedModel
+
+
+class Factors:
+    """Which factors the keys in one cache were turned by.
+
+    lines    lengths of text beyond which others hold; () for nearly all models
+    details  of the step that started over: positions run again, and the line; {} for every other
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.lines = rope.lines(model.config)
+        self._cached: int | None = None
+        self.details: dict[str, float] = {}
+
+    def change(self, length: int) -> bool:
+        """Whether a pass that makes the text so many positions long must run all of it, with an empty cache."""
+        before, self._cached = self._cached, sum(line < length for line in self.lines)
+        changed = before is not None and before != self._cached
+        line = max((line for line in self.lines if line < length), default=0)
+        self.details = {"run_again": length, "rotary_line": line} if changed else {}
+        return changed
+
+    def room(self, length: int, most: int) -> int:
+        """How many drafted tokens, of `most`, may follow a text of so many positions: none beyond the next line."""
+        return min([most, *(line - length for line in self.lines if line >= length)])
+
+
+class Reading(Factors):
+    """The same, with the text that it needs to start over; kept for models that may have to, and for no others."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__(model)
+        self._model = model
+        self._ids = torch.empty(0, dtype=torch.long, device=model.device)
+
+    def start_over(self, new_ids: Ids) -> Tensor | None:
+        """All ids, shape (n,), where the next pass needs them and an empty cache; None where the new ones will do."""
+        if not self.lines:
+            return None
+        self._ids = torch.cat((self._ids, on_device(self._model, new_ids)))
+        return self._ids if self.change(len(self._ids)) else None
+
+
+def remarks(name: str, steps: Sequence[TimedStep]) -> list[str]:
+    """Which step of a lane ran the text again, how long it took and why."""
+    found, tokens = [], 0
+    for number, timed in enumerate(steps):
+        if "rotary_line" in timed.step.details:
+            again, line = (int(timed.step.details[key]) for key in ("run_again", "rotary_line"))
+            before = f" (the step before took {units.seconds(steps[number - 1].seconds)})" if number else ""
+            found.append(
+                f"{name} ran all {units.count(again, 'position')} again at token {tokens + 1:,}, in "
+                f"{units.seconds(timed.seconds)}{before}: in a text of more than {units.count(line, 'position')} this "
+                "model turns keys by other rotary factors (longrope), so those in the cache did not fit any more."
+            )
+        tokens += len(timed.step.choices)
+    return found

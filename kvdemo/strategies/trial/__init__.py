@@ -1,0 +1,1 @@
+"""Try on a model whether a strategy can run on it."""

@@ -1,0 +1,64 @@
+"""Try on a model whether its cached keys can be moved to another position."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from kvdemo.caches.rotary import turned
+from kvdemo.models.cache_argument import using
+from kvdemo.models.errors import out_of_memory
+from kvdemo.models.facts import rope
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.trial import trial
+
+# A token alone attends to itself whatever its position, so that nothing but its keys may depend on where it is. In
+# bfloat16 rounding is less than one per cent of them, another way to turn more than ten.
+_TOKENS, _FAR, _TOLERANCE = 4, 100, 0.03
+
+
+def unavailable_reason(model: LoadedModel) -> str | None:
+    """Why keys of this model cannot be moved; tried on the model."""
+    if not hasattr(model.network.get_decoder(), "rotary_emb"):
+        return "its positions are not rotary, so a cached key cannot be moved to another position."
+    if rope.lines(model.config):
+        return "its rotary positions (longrope) change with the text's length, so keys cannot be moved safely."
+    return trial.once(model, "turned keys", lambda: _tried(model))
+
+
+@torch.inference_mode()
+def _tried(model: LoadedModel) -> str | None:
+    """Tokens here and far off, each alone, must differ by a turn of their keys, in every layer."""
+    try:
+        if _differ_by_a_turn(model):
+            return None
+        found = "moving a key does not give the key that the model computes there"
+    except Exception as error:  # a model's code may raise anything
+        if out_of_memory(error):
+            raise
+        found = f"its keys could not be moved in a first trial ({trial.shortened(error)})"
+    return f"{found}: use DynamicCache."
+
+
+def _differ_by_a_turn(model: LoadedModel) -> bool:
+    far = min(_FAR, (model.context_length or _FAR + 1) - 1)
+    here, there = (_run_at(model, position).layers for position in (0, far))
+    return all(
+        _close(turned(model.network, one.keys, far), other.keys) and _close(one.values, other.values)
+        for one, other in zip(here, there, strict=True)
+    )
+
+
+def _run_at(model: LoadedModel, position: int) -> DynamicCache:
+    """A few texts of one token each."""
+    ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
+    cache = DynamicCache(config=model.network.config)
+    positions = torch.full_like(ids, position)
+    model.network(input_ids=ids, position_ids=positions, logits_to_keep=1, **using(model.network, cache))
+    return cache
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    difference = torch.linalg.vector_norm(one.float() - other.float())
+    return bool(difference <= _TOLERANCE * torch.linalg.vector_norm(other.float()))

@@ -1,0 +1,20 @@
+"""Which models go on from a cache of transformers: nearly all, and of the others it must be said why not.
+
+A cache is handed to the model with each pass, and some models do not look at it, or misread it. Nothing is raised then:
+they write a text that has little to do with the prompt. So it is tried before the first token (`trial`).
+"""
+
+from __future__ import annotations
+
+from kvdemo.models import cache_argument
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.trial import trial
+
+
+def unavailable_reason(model: LoadedModel) -> str | None:
+    """Why this model cannot go on from a cache that it is handed; tried with a DynamicCache."""
+    from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached  # noqa: PLC0415 - it asks here whether it can run
+
+    if not cache_argument.is_there(model.network):
+        return "it takes no cache of transformers, and keeps what it has seen in a form of its own: use no_cache."
+    return trial.reason(model, DynamicCached.id, DynamicCached().decode, instead="no_cache")

@@ -1,0 +1,123 @@
+"""Try on the loaded model whether a strategy can run on it: a few steps on a few token ids.
+
+A model that cannot go on from a cache fails in one of two ways. Its code raises, or it runs and writes a text that has
+little to do with the prompt: it reads in both directions, counts positions anew in each pass, or keeps a state in
+itself, where two lanes mix. So two lanes run in turns, on different ids, with the tokens that they commit prescribed
+(`scripted`). What each token was chosen from is then held against forward passes without a cache (`reference`).
+
+A trial runs the model, so whoever asks has the device to itself. What was found is kept with the model. Not tried is
+what shows only in longer texts: behind a window of more than 64 positions, for example.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from statistics import median
+from weakref import WeakKeyDictionary
+
+import torch
+from transformers import PreTrainedModel
+
+from kvdemo.core.types import BadInput
+from kvdemo.models.errors import out_of_memory
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.trial.reference import Reference, looks_ahead, reference_of
+from kvdemo.strategies.trial.scripted import Decode, ScriptedLane, take_turns
+
+# A cache that changes scores by design must beat no past at all: see `reference` for the measure.
+_ALLOWED_LOSSY = 1.0
+_BOTH_WAYS = "it reads in both directions, so each new token changes all of its past"
+
+_known: WeakKeyDictionary[PreTrainedModel, dict[str, str | None]] = WeakKeyDictionary()
+_references: WeakKeyDictionary[PreTrainedModel, Reference] = WeakKeyDictionary()
+_look_up_only: ContextVar[bool] = ContextVar("look_up_only", default=False)
+
+
+@contextmanager
+def known_only() -> Iterator[None]:
+    """Inside, nothing is run on the model: what has not been tried yet passes for possible."""
+    before = _look_up_only.set(True)
+    try:
+        yield
+    finally:
+        _look_up_only.reset(before)
+
+
+def reason(model: LoadedModel, name: str, decode: Decode, *, exact: bool = True, instead: str) -> str | None:
+    """Why a strategy cannot run on a model, in a sentence; None if it can. Tried once, and kept under `name`.
+
+    `exact` is False for one that changes the scores by design; `instead` is the strategy to recommend.
+    """
+    return once(model, name, lambda: _sentence(model, decode, exact, instead))
+
+
+def once(model: LoadedModel, name: str, find: Callable[[], str | None]) -> str | None:
+    """What `find` finds out by running the model; kept with the model under `name`."""
+    known = _known.setdefault(model.network, {})
+    if name in known or _look_up_only.get():
+        return known.get(name)
+    try:
+        known[name] = find()
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return None  # says nothing of the model: the lane will run out of memory itself, and say so
+    return known[name]
+
+
+def shortened(error: BaseException) -> str:
+    """An exception as one printable line."""
+    line = next(iter(str(error).strip().splitlines()), "")[:160].rstrip(" .:")
+    line = f"{type(error).__name__}: {line}" if line else type(error).__name__
+    return line if line.isprintable() else ascii(line)
+
+
+def _sentence(model: LoadedModel, decode: Decode, exact: bool, instead: str) -> str | None:
+    try:
+        found = _tried(model, decode, exact)
+    except BadInput as error:
+        return str(error)
+    except Exception as error:  # a model's code may raise anything
+        if out_of_memory(error):
+            raise
+        found = f"its code failed in a first trial ({shortened(error)})"
+    return f"{found}: use {instead}." if found else None
+
+
+@torch.inference_mode()
+def _tried(model: LoadedModel, decode: Decode, exact: bool) -> str | None:
+    if model.network not in _references:
+        _references[model.network] = reference_of(model)
+    reference = _references[model.network]
+    lanes = [ScriptedLane(model, text, decode) for text in reference.texts]
+    try:
+        take_turns(lanes)
+    except Exception as error:
+        if not isinstance(error, BadInput) and not out_of_memory(error) and looks_ahead(model, reference):
+            return _BOTH_WAYS  # the better reason
+        raise
+    if not math.isfinite(reference.past):
+        kind = str(model.dtype).removeprefix("torch.")
+        raise BadInput(f"its logits are not finite numbers in {kind}, with a cache or without: run it in float32.")
+    if _agree(lanes, reference, exact):
+        return None
+    if looks_ahead(model, reference):
+        return _BOTH_WAYS
+    alone = [ScriptedLane(model, text, decode) for text in reference.texts]
+    for lane in alone:
+        take_turns([lane])
+    if _agree(alone, reference, exact):
+        return "it keeps its states in itself, where the lanes of a race would mix"
+    return "in a first trial it did not write what it writes without a cache"
+
+
+def _agree(lanes: Sequence[ScriptedLane], reference: Reference, exact: bool) -> bool:
+    """Whether what the lanes chose from is what the model gives without a cache."""
+    apart = [lane.apart(rows) for lane, rows in zip(lanes, reference.rows, strict=True)]
+    allowed = reference.allowed(reference.share if exact else _ALLOWED_LOSSY)
+    if exact and reference.single:
+        return max(distance for one in apart for distance in one) <= allowed
+    return median(distance for one in apart for distance in one[1:] or one) <= allowed  # the prompt is always right

@@ -1,0 +1,16 @@
+"""The page: a form, a stage on which the race is drawn, and the exports.
+
+Nothing in this package knows how a token is made. `app.py` hands it a `Backend`, a handful of callables, and
+everything that the page shows comes through them as the events of `kvdemo.core.types`:
+
+    backend.py      what the page asks of the server
+    page.py         the header, the tabs, and what happens when the page opens
+    tabs/           for each tab its layout, its form and its events
+    components/     fields, elements drawn by the browser, lines that follow a form, files to download
+    wire.py         event -> line of text: the wire format that the browser draws
+    links.py        query parameters <-> form
+    definitions.py  what each number means
+    api.py          the same race for programs
+    theme.py        launch options: fonts, colours, scripts
+    static/         the browser's half: parse, draw, inspect
+"""

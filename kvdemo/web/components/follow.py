@@ -1,0 +1,52 @@
+"""Lines and drawings that follow a form: asked for again when it has changed and come to rest.
+
+The wait is the browser's (static/asking.js), and so is the order: it asks through an element of its own, one question
+at a time, and whatever changed meanwhile it asks once more for the form as it is then. Delaying the listener of the
+form's own events instead would let an older answer arrive after a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.fields import Keyed
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def follow(
+    controls: Keyed,
+    answer: Callable[[dict[str, Any]], Any],
+    shown: Component,
+    *,
+    tab: str,
+    watched: list[str] | None = None,
+    on_model: bool = True,
+) -> None:
+    """Let `shown` hold the answer to the form, for as long as `tab` is open.
+
+    watched   the form keys whose change matters; all of them by default
+    on_model  ask again when a model has arrived, since the answer depends on the one that is loaded
+    """
+    by_key = controls.by_key()
+
+    def on_ask(values: dict[Component, Any]) -> Any:
+        return answer(controls.form(values))
+
+    asker = drawn(
+        "asker", value="", elem_id=f"kv-ask-{tab}", event="ask", facts={"tab": tab, "onModel": on_model},
+        classes=["kv-unseen"],
+    )  # fmt: skip
+    changes: list[Any] = [getattr(by_key[key], "change") for key in watched or by_key]  # noqa: B009  Gradio adds it
+    gr.on(changes, fn=None, js=f"() => {{ kvdemo.ask('{tab}'); }}", **PRIVATE)
+    # "always_last": a question that comes while the server is at one is put when that is answered.
+    asked = asker.ask(
+        on_ask, inputs=set(by_key.values()), outputs=shown, trigger_mode="always_last", preprocess=False,
+        concurrency_limit=4, **PRIVATE,
+    )  # fmt: skip
+    asked.then(fn=None, js=f"() => {{ kvdemo.answered('{tab}'); }}", **PRIVATE)

@@ -1,0 +1,23 @@
+"""Gradio at rest: a server and a page that wait for something to do, and do nothing meanwhile.
+
+Decoding shares the processor, and Python's one interpreter lock, with the server. Left to itself the server looks for
+new events a thousand times a second; on two cores that alone makes a step of decoding 9 % slower, whether a page is
+open or not. The page has a loop of its own, which static/rest.js ends.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+#: Between two looks for a new event: Gradio's own interval on Windows. A click may wait as long.
+LOOK_SECONDS = 0.05
+#: Between two looks for progress bars, of which this page has none.
+PROGRESS_SECONDS = 0.5
+
+
+def quieten(blocks: gr.Blocks) -> gr.Blocks:
+    """Let the server of `blocks`, whose queue is configured, sleep while there is nothing to do."""
+    queue = blocks._queue  # Gradio has no public setting for it; tests/web/test_gradio_quiet.py counts what it brings
+    queue.sleep_when_free = LOOK_SECONDS
+    queue.progress_update_sleep_when_free = PROGRESS_SECONDS
+    return blocks

@@ -1,0 +1,92 @@
+"""The page as a whole: its header, its tabs, and what happens when it opens. Each tab lays itself out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.web.api import add_endpoints
+from kvdemo.web.backend import Backend
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.gradio_quiet import quieten
+from kvdemo.web.links import Known
+from kvdemo.web.tabs.compare import add_compare_tab
+from kvdemo.web.tabs.measure import MEASUREMENTS, MeasureTab, add_measure_tab
+from kvdemo.web.tabs.plan import add_plan_tab
+from kvdemo.web.tabs.race import RACES, RaceTab, add_race_tab
+from kvdemo.web.tabs.race_events import standing, watch
+from kvdemo.web.tabs.race_form import SCHEDULES
+from kvdemo.web.theme import launch_options
+
+__all__ = ["build", "launch_options"]
+
+TITLE = "kvdemo: what the KV cache buys"
+KEEP_FILES_SECONDS = 24 * 3600
+
+
+def build(backend: Backend) -> gr.Blocks:
+    """The page on top of `backend`. Launch it with `launch(**launch_options())`."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_FILES_SECONDS)
+    ) as blocks:
+        # Its tabs are static/tabs.js; there is a column for each, of which the browser shows one.
+        header = drawn("header", elem_id="kv-header", value=backend.status(), event="ask")
+        with gr.Column(elem_id="kv-app"):
+            with _tab("race"):
+                race = add_race_tab(backend)
+            with _tab("measure"):
+                measure = add_measure_tab(backend)
+            with _tab("compare"):
+                add_compare_tab(backend)
+            with _tab("plan"):
+                add_plan_tab(backend)
+        _wire_arrival(blocks, header, race, measure, backend)
+        _wire_standing(header, backend)
+        _wire_leaving(blocks, backend)
+        add_endpoints(backend, races=RACES, measurements=MEASUREMENTS)
+    return quieten(blocks.queue(api_open=False, max_size=64))
+
+
+def _tab(name: str) -> gr.Column:
+    return gr.Column(elem_id=f"kv-tab-{name}", elem_classes="kv-tab")
+
+
+def _wire_arrival(blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, backend: Backend) -> None:
+    async def on_arrival(request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
+        query = request.query_params
+        # A link is for one tab. The others keep their own.
+        for_race, for_measure = (query if query.get("tab", "race") == tab else {} for tab in ("race", "measure"))
+        filled, run = race.arrive(for_race, known)
+        filled |= measure.arrive(for_measure, known)
+        async for status in watch(backend):
+            yield {header: {**status, "run": run}, **filled}
+            filled = {}
+
+    known = _known(backend)
+    outputs = [header, *race.arrival_outputs, *measure.arrival_outputs]
+    blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, **PRIVATE)
+
+
+def _wire_standing(header: gr.HTML, backend: Backend) -> None:
+    """After a run, which may have loaded another model, the header asks what stands now."""
+
+    def on_ask() -> Any:
+        status = standing(backend)
+        return status if status["state"] == "ready" else gr.skip()
+
+    header.ask(on_ask, outputs=header, concurrency_limit=4, **PRIVATE)
+
+
+def _wire_leaving(blocks: gr.Blocks, backend: Backend) -> None:
+    def on_leave(request: gr.Request) -> None:
+        backend.forget(request.session_hash or "")
+
+    blocks.unload(on_leave)
+
+
+def _known(backend: Backend) -> Known:
+    return Known({s["id"]: set(s.get("options") or ()) for s in backend.strategies()}, {name for _, name in SCHEDULES})

@@ -1,0 +1,1 @@
+"""The tabs: layout, form and events of each."""

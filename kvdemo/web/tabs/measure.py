@@ -1,0 +1,156 @@
+"""The Measure tab: layout and wiring. measure_events.py decides what is said, static/measure*.js what is drawn."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.web import links
+from kvdemo.web.backend import Backend
+from kvdemo.web.components import downloads
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
+from kvdemo.web.tabs.measure_form import MeasureControls, MeasurePanel, add_measure_panel, default_form
+from kvdemo.web.tabs.race_events import Runs
+
+#: Measurements in progress or waiting for the device, over all visitors. The engine runs one at a time.
+MEASUREMENTS: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "measure"}
+
+
+@dataclass(frozen=True)
+class MeasureTab:
+    """The components that events write to."""
+
+    panel: MeasurePanel
+    drawing: gr.HTML
+    json_file: gr.DownloadButton
+    csv_file: gr.DownloadButton
+    markdown_file: gr.DownloadButton
+    link: gr.Button
+
+    @property
+    def controls(self) -> MeasureControls:
+        return self.panel.controls
+
+    @property
+    def arrival_outputs(self) -> list[Component]:
+        """What a link may write to."""
+        return [*self.controls.by_key().values(), self.drawing, self.panel.start]
+
+    def arrive(self, query: Mapping[str, str], known: links.Known) -> dict[Component, Any]:
+        """Fill the form from a link, and let it be started."""
+        link = links.read(query, known, links.MEASURE)
+        by_key = self.controls.by_key()
+        filled: dict[Component, Any] = {by_key[key]: value for key, value in link.form.items()}
+        if link.form:
+            filled[self.controls.preset] = ""  # what a link holds is nobody's preset any more
+        if link.notices:
+            filled[self.drawing] = idle(link.notices)
+        return {**filled, self.panel.start: gr.Button(interactive=True)}
+
+    @property
+    def files(self) -> dict[str, gr.DownloadButton]:
+        """The download buttons by the suffix of their file."""
+        return {"json": self.json_file, "csv": self.csv_file, "md": self.markdown_file}
+
+
+def add_measure_tab(backend: Backend) -> MeasureTab:
+    """Add the tab's content, with its events, to the Blocks that is being built."""
+    with gr.Row(equal_height=False, elem_classes="kv-split"):
+        with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
+            panel = add_measure_panel(backend)
+        with gr.Column(min_width=300, elem_classes="kv-main"):
+            with gr.Row(elem_classes="kv-exports"):
+                link = gr.Button("Link", size="sm", min_width=60, elem_id="kv-m-link")
+                json_file, csv_file, markdown_file = (
+                    gr.DownloadButton(label, size="sm", min_width=60, visible=False, elem_id=f"kv-m-{suffix}")
+                    for label, suffix in (("JSON", "json"), ("CSV", "csv"), ("Markdown", "md"))
+                )
+            drawing = drawn("measure", value=idle(), elem_id="kv-measure", event="reopen", tab="measure")
+    tab = MeasureTab(panel, drawing, json_file, csv_file, markdown_file, link)
+    _wire_runs(tab, backend)
+    _wire_form(tab, backend)
+    return tab
+
+
+def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
+    runs = Runs()
+    controls, panel = tab.controls, tab.panel
+    outputs = [tab.drawing, *tab.files.values()]
+
+    def on_start(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
+        with runs.running(request.session_hash or "") as run_id, tempfile.TemporaryDirectory() as folder:
+            yield {button: gr.DownloadButton(visible=False) for button in tab.files.values()}
+            last: Reading | None = None
+            with closing(track(backend, controls.form(values), run_id)) as readings:
+                for last in readings:
+                    yield {tab.drawing: last.state}
+            yield _last(tab, backend, last, Path(folder))
+
+    def on_stop(request: gr.Request) -> None:
+        if run_id := runs.of(request.session_hash or ""):
+            backend.stop(run_id)
+
+    async def on_reopen(run_id: Any) -> AsyncIterator[dict[Component, Any]]:
+        with tempfile.TemporaryDirectory() as folder:
+            last: Reading | None = None
+            async for last in reopen(backend, str(run_id)):
+                yield {tab.drawing: last.state}
+            yield _last(tab, backend, last, Path(folder))
+
+    started = panel.start.click(
+        on_start, inputs=set(controls.by_key().values()), outputs=outputs, preprocess=False,
+        js="(...form) => { kvdemo.measuring.busy(true); return form; }", **MEASUREMENTS, **PRIVATE,
+    )  # fmt: skip
+    started.then(fn=None, js="() => { kvdemo.measuring.busy(false); }", **PRIVATE)
+    panel.stop.click(on_stop, js="() => { kvdemo.measuring.stopping(); }", concurrency_limit=None, **PRIVATE)
+    # Which measurement to show is for the browser to say: it is in the address, or remembered there.
+    tab.drawing.reopen(
+        on_reopen, inputs=panel.controls.preset, outputs=outputs, preprocess=False, js="() => kvdemo.wantedRun",
+        concurrency_limit=16, **PRIVATE,
+    )  # fmt: skip
+
+
+def _last(tab: MeasureTab, backend: Backend, reading: Reading | None, folder: Path) -> dict[Component, Any]:
+    """The last reading once more, with the download buttons for what was measured.
+
+    Without the state it would be lost: Gradio's client edits a value that is an object in place, so that a `gr.skip`
+    right behind it may empty what the page is about to draw. Gradio copies the files before the folder goes.
+    """
+    if reading is None:
+        return {}
+    shown: dict[Component, Any] = {tab.drawing: reading.state}
+    document = reading.document
+    if document is None or not any(lane["runs"] for lane in document["lanes"]):
+        return shown
+    texts = {"csv": backend.measure_csv(document), "md": backend.measure_markdown(document)}
+    paths = downloads.write(document, texts, folder)
+    return shown | {button: gr.DownloadButton(value=paths[key], visible=True) for key, button in tab.files.items()}
+
+
+def _wire_form(tab: MeasureTab, backend: Backend) -> None:
+    controls, panel = tab.controls, tab.panel
+    by_key = controls.by_key()
+    share = json.dumps(
+        {"title": "Link to this measurement", "names": links.names(links.MEASURE), "keys": list(by_key),
+         "defaults": default_form(backend), "tab": "measure", "button": "kv-m-link"}
+    )  # fmt: skip
+
+    controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('measure', id); }", inputs=controls.model, **PRIVATE)
+    panel.presets.pick(fn=None, js="() => kvdemo.picked", outputs=list(by_key.values()), **PRIVATE)
+    controls.preset.change(fn=None, js="(id) => { kvdemo.preset(id); }", inputs=controls.preset, **PRIVATE)
+    gr.on(controls.events("input"), fn=None, js="() => ''", outputs=controls.preset, **PRIVATE)
+    tab.link.click(
+        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(by_key.values()), **PRIVATE
+    )
+
+    follow(controls, lambda form: estimate(backend, form), panel.estimate, tab="measure")

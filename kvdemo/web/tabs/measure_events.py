@@ -1,0 +1,146 @@
+"""What the Measure tab does on an event, as plain generators: a form or a run's id goes in, what to show comes out.
+
+The tab draws one value, the state below. Gradio sends the browser what changed in it since the last one, so the
+document may grow in it; what the tab does not draw is left out. The measurement stands still while it is drawn, so
+it is told of every few seconds, and the browser counts down in between.
+
+    run          the measurement's id; None before there is one
+    phase        "idle", "running", "over" (its own document says how it ended), "kept" (found under its id),
+                 or "refused"
+    text         what is being done
+    fraction, remaining_s    how far it is, and how long it will take; None while that is unknown
+    document     the measurement so far, without what is not drawn; None while there is nothing
+    error        one sentence on what is wrong, or None
+    notices      sentences on the link that opened the page
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from kvdemo.core.types import BadInput
+from kvdemo.web.backend import Backend, Form
+from kvdemo.web.tabs.race_events import generator
+
+log = logging.getLogger(__name__)
+
+ACCIDENT = "Something went wrong on the server, and this measurement broke off. What was measured stays: try again."
+FORGOTTEN = (
+    "There is no measurement under this link: it was started on another server, or is too old and no longer kept. "
+    "Start a new one."
+)
+#: Between two looks for what another page's measurement has done: each takes a moment from the one that runs.
+POLL_SECONDS = 5.0
+UNKNOWN_EFFORT = "How long it will take is known once the model is loaded."
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to draw, and the whole document behind it once there is one."""
+
+    state: State
+    document: Mapping[str, Any] | None = None
+
+
+def idle(notices: tuple[str, ...] = ()) -> State:
+    """The tab before a measurement."""
+    return {
+        "run": None, "phase": "idle", "text": "", "fraction": None, "remaining_s": None, "document": None,
+        "error": None, "notices": list(notices),
+    }  # fmt: skip
+
+
+def track(backend: Backend, form: Form, run_id: str) -> Generator[Reading, None, None]:
+    """Run one measurement, and tell of all that the engine tells; the last reading has the final document.
+
+    Closing this generator ends the run; what was done is kept under its id. Nothing is raised: what goes wrong is
+    said in the state.
+    """
+    now: State = {**idle(), "run": run_id, "phase": "running", "text": "Waiting for the server"}
+    yield Reading(now)
+    document: Mapping[str, Any] | None = None
+    try:
+        with closing(generator(backend.measure(form, run_id))) as states:
+            for state in states:
+                document = state["document"] or document
+                now = {**now, **_progress(state), "document": drawn_part(document)}
+                yield Reading(now, document)
+        yield Reading(over(now, document), document)
+    except BadInput as error:
+        yield Reading({**now, "phase": "refused", "error": str(error)}, document)
+    except Exception:
+        log.exception("a measurement failed")
+        yield Reading({**now, "phase": "refused", "error": ACCIDENT}, document)
+
+
+def _progress(state: Mapping[str, Any]) -> State:
+    return {key: state.get(key) for key in ("text", "fraction", "remaining_s")}
+
+
+def over(state: State, document: Mapping[str, Any] | None) -> State:
+    """A state with nothing more to come."""
+    error = (document or {}).get("error")
+    return {**state, "phase": "over", "text": "", "fraction": None, "remaining_s": None, "error": error}
+
+
+def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The document without token ids and texts, its latencies to the tenth of a microsecond."""
+    if document is None:
+        return None
+    lanes = [
+        {key: value for key, value in lane.items() if key not in {"tokens", "text", "runs"}}
+        | {
+            "runs": [run["e2e_s"] for run in lane["runs"]],
+            "latency": [[context, round(seconds, 7)] for context, seconds in lane["latency"]],
+        }
+        for lane in document["lanes"]
+    ]
+    prompt = {"text": document["prompt"]["text"], "tokens": len(document["prompt"]["tokens"])}
+    return {**document, "prompt": prompt, "lanes": lanes}
+
+
+async def reopen(backend: Backend, run_id: str) -> AsyncIterator[Reading]:
+    """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over."""
+    shown = None
+    while True:
+        document = await asyncio.to_thread(_kept, backend, run_id)
+        if document is None:
+            yield Reading({**idle(), "run": run_id, "phase": "refused", "error": FORGOTTEN})
+            return
+        running = document["status"] == "running"
+        state = {**idle(), "run": run_id, "document": drawn_part(document)}
+        if not running:
+            yield Reading({**over(state, document), "phase": "kept"}, document)
+            return
+        if document != shown:
+            shown = document
+            yield Reading({**state, "phase": "running", "text": "This measurement is under way"}, document)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _kept(backend: Backend, run_id: str) -> dict[str, Any] | None:
+    try:
+        return backend.measured(run_id)
+    except BadInput:
+        return None
+    except Exception:
+        log.exception("a measurement could not be found")
+        return None
+
+
+def estimate(backend: Backend, form: Form) -> str:
+    """What a measurement takes, or what is wrong with the form, in one sentence."""
+    try:
+        return backend.estimate(form)
+    except BadInput as error:
+        return str(error)
+    except Exception:
+        log.exception("a measurement could not be estimated")
+        return UNKNOWN_EFFORT

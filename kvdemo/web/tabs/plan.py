@@ -1,0 +1,159 @@
+"""The Plan tab: what a model's cache needs of a machine, worked out while the form is filled.
+
+Nothing is loaded or measured for it. Every figure is a formula's or a prediction, and static/plan.js says which.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from kvdemo.core.types import BadInput
+from kvdemo.web.backend import Backend, Form
+from kvdemo.web.components import fields
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.fields import Keyed, chips
+from kvdemo.web.components.follow import PRIVATE, follow
+
+log = logging.getLogger(__name__)
+
+PREFIX = "kv-p-"
+MEMORIES_GB = (8, 16, 24, 40, 80, 141)
+WEIGHTS = ["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
+CACHES = [("automatic", ""), *((name, name) for name in ("float32", "bfloat16", "float16", "fp8", "int8"))]
+#: The example of most articles on a card that many have: 24 GB at 600 GB/s are an A10's (NVIDIA's data sheet).
+DEFAULTS: dict[str, Any] = {
+    "model": "meta-llama/Llama-2-7b-hf", "config": "", "memory_gb": 24, "bandwidth_gb_s": 600, "dtype": "float16",
+    "cache_dtype": "", "context": 4096, "batch": 1,
+}  # fmt: skip
+ACCIDENT = "Something went wrong on the server, and this could not be worked out. The form is as you left it."
+NOTHING: dict[str, Any] = {"plan": None, "error": None}
+TERMS = {
+    "bytes_per_token": {
+        "name": "Cache per token",
+        "long": "Cache bytes a token",
+        "text": "By how much one more token of one sequence makes the cache grow: keys and values, "
+        "2 · layers · KV heads · head size · bytes per number. Query heads do not count.",
+        "also": "KV bytes per token",
+    },
+    "weights": {
+        "name": "Weights",
+        "long": "The model's weights",
+        "text": "Parameters times the bits of their number format. Scales and zero points of quantised formats are "
+        "not counted.",
+        "also": "",
+    },
+    "cache": {
+        "name": "Cache",
+        "long": "Cache at this context and batch",
+        "text": "What all sequences of the batch hold when each has reached the context.",
+        "also": "KV cache",
+    },
+    "largest_context": {
+        "name": "Largest context",
+        "long": "The longest text that fits",
+        "text": "How many tokens a single sequence can have before weights and cache together fill the memory. "
+        "Activations, libraries and what an allocator leaves unused come on top and are not counted.",
+        "also": "",
+    },
+    "largest_batch": {
+        "name": "Largest batch",
+        "long": "The most sequences that fit",
+        "text": "How many sequences of this context have room beside the weights.",
+        "also": "concurrent requests",
+    },
+    "floor": {
+        "name": "Decode floor",
+        "long": "The least time of a decode step",
+        "text": "(bytes of the weights that a token uses + bytes of the cache) / memory bandwidth. A step gives each "
+        "sequence of the batch one token. No step can be faster; real ones are slower.",
+        "also": "roofline",
+    },
+    "rate": {
+        "name": "Tokens/s",
+        "long": "Tokens per second at the floor",
+        "text": "Batch divided by the decode floor: the most tokens a second over all sequences.",
+        "also": "output throughput",
+    },
+    "outgrows": {
+        "name": "Outgrows weights",
+        "long": "Where the cache is larger than the model",
+        "text": "The context at which one sequence's cache takes more bytes than all the weights.",
+        "also": "",
+    },
+}
+
+
+@dataclass(frozen=True)
+class PlanControls(Keyed):
+    """The controls by form key. A pasted `config` comes before `model`."""
+
+    model: gr.Dropdown
+    config: gr.Textbox
+    memory_gb: gr.Number
+    bandwidth_gb_s: gr.Number
+    dtype: gr.Dropdown
+    cache_dtype: gr.Dropdown
+    context: gr.Number
+    batch: gr.Number
+
+
+def worked_out(backend: Backend, form: Form) -> dict[str, Any]:
+    """What the tab draws: {"plan": dict or None, "error": one sentence or None}."""
+    try:
+        return {"plan": backend.plan(form), "error": None}
+    except BadInput as error:
+        return {"plan": None, "error": str(error)}
+    except Exception:
+        log.exception("a plan failed")
+        return {"plan": None, "error": ACCIDENT}
+
+
+def add_plan_tab(backend: Backend) -> None:
+    """Add the tab's content, with its events, to the Blocks that is being built."""
+    with gr.Row(equal_height=False, elem_classes="kv-split"):
+        with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
+            controls, picks = _controls(backend)
+        with gr.Column(min_width=300, elem_classes="kv-main"):
+            drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS, tab="plan")
+    picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.memory_gb, **PRIVATE)
+    follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
+
+
+def _controls(backend: Backend) -> tuple[PlanControls, gr.HTML]:
+    model = fields.model_picker(backend, DEFAULTS["model"], PREFIX)
+    with gr.Accordion("Or a config.json", open=False, elem_id=f"{PREFIX}paste", elem_classes="kv-fold"):
+        config = gr.Textbox(
+            DEFAULTS["config"], label="config.json", info="what is pasted here comes before the model", lines=5,
+            max_lines=12, elem_id=f"{PREFIX}config", elem_classes="kv-prompt",
+            placeholder='{"model_type": "llama", "num_hidden_layers": 32, …}',
+        )  # fmt: skip
+    memory = _amount("memory_gb", "Memory", "GB, 10⁹ bytes")
+    picks = chips("Memory sizes", [(str(n), n, "") for n in MEMORIES_GB], elem_id=f"{PREFIX}memories")
+    bandwidth = _amount("bandwidth_gb_s", "Bandwidth", "GB/s; an NVIDIA A10 has 600")
+    with gr.Row(elem_classes="kv-row"):
+        weights = _format("dtype", "Weights", WEIGHTS)
+        cache = _format("cache_dtype", "Cache", CACHES)
+    with gr.Row(elem_classes="kv-row"):
+        context = fields.number(DEFAULTS["context"], "Context", f"{PREFIX}context")
+        batch = fields.number(DEFAULTS["batch"], "Batch", f"{PREFIX}batch")
+    return PlanControls(model, config, memory, bandwidth, weights, cache, context, batch), picks
+
+
+def _amount(key: str, label: str, info: str) -> gr.Number:
+    """A number that may have decimals."""
+    return gr.Number(
+        DEFAULTS[key], label=label, info=info, min_width=60, elem_id=PREFIX + key.partition("_")[0],
+        elem_classes="kv-field",
+    )  # fmt: skip
+
+
+def _format(key: str, label: str, choices: list[Any]) -> gr.Dropdown:
+    """A number format to choose."""
+    return gr.Dropdown(
+        choices, value=DEFAULTS[key], label=label, filterable=False, min_width=60, elem_id=PREFIX + key,
+        elem_classes="kv-pick",
+    )  # fmt: skip

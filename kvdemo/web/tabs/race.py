@@ -1,0 +1,171 @@
+"""The Race tab: layout and wiring. race_events.py decides what is said, static/stage.js and its parts what is drawn.
+
+One generator event drives all lanes of a race. It streams to the stage, a `gr.HTML` with a static template whose
+value is a text that only grows; the browser's script parses what was appended and draws it. `gr.Plot` and a
+template with `${value}` would both be simpler, and wrong: the one remounts the chart with every update, the other
+would run model output as script.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.web import links, wire
+from kvdemo.web.backend import Backend, Form
+from kvdemo.web.components import downloads
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.tabs.race_events import Runs, play, room
+from kvdemo.web.tabs.race_form import Controls, Panel, add_panel
+
+#: Races in progress or waiting for the device, over all visitors. The engine runs one at a time.
+RACES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "race"}
+
+
+@dataclass(frozen=True)
+class RaceTab:
+    """The components that events write to."""
+
+    panel: Panel
+    stage: gr.HTML
+    json_file: gr.DownloadButton
+    csv_file: gr.DownloadButton
+    share: gr.Button
+
+    @property
+    def controls(self) -> Controls:
+        return self.panel.controls
+
+    @property
+    def arrival_outputs(self) -> list[Component]:
+        """What a link may write to."""
+        return [*self.controls.by_key().values(), self.stage, self.panel.race]
+
+    def arrive(self, query: Mapping[str, str], known: links.Known) -> tuple[dict[Component, Any], bool]:
+        """Fill the form from a link, and let it be started; and whether the link asks for that at once."""
+        link = links.read(query, known)
+        by_key = self.controls.by_key()
+        filled = {by_key[key]: _filled(key, value) for key, value in link.form.items()}
+        if link.notices:
+            filled[self.stage] = [wire.opening("link"), *map(wire.notice, link.notices)]
+        return {**filled, self.panel.race: gr.Button(interactive=True)}, link.run
+
+
+def _filled(key: str, value: Any) -> Any:
+    """What to write into a control. The slider has to reach as far as the link asks."""
+    if key == "max_new_tokens":
+        return gr.Slider(value=value, minimum=min(1, value), maximum=max(1024, value))
+    return value
+
+
+def add_race_tab(backend: Backend) -> RaceTab:
+    """Add the tab's content, with its events, to the Blocks that is being built."""
+    with gr.Row(elem_id="kv-page", equal_height=False, elem_classes="kv-split"):
+        with gr.Column(elem_id="kv-form", min_width=300, elem_classes="kv-form"):
+            panel = add_panel(backend)
+        with gr.Column(elem_id="kv-main", min_width=300, elem_classes="kv-main"):
+            tab = _main(backend, panel)
+    _wire_runs(tab, backend)
+    _wire_form(tab, backend)
+    return tab
+
+
+def _main(backend: Backend, panel: Panel) -> RaceTab:
+    """The right column: the stage, and what can be taken away."""
+    with gr.Row(elem_id="kv-exports", elem_classes="kv-exports"):
+        share = gr.Button("Share", size="sm", min_width=60, elem_id="kv-share")
+        json_file = gr.DownloadButton("JSON", size="sm", min_width=60, visible=False, elem_id="kv-json")
+        csv_file = gr.DownloadButton("CSV", size="sm", min_width=60, visible=False, elem_id="kv-csv")
+    facts = {"strategies": backend.strategies(), "lanes": ",".join(backend.default_form()["strategies"])}
+    drawing = drawn("stage", elem_id="kv-stage", value=[], event="use_tokens", facts=facts)
+    return RaceTab(panel, drawing, json_file, csv_file, share)
+
+
+def _wire_runs(tab: RaceTab, backend: Backend) -> None:
+    runs = Runs()
+    controls, panel = tab.controls, tab.panel
+    files = [tab.json_file, tab.csv_file]
+
+    def on_race(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
+        page = request.session_hash or ""
+        with runs.running(page) as run_id, tempfile.TemporaryDirectory() as folder:
+            yield {button: gr.DownloadButton(visible=False) for button in files}
+            document: Mapping[str, Any] | None = None
+            with closing(play(backend, controls.form(values), run_id, page)) as frames:
+                for frame in frames:
+                    document = frame.document
+                    yield {tab.stage: frame.sheets}
+            # Gradio repeats the last values when the event completes: let that not be the whole stage again.
+            yield {tab.stage: gr.skip(), **_offered(tab, backend, document, Path(folder))}
+
+    def on_stop(request: gr.Request) -> None:
+        if run_id := runs.of(request.session_hash or ""):
+            backend.stop(run_id)
+
+    started = panel.race.click(
+        on_race, inputs=set(controls.by_key().values()), outputs=[tab.stage, *files],
+        preprocess=False, js="(...form) => { kvdemo.form.busy(true); return form; }",
+        **RACES, **PRIVATE,
+    )  # fmt: skip
+    started.then(fn=None, js="() => { kvdemo.form.busy(false); }", **PRIVATE)
+    panel.stop.click(on_stop, js="() => { kvdemo.form.stopping(); }", concurrency_limit=None, **PRIVATE)
+
+
+def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None, folder: Path) -> dict[Component, Any]:
+    """The download buttons for a finished race. Gradio copies the files before the folder goes."""
+    if document is None:
+        return {}
+    paths = downloads.write(document, {"csv": backend.document_csv(document)}, folder)
+    return {
+        tab.json_file: gr.DownloadButton(value=paths["json"], visible=True),
+        tab.csv_file: gr.DownloadButton(value=paths["csv"], visible=True),
+    }
+
+
+def _wire_form(tab: RaceTab, backend: Backend) -> None:
+    controls, panel = tab.controls, tab.panel
+    by_key = controls.by_key()
+    share = json.dumps(
+        {"title": "Link to this race", "names": links.names(links.RACE), "keys": list(by_key),
+         "defaults": backend.default_form(), "run": "Start the race when the link is opened", "button": "kv-share"}
+    )  # fmt: skip
+    templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
+
+    picked = panel.examples.pick(
+        fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls.strategies,
+        outputs=[controls.prompt, controls.strategies], **PRIVATE,
+    )  # fmt: skip
+    picked.then(fn=None, js="() => { kvdemo.form.showQuestion(); }", **PRIVATE)
+    panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.max_new_tokens, **PRIVATE)
+    tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls.max_new_tokens, **PRIVATE)
+    controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=controls.model, **PRIVATE)
+    controls.model.input(
+        fn=None, js=f"(model, chat) => ({templates})[model] === false ? false : chat",
+        inputs=[controls.model, controls.chat], outputs=controls.chat, **PRIVATE,
+    )  # fmt: skip
+    tab.share.click(
+        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(by_key.values()), **PRIVATE
+    )
+    follow(
+        controls, lambda form: _fit(backend, form), controls.max_new_tokens, tab="race",
+        watched=["prompt", "model", "chat"],
+    )  # fmt: skip
+
+
+def _fit(backend: Backend, form: Form) -> Any:
+    """The token slider as far as the context has room."""
+    left = room(backend, form)
+    if left.maximum is None:
+        return gr.Slider(info=left.line)
+    # A count that no longer fits stays: the race says so, with the largest that does.
+    wanted = form["max_new_tokens"] if isinstance(form["max_new_tokens"], int) else 1
+    return gr.Slider(info=left.line, maximum=max(left.maximum, wanted))

@@ -1,0 +1,141 @@
+"""What the page does on an event, as plain generators: a form goes in, what to show comes out.
+
+None of them knows a component, so a test runs them without a server. `page.py` says which component shows what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kvdemo.core.types import BadInput, Finished
+from kvdemo.web import wire
+from kvdemo.web.backend import Backend, Form
+
+log = logging.getLogger(__name__)
+
+ACCIDENT = "Something went wrong on the server, and this race could not go on. The form is as you left it: try again."
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The stage's whole text so far, in sheets, and the document once the race is over."""
+
+    sheets: list[str]
+    document: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The sheets as one text."""
+        return "".join(self.sheets)
+
+
+def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator[Frame, None, None]:
+    """Run one race of a page. Each frame's text begins with the text of the one before.
+
+    Closing this generator abandons the race, which is what a closed tab does. Nothing is raised: what goes wrong
+    is said on the stage.
+    """
+    sheets = [wire.opening(run_id)]
+    yield Frame(sheets)
+    document = None
+    try:
+        with closing(generator(backend.race(form, run_id, page))) as batches:
+            for batch in batches:
+                sheets = wire.appended(sheets, wire.lines(batch))
+                document = next((event.document for event in batch if isinstance(event, Finished)), document)
+                yield Frame(sheets, document)
+    except BadInput as error:
+        yield Frame(wire.appended(sheets, wire.refusal(error)))
+    except Exception:
+        log.exception("a race failed")
+        yield Frame(wire.appended(sheets, wire.failure(ACCIDENT)))
+
+
+def generator(items: Any) -> Generator[Any, None, None]:
+    """Give any iterator a close()."""
+    yield from items
+
+
+class Runs:
+    """Which race each open page is running, so that its Stop button knows what to stop."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, str] = {}
+
+    @contextmanager
+    def running(self, page: str) -> Iterator[str]:
+        """A fresh run id, known for `page` for as long as the race runs."""
+        run_id = uuid.uuid4().hex[:12]
+        self._runs[page] = run_id
+        try:
+            yield run_id
+        finally:
+            if self._runs.get(page) == run_id:
+                del self._runs[page]
+
+    def of(self, page: str) -> str | None:
+        """The page's race, if one is running."""
+        return self._runs.get(page)
+
+
+def standing(backend: Backend) -> dict[str, Any]:
+    """The model's status, and once one is loaded why some strategies cannot run on it: `reasons`, by id."""
+    status = dict(backend.status())
+    if status["state"] != "ready":
+        return status
+    try:
+        reasons = {s["id"]: s["reason"] for s in backend.strategies() if not s.get("available", True)}
+    except Exception:
+        log.exception("the strategies could not be asked")
+        reasons = {}  # the race asks them again
+    return {**status, "reasons": reasons}
+
+
+async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
+    """The model's standing now, and each time it changes until there is nothing left to wait for."""
+    shown = None
+    while True:
+        # In a thread: the first time, the strategies are imported for it.
+        status = await asyncio.to_thread(standing, backend)
+        if status != shown:
+            shown = status
+            yield shown
+        if status["state"] != "loading":
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the context leaves for new tokens: the line under the slider, and its maximum where that is known."""
+
+    line: str
+    maximum: int | None = None
+
+
+def room(backend: Backend, form: Form) -> Room:
+    """Fit the prompt into the model's context."""
+    try:
+        fit = backend.fit(form)
+    except BadInput as error:
+        return Room(str(error))
+    except Exception:
+        log.exception("could not fit the prompt")
+        fit = None
+    if fit is None:
+        return Room("the limit is known once the model is loaded")
+    left, prompt, context = fit["max_new_tokens"], fit["prompt_tokens"], fit["context_length"]
+    if left < 1:
+        return Room(f"The prompt's {prompt:,} tokens fill the context of {context:,}.")
+    return Room(f"{_count(prompt, 'prompt token')} of {context:,}: room for {left:,}", left)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,158 @@
+"""The wire format between a race and the browser: one line of text for each event.
+
+The stage's value is a text that only grows, so that Gradio sends no more than what was appended. It comes in sheets, a
+list of strings of whole lines: the last one grows, and when it is full the next begins. With each update Gradio
+compares the whole value with the one before, and a sheet that has not changed costs it nothing. A token is worth a
+line of about 40 bytes; everything else is rare and may be JSON. Fields are separated by one space, lines end in `\\n`,
+and free text comes last, with `\\n` written as `~n`, `~` as `~~` and `<` as `~l` (in JSON a backslash would cost two
+bytes).
+
+    R <run>                                           a race begins; always the first line, and never twice the same
+    P <permille or -> <text>                          work before the race
+    S <json>                                          `Started`: lanes, prompt, token count, schedule, model
+    <lane> <id> <µs>[*k][/levels] <positions> <bytes> <mn or -> <text>   a step's first token
+    + <id> <mn or -> <text>                           each further token of a step of k
+    = <text>                                          what the lane itself wrote for the token above, where it differs
+    T <lane> <text>                                   what is still added to the text of the lane's last token
+    D <json>                                          `Diverged`: lane, index, kind, detail; a second one for a lane
+                                                      replaces the first
+    E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
+    V <json>                                          `Finished`: headline, sentences, and beams, as beams.py has them
+    X <json>                                          the race cannot run: message, max_new_tokens or null
+    N <text>                                          a notice, for example about a link
+
+`µs` is the whole step's device time in microseconds, `levels` those that a search went through in it, `bytes` the cache
+held after it, and `mn` the surprise of the token, -1000 ln p, as an integer, or - where it is not known. The text of a
+token that is only part of a character is empty, and the token that completes it has it all; one that nothing completes
+gets what there is of it by a T line.
+
+The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
+holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import singledispatch
+from math import isnan
+from typing import Any
+
+from kvdemo.core.types import BadInput, Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.web.components.beams import trees
+
+#: Characters after which a sheet is full. The longest batch of lines may go beyond it.
+SHEET = 100_000
+
+
+def appended(sheets: Sequence[str], more: str) -> list[str]:
+    """The sheets with some whole lines more."""
+    if sheets and len(sheets[-1]) < SHEET:
+        return [*sheets[:-1], sheets[-1] + more]
+    return [*sheets, more]
+
+
+def opening(run: str) -> str:
+    """The first line of a race."""
+    return f"R {run}\n"
+
+
+def lines(events: Iterable[RaceEvent]) -> str:
+    """A batch of events as text to append."""
+    return "".join(line(event) for event in events)
+
+
+def refusal(error: BadInput) -> str:
+    """The line for a request that cannot run, and the token count that would have worked."""
+    return _json("X", {"message": str(error), "max_new_tokens": error.max_new_tokens})
+
+
+def failure(message: str) -> str:
+    """The line for an accident that is not the user's doing."""
+    return _json("X", {"message": message, "max_new_tokens": None})
+
+
+def notice(text: str) -> str:
+    """A line of information that is not about a race."""
+    return f"N {_text(text)}\n"
+
+
+@singledispatch
+def line(event: Any) -> str:
+    """One event as one or more lines."""
+    raise TypeError(f"the stage cannot draw {type(event).__name__}")
+
+
+@line.register
+def _(event: Progress) -> str:
+    permille = "-" if event.fraction is None else str(round(1000 * event.fraction))
+    return f"P {permille} {_text(event.text)}\n"
+
+
+@line.register
+def _(event: Started) -> str:
+    return _json(
+        "S",
+        {
+            "lanes": [asdict(lane) for lane in event.lanes],
+            "prompt_text": event.prompt_text,
+            "prompt_tokens": event.prompt_tokens,
+            "max_new_tokens": event.max_new_tokens,
+            "schedule": event.schedule,
+            "model": dict(event.model),
+        },
+    )
+
+
+@line.register
+def _(event: TokensCommitted) -> str:
+    step = event.timed.step
+    width = "" if len(step.choices) == 1 else f"*{len(step.choices)}"
+    levels = f"/{len(step.levels)}" if step.levels else ""
+    head = f"{event.lane} {{}} {round(1e6 * event.timed.seconds)}{width}{levels} {step.positions} {step.cache_bytes}"
+    written = step.texts or event.texts
+    out = []
+    for i, choice in enumerate(step.choices):
+        lead = head.format(choice.token) if i == 0 else f"+ {choice.token}"
+        out.append(f"{lead} {_surprise(choice.logprob)} {_text(event.texts[i])}\n")
+        if written[i] != event.texts[i]:
+            out.append(f"= {_text(written[i])}\n")
+    return "".join(out)
+
+
+@line.register
+def _(event: Diverged) -> str:
+    return _json("D", {"lane": event.lane, **asdict(event.divergence)})
+
+
+@line.register
+def _(event: Ended) -> str:
+    rest = f"T {event.lane} {_text(event.text)}\n" if event.text else ""
+    return f"{rest}E {event.lane} {event.reason} {_text(event.error or '')}\n"
+
+
+@line.register
+def _(event: Finished) -> str:
+    return _json("V", asdict(event.verdict) | {"beams": trees(event.document)})
+
+
+def _surprise(logprob: float) -> int | str:
+    """-1000 ln p. A token that the model gave no chance at all (-inf) is as surprising as a double can say."""
+    if isnan(logprob):
+        return "-"
+    return min(round(-1000 * max(logprob, -745.0)), 745_000)
+
+
+def _text(text: str) -> str:
+    return _valid(text).replace("~", "~~").replace("\n", "~n").replace("<", "~l")
+
+
+def _json(kind: str, value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str).replace("<", "\\u003c")
+    return f"{kind} {_valid(text)}\n"
+
+
+def _valid(text: str) -> str:
+    """Replace lone surrogates, which UTF-8 cannot carry, by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

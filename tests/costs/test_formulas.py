@@ -1,0 +1,192 @@
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from kvdemo.core.types import Pass
+from kvdemo.costs.formulas import (
+    Architecture,
+    LayerCache,
+    decode_floor_s,
+    kv_bytes,
+    kv_bytes_per_token,
+    most_positions,
+    outgrows_weights_at,
+    pass_flops,
+    positions_cached,
+    positions_uncached,
+    shared,
+    step_flops,
+)
+from kvdemo.models.facts import architecture
+
+FULL = LayerCache("full", kv_heads=2, head_dim=4)
+SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
+STATE = LayerCache("state", state_elements=10, float32_elements=3)
+
+
+def arch(*layers: LayerCache, repeats: int = 1) -> Architecture:
+    """8 query heads of width 4 over whatever the layers keep."""
+    return Architecture(
+        name="made here",
+        layers=layers,
+        heads=8,
+        head_dim=4,
+        hidden_size=32,
+        vocab_size=100,
+        parameters=1000,
+        active_parameters=900,
+        context_length=None,
+        attention="grouped-query",
+        repeats=repeats,
+    )
+
+
+def test_a_full_layer_grows_with_every_position() -> None:
+    model = arch(FULL, FULL, FULL)
+    assert kv_bytes_per_token(model, 2) == 2 * 3 * 2 * 4 * 2  # query heads are not in it
+    assert kv_bytes(model, 100, 2) == 100 * kv_bytes_per_token(model, 2)
+    assert kv_bytes(model, 100, 2, batch=3) == 300 * kv_bytes_per_token(model, 2)
+    assert kv_bytes(model, 0, 2) == 0
+
+
+def test_gpt2_in_float16_takes_36_864_bytes_a_token() -> None:
+    assert kv_bytes_per_token(arch(*[LayerCache("full", kv_heads=12, head_dim=64)] * 12), 2) == 36_864
+
+
+def test_a_sliding_layer_stops_at_its_window() -> None:
+    model = arch(FULL, SLIDING)
+    assert kv_bytes(model, 7, 2) == 2 * 7 * 32
+    assert kv_bytes(model, 8, 2) == (8 + 7) * 32
+    assert kv_bytes(model, 1000, 2) == (1000 + 7) * 32
+    assert kv_bytes_per_token(model, 2) == 64
+
+
+def test_a_state_does_not_grow_and_what_stays_in_float32_ignores_the_format() -> None:
+    assert kv_bytes(arch(STATE), 1, 2) == kv_bytes(arch(STATE), 9999, 2) == 10 * 2 + 3 * 4
+    assert kv_bytes(arch(STATE), 5, 1, batch=2) == 2 * (10 + 12)
+    assert kv_bytes_per_token(arch(STATE, FULL), 2) == 32
+    both = LayerCache("full", kv_heads=1, head_dim=2, state_elements=5)
+    assert kv_bytes(arch(both), 3, 4) == (3 * 4 + 5) * 4
+
+
+def test_a_value_may_be_narrower_than_its_key() -> None:
+    assert LayerCache("full", kv_heads=2, head_dim=4).per_position == 16
+    assert LayerCache("full", kv_heads=2, head_dim=4, value_dim=1).per_position == 10
+
+
+def test_flops_count_weights_and_attention() -> None:
+    model = replace(arch(FULL, FULL), vocab_size=10)  # a head of 10 · 32
+    assert step_flops(model, 1, 50) == 2 * 900 + 4 * 2 * 50 * 32
+    assert step_flops(arch(STATE), 1, 50) == 2 * 900
+    # Three positions at a context of 50: the head runs once, and the queries look at 48, 49 and 50 keys.
+    assert step_flops(model, 3, 50) == 2 * 3 * (900 - 320) + 2 * 320 + 4 * 2 * (48 + 49 + 50) * 32
+    # A window of 8 keeps 7 positions and attends to those and the newest.
+    assert step_flops(arch(SLIDING), 1, 50) == 2 * 900 + 4 * 8 * 32
+    assert step_flops(replace(arch(SLIDING), vocab_size=10), 3, 9) == 2 * (3 * 580 + 320) + 4 * (7 + 8 + 8) * 32
+
+
+@pytest.mark.parametrize("positions", [1, 37])
+def test_flops_of_the_matrix_products_are_those_that_torch_counts(positions: int) -> None:
+    shape = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
+    config = LlamaConfig(**shape, attn_implementation="eager")
+    model, counter = LlamaForCausalLM(config).eval(), FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model(input_ids=torch.ones((1, positions), dtype=torch.long), logits_to_keep=1)
+    counted = counter.get_total_flops()
+    formula = step_flops(architecture.of_config(config), positions, positions)
+    # Eager attention also works out what lies ahead, behind a mask: that is no part of the least.
+    ahead = 4 * 2 * (positions * (positions - 1) // 2) * 32
+    assert formula == pytest.approx(counted - ahead, rel=0.02)  # norms and rotations are not in the formula
+
+
+@given(st.integers(1, 60), st.integers(0, 90), st.integers(1, 120))
+def test_the_pairs_of_a_sliding_layer_are_the_sum_over_its_positions(new: int, before: int, window: int) -> None:
+    """The closed form must be the sum: each query sees itself, those before it, and no more than its window."""
+    context = before + new
+    layer = replace(SLIDING, window=window - 1)
+    seen = sum(min(position, window) for position in range(before + 1, context + 1))
+    model = replace(arch(layer, layer), active_parameters=0)
+    assert step_flops(model, new, context) == 4 * 2 * seen * 32
+
+
+def test_a_long_pass_through_many_windows_is_worked_out_at_once() -> None:
+    """The floors of a lane without a cache are worked out for thousands of contexts."""
+    model = arch(*[LayerCache("sliding", 2, 4, window=1023)] * 50, *[FULL] * 12)
+    start = time.perf_counter()
+    for context in range(1, 4097):
+        step_flops(model, context, context)
+    assert time.perf_counter() - start < 1.0  # the sum over positions took a hundred
+
+
+def test_layers_of_other_widths_cost_what_they_are_wide() -> None:
+    """Gemma 4's full layers have wider heads than its sliding ones."""
+    wide = LayerCache("full", kv_heads=1, head_dim=8, value_dim=6)
+    model = replace(arch(wide, FULL), active_parameters=0)
+    assert step_flops(model, 1, 50) == 2 * 8 * 50 * (8 + 6 + 4 + 4)
+    latent = replace(arch(LayerCache("full", 1, 512, 64)), active_parameters=0, attention="latent")
+    assert step_flops(latent, 1, 50) == 4 * 8 * 50 * 4  # what is kept is not what is multiplied
+
+
+def test_a_pass_costs_each_row_what_it_costs_alone() -> None:
+    model = replace(arch(FULL, SLIDING), vocab_size=10)
+    assert pass_flops(model, Pass(64, 1, 50)) == 64 * step_flops(model, 1, 50)
+    # All logits: the vocabulary head of 10 · 32 runs for each position.
+    assert pass_flops(model, Pass(1, 5, 50, logits=5)) - step_flops(model, 5, 50) == 2 * 4 * 320
+
+
+@pytest.mark.parametrize(("rows", "logits"), [(3, 1), (3, 7)])
+def test_flops_of_several_rows_and_logits_are_those_that_torch_counts(rows: int, logits: int) -> None:
+    config = LlamaConfig(vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2, attn_implementation="eager")  # fmt: skip
+    model, counter = LlamaForCausalLM(config).eval(), FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model(input_ids=torch.ones((rows, 7), dtype=torch.long), logits_to_keep=logits)
+    formula = pass_flops(architecture.of_config(config), Pass(rows, 7, 7, logits=logits))
+    ahead = rows * 4 * 2 * (7 * 6 // 2) * 32
+    assert formula == pytest.approx(counter.get_total_flops() - ahead, rel=0.02)
+
+
+def test_the_decode_floor_is_what_is_read_over_the_bandwidth() -> None:
+    assert decode_floor_s(26e9, 6e9, 16e9) == 2.0
+
+
+@pytest.mark.parametrize("prompt", [1, 5])
+@pytest.mark.parametrize("new", [0, 1, 7])
+def test_positions_through_the_model(prompt: int, new: int) -> None:
+    assert positions_uncached(prompt, new) == sum(prompt + i for i in range(new))
+    assert positions_cached(prompt, new) == sum([prompt, *[1] * (new - 1)] if new else [])
+
+
+def test_a_repeated_head_counts_once_where_heads_are_shared() -> None:
+    model = arch(LayerCache("full", kv_heads=8, head_dim=4), STATE, repeats=4)
+    assert kv_bytes_per_token(shared(model), 2) * 4 == kv_bytes_per_token(model, 2)
+    assert shared(model).repeats == 1
+
+
+def test_where_the_cache_outgrows_the_weights() -> None:
+    assert outgrows_weights_at(arch(FULL), 2, 320) == 11  # 10 positions are just as large
+    assert outgrows_weights_at(arch(FULL), 2, 319) == 10
+    assert outgrows_weights_at(arch(FULL), 2, 5) == 1
+    assert outgrows_weights_at(arch(SLIDING, STATE), 2, 10_000) is None
+    assert outgrows_weights_at(arch(SLIDING), 2, 100) == 4
+
+
+LAYERS = st.lists(st.sampled_from([FULL, SLIDING, STATE]), min_size=1, max_size=5)
+
+
+@given(LAYERS, st.integers(-5, 10**9), st.integers(1, 5))
+def test_the_most_positions_fit_and_one_more_does_not(layers: list[LayerCache], budget: int, batch: int) -> None:
+    model = arch(*layers)
+    most = most_positions(model, 2, budget, batch)
+    if most is None:
+        assert kv_bytes(model, 10**12, 2, batch) <= budget
+    else:
+        assert most == 0 or kv_bytes(model, most, 2, batch) <= budget
+        assert kv_bytes(model, most + 1, 2, batch) > budget

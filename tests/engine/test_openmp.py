@@ -1,0 +1,46 @@
+import os
+import sys
+
+import pytest
+
+from kvdemo.engine import openmp
+
+
+@pytest.fixture(autouse=True)
+def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is set, and torch is not imported yet."""
+    for name in openmp.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(openmp, "_chosen", {})
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+
+
+def test_waiting_threads_give_up_their_core() -> None:
+    openmp.share()
+    assert settings() == openmp.CHOICE
+    assert openmp.waiting() == f"GOMP_SPINCOUNT={openmp.CHOICE['GOMP_SPINCOUNT']} (kvdemo's choice)"
+    openmp.share()
+    assert openmp.waiting().endswith("(kvdemo's choice)")  # asking twice does not make it the user's
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE"), ("OMP_WAIT_POLICY", "")]
+)
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    openmp.share()
+    assert settings() == {name: value}
+    assert openmp.waiting() == f"{name}={value} (from the environment)"
+
+
+def test_nothing_is_set_or_stated_once_torch_has_been_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", pytest)
+    openmp.share()
+    assert settings() == {}
+    assert openmp.waiting() == "the library's own waiting (nothing is set)"
+
+
+def settings() -> dict[str, str]:
+    return {name: os.environ[name] for name in openmp.SETTINGS if name in os.environ}

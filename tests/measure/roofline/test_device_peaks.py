@@ -1,0 +1,211 @@
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from kvdemo.core.types import BadInput
+from kvdemo.measure.roofline import device_peaks
+from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
+from kvdemo.models import memory_check
+
+CPU = torch.device("cpu")
+
+
+class Time:
+    """A clock that only work moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def bench(clock: Callable[[], float]) -> device_peaks._Bench:
+    return device_peaks._Bench(CPU, threading.Event(), clock)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes and repeats that take no time."""
+    for name, value in {"_CPU_BUFFER": 2**20, "_MOST_CPU_BUFFER": 2**20, "_LEAST_BUFFER": 2**18}.items():
+        monkeypatch.setattr(device_peaks, name, value)
+    for name, value in {"_WARMUP_S": 0.001, "_READING_S": 0.001, "_BUSY_S": 0.0}.items():
+        monkeypatch.setattr(device_peaks, name, value)
+
+
+@pytest.fixture
+def one_second_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call that is measured takes one second, so that a rate is a count."""
+
+    def seconds(_: device_peaks._Bench, work: Callable[[], object]) -> float:
+        work()
+        return 1.0
+
+    monkeypatch.setattr(device_peaks._Bench, "seconds", seconds)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_every_limit_of_this_machine_is_a_positive_number(dtype: torch.dtype) -> None:
+    found = measure_peaks(CPU, dtype, threading.Event())
+    assert found is not None
+    assert (found.dtype, found.device) == (str(dtype).removeprefix("torch."), "cpu")
+    for figure in (found.copy_bytes_per_s, found.matvec_bytes_per_s, found.matmul_flops_per_s, found.launch_s):
+        assert 0 < figure < float("inf")
+
+
+@pytest.mark.parametrize(("copy", "matvec"), [(3.0, 2.0), (2.0, 3.0)])
+def test_the_bandwidth_is_the_larger_of_the_two(copy: float, matvec: float) -> None:
+    assert DevicePeaks(copy, matvec, 1.0, 1.0, "float32", "cpu").bandwidth == 3.0
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.dtype) -> None:
+    found = measure_peaks(CPU, dtype, threading.Event(), {(48, 32): 2, (32, 48): 1})
+    assert found is not None
+    assert found.bandwidth >= found.read_bytes_per_s > 0
+    assert found.eager_bytes_per_s > 0
+    assert found.packed_bytes_per_s >= 0  # 0 where the processor packs no such numbers
+    without = measure_peaks(CPU, dtype, threading.Event())
+    assert without is not None
+    assert (without.eager_bytes_per_s, without.packed_bytes_per_s) == (0, 0)
+
+
+@pytest.mark.usefixtures("one_second_a_call")
+def test_a_sum_counts_what_it_reads() -> None:
+    assert device_peaks._read(bench(Time()), 2**20) == 2**20
+
+
+@pytest.mark.usefixtures("one_second_a_call")
+def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
+    assert device_peaks._copy(bench(Time()), torch.bfloat16, 2**20) == 2 * 2**20
+
+
+@pytest.mark.usefixtures("one_second_a_call")
+def test_a_matrix_vector_product_counts_its_weights_once() -> None:
+    assert device_peaks._matvec(bench(Time()), torch.float32, 2**20) == 2**20
+
+
+@pytest.mark.usefixtures("one_second_a_call")
+@pytest.mark.parametrize(("busy", "side"), [(0.0, 256), (float("inf"), 512)])
+def test_a_matrix_product_counts_two_operations_for_each_of_its_n_cubed(
+    monkeypatch: pytest.MonkeyPatch, busy: float, side: int
+) -> None:
+    monkeypatch.setattr(device_peaks, "_BUSY_S", busy)  # from the first size on, or never: then the largest that fits
+    assert device_peaks._matmul(bench(Time()), torch.float32, 3 * 512 * 512 * 4 // 2) == 2 * side**3
+
+
+def test_a_reading_is_the_median_of_single_calls_and_leaves_the_warm_up_out() -> None:
+    time, calls = Time(), []
+
+    def work() -> None:
+        calls.append(1)
+        time.now += 50.0 if len(calls) == 1 else 0.0005 if len(calls) % 50 else 9.0  # cold, usual, disturbed
+
+    assert bench(time).seconds(work) < 1.0
+    assert len(calls) > device_peaks._REPEATS
+
+
+def test_short_calls_are_timed_many_at_a_time_and_long_ones_singly() -> None:
+    for cost, calls in ((device_peaks._READING_S / 100, 100), (device_peaks._READING_S * 100, 1)):
+        time, readings = Time(), []
+
+        def work(cost: float = cost, time: Time = time) -> None:
+            time.now += cost
+
+        measured = bench(time)
+        read = measured._reading
+        object.__setattr__(measured, "_reading", lambda w, n, read=read, r=readings: r.append(n) or read(w, n))
+        assert measured.seconds(work) == pytest.approx(cost)
+        assert readings[-device_peaks._REPEATS :] == [pytest.approx(calls, abs=1)] * device_peaks._REPEATS
+
+
+@pytest.mark.usefixtures("small")
+def test_a_stopped_measurement_gives_nothing_and_raises_nothing() -> None:
+    stop = threading.Event()
+    stop.set()
+    assert measure_peaks(CPU, torch.float32, stop) is None
+
+
+@pytest.mark.usefixtures("small")
+def test_stop_is_heeded_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, done = threading.Event(), []
+    really = device_peaks._Bench._reading
+
+    def reading(self: device_peaks._Bench, work: Callable[[], object], calls: int) -> float:
+        seconds = really(self, work, calls)
+        done.append(calls)
+        if len(done) == 3:
+            stop.set()
+        return seconds
+
+    monkeypatch.setattr(device_peaks._Bench, "_reading", reading)
+    assert measure_peaks(CPU, torch.float32, stop) is None
+    assert len(done) == 3
+
+
+def refusing(above: int, tried: list[int]) -> Callable[[device_peaks._Bench, torch.dtype, int], float]:
+    """A copy that runs out of memory with buffers larger than `above` bytes."""
+
+    def copy(_bench: device_peaks._Bench, _dtype: torch.dtype, size: int) -> float:
+        tried.append(size)
+        if size > above:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return 1.0
+
+    return copy
+
+
+@pytest.mark.usefixtures("small")
+def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(device_peaks, "_copy", refusing(2**19, tried))
+    assert measure_peaks(CPU, torch.float32, threading.Event()) is not None
+    assert tried == [2**20, 2**19]
+
+
+@pytest.mark.usefixtures("small")
+def test_without_memory_at_all_the_visitor_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(device_peaks, "_copy", refusing(0, tried))
+    with pytest.raises(BadInput, match="choose a smaller model"):
+        measure_peaks(CPU, torch.float32, threading.Event())
+    assert tried == [2**20, 2**19, 2**18]
+
+
+@pytest.mark.usefixtures("small")
+def test_any_other_failure_is_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> float:
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(device_peaks, "_copy", broken)
+    with pytest.raises(RuntimeError, match="expected scalar type"):
+        measure_peaks(CPU, torch.float32, threading.Event())
+
+
+def test_buffers_are_larger_than_the_cache_and_small_beside_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_check, "main_memory", lambda: 2**40)
+    monkeypatch.setattr(device_peaks, "_last_cache_bytes", lambda: 200 * 2**20)
+    assert device_peaks._buffer_bytes(CPU) == 400 * 2**20
+    monkeypatch.setattr(device_peaks, "_last_cache_bytes", lambda: 0)
+    assert device_peaks._buffer_bytes(CPU) == device_peaks._CPU_BUFFER
+    monkeypatch.setattr(memory_check, "main_memory", lambda: 2**30)
+    assert device_peaks._buffer_bytes(CPU) == 2**26
+    monkeypatch.setattr(memory_check, "main_memory", lambda: None)
+    assert device_peaks._buffer_bytes(CPU) == device_peaks._CPU_BUFFER
+
+
+@pytest.mark.parametrize(("free", "expected"), [(100 * 2**30, 2**30), (2 * 2**30, 2**29)])
+def test_on_a_gpu_two_buffers_take_at_most_half_of_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, free: int, expected: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 141 * 2**30))
+    assert device_peaks._buffer_bytes(torch.device("cuda")) == expected
+
+
+def test_the_cache_that_linux_states_is_read() -> None:
+    assert 0 <= device_peaks._last_cache_bytes() < 2**32

@@ -1,0 +1,335 @@
+import copy
+import json
+import math
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from kvdemo.core.types import BadInput
+from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token, shared
+from kvdemo.models.cache_argument import using
+from kvdemo.models.facts import architecture, config_check, meta_trial
+from tests.models.saved import refusal
+from tests.models.stub_hub import Hub, serving
+from tests.models.tiny_configs import TINY, WINDOW, tiny
+
+LLAMA_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 131072,
+    "rope_theta": 500000.0,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+LLAMA_2_7B = LLAMA_8B | {"vocab_size": 32000, "intermediate_size": 11008, "num_key_value_heads": 32}
+LLAMA_70B = LLAMA_8B | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80}
+LLAMA_70B |= {"num_attention_heads": 64}
+GPT2 = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_layer": 12, "n_head": 12, "n_embd": 768}
+QWEN3 = {
+    "model_type": "qwen3",
+    "vocab_size": 151936,
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "sliding_window": None,
+    "use_sliding_window": False,
+    "tie_word_embeddings": True,
+}
+DEEPSEEK_V3 = {"model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"]}
+
+
+def live_bytes(cache: DynamicCache) -> int:
+    """Bytes of every tensor that the cache's layers hold, wherever they hold it."""
+
+    def tensors(value: Any) -> Iterator[torch.Tensor]:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                if name != "_sliding_window_tensor":  # the window's size, one number
+                    yield from tensors(inner)
+
+    return sum(tensor.nbytes for layer in cache.layers for tensor in tensors(vars(layer)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", TINY)
+def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: torch.dtype) -> None:
+    config = tiny(name)
+    arch = architecture.of_config(config)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval().to(dtype)
+    cache = DynamicCache(config=model.config)
+    held = 0
+    for new in (1, 4, 1, 1, 1, 1, 7, 1):  # past the window by single tokens, and by a chunk
+        with torch.inference_mode():
+            ids = torch.randint(3, 60, (2, new))
+            model(input_ids=ids, **using(model, cache))
+        held += new
+        assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
+    assert held > 2 * WINDOW
+    assert arch.parameters == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_kind_of_attention_and_of_each_layer(name: str) -> None:
+    _, _, attention, kinds = TINY[name]
+    arch = architecture.of_config(tiny(name))
+    assert arch.attention == attention
+    assert tuple(sorted({layer.kind for layer in arch.layers})) == kinds
+    assert arch.heads == 4
+
+
+def test_a_transformers_window_of_w_keeps_w_minus_1() -> None:
+    windows = {layer.window for layer in architecture.of_config(tiny("mistral")).layers}
+    assert windows == {WINDOW - 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "per_token", "parameters"),
+    [
+        (GPT2, 36_864, 124_439_808),
+        (LLAMA_2_7B, 524_288, 6_738_415_616),
+        (LLAMA_8B, 131_072, 8_030_261_248),
+        (LLAMA_70B, 327_680, 70_553_706_496),
+        (QWEN3, 114_688, 596_049_920),
+        (DEEPSEEK_V3, 70_272, 671_026_404_352),  # the latent: (512 + 64) numbers · 61 layers
+    ],
+    ids=["gpt2", "Llama-2-7B", "Llama-3.1-8B", "Llama-3-70B", "Qwen3-0.6B", "DeepSeek-V3"],
+)
+def test_published_models(config: dict[str, Any], per_token: int, parameters: int) -> None:
+    arch = architecture.parse(json.dumps(config))
+    assert kv_bytes_per_token(arch, 2) == per_token
+    assert arch.parameters == parameters
+
+
+def test_active_parameters_leave_out_looked_up_tables_and_idle_experts() -> None:
+    llama = architecture.parse(LLAMA_2_7B)
+    assert llama.active_parameters == llama.parameters - 32000 * 4096  # the embedding: one row is read
+    gpt2 = architecture.parse(GPT2)
+    assert gpt2.active_parameters == gpt2.parameters - 1024 * 768  # tied: the vocabulary projection reads it whole
+    config = tiny("mixtral")
+    arch = architecture.of_config(config)
+    expert = 3 * config.hidden_size * config.intermediate_size
+    table = config.vocab_size * config.hidden_size
+    assert arch.active_parameters == arch.parameters - table - config.num_hidden_layers * 2 * expert
+
+
+def test_a_configuration_object_is_left_as_it_was() -> None:
+    config = tiny("llama")
+    before = copy.deepcopy(config.to_dict())
+    architecture.of_config(config)
+    assert config.to_dict() == before
+
+
+def test_torchs_default_number_format_is_never_touched_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_default_dtype", lambda _: pytest.fail("other threads decode meanwhile"))
+    architecture.parse(LLAMA_8B | {"dtype": "bfloat16"})
+
+
+def test_falcons_shared_heads_are_told_from_those_that_transformers_repeats() -> None:
+    falcon_40b = {"model_type": "falcon", "vocab_size": 65024, "hidden_size": 8192, "num_hidden_layers": 60}
+    falcon_40b |= {"num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True}
+    arch = architecture.parse(falcon_40b)
+    assert (arch.attention, arch.repeats) == ("grouped-query", 16)
+    assert kv_bytes_per_token(shared(arch), 2) == 2 * 60 * 8 * 64 * 2
+    assert kv_bytes_per_token(arch, 2) == 16 * 2 * 60 * 8 * 64 * 2  # the live tensors: see above
+    assert architecture.parse(LLAMA_8B).repeats == 1
+
+
+def test_pictures_and_text_are_planned_by_the_text_part() -> None:
+    text = {k: v for k, v in LLAMA_8B.items() if k != "architectures"}
+    llava = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": text}
+    arch = architecture.parse(llava)
+    assert kv_bytes_per_token(arch, 2) == 131_072
+    assert arch.parameters == architecture.parse(LLAMA_8B).parameters
+    small = {"vision_config": {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}}
+    gemma = {"model_type": "gemma3", "text_config": {"num_hidden_layers": 6, "sliding_window": 512}} | small
+    assert [layer.kind for layer in architecture.parse(gemma).layers] == ["sliding"] * 5 + ["full"]
+
+
+def with_(**fields: Any) -> dict[str, Any]:
+    return LLAMA_8B | fields
+
+
+NO_CONFIG = [
+    ("", "not valid JSON"),
+    ("hello", "not valid JSON (line 1)"),
+    ("[1, 2]", "no JSON object"),
+    ("3", "no JSON object"),
+    ("null", "no JSON object"),
+    ("{}", "does not say what it describes"),
+    ('{"model_type": 5}', "does not say what it describes"),
+    ('{"model_type": "' + "x" * 5000 + '"}', "does not say what it describes"),
+    ('{"model_type": "llama", "architectures": ["<b>"]}', "does not say what it describes"),
+    ('{"a": ' * 100_000, "not valid JSON"),
+    ('{"a": ' + "[" * 30 + "]" * 30 + "}", "nested more than"),
+    ('{"model_type": "llama", "x": "' + "y" * 10_000_000 + '"}', "characters"),
+    ('{"model_type": "llama", "vocab_size": ' + "9" * 5000 + "}", "not valid JSON"),
+    ('{"model_type": "llama", "rms_norm_eps": NaN}', "nan for 'rms_norm_eps'"),
+    ('{"model_type": "llama", "hidden_size": Infinity}', "inf"),
+    (with_(model_type="no-such-model"), "does not know"),
+    (with_(model_type="mine", auto_map={"AutoConfig": "evil.Config"}), "never run here"),
+    (with_(model_type="t5", architectures=["T5ForConditionalGeneration"]), "reads a whole text at once"),
+    (with_(model_type="bert", architectures=["BertForMaskedLM"]), "choose a causal"),
+    ({"model_type": "bert"}, "choose a causal"),
+    ({"model_type": "t5"}, "choose a causal"),
+    ({"model_type": "marian", "is_encoder_decoder": False}, "reads a whole text at once"),
+    ({"model_type": "gemma3", "vision_config": {"model_type": "pegasus"}}, "of the type pegasus"),
+    ({"model_type": "clip", "text_config": {}}, "no causal language model"),
+    ({"model_type": "mamba"}, "keeps no keys and values that grow with the text: choose a model with attention"),
+    ({"model_type": "recurrent_gemma"}, "outside of transformers' DynamicCache"),
+    ({"model_type": "rwkv"}, "takes no cache"),
+    (with_(num_hidden_layers=10**6), "from 1 to 1,000"),
+    (with_(num_hidden_layers=0), "from 1 to 1,000"),
+    (with_(num_hidden_layers=-3), "from 1 to 1,000"),
+    (with_(num_hidden_layers="32"), "must be a whole number"),
+    (with_(num_hidden_layers=1.5), "must be a whole number"),
+    (with_(num_hidden_layers=True), "must be a whole number"),
+    (with_(hidden_size={"a": 1}), "is not supported"),
+    (with_(hidden_size=[4096]), "is not supported"),
+    (with_(hidden_size=2**40), "'hidden_size'"),
+    (with_(vocab_size=10**15), "'vocab_size'"),
+    (with_(vocab_size=-1), "'vocab_size'"),
+    (with_(num_key_value_heads=7), "is not supported"),
+    (with_(num_key_value_heads=0), "'num_key_value_heads'"),
+    (with_(num_attention_heads=10**5), "'num_attention_heads'"),
+    (with_(head_dim=-8), "'head_dim'"),
+    (with_(some_list_length=10**12), "'some_list_length'"),
+    (with_(mtp_layers=10**6), "'mtp_layers'"),
+    (with_(hidden_act="no-such-function"), "is not supported"),
+    (with_(layer_types=["full_attention"]), "is not supported"),
+    (with_(rope_parameters=3), "is not supported"),
+    (with_(pad_token_id=10**7), "is not supported"),
+    ({"model_type": "llama", 3: {4}}, "which JSON does not know"),
+    ({"model_type": "llama", "huge": 10**6000}, "a huge number"),
+    ({"model_type": "mistral", "sliding_window": 1}, "'sliding_window'"),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("config", "says"), NO_CONFIG, ids=[f"{n}" for n in range(len(NO_CONFIG))])
+def test_what_is_no_configuration_gets_one_sentence(config: Any, says: str) -> None:
+    sentence = refusal(lambda: architecture.parse(config))
+    assert says in sentence
+    assert sentence.isprintable()
+
+
+def test_a_construction_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meta_trial, "MOST_CALLS", 1000)
+    assert "more parts than" in refusal(lambda: architecture.parse(with_(num_hidden_layers=1000)))
+
+
+def test_a_configuration_names_no_kernels_and_no_quantiser() -> None:
+    asks = {"attn_implementation": "kernels-community/flash", "_attn_implementation": "no-such", "dtype": "float99"}
+    asks |= {"quantization_config": {"quant_method": "no-such"}, "num_labels": 2**24, "experts_implementation": "x"}
+    asks |= {"auto_map": {"AutoModelForCausalLM": "someone/evil--modeling.Evil"}}
+    assert kv_bytes_per_token(architecture.parse(LLAMA_8B | asks), 2) == 131_072
+
+
+def test_mambas_endless_step_size_is_no_mistake() -> None:
+    text = '{"model_type": "falcon_h1", "time_step_limit": [0.0, Infinity]}'
+    assert config_check.read(text, "It")["time_step_limit"] == [0.0, math.inf]
+
+
+ANY_VALUE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([0, -1, 1, 3, 2**24, 2**31]),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(-3, 9), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+FIELDS = [*LLAMA_8B, "head_dim", "layer_types", "sliding_window", "hidden_act", "rope_parameters", "per_layer_config"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(FIELDS), ANY_VALUE, min_size=1, max_size=3))
+def test_whatever_a_configuration_holds_it_is_a_model_or_a_sentence(fields: dict[str, Any]) -> None:
+    try:
+        architecture.parse(LLAMA_8B | {"num_hidden_layers": 2} | fields)
+    except BadInput as error:
+        assert "\n" not in str(error)
+        assert str(error).isprintable()
+        assert len(str(error)) < 500
+
+
+# Where a configuration comes from.
+
+
+@pytest.fixture(autouse=True)
+def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache, and an address at which nobody listens."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    point(monkeypatch, "http://127.0.0.1:9")
+
+
+def point(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+def test_a_folder_and_nobodys_folder_on_a_public_host(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
+    assert kv_bytes_per_token(architecture.of_hub(str(tmp_path)), 2) == 131_072
+    assert "cannot be opened" in refusal(lambda: architecture.of_hub(str(tmp_path), allow_folders=False))
+    assert "no config.json that can be read" in refusal(lambda: architecture.of_hub(str(tmp_path / "nothing")))
+    assert "no config.json that can be read" in refusal(lambda: architecture.of_hub("~nobody-of-that-name/x"))
+    (tmp_path / "config.json").write_text("{")
+    assert "not valid JSON" in refusal(lambda: architecture.of_hub(str(tmp_path)))
+    (tmp_path / "config.json").write_text(" " * 2_000_000)
+    assert "2,000,000 bytes" in refusal(lambda: architecture.of_hub(str(tmp_path)))
+
+
+@pytest.mark.parametrize("typed", ["SmolLM2-135M-Instruct", "random:smollm2-135m"])
+def test_the_default_model_and_shapes_need_no_hub(typed: str) -> None:
+    arch = architecture.of_hub(typed)
+    assert (arch.parameters, arch.context_length) == (134_515_008, 8192)
+    assert kv_bytes_per_token(arch, 2) == 2 * 30 * 3 * 64 * 2
+
+
+def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(LLAMA_8B))
+    (folder / "model.safetensors").write_text("weights")
+    stub = Hub({"someone/llama": folder})
+    with serving(stub) as address:
+        point(monkeypatch, address)
+        assert architecture.of_hub("someone/llama").name == "someone/llama"
+        assert [path for path in stub.asked if "resolve" in path and not path.endswith("/config.json")] == []
+        stub.asked.clear()
+        architecture.of_hub("someone/llama")
+        assert stub.asked == []
+        stub.repositories["someone/gated"] = folder
+        stub.refuse["/resolve/"] = (401, "GatedRepo", "Access is restricted.")
+        assert "is gated" in refusal(lambda: architecture.of_hub("someone/gated"))
+
+
+def test_a_hub_that_is_not_there_or_never_answers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "cannot be reached" in refusal(lambda: architecture.of_hub("someone/llama"))
+    monkeypatch.setattr(architecture, "_PATIENCE_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        point(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert "does not answer" in refusal(lambda: architecture.of_hub("someone/llama"))

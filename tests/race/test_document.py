@@ -1,0 +1,61 @@
+import csv
+import io
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from kvdemo.core.settings import RaceRequest
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.race import session
+from kvdemo.race.document import to_csv
+
+
+@pytest.fixture(scope="module")
+def made(tiny_llama: LoadedModel) -> dict[str, Any]:
+    asked = RaceRequest.parse({"prompt": 'The "quick" =fox', "max_new_tokens": 9, "ignore_eos": True})
+    return dict(session.run(asked, tiny_llama, lambda _: None, threading.Event()).document)
+
+
+def test_the_document_has_the_fields_that_scripts_depend_on(made: dict[str, Any]) -> None:
+    assert made["schema"] == 1
+    assert {"environment", "model", "prompt", "schedule", "lanes", "comparison"} <= made.keys()
+    assert {"id", "source", "dtype", "device", "revision", "parameters", "layers", "kv_heads", "head_dim"} <= made[
+        "model"
+    ].keys()
+    assert made["prompt"]["text"] == 'The "quick" =fox'
+    lane = made["lanes"][0]
+    assert {"strategy", "status", "finish_reason", "error", "tokens", "text", "steps", "metrics"} <= lane.keys()
+    assert {"tokens", "seconds", "positions", "cache_bytes"} <= lane["steps"][0].keys()
+    assert {"ttft_s", "tpot_s", "itl_s", "e2e_s", "tokens_per_s"} <= lane["metrics"].keys()
+    assert {"mean", "p50", "p90", "p99", "max"} == lane["metrics"]["itl_s"].keys()
+    assert {"strategy", "speedup", "identical", "first_divergence"} == made["comparison"]["lanes"][0].keys()
+
+
+def test_it_is_strict_json(made: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+def test_the_prompts_tokens_are_those_that_the_model_read(made: dict[str, Any], tiny_llama: LoadedModel) -> None:
+    assert made["prompt"]["tokens"] == tiny_llama.tokenizer.encode(made["prompt"]["model_text"])
+    assert made["lanes"][1]["steps"][0]["positions"] == len(made["prompt"]["tokens"])
+
+
+def test_an_id_lanes_text_is_its_tokens_decoded_and_a_text_lanes_is_what_it_wrote(
+    made: dict[str, Any], tiny_llama: LoadedModel
+) -> None:
+    reencode, cached = made["lanes"]
+    assert cached["text"] == tiny_llama.tokenizer.decode(cached["tokens"])
+    assert reencode["text"] == "".join(tiny_llama.piece(t) for t in reencode["tokens"])
+
+
+def test_the_csv_has_a_row_a_token_and_no_cell_that_a_spreadsheet_would_run(made: dict[str, Any]) -> None:
+    made["lanes"][0]["steps"][0]["texts"] = ["=1+1\n"]
+    rows = list(csv.DictReader(io.StringIO(to_csv(made))))
+    assert len(rows) == sum(len(lane["tokens"]) for lane in made["lanes"]) == 18
+    assert [int(r["token_id"]) for r in rows] == [t for lane in made["lanes"] for t in lane["tokens"]]
+    assert rows[0]["text"] == r'"=1+1\n"'
+    for lane in made["lanes"]:
+        mine = [r for r in rows if r["strategy"] == lane["strategy"]]
+        assert sum(float(r["seconds"]) for r in mine) == pytest.approx(lane["metrics"]["e2e_s"])

@@ -1,0 +1,108 @@
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from kvdemo.server import event_stream
+from kvdemo.server.event_stream import EventChannel, batches
+
+
+def test_everything_arrives_once_and_in_order() -> None:
+    def work(emit: Callable[[int], None]) -> None:
+        for n in range(500):
+            emit(n)
+
+    got = list(batches(work, threading.Event(), interval=0.01))
+    assert [n for batch in got for n in batch] == list(range(500))
+    assert all(got)
+
+
+def test_items_that_come_together_go_together() -> None:
+    released = threading.Event()
+
+    def work(emit: Callable[[str], None]) -> None:
+        emit("a")
+        emit("b")
+        released.wait(5)
+        emit("c")
+
+    events = batches(work, threading.Event(), interval=0.05)
+    assert next(events) == ["a", "b"]
+    released.set()
+    assert list(events) == [["c"]]
+
+
+def test_an_exception_follows_what_came_before_it() -> None:
+    def work(emit: Callable[[int], None]) -> None:
+        emit(1)
+        raise KeyError("lost")
+
+    events = batches(work, threading.Event(), interval=0.01)
+    assert next(events) == [1]
+    with pytest.raises(KeyError, match="lost"):
+        next(events)
+
+
+def test_the_last_batch_does_not_wait_for_its_interval() -> None:
+    start = time.monotonic()
+    assert list(batches(lambda emit: emit(1), threading.Event(), interval=60)) == [[1]]
+    assert time.monotonic() - start < 30  # not a measurement: it would be 60
+
+
+def test_closing_raises_the_stop_flag_without_waiting_for_the_work() -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def work(emit: Callable[[int], None]) -> None:
+        emit(1)
+        stop.wait(5)
+        time.sleep(0.2)
+        ended.set()
+
+    events = batches(work, stop, interval=0.01)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert stop.is_set()
+    assert not ended.is_set()
+    assert ended.wait(5)
+
+
+def test_a_natural_end_leaves_the_stop_flag_alone() -> None:
+    stop = threading.Event()
+    assert list(batches(lambda emit: emit(1), stop, interval=0.01)) == [[1]]
+    assert not stop.is_set()
+
+
+def test_what_is_handed_over_is_dealt_with_before_the_work_goes_on() -> None:
+    seen: list[str] = []
+
+    def work(tell: EventChannel[str]) -> None:
+        tell("told")
+        tell.send_and_wait("handed over", 0)
+        seen.append("work goes on")
+
+    for batch in batches(work, threading.Event(), interval=0.01):
+        seen += batch
+        time.sleep(0.1)  # the reader is at it
+        seen.append("dealt with")
+    assert seen[-3:] == ["handed over", "dealt with", "work goes on"]
+
+
+def test_nothing_that_is_handed_over_waits_for_company() -> None:
+    start = time.monotonic()
+    assert list(batches(lambda tell: tell.send_and_wait(1, 0), threading.Event(), interval=60)) == [[1]]
+    assert time.monotonic() - start < 30
+
+
+def test_the_work_does_not_wait_for_a_reader_that_is_gone() -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def work(tell: EventChannel[int]) -> None:
+        tell.send_and_wait(1, 60)
+        tell.send_and_wait(2, 60)
+        ended.set()
+
+    events = batches(work, stop, interval=0.01)
+    assert next(events) == [1]
+    events.close()  # type: ignore[attr-defined]
+    assert ended.wait(event_stream.PATIENCE_SECONDS - 1)

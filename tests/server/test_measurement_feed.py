@@ -1,0 +1,91 @@
+"""What a page hears of a measurement, and when the measurement goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.measure import store
+from kvdemo.measure.measurement import State
+from kvdemo.server.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, Relay
+
+
+class Reader:
+    """Stands for the page's end: what it was handed, and how long the measurement stood still for it."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[State, float]] = []
+
+    def send_and_wait(self, state: State, settle: float) -> None:
+        self.got.append((state, settle))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(store, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+def at(*seconds: float) -> Callable[[], float]:
+    """A clock that is read at these times; a state that is handed over reads it twice."""
+    times = iter(seconds)
+    return lambda: next(times)
+
+
+def state(text: str, runs: int | None = None, status: str = "running") -> State:
+    document: dict[str, Any] | None = None if runs is None else {"run_id": "m1", "status": status, "runs": runs}
+    return State(text, document=document)
+
+
+def test_the_browser_gets_time_to_draw_a_document_and_less_for_a_word(reader: Reader) -> None:
+    relay = Relay(reader, at(0, 0, 5, 5))  # type: ignore[arg-type]
+    relay(state("Repeat 1", 0))
+    relay(state("Repeat 1"))
+    assert [settle for _, settle in reader.got] == [DRAWING_SECONDS, SENDING_SECONDS]
+
+
+def test_short_runs_are_told_of_a_second_apart_with_the_newest_document(reader: Reader) -> None:
+    relay = Relay(reader, at(0, 0, 0.2, 0.4, 1.1, 1.1))  # type: ignore[arg-type]
+    for n in range(3):
+        relay(state(f"Repeat {n}", n))
+    relay(state("Repeat 3"))
+    assert [told.text for told, _ in reader.got] == ["Repeat 0", "Repeat 3"]
+    assert reader.got[-1][0].document == {"run_id": "m1", "status": "running", "runs": 2}
+
+
+def test_the_end_is_always_told_and_nothing_waits_for_its_drawing(reader: Reader) -> None:
+    relay = Relay(reader, at(0, 0, 0.1, 0.1))  # type: ignore[arg-type]
+    relay(state("Repeat 1", 0))
+    relay(state("Done", 1, "done"))
+    assert [(told.text, settle) for told, settle in reader.got][1] == ("Done", SENDING_SECONDS)
+
+
+def test_each_document_is_kept_even_if_it_is_not_told(reader: Reader, folder: Path) -> None:
+    relay = Relay(reader, at(0, 0, 0.1))  # type: ignore[arg-type]
+    relay(state("Repeat 1", 0))
+    relay(state("Repeat 2", 1))
+    assert len(reader.got) == 1
+    assert json.loads((folder / "m1.json").read_text("utf-8"))["runs"] == 1
+
+
+def test_what_broke_off_is_kept_as_failed_with_what_was_done(reader: Reader, folder: Path) -> None:
+    relay = Relay(reader, at(0, 0))  # type: ignore[arg-type]
+    relay(state("Repeat 1", 2))
+    relay.broke_off()
+    found = json.loads((folder / "m1.json").read_text("utf-8"))
+    assert (found["status"], found["runs"]) == ("failed", 2)
+    assert found["error"]
+
+
+def test_one_that_broke_off_before_it_began_leaves_nothing(reader: Reader, folder: Path) -> None:
+    Relay(reader).broke_off()  # type: ignore[arg-type]
+    assert not list(folder.iterdir())

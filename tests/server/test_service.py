@@ -1,0 +1,321 @@
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.types import BadInput, Ended, Finished, Progress, RaceEvent, TokensCommitted
+from kvdemo.measure import store
+from kvdemo.server.service import Service
+
+pytestmark = pytest.mark.usefixtures("quick_limits")
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_folder: Path) -> Service:
+    made = Service(str(tiny_folder), device="cpu")
+    made.preload()
+    return made
+
+
+FORM: dict[str, Any] = {"prompt": "The quick brown fox", "max_new_tokens": 8, "ignore_eos": True}
+
+
+def events_of(batches: Iterator[list[RaceEvent]]) -> list[RaceEvent]:
+    return [event for batch in batches for event in batch]
+
+
+def test_preloading_ends_in_a_model_that_can_be_shown(engine: Service, tiny_folder: Path) -> None:
+    status = engine.status()
+    assert status["state"] == "ready"
+    assert status["model"]["id"] == str(tiny_folder)
+    assert status["model"]["source"]["kind"] == "folder"
+
+
+def test_a_model_that_cannot_be_had_is_a_status_and_the_next_request_works(tiny_folder: Path, tmp_path: Path) -> None:
+    engine = Service(str(tmp_path), device="cpu")
+    engine.preload()
+    assert engine.status()["state"] == "failed"
+    assert engine.status()["text"]
+    assert isinstance(events_of(engine.race({**FORM, "model": str(tiny_folder)}, "r"))[-1], Finished)
+    assert engine.status()["state"] == "ready"
+
+
+def test_an_accident_while_loading_is_a_status_too(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kvdemo.models import loading  # noqa: PLC0415
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(loading, "read", broken)
+    engine = Service(str(tiny_folder), device="cpu")
+    engine.preload()
+    assert engine.status()["state"] == "failed"
+    assert "could not be loaded" in engine.status()["text"]
+
+
+def test_a_race_that_comes_while_the_model_loads_waits_for_it(tiny_folder: Path) -> None:
+    code = f"""
+import threading
+from kvdemo.core.types import Finished
+from kvdemo.server.service import Service
+engine = Service({str(tiny_folder)!r}, device="cpu")
+threading.Thread(target=engine.preload).start()
+events = [e for batch in engine.race({{"prompt": "fox", "max_new_tokens": 4}}, "early") for e in batch]
+assert isinstance(events[-1], Finished), events
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # a fresh process: both threads import transformers
+
+
+def test_a_race_comes_in_batches_that_end_with_the_document(engine: Service) -> None:
+    events = events_of(engine.race(FORM, "run-1"))
+    assert isinstance(events[-1], Finished)
+    assert sum(isinstance(e, TokensCommitted) for e in events) == 16
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"prompt": " "}, "prompt is empty"),
+        ({"max_new_tokens": "x"}, "token count"),
+        ({"strategies": ["turbo"]}, "no strategy 'turbo'"),
+        ({"max_new_tokens": 5000}, "at most"),
+        ({"model": "/no/such/folder"}, "folder"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_the_next_race_works(
+    engine: Service, tiny_folder: Path, wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says):
+        events_of(engine.race(FORM | {"model": str(tiny_folder)} | wrong, "bad"))
+    assert isinstance(events_of(engine.race(FORM, "good"))[-1], Finished)
+
+
+def test_stop_ends_a_race_with_its_verdict(engine: Service) -> None:
+    events = []
+    for batch in engine.race(FORM | {"max_new_tokens": 450}, "stop-me"):
+        events += batch
+        if any(isinstance(e, TokensCommitted) for e in batch):
+            engine.stop("stop-me")
+    assert {e.reason for e in events if isinstance(e, Ended)} == {"stopped"}
+    assert isinstance(events[-1], Finished)
+    assert isinstance(events_of(engine.race(FORM, "stop-me"))[-1], Finished)  # the flag is gone with its race
+
+
+def test_visitors_take_turns_and_are_told_so(engine: Service) -> None:
+    first = engine.race(FORM | {"max_new_tokens": 400}, "first")
+    next(first)
+    second: list[RaceEvent] = []
+    waiting = threading.Thread(target=lambda: second.extend(events_of(engine.race(FORM, "second"))))
+    waiting.start()
+    time.sleep(0.3)
+    engine.stop("first")
+    events_of(first)
+    waiting.join(30)
+    assert isinstance(second[0], Progress) and "Waiting" in second[0].text
+    assert isinstance(second[-1], Finished)
+
+
+def test_an_abandoned_race_gives_the_device_back(engine: Service) -> None:
+    left = engine.race(FORM | {"max_new_tokens": 450}, "left")
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    assert isinstance(events_of(engine.race(FORM, "next"))[-1], Finished)
+
+
+def test_fit_counts_the_prompt_with_its_template(engine: Service, tiny_folder: Path) -> None:
+    base = engine.fit({"prompt": "fox", "chat": False, "model": str(tiny_folder)})
+    chat = engine.fit({"prompt": "fox", "chat": True, "model": str(tiny_folder)})
+    assert base is not None and chat is not None
+    assert base["prompt_tokens"] < chat["prompt_tokens"]
+    assert base["max_new_tokens"] == base["context_length"] - base["prompt_tokens"]
+    assert engine.fit({"prompt": "", "model": str(tiny_folder)}) is None
+    assert engine.fit({"prompt": "fox", "model": "gpt2"}) is None
+
+
+def test_fit_and_estimate_say_what_is_wrong_with_a_prompt_on_the_held_model(
+    engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page shows it under the prompt: before, it said that the limit is known once the model is loaded."""
+    assert engine.held is not None
+    monkeypatch.setattr(engine.held.tokenizer, "chat_template", "{{ raise_exception('System first') }}")
+    form = {"prompt": "fox", "chat": True, "model": str(tiny_folder)}
+    with pytest.raises(BadInput, match=r"cannot be applied \(System first\): switch it off"):
+        engine.fit(form)
+    assert "System first" in engine.estimate(form)
+    assert engine.fit(form | {"chat": False})
+
+
+def test_where_only_one_model_may_run_another_is_refused(tiny_folder: Path) -> None:
+    engine = Service(str(tiny_folder), device="cpu", only_default=True)
+    engine.preload()
+    with pytest.raises(BadInput, match="runs .* only"):
+        events_of(engine.race(FORM | {"model": "gpt2"}, "r"))
+    with pytest.raises(BadInput, match="at most"):
+        engine.race(FORM | {"max_new_tokens": 5000}, "r")  # before it is handed to a GPU process
+
+
+def test_the_gpu_decorator_wraps_the_generator_that_decodes(tiny_folder: Path) -> None:
+    called = []
+
+    def on_gpu(batches_of):
+        def wrapped(request, run_id):
+            called.append(run_id)
+            yield from batches_of(request, run_id)
+
+        return wrapped
+
+    engine = Service(str(tiny_folder), device="cpu", on_gpu=on_gpu)
+    assert isinstance(events_of(engine.race(FORM, "r9"))[-1], Finished)
+    assert called == ["r9"]
+
+
+def test_strategies_and_models_are_listed(engine: Service) -> None:
+    listed = {row["id"]: row for row in engine.strategies()}
+    assert listed["dynamic_cache"]["available"] is True
+    assert "prefill" in listed["dynamic_cache"]["description"]
+    assert any(row["id"] == "gpt2" for row in engine.models())
+
+
+MEASURE: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 6, "repeats": 2, "chat": False}
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_measurement_comes_in_states_and_is_kept(engine: Service) -> None:
+    states = list(engine.measure(MEASURE, "m1"))
+    document = states[-1]["document"]
+    assert document["status"] == "done"
+    assert [len(lane["runs"]) for lane in document["lanes"]] == [2, 2]
+    assert engine.measured("m1") == document
+    assert engine.measured("m2") is None
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_stopped_measurement_keeps_what_is_done(engine: Service) -> None:
+    states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m3")
+    for state in states:
+        if state["document"] and len(state["document"]["lanes"][1]["runs"]) >= 1:
+            engine.stop("m3")
+    assert state["document"]["status"] == "stopped"
+    assert 1 <= len(state["document"]["lanes"][1]["runs"]) < 100
+    assert engine.measured("m3") == state["document"]
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: Service) -> None:
+    states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m4")
+    for state in states:
+        if state["document"] and state["document"]["lanes"][0]["runs"]:
+            break
+    states.close()  # type: ignore[attr-defined]
+    assert events_of(engine.race(FORM, "next"))  # waits for the device, which is free within a step
+    found = engine.measured("m4")
+    assert found is not None
+    assert found["status"] == "stopped"
+    assert len(found["lanes"][0]["runs"]) >= 1
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_classic_table_falls_back_to_the_default_model_and_says_so(
+    engine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kvdemo.models.sources import hub  # noqa: PLC0415
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise BadInput("The Hugging Face Hub cannot be reached.")
+
+    monkeypatch.setattr(hub, "fetch", unreachable)
+    classic = next(preset["form"] for preset in engine.presets() if preset["id"] == "classic")
+    assert (classic["model"], classic["max_new_tokens"], classic["repeats"]) == ("openai-community/gpt2", 1000, 10)
+    short = MEASURE | {"model": classic["model"]}
+    document = list(engine.measure(short | {"preset": "classic"}, "m5"))[-1]["document"]
+    assert document["model"]["id"] == engine.default_model
+    assert "openai-community/gpt2 could not be had" in document["notes"][0]
+    with pytest.raises(BadInput, match="cannot be reached"):
+        list(engine.measure(short, "m6"))
+
+
+def test_bad_measurements_and_plans_are_sentences(engine: Service) -> None:
+    with pytest.raises(BadInput, match="number of repeats"):
+        engine.measure(MEASURE | {"repeats": 0}, "m7")
+    with pytest.raises(BadInput, match="There is no strategy 'turbo'"):
+        engine.measure(MEASURE | {"strategies": "turbo"}, "m8")
+    with pytest.raises(BadInput, match="memory in GB is missing"):
+        engine.plan({"model": "gpt2"})
+
+
+def test_a_plan_needs_no_weights(engine: Service) -> None:
+    plan = engine.plan({"model": "gpt2", "memory_gb": 16, "bandwidth_gb_s": 320, "dtype": "float16"})
+    assert plan["cache"]["bytes_per_token"] == 36_864
+
+
+def test_the_estimate_knows_the_time_once_the_model_is_loaded(tiny_folder: Path) -> None:
+    engine = Service(str(tiny_folder), device="cpu")
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE)
+    engine.preload()
+    assert "Predicted from the steps run so far: about" in engine.estimate(MEASURE)
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE | {"model": "gpt2"})
+    assert engine.estimate(MEASURE | {"repeats": 0}).startswith("The number of repeats")
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("run", ["race", "measure"])
+def test_the_estimate_knows_the_time_after_a_run(tiny_folder: Path, run: str) -> None:
+    engine = Service(str(tiny_folder), device="cpu")  # nothing is loaded ahead
+    assert "is known a few seconds after the start" in engine.estimate(MEASURE)
+    form = FORM if run == "race" else MEASURE
+    list(getattr(engine, run)(form | {"strategies": "no_cache,dynamic_cache"}, "teach"))
+    assert "Predicted from the steps run so far: about" in engine.estimate(MEASURE)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kvdemo.measure import measurement  # noqa: PLC0415
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(measurement, "take", broken)
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        list(engine.measure(MEASURE, "m9"))
+    found = engine.measured("m9")
+    assert found is not None
+    assert (found["status"], found["error"]) == ("failed", "It broke off: the server's log says why.")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_measurement_that_a_restart_cut_off_is_not_waited_for(engine: Service) -> None:
+    store.keep({"run_id": "m10", "status": "running"})
+    assert engine.measured("m10") == {"run_id": "m10", "status": "stopped"}
+
+
+def test_a_measurement_that_would_hold_the_device_for_hours_is_refused(engine: Service) -> None:
+    with pytest.raises(BadInput, match="200,000 tokens to decode, and a page allows 100,000"):
+        engine.measure(MEASURE | {"max_new_tokens": 1000, "repeats": 99}, "m11")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_plans_that_were_worked_out_meanwhile_are_noted(engine: Service) -> None:
+    states = engine.measure(MEASURE, "m12")
+    next(states)
+    engine.plan({"model": "gpt2", "memory_gb": 16, "bandwidth_gb_s": 320})
+    document = list(states)[-1]["document"]
+    assert "The server worked out 1 plan meanwhile: some steps may have waited." in document["notes"]
+
+
+def test_where_there_is_one_model_another_is_refused_before_anything_runs(tiny_folder: Path) -> None:
+    only = Service(str(tiny_folder), device="cpu", only_default=True)
+    only.preload()
+    with pytest.raises(BadInput, match="only: choose that model"):
+        only.race(FORM | {"model": "gpt2"}, "r")
+    with pytest.raises(BadInput, match="only: choose that model"):
+        only.measure(MEASURE | {"model": "gpt2"}, "m")

@@ -1,0 +1,83 @@
+"""Whose cache a race in the page may use: its own page's, and nobody else's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.types import Finished, RaceEvent, TokensCommitted
+from kvdemo.server.service import Service
+
+FORM: dict[str, Any] = {
+    "prompt": "The quick brown fox", "max_new_tokens": 4, "ignore_eos": True, "strategies": "prefix_cache",
+}  # fmt: skip
+
+
+@pytest.fixture
+def engine(tiny_folder: Path) -> Service:
+    made = Service(str(tiny_folder), device="cpu")
+    made.preload()
+    return made
+
+
+def details(batches: Iterator[list[RaceEvent]]) -> dict[str, float]:
+    """What the first step of a race tells about what was kept."""
+    events = [event for batch in batches for event in batch]
+    assert isinstance(events[-1], Finished)
+    return dict(next(event.timed.step.details for event in events if isinstance(event, TokensCommitted)))
+
+
+def test_a_page_goes_on_from_its_own_last_race_and_a_stranger_does_not(engine: Service) -> None:
+    prompt = len(engine.held.encode(engine.held.prompt(FORM["prompt"], chat=None)))  # type: ignore[union-attr]
+    assert details(engine.race(FORM, "r1", "mine")) == {"kept": 0, "reused": 0}
+    assert details(engine.race(FORM, "r2", "strangers")) == {"kept": 0, "reused": 0}
+    again = details(engine.race(FORM, "r3", "mine"))
+    assert (again["kept"], again["reused"]) == (prompt + 3, prompt - 1)
+
+
+def test_a_program_without_a_page_finds_and_leaves_nothing(engine: Service) -> None:
+    details(engine.race(FORM, "r1", "mine"))
+    assert details(engine.race(FORM, "r2")) == {}
+    assert details(engine.race(FORM, "r3", "")) == {}
+
+
+def test_no_field_of_a_form_names_a_page(engine: Service) -> None:
+    for name in ("page", "visitor", "session_hash", "shelf", "kept"):
+        with pytest.raises(ValueError, match="There is no setting"):
+            engine.race(FORM | {name: "mine"}, "r", "strangers")
+
+
+def test_a_closed_page_is_forgotten(engine: Service) -> None:
+    details(engine.race(FORM, "r1", "mine"))
+    engine.forget("mine")
+    assert engine._prefixes.bytes == 0
+    assert details(engine.race(FORM, "r2", "mine"))["reused"] == 0
+
+
+def test_a_page_that_is_closed_in_the_middle_of_a_race_keeps_nothing(engine: Service) -> None:
+    batches = engine.race(FORM | {"max_new_tokens": 400}, "r1", "mine")
+    for batch in batches:
+        if any(isinstance(event, TokensCommitted) for event in batch):
+            break
+    batches.close()  # type: ignore[attr-defined]
+    engine.forget("mine")
+    details(engine.race(FORM, "r2", "strangers"))  # it had to wait until the other was over
+    assert details(engine.race(FORM, "r3", "mine")) == {"kept": 0, "reused": 0}
+
+
+def test_another_model_takes_all_that_was_kept_with_it(
+    engine: Service, tiny_folder: Path, tiny_gpt2_folder: Path
+) -> None:
+    details(engine.race(FORM, "r1", "mine"))
+    other = {"model": str(tiny_gpt2_folder), "strategies": "prefix_cache", "chat": False}
+    assert details(engine.race(FORM | other, "r2", "strangers")) == {"kept": 0, "reused": 0}
+    assert engine._prefixes.of("mine").find(engine.held) is None  # type: ignore[arg-type]
+    assert details(engine.race(FORM | {"model": str(tiny_folder)}, "r3", "mine")) == {"kept": 0, "reused": 0}
+
+
+@pytest.fixture
+def tiny_gpt2_folder(tiny_gpt2: Any, tmp_path: Path) -> Path:
+    from tests.conftest import save  # noqa: PLC0415
+
+    return save(tiny_gpt2, tmp_path)

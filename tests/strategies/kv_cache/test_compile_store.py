@@ -1,0 +1,42 @@
+import os
+from pathlib import Path
+
+import pytest
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+from kvdemo.strategies.kv_cache import compile_store
+
+SETTING = "TORCHINDUCTOR_CACHE_DIR"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv(SETTING, "to be restored")
+    monkeypatch.delenv(SETTING)
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("set_by_torch", [False, True])
+def test_compiled_code_is_kept_in_the_apps_folder_by_version_of_torch(cache: Path, set_by_torch: bool) -> None:
+    if set_by_torch:
+        os.environ[SETTING] = default_cache_dir()
+    compile_store.prepare()
+    folder = Path(os.environ[SETTING])
+    assert folder.is_dir()
+    assert folder.is_relative_to(cache)
+    assert folder.name.startswith("torch-2.")
+
+
+def test_a_folder_that_the_user_has_set_stays(tmp_path: Path, cache: Path) -> None:
+    os.environ[SETTING] = str(tmp_path / "own")
+    compile_store.prepare()
+    assert os.environ[SETTING] == str(tmp_path / "own")
+    assert not cache.exists()
+
+
+def test_a_disk_that_cannot_be_written_costs_the_keeping_alone(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache.write_text("not a folder")
+    compile_store.prepare()
+    assert SETTING not in os.environ
+    assert "not kept for the next start" in caplog.text

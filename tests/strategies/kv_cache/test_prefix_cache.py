@@ -1,0 +1,304 @@
+"""A second prompt on the first one's cache: the same tokens as afresh, and exactly the common beginning reused; of
+whoever has no right to it, nothing."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from kvdemo.caches import cache_file
+from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore, SessionPrefixes
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Step, TimedStep, TokensCommitted
+from kvdemo.measure import measurement
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.race import session
+from kvdemo.strategies.chooser import record
+from kvdemo.strategies.kv_cache import dynamic_cache
+from kvdemo.strategies.kv_cache.prefix_cache import PrefixCached
+from tests.conftest import loaded
+from tests.strategies.conftest import WORDS, generated, word_tokenizer
+from tests.strategies.draft.test_prompt_lookup import job_of
+from tests.strategies.layered import FULL, SLIDING, STATES, model_of
+
+NEW = 8
+texts = st.lists(st.integers(3, WORDS - 1), min_size=1, max_size=12)
+
+
+def text_of(ids: list[int]) -> str:
+    return " ".join(f"w{i}" for i in ids)
+
+
+def ran(
+    model: LoadedModel, text: str, found: PrefixEntry | None = None, temperature: float = 0
+) -> tuple[list[Step], PrefixEntry]:
+    """The steps of a run that finds something kept, and what it leaves."""
+    handover = PrefixSlot(found)
+    job = replace(job_of(model, text, NEW, temperature), handover=handover)
+    steps = list(islice(map(record, PrefixCached().decode(job)), NEW))
+    assert handover.cache is not None
+    return steps, PrefixEntry(
+        tuple(handover.ids), cache_file.to_legacy(handover.cache), PrefixRun(1.5, len(text.split()))
+    )
+
+
+def tokens(steps: list[Step]) -> list[int]:
+    return [token for step in steps for token in step.tokens]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@settings(max_examples=40, deadline=None)
+@given(beginning=texts, first=texts, second=texts, whole=st.booleans())
+def test_on_any_prompts_cache_the_next_writes_what_it_writes_afresh_and_reuses_what_is_common(
+    name: str, word_models: Mapping[str, LoadedModel], beginning: list[int], first: list[int], second: list[int],
+    whole: bool,
+) -> None:  # fmt: skip
+    model = word_models[name]
+    ids = beginning if whole else beginning + second  # whole: all of it was kept, and more
+    _, kept = ran(model, text_of(beginning + first))
+    steps, left = ran(model, text_of(ids), kept)
+    assert tokens(steps) == generated(model, text_of(ids), NEW)
+    common = max(n for n in range(len(ids) + 1) if list(kept.ids[:n]) == ids[:n])
+    assert steps[0].details["reused"] == min(common, len(ids) - 1)
+    assert steps[0].positions == len(ids) - steps[0].details["reused"]
+    assert [step.positions for step in steps[1:]] == [1] * (NEW - 1)
+    assert list(left.ids) == ids + tokens(steps)[:-1]
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_models_of_every_plain_kind_can_go_on_from_a_beginning(name: str) -> None:
+    model = model_of(name)
+    _, kept = ran(model, "w3 w4 w5 w6 w7 w8")
+    steps, _ = ran(model, "w3 w4 w5 w9", kept)
+    assert tokens(steps) == generated(model, "w3 w4 w5 w9", NEW)
+    assert steps[0].positions == 1
+
+
+@pytest.fixture
+def llama(word_models: Mapping[str, LoadedModel]) -> LoadedModel:
+    return word_models["llama"]
+
+
+def test_a_sampled_run_draws_as_it_does_afresh(llama: LoadedModel) -> None:
+    _, kept = ran(llama, "w3 w4 w5")
+    afresh, _ = ran(llama, "w3 w4 w5 w6", temperature=1.0)
+    again, _ = ran(llama, "w3 w4 w5 w6", kept, temperature=1.0)
+    assert tokens(again) == tokens(afresh) != generated(llama, "w3 w4 w5 w6", NEW)
+
+
+def storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().nbytes()
+
+
+def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_said(llama: LoadedModel) -> None:
+    """Nothing is copied when it is kept, so the runs after it must neither write into it nor hold all of it alive."""
+    _, kept = ran(llama, "w3 w4 w5 w6 w7 w8")
+    before = [[tensor.clone() for tensor in pair] for pair in kept.pairs]
+    steps, left = ran(llama, "w3 w4 w9", kept)
+    for pair, old in zip(kept.pairs, before, strict=True):
+        assert all(map(torch.equal, pair, old))
+    for one in (kept, left):
+        assert sum(storage(tensor) for pair in one.pairs for tensor in pair) == one.bytes
+    assert left.bytes == steps[-1].cache_bytes
+    theirs = {tensor.untyped_storage().data_ptr() for pair in kept.pairs for tensor in pair}
+    assert not theirs & {tensor.untyped_storage().data_ptr() for pair in left.pairs for tensor in pair}
+
+
+def raced(model: LoadedModel, prompt: str, shelf: PrefixStore | None, **form: Any) -> dict[str, Any]:
+    """The document of a race of `prefix_cache`."""
+    asked = {"prompt": prompt, "chat": False, "strategies": "prefix_cache", "max_new_tokens": NEW, "ignore_eos": True}
+    request = RaceRequest.parse(asked | form)
+    return dict(session.run(request, model, lambda _: None, threading.Event(), shelf).document)
+
+
+def reused(document: Mapping[str, Any], lane: int = 0) -> float:
+    return document["lanes"][lane]["steps"][0]["details"]["reused"]
+
+
+def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
+    shelf = SessionPrefixes().of("page")
+    first = raced(llama, "w3 w4 w5 w6", shelf)
+    assert reused(first) == 0
+    assert first["lanes"][0]["remarks"] == [
+        "Prefix cache found nothing kept, so it ran all 4 prompt tokens.",
+        "Its 11 positions (2.82 kB) are kept for the next race of this page: a prompt that begins the same skips them.",
+    ]
+    second = raced(llama, "w3 w4 w5 w7 w8", shelf)
+    said = second["lanes"][0]["remarks"][0]
+    assert said.startswith("Prefix cache reused 3 of 5 prompt tokens and ran 2: its first token came after ")
+    assert said.endswith(" in the run before, which ran all 4 of its prompt tokens.")
+    third = raced(llama, "w3 w4 w5 w7", shelf)
+    assert third["lanes"][0]["remarks"][0].endswith("in the run before, which ran 2 of its 5 prompt tokens.")
+    assert second["lanes"][0]["steps"][0]["details"]["ttft_before"] == first["lanes"][0]["metrics"]["ttft_s"]
+    assert all(sentence in second["verdict"]["sentences"] for sentence in second["lanes"][0]["remarks"])
+    other = raced(llama, "w9", shelf)
+    assert other["lanes"][0]["remarks"][0] == (
+        "Prefix cache found 11 positions kept of a text that begins otherwise, so it ran the prompt's one token."
+    )
+
+
+def test_neither_a_warm_up_nor_another_lane_is_a_turn(llama: LoadedModel) -> None:
+    shelf = SessionPrefixes().of("page")
+    first = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache")
+    assert [reused(first, lane) for lane in (0, 1)] == [0, 0]
+    assert [lane["steps"][0]["details"]["kept"] for lane in first["lanes"]] == [0, 0]
+    assert [len(lane["remarks"]) for lane in first["lanes"]] == [2, 1]  # one is kept, and says so
+    both = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache", schedule="simultaneous")
+    assert [reused(both, lane) for lane in (0, 1)] == [3, 3]
+
+
+def test_a_race_without_the_lane_leaves_what_is_kept(llama: LoadedModel) -> None:
+    shelf = SessionPrefixes().of("page")
+    raced(llama, "w3 w4 w5", shelf)
+    raced(llama, "w6 w7 w8", shelf, strategies="dynamic_cache")
+    assert reused(raced(llama, "w3 w4 w5 w6", shelf)) == 3
+
+
+def test_visitors_and_models_share_nothing(word_models: Mapping[str, LoadedModel]) -> None:
+    prefixes, (llama, gpt2) = SessionPrefixes(), word_models.values()
+    raced(llama, "w3 w4 w5 w6", prefixes.of("one"))
+    stranger = raced(llama, "w3 w4 w5 w6", prefixes.of("two"))
+    assert (reused(stranger), stranger["lanes"][0]["steps"][0]["details"]["kept"]) == (0, 0)
+    assert reused(raced(gpt2, "w3 w4 w5 w6", prefixes.of("one"))) == 0
+
+
+def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
+    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, stop = SessionPrefixes().of("page"), threading.Event()
+    request = RaceRequest.parse({"prompt": "w3 w4", "chat": False, "strategies": "prefix_cache", "max_new_tokens": 99})
+    session.run(request, llama, lambda e: stop.set() if isinstance(e, TokensCommitted) else None, stop, shelf)
+    found = shelf.find(llama)
+    assert found is not None and len(found.ids) == 2
+
+    decode = PrefixCached.decode
+
+    def failing(self: PrefixCached, job: Any) -> Iterator[Step]:
+        yield from islice(decode(self, job), 3)
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(PrefixCached, "decode", failing)
+    broken = raced(llama, "w3 w4 w5 w6", shelf)
+    assert broken["lanes"][0]["status"] == "failed"
+    assert shelf.find(llama) is found
+
+
+@pytest.mark.usefixtures("quick_limits")
+def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
+    request = MeasureRequest.parse(
+        {"prompt": "w3 w4 w5", "chat": False, "strategies": "dynamic_cache,prefix_cache", "max_new_tokens": 4,
+         "repeats": 2}
+    )  # fmt: skip
+    document = measurement.run(request, llama, "id", lambda _: None, threading.Event())
+    lane = document["lanes"][1]
+    assert lane["status"] == "done"
+    assert lane["remarks"][0].startswith("Prefix cache ran all 3 prompt tokens, as DynamicCache does: nothing is kept")
+    assert raced(llama, "w3 w4 w5", None)["lanes"][0]["remarks"] == lane["remarks"]
+
+
+def test_a_first_step_without_a_handover_says_nothing_of_a_shelf(llama: LoadedModel) -> None:
+    steps = list(islice(map(record, PrefixCached().decode(job_of(llama, "w3 w4", NEW))), 3))
+    assert [step.details for step in steps] == [{}, {}, {}]
+    plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW))), 3))
+    assert [(s.choices, s.positions, s.cache_bytes) for s in steps] == [
+        (s.choices, s.positions, s.cache_bytes) for s in plain
+    ]
+
+
+def test_what_a_file_does_not_tell_is_not_compared() -> None:
+    step = Step((), 2, details={"kept": 9, "reused": 3})
+    assert PrefixCached().remarks([TimedStep(step, 0.1)]) == ["Prefix cache reused 3 of 5 prompt tokens and ran 2."]
+
+
+@pytest.mark.parametrize("name", SLIDING)
+@settings(max_examples=25, deadline=None)
+@given(beginning=texts, first=texts, second=texts)
+def test_layers_with_a_window_are_cut_at_any_position(
+    name: str, beginning: list[int], first: list[int], second: list[int]
+) -> None:
+    """Windows of 8 positions, texts of up to 31: what is reused ends before, in and behind a window."""
+    model = model_of(name)
+    assert PrefixCached().unavailable_reason(model) is None
+    _, kept = ran(model, text_of(beginning + first))
+    steps, left = ran(model, text_of(beginning + second), kept)
+    assert tokens(steps) == generated(model, text_of(beginning + second), NEW)
+    assert steps[0].details["reused"] >= min(len(beginning), len(beginning + second) - 1)
+    third, _ = ran(model, text_of(beginning), left)  # what was left after a reuse can be reused again
+    assert tokens(third) == generated(model, text_of(beginning), NEW)
+
+
+def test_what_layers_with_a_window_hold_beyond_it_is_counted_and_said() -> None:
+    model, text = model_of("mistral"), "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"
+    steps, _ = ran(model, text)
+    plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(model, text, NEW))), NEW))
+    beyond = [step.cache_bytes - theirs.cache_bytes for step, theirs in zip(steps, plain, strict=True)]
+    assert [step.details.get("beyond_windows_bytes", 0) for step in steps] == beyond
+    assert beyond[-1] == (10 + NEW - 1 - 7) * plain[-1].cache_bytes // 7
+    remark = PrefixCached().remarks([TimedStep(step, 1.0) for step in steps])[1]
+    assert remark.startswith("Prefix cache kept all positions of layers with a window too, so that a beginning can be ")
+    assert len(PrefixCached().remarks([TimedStep(step, 1.0) for step in ran(model, "w3")[0][:2]])) == 1
+    # Nobody keeps: there is nothing to cut.
+    unkept = list(islice(map(record, PrefixCached().decode(job_of(model, text, NEW))), NEW))
+    assert [step.cache_bytes for step in unkept] == [step.cache_bytes for step in plain]
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_models_that_keep_more_than_keys_and_values_are_refused(name: str) -> None:
+    assert PrefixCached().unavailable_reason(model_of(name))
+
+
+def stretching(**kind: Any) -> LoadedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=WORDS, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        rope_parameters=kind | {"rope_theta": 10000.0}, initializer_range=0.2, max_position_embeddings=64,
+    )  # fmt: skip
+    return loaded("stretching", LlamaForCausalLM(config).eval(), word_tokenizer())
+
+
+def test_keys_that_depend_on_how_long_the_text_gets_are_refused() -> None:
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0}
+    model = stretching(rope_type="longrope", original_max_position_embeddings=16, **factors)
+    assert "(longrope) change with the text's length" in (PrefixCached().unavailable_reason(model) or "")
+
+
+def test_keys_that_would_stretch_beyond_the_context_alone_are_kept() -> None:
+    model = stretching(rope_type="dynamic", factor=2.0)
+    assert PrefixCached().unavailable_reason(model) is None
+    beginning = " ".join(f"w{n}" for n in range(3, 40))
+    _, kept = ran(model, beginning)
+    text = f"{beginning} " + " ".join(f"w{n}" for n in range(60, 60 + 64 - 37 - NEW))  # to the context's end
+    steps, _ = ran(model, text, kept)
+    assert tokens(steps) == generated(model, text, NEW)
+    assert steps[0].details["reused"] == 37
+
+
+def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PrefixCached().unavailable_reason(llama) is None
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert "ZeroGPU" in (PrefixCached().unavailable_reason(llama) or "")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("name", ["qwen3", "gemma3"])
+def test_what_is_kept_of_a_gpu_lies_in_main_memory(name: str) -> None:
+    model, shelf = model_of(name), SessionPrefixes().of("page")
+    model.network.to("cuda")
+    try:
+        raced(model, "w3 w4 w5 w6", shelf)
+        found = shelf.find(model)
+        assert found is not None
+        assert {tensor.device.type for pair in found.pairs for tensor in pair} == {"cpu"}
+        again = raced(model, "w3 w4 w5 w7", shelf)
+        assert reused(again) == 3
+        assert "from main memory to the GPU: its first token came after" in again["lanes"][0]["remarks"][0]
+    finally:
+        model.network.to("cpu")

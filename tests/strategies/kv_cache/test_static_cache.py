@@ -1,0 +1,54 @@
+from itertools import islice
+
+import pytest
+
+from kvdemo.core.types import TimedStep
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
+from kvdemo.strategies.kv_cache.static_cache import StaticCached
+from tests.strategies.conftest import steps_of
+from tests.strategies.layered import model_of
+
+NEW = 20
+
+
+@pytest.mark.parametrize("fixture", ["tiny_llama", "tiny_gpt2"])
+def test_it_reserves_all_at_once_and_uses_what_a_growing_cache_holds(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    model: LoadedModel = request.getfixturevalue(fixture)
+    prompt = len(model.tokenizer.encode("The quick brown fox"))
+    steps = list(islice(steps_of(StaticCached(), model, "The quick brown fox", tokens=NEW), NEW))
+    growing = list(islice(steps_of(DynamicCached(), model, "The quick brown fox"), NEW))
+    a_position = growing[0].cache_bytes // prompt
+    assert {step.cache_bytes for step in steps} == {a_position * (prompt + NEW)}
+    assert {step.details["bytes_reserved"] for step in steps} == {a_position * (prompt + NEW)}
+    assert [step.details["bytes_used"] for step in steps] == [step.cache_bytes for step in growing]
+    assert [step.positions for step in steps] == [prompt] + [1] * (NEW - 1)
+
+
+def test_a_sliding_layer_reserves_its_window_and_fills_it() -> None:
+    steps = list(islice(steps_of(StaticCached(), model_of("mistral"), "w3 w4 w5", tokens=NEW), NEW))
+    a_position = 2 * 2 * 2 * 8 * 4  # keys and values · layers · kv_heads · head_dim · float32
+    assert steps[0].cache_bytes == 8 * a_position
+    assert [step.details["bytes_used"] for step in steps] == [min(3 + n, 8) * a_position for n in range(NEW)]
+
+
+def test_states_that_do_not_grow_are_in_use_from_the_start() -> None:
+    model = model_of("lfm2")
+    steps = list(islice(steps_of(StaticCached(), model, "w3 w4 w5", tokens=NEW), NEW))
+    growing = list(islice(steps_of(DynamicCached(), model, "w3 w4 w5"), NEW))
+    assert [step.details["bytes_used"] for step in steps] == [step.cache_bytes for step in growing]
+
+
+def test_it_reserves_no_more_than_the_context(tiny_gpt2: LoadedModel) -> None:
+    step = next(steps_of(StaticCached(), tiny_gpt2, "fox", tokens=10**9))
+    assert step.cache_bytes == 2 * 2 * 32 * 4 * 512  # gpt2: keys and values · layers · width · float32 · positions
+
+
+def test_it_remarks_on_what_was_reserved_for_nothing(tiny_llama: LoadedModel) -> None:
+    steps = [TimedStep(step, 1.0) for step in islice(steps_of(StaticCached(), tiny_llama, "fox", tokens=100), 3)]
+    (remark,) = StaticCached().remarks(steps)
+    share = steps[-1].step.details["bytes_used"] / steps[-1].step.details["bytes_reserved"]
+    assert remark.startswith("StaticCache reserved ")
+    assert remark.endswith(f": {share:.0%}.") and share < 0.1

@@ -1,0 +1,275 @@
+"""The lane of another machine: a real server, and a go-between for what it would not do when asked."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import BadInput, RaceEvent, TokensCommitted
+from kvdemo.measure import measurement
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.race import session
+from kvdemo.strategies import get
+from kvdemo.strategies.remote import openai_client
+from tests.strategies.serving import Between, Mischief, between, changed, cut, pause, transformers_serve
+
+KEY = "sk-not-to-be-seen"
+PROMPT = "The quick brown fox"
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder: Path) -> Iterator[str]:
+    with transformers_serve(tiny_folder) as url:
+        yield url
+
+
+@pytest.fixture
+def link(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+    """The go-between that the app is told to use."""
+    with between(server) as link:
+        monkeypatch.setenv("KVDEMO_REMOTE_URL", link.url)
+        monkeypatch.setenv("KVDEMO_REMOTE_KEY", KEY)
+        monkeypatch.delenv("KVDEMO_REMOTE_MODEL", raising=False)
+        yield link
+
+
+def raced(model: LoadedModel, *lanes: str, emit: Callable[[RaceEvent], None] = lambda _: None, **form: Any) -> dict:
+    form = {"prompt": PROMPT, "chat": False, "max_new_tokens": 12, "ignore_eos": True} | form
+    request = RaceRequest.parse(form | {"strategies": lanes or ("dynamic_cache", "remote")})
+    return dict(session.run(request, model, emit, threading.Event()).document)
+
+
+def error_of(document: dict) -> str:
+    """Why the remote lane failed; the local one must not have."""
+    local, remote = document["lanes"]
+    assert (local["status"], remote["status"]) == ("done", "failed")
+    return str(remote["error"])
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_it_writes_what_the_same_model_writes_here(link: Between, tiny_llama: LoadedModel, chat: bool) -> None:
+    document = raced(tiny_llama, prompt="She poured coffee.", chat=chat, max_new_tokens=24)
+    local, remote = document["lanes"]
+    visible = local["text"].replace("<|im_end|>", "").replace("<|im_start|>", "")  # the server leaves these out
+    assert remote["text"].rstrip("\ufffd") == visible.rstrip("\ufffd")[: len(remote["text"])]
+    assert len(remote["tokens"]) == 24
+    assert remote["metrics"]["ttft_s"] > 0
+    assert link.asked[-1].get("messages" if chat else "prompt")
+
+
+@pytest.mark.usefixtures("link")
+def test_what_only_the_other_machine_knows_is_not_told(tiny_llama: LoadedModel) -> None:
+    document = raced(tiny_llama)
+    _, remote = document["lanes"]
+    assert remote["metrics"]["positions"] is None
+    assert {(s["positions"], s["cache_bytes"], *s["logprobs"]) for s in remote["steps"] if s["tokens"] == 1} == {
+        (None, None, None)
+    }
+    assert set(remote["tokens"]) == {None}
+    assert "cannot be told apart" in remote["remarks"][0]
+    assert not any("position" in sentence for sentence in document["verdict"]["sentences"])
+
+
+def test_the_prompt_is_sent_once_and_never_to_warm_up(link: Between, tiny_llama: LoadedModel) -> None:
+    raced(tiny_llama, temperature=0.7, top_p=0.9, seed=5)
+    prompts = [request["prompt"] for request in link.asked]
+    assert prompts == [session.OTHER_PROMPT, PROMPT]
+    sent = link.asked[-1]
+    assert (sent["temperature"], sent["top_p"], sent["seed"], sent["max_tokens"]) == (0.7, 0.9, 5, 12)
+
+
+@pytest.mark.usefixtures("link")
+def test_it_runs_through_at_its_first_turn(tiny_llama: LoadedModel) -> None:
+    events: list[RaceEvent] = []
+    raced(tiny_llama, emit=events.append)
+    order = [event.lane for event in events if isinstance(event, TokensCommitted)]
+    first, last = order.index(1), len(order) - 1 - order[::-1].index(1)
+    assert set(order[first : last + 1]) == {1}
+
+
+def test_log_probabilities_count_the_tokens_where_they_come(link: Between, tiny_llama: LoadedModel) -> None:
+    def told(event: dict) -> None:
+        if text := event["choices"][0].get("text"):
+            pair = {"tokens": [text[:1], text[1:]], "token_logprobs": [-0.5, -0.25]}
+            event["choices"][0]["logprobs"] = pair
+        event.pop("usage", None)
+
+    link.mischief = changed(told)
+    remote = raced(tiny_llama, max_new_tokens=6)["lanes"][1]
+    assert len(remote["tokens"]) == 6
+    assert [step["logprobs"] for step in remote["steps"]] == [[-0.5, -0.25]] * 3
+
+
+@pytest.mark.parametrize(
+    ("pair", "logprobs"),
+    [
+        ({"tokens": ["a", "b"]}, [None, None]),
+        ({"tokens": ["a", "b"], "token_logprobs": None}, [None, None]),
+        ({"tokens": ["a", "b"], "token_logprobs": [-0.5]}, [-0.5, None]),
+        ({"tokens": ["a"], "token_logprobs": [-0.5, -0.25]}, [-0.5, -0.25]),
+        ({"tokens": [None, "b"], "token_logprobs": [None, -0.25]}, [None, -0.25]),
+        ({"token_logprobs": [-0.5, -0.25]}, [-0.5, -0.25]),
+        ({"content": [{"token": "a", "logprob": None}, {"token": "b", "logprob": -0.25}]}, [None, -0.25]),
+        ({"tokens": ["a", "b"], "token_logprobs": [-1e999, -0.25]}, [None, -0.25]),
+    ],
+)
+def test_tokens_that_come_without_their_log_probabilities_are_tokens(
+    link: Between, tiny_llama: LoadedModel, pair: dict, logprobs: list[float | None]
+) -> None:
+    """Half a list made a step of no tokens, and its text was lost."""
+    sent: list[str] = []
+
+    def told(event: dict) -> None:
+        if text := event["choices"][0].get("text"):
+            sent.append(text)
+            event["choices"][0]["logprobs"] = pair
+        event.pop("usage", None)
+
+    def fresh(lines: Iterable[bytes]) -> Iterable[bytes]:
+        sent.clear()
+        return changed(told)(lines)
+
+    link.mischief = fresh
+    remote = raced(tiny_llama, max_new_tokens=4)["lanes"][1]
+    assert [step["tokens"] for step in remote["steps"]] == [2, 2]
+    assert [step["logprobs"] for step in remote["steps"]] == [logprobs] * 2
+    assert remote["text"] == "".join(sent[:2])
+
+
+def test_a_running_count_tells_the_tokens_of_each_event(link: Between, tiny_llama: LoadedModel) -> None:
+    seen = 0
+
+    def three_at_a_time(event: dict) -> None:
+        nonlocal seen
+        seen += 3
+        event["usage"] = {"completion_tokens": seen, "prompt_tokens": 4, "total_tokens": seen + 4}
+
+    def fresh(lines: Iterable[bytes]) -> Iterable[bytes]:
+        nonlocal seen
+        seen = 0
+        return changed(three_at_a_time)(lines)
+
+    link.mischief = fresh
+    remote = raced(tiny_llama, max_new_tokens=6)["lanes"][1]
+    assert [step["tokens"] for step in remote["steps"]] == [3, 3]
+
+
+def test_tokens_without_text_are_counted_at_the_end(link: Between, tiny_llama: LoadedModel) -> None:
+    def two_more(event: dict) -> None:
+        if "usage" in event:
+            event["usage"]["completion_tokens"] = 12
+
+    link.mischief = changed(two_more)
+    document = raced(tiny_llama, max_new_tokens=12, prompt="a\n\n\n")
+    remote = document["lanes"][1]
+    assert len(remote["tokens"]) == 12
+
+
+def test_a_text_that_ends_early_ends_the_lane(link: Between, tiny_llama: LoadedModel) -> None:
+    def ended(_: Iterable[bytes]) -> Iterable[bytes]:
+        text = b'data: {"choices": [{"index": 0, "text": "Hi"}]}\n'
+        end = b'data: {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}], "usage": '
+        return [text, end + b'{"completion_tokens": 3}}\n']
+
+    link.mischief = ended
+    remote = raced(tiny_llama)["lanes"][1]
+    assert (remote["finish_reason"], remote["text"], len(remote["tokens"])) == ("eos", "Hi", 3)
+    assert "2 tokens came without text of their own" in " ".join(remote["remarks"])
+
+
+def without_usage(event: dict) -> None:
+    event.pop("usage", None)
+    if event["choices"][0].get("finish_reason"):
+        event["choices"][0]["finish_reason"] = "stop"
+
+
+def drop_events(lines: Iterable[bytes]) -> Iterable[bytes]:
+    return [line for number, line in enumerate(lines) if number % 2 == 0]
+
+
+BROKEN: dict[str, tuple[Mischief, str]] = {
+    "drops midway": (cut(2), "broke the connection"),
+    "drops at once": (cut(0), "broke the connection"),
+    "is silent": (pause(1.5, after=1), "sent nothing for"),
+    "no JSON": (lambda _: [b"data: {oops\n"], "no stream of completions"),
+    "another JSON": (lambda _: [b'data: {"hello": "world"}\n'], "no stream of completions"),
+    "an error event": (lambda _: [b'data: {"error": {"message": "' + KEY.encode() + b'"}}\n'], "no stream"),
+    "HTML": (lambda _: [b"<h1>Welcome to nginx</h1>\n"], "broke off the text"),
+    "ends without an end": (lambda lines: list(lines)[:2], "broke off the text"),
+    "does not count": (
+        lambda lines: drop_events(changed(without_usage)(lines)),
+        "does not say how many tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_server_that_misbehaves_costs_its_lane_and_says_why(
+    case: str, link: Between, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_client, "SILENCE_SECONDS", 1.0)
+    link.mischief, said = BROKEN[case]
+    assert said in error_of(raced(tiny_llama))
+    link.mischief = iter
+    assert [lane["status"] for lane in raced(tiny_llama)["lanes"]] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "refuses the key"), (403, "refuses the key"), (500, "failed (500)")]
+)
+def test_a_refusal_never_repeats_the_key(
+    status: int, said: str, link: Between, tiny_llama: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    link.refuse = (status, f'{{"error": {{"message": "Incorrect API key provided: {KEY}"}}}}')
+    with caplog.at_level(logging.DEBUG, logger="kvdemo"):
+        document = raced(tiny_llama)
+    assert said in error_of(document)
+    assert KEY not in str(document) + caplog.text
+
+
+@pytest.mark.usefixtures("link")
+def test_a_model_that_the_server_lacks(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "another/model")
+    assert "set KVDEMO_REMOTE_MODEL to a model that it has" in error_of(raced(tiny_llama))
+
+
+def test_a_server_that_is_down(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://127.0.0.1:9/v1")
+    assert "cannot be reached" in error_of(raced(tiny_llama))
+
+
+def test_fields_that_a_server_does_not_know_are_left_out(link: Between, tiny_llama: LoadedModel) -> None:
+    link.without = ("logprobs",)
+    assert raced(tiny_llama)["lanes"][1]["status"] == "done"
+    assert "stream_options" in link.asked[-1]
+    link.without = ("logprobs", "stream_options")
+    assert raced(tiny_llama)["lanes"][1]["status"] == "done"
+
+
+def test_a_lane_that_is_over_lets_the_server_go(link: Between, tiny_llama: LoadedModel) -> None:
+    def endless(_: Iterable[bytes]) -> Iterable[bytes]:
+        while True:
+            yield b'data: {"choices": [{"index": 0, "text": "a"}]}\n'
+
+    link.mischief = endless
+    assert raced(tiny_llama)["lanes"][1]["status"] == "done"
+    assert link.abandoned.wait(10)
+
+
+def test_without_a_server_it_is_not_offered(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KVDEMO_REMOTE_URL", raising=False)
+    assert "KVDEMO_REMOTE_URL" in str(get("remote").unavailable_reason(tiny_llama))
+    with pytest.raises(BadInput, match="Remote cannot run here"):
+        raced(tiny_llama)
+
+
+@pytest.mark.usefixtures("link")
+def test_a_measurement_is_of_this_machine(tiny_llama: LoadedModel) -> None:
+    request = MeasureRequest.parse({"prompt": PROMPT, "strategies": ["dynamic_cache", "remote"], "max_new_tokens": 4})
+    with pytest.raises(BadInput, match="race it instead"):
+        measurement.check(request, tiny_llama)

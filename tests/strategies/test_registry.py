@@ -1,0 +1,204 @@
+import inspect
+from pathlib import Path
+
+import pytest
+
+from kvdemo.core.types import BadInput
+from kvdemo.strategies import StrategyInfo, discover, get, introductions, load
+from tests.toy import package
+
+TOY = '''
+from kvdemo.strategies.base import Strategy
+
+class Toy(Strategy):
+    """Always the same token."""
+
+    id = "{id}"
+    name = "Toy"
+    summary = "Writes one token."
+    lossless = False
+
+    def decode(self, job):
+        yield
+'''
+
+
+def test_a_new_file_is_a_new_strategy(tmp_path: Path) -> None:
+    with package(tmp_path, one=TOY.format(id="toy"), _shared=TOY.format(id="hidden")) as toys:
+        found = discover(toys)
+        assert [i.name for i in found.values()] == ["Toy"]
+        assert load(found["toy"])().summary == "Writes one token."
+
+
+def test_strategies_introduce_themselves_without_torch_and_truly() -> None:
+    for introduction in introductions().values():
+        strategy = get(introduction.id)
+        own = (strategy.id, strategy.name, strategy.summary, strategy.lossless, strategy.elsewhere)
+        read = introduction
+        assert own == (read.id, read.name, read.summary, read.lossless, read.elsewhere)
+        assert inspect.getdoc(type(strategy)) == read.description
+        assert list(strategy.options().items()) == list(read.options.items())
+
+
+BASE = """
+from abc import abstractmethod
+from kvdemo.strategies.base import Strategy, option
+
+class Draft(Strategy):
+    name = "Draft"
+    lossless = False
+    size: int = option(4, "Size", "How many.", low=1, high=9)
+
+    @abstractmethod
+    def draft(self): ...
+
+    def decode(self, job):
+        yield
+"""
+FULL = """
+    id = "{id}"
+    name = "Toy"
+    summary = "Writes one token."
+    lossless = False
+
+    def decode(self, job):
+        yield
+"""
+
+
+def found_in(folder: Path, **files: str) -> dict[str, StrategyInfo]:
+    with package(folder, **files) as toys:
+        found = discover(toys)
+        for introduction in found.values():
+            read = (introduction.id, introduction.name, introduction.summary, dict(introduction.options))
+            strategy = load(introduction)
+            assert read == (strategy.id, strategy.name, strategy.summary, strategy.options())
+        return found
+
+
+def test_a_strategy_may_extend_another_one(tmp_path: Path) -> None:
+    source = """
+from kvdemo.strategies.draft.prompt_lookup import PromptLookup
+from kvdemo.strategies.base import option
+
+class Longer(PromptLookup):
+    id = "longer"
+    summary = "Guesses more."
+    draft_tokens = 20
+    every: int = option(2, "Every", "How often.")
+"""
+    longer = found_in(tmp_path, one=source)["longer"]
+    assert (longer.name, longer.summary, longer.lossless) == ("Prompt lookup", "Guesses more.", True)
+    assert list(longer.options) == ["ngram", "every"]  # a setting that is set to a value is none any more
+    assert longer.description.startswith("Looks for the last two or three tokens")
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "from toys._base import Draft",
+        "from ._base import Draft",
+        "from . import _base\nDraft = _base.Draft",
+        "from ._base import *",
+        "import toys._base\nDraft = toys._base.Draft",
+        "import toys._base as other\nDraft = other.Draft",
+        "from ._again import Base as Draft",
+        "try:\n    from ._base import Draft\nexcept ImportError:\n    Draft = object",
+    ],
+)
+def test_a_base_may_be_in_another_file(tmp_path: Path, imported: str) -> None:
+    source = f"""
+{imported}
+
+class Two(Draft):
+    id = "two"
+    summary = "Drafts."
+    def draft(self): ...
+"""
+    again = "from toys._base import Draft as Base"
+    found = found_in(tmp_path, _base=BASE, _again=again, two=source)
+    assert list(found) == ["two"]
+    assert list(found["two"].options) == ["size"]
+
+
+def test_helper_bases_are_no_strategies(tmp_path: Path) -> None:
+    source = f"""
+from typing import Generic, TypeVar
+from kvdemo.strategies.base import Strategy
+from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
+{BASE}
+T = TypeVar("T")
+
+class WithoutId(Strategy):
+    def decode(self, job):
+        yield
+
+class Remarks(DynamicCached):
+    pass
+
+class Abstract(Strategy, Generic[T]):
+    id = "one"
+    name = "One"
+
+class One(Abstract[int]):
+    summary = "One."
+    lossless = False
+    def decode(self, job):
+        yield
+
+class Two(Remarks):
+    id = "two"
+
+class Other:
+    id = "other"
+"""
+    assert list(found_in(tmp_path, both=source)) == ["one", "two"]
+
+
+def test_what_runs_elsewhere_is_known_before_the_import(tmp_path: Path) -> None:
+    source = "from kvdemo.strategies.remote.remote import Remote\nclass Mine(Remote):\n    id = 'mine'\n"
+    assert found_in(tmp_path, mine=source)["mine"].elsewhere
+    assert introductions()["remote"].elsewhere and not introductions()["dynamic_cache"].elsewhere
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def", r"toys\.bad cannot be read .*bad\.py"),
+        ("a = '\0'", r"toys\.bad cannot be read"),
+        (TOY.format(id="bad").replace('summary = "Writes one token."', ""), "toys.bad: Toy has an id and no summary"),
+        (TOY.format(id="bad").replace('"Toy"', "str(3)"), "toys.bad: the name of Toy is no literal"),
+        (
+            "from kvdemo.strategies.base import Strategy, option\nclass Toy(Strategy):" + FULL.format(id="bad")
+            + "    size: int = option(4, 'Size')\n",
+            "toys.bad: the option size of Toy cannot be made",
+        ),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_named(tmp_path: Path, source: str, says: str) -> None:
+    with pytest.raises(ImportError, match=says):
+        found_in(tmp_path, bad=source)
+
+
+def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ImportError, match=r"toys.bad cannot be imported: ModuleNotFoundError: No module named 'nowhere'"
+    ):
+        found_in(tmp_path, bad="import nowhere\n" + TOY.format(id="bad"))
+
+
+def test_two_strategies_of_one_id_are_an_error(tmp_path: Path) -> None:
+    with (
+        package(tmp_path, one=TOY.format(id="toy"), two=TOY.format(id="toy")) as toys,
+        pytest.raises(ImportError, match="two strategies are called 'toy'"),
+    ):
+        discover(toys)
+
+
+def test_the_stable_ids_are_there() -> None:
+    assert {"reencode", "no_cache", "dynamic_cache"} <= introductions().keys()
+
+
+def test_an_unknown_strategy_gets_the_known_ones() -> None:
+    with pytest.raises(BadInput, match="no strategy 'turbo': choose from .*dynamic_cache"):
+        get("turbo")

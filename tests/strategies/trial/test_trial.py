@@ -1,0 +1,176 @@
+"""Trials: what a model cannot do is found by running it, and nothing that it can do is refused."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from kvdemo import strategies
+from kvdemo.core.types import Step
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.server import service
+from kvdemo.strategies.base import Job
+from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
+from kvdemo.strategies.trial import trial
+from tests.conftest import loaded
+from tests.models.tiny_configs import GROUPED, LAYERS, MAMBA_2, NO_SPECIAL, SIZES
+from tests.strategies.conftest import WORDS, word_tokenizer
+from tests.strategies.layered import FULL, ODD, SLIDING, STATES, model_of
+
+CACHED = ("dynamic_cache", "static_cache", "batched", "prompt_lookup", "beam_search", "quantized_cache", "prefix_cache")
+
+
+def llama(**numbers: Any) -> LoadedModel:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    sizes |= {"vocab_size": WORDS, "num_hidden_layers": 2, "initializer_range": 0.2}
+    return loaded("tiny", LlamaForCausalLM(LlamaConfig(**sizes | numbers)).eval(), word_tokenizer())
+
+
+def in_format(model: LoadedModel, dtype: torch.dtype) -> LoadedModel:
+    return loaded(model.id, copy.deepcopy(model.network).to(dtype), model.tokenizer)
+
+
+def passes_of(model: LoadedModel) -> list[int]:
+    """The number of positions of each forward pass from now on."""
+    seen: list[int] = []
+    hook = model.network.register_forward_pre_hook
+    hook(lambda _model, _args, given: seen.append(given["input_ids"].numel()), with_kwargs=True)
+    return seen
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES, "mamba"])
+def test_models_that_can_are_not_refused_in_any_number_format(name: str, dtype: torch.dtype) -> None:
+    model = in_format(model_of(name), dtype)
+    for strategy in ("dynamic_cache", "static_cache", "batched", "beam_search"):
+        assert strategies.get(strategy).unavailable_reason(model) is None
+    if name not in STATES and name != "mamba":
+        assert strategies.get("prompt_lookup").unavailable_reason(model) is None
+        assert strategies.get("prefix_cache").unavailable_reason(model) is None
+        assert strategies.get("quantized_cache").unavailable_reason(model) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [(name, "dynamic_cache") for name in sorted(set(ODD) - {"mamba", "gpt_neo", "falcon alibi"})]
+    + [("gpt_neo", "static_cache"), ("falcon alibi", "static_cache")],
+)
+def test_wrong_texts_are_found_in_any_number_format(name: str, strategy: str, dtype: torch.dtype) -> None:
+    assert strategies.get(strategy).unavailable_reason(in_format(model_of(name), dtype))
+
+
+def test_a_trial_is_a_few_passes_and_is_made_once() -> None:
+    model = llama()
+    passes = passes_of(model)
+    assert DynamicCached().unavailable_reason(model) is None
+    assert len(passes) <= 10 + 2 * 4 and sum(passes) < 120  # the reference; a prefill and three tokens in two lanes
+    passes.clear()
+    assert DynamicCached().unavailable_reason(model) is None
+    assert passes == []
+    assert strategies.get("static_cache").unavailable_reason(model) is None
+    assert len(passes) == 2 * 4  # the reference is shared
+
+
+def test_inside_known_only_nothing_is_run() -> None:
+    model = llama()
+    passes = passes_of(model)
+    with trial.known_only():
+        listed = service.describe_strategies(model)
+    assert passes == []
+    assert {row["id"] for row in listed if row["available"]} >= set(CACHED)
+
+
+def test_the_engine_lists_what_was_tried_and_runs_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, made = copy.deepcopy(model_of("bamba")), service.Service()
+    monkeypatch.setattr(type(made), "held", model)
+
+    def reasons() -> dict[str, str]:
+        return {row["id"]: row["reason"] for row in made.strategies()}
+
+    assert reasons()["dynamic_cache"] is None
+    DynamicCached().unavailable_reason(model)
+    assert "in a first trial" in reasons()["dynamic_cache"]
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
+def test_the_size_of_the_logits_does_not_matter(factor: float) -> None:
+    right, wrong = copy.deepcopy(model_of("qwen3")), copy.deepcopy(model_of("bamba"))
+    for model in (right, wrong):
+        with torch.no_grad():
+            model.network.lm_head.weight.mul_(factor)
+    assert DynamicCached().unavailable_reason(right) is None
+    assert DynamicCached().unavailable_reason(wrong)
+
+
+def test_untrained_weights_of_the_usual_size_hide_nothing() -> None:
+    """Their scores hardly depend on the text; the measure is how much they do."""
+    torch.manual_seed(0)
+    numbers = GROUPED | MAMBA_2 | {"attn_layer_indices": [1], "mamba_chunk_size": 16} | NO_SPECIAL
+    bamba = AutoModelForCausalLM.from_config(CONFIG_MAPPING["bamba"](**numbers)).eval()
+    assert DynamicCached().unavailable_reason(loaded("bamba", bamba, word_tokenizer()))
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        assert DynamicCached().unavailable_reason(in_format(llama(initializer_range=0.02), dtype)) is None
+
+
+def test_logits_that_are_no_numbers_are_named() -> None:
+    model = llama()
+    with torch.no_grad():
+        model.network.lm_head.weight.fill_(float("nan"))
+    reason = DynamicCached().unavailable_reason(model) or ""
+    assert reason.endswith("logits are not finite numbers in this number format: run it in float32.")
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 3, 5])
+def test_a_few_tokens_are_enough(vocabulary: int) -> None:
+    model = llama(vocab_size=vocabulary, bos_token_id=None, eos_token_id=None, pad_token_id=None)
+    for strategy in ("dynamic_cache", "static_cache", "prompt_lookup", "prefix_cache", "quantized_cache"):
+        if vocabulary > 1:  # the runner-up of a single token is asked for
+            assert strategies.get(strategy).unavailable_reason(model) is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("context", [2, 3, 5, 8, 12])
+def test_a_trial_stays_inside_the_context(kind: str, context: int) -> None:
+    sizes = {"llama": SIZES | LAYERS, "gpt2": {"vocab_size": 64, "n_embd": 32, "n_layer": 2, "n_head": 4}}[kind]
+    config = CONFIG_MAPPING[kind](**sizes, **NO_SPECIAL, max_position_embeddings=context)
+    model = loaded(kind, AutoModelForCausalLM.from_config(config).eval(), word_tokenizer())
+    assert model.context_length == context
+    for strategy in CACHED:
+        assert strategies.get(strategy).unavailable_reason(model) is None
+
+
+def failing(error: BaseException) -> trial.Decode:
+    def decode(_: Job) -> Iterator[Step]:
+        raise error
+        yield
+
+    return decode
+
+
+def test_what_a_model_raises_becomes_one_printable_line() -> None:
+    error = RuntimeError("a size \x1b[31m does not fit\n" + 200 * "and so on\n")
+    reason = trial.reason(llama(), "toy", failing(error), instead="no_cache") or ""
+    assert reason.isprintable() and len(reason) < 200
+    assert reason.startswith("its code failed in a first trial (") and reason.endswith("): use no_cache.")
+    bare = trial.reason(llama(), "toy", failing(KeyError()), instead="no_cache")
+    assert bare == "its code failed in a first trial (KeyError): use no_cache."
+
+
+def test_a_trial_that_runs_out_of_memory_says_nothing_and_is_made_again() -> None:
+    model = llama()
+    assert trial.reason(model, "toy", failing(torch.OutOfMemoryError("full")), instead="no_cache") is None
+    assert trial.reason(model, "toy", failing(ValueError("small")), instead="no_cache")
+
+
+def test_drafts_are_tried_with_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that forgets to cut it off writes on from a text that nobody chose."""
+    from kvdemo.strategies.draft import verify  # noqa: PLC0415
+
+    assert verify.unavailable_reason(llama()) is None
+    monkeypatch.setattr(verify.DynamicCache, "crop", lambda *_: None)
+    assert "in a first trial it did not write" in (verify.unavailable_reason(llama()) or "")

@@ -1,0 +1,159 @@
+"""A backend without an engine: it plays the batches of events that a test wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kvdemo.core.types import (
+    Choice,
+    Ended,
+    Finished,
+    LaneInfo,
+    Progress,
+    RaceEvent,
+    Started,
+    Step,
+    TimedStep,
+    TokensCommitted,
+    Verdict,
+)
+from kvdemo.web.backend import Backend
+from tests.web.measured import document, states
+
+FORM = {
+    "prompt": "What is KV caching?", "model": "org/model", "max_new_tokens": 128,
+    "strategies": ["reencode", "dynamic_cache"], "schedule": "fair", "chat": True, "temperature": 0.0, "top_p": 1.0,
+    "seed": 0, "ignore_eos": False,
+}  # fmt: skip
+MODEL = {"id": "org/model", "dtype": "float32", "device": "cpu", "layers": 2}
+OPTIONS = {
+    "window": {"default": 256, "label": "Window", "about": "Latest positions kept.", "low": 1, "high": 4096,
+               "choices": ()},
+    "share": {"default": 1.0, "label": "Share", "about": "How much.", "low": 0, "high": 2, "choices": ()},
+    "kind": {"default": "fp8", "label": "Format", "about": "Of the numbers.", "low": 0, "high": 1,
+             "choices": ("fp8", "int4")},
+}  # fmt: skip
+STRATEGIES = [
+    {"id": "reencode", "name": "Re-encoding", "summary": "All of it, each step.", "description": "", "lossless": False,
+     "options": {}, "available": True, "reason": None},
+    {"id": "dynamic_cache", "name": "DynamicCache", "summary": "One position a step.", "description": "",
+     "lossless": True, "options": {}, "available": True, "reason": None},
+    {"id": "compiled_cache", "name": "Compiled", "summary": "Compiled.", "description": "", "lossless": True,
+     "options": {}, "available": False, "reason": "it needs a CUDA device"},
+    {"id": "no_cache", "name": "No cache", "summary": "All of it, each step.", "description": "", "lossless": True,
+     "options": {}, "available": True, "reason": None},
+    {"id": "sliding_window", "name": "Window", "summary": "The latest positions.", "description": "", "lossless": False,
+     "options": OPTIONS, "available": True, "reason": None},
+]  # fmt: skip
+MEASURE = {"prompt": "What is KV caching?", "model": "org/model", "strategies": ["no_cache", "dynamic_cache"],
+           "max_new_tokens": 64, "chat": False, "repeats": 3}  # fmt: skip
+PRESETS = [
+    {"id": "quick", "label": "Quick", "why": "Under a minute.", "form": MEASURE},
+    {"id": "classic", "label": "Classic", "why": "The table that everyone cites.",
+     "form": MEASURE | {"model": "gpt2", "max_new_tokens": 1000, "repeats": 10}},
+    {"id": "sweep", "label": "Sweep", "why": "Where the cache pays.",
+     "form": MEASURE | {"sweep_prompt": [16, 128], "sweep_tokens": "32,128"}},
+]  # fmt: skip
+LANES = tuple(LaneInfo(s["id"], s["name"], s["summary"], s["lossless"]) for s in STRATEGIES[:2])
+
+
+def started(prompt: str = "Hi", tokens: int = 4, max_new_tokens: int = 3) -> Started:
+    return Started(LANES, prompt, tokens, max_new_tokens, "fair", MODEL)
+
+
+def committed(lane: int, shown: tuple[str, ...], /, seconds: float = 0.03, **step: Any) -> TokensCommitted:
+    choices = tuple(Choice(100 + i, -0.5, 7, -1.5) for i in range(len(shown)))
+    return TokensCommitted(lane, TimedStep(Step(choices, **{"positions": 1, **step}), seconds), shown)
+
+
+def race() -> list[list[RaceEvent]]:
+    """A whole race in four batches."""
+    return [
+        [Progress("Loading", 0.25)],
+        [started()],
+        [
+            committed(0, (" a",), 0.2, positions=4, texts=(" a",)),
+            committed(1, (" a",), 0.1, positions=4, cache_bytes=9),
+        ],
+        [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Won.", ("Twice.",)))],
+    ]
+
+
+@dataclass
+class Script:
+    """What the backend will play, and what was asked of it."""
+
+    batches: list[list[RaceEvent]] = field(default_factory=race)
+    refuse: Exception | None = None
+    break_after: int | None = None
+    statuses: list[dict[str, Any]] = field(default_factory=lambda: [{"state": "ready", "text": "", "model": MODEL}])
+    strategies: list[dict[str, Any]] = field(default_factory=lambda: STRATEGIES)
+    fits: Any = None
+    forms: list[Mapping[str, Any]] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    closed: bool = False
+    states: list[dict[str, Any]] = field(default_factory=states)
+    kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
+    effort: str | Exception = "384 tokens to decode, about 20 s."
+
+    def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
+        self.forms.append(form)
+        if self.refuse:
+            raise self.refuse
+        return self._told(run_id)
+
+    def _told(self, run_id: str) -> Iterator[dict[str, Any]]:
+        try:
+            for i, state in enumerate(self.states):
+                if i == self.break_after:
+                    raise RuntimeError("secret detail")
+                if state["document"]:
+                    self.kept[run_id] = state["document"] | {"run_id": run_id}
+                yield state | {"document": self.kept.get(run_id)}
+        finally:
+            self.closed = True
+
+    def estimate(self, form: Mapping[str, Any]) -> str:
+        self.forms.append(form)
+        if isinstance(self.effort, Exception):
+            raise self.effort
+        return self.effort
+
+    def play(self, form: Mapping[str, Any], _run_id: str, page: str) -> Iterator[list[RaceEvent]]:
+        self.forms.append(form)
+        self.pages.append(page)
+        if self.refuse:
+            raise self.refuse
+        return self._batches()
+
+    def _batches(self) -> Iterator[list[RaceEvent]]:
+        try:
+            for i, batch in enumerate(self.batches):
+                if i == self.break_after:
+                    raise RuntimeError("secret detail")
+                yield batch
+        finally:
+            self.closed = True
+
+    def fit(self, _form: Mapping[str, Any]) -> dict[str, Any] | None:
+        if isinstance(self.fits, Exception):
+            raise self.fits
+        return self.fits
+
+    def status(self) -> dict[str, Any]:
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+    def backend(self) -> Backend:
+        return Backend(
+            race=self.play, stop=self.stopped.append, forget=self.forgotten.append, fit=self.fit, status=self.status,
+            models=lambda: [{"id": "org/model", "label": "Model", "chat": True, "gated": False}],
+            strategies=lambda: self.strategies, default_form=lambda: dict(FORM),
+            document_csv=lambda _document: "a,b\n1,2\n",
+            measure=self.measure, measured=self.kept.get, presets=lambda: PRESETS, estimate=self.estimate,
+            measure_csv=lambda _document: "a,b\n1,2\n", measure_markdown=lambda _document: "| a |\n|---|\n",
+            compare=lambda _a, _b: {}, plan=lambda _form: {},
+        )  # fmt: skip

@@ -1,0 +1,133 @@
+"""What happens to a measurement on its way to the page, without a server."""
+
+import asyncio
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from kvdemo.core.types import BadInput
+from kvdemo.web.tabs import measure_events
+from kvdemo.web.tabs.measure_events import (
+    ACCIDENT,
+    FORGOTTEN,
+    UNKNOWN_EFFORT,
+    Reading,
+    drawn_part,
+    estimate,
+    idle,
+    reopen,
+    track,
+)
+from tests.web.measured import document
+from tests.web.scripted_backend import MEASURE, Script
+
+
+def run(script: Script) -> list[Reading]:
+    return list(track(script.backend(), MEASURE, "run9"))
+
+
+def test_every_state_has_the_same_keys_so_that_only_changes_travel() -> None:
+    assert {tuple(reading.state) for reading in run(Script())} == {tuple(idle())}
+
+
+def test_the_states_and_at_the_end_the_document() -> None:
+    readings = run(Script())
+    assert [reading.state["phase"] for reading in readings] == ["running"] * 6 + ["over"]
+    assert [reading.state["text"] for reading in readings][1:3] == ["Loading", "Warm-up"]
+    assert readings[2].state["remaining_s"] == 90.0
+    assert all(reading.state["run"] == "run9" for reading in readings)
+    assert readings[-1].document is not None
+    assert readings[-1].document["lanes"][0]["tokens"] == list(range(200))
+    assert readings[-1].state["remaining_s"] is None
+
+
+def test_what_is_not_drawn_is_not_sent() -> None:
+    drawn = drawn_part(document())
+    assert drawn is not None
+    text = json.dumps(drawn)
+    assert "model_text" not in text
+    assert drawn["prompt"] == {"text": "What is KV caching?", "tokens": 6}
+    assert drawn["lanes"][0]["runs"] == [8.1, 8.3, 8.0]
+    assert not {"tokens", "text"} & set(drawn["lanes"][0])
+    assert drawn_part(None) is None
+
+
+def test_a_document_stays_while_later_states_bring_none() -> None:
+    script = Script()
+    script.states.append({"text": "Tidying up", "fraction": 1.0, "remaining_s": 0.0, "document": None})
+    assert run(script)[-1].document is not None
+
+
+def test_bad_input_is_said_in_the_state() -> None:
+    readings = run(Script(refuse=BadInput("The number of repeats must be a whole number.")))
+    assert readings[-1].state["phase"] == "refused"
+    assert readings[-1].state["error"] == "The number of repeats must be a whole number."
+
+
+def test_an_accident_is_logged_and_what_was_measured_stays(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        readings = run(Script(break_after=3))
+    assert readings[-1].state["error"] == ACCIDENT
+    assert "secret detail" in caplog.text
+    assert readings[-1].document is not None
+    assert readings[-1].state["document"]["lanes"][0]["runs"] == [8.1]
+
+
+def test_a_failure_that_the_document_tells_of_is_an_error() -> None:
+    script = Script()
+    script.states[-1]["document"] = document(1, "failed") | {"error": "Out of memory."}
+    assert run(script)[-1].state["error"] == "Out of memory."
+
+
+def test_closing_ends_the_measurement() -> None:
+    script = Script()
+    readings = track(script.backend(), MEASURE, "run9")
+    next(readings), next(readings)
+    assert not script.closed
+    readings.close()
+    assert script.closed
+
+
+def collect(script: Script, run_id: str) -> list[Reading]:
+    async def all_of() -> list[Reading]:
+        return [reading async for reading in reopen(script.backend(), run_id)]
+
+    # On a thread of its own: the browser tests may have left an event loop running on this one.
+    with ThreadPoolExecutor() as other:
+        return other.submit(asyncio.run, all_of()).result()
+
+
+def test_a_kept_measurement_is_shown() -> None:
+    (reading,) = collect(Script(), "run7")
+    assert (reading.state["phase"], reading.state["run"]) == ("kept", "run7")
+    assert reading.document is not None
+
+
+def test_one_that_still_runs_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure_events, "POLL_SECONDS", 0)
+    found = [document(1, "running"), document(1, "running"), document(2, "stopped")]
+
+    class PrefixEntry(dict[str, Any]):
+        def get(self, *_: Any) -> Any:
+            return found.pop(0)
+
+    readings = collect(Script(kept=PrefixEntry()), "run7")
+    assert [reading.state["phase"] for reading in readings] == ["running", "kept"]
+    assert [len(reading.state["document"]["lanes"][0]["runs"]) for reading in readings] == [1, 2]
+
+
+def test_a_measurement_that_nobody_kept_gets_a_sentence() -> None:
+    (reading,) = collect(Script(), "../../etc/passwd")
+    assert (reading.state["phase"], reading.state["error"], reading.document) == ("refused", FORGOTTEN, None)
+
+
+@pytest.mark.parametrize(
+    ("effort", "said"),
+    [("About 20 s.", "About 20 s."), (BadInput("The prompt is empty."), "The prompt is empty."),
+     (RuntimeError("secret"), UNKNOWN_EFFORT)],
+)  # fmt: skip
+def test_the_estimate_is_always_a_sentence(effort: Any, said: str) -> None:
+    assert estimate(Script(effort=effort).backend(), MEASURE) == said

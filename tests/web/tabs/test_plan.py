@@ -1,0 +1,104 @@
+"""The Plan tab without a browser: what a form becomes, and that the form asks for what the planner knows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from kvdemo.core.types import BadInput
+from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.costs.planner import BITS, CACHE_BYTES, PlanRequest
+from kvdemo.web.backend import Backend
+from kvdemo.web.tabs.plan import ACCIDENT, CACHES, DEFAULTS, WEIGHTS, PlanControls, add_plan_tab, worked_out
+
+MODELS = [{"id": "org/model", "label": "Model", "chat": True, "gated": False}]
+
+
+def architecture(name: str = "org/llama-7b", window: int | None = None) -> Architecture:
+    """Llama-2-7B's shape; with a window, half of its layers slide."""
+    full = LayerCache("full", kv_heads=32, head_dim=128)
+    other = full if window is None else LayerCache("sliding", kv_heads=32, head_dim=128, window=window)
+    return Architecture(
+        name, (full, other) * 16, 32, 128, 4096, 32_000, 6_738_415_616, 6_607_343_616, 4096, "multi-head"
+    )
+
+
+def planned(form: Mapping[str, Any], **shape: Any) -> dict[str, Any]:
+    """A plan as the engine makes one, for an architecture that is there without a model library."""
+    return PlanRequest.parse(form).plan(architecture(**shape))
+
+
+def backend(**given: Any) -> Backend:
+    """A backend that lists a model and plans, and nothing else."""
+
+    def unasked(*_: Any) -> Any:
+        raise AssertionError("the tab asked for something that is not its business")
+
+    able = {"models": lambda: MODELS, "plan": planned}
+    return Backend(**{field.name: unasked for field in fields(Backend)} | able | given)
+
+
+def test_the_form_as_it_opens_can_be_planned() -> None:
+    drawn = worked_out(backend(), DEFAULTS)
+    assert drawn["error"] is None
+    assert drawn["plan"]["cache"]["bytes_per_token"] == 524_288
+    assert drawn["plan"]["settings"]["memory_bytes"] == 24 * 10**9
+
+
+def test_the_form_has_a_control_for_every_setting_of_a_plan_and_no_other() -> None:
+    assert {field.name for field in fields(PlanControls)} == set(PlanRequest.__dataclass_fields__) == set(DEFAULTS)
+
+
+def test_every_number_format_of_the_planner_can_be_chosen() -> None:
+    assert set(WEIGHTS) == set(BITS)
+    assert {value for _, value in CACHES} == {"", *CACHE_BYTES}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"memory_gb": None}, "memory in GB is missing"),
+        ({"bandwidth_gb_s": 0}, "memory bandwidth"),
+        ({"batch": -3}, "batch must be"),
+        ({"context": "many"}, "context must be"),
+        ({"dtype": ["float16"]}, "number format"),
+        ({"model": "", "config": " "}, "nothing to plan for"),
+    ],
+)
+def test_a_bad_field_gets_a_sentence(change: dict[str, Any], says: str) -> None:
+    drawn = worked_out(backend(), {**DEFAULTS, **change})
+    assert drawn["plan"] is None
+    assert says in drawn["error"]
+
+
+def test_what_the_backend_refuses_is_said_as_it_is() -> None:
+    def refuse(_form: Mapping[str, Any]) -> dict[str, Any]:
+        raise BadInput("The pasted configuration is not JSON.")
+
+    assert worked_out(backend(plan=refuse), DEFAULTS) == {
+        "plan": None,
+        "error": "The pasted configuration is not JSON.",
+    }
+
+
+def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_form: Mapping[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("secret detail")
+
+    with caplog.at_level(logging.ERROR):
+        assert worked_out(backend(plan=broken), DEFAULTS) == {"plan": None, "error": ACCIDENT}
+    assert "secret detail" in caplog.text
+
+
+def test_labelled_controls_and_no_public_endpoint() -> None:
+    with gr.Blocks() as blocks:
+        add_plan_tab(backend())
+    config = blocks.get_config_file()
+    labels = {c["props"].get("label") for c in config["components"]}
+    assert {"Model", "config.json", "Memory", "Bandwidth", "Weights", "Cache", "Context", "Batch"} <= labels
+    assert {d["api_visibility"] for d in config["dependencies"]} == {"private"}

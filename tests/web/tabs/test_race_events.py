@@ -1,0 +1,124 @@
+"""What happens on an event, without a server."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from kvdemo.core.types import BadInput
+from kvdemo.web.tabs import race_events
+from kvdemo.web.tabs.race_events import ACCIDENT, Room, Runs, play, room, standing, watch
+from tests.web.scripted_backend import FORM, Script
+
+
+def test_every_frame_begins_with_the_one_before() -> None:
+    frames = list(play(Script().backend(), FORM, "run7"))
+    texts = [frame.text for frame in frames]
+    assert texts[0] == "R run7\n"
+    assert all(after.startswith(before) and after != before for before, after in pairwise(texts))
+
+
+def test_the_document_comes_with_the_last_frame() -> None:
+    frames = list(play(Script().backend(), FORM, "run"))
+    assert frames[-1].document == {"schema": 1, "model": frames[-1].document["model"]}
+    assert all(frame.document is None for frame in frames[:-1])
+
+
+def test_the_form_is_passed_on_as_it_is() -> None:
+    script, form = Script(), {**FORM, "max_new_tokens": "many", "strategies": None}
+    list(play(script.backend(), form, "run"))
+    assert script.forms == [form]
+
+
+def test_bad_input_is_said_on_the_stage() -> None:
+    script = Script(refuse=BadInput("The prompt is empty.", max_new_tokens=9))
+    assert list(play(script.backend(), FORM, "run"))[-1].text.splitlines() == [
+        "R run",
+        'X {"message": "The prompt is empty.", "max_new_tokens": 9}',
+    ]
+
+
+def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(break_after=3)
+    with caplog.at_level(logging.ERROR):
+        frames = list(play(script.backend(), FORM, "run"))
+    assert ACCIDENT in frames[-1].text
+    assert "secret detail" not in frames[-1].text
+    assert "secret detail" in caplog.text
+    assert frames[-1].document is None
+
+
+def test_closing_abandons_the_race() -> None:
+    script = Script()
+    frames = play(script.backend(), FORM, "run")
+    next(frames), next(frames)
+    assert not script.closed
+    frames.close()
+    assert script.closed
+
+
+def test_runs_are_known_while_they_run() -> None:
+    runs = Runs()
+    with runs.running("page") as first:
+        assert runs.of("page") == first
+        assert runs.of("other") is None
+        with runs.running("page") as second:
+            assert second != first
+        assert runs.of("page") is None
+    assert runs.of("page") is None
+
+
+def test_an_older_run_does_not_forget_a_newer_one() -> None:
+    runs = Runs()
+    old, new = runs.running("page"), runs.running("page")
+    old.__enter__()
+    run_id = new.__enter__()
+    old.__exit__(None, None, None)
+    assert runs.of("page") == run_id
+
+
+def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race_events, "POLL_SECONDS", 0)
+    loading = {"state": "loading", "text": "Fetching", "fraction": 0.5, "model": None}
+    ready = {"state": "ready", "text": "", "fraction": None, "model": {"id": "m"}}
+
+    async def collect() -> list[dict]:
+        return [status async for status in watch(Script(statuses=[loading, loading, ready]).backend())]
+
+    # On a thread of its own: the browser tests may have left an event loop running on this one.
+    with ThreadPoolExecutor() as other:
+        assert other.submit(asyncio.run, collect()).result() == [
+            loading, ready | {"reasons": {"compiled_cache": "it needs a CUDA device"}}
+        ]  # fmt: skip
+
+
+def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_from_opening(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> list[dict]:
+        raise RuntimeError("secret detail")
+
+    with caplog.at_level(logging.ERROR):
+        shown = standing(replace(Script().backend(), strategies=broken))
+    assert (shown["state"], shown["reasons"]) == ("ready", {})
+    assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fits", "expected"),
+    [
+        ({"prompt_tokens": 12, "context_length": 8192, "max_new_tokens": 8180},
+         Room("12 prompt tokens of 8,192: room for 8,180", 8180)),
+        ({"prompt_tokens": 1, "context_length": 8, "max_new_tokens": 7}, Room("1 prompt token of 8: room for 7", 7)),
+        ({"prompt_tokens": 9000, "context_length": 8192, "max_new_tokens": 0},
+         Room("The prompt's 9,000 tokens fill the context of 8,192.")),
+        (None, Room("the limit is known once the model is loaded")),
+        (BadInput("The prompt holds a NUL byte."), Room("The prompt holds a NUL byte.")),
+        (RuntimeError("x"), Room("the limit is known once the model is loaded")),
+    ],
+)  # fmt: skip
+def test_room(fits: object, expected: Room) -> None:
+    assert room(Script(fits=fits).backend(), FORM) == expected

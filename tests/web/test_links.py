@@ -1,0 +1,87 @@
+"""A race as a link."""
+
+import pytest
+
+from kvdemo.web import links
+from kvdemo.web.tabs.measure_form import MeasureControls
+from tests.web.scripted_backend import FORM
+
+KNOWN = links.Known(
+    {"reencode": (), "dynamic_cache": (), "sliding_window": {"window", "sinks"}}, {"fair", "simultaneous"}
+)
+
+
+def test_a_whole_link() -> None:
+    query = {
+        "prompt": "a,b & c", "model": "org/m", "tokens": "64", "lanes": "dynamic_cache, reencode", "temperature": "0.7",
+        "top_p": "0.9", "seed": "-3", "chat": "0", "schedule": "simultaneous", "ignore_eos": "true", "run": "1",
+    }  # fmt: skip
+    link = links.read(query, KNOWN)
+    assert link.run
+    assert link.notices == ()
+    assert link.form == {
+        "prompt": "a,b & c", "model": "org/m", "max_new_tokens": 64, "strategies": "dynamic_cache,reencode",
+        "temperature": 0.7, "top_p": 0.9, "seed": -3, "chat": False, "schedule": "simultaneous", "ignore_eos": True,
+    }  # fmt: skip
+
+
+def test_no_parameters_change_nothing() -> None:
+    assert links.read({}, KNOWN) == links.Link()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tokens", "many"), ("tokens", ""), ("tokens", "1e3"), ("temperature", "nan"), ("top_p", "inf"), ("seed", "1.5"),
+     ("chat", "perhaps"), ("schedule", "unfair"), ("lanes", "warp_drive"), ("lanes", "reencode,warp_drive"),
+     ("lanes", "warp_drive:window=1"), ("lanes", "sliding_window:window"), ("lanes", "sliding_window:size=3"),
+     ("lanes", "reencode:window=3,dynamic_cache")],
+)  # fmt: skip
+def test_what_a_control_cannot_hold_is_named_and_left_out(name: str, value: str) -> None:
+    link = links.read({name: value, "prompt": "kept"}, KNOWN)
+    assert link.form == {"prompt": "kept"}
+    assert len(link.notices) == 1
+    assert f"link's {name}" in link.notices[0]
+
+
+def test_lanes_come_with_their_settings_and_may_be_of_one_kind() -> None:
+    lanes = "sliding_window:window=64:sinks=4,sliding_window:window=0,reencode"
+    assert links.read({"lanes": lanes}, KNOWN) == links.Link({"strategies": lanes})  # what 0 means is the race's to say
+
+
+def test_no_lanes_are_for_the_race_to_refuse() -> None:
+    assert links.read({"lanes": " , "}, KNOWN) == links.Link({"strategies": ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"), [("tokens", "max_new_tokens", -5), ("temperature", "temperature", 9.0)]
+)
+def test_what_only_the_race_can_judge_is_passed_on(name: str, key: str, value: float) -> None:
+    assert links.read({name: str(value)}, KNOWN).form == {key: value}
+
+
+def test_long_garbage_is_quoted_short() -> None:
+    assert len(links.read({"tokens": "9" * 5000 + "x"}, KNOWN).notices[0]) < 160
+
+
+def test_digits_without_end_do_not_crash() -> None:
+    assert links.read({"tokens": "9" * 5000}, KNOWN).notices
+
+
+def test_a_link_can_hold_every_field_of_its_form() -> None:
+    assert set(links.names(links.RACE)) == set(FORM)
+    assert set(links.names(links.MEASURE)) == set(MeasureControls.__dataclass_fields__) - {"preset"}
+
+
+def test_a_measurement_as_a_link() -> None:
+    query = {"tokens": "64", "repeats": "5", "warmup": "x", "sweep_prompt": "16,a", "schedule": "fair"}
+    link = links.read(query, KNOWN, links.MEASURE)
+    assert link.form == {"max_new_tokens": 64, "repeats": 5, "sweep_prompt": "16,a"}
+    assert len(link.notices) == 1
+    assert "warmup" in link.notices[0]
+
+
+def test_a_link_survives_being_written_and_read() -> None:
+    form = {"max_new_tokens": 64, "strategies": "reencode", "chat": False, "repeats": 5, "sweep_tokens": "32,128"}
+    names = links.names(links.MEASURE)
+    spelled = {names[key]: str(value) for key, value in form.items()}
+    assert links.read(spelled, KNOWN, links.MEASURE).form == form

@@ -1,0 +1,143 @@
+"""The page as Gradio will serve it: every part is there, private listeners stay private, scripts are inert text."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvdemo.core.types import Ended
+from kvdemo.web import api
+from kvdemo.web.api import measured_progress, progress
+from kvdemo.web.components import downloads
+from kvdemo.web.definitions import DEFINITIONS
+from kvdemo.web.page import build, launch_options
+from kvdemo.web.tabs import measure_form
+from kvdemo.web.tabs.race_examples import EXAMPLES
+from kvdemo.web.theme import SCRIPTS, STATIC, STYLES
+from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, Script
+
+
+def test_only_the_documented_endpoints_are_public() -> None:
+    config = build(Script().backend()).get_config_file()
+    public = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
+    assert public == {"race", "measure", "models", "strategies"}
+
+
+def test_labelled_controls_for_every_form_key() -> None:
+    config = build(Script().backend()).get_config_file()
+    labels = {c["props"].get("label") for c in config["components"]}
+    assert {"Prompt", "Model", "Lanes", "New tokens", "Schedule", "Chat template", "Temperature", "Top-p", "Seed",
+            "Ignore end of text", "Repeats", "Warm-up", "Prompt lengths"} <= labels  # fmt: skip
+
+
+def test_each_form_offers_every_strategy_with_its_settings() -> None:
+    config = build(Script().backend()).get_config_file()
+    pickers = [c["props"] for c in config["components"] if c["props"].get("label") == "Lanes"]
+    assert [picker["value"] for picker in pickers] == ["reencode,dynamic_cache", "no_cache,dynamic_cache"]
+    for picker in pickers:
+        facts = json.loads(picker["js_on_load"].split(", ", 4)[4].removesuffix(")"))
+        offered = {s["id"]: s["options"] for s in facts["strategies"]}
+        assert list(offered) == [s["id"] for s in STRATEGIES]
+        window = offered["sliding_window"]
+        assert {name: option["whole"] for name, option in window.items()} == {
+            "window": True, "share": False, "kind": False
+        }  # fmt: skip
+        assert window["kind"]["choices"] == ["fp8", "int4"]
+
+
+def test_every_static_file_is_sent_and_exists() -> None:
+    assert {path.name for path in STATIC.iterdir()} == {*SCRIPTS, *STYLES}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_never_make_markup_from_text(name: str) -> None:
+    source = (STATIC / name).read_text("utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", source)
+    assert "</script" not in source
+
+
+def test_nothing_is_asked_of_another_host() -> None:
+    for path in STATIC.iterdir():
+        source = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+        assert not re.search(r"https?://|//cdn|@import", source), path.name
+
+
+def test_launch_options_are_what_launch_takes() -> None:
+    options = launch_options()
+    assert options["footer_links"] == []
+    assert options["head"].count("<script>") == len(SCRIPTS) + 1
+
+
+def test_every_number_is_defined_and_every_definition_is_used() -> None:
+    scripts = "".join((STATIC / name).read_text("utf-8") for name in SCRIPTS if name != "base.js")
+    lane = re.findall(r"\"(\w+)\"", (STATIC / "lanes.js").read_text("utf-8").split("METRICS = [")[1].split("]")[0])
+    assert set(lane) <= set(DEFINITIONS)
+    unused = {key for key in DEFINITIONS if f'"{key}"' not in scripts and f"definitions.{key}" not in scripts}
+    assert not unused - {"probability"}
+    assert all(entry["name"] and entry["long"] and entry["text"] for entry in DEFINITIONS.values())
+
+
+def test_examples_say_why_they_are_there() -> None:
+    assert all(example.label and example.text.strip() and example.why for example in EXAMPLES)
+
+
+def test_exports(tmp_path: Path) -> None:
+    document = {"schema": 1, "model": {"id": "org/../We ird\x00/"}, "text": "half \ud83d an emoji"}
+    files = downloads.write(document, {"csv": "a,b\r\n1,2\r\n"}, tmp_path)
+    assert {path.parent for path in files.values()} == {tmp_path}
+    assert json.loads(files["json"].read_text("utf-8"))["schema"] == 1
+    assert files["csv"].read_bytes() == b"a,b\r\n1,2\r\n"
+
+
+def test_a_measurement_is_a_file_of_another_name_than_a_race(tmp_path: Path) -> None:
+    names = [
+        downloads.write({"kind": kind, "model": {"id": "m"}}, {}, tmp_path)["json"].name for kind in ("", "measure")
+    ]
+    assert names == ["kvdemo-m.json", "kvdemo-measure-m.json"]
+
+
+def test_the_api_streams_progress_and_ends_with_the_document() -> None:
+    states = list(progress(Script().backend(), FORM))
+    assert states[0] == {"state": "preparing", "text": "Loading", "fraction": 0.25}
+    assert states[1]["lanes"][0] == {
+        "strategy": "reencode", "tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None
+    }  # fmt: skip
+    assert [lane["tokens"] for lane in states[2]["lanes"]] == [1, 1]
+    assert states[-1]["schema"] == 1
+
+
+def test_the_api_streams_the_whole_text_of_a_lane() -> None:
+    state = {"lanes": [{"text": "ok ", "finish_reason": None}]}
+    ended = api._after(state, Ended(0, "length", text="\ufffd"))
+    assert ended["lanes"] == [{"text": "ok \ufffd", "finish_reason": "length"}]
+
+
+def test_an_abandoned_api_call_abandons_the_race() -> None:
+    script = Script()
+    states = progress(script.backend(), FORM)
+    next(states)
+    states.close()
+    assert script.closed
+
+
+def test_the_api_streams_a_measurement_and_ends_with_the_document() -> None:
+    script = Script()
+    states = list(measured_progress(script.backend(), MEASURE))
+    assert states[0] == {"state": "measuring", "text": "Loading", "fraction": None, "remaining_s": None}
+    assert states[-1]["lanes"][0]["tokens"] == list(range(200))  # the whole document, not what the tab draws
+    assert script.closed
+
+
+def test_a_preset_fills_the_whole_form() -> None:
+    backend = Script().backend()
+    form = measure_form.filled(backend, PRESETS[2])
+    assert list(form) == list(measure_form.MeasureControls.__dataclass_fields__)
+    assert (form["sweep_prompt"], form["sweep_tokens"], form["preset"]) == ("16,128", "32,128", "sweep")
+
+
+def test_the_page_needs_no_model_library() -> None:
+    code = "import sys; sys.modules.update(torch=None, transformers=None); import kvdemo.web.page"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,189 @@
+"""The wire format: what it says, that it cannot be broken out of, and what it costs."""
+
+import json
+import math
+import timeit
+
+import pytest
+from gradio import utils
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvdemo.core.types import (
+    BadInput,
+    Choice,
+    Diverged,
+    Divergence,
+    Ended,
+    Finished,
+    Progress,
+    Step,
+    TimedStep,
+    TokensCommitted,
+    Verdict,
+)
+from kvdemo.web import wire
+from tests.scripted import search
+from tests.web.scripted_backend import committed, started
+
+HOSTILE = [
+    "\n",
+    "a\nb",
+    "~n",
+    "~",
+    "~~n",
+    "<script>",
+    "${x}",
+    "{{x}}",
+    "\\n",
+    '"',
+    " ",
+    "",
+    "\u202eabc",
+    "\x00",
+    "😀",
+    "缓存",
+]
+
+
+def unescape(text: str) -> str:
+    """The browser's half (static/race.js), in Python."""
+    out, rest = "", text
+    while rest:
+        head, tilde, rest = rest.partition("~")
+        out += head + ({"~": "~", "n": "\n", "l": "<"}[rest[0]] if tilde else "")
+        rest = rest[1:] if tilde else ""
+    return out
+
+
+def test_a_token_line() -> None:
+    assert wire.line(committed(1, (" the",), 0.0332104, cache_bytes=46080)) == "1 100 33210 1 46080 500  the\n"
+
+
+def test_a_step_of_three_tokens_carries_its_cost_once() -> None:
+    text = wire.line(committed(0, ("a", "b", ""), 0.06, positions=5))
+    assert text.splitlines() == ["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 500 "]
+
+
+def test_what_the_lane_wrote_itself_is_told_only_where_it_differs() -> None:
+    same, other = committed(0, ("a",), texts=("a",)), committed(0, ("",), texts=("\ufffd",))
+    assert wire.line(same).count("\n") == 1
+    assert wire.line(other).splitlines()[1] == "= \ufffd"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_survives_on_one_line(text: str) -> None:
+    line = wire.line(committed(0, (text,)))
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    assert unescape(line[:-1].split(" ", 6)[6]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_json_lines_are_one_line_and_hold_no_markup(text: str) -> None:
+    line = wire.line(started(prompt=text))
+    assert line.count("\n") == 1
+    assert "<" not in line
+    assert json.loads(line[2:])["prompt_text"] == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_that_was_still_waiting_comes_before_the_end(text: str) -> None:
+    lines = wire.line(Ended(1, "length", text=text)).splitlines()
+    assert lines[-1] == "E 1 length "
+    assert [unescape(line[4:]) for line in lines[:-1]] == ([text] if text else [])
+    assert all(line.startswith("T 1 ") for line in lines[:-1])
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    text = wire.line(committed(0, ("a\ud83d",))) + wire.notice("\udc00") + wire.line(started(prompt="\ud83d"))
+    text.encode("utf-8")
+    assert text.count("\ufffd") == 3
+    assert "😀" in wire.notice("\ud83d\ude00")
+
+
+def test_the_rare_lines() -> None:
+    events = [
+        Progress("Fetching", 0.1234), Progress("Waiting"), Ended(0, "length"), Ended(1, "error", "Out of\nmemory."),
+        Diverged(1, Divergence(65, "numeric", "By a hair.")), Finished({}, Verdict("Won.", ("A.", "B."))),
+    ]  # fmt: skip
+    lines = wire.lines(events).splitlines()
+    assert lines[:4] == ["P 123 Fetching", "P - Waiting", "E 0 length ", "E 1 error Out of~nmemory."]
+    assert json.loads(lines[4][2:]) == {"lane": 1, "index": 65, "kind": "numeric", "detail": "By a hair."}
+    assert json.loads(lines[5][2:]) == {"headline": "Won.", "sentences": ["A.", "B."], "beams": []}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_end_brings_the_trees_of_those_that_searched(text: str) -> None:
+    node = {"parent": 0, "token": 7, "text": text, "logprob": -0.123456, "score": -1.5}
+    lanes = [
+        {"steps": [{"logprobs": [-1.0]}, {"logprobs": [-0.5, -2.0]}]},
+        {"steps": [{"logprobs": [-1.0, -0.5]}], "beams": [[node, node], [node]]},
+        {"steps": [{"logprobs": [-1.0]}]},
+        {"steps": [{"logprobs": [-1.0, None]}]},
+    ]
+    line = wire.line(Finished({"lanes": lanes}, Verdict("Won.", ())))
+    assert line.count("\n") == 1
+    assert "<" not in line
+    sent = [0, 7, text, -0.1235, -1.5]
+    # Sums are over two tokens, as long as the search: the third lane is too short, the fourth does not know its own.
+    assert json.loads(line[2:])["beams"] == [{"lane": 1, "levels": [[sent, sent], [sent]], "sums": {"0": -1.5}}]
+
+
+def test_a_refusal_carries_the_remedy() -> None:
+    line = wire.refusal(BadInput("Too long.", max_new_tokens=12))
+    assert json.loads(line[2:]) == {"message": "Too long.", "max_new_tokens": 12}
+
+
+@pytest.mark.parametrize(
+    ("logprob", "surprise"), [(0.0, 0), (-0.0, 0), (-0.6931, 693), (-math.inf, 745_000), (math.nan, "-")]
+)
+def test_surprise_is_a_plain_integer(logprob: float, surprise: int | str) -> None:
+    step = Step((Choice(1, logprob, 2, logprob),), 1)
+    assert wire.line(TokensCommitted(0, TimedStep(step, 0.01), ("a",))).split(" ")[5] == str(surprise)
+
+
+def test_an_ordinary_token_costs_under_fifty_bytes() -> None:
+    words = [" the", " cache", ",", " attention", "\n", " representations"]
+    size = sum(
+        len(json.dumps(wire.line(committed(1, (word,), 0.0331, cache_bytes=46_080_000)), ensure_ascii=False).encode())
+        - 2
+        for word in words
+    )
+    assert size / len(words) < 50
+
+
+def test_an_unknown_event_is_an_error() -> None:
+    with pytest.raises(TypeError, match="cannot draw int"):
+        wire.line(3)
+
+
+def test_a_step_of_a_search_names_its_levels() -> None:
+    taken = search("Beams", (0.5, 3)).steps[0]
+    first, *more = wire.line(TokensCommitted(0, taken, ("a", "b", "c"))).splitlines()
+    assert first.split()[2] == "500000*3/3" and len(more) == 2
+    assert wire.line(TokensCommitted(0, search("Beams", (0.5, 1)).steps[0], ("a",))).split()[2] == "500000/1"
+
+
+@given(more=st.lists(st.text("ab\n", max_size=30), max_size=20))
+def test_sheets_joined_are_the_text_and_only_the_last_one_changes(more: list[str]) -> None:
+    sheets: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "SHEET", 40)
+        for part in more:
+            before, sheets = sheets, wire.appended(sheets, part)
+            assert all(new is old for new, old in zip(sheets, before[:-1], strict=False))
+            assert "".join(sheets) == "".join(before) + part
+    assert all(len(sheet) < 70 for sheet in sheets)
+
+
+def test_an_update_of_a_long_race_costs_gradio_what_one_of_a_short_race_does() -> None:
+    """100,000 tokens of two lanes: as one string, the last updates took 15 ms each, all of them 190 s."""
+    lines = "1 12345 33210 1 46080000 500  the\n" * 6
+    long: list[str] = []
+    while sum(map(len, long)) < 6_800_000:
+        long = wire.appended(long, lines * 100)
+    fastest = min(timeit.repeat(lambda: utils.diff(long, wire.appended(long, lines)), number=10, repeat=5)) / 10
+    (edit,) = utils.diff(long, wire.appended(long, lines))
+    assert edit[-1] == lines
+    assert fastest < 0.002
