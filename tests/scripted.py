@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kvdemo.core.types import BeamNode, Choice, Ended, LaneInfo, Pass, Step, TimedStep
+from kvdemo.core.types import BeamNode, Choice, Ended, Finding, LaneInfo, Pass, Step, TimedStep, Verdict
 from kvdemo.engine.lane_history import LaneHistory
 
 
@@ -61,6 +61,12 @@ def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int =
         made.add(TimedStep(taken, cost), tuple(f"<{token}>" for token in committed))
     made.ended = Ended(0, "length")
     return made
+
+
+def verdict(headline: str, *findings: Finding | str) -> Verdict:
+    """A verdict that says so; a sentence alone is about the whole race."""
+    said = (one if isinstance(one, Finding) else Finding("remark", (), {}, one) for one in findings)
+    return Verdict((Finding("alone", (), {}, headline), *said))
 
 
 class FakeClock:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from kvdemo.core.types import TimedStep
 
+#: Closer than this, two times are called the same: it is what two equal lanes differ by on a busy machine.
+SAME = 1.05
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:

@@ -13,6 +13,26 @@ from typing import Any, Literal
 
 FinishReason = Literal["length", "eos", "stopped", "error"]
 DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote", "unexplained"]
+FindingKind = Literal[
+    "alone",
+    "nothing_compared",
+    "faster",
+    "slower",
+    "same_time",
+    "unequal_search",
+    "too_short",
+    "no_clock",
+    "work",
+    "nothing_to_reuse",
+    "no_time_saved",
+    "same_text",
+    "divergence",
+    "contention",
+    "best",
+    "remark",
+    "failed",
+    "stopped",
+]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 
@@ -243,11 +263,35 @@ class Diverged:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome in plain words: a headline and the sentences that explain it."""
+class Finding:
+    """One thing that a race showed, as data and as a sentence.
 
-    headline: str
-    sentences: tuple[str, ...]
+    kind     what it says; `kvdemo.race.findings` has the meaning and the numbers of each
+    lanes    the lane that it is about, by index; behind it the lane that it is held against. () if about all of them
+    numbers  its figures by name, seconds and bytes where the name ends so
+    text     the sentence
+    """
+
+    kind: FindingKind
+    lanes: tuple[int, ...]
+    numbers: Mapping[str, float | bool | tuple[int, ...]]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a race: at least one finding. The first is the headline, the others explain it."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def headline(self) -> str:
+        return self.findings[0].text
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The findings behind the headline in words."""
+        return tuple(finding.text for finding in self.findings[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kvdemo.core.metrics import lane_metrics, speedup
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import UNKNOWN, Step, TimedStep, Verdict
+from kvdemo.core.types import UNKNOWN, Finding, Step, TimedStep, Verdict
 from kvdemo.engine.lane_history import LaneHistory
 
 SCHEMA = 1
@@ -49,7 +49,11 @@ def build(
             "baseline": records[0].info.strategy,
             "lanes": [_comparison(records[0], record) for record in records[1:]],
         },
-        "verdict": {"headline": verdict.headline, "sentences": list(verdict.sentences)},
+        "verdict": {
+            "headline": verdict.headline,
+            "sentences": list(verdict.sentences),
+            "findings": [_finding(finding) for finding in verdict.findings],
+        },
     }
 
 
@@ -115,6 +119,11 @@ def _comparison(baseline: LaneHistory, record: LaneHistory) -> dict[str, Any]:
         "identical": divergence is None and bool(record.tokens) and bool(baseline.tokens),
         "first_divergence": asdict(divergence) if divergence else None,
     }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    numbers = {name: list(n) if isinstance(n, tuple) else n for name, n in finding.numbers.items()}
+    return {"kind": finding.kind, "lanes": list(finding.lanes), "numbers": numbers, "text": finding.text}
 
 
 def to_csv(document: Mapping[str, Any]) -> str:

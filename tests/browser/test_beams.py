@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.core.types import Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
+from kvdemo.core.types import Ended, Finished, LaneInfo, RaceEvent, Started
+from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, Script, committed
 
 from .actions import document, finish, race
@@ -55,7 +56,7 @@ def finished(levels: list[list[dict[str, Any]]]) -> list[list[RaceEvent]]:
             *(committed(1, (node["text"],)) for node in best),
             Ended(0, "length"),
             Ended(1, "length"),
-            Finished({"schema": 1, "model": MODEL, "lanes": lanes}, Verdict("Done.", ())),
+            Finished({"schema": 1, "model": MODEL, "lanes": lanes}, verdict("Done.")),
         ]
     ]
 

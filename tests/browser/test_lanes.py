@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvdemo.core.types import BeamNode, Ended, Finished, LaneInfo, RaceEvent, Started, Verdict
+from kvdemo.core.types import BeamNode, Ended, Finding, Finished, LaneInfo, RaceEvent, Started
 from kvdemo.server.service import describe_strategies
 from kvdemo.web import wire
+from tests.scripted import verdict
 from tests.toy import added
 from tests.web.scripted_backend import MODEL, Script, committed
 
@@ -230,17 +231,24 @@ def test_with_two_lanes_the_race_fits_the_window(url: str, visit: Visit) -> None
 
 def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
     infos = tuple(LaneInfo(f"s{n}", f"Lane {n}", "It runs.", lossless=True) for n in range(1, 7))
-    said = [s for n in range(2, 7) for s in (f"Lane {n} ran 9 positions.", f"Same text: {n} tokens compared.")]
-    sentences = (
-        "Lane 3 took as long.",
+    said = [
+        finding
+        for n in range(1, 6)
+        for finding in (
+            Finding("work", (n, 0), {}, f"Lane {n + 1} ran 9 positions."),
+            Finding("same_text", (n, 0), {}, f"Same text: {n + 1} tokens compared."),
+        )
+    ]
+    outcome = verdict(
+        "Lane 2 finished first.",
+        Finding("same_time", (2, 0), {}, "Lane 3 took as long."),
         *said,
         "Best at each: fastest Lane 2.",
         "It kept 3 of 4.",
-        "Lane 6 was stopped.",
+        Finding("stopped", (5,), {}, "Lane 6 was stopped."),
     )
-    verdict = Verdict("Lane 2 finished first.", sentences)
     steps = [committed(n, (" a",), positions=4, texts=(" a",)) for n in range(6)]
-    ends = [*(Ended(n, "length") for n in range(6)), Finished({"schema": 1, "model": MODEL}, verdict)]
+    ends = [*(Ended(n, "length") for n in range(6)), Finished({"schema": 1, "model": MODEL}, outcome)]
     script = Script(batches=[[Started(infos, "Hi", 4, 3, "fair", MODEL)], steps, ends])
     with scripted_page(script) as url:
         page = visit(url)
@@ -262,7 +270,7 @@ def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) ->
     """Drawn before: the part of a character whose rest never came."""
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     begins = [Started((info,), "Hi", 4, 3, "fair", MODEL), committed(0, ("ok ",)), committed(0, ("",))]
-    ends = [Ended(0, "length", text="\ufffd"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+    ends = [Ended(0, "length", text="\ufffd"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
     with scripted_page(Script(batches=[begins, ends])) as url:
         page = visit(url)
         page.click("#kv-race")
@@ -280,7 +288,7 @@ def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None
     level = (BeamNode(0, 1, -0.5, -0.5),)
     stream = [committed(0, (f" {n}",), 0.5) for n in range(4)]
     found = committed(1, (" 0", " 1", " 2", " 3"), 1.0, levels=(level,) * 4, positions=9)
-    ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+    ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
     with scripted_page(Script(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])) as url:
         page = visit(url)
         page.click("#kv-race")
@@ -307,7 +315,7 @@ def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
             yield [committed(0, (f" {n}",))]
             if n == 29:
                 assert seen.wait(60)
-        yield [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Done.", ()))]
+        yield [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
 
     script = Script()
     script.batches = batches()  # type: ignore[assignment]  # told as it is asked for

@@ -16,7 +16,8 @@ def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
 def test_the_flag_crosses_processes() -> None:
     flag = CancelFile("across")
     subprocess.run(
-        [sys.executable, "-c", "from kvdemo.core.cancellation import CancelFile; CancelFile('across').set()"], check=True
+        [sys.executable, "-c", "from kvdemo.core.cancellation import CancelFile; CancelFile('across').set()"],
+        check=True,
     )
     assert flag.is_set()
     flag.clear()

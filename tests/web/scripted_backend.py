@@ -17,9 +17,9 @@ from kvdemo.core.types import (
     Step,
     TimedStep,
     TokensCommitted,
-    Verdict,
 )
 from kvdemo.web.backend import Backend
+from tests.scripted import verdict
 from tests.web.measured import document, states
 
 FORM = {
@@ -77,7 +77,7 @@ def race() -> list[list[RaceEvent]]:
             committed(0, (" a",), 0.2, positions=4, texts=(" a",)),
             committed(1, (" a",), 0.1, positions=4, cache_bytes=9),
         ],
-        [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, Verdict("Won.", ("Twice.",)))],
+        [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Won.", "Twice."))],
     ]
 
 

@@ -15,15 +15,15 @@ from kvdemo.core.types import (
     Diverged,
     Divergence,
     Ended,
+    Finding,
     Finished,
     Progress,
     Step,
     TimedStep,
     TokensCommitted,
-    Verdict,
 )
 from kvdemo.web import wire
-from tests.scripted import search
+from tests.scripted import search, verdict
 from tests.web.scripted_backend import committed, started
 
 HOSTILE = [
@@ -103,14 +103,20 @@ def test_lone_surrogates_become_replacement_characters() -> None:
 
 
 def test_the_rare_lines() -> None:
+    won = verdict("Won.", "A.", Finding("remark", (1,), {}, "B."))
     events = [
         Progress("Fetching", 0.1234), Progress("Waiting"), Ended(0, "length"), Ended(1, "error", "Out of\nmemory."),
-        Diverged(1, Divergence(65, "numeric", "By a hair.")), Finished({}, Verdict("Won.", ("A.", "B."))),
+        Diverged(1, Divergence(65, "numeric", "By a hair.")), Finished({}, won),
     ]  # fmt: skip
     lines = wire.lines(events).splitlines()
     assert lines[:4] == ["P 123 Fetching", "P - Waiting", "E 0 length ", "E 1 error Out of~nmemory."]
     assert json.loads(lines[4][2:]) == {"lane": 1, "index": 65, "kind": "numeric", "detail": "By a hair."}
-    assert json.loads(lines[5][2:]) == {"headline": "Won.", "sentences": ["A.", "B."], "beams": []}
+    assert json.loads(lines[5][2:]) == {
+        "headline": "Won.",
+        "sentences": ["A.", "B."],
+        "findings": [{"lanes": [], "text": "Won."}, {"lanes": [], "text": "A."}, {"lanes": [1], "text": "B."}],
+        "beams": [],
+    }
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -122,7 +128,7 @@ def test_the_end_brings_the_trees_of_those_that_searched(text: str) -> None:
         {"steps": [{"logprobs": [-1.0]}]},
         {"steps": [{"logprobs": [-1.0, None]}]},
     ]
-    line = wire.line(Finished({"lanes": lanes}, Verdict("Won.", ())))
+    line = wire.line(Finished({"lanes": lanes}, verdict("Won.")))
     assert line.count("\n") == 1
     assert "<" not in line
     sent = [0, 7, text, -0.1235, -1.5]

@@ -1,0 +1,166 @@
+"""Write findings as sentences. No other part of kvdemo has words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kvdemo.core import units
+from kvdemo.core.types import FindingKind
+from kvdemo.race.findings import Found
+
+Names = Sequence[str]
+
+
+def write(found: Found, names: Names) -> str:
+    """A finding as a sentence. `names` are those of all lanes of the race, in order."""
+    return _WRITERS[found.kind](found, names)
+
+
+def _alone(found: Found, names: Names) -> str:
+    n = found.numbers
+    return f"{names[0]} wrote {units.count(n['tokens'], 'token')} in {units.seconds(n['seconds'])}."
+
+
+def _nothing_compared(_: Found, __: Names) -> str:
+    return "There is nothing to compare."
+
+
+def _pair(found: Found, names: Names) -> tuple[str, str]:
+    """The names of a lane and of the one that it is held against."""
+    lane, other = found.lanes
+    return names[lane], names[other]
+
+
+def _times(numbers: Mapping[str, Any]) -> str:
+    """Both times, with the number of tokens that they are for."""
+    tokens = f"{'' if numbers['whole'] else 'the first '}{units.count(numbers['tokens'], 'token')}"
+    return f"{tokens} in {units.seconds(numbers['seconds'])} against {units.seconds(numbers['baseline_seconds'])}"
+
+
+def _faster(found: Found, names: Names) -> str:
+    (name, other), times = _pair(found, names), f"{found.numbers['ratio']:.1f}×"
+    if not found.numbers["whole"]:
+        return f"{name} was {times} as fast as {other}: {_times(found.numbers)}."
+    than = f" than {other}" if len(names) > 2 else ""
+    return f"{name} finished {times} sooner{than}: {_times(found.numbers)}."
+
+
+def _slower(found: Found, names: Names) -> str:
+    name, other = _pair(found, names)
+    return f"{name} took {found.numbers['ratio']:.2g}× as long as {other}: {_times(found.numbers)}."
+
+
+def _same_time(found: Found, names: Names) -> str:
+    name, other = _pair(found, names)
+    return f"{name} and {other} took about the same time: {_times(found.numbers)}."
+
+
+def _no_clock(found: Found, names: Names) -> str:
+    name, other = _pair(found, names)
+    return f"{name} and {other} cannot be compared, because the clock did not tick: {_times(found.numbers)}."
+
+
+def _unequal_search(found: Found, names: Names) -> str:
+    (name, other), n = _pair(found, names), found.numbers
+    return (
+        f"{name} wrote {units.count(n['tokens'], 'token')} and {other} {n['baseline_tokens']:,}: the time of a search "
+        "can only be compared over the whole of equally long texts."
+    )
+
+
+def _too_short(found: Found, names: Names) -> str:
+    (name, other), n = _pair(found, names), found.numbers
+    return (
+        f"{name if n['tokens'] == 1 else other} ended after one token, which is too little to compare speeds: {name} "
+        f"had its first token after {units.seconds(n['first_token_s'])}, {other} after "
+        f"{units.seconds(n['baseline_first_token_s'])}."
+    )
+
+
+def _work(found: Found, names: Names) -> str:
+    (name, other), n = _pair(found, names), found.numbers
+    held = n["cache_bytes"]
+    price = f" It held {_bytes(held)} of keys and values at the end." if held else ""
+    ran = f"{name} ran {units.count(n['positions'], 'position')} through the model"
+    return f"{ran}; {other} ran {n['baseline_positions']:,}.{price}"
+
+
+def _nothing_to_reuse(_: Found, __: Names) -> str:
+    return "With a single token there is nothing to reuse: every lane runs the prompt once."
+
+
+def _no_time_saved(found: Found, _: Names) -> str:
+    n = found.numbers
+    new = n["new_positions"]
+    behind = "a single new position" if new == 1 else f"{new:,} new positions"
+    return (
+        f"Saved work was not saved time: a step over {n['positions']} positions took {units.seconds(n['seconds'])} "
+        f"here, and one over {behind} {units.seconds(n['new_seconds'])}. At this length a step's fixed costs, such as "
+        "launching kernels and reading the weights, outweigh the positions that the cache saves."
+    )
+
+
+def _same_text(found: Found, _: Names) -> str:
+    return f"Same text: {units.count(found.numbers['tokens'], 'token')} compared, all equal."
+
+
+def _divergence(found: Found, _: Names) -> str:
+    same = found.numbers["index"]
+    opening = f"Same text up to token {same:,}." if same else "The first token differs already."
+    return f"{opening} {found.words}"
+
+
+def _contention(_: Found, __: Names) -> str:
+    return "The lanes ran at once and slowed each other down: use fair turns to compare their speed."
+
+
+def _best(found: Found, names: Names) -> str:
+    n = found.numbers
+    contests = (
+        ("fastest", "fastest", "fastest_s", units.seconds),
+        ("first token", "first_token", "first_token_s", units.seconds),
+        ("least memory among those that keep a cache", "least_memory", "least_memory_bytes", _bytes),
+    )
+    parts = [f"{title} {names[n[lane]]} ({shown(n[value])})" for title, lane, value, shown in contests if lane in n]
+    if "same_text" in n:
+        parts.append(f"same text as {names[0]}: {', '.join(names[lane] for lane in n['same_text']) or 'none'}")
+    return f"Best at each: {'; '.join(parts)}."
+
+
+def _remark(found: Found, _: Names) -> str:
+    return found.words
+
+
+def _failed(found: Found, names: Names) -> str:
+    return f"{names[found.lanes[0]]} failed after {units.count(found.numbers['tokens'], 'token')}: {found.words}"
+
+
+def _stopped(found: Found, names: Names) -> str:
+    return f"{names[found.lanes[0]]} was stopped after {units.count(found.numbers['tokens'], 'token')}."
+
+
+def _bytes(number: float) -> str:
+    return units.amount(number, "B")
+
+
+_WRITERS: dict[FindingKind, Callable[[Found, Names], str]] = {
+    "alone": _alone,
+    "nothing_compared": _nothing_compared,
+    "faster": _faster,
+    "slower": _slower,
+    "same_time": _same_time,
+    "no_clock": _no_clock,
+    "unequal_search": _unequal_search,
+    "too_short": _too_short,
+    "work": _work,
+    "nothing_to_reuse": _nothing_to_reuse,
+    "no_time_saved": _no_time_saved,
+    "same_text": _same_text,
+    "divergence": _divergence,
+    "contention": _contention,
+    "best": _best,
+    "remark": _remark,
+    "failed": _failed,
+    "stopped": _stopped,
+}

@@ -1,0 +1,95 @@
+"""A verdict as data: whoever draws it needs no word of its sentences."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+
+from kvdemo.core.types import Divergence, Ended, Finding, FindingKind, Schedule
+from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.race.verdict import judge
+from tests.scripted import record, search
+
+
+def found(lanes: Sequence[LaneHistory], kind: str, schedule: Schedule = "fair") -> Finding:
+    return next(one for one in judge(lanes, schedule).findings if one.kind == kind)
+
+
+def flat(name: str, tokens: int, seconds: float, *, cached: bool = False) -> LaneHistory:
+    return record(name, range(tokens), [seconds] * tokens, cached=cached)
+
+
+def ended(lane: LaneHistory, reason: str) -> LaneHistory:
+    lane.ended = Ended(0, reason, "No memory." if reason == "error" else None)  # type: ignore[arg-type]
+    return lane
+
+
+def diverged(lane: LaneHistory) -> LaneHistory:
+    lane.divergence = Divergence(1, "numeric", "Because.")
+    return lane
+
+
+def remarked(lane: LaneHistory) -> LaneHistory:
+    lane.remarks = ["It kept 4 of 7 positions."]
+    return lane
+
+
+RACES: list[tuple[Schedule, list[LaneHistory]]] = [
+    ("fair", [flat("A", 2, 1.0)]),
+    ("fair", [flat("A", 2, 1.0), flat("B", 0, 1.0)]),
+    ("fair", [flat("A", 4, 1.0), remarked(flat("B", 4, 0.5, cached=True)), flat("C", 4, 2.0)]),
+    ("fair", [flat("A", 4, 1.0), ended(flat("B", 4, 1.0, cached=True), "stopped")]),
+    ("simultaneous", [flat("A", 4, 0.0), ended(diverged(flat("B", 4, 1.0)), "error")]),
+    ("fair", [flat("A", 3, 1.0), search("B", (1.0, 1), (1.0, 3))]),
+    ("fair", [flat("A", 3, 1.0), flat("B", 1, 1.0)]),
+    ("fair", [flat("A", 1, 1.0), flat("B", 1, 1.0, cached=True)]),
+]
+
+
+def test_every_kind_of_finding_has_a_sentence_and_a_race_that_shows_it() -> None:
+    kinds = {one.kind for schedule, lanes in RACES for one in judge(lanes, schedule).findings if one.text}
+    assert kinds == set(get_args(FindingKind))
+
+
+@pytest.mark.parametrize(("schedule", "lanes"), RACES)
+def test_a_finding_names_lanes_of_the_race_and_its_sentence_no_others(
+    schedule: Schedule, lanes: list[LaneHistory]
+) -> None:
+    for one in judge(lanes, schedule).findings:
+        named = {index for index, lane in enumerate(lanes) if f"{lane.info.name} " in one.text}
+        assert set(one.lanes) <= set(range(len(lanes)))
+        assert one.kind == "best" or named <= set(one.lanes)
+
+
+def test_the_headline_is_the_first_finding() -> None:
+    got = judge([flat("Base", 2, 4.0), flat("Good", 2, 2.0), flat("Best", 2, 1.0)], "fair")
+    assert [(one.kind, one.lanes) for one in got.findings[:2]] == [("faster", (2, 0)), ("faster", (1, 0))]
+    assert (got.headline, *got.sentences) == tuple(one.text for one in got.findings)
+
+
+def test_a_finding_on_time_has_the_numbers_of_its_sentence() -> None:
+    lanes = [flat("Re-encode", 4, 1.0), record("DynamicCache", range(4), [1.0, 0.2, 0.2, 0.2], cached=True)]
+    numbers = found(lanes, "faster").numbers
+    assert numbers == {
+        "tokens": 4, "whole": True, "seconds": pytest.approx(1.6), "baseline_seconds": 4.0, "ratio": pytest.approx(2.5),
+    }  # fmt: skip
+    assert found(lanes, "work").numbers == {"positions": 8, "baseline_positions": 26, "cache_bytes": 800}
+
+
+def test_what_a_strategy_remarks_is_held_with_its_lane_whatever_the_words() -> None:
+    lanes = [flat("Window", 3, 1.0), remarked(flat("Window (64)", 3, 1.0))]
+    assert found(lanes, "remark") == Finding("remark", (1,), {}, "It kept 4 of 7 positions.")
+
+
+def test_the_best_at_each_are_lanes_by_index() -> None:
+    lanes = [flat("A", 4, 1.0), flat("B", 4, 0.5, cached=True), diverged(flat("B", 4, 0.8, cached=True))]
+    assert found(lanes, "best") == Finding(
+        "best",
+        (),
+        {
+            "fastest": 1, "fastest_s": 2.0, "first_token": 1, "first_token_s": 0.5, "least_memory": 1,
+            "least_memory_bytes": 800, "same_text": (1,),
+        },
+        "Best at each: fastest B (2 s); first token B (500 ms); least memory among those that keep a cache B (800 B); "
+        "same text as A: B.",
+    )  # fmt: skip
