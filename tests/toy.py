@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -58,14 +57,15 @@ class Refresh(Strategy):
 
 
 @contextmanager
-def package(folder: Path, **files: str) -> Iterator[ModuleType]:
+def package(folder: Path, **files: str) -> Iterator[None]:
     """An importable package of these files, each by its name; it is forgotten at the end."""
     (folder / "toys").mkdir()
     for name, source in {"__init__": "", **files}.items():
         (folder / "toys" / f"{name}.py").write_text(source, encoding="utf-8")
     sys.path.insert(0, str(folder))
     try:
-        yield importlib.import_module("toys")
+        importlib.import_module("toys")
+        yield
     finally:
         sys.path.remove(str(folder))
         for name in [name for name in sys.modules if name.split(".")[0] == "toys"]:
@@ -76,7 +76,7 @@ def package(folder: Path, **files: str) -> Iterator[ModuleType]:
 def added(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str = REFRESH) -> Iterator[StrategyInfo]:
     """The strategy of one file, known to all that look for strategies."""
     known = strategies.introductions()
-    with package(folder, added=source) as toys:
-        (introduction,) = strategies.discover(toys).values()
+    with package(folder, added=source):
+        (introduction,) = strategies.discover("toys").values()
         monkeypatch.setattr(strategies, "introductions", lambda: known | {introduction.id: introduction})
         yield introduction

@@ -96,7 +96,7 @@ class Service:
         start = time.monotonic()
         for introduction in strategies.introductions().values():
             if time.monotonic() - start < TRIAL_SECONDS:  # the others are tried when a race asks for them
-                strategies.load(introduction)().unavailable_reason(model)
+                strategies.unavailable_reason(introduction, model)
 
     def status(self) -> dict[str, Any]:
         """What the held model is, or what is being done to get one."""
@@ -345,6 +345,6 @@ def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]
     """
     listed = []
     for introduction in strategies.introductions().values():
-        reason = strategies.load(introduction)().unavailable_reason(model) if model else None
+        reason = strategies.unavailable_reason(introduction, model) if model else None
         listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
     return listed

@@ -1,4 +1,4 @@
-"""The decoding strategies, found by looking into this folder: one file, one strategy or several.
+"""The decoding strategies: those in this folder's files, and those that other installed packages add (`plugins`).
 
 What a strategy states about itself is read from its source (`registry`); it is imported when it is first run.
 Importing one imports torch, which takes seconds, and a page or a `--help` should not wait for that.
@@ -7,23 +7,38 @@ Importing one imports torch, which takes seconds, and a page or a `--help` shoul
 from __future__ import annotations
 
 import importlib
+import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
 from kvdemo.core import strategy_spec
 from kvdemo.core.types import BadInput
+from kvdemo.strategies import plugins
 from kvdemo.strategies.registry import StrategyInfo, discover
 
 if TYPE_CHECKING:
+    from kvdemo.models.loaded import LoadedModel
     from kvdemo.strategies.base import Strategy
 
-__all__ = ["Introduction", "check", "discover", "get", "introductions", "load", "passes_a_token"]
+__all__ = [
+    "StrategyInfo",
+    "check",
+    "discover",
+    "get",
+    "introductions",
+    "load",
+    "passes_a_token",
+    "unavailable_reason",
+]
+
+log = logging.getLogger(__name__)
 
 
 @cache
 def introductions() -> dict[str, StrategyInfo]:
-    """The strategies of this package, by id."""
-    return discover(importlib.import_module(__name__))
+    """The strategies by id: those of this package, then those that other packages add."""
+    own = discover(__name__)
+    return own | plugins.discover(own)
 
 
 def check(wanted: str) -> StrategyInfo:
@@ -38,9 +53,29 @@ def passes_a_token(wanted: str) -> int:
 
 
 def get(wanted: str) -> Strategy:
-    """The strategy that a spec names, imported if need be, with its settings. Raises BadInput."""
+    """The strategy that a spec names, imported if need be, with its settings.
+
+    Raises BadInput for a spec that names none, and for a strategy that cannot be imported.
+    """
     introduction, values = _read(wanted)
-    return load(introduction)(**values)
+    try:
+        return load(introduction)(**values)
+    except ImportError as error:
+        raise BadInput(f"{introduction.name} cannot run here: {error}.") from error
+
+
+def unavailable_reason(introduction: StrategyInfo, model: LoadedModel) -> str | None:
+    """Why a strategy cannot run on this model here, in a sentence; None if it can.
+
+    A strategy whose code fails is one that cannot run: it does not take the others down with it.
+    """
+    try:
+        return load(introduction)().unavailable_reason(model)
+    except ImportError as error:
+        return f"{error}."
+    except Exception as error:
+        log.exception("%s could not be asked whether it can run", introduction.module)
+        return f"{introduction.module} failed when it was asked ({type(error).__name__}: {error})."
 
 
 def _read(text: str) -> tuple[StrategyInfo, strategy_spec.Values]:

@@ -8,9 +8,9 @@ or knows of a page.
 A setting is a class attribute made by `option`: it becomes a control in the page and part of a link, and an
 instance holds its value.
 
-To add one: write a file in this folder with a concrete subclass that has an id. It is found there, also if it extends
-another strategy; its `name` and `summary` introduce it in the page, its class docstring explains it, and the contract
-tests run it on every test model.
+To add one: write a file in this folder, in its family's, with a concrete subclass that has an id. It is found there,
+also if it extends another strategy; its `name` and `summary` introduce it in the page, its class docstring explains it,
+and the contract tests run it on every test model. Another package adds its own by an entry point (`plugins`).
 """
 
 from __future__ import annotations

@@ -10,31 +10,34 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
-import sys
+import re
 from abc import ABCMeta
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from kvdemo.core.types import Option
+from kvdemo.core import strategy_spec
+from kvdemo.core.types import BadInput, Option
 from kvdemo.strategies.source_file import SourceFile, dotted_name, statements_of
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.types.Option")
-_ATTRIBUTES = (
-    "id",
-    "name",
-    "summary",
-    "lossless",
-    "elsewhere",
-    "recomputes",
-    "searches",
-    "rows_from",
-    "drafts_from",
-    "eager",
-)
+_ATTRIBUTES = {
+    "id": str,
+    "name": str,
+    "summary": str,
+    "lossless": bool,
+    "elsewhere": bool,
+    "recomputes": bool,
+    "searches": bool,
+    "rows_from": str,
+    "drafts_from": str,
+    "eager": bool,
+}
+# An id is a word of a lane's spec, where colons and commas have a meaning.
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +60,46 @@ class StrategyInfo:
     eager: bool = True
 
 
-def discover(package: ModuleType) -> dict[str, StrategyInfo]:
-    """The strategies in a package's files and folders, by id. Files with a leading underscore hold shared pieces.
+def discover(module: str) -> dict[str, StrategyInfo]:
+    """The strategies in a module, or in a package's files and folders, by id; found by its name, without an import.
 
     A strategy is a concrete subclass of `Strategy` that has an id. A helper base is none: it is abstract, has no id, or
-    only has the id of the strategy that it extends. Raises ImportError, with the file's name, for a file that cannot be
-    read, for attributes that are no literals, and for two strategies with one id.
+    only has the id of the strategy that it extends. Files with a leading underscore hold shared pieces. Raises
+    ImportError, with the file's name, for a file that cannot be read, for attributes that are no literals, and for two
+    strategies with one id.
     """
-    sources = _Sources(package)
+    sources = _Sources(module)
     found: dict[str, StrategyInfo] = {}
-    for module in _modules(package.__path__, f"{package.__name__}."):
-        for introduction in sources.introductions(module):
+    for name in _modules(module):
+        for introduction in sources.introductions(name):
             if introduction.id in found:
-                raise ImportError(f"two strategies are called {introduction.id!r}: {module} is the second")
+                raise ImportError(f"two strategies are called {introduction.id!r}: {name} is the second")
             found[introduction.id] = introduction
     return dict(sorted(found.items()))
 
 
-def _modules(folders: Iterable[str], prefix: str) -> Iterator[str]:
-    """The modules in folders and in the folders in them, without importing any."""
-    for info in pkgutil.iter_modules(folders, prefix):
-        if _is_private(info.name):
-            continue
-        if info.ispkg:
-            name = info.name.rpartition(".")[2]
-            yield from _modules([str(Path(folder, name)) for folder in folders], f"{info.name}.")
-        else:
-            yield info.name
+def _modules(module: str) -> Iterator[str]:
+    """A module, and those in its folders where it is a package."""
+    yield module
+    for info in pkgutil.iter_modules(map(str, _places(module)), f"{module}."):
+        if not _is_private(info.name):
+            yield from _modules(info.name)
+
+
+def _places(module: str) -> list[Path]:
+    """Where a module's files are: as a folder, if it is a package, or with `.py` behind it."""
+    root, *parts = module.split(".")
+    return [Path(folder, *parts) for folder in _roots(root)]
+
+
+def _roots(root: str) -> list[Path]:
+    """The folders of a top-level package, and the path of a top-level module without its `.py`; neither is imported."""
+    spec = find_spec(root)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [Path(folder) for folder in spec.submodule_search_locations]
+    return [Path(spec.origin).with_suffix("")] if spec.has_location and spec.origin else []
 
 
 def _is_private(module: str) -> bool:
@@ -93,8 +109,8 @@ def _is_private(module: str) -> bool:
 class _Sources:
     """The source files of a package and of kvdemo, each parsed when it is first needed."""
 
-    def __init__(self, package: ModuleType) -> None:
-        self._roots = {package.__name__.partition(".")[0], "kvdemo"}
+    def __init__(self, module: str) -> None:
+        self._roots = {module.partition(".")[0], "kvdemo"}
         self._files: dict[str, SourceFile | None] = {}
         self._classes: dict[str, type | None] = {}
 
@@ -107,6 +123,8 @@ class _Sources:
             made = self._class(f"{module}.{name}")
             if made and self._is_strategy(made):
                 literals = {attribute: self._literal(module, made, attribute) for attribute in _ATTRIBUTES}
+                if not _ID.fullmatch(literals["id"]):
+                    raise ImportError(f"{module}: {literals['id']!r} is no id: write letters, digits, _ and -")
                 description, options = inspect.getdoc(made) or "", self._options(module, made)
                 yield StrategyInfo(**literals, description=description, module=module, options=options, class_name=name)
 
@@ -121,8 +139,7 @@ class _Sources:
     def _file(self, module: str) -> SourceFile | None:
         """A module of the package or of kvdemo; None for all others, and where there is no such file."""
         if module not in self._files:
-            root, *parts = module.split(".")
-            places = [Path(path, *parts) for path in (sys.modules[root].__path__ if root in self._roots else ())]
+            places = _places(module) if module.partition(".")[0] in self._roots else []
             paths = (path for place in places for path in (place / "__init__.py", place.with_suffix(".py")))
             path = next((path for path in paths if path.is_file()), None)
             self._files[module] = SourceFile.read(module, path) if path else None
@@ -169,7 +186,12 @@ class _Sources:
         found = inspect.getattr_static(made, name, None)
         if not isinstance(found, _Value):
             raise ImportError(f"{module}: {made.__name__} has an id and no {name}: state it as a literal")
-        return found.literal(found.node, f"{name} of {made.__name__}")
+        value = found.literal(found.node, f"{name} of {made.__name__}")
+        if not isinstance(value, _ATTRIBUTES[name]):
+            raise ImportError(
+                f"{module}: the {name} of {made.__name__} is {value!r}: state a {_ATTRIBUTES[name].__name__}"
+            )
+        return value
 
     def _options(self, module: str, made: type) -> dict[str, Option]:
         """The settings by name, those of the bases first, as `Strategy.options` gives them."""
@@ -184,8 +206,9 @@ class _Sources:
                 given = [value.literal(argument, what) for argument in call.args]
                 named = {str(keyword.arg): value.literal(keyword.value, what) for keyword in call.keywords}
                 try:
-                    found[name] = Option(*given, **named)
-                except TypeError as error:
+                    found[name] = option = Option(*given, **named)
+                    strategy_spec.read(made.__name__, {name: option}, {name: option.default})
+                except (TypeError, BadInput) as error:
                     raise ImportError(f"{module}: {what} cannot be made ({error})") from error
         return found
 

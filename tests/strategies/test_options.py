@@ -39,8 +39,8 @@ OPTIONS = {
 
 @pytest.fixture
 def toy(tmp_path: Path):
-    with package(tmp_path, toy=TOY) as toys:
-        yield discover(toys)["toy"]
+    with package(tmp_path, toy=TOY):
+        yield discover("toys")["toy"]
 
 
 def test_settings_are_read_without_running_the_file_and_truly(toy) -> None:

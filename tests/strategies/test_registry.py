@@ -24,8 +24,8 @@ class Toy(Strategy):
 
 
 def test_a_new_file_is_a_new_strategy(tmp_path: Path) -> None:
-    with package(tmp_path, one=TOY.format(id="toy"), _shared=TOY.format(id="hidden")) as toys:
-        found = discover(toys)
+    with package(tmp_path, one=TOY.format(id="toy"), _shared=TOY.format(id="hidden")):
+        found = discover("toys")
         assert [i.name for i in found.values()] == ["Toy"]
         assert load(found["toy"])().summary == "Writes one token."
 
@@ -67,8 +67,8 @@ FULL = """
 
 
 def found_in(folder: Path, **files: str) -> dict[str, StrategyInfo]:
-    with package(folder, **files) as toys:
-        found = discover(toys)
+    with package(folder, **files):
+        found = discover("toys")
         for introduction in found.values():
             read = (introduction.id, introduction.name, introduction.summary, dict(introduction.options))
             strategy = load(introduction)
@@ -173,6 +173,13 @@ def test_what_runs_elsewhere_is_known_before_the_import(tmp_path: Path) -> None:
             + "    size: int = option(4, 'Size')\n",
             "toys.bad: the option size of Toy cannot be made",
         ),
+        (
+            "from kvdemo.strategies.base import Strategy, option\nclass Toy(Strategy):" + FULL.format(id="bad")
+            + "    size: int = option(4, 'Size', 'How many.', high=3)\n",
+            "toys.bad: the option size of Toy cannot be made .*3",
+        ),
+        (TOY.format(id="bad:id"), "toys.bad: 'bad:id' is no id"),
+        (TOY.format(id="bad").replace("False", "0"), "toys.bad: the lossless of Toy is 0: state a bool"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named(tmp_path: Path, source: str, says: str) -> None:
@@ -189,10 +196,10 @@ def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
 
 def test_two_strategies_of_one_id_are_an_error(tmp_path: Path) -> None:
     with (
-        package(tmp_path, one=TOY.format(id="toy"), two=TOY.format(id="toy")) as toys,
+        package(tmp_path, one=TOY.format(id="toy"), two=TOY.format(id="toy")),
         pytest.raises(ImportError, match="two strategies are called 'toy'"),
     ):
-        discover(toys)
+        discover("toys")
 
 
 def test_the_stable_ids_are_there() -> None:
