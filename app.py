@@ -77,7 +77,7 @@ def main() -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    openmp.share()
+    openmp.limit_spinning()
     engine = make_engine()
     if Space.zero_gpu:
         engine.preload()

@@ -6,4 +6,4 @@ model, says something about the code. Each file measures one thing and first say
 
 from kvdemo.engine import openmp
 
-openmp.share()  # as the app does, before anything here imports torch
+openmp.limit_spinning()  # as the app does, before anything here imports torch

@@ -24,7 +24,7 @@ from transformers import DynamicCache, TextIteratorStreamer
 
 from benchmarks import lockstep
 from benchmarks.figure import Figure
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 
 PROMPT = "What is KV caching?"
@@ -50,7 +50,7 @@ def bare_loop(model: LoadedModel) -> None:
     ids = model.tokenizer(PROMPT, return_tensors="pt").input_ids
     cache = DynamicCache(config=model.network.config)
     for _ in range(TOKENS):
-        logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+        logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
         token = logits[0, -1].argmax().item()
         ids = torch.tensor([[token]])
 

@@ -19,8 +19,8 @@ from transformers.cache_utils import StaticLayer
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
-from kvdemo.engine.timer import Stopwatch, timed
-from kvdemo.models.cache_argument import using
+from kvdemo.engine.timer import Stopwatch, time_steps
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, record
@@ -64,7 +64,7 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
             Chooser(0.0, 1.0, 0, model.device),
             POSITIONS + 8,
         )
-        for taken in timed(strategies.get(strategy).decode(job), model.synchronize, Stopwatch(), record=record):
+        for taken in time_steps(strategies.get(strategy).decode(job), model.synchronize, Stopwatch(), record=record):
             yield taken.seconds
 
     return start
@@ -73,7 +73,7 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
 def _by_hand(model: LoadedModel) -> lockstep.Loop:
     """Prefill, then a step compiled for this model and this length; compiled by the first round that asks for it."""
     network, ids = model.network, model.tokenizer(PROMPT, return_tensors="pt").input_ids
-    (name,) = using(network, None).keys() - {"use_cache"}
+    (name,) = cache_kwargs(network, None).keys() - {"use_cache"}
     options: dict[str, Any] = {"freezing": True}
 
     def step(token: Tensor, cache: StaticCache) -> Tensor:

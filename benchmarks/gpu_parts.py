@@ -147,7 +147,7 @@ def lanes_of(model: LoadedModel) -> list[str]:
     lanes = ["no_cache", "dynamic_cache"]
     if (
         strategies.get("compiled_cache").unavailable_reason(model) is None
-        and compiled_step.of(model).seconds is not None
+        and compiled_step.compiled_for(model).seconds is not None
     ):
         lanes.append("compiled_cache")
     return lanes
@@ -192,7 +192,7 @@ def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
 
     before, _ = steps(["compiled_cache"])
     both, compiled = steps(["compiled_cache", "compiled_cache"])
-    runs = len(compiled_step.of(model).runs)
+    runs = len(compiled_step.compiled_for(model).runs)
     again, compiled_again = steps(["compiled_cache", "compiled_cache"])
     after, _ = steps(["compiled_cache"])
     alone = [(a + b) / 2 for a, b in zip(before[0], after[0], strict=True)]
@@ -200,7 +200,9 @@ def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
     yield Figure("step of two compiled lanes in one race / of one alone", slower, "×", 1.05)
     yield Figure("slowest of their steps / median step", max(map(max, both)) / median(both[0]), "×", 2)
     yield Figure("graphs compiled while their clocks ran", compiled + compiled_again, COUNT, 0)
-    yield Figure("graphs recorded anew for the second race", len(compiled_step.of(model).runs) - runs, COUNT, 0)
+    yield Figure(
+        "graphs recorded anew for the second race", len(compiled_step.compiled_for(model).runs) - runs, COUNT, 0
+    )
 
 
 def peak_memory(models: Models, shape: str) -> Iterator[Figure]:
@@ -242,9 +244,9 @@ def classic(models: Models, shape: str) -> Iterator[Figure]:
 def starts(models: Models, shape: str) -> Iterator[Figure]:
     """What compiling took in this process, which kept its code, and what it takes in the next one."""
     model = models.get(shape)
-    if compiled_step.of(model).seconds is None:
+    if compiled_step.compiled_for(model).seconds is None:
         run_lane(model, "compiled_cache", text_of(64), 4)
-    first = compiled_step.of(model).seconds or 0.0
+    first = compiled_step.compiled_for(model).seconds or 0.0
     clean = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     command = [sys.executable, "-m", "benchmarks.gpu_start", shape, *(["tiny"] if models.tiny else [])]
     ran = subprocess.run(command, cwd=ROOT, env=clean, check=True, stdout=subprocess.PIPE, text=True)
@@ -261,7 +263,7 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
     """The compiled lane against the least that its bytes take at the bandwidth that was measured."""
     model = models.get(shape)
     limits = limits_of(model)
-    machine = RooflineModel(architecture.of_config(model.network.config), limits, model.dtype.itemsize, None)
+    machine = RooflineModel(architecture.from_config(model.network.config), limits, model.dtype.itemsize, None)
     yield Figure("memory bandwidth", limits.bandwidth / 1e9, "GB/s")
     for prompt in (24, 100) if models.tiny else (480, 2400):
         new = 12 if models.tiny else 48
@@ -283,7 +285,7 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
 def _back_to_back(model: LoadedModel, positions: int, times: int = 30) -> float:
     """Seconds of a compiled step where the host waits for none of them: what the device alone takes."""
     user = threading.Event()  # anything that lives until the end
-    run = compiled_step.borrow(model, positions, user, lambda _: None)
+    run = compiled_step.borrow_run(model, positions, user, lambda _: None)
     for _ in range(3):
         run()
     model.synchronize()

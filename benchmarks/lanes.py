@@ -20,7 +20,7 @@ from benchmarks.turns import Turns, steps_of
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import RaceEvent, Started, TokensCommitted
 from kvdemo.measure.trial import take
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.server import event_stream
@@ -38,7 +38,7 @@ def bare_dynamic_cache(model: LoadedModel, turns: Turns) -> None:
     cache = DynamicCache(config=model.network.config)
     while not turns.is_set():
         start = time.perf_counter()
-        logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+        logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
         ids = torch.tensor([[logits[0, -1].argmax().item()]])
         turns.seconds = time.perf_counter() - start
 

@@ -13,7 +13,7 @@ from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
 from kvdemo.core.types import Step
-from kvdemo.engine.timer import Stopwatch, timed
+from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, record
@@ -49,14 +49,14 @@ def _loop(
     within: Callable[[Iterator[Step]], Iterator[Step]],
     behind: Callable[[Step], Step],
 ) -> lockstep.Loop:
-    """The strategy's steps as `timer.timed` times them, `within` the timed region and `behind` it."""
+    """The strategy's steps as `timer.time_steps` times them, `within` the timed region and `behind` it."""
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)
         choose = Chooser(0.0, 1.0, 0, model.device)
         job = Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, positions + 2)
         steps = within(strategies.get(strategy).decode(job))
-        for taken in timed(steps, model.synchronize, Stopwatch(), record=behind):
+        for taken in time_steps(steps, model.synchronize, Stopwatch(), record=behind):
             yield taken.seconds
 
     return start

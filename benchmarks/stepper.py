@@ -80,7 +80,7 @@ def main() -> None:
     from transformers import DynamicCache  # noqa: PLC0415
 
     from kvdemo.models import catalog, loading  # noqa: PLC0415
-    from kvdemo.models.cache_argument import using  # noqa: PLC0415
+    from kvdemo.models.cache_argument import cache_kwargs  # noqa: PLC0415
 
     model = loading.load(catalog.DEFAULT, device="cpu", dtype="float32")
     text = torch.arange(1000, 1000 + 4096)[None]
@@ -92,7 +92,7 @@ def main() -> None:
                 continue
             start = time.perf_counter()
             for _ in range(int(number)):
-                logits = model.network(input_ids=ids, logits_to_keep=1, **using(model.network, cache)).logits
+                logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
                 ids = torch.tensor([[logits[0, -1].argmax().item()]])
             seconds = time.perf_counter() - start
             time.sleep(REST_SECONDS)

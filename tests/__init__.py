@@ -2,4 +2,4 @@
 
 from kvdemo.engine import openmp
 
-openmp.share()  # before anything here imports torch: the suite shares its machine with a browser
+openmp.limit_spinning()  # before anything here imports torch: the suite shares its machine with a browser

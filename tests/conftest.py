@@ -106,9 +106,9 @@ def quick_limits() -> Iterator[None]:
     from kvdemo.measure.roofline import device_peaks  # noqa: PLC0415
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device_peaks, "_WARMUP_S", 0.002)
-        patch.setattr(device_peaks, "_READING_S", 0.001)
-        patch.setattr(device_peaks, "_BUSY_S", 0.0)
+        patch.setattr(device_peaks, "WARMUP_S", 0.002)
+        patch.setattr(device_peaks, "READING_S", 0.001)
+        patch.setattr(device_peaks, "BUSY_S", 0.0)
         for name in ("_CPU_BUFFER", "_MOST_CPU_BUFFER", "_LEAST_BUFFER"):
             patch.setattr(device_peaks, name, 2**22)
         yield

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 
-def tensors(held: Any) -> Iterator[Tensor]:
+def plain_tensors(held: Any) -> Iterator[Tensor]:
     """The plain tensors that a value is made of: a tensor, a packed one, or any of them in tuples, lists and dicts.
 
     A packed tensor answers with the size that it stands for; its parts, by PyTorch's subclass protocol
@@ -19,14 +19,14 @@ def tensors(held: Any) -> Iterator[Tensor]:
         if flatten is None:
             yield held
         else:
-            yield from tensors([getattr(held, name) for name in flatten()[0]])
+            yield from plain_tensors([getattr(held, name) for name in flatten()[0]])
     elif isinstance(held, dict):
-        yield from tensors(list(held.values()))
+        yield from plain_tensors(list(held.values()))
     elif isinstance(held, (tuple, list)):
         for part in held:
-            yield from tensors(part)
+            yield from plain_tensors(part)
 
 
 def nbytes(held: Any) -> int:
     """Bytes of the plain tensors that a value is made of."""
-    return sum(tensor.nbytes for tensor in tensors(held))
+    return sum(tensor.nbytes for tensor in plain_tensors(held))

@@ -29,7 +29,7 @@ from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWin
 
 from kvdemo.core import validation
 from kvdemo.core.types import BadInput
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 
 Legacy = tuple[tuple[Tensor, Tensor], ...]
@@ -226,7 +226,7 @@ def _check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
     """Compare with what the model itself writes for a single position; rows and positions must agree everywhere."""
     probe = DynamicCache(config=model.network.config)
     one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-    model.network(input_ids=one, **using(model.network, probe))
+    model.network(input_ids=one, **cache_kwargs(model.network, probe))
     rows, positions = _rows_and_positions(shapes)
     expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _shapes(to_legacy(probe))]
     if not rows or not positions or shapes != expected:

@@ -1,8 +1,8 @@
 """What a race leaves for the next one: the keys and values of its text, for a prompt that begins as that text did.
 
-Each page has a shelf of its own, and a shelf holds one run, the latest. Nobody finds what another page kept: time to
+Each page has a store of its own, and a store holds one run, the latest. Nobody finds what another page kept: time to
 first token tells whether somebody had run the same beginning before (Gu et al. 2025, arXiv:2502.07776, found APIs that
-told it about strangers), and what is never looked for cannot be told. A shelf is named by its page's session: a random
+told it about strangers), and what is never looked for cannot be told. A store is named by its page's session: a random
 id that the browser makes, and that is part of no form, link or document. It goes when the page is closed, and what is
 on it goes with the model that wrote it.
 
@@ -72,7 +72,7 @@ class PrefixEntry:
 
 @dataclass
 class PrefixSlot:
-    """Between one lane and a shelf: `found` is what the lane may start from, the rest is what it leaves.
+    """Between one lane and a store: `found` is what the lane may start from, the rest is what it leaves.
 
     The lane sets `cache` and the tokens that it holds, `ids`, in each step; they are looked at when the race is over.
     """
@@ -93,51 +93,51 @@ class PrefixStore(Protocol):
 
 
 class SessionPrefixes:
-    """The shelves of all open pages. Over `most_bytes`, the page that raced longest ago loses what it had."""
+    """The stores of all open pages. Over `most_bytes`, the page that raced longest ago loses what it had."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_pages: int = MOST_PAGES) -> None:
         self._most_bytes, self._most_pages = most_bytes, most_pages
-        self._shelves: OrderedDict[str, _PageShelf] = OrderedDict()
+        self._stores: OrderedDict[str, _SessionStore] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, page: str) -> PrefixStore:
-        """The shelf of a page whose race begins."""
+    def for_session(self, page: str) -> PrefixStore:
+        """The store of a page whose race begins."""
         with self._lock:
-            shelf = self._shelves.setdefault(page, _PageShelf(self, page))
-            self._shelves.move_to_end(page)
-            while len(self._shelves) > self._most_pages:
-                self._shelves.popitem(last=False)
-            return shelf
+            store = self._stores.setdefault(page, _SessionStore(self, page))
+            self._stores.move_to_end(page)
+            while len(self._stores) > self._most_pages:
+                self._stores.popitem(last=False)
+            return store
 
-    def forget(self, page: str) -> None:
+    def drop(self, page: str) -> None:
         """The page was closed. A race of it that still runs will keep nothing."""
         with self._lock:
-            self._shelves.pop(page, None)
+            self._stores.pop(page, None)
 
     @property
     def bytes(self) -> int:
-        return sum(shelf.bytes for shelf in list(self._shelves.values()))
+        return sum(store.bytes for store in list(self._stores.values()))
 
-    def put(self, shelf: _PageShelf, network: PreTrainedModel, kept: PrefixEntry) -> str:
-        """Put a run on a shelf, and make room for it on others. Said as by `PrefixStore.put`."""
+    def put(self, store: _SessionStore, network: PreTrainedModel, kept: PrefixEntry) -> str:
+        """Put a run into a store, and make room for it in others. Said as by `PrefixStore.put`."""
         with self._lock:
-            if self._shelves.get(shelf.page) is not shelf:
+            if self._stores.get(store.page) is not store:
                 return "Nothing is kept of it: its page is no longer known."
             if kept.bytes > self._most_bytes:
                 room = units.amount(self._most_bytes, "B")
                 return f"Its {kept.amount} are not kept: there is room for {room}, over all pages."
-            shelf.held.clear()
-            shelf.held[network] = kept
-            for other in self._shelves.values():
+            store.held.clear()
+            store.held[network] = kept
+            for other in self._stores.values():
                 if self.bytes <= self._most_bytes:
                     break
-                if other is not shelf:
+                if other is not store:
                     other.held.clear()
         return f"Its {kept.amount} are kept for the next race of this page: a prompt that begins the same skips them."
 
 
-class _PageShelf:
-    """One page's shelf. What it holds is gone as soon as the model is no longer in memory."""
+class _SessionStore:
+    """One page's store. What it holds is gone as soon as the model is no longer in memory."""
 
     def __init__(self, prefixes: SessionPrefixes, page: str) -> None:
         self._prefixes, self.page = prefixes, page

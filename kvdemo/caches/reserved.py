@@ -20,7 +20,7 @@ class Reserved:
     @cached_property
     def bytes(self) -> int:
         """All that is reserved."""
-        return sum(tensor.nbytes for layer in self._cache.layers for tensor in cache_layers.tensors(layer))
+        return sum(tensor.nbytes for layer in self._cache.layers for tensor in cache_layers.layer_tensors(layer))
 
     @cached_property
     def _growing(self) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 
-def turned(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
+def rotate_keys(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
     """Keys, shape (..., positions, head_dim), as if each had been computed `by` positions further on."""
     full = keys.float()
     cos, sin = network.get_decoder().rotary_emb(full, torch.tensor([[by]], device=keys.device))

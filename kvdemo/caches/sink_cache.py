@@ -97,6 +97,6 @@ class SinkCache(Cache):
             return
         if self._first is None:
             self._first = torch.stack([layer.keys[..., : self._sinks, :] for layer in self.layers])
-        moved = rotary.turned(self._network, self._first, dropped)
+        moved = rotary.rotate_keys(self._network, self._first, dropped)
         for layer, keys in zip(self.layers, moved, strict=True):
             layer.keys[..., : self._sinks, :] = keys

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     for strategy_id in request.race.strategies:
         strategies.check(strategy_id)
 
-    openmp.share()
+    openmp.limit_spinning()
     from kvdemo.measure import measurement  # noqa: PLC0415 - torch takes seconds; bad input needs none of it
     from kvdemo.models.loading import load  # noqa: PLC0415
 

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
     from kvdemo.models.facts import architecture  # noqa: PLC0415 - transformers takes seconds; bad input needs none of it
 
-    shape = architecture.parse(request.config) if request.config else architecture.of_hub(request.model or "")
+    shape = architecture.parse(request.config) if request.config else architecture.from_hub(request.model or "")
     document = request.plan(shape)
     if options.json:
         print_json(document)

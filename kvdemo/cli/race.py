@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     known = [strategies.check(strategy_id).id for strategy_id in request.strategies]
     path = None if options.cache_file is None else _cache_file(options.cache_file, known)
 
-    openmp.share()
+    openmp.limit_spinning()
     from kvdemo.caches.prefix_file import PrefixFile  # noqa: PLC0415
     from kvdemo.models.loading import load  # noqa: PLC0415
     from kvdemo.race import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
@@ -52,12 +52,12 @@ def run(options: argparse.Namespace) -> int:
     model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
-    shelf = PrefixFile(path) if path else None
-    finished = session.run(request, model, _show_progress if options.json else _show_text, stop, shelf)
+    store = PrefixFile(path) if path else None
+    finished = session.run(request, model, _show_progress if options.json else _show_text, stop, store)
     if options.json:
         print_json(finished.document)
-    if shelf and shelf.error:
-        print(f"kvdemo: {shelf.error}", file=sys.stderr)
+    if store and store.error:
+        print(f"kvdemo: {store.error}", file=sys.stderr)
         return 1
     return int(any(lane["status"] == "failed" for lane in finished.document["lanes"]))
 

@@ -18,7 +18,7 @@ from kvdemo.engine import openmp
 from kvdemo.models import attention
 
 _PACKAGE = Path(__file__).parent
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def describe(implementation: str | None = None, device: torch.device | None = None) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def describe(implementation: str | None = None, device: torch.device | None = No
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
-        "openmp": openmp.waiting(),
+        "openmp": openmp.wait_policy(),
         "gpu": gpu.name if gpu else None,
         "gpu_memory_bytes": gpu.total_memory if gpu else None,
         "cuda": torch.version.cuda,
@@ -77,9 +77,9 @@ def gpu_driver() -> str | None:
     The kernel states it to containers, too; the driver's own tool may be missing there.
     """
     try:
-        said = _NVIDIA_DRIVER.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        said = NVIDIA_DRIVER.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     except OSError:
-        said = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or ""
+        said = program_output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or ""
     found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", said)
     return found.group() if found else None
 
@@ -91,12 +91,12 @@ def git_revision(package: Path = _PACKAGE) -> str | None:
     None for a package that was installed, even into a folder inside of somebody's repository, and where git is
     missing or refuses. Asked once: what runs is what was there at the start.
     """
-    if not _output("git", "-C", str(package), "ls-files", "__init__.py"):  # not a file of that repository
+    if not program_output("git", "-C", str(package), "ls-files", "__init__.py"):  # not a file of that repository
         return None
-    return _output("git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*")
+    return program_output("git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*")
 
 
-def _output(*command: str) -> str | None:
+def program_output(*command: str) -> str | None:
     """What a program prints, stripped; None if it is missing, fails, or takes longer than two seconds."""
     # A hook's GIT_DIR would have git speak of another repository; without optional locks it changes nothing.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

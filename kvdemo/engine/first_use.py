@@ -65,7 +65,7 @@ def between_runs(warmup: Sequence[TimedStep], timed: Sequence[TimedStep]) -> Fir
     return FirstUse(median(first for first, _ in pairs), median(again for _, again in pairs))
 
 
-def in_words(name: str, found: FirstUse) -> str:
+def race_sentence(name: str, found: FirstUse) -> str:
     """The finding in a race, as a sentence."""
     return (
         f"{name}: a step at a new length took {units.seconds(found.new_s)}, at one that had run before "
@@ -74,7 +74,7 @@ def in_words(name: str, found: FirstUse) -> str:
     )
 
 
-def of_warmup(name: str, found: FirstUse) -> str:
+def warmup_sentence(name: str, found: FirstUse) -> str:
     """The finding in a measurement, as a sentence."""
     return (
         f"{name}: in the warm-up run, where each length was new, a step took {units.seconds(found.new_s)}, and "

@@ -22,10 +22,10 @@ import sys
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 CHOICE = {"GOMP_SPINCOUNT": "20000"}
 
-_chosen: dict[str, str] = {}
+chosen: dict[str, str] = {}
 
 
-def share() -> None:
+def limit_spinning() -> None:
     """Let waiting OpenMP threads give up their core soon, unless the user has decided otherwise.
 
     The OpenMP library reads this when it is loaded, so it must be called before torch is imported. Later it does
@@ -33,14 +33,14 @@ def share() -> None:
     """
     if "torch" in sys.modules or any(name in os.environ for name in SETTINGS):
         return
-    _chosen.update(CHOICE)
-    os.environ.update(_chosen)
+    chosen.update(CHOICE)
+    os.environ.update(chosen)
 
 
-def waiting() -> str:
+def wait_policy() -> str:
     """How OpenMP's threads wait and who decided it, for the environment of a document."""
     found = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     if not found:
         return "the library's own waiting (nothing is set)"
-    who = "kvdemo's choice" if found == _chosen else "from the environment"
+    who = "kvdemo's choice" if found == chosen else "from the environment"
     return f"{' '.join(f'{name}={value}' for name, value in found.items())} ({who})"

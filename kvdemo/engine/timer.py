@@ -44,7 +44,7 @@ class Stopwatch:
         return seconds
 
 
-def timed(
+def time_steps(
     steps: Iterator[Step],
     synchronize: Callable[[], None],
     tokenizing: Stopwatch,

@@ -313,7 +313,7 @@ def cell(
     baseline, *others = runs
     bound: dict[str, bounds.Bound | None] = {
         strategy: predict(
-            trials[0], prompt_tokens, machine.of(strategy), slice(_steps_to(trials[0], new_tokens))
+            trials[0], prompt_tokens, machine.for_strategy(strategy), slice(_steps_to(trials[0], new_tokens))
         ).binding(seconds[strategy])
         for strategy, (_, trials) in runs.items()
         if machine

@@ -59,7 +59,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Costs:
+class StepTimeModel:
     """Seconds of a forward pass: `fixed`, and `each` for every position; and what single lanes showed, by their spec.
 
     The first two are those of a lane that has not been seen; None where no eager lane has.
@@ -70,7 +70,7 @@ class Costs:
     lanes: Mapping[str, Lane] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Costs | None:
+    def fit(cls, document: Mapping[str, Any]) -> StepTimeModel | None:
         """The costs that a race's or a measurement's document shows; None where it shows nothing."""
         seen = [(kind, steps) for lane in document["lanes"] if (steps := _steps(lane, kind := _kind(lane)))]
         if not seen:
@@ -83,7 +83,7 @@ class Costs:
         fixed = median(_fixed(steps, each or 0.0) for steps in pool) if pool else None
         return cls(fixed, each, {kind.spec: _lane(kind, steps, each or 0.0) for kind, steps in seen})
 
-    def after(self, earlier: Costs | None) -> Costs:
+    def after(self, earlier: StepTimeModel | None) -> StepTimeModel:
         """These costs, and what they do not know from earlier ones of the same model on the same device."""
         if earlier is None:
             return self
@@ -192,7 +192,7 @@ def _lane(kind: Kind, steps: Sequence[Step], each: float) -> Lane:
     return Lane(first.began, first.seconds, token, _fixed(steps, each))
 
 
-def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: Costs | None) -> str:
+def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: StepTimeModel | None) -> str:
     """What is to be done, and how long that may take where it can be told."""
     lanes = units.count(len(request.race.strategies), "lane")
     runs = f"{units.count(request.repeats, 'repeat')} and {units.count(request.warmup, 'warm-up')}"
@@ -206,7 +206,7 @@ def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: Costs | 
     return f"{work} Predicted from the steps run so far: {_about(seconds)}."
 
 
-def _total(request: MeasureRequest, prompt_tokens: int, costs: Costs) -> float | None:
+def _total(request: MeasureRequest, prompt_tokens: int, costs: StepTimeModel) -> float | None:
     """Seconds of all runs; None where those of a lane cannot be predicted."""
     total = 0.0
     for strategy in request.race.strategies:

@@ -134,7 +134,7 @@ class _Measurement:
             )
             if self.limits is None:
                 return
-            shape = architecture.of_config(self.model.network.config)
+            shape = architecture.from_config(self.model.network.config)
         except Exception as error:
             log.debug("no floors for %s", self.model.id, exc_info=True)
             self.notes.append(f"No floors and no reasons: {session.describe_failure(error)}")
@@ -170,7 +170,7 @@ class _Measurement:
     def _shape_of_draft(self, draft: LoadedModel) -> Architecture | None:
         """None, with a note, where it is not understood."""
         try:
-            return architecture.of_config(draft.network.config)
+            return architecture.from_config(draft.network.config)
         except BadInput as error:
             self.notes.append(f"The draft model's passes are left out of the floors: {error}")
             return None
@@ -204,7 +204,7 @@ class _Measurement:
         """What a lane's first timed run shows, by itself and against the warm-up run of the same lengths."""
         first = self.first_runs.get(strategy.spec)
         found = first_use.between_runs(first.steps, trial.steps) if first else None
-        new = [first_use.of_warmup(strategy.info.name, found)] if found else []
+        new = [first_use.warmup_sentence(strategy.info.name, found)] if found else []
         return new + session.remarks_on(strategy, trial.steps)
 
     def _sweep(self) -> None:
@@ -289,7 +289,7 @@ class _Measurement:
                 document.lane(
                     record,
                     prompt,
-                    machine.of(record.info.strategy) if machine else None,
+                    machine.for_strategy(record.info.strategy) if machine else None,
                     record.trials[0].text(model) if record.trials else "",
                 )
                 for record in records

@@ -9,7 +9,7 @@ from kvdemo.core.measure_settings import DEFAULT_LANES
 CLASSIC_MODEL = "openai-community/gpt2"
 
 
-def of(default_model: str) -> list[dict[str, Any]]:
+def list_presets(default_model: str) -> list[dict[str, Any]]:
     """Each as id, label, why, and the form that it fills; the first is the default."""
     plain = {
         "prompt": "What is KV caching?", "strategies": list(DEFAULT_LANES), "chat": False, "temperature": 0.0,

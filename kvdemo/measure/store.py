@@ -28,7 +28,7 @@ def folder() -> Path:
     return cache_folder() / "measurements"
 
 
-def keep(document: dict[str, Any]) -> None:
+def save(document: dict[str, Any]) -> None:
     """Write a document under its run's id, whole or not at all, and forget the oldest beyond what is kept at the most.
 
     If writing fails, log a warning and go on: the measurement itself is not lost. Raises what json raises for a

@@ -39,14 +39,14 @@ def choose(device: torch.device) -> None:
 def kernels(device: torch.device) -> list[str]:
     """The kernels that are enabled on this device, in the order in which torch tries them."""
     if device.type == "cuda":
-        _settle_order(device)
+        settle_order(device)
     enabled = {
         SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled(),
         SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled(),
         SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled(),
         SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled(),
     }
-    order = [found for number in torch._C._get_sdp_priority_order() if (found := _named(number)) is not None]
+    order = [found for number in torch._C._get_sdp_priority_order() if (found := backend_of(number)) is not None]
     here = [backend for backend in order if enabled[backend] and (device.type == "cuda" or backend in _ON_CPU)]
     return [_NAMES[backend] for backend in here]
 
@@ -66,11 +66,12 @@ def describe(implementation: str | None, device: torch.device) -> dict[str, Any]
     return {"attention_kernels": names, "attention_line": line}
 
 
-def _named(number: int) -> SDPBackend | None:
+def backend_of(number: int) -> SDPBackend | None:
+    """Look up a kernel by torch's number for it; None for one that has no name here."""
     return next((backend for backend in _NAMES if backend.value == number), None)
 
 
-def _settle_order(device: torch.device) -> None:
+def settle_order(device: torch.device) -> None:
     """Have torch decide on its order: it does so at the first call, not at import."""
     tiny = torch.zeros(1, 1, 1, 8, device=device)
     torch._fused_sdp_choice(tiny, tiny, tiny)

@@ -9,12 +9,12 @@ from typing import Any
 from transformers import Cache, PreTrainedModel
 
 
-def using(network: PreTrainedModel, cache: Cache | None) -> dict[str, Any]:
+def cache_kwargs(network: PreTrainedModel, cache: Cache | None) -> dict[str, Any]:
     """The arguments of a pass that reads from a cache and adds to it; without one, of a pass that keeps nothing."""
     return {_name(network.__class__): cache, "use_cache": cache is not None}
 
 
-def is_there(network: PreTrainedModel) -> bool:
+def takes_cache(network: PreTrainedModel) -> bool:
     """Whether the model takes a cache at all; one that does not ignores the argument and says nothing."""
     return _name(network.__class__) in inspect.signature(network.__class__.forward).parameters
 

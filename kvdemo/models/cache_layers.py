@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 
-def tensors(layer: Any) -> Iterator[torch.Tensor]:
+def layer_tensors(layer: Any) -> Iterator[torch.Tensor]:
     """Every tensor that the layer keeps of the text, once."""
-    return (tensor for _, tensor in named(layer))
+    return (tensor for _, tensor in named_tensors(layer))
 
 
-def named(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def named_tensors(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """The same, each with the name of its attribute; of several states by number, with the number behind it.
 
     Private attributes and tensors of fewer than two dimensions are bookkeeping: a window's size, a length.

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import Cache
 
 from kvdemo.models import cache_layers
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
 
@@ -28,8 +28,8 @@ def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: in
     The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
     computing all positions would make the loop without a cache look worse than it is.
     """
-    with rope.alone(model.network):
-        out = model.network(input_ids=input_ids, logits_to_keep=keep, **using(model.network, cache))
+    with rope.pass_lock(model.network):
+        out = model.network(input_ids=input_ids, logits_to_keep=keep, **cache_kwargs(model.network, cache))
     logits: Tensor = out.logits[:, -keep:]
     return logits
 
@@ -46,4 +46,4 @@ def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) 
 
 def cache_bytes(cache: Cache) -> int:
     """Bytes of the tensors that a cache holds now, counted on the tensors themselves."""
-    return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.tensors(layer))
+    return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.layer_tensors(layer))

@@ -97,7 +97,7 @@ class LoadedModel:
         The model is built again on the meta device for that, once: up to a second.
         """
         try:
-            return cache_shape.of(self.network, self.id)
+            return cache_shape.read_layer_caches(self.network, self.id)
         except BadInput as error:
             log.info("%s", error)
             return None
@@ -242,7 +242,7 @@ class LoadedModel:
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "weight_bytes": sum(p.nbytes for p in self.network.parameters()),
             "layers": len(layers) if layers else None,
-            "heads": _one_or_all(stated.values(self.config, "num_attention_heads")),
+            "heads": _one_or_all(stated.whole_numbers(self.config, "num_attention_heads")),
             "kv_heads": _one_or_all({layer.kv_heads for layer in growing}),
             "head_dim": _one_or_all({layer.head_dim for layer in growing}),
             "vocab_size": self.rows,

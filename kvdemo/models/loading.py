@@ -98,10 +98,11 @@ def _from_files(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if device.type != "cuda":  # an Apple GPU works in main memory
         memory_check.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
-    return weights.network(name, folder, dtype, device), _tokenizer(name, folder)
+    return weights.network(name, folder, dtype, device), load_tokenizer(name, folder)
 
 
-def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of the files in a folder. Raises BadInput."""
     try:
         return AutoTokenizer.from_pretrained(folder, **weights.SAFELY)
     except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer

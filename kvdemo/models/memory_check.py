@@ -15,7 +15,7 @@ from safetensors import safe_open
 from kvdemo.core.types import BadInput
 from kvdemo.models.sources import disk_space
 
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> None:
@@ -46,7 +46,7 @@ def main_memory() -> int | None:
     except (AttributeError, ValueError):  # Windows; a system without these names
         return None
     try:
-        return min(installed, int(_CONTAINER_LIMIT.read_text()))
+        return min(installed, int(CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):  # no container; the limit "max"
         return installed
 
@@ -59,7 +59,7 @@ def available() -> int | None:
     except (OSError, StopIteration, ValueError):
         return None
     try:
-        used = int(_CONTAINER_LIMIT.with_name("memory.current").read_text())
-        return min(free, int(_CONTAINER_LIMIT.read_text()) - used)
+        used = int(CONTAINER_LIMIT.with_name("memory.current").read_text())
+        return min(free, int(CONTAINER_LIMIT.read_text()) - used)
     except (OSError, ValueError):  # no container; the limit "max"
         return free

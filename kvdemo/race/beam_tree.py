@@ -9,7 +9,7 @@ from kvdemo.core.types import TimedStep
 from kvdemo.models.text.detokenizer import TextStream
 
 
-def of(steps: Sequence[TimedStep], answer: TextStream) -> list[list[dict[str, Any]]]:
+def to_document(steps: Sequence[TimedStep], answer: TextStream) -> list[list[dict[str, Any]]]:
     """A level for each token of the search, best text first; [] for a lane that does not search.
 
     Each entry has `parent`, the place in the level before (0 in the first: the prompt), `token`, `text`, `logprob`, and
@@ -18,14 +18,14 @@ def of(steps: Sequence[TimedStep], answer: TextStream) -> list[list[dict[str, An
     streams = [answer]
     found: list[list[dict[str, Any]]] = []
     for level in (level for timed in steps for level in timed.step.levels):
-        branches = [streams[twig.parent].branch() for twig in level]
-        texts = [branch.push(twig.token) for branch, twig in zip(branches, level, strict=True)]
-        _end(streams, found, {twig.parent for twig in level})
+        branches = [streams[node.parent].branch() for node in level]
+        texts = [branch.push(node.token) for branch, node in zip(branches, level, strict=True)]
+        _end(streams, found, {node.parent for node in level})
         streams = branches
         found.append(
             [
-                {"parent": twig.parent, "token": twig.token, "text": text, "logprob": twig.logprob, "score": twig.score}
-                for twig, text in zip(level, texts, strict=True)
+                {"parent": node.parent, "token": node.token, "text": text, "logprob": node.logprob, "score": node.score}
+                for node, text in zip(level, texts, strict=True)
             ]
         )
     _end(streams, found)

@@ -147,7 +147,7 @@ def examine(
     index = len(sides[0]) - 1
     _heed(stop)
     found = rounding(model, [*prompt_ids, *(choice.token for choice in sides[0][:index])], index + 1)
-    noise = _noise(found, sampling, index, stop)
+    noise = draw_noise(found, sampling, index, stop)
     _heed(stop)
     squares = [found.astray(decode) if decode else None for decode in again]
     evidence = _evidence(found, sides, squares, sampling, noise)
@@ -173,7 +173,7 @@ def _evidence(
     ours, theirs = (standing(rounding, choices) for choices in sides)
     tokens = [choices[-1].token for choices in sides]
     at = _scores(rounding, sampling, noise)[tokens].tolist()
-    first, second = _outscored(rounding, tokens, sampling, noise)
+    first, second = units_outscored(rounding, tokens, sampling, noise)
     ran = [None if one is None else astray(rounding, one) for one in squares]
     return Evidence(rounding, (ours, theirs), (first, second), (ran[0], ran[1]), abs(at[0] - at[1]))
 
@@ -208,7 +208,7 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
     )
 
 
-def _noise(rounding: Rounding, sampling: Sampling, index: int, stop: CancelToken) -> Tensor | None:
+def draw_noise(rounding: Rounding, sampling: Sampling, index: int, stop: CancelToken) -> Tensor | None:
     """The numbers with which token `index` was drawn, made again; None for lanes that draw nothing."""
     like = rounding.exact[-1].float()
     chooser = Chooser(sampling.temperature, sampling.top_p, sampling.seed, like.device)
@@ -226,7 +226,7 @@ def _scores(rounding: Rounding, sampling: Sampling, noise: Tensor | None) -> Ten
     return exact if noise is None else exact - sampling.temperature * noise.to(exact.dtype).log()
 
 
-def _outscored(rounding: Rounding, tokens: Sequence[int], sampling: Sampling, noise: Tensor | None) -> list[float]:
+def units_outscored(rounding: Rounding, tokens: Sequence[int], sampling: Sampling, noise: Tensor | None) -> list[float]:
     """By how many units the exact distribution prefers another token, for each of two.
 
     Drawn, a token is picked for the highest score among those of the top-p part. What is near its edge may be in it or

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 WINDOW = 16
 #: Likeliest tokens of each position that are looked at.
 _TOP = 16
-_WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
+WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
 _SAMPLES, _SHARE = 4, 1 / 16
 #: Positions of a lane that are run again: one behind the prompt, which is always right, and the steps after it.
 _AGAIN = 3
@@ -67,14 +67,14 @@ class Rounding:
         """
         self._model = model
         self._ids = torch.tensor(list(ids), device=model.device)
-        line = max((line for line in rope.lines(model.config) if line < len(ids)), default=0)
+        line = max((line for line in rope.switch_lengths(model.config) if line < len(ids)), default=0)
         self.positions = min(positions, len(ids) - line, WINDOW)
         whole, wide = self._pass(), self._wider()
         if wide is None:  # then the last position alone has been computed in two ways
             self.positions, whole = 1, whole[-1:]
         self.exact = whole if wide is None else wide
         self.format = _name(model.dtype)
-        self.reference = self.format if wide is None else _name(_WIDER[model.dtype])
+        self.reference = self.format if wide is None else _name(WIDER[model.dtype])
         self._top = self.exact.topk(min(_TOP, self.exact.shape[-1])).indices
         behind = self._behind()
         self.order = None if behind is None else float(self._square(behind, whole).sqrt())
@@ -125,7 +125,7 @@ class Rounding:
     @torch.inference_mode()
     def _behind(self) -> Tensor | None:
         """The last position behind a cache, shape (1, vocab); None where the model takes none or the text is short."""
-        line = len(self._ids) - 1 in rope.lines(self._model.config)
+        line = len(self._ids) - 1 in rope.switch_lengths(self._model.config)
         if line or len(self._ids) < 2 or support.unavailable_reason(self._model):
             return None
         cache = DynamicCache(config=self._model.network.config)
@@ -152,7 +152,7 @@ class Rounding:
 
     def _widely(self, run: Callable[[], Tensor]) -> Tensor | None:
         """What `run` gives while the model computes in the wider format; None where that cannot be done."""
-        wider = _WIDER.get(self._model.dtype)
+        wider = WIDER.get(self._model.dtype)
         if wider is None:
             return None
         try:

@@ -30,7 +30,7 @@ from kvdemo.core.types import (
 from kvdemo.engine import environment, first_use
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import Lane, race
-from kvdemo.engine.timer import Stopwatch, timed
+from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
@@ -87,7 +87,7 @@ def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
 
 def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
     """The strategies and the prompt of a race that can run on this model; raises BadInput for one that cannot."""
-    chosen = [_available(strategy_id, model) for strategy_id in request.strategies]
+    chosen = [available_strategy(strategy_id, model) for strategy_id in request.strategies]
     prompt = model.prompt(request.prompt, chat=request.chat)
     _check_fit(model, prompt, request.max_new_tokens)
     model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
@@ -95,17 +95,18 @@ def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Pro
 
 
 def run(
-    request: RaceRequest, model: LoadedModel, emit: Emit, stop: CancelToken, shelf: PrefixStore | None = None
+    request: RaceRequest, model: LoadedModel, emit: Emit, stop: CancelToken, store: PrefixStore | None = None
 ) -> Finished:
     """Race the request's strategies on a loaded model, telling `emit` all that happens; the last event is returned too.
 
-    What is on the `shelf` when the race begins is there for its lanes; what one of them leaves is put there at the end.
+    What is in the `store` when the race begins is there for its lanes; what one of them leaves is put there at the end.
     The caller has the device to itself. Raises BadInput before anything has run.
     """
-    return _Race(request, model, *check(request, model), emit, shelf).run(stop)
+    return _Race(request, model, *check(request, model), emit, store).run(stop)
 
 
-def _available(strategy_id: str, model: LoadedModel) -> Strategy:
+def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
+    """The strategy that a spec names. Raises BadInput where it cannot run on this model."""
     strategy = strategies.get(strategy_id)
     if reason := strategy.unavailable_reason(model):
         raise BadInput(f"{strategy.name} cannot run here: {reason}")
@@ -145,7 +146,7 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
         tell=tell,
     )
     wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
-    steps = timed(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
+    steps = time_steps(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
     eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
 
@@ -164,12 +165,12 @@ def _failing(error: Exception) -> Iterator[Step]:
     raise error
 
 
-def _other_than(prompt: Prompt) -> Prompt:
+def other_prompt(prompt: Prompt) -> Prompt:
     """Another prompt of the same form for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
 
 
-def _again(strategy: Strategy) -> Decode | None:
+def steps_in_wider_format(strategy: Strategy) -> Decode | None:
     """What runs a strategy's steps again, in another number format. What recomputes all is the exact way itself."""
     return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
 
@@ -203,13 +204,13 @@ class _Race:
         chosen: list[Strategy],
         prompt: Prompt,
         emit: Emit,
-        shelf: PrefixStore | None,
+        store: PrefixStore | None,
     ) -> None:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
         self.records = [LaneHistory(strategy.info) for strategy in chosen]
         self.streams = [model.text_stream() for _ in chosen]
-        self.shelf, self.found = shelf, shelf.find(model) if shelf else None
+        self.store, self.found = store, store.find(model) if store else None
         self.handovers = [self._handover() for _ in chosen]
         self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
 
@@ -247,7 +248,7 @@ class _Race:
             if stop.is_set():
                 return
             self.emit(Progress(f"Warming up {strategy.name}"))
-            prompt = _other_than(self.prompt) if strategy.elsewhere else self.prompt
+            prompt = other_prompt(self.prompt) if strategy.elsewhere else self.prompt
             taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
             self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
 
@@ -257,12 +258,12 @@ class _Race:
 
     def _handover(self) -> PrefixSlot | None:
         """What each lane and each warm-up starts from: kept before this race, so that none profits from another."""
-        return PrefixSlot(self.found) if self.shelf else None
+        return PrefixSlot(self.found) if self.store else None
 
     def _keep(self) -> None:
-        """Put on the shelf what the first lane that leaves something left; a lane that failed may leave half a step."""
+        """Store what the first lane that leaves something left; a lane that failed may leave half a step."""
         for record, handover in zip(self.records, self.handovers, strict=True):
-            if self.shelf is None or handover is None or handover.cache is None:
+            if self.store is None or handover is None or handover.cache is None:
                 continue
             if record.ended and record.ended.reason == "error":
                 continue
@@ -271,7 +272,7 @@ class _Race:
             pairs = cache_file.on(cache_file.to_legacy(handover.cache), "cpu")
             kept = PrefixEntry(tuple(handover.ids), pairs, run)
             try:
-                record.remarks.append(self.shelf.put(self.model, kept))
+                record.remarks.append(self.store.put(self.model, kept))
             except BadInput as error:
                 record.remarks.append(str(error))
             return
@@ -313,7 +314,7 @@ class _Race:
     def _proven(self, presumed: Divergence, lane: int, stop: CancelToken) -> Divergence:
         baseline, record, end = self.records[0], self.records[lane], presumed.index + 1
         sides = baseline.choices[:end], record.choices[:end]
-        again = _again(self.chosen[0]), _again(self.chosen[lane])
+        again = steps_in_wider_format(self.chosen[0]), steps_in_wider_format(self.chosen[lane])
         try:
             evidence = proof.examine(self.model, self.prompt_ids, sides, again, sampling_of(self.request), stop)
         except proof.Stopped:
@@ -343,13 +344,13 @@ class _Race:
         if self.request.schedule != "fair" or record.info.elsewhere:
             return []
         found = first_use.in_race(record.steps, warmed)
-        return [first_use.in_words(record.info.name, found)] if found else []
+        return [first_use.race_sentence(record.info.name, found)] if found else []
 
     def _finish(self, stop: CancelToken) -> Finished:
         self._prove(stop)
         for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
             record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
-            record.beams = beam_tree.of(record.steps, self.model.text_stream())
+            record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
         self._keep()
         verdict = judge(self.records, self.request.schedule)
         built = document.build(

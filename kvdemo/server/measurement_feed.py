@@ -34,7 +34,7 @@ class Relay:
         """Keep the state's document, and hand the state over unless the last one was only just told."""
         if state.document:
             self.document = self._untold = state.document
-            store.keep(state.document)
+            store.save(state.document)
         over = bool(state.document) and self.document["status"] != "running"
         if self._clock() - self._told < LEAST_SECONDS_BETWEEN and not over:
             return
@@ -45,4 +45,4 @@ class Relay:
     def broke_off(self) -> None:
         """An accident ended the measurement: what is kept says so."""
         if self.document:
-            store.keep(self.document | {"status": "failed", "error": "It broke off: the server's log says why."})
+            store.save(self.document | {"status": "failed", "error": "It broke off: the server's log says why."})

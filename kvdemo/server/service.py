@@ -25,7 +25,7 @@ from kvdemo.core.types import BadInput, Progress
 from kvdemo.core.units import count
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import presets, store
-from kvdemo.measure.duration_forecast import Costs, sentence
+from kvdemo.measure.duration_forecast import StepTimeModel, sentence
 from kvdemo.models import catalog
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.event_stream import EventChannel, batches
@@ -73,10 +73,10 @@ class Service:
         self.only_default = only_default
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
         self._on_gpu = on_gpu(self._batches)
-        self._costs: tuple[str, Costs] | None = None
+        self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
         self._running: dict[str, PrefixStore | None] = {}
-        self._prefixes = SessionPrefixes()
+        self.prefixes = SessionPrefixes()
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -116,11 +116,11 @@ class Service:
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        return self._tracked(request, run_id, self._prefixes.of(page) if page else None)
+        return self._tracked(request, run_id, self.prefixes.for_session(page) if page else None)
 
     def forget(self, page: str) -> None:
         """Let go of what the races of a page kept: it is closed."""
-        self._prefixes.forget(page)
+        self.prefixes.drop(page)
 
     def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
         """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
@@ -168,9 +168,9 @@ class Service:
                     session.check(request, model)
 
     def _tracked(
-        self, request: Request, run_id: str, shelf: PrefixStore | None = None
+        self, request: Request, run_id: str, prefix_store: PrefixStore | None = None
     ) -> Generator[list[Any], None, None]:
-        self._running[run_id] = shelf
+        self._running[run_id] = prefix_store
         try:
             for batch in self._on_gpu(request, run_id):
                 self._learn(batch)
@@ -183,14 +183,14 @@ class Service:
         """What a run's document says about the cost of steps is the forecast of the next measurement."""
         for event in batch:
             document = getattr(event, "document", None)
-            if document and (costs := Costs.of(document)):
+            if document and (costs := StepTimeModel.fit(document)):
                 model = document["model"]["id"]
                 earlier = self._costs[1] if self._costs and self._costs[0] == model else None
                 self._costs = (model, costs.after(earlier))
 
     def _batches(self, request: Request, run_id: str) -> Batches:
         stop = CancelFile(run_id)
-        shelf = self._running.get(run_id)
+        prefix_store = self._running.get(run_id)
 
         def work(tell: EventChannel[Any]) -> None:
             try:
@@ -203,7 +203,7 @@ class Service:
                             from kvdemo.race import session  # noqa: PLC0415
 
                             model = self._holder.load(request.model or self.default_model, tell)
-                            session.run(request, model, tell, stop, shelf)
+                            session.run(request, model, tell, stop, prefix_store)
             finally:
                 stop.clear()
 
@@ -275,7 +275,7 @@ class Service:
 
     def presets(self) -> list[dict[str, Any]]:
         """Ways to fill the measuring form; the first is the default."""
-        return presets.of(self.default_form()["model"])
+        return presets.list_presets(self.default_form()["model"])
 
     def estimate(self, form: Mapping[str, Any]) -> str:
         """One sentence: what a measurement has to do and how long that may take, or what is wrong with the form."""
@@ -299,7 +299,7 @@ class Service:
         self._planned += 1
         if request.config is not None:
             return request.plan(_shape(architecture.parse, request.config))
-        return request.plan(_shape(architecture.of_hub, request.model or self.default_model))
+        return request.plan(_shape(architecture.from_hub, request.model or self.default_model))
 
     def models(self) -> list[dict[str, Any]]:
         """The catalogue."""

@@ -44,7 +44,7 @@ def greedy(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def taken(token: Tensor, logits: Tensor) -> Picked:
+def pick_on_device(token: Tensor, logits: Tensor) -> Picked:
     """The choice of a token that the device has picked from logits of shape (vocab,). This is a step's one copy."""
     return Picked(int(token), ids=token.reshape(1), logits=logits)
 
@@ -67,7 +67,7 @@ class Chooser:
 
     def __call__(self, logits: Tensor) -> Picked:
         """Pick a token from logits of shape (vocab,)."""
-        return taken(greedy(logits) if self.greedy else self._drawn(logits), logits)
+        return pick_on_device(greedy(logits) if self.greedy else self._drawn(logits), logits)
 
     def while_expected(self, rows: Tensor, expected: Sequence[int]) -> list[Picked]:
         """Pick from one row after the other as long as the token is the expected one; one more than so accepted.
@@ -94,10 +94,10 @@ class Chooser:
 
     def _drawn(self, logits: Tensor) -> Tensor:
         """Draw a token as `torch.multinomial` does, number for number, and without its copies to the host."""
-        probabilities = self._probabilities(logits)
+        probabilities = self.probabilities(logits)
         return (probabilities / self.noise(probabilities)).argmax(-1)
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         no_ids = torch.empty((1, 0), dtype=torch.long, device=logits.device)  # these warpers look at scores alone
         probabilities: Tensor = self._warp(no_ids, logits.float()[None]).softmax(-1)[0]
         return probabilities

@@ -28,7 +28,7 @@ class Factors:
     """
 
     def __init__(self, model: LoadedModel) -> None:
-        self.lines = rope.lines(model.config)
+        self.lines = rope.switch_lengths(model.config)
         self._cached: int | None = None
         self.details: dict[str, float] = {}
 

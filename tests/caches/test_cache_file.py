@@ -14,7 +14,7 @@ from transformers import Cache, DynamicCache, StaticCache
 
 from kvdemo.caches import cache_file
 from kvdemo.core.types import BadInput
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from tests.conftest import tiny_llama_network
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
@@ -27,7 +27,7 @@ def go_on(model: LoadedModel, cache: Cache, new_ids: list[int], n: int) -> list[
     """n greedy tokens behind what the cache holds and some ids that it does not hold yet."""
     tokens: list[int] = []
     for _ in range(n):
-        out = model.network(input_ids=torch.tensor([new_ids]), **using(model.network, cache))
+        out = model.network(input_ids=torch.tensor([new_ids]), **cache_kwargs(model.network, cache))
         tokens.append(int(out.logits[0, -1].argmax()))
         new_ids = tokens[-1:]
     return tokens

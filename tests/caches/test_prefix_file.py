@@ -1,4 +1,4 @@
-"""A shelf that is a file: what comes out is what went in, and a note that makes no sense is no run to compare with."""
+"""A store that is a file: what comes out is what went in, and a note that makes no sense is no run to compare with."""
 
 import json
 import resource
@@ -104,9 +104,9 @@ def test_a_write_that_fails_keeps_the_old_file_and_says_why(
     before = path.read_bytes()
 
     request.getfixturevalue("full_disk")
-    shelf = PrefixFile(path)
+    store = PrefixFile(path)
     with pytest.raises(BadInput, match=r"cannot be written to .*File too large.*\.$"):
-        shelf.put(tiny_llama, kept)
-    assert shelf.error and "File too large" in shelf.error
+        store.put(tiny_llama, kept)
+    assert store.error and "File too large" in store.error
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]

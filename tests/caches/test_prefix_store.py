@@ -1,4 +1,4 @@
-"""The shelves: a page finds its own latest run, of the model that wrote it, and all of them together are bounded."""
+"""The stores: a page finds its own latest run, of the model that wrote it, and all of them together are bounded."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ POSITION_BYTES = 2 * 2 * 4 * 8 * 4  # two layers of keys and values, four heads 
 
 
 class Network(torch.nn.Module):
-    """Stands for a model's weights: what a shelf tells models apart by."""
+    """Stands for a model's weights: what a store tells models apart by."""
 
 
 @dataclass
@@ -43,58 +43,58 @@ def test_what_two_texts_have_in_common_is_counted_from_the_first_token(ours: lis
 
 def test_a_page_finds_its_own_latest_run_and_no_other_page_does(model: Any) -> None:
     prefixes = SessionPrefixes()
-    prefixes.of("a").put(model, kept(5))
-    said = prefixes.of("a").put(model, latest := kept(3, first=7))
+    prefixes.for_session("a").put(model, kept(5))
+    said = prefixes.for_session("a").put(model, latest := kept(3, first=7))
     assert said.startswith("Its 3 positions (1.54 kB) are kept for the next race of this page:")
-    assert prefixes.of("a").find(model) is latest
-    assert prefixes.of("b").find(model) is None
+    assert prefixes.for_session("a").find(model) is latest
+    assert prefixes.for_session("b").find(model) is None
     assert prefixes.bytes == 3 * POSITION_BYTES
 
 
 def test_another_model_finds_nothing_and_what_a_model_wrote_goes_with_it(model: Any) -> None:
     prefixes, other = SessionPrefixes(), Model(Network())
-    shelf = prefixes.of("a")
-    shelf.put(model, kept(5))
-    assert shelf.find(other) is None  # type: ignore[arg-type]
+    store = prefixes.for_session("a")
+    store.put(model, kept(5))
+    assert store.find(other) is None  # type: ignore[arg-type]
     del model.network
     assert prefixes.bytes == 0
 
 
 def test_a_closed_page_leaves_nothing_not_even_by_a_race_that_still_runs(model: Any) -> None:
     prefixes = SessionPrefixes()
-    shelf = prefixes.of("a")
-    shelf.put(model, kept(5))
-    prefixes.forget("a")
+    store = prefixes.for_session("a")
+    store.put(model, kept(5))
+    prefixes.drop("a")
     assert prefixes.bytes == 0
-    assert "Nothing is kept" in shelf.put(model, kept(5))
+    assert "Nothing is kept" in store.put(model, kept(5))
     assert prefixes.bytes == 0
-    assert prefixes.of("a").find(model) is None
-    prefixes.forget("never seen")
+    assert prefixes.for_session("a").find(model) is None
+    prefixes.drop("never seen")
 
 
 def test_where_memory_is_full_the_page_that_raced_longest_ago_loses_its_own(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
     for page in "abc":
-        prefixes.of(page).put(model, kept(3))
-    prefixes.of("a")  # races again
-    prefixes.of("d").put(model, kept(4))
-    assert [page for page in "abcd" if prefixes.of(page).find(model)] == ["a", "c", "d"]
+        prefixes.for_session(page).put(model, kept(3))
+    prefixes.for_session("a")  # races again
+    prefixes.for_session("d").put(model, kept(4))
+    assert [page for page in "abcd" if prefixes.for_session(page).find(model)] == ["a", "c", "d"]
     assert prefixes.bytes == 10 * POSITION_BYTES
 
 
 def test_a_run_that_is_larger_than_all_the_room_costs_nobody_anything(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
-    prefixes.of("a").put(model, own := kept(4))
-    prefixes.of("b").put(model, kept(4))
-    said = prefixes.of("a").put(model, kept(11))
+    prefixes.for_session("a").put(model, own := kept(4))
+    prefixes.for_session("b").put(model, kept(4))
+    said = prefixes.for_session("a").put(model, kept(11))
     assert said == "Its 11 positions (5.63 kB) are not kept: there is room for 5.12 kB, over all pages."
-    assert prefixes.of("a").find(model) is own
-    assert prefixes.of("b").find(model)
+    assert prefixes.for_session("a").find(model) is own
+    assert prefixes.for_session("b").find(model)
 
 
 def test_pages_that_never_say_goodbye_are_not_remembered_for_ever(model: Any) -> None:
     prefixes = SessionPrefixes(most_pages=3)
     for page in "abcd":
-        prefixes.of(page).put(model, kept(1))
-    assert prefixes.of("a").find(model) is None
+        prefixes.for_session(page).put(model, kept(1))
+    assert prefixes.for_session("a").find(model) is None
     assert prefixes.bytes <= 3 * POSITION_BYTES

@@ -68,5 +68,5 @@ def test_whatever_comes_is_a_request_or_a_sentence(raw: dict[str, object]) -> No
 
 
 def test_every_preset_is_a_request() -> None:
-    for preset in presets.of("somebody/model"):
+    for preset in presets.list_presets("somebody/model"):
         assert MeasureRequest.parse(preset["form"]).preset == preset["id"]

@@ -100,7 +100,7 @@ def test_flops_of_the_matrix_products_are_those_that_torch_counts(positions: int
     with torch.inference_mode(), counter:
         model(input_ids=torch.ones((1, positions), dtype=torch.long), logits_to_keep=1)
     counted = counter.get_total_flops()
-    formula = step_flops(architecture.of_config(config), positions, positions)
+    formula = step_flops(architecture.from_config(config), positions, positions)
     # Eager attention also works out what lies ahead, behind a mask: that is no part of the least.
     ahead = 4 * 2 * (positions * (positions - 1) // 2) * 32
     assert formula == pytest.approx(counted - ahead, rel=0.02)  # norms and rotations are not in the formula
@@ -148,7 +148,7 @@ def test_flops_of_several_rows_and_logits_are_those_that_torch_counts(rows: int,
     model, counter = LlamaForCausalLM(config).eval(), FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
         model(input_ids=torch.ones((rows, 7), dtype=torch.long), logits_to_keep=logits)
-    formula = pass_flops(architecture.of_config(config), Pass(rows, 7, 7, logits=logits))
+    formula = pass_flops(architecture.from_config(config), Pass(rows, 7, 7, logits=logits))
     ahead = rows * 4 * 2 * (7 * 6 // 2) * 32
     assert formula == pytest.approx(counter.get_total_flops() - ahead, rel=0.02)
 

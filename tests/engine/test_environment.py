@@ -85,7 +85,7 @@ def test_a_package_installed_inside_of_anothers_repository_has_none(checkout: Pa
 def test_no_checkout_no_git_and_a_git_that_hangs_give_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.git_revision(tmp_path) is None
     assert environment.git_revision(tmp_path / "nowhere") is None
-    assert environment._output("no-such-program-anywhere") is None
+    assert environment.program_output("no-such-program-anywhere") is None
 
     def hang(*_: object, timeout: float, **__: object) -> None:
         assert timeout <= 5
@@ -119,7 +119,7 @@ def test_the_driver_is_read_from_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, version: str | None
 ) -> None:
     (tmp_path / "version").write_text(said)
-    monkeypatch.setattr(environment, "_NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(environment, "NVIDIA_DRIVER", tmp_path / "version")
     assert environment.gpu_driver() == version
 
 
@@ -129,8 +129,8 @@ def test_the_driver_is_read_from_the_kernel(
 def test_where_the_kernel_is_silent_the_drivers_own_tool_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None, version: str | None
 ) -> None:
-    monkeypatch.setattr(environment, "_NVIDIA_DRIVER", tmp_path / "missing")
-    monkeypatch.setattr(environment, "_output", lambda *_: answer)
+    monkeypatch.setattr(environment, "NVIDIA_DRIVER", tmp_path / "missing")
+    monkeypatch.setattr(environment, "program_output", lambda *_: answer)
     assert environment.gpu_driver() == version
 
 

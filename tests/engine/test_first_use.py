@@ -29,7 +29,7 @@ def test_a_plan_for_each_new_length_is_found_with_its_cost() -> None:
     found = first_use.in_race(lane(lambda n: 0.018 * noise(rng) + (PLAN if n >= WARMED else 0)), WARMED)
     assert found is not None
     assert found.extra_s == pytest.approx(PLAN, rel=0.1)
-    sentence = first_use.in_words("DynamicCache", found)
+    sentence = first_use.race_sentence("DynamicCache", found)
     assert sentence.startswith("DynamicCache: a step at a new length took 5")
     assert "of each step is first-time cost" in sentence
 
@@ -72,7 +72,7 @@ def test_a_warm_up_run_that_paid_for_its_lengths_is_found() -> None:
     found = first_use.between_runs(lane(lambda n: 0.018 + n * 1e-6 + PLAN), again)
     assert found is not None
     assert found.extra_s == pytest.approx(PLAN)
-    assert "the first time costs 40" in first_use.of_warmup("DynamicCache", found)
+    assert "the first time costs 40" in first_use.warmup_sentence("DynamicCache", found)
 
 
 @pytest.mark.parametrize("drift", [0.67, 1.0, 1.49])

@@ -13,16 +13,16 @@ def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "")  # so that what a test sets is taken back
         monkeypatch.delenv(name)
-    monkeypatch.setattr(openmp, "_chosen", {})
+    monkeypatch.setattr(openmp, "chosen", {})
     monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
 def test_waiting_threads_give_up_their_core() -> None:
-    openmp.share()
+    openmp.limit_spinning()
     assert settings() == openmp.CHOICE
-    assert openmp.waiting() == f"GOMP_SPINCOUNT={openmp.CHOICE['GOMP_SPINCOUNT']} (kvdemo's choice)"
-    openmp.share()
-    assert openmp.waiting().endswith("(kvdemo's choice)")  # asking twice does not make it the user's
+    assert openmp.wait_policy() == f"GOMP_SPINCOUNT={openmp.CHOICE['GOMP_SPINCOUNT']} (kvdemo's choice)"
+    openmp.limit_spinning()
+    assert openmp.wait_policy().endswith("(kvdemo's choice)")  # asking twice does not make it the user's
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_waiting_threads_give_up_their_core() -> None:
 )
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    openmp.share()
+    openmp.limit_spinning()
     assert settings() == {name: value}
-    assert openmp.waiting() == f"{name}={value} (from the environment)"
+    assert openmp.wait_policy() == f"{name}={value} (from the environment)"
 
 
 def test_nothing_is_set_or_stated_once_torch_has_been_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", pytest)
-    openmp.share()
+    openmp.limit_spinning()
     assert settings() == {}
-    assert openmp.waiting() == "the library's own waiting (nothing is set)"
+    assert openmp.wait_policy() == "the library's own waiting (nothing is set)"
 
 
 def settings() -> dict[str, str]:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from kvdemo.core.types import Step
-from kvdemo.engine.timer import Stopwatch, timed
+from kvdemo.engine.timer import Stopwatch, time_steps
 from tests.scripted import FakeClock, step
 
 
@@ -20,7 +20,7 @@ def test_a_step_costs_what_passes_between_two_synchronised_readings() -> None:
             clock.spend(2)
             yield step(1)
 
-    steps = timed(strategy(), synchronize, Stopwatch(clock), clock)
+    steps = time_steps(strategy(), synchronize, Stopwatch(clock), clock)
     assert next(steps).seconds == 2.5  # the step and the wait behind it, not the wait before it
     clock.spend(100)  # whatever others do between two steps does not count
     assert next(steps).seconds == 2.5
@@ -42,7 +42,7 @@ def test_tokenisation_is_counted_apart_and_per_step() -> None:
             clock.spend(1)
             yield step(1)
 
-    got = list(timed(strategy(), lambda: None, tokenizing, clock))
+    got = list(time_steps(strategy(), lambda: None, tokenizing, clock))
     assert [t.tokenize_seconds for t in got] == [3, 5]
     assert [t.seconds for t in got] == [4, 6]
 

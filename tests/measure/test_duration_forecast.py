@@ -7,7 +7,7 @@ import pytest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import Pass
 from kvdemo.costs.formulas import positions_cached, positions_uncached
-from kvdemo.measure.duration_forecast import Costs, sentence
+from kvdemo.measure.duration_forecast import StepTimeModel, sentence
 from tests.toy import REFRESH, added
 
 
@@ -25,7 +25,7 @@ RACE = document(no_cache=[(5, 0.015), (6, 0.016), (7, 0.017)], dynamic_cache=[(5
 
 
 def test_the_line_through_the_steps_is_found_and_predicts_both_kinds_of_lane() -> None:
-    costs = Costs.of(RACE)
+    costs = StepTimeModel.fit(RACE)
     assert costs is not None
     assert costs.fixed == pytest.approx(0.010)
     assert costs.each == pytest.approx(0.001)
@@ -36,7 +36,7 @@ def test_the_line_through_the_steps_is_found_and_predicts_both_kinds_of_lane() -
 
 def test_the_sentence_says_the_work_and_the_time() -> None:
     request = MeasureRequest.parse({"prompt": "Hi", "max_new_tokens": 1000, "repeats": 2, "warmup": 1})
-    said = sentence(request, 5, Costs.of(RACE))
+    said = sentence(request, 5, StepTimeModel.fit(RACE))
     assert said.startswith("2 lanes, 2 repeats and 1 warm-up of 1,000 tokens each: 6,000 in all.")
     # 3 runs of (10 + 504.5) s and of (10 + 1.004) s: 1576.5 s
     assert said.endswith("Predicted from the steps run so far: about 26 minutes.")
@@ -48,20 +48,20 @@ def test_without_a_race_the_time_is_not_made_up() -> None:
 
 
 def test_a_race_that_never_stepped_teaches_nothing() -> None:
-    assert Costs.of(document(no_cache=[(5, 0.1)])) is None
+    assert StepTimeModel.fit(document(no_cache=[(5, 0.1)])) is None
 
 
 def test_a_measurement_teaches_the_same() -> None:
     lanes = {"no_cache": [(5, 0.015), (6, 0.016), (7, 0.017)], "dynamic_cache": [(5, 0.015), (6, 0.011), (7, 0.011)]}
     measured = {"lanes": [{"strategy": name, "latency": latency} for name, latency in lanes.items()]}
-    assert Costs.of(measured) == Costs.of(RACE)
-    assert Costs.of({"lanes": [{"strategy": "no_cache", "latency": []}]}) is None
+    assert StepTimeModel.fit(measured) == StepTimeModel.fit(RACE)
+    assert StepTimeModel.fit({"lanes": [{"strategy": "no_cache", "latency": []}]}) is None
 
 
 def test_a_lane_of_another_machine_says_nothing() -> None:
     there = document(remote=[(None, 0.5), (None, 0.4)])
-    assert Costs.of(there) is None
-    assert Costs.of({"lanes": RACE["lanes"] + there["lanes"]}) == Costs.of(RACE)
+    assert StepTimeModel.fit(there) is None
+    assert StepTimeModel.fit({"lanes": RACE["lanes"] + there["lanes"]}) == StepTimeModel.fit(RACE)
 
 
 # A step of the scripted device: 10 ms a pass and 0.2 ms a position; of several rows a position costs a tenth.
@@ -119,7 +119,7 @@ ALL = {
 def test_lanes_of_other_kinds_do_not_spoil_the_forecast_of_plain_ones(
     others: tuple[str, ...], known: tuple[str, ...], prompt: int, tokens: int
 ) -> None:
-    costs = Costs.of(raced(**{name: ALL[name] for name in (*known, *others)}))
+    costs = StepTimeModel.fit(raced(**{name: ALL[name] for name in (*known, *others)}))
     assert costs is not None
     for strategy, positions in (
         ("no_cache", positions_uncached(prompt, tokens)),
@@ -131,7 +131,7 @@ def test_lanes_of_other_kinds_do_not_spoil_the_forecast_of_plain_ones(
 
 
 def test_a_lane_that_was_seen_is_predicted_by_its_own_steps() -> None:
-    costs = Costs.of(raced(**ALL))
+    costs = StepTimeModel.fit(raced(**ALL))
     assert costs is not None
     assert costs.seconds("compiled_cache", PROMPT, 100) == pytest.approx(A + B * PROMPT + 99 * A / 8)
     one = A + B + B / 10 * 63
@@ -144,23 +144,23 @@ def test_a_lane_that_was_seen_is_predicted_by_its_own_steps() -> None:
 
 def test_what_only_several_rows_show_is_better_than_nothing() -> None:
     """Each pass of a search reads the weights once, so its passes are steps of a plain lane, near enough."""
-    costs = Costs.of(raced(batched=batched(4, 30), beam_search=beams(8, 30)))
+    costs = StepTimeModel.fit(raced(batched=batched(4, 30), beam_search=beams(8, 30)))
     assert costs is not None
     assert costs.seconds("dynamic_cache", PROMPT, 100) == pytest.approx(100 * A + B * 139, rel=0.3)
 
 
 def test_compiled_steps_say_nothing_of_eager_ones_but_earlier_ones_do() -> None:
-    only = Costs.of(raced(compiled_cache=compiled(30)))
+    only = StepTimeModel.fit(raced(compiled_cache=compiled(30)))
     assert only is not None and only.seconds("dynamic_cache", PROMPT, 100) is None
     request = MeasureRequest.parse({"prompt": "Hi", "strategies": "dynamic_cache"})
     assert "is known a few seconds after the start" in sentence(request, PROMPT, only)
-    both = only.after(Costs.of(raced(dynamic_cache=plain(3, whole=False))))
+    both = only.after(StepTimeModel.fit(raced(dynamic_cache=plain(3, whole=False))))
     assert both.seconds("dynamic_cache", PROMPT, 100) == pytest.approx(100 * A + B * 139)
     assert both.seconds("compiled_cache", PROMPT, 100) == only.seconds("compiled_cache", PROMPT, 100)
 
 
 def test_rows_that_were_not_seen_are_taken_from_the_setting() -> None:
-    costs = Costs.of(raced(dynamic_cache=plain(30, whole=False)))
+    costs = StepTimeModel.fit(raced(dynamic_cache=plain(30, whole=False)))
     assert costs is not None
     assert costs.seconds("batched:rows=64", 100, 10) == pytest.approx(10 * A + 64 * 109 * B)
     assert costs.seconds("beam_search:beams=32", 100, 10) == pytest.approx(10 * A + (100 + 32 * 9) * B)
@@ -170,13 +170,13 @@ def test_a_measurement_of_several_rows_teaches_what_the_race_does() -> None:
     steps = batched(64, 30)
     latency = [[PROMPT + n, s["seconds"]] for n, s in enumerate(steps)]
     lane = {"strategy": "batched:rows=64", "latency": latency, "passes": [s["passes"] for s in steps]}
-    assert Costs.of({"lanes": [lane]}) == Costs.of(raced(batched=steps))
+    assert StepTimeModel.fit({"lanes": [lane]}) == StepTimeModel.fit(raced(batched=steps))
 
 
 def test_a_new_strategy_that_recomputes_is_forecast_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The strategy states it; no list of ids does."""
     source = REFRESH.replace("    lossless = True\n", "    lossless = True\n    recomputes = True\n")
     with added(tmp_path, monkeypatch, source):
-        costs = Costs.of(RACE)
+        costs = StepTimeModel.fit(RACE)
         assert costs is not None
         assert costs.seconds("refresh", 5, 3) == costs.seconds("no_cache", 5, 3)

@@ -84,7 +84,7 @@ def test_what_cannot_be_counted_is_not_run_under_a_counter(
     assert not strategies.get("compiled_cache").eager
     strategy = strategies.get("static_cache")
     monkeypatch.setattr(type(strategy), "eager", False)
-    monkeypatch.setattr(kernel_launches, "_Counter", lambda: pytest.fail("counted"))
+    monkeypatch.setattr(kernel_launches, "LaunchCounter", lambda: pytest.fail("counted"))
     request = RaceRequest("fox", max_new_tokens=9)
     found = probe.take(strategy, request, tiny_llama, tiny_llama.prompt("fox", chat=False), threading.Event())
     assert found is not None and found.operations is None

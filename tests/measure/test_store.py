@@ -13,19 +13,19 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_document_is_found_again_as_it_was_last_kept() -> None:
-    store.keep({"run_id": "abc", "status": "running"})
-    store.keep({"run_id": "abc", "status": "done"})
+    store.save({"run_id": "abc", "status": "running"})
+    store.save({"run_id": "abc", "status": "done"})
     assert store.find("abc") == {"run_id": "abc", "status": "done"}
 
 
 @pytest.mark.parametrize("run_id", ["nobody", "", "../abc", "a" * 100, "abc\0"])
 def test_what_is_not_there_is_none(run_id: str) -> None:
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     assert store.find(run_id) is None
 
 
 def test_a_file_that_is_no_document_is_none() -> None:
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     (store.folder() / "abc.json").write_text("{half", "utf-8")
     assert store.find("abc") is None
 
@@ -33,7 +33,7 @@ def test_a_file_that_is_no_document_is_none() -> None:
 def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST", 2)
     for n in range(4):
-        store.keep({"run_id": f"run{n}"})
+        store.save({"run_id": f"run{n}"})
     assert len(list(store.folder().glob("*.json"))) == 2
     assert store.find("run3")
     assert not list(store.folder().glob("*.part"))
@@ -42,9 +42,9 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_documents_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_BYTES", 1000)
     for n in range(4):
-        store.keep({"run_id": f"run{n}", "text": "x" * 400})
+        store.save({"run_id": f"run{n}", "text": "x" * 400})
         os.utime(store.folder() / f"run{n}.json", (n, n))  # kept within one tick of the clock
-    store.keep({"run_id": "last"})
+    store.save({"run_id": "last"})
     assert [bool(store.find(name)) for name in ("run0", "run1", "run2", "run3", "last")] == [
         False,
         False,
@@ -52,16 +52,16 @@ def test_documents_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> 
         True,
         True,
     ]
-    store.keep({"run_id": "huge", "text": "x" * 2000})
+    store.save({"run_id": "huge", "text": "x" * 2000})
     assert store.find("huge") is None
     assert store.find("last")
 
 
 @pytest.mark.parametrize("broken", [{"run_id": "abc", "x": {1, 2}}, {"run_id": "abc", 1j: 2}, {}])
 def test_a_document_that_is_none_leaves_nothing_behind(own_cache: Path, broken: dict) -> None:
-    store.keep({"run_id": "abc", "status": "running"})
+    store.save({"run_id": "abc", "status": "running"})
     with pytest.raises((TypeError, KeyError)):
-        store.keep(broken)
+        store.save(broken)
     assert [path.name for path in (own_cache / "measurements").iterdir()] == ["abc.json"]
     assert store.find("abc") == {"run_id": "abc", "status": "running"}
 
@@ -71,21 +71,21 @@ def test_a_disk_that_is_full_midway_leaves_nothing_behind(own_cache: Path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     assert not list((own_cache / "measurements").iterdir())
 
 
 def test_what_a_killed_process_left_half_written_is_swept_when_it_is_old(own_cache: Path) -> None:
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     old, fresh = (own_cache / "measurements" / name for name in ("old.part", "fresh.part"))
     for file in (old, fresh):
         file.write_text("{", "utf-8")
     os.utime(old, (1, 1))
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     assert (old.exists(), fresh.exists()) == (False, True)
 
 
 def test_a_disk_that_refuses_costs_the_keeping_only(own_cache: Path) -> None:
     (own_cache / "measurements").write_text("a file where the folder should be")
-    store.keep({"run_id": "abc"})
+    store.save({"run_id": "abc"})
     assert store.find("abc") is None

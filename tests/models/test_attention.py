@@ -19,7 +19,7 @@ def torchs_own_setting() -> Iterator[None]:
 def hopper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch's order on a Hopper GPU, where it decides at the first call that cuDNN comes first."""
     order = [[1, 2, 0, 3, 4]]
-    monkeypatch.setattr(attention, "_settle_order", lambda _: order.__setitem__(0, [3, 1, 2, 0, 4]))
+    monkeypatch.setattr(attention, "settle_order", lambda _: order.__setitem__(0, [3, 1, 2, 0, 4]))
     monkeypatch.setattr(torch._C, "_get_sdp_priority_order", lambda: order[0])
 
 
@@ -59,5 +59,5 @@ def test_no_kernels_are_named_where_torch_does_not_choose_them(implementation: s
 
 
 def test_every_kernel_that_torch_orders_has_a_name_but_the_overrideable_one() -> None:
-    unnamed = {number for number in torch._C._get_sdp_priority_order() if attention._named(number) is None}
+    unnamed = {number for number in torch._C._get_sdp_priority_order() if attention.backend_of(number) is None}
     assert unnamed <= {4}

@@ -85,7 +85,7 @@ def test_a_model_that_cannot_be_tried_has_facts_of_none(
     def refuse(*_: Any) -> None:
         raise BadInput("It is not supported.")
 
-    monkeypatch.setattr(cache_shape, "of", refuse)
+    monkeypatch.setattr(cache_shape, "read_layer_caches", refuse)
     model = loaded("other", tiny_llama.network, tiny_llama.tokenizer)
     facts = model.facts()
     assert (facts["layers"], facts["kv_heads"], facts["head_dim"]) == (None, None, None)
@@ -95,7 +95,7 @@ def test_a_model_that_cannot_be_tried_has_facts_of_none(
 def test_a_model_is_tried_once(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded("other", tiny_llama.network, tiny_llama.tokenizer)
     first = model.facts()
-    monkeypatch.setattr(cache_shape, "of", lambda *_: pytest.fail("a second time"))
+    monkeypatch.setattr(cache_shape, "read_layer_caches", lambda *_: pytest.fail("a second time"))
     assert model.facts() == first
 
 

@@ -141,7 +141,7 @@ def test_weights_larger_than_the_computer_are_not_tried(llama, monkeypatch):
 
 
 def test_a_container_has_less_memory_than_its_computer(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_check, "_CONTAINER_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(memory_check, "CONTAINER_LIMIT", tmp_path / "memory.max")
     installed = memory_check.main_memory()
     assert installed is None or installed > 2**28
     (tmp_path / "memory.max").write_text("max\n")

@@ -73,7 +73,7 @@ def test_each_text_completes_its_own_half_characters() -> None:
         return TimedStep(Step((Choice(1, -1, 2, -2),), 1, levels=levels), 1.0)
 
     steps = [step((BeamNode(0, 1, -1.0, -1.0),)), step((BeamNode(0, 3, -0.5, -1.5), BeamNode(0, 2, -1.0, -2.0)))]
-    found = beam_tree.of(steps, TextStream(decode))
+    found = beam_tree.to_document(steps, TextStream(decode))
     assert [[node["text"] for node in level] for level in found] == [[""], ["ö", "ä"]]
     assert found[1][1] == {"parent": 0, "token": 2, "text": "ä", "logprob": -1.0, "score": -2.0}
 
@@ -85,7 +85,9 @@ def test_a_text_that_ends_within_a_character_says_so_and_one_that_goes_on_does_n
     stream = TextStream(lambda _: "", lambda token: bytes([token]))
     first, second, third = "語".encode()
     level = (BeamNode(0, first, -1.0, -1.0), BeamNode(0, second, -1.0, -1.0))
-    found = beam_tree.of([step(level, (BeamNode(0, second, -1.0, -2.0), BeamNode(0, 65, -1.0, -2.0)))], stream)
+    found = beam_tree.to_document([step(level, (BeamNode(0, second, -1.0, -2.0), BeamNode(0, 65, -1.0, -2.0)))], stream)
     assert [[node["text"] for node in level] for level in found] == [["", "\ufffd"], ["\ufffd", "\ufffdA"]]
-    found = beam_tree.of([step(level, (BeamNode(0, second, -1.0, -2.0),), (BeamNode(0, third, -1.0, -3.0),))], stream)
+    found = beam_tree.to_document(
+        [step(level, (BeamNode(0, second, -1.0, -2.0),), (BeamNode(0, third, -1.0, -3.0),))], stream
+    )
     assert [[node["text"] for node in level] for level in found] == [["", "\ufffd"], [""], ["語"]]

@@ -26,7 +26,7 @@ from transformers import DynamicCache
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Diverged, Divergence, RaceEvent, Sampling, Step
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import proof, rounding, session
@@ -66,7 +66,7 @@ class Sabotaged(Strategy):
             choice = job.choose(logits)
             yield Step((choice,), 1, cache_bytes(cache))
             place = torch.tensor([[at + (self.fault == "position")]])
-            out = network(input_ids=choice.ids[None], position_ids=place, **using(network, cache))
+            out = network(input_ids=choice.ids[None], position_ids=place, **cache_kwargs(network, cache))
             logits, at = out.logits[0, -1], at + 1
 
 
@@ -167,7 +167,9 @@ def test_a_lane_that_cannot_run_in_float32_is_judged_by_what_it_recorded(caplog:
 
 
 def test_compiled_steps_and_those_that_keep_nothing_are_not_run_again() -> None:
-    there = {name: session._again(strategies.get(name)) is not None for name in strategies.introductions()}
+    there = {
+        name: session.steps_in_wider_format(strategies.get(name)) is not None for name in strategies.introductions()
+    }
     assert {name for name, again in there.items() if not again} == {"compiled_cache", "no_cache", "reencode"}
 
 
@@ -236,7 +238,7 @@ def test_a_proof_that_fails_costs_itself_and_is_said(monkeypatch: pytest.MonkeyP
 
 
 def test_without_a_wider_format_the_two_orders_stand_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounding, "_WIDER", {})
+    monkeypatch.setattr(rounding, "WIDER", {})
     model = model_in("llama", torch.float32)
     document, _ = race(model, "no_cache,sabotaged-position")
     (divergence,) = parted(document)
@@ -272,7 +274,9 @@ class Router(nn.Module):
 
 def test_a_tie_inside_the_model_is_rounding_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A router whose scores tie picks another expert in another order of the same sums. No lane is off for that."""
-    monkeypatch.setattr(session, "_available", lambda spec, _model: strategies.get(spec))  # a trial would refuse it
+    monkeypatch.setattr(
+        session, "available_strategy", lambda spec, _model: strategies.get(spec)
+    )  # a trial would refuse it
     model = replace(model_of("llama"), network=copy.deepcopy(model_of("llama").network))
     model.network.model.layers[0].mlp.act_fn = nn.Sequential(model.network.model.layers[0].mlp.act_fn, Router())
     found = []
@@ -301,8 +305,8 @@ def test_a_top_p_edge_is_no_fault() -> None:
             sampling = Sampling(1.0, float(likelier[edge]) + by, seed=1)
             token = Chooser(sampling.temperature, sampling.top_p, 1, model.device)(logits).token
             found = Rounding(model, prompt, 1)
-            noise = proof._noise(found, sampling, 0, Event())
-            assert proof._outscored(found, [token], sampling, noise)[0] < 2 * proof.limit(1)
+            noise = proof.draw_noise(found, sampling, 0, Event())
+            assert proof.units_outscored(found, [token], sampling, noise)[0] < 2 * proof.limit(1)
 
 
 def test_lossy_and_retokenized_come_first(tiny_llama: LoadedModel) -> None:

@@ -239,9 +239,9 @@ def test_a_lane_that_fails_is_one_line_in_the_log(tiny_llama: LoadedModel, caplo
 
 def test_a_chat_template_that_refuses_other_prompts_costs_no_race_with_a_remote_lane() -> None:
     """What a remote lane warms up with is not the user's prompt, and the template here has nothing to say of it."""
-    other = session._other_than(Prompt("<user>fox", special=False, message="fox"))
+    other = session.other_prompt(Prompt("<user>fox", special=False, message="fox"))
     assert (other.message, other.special) == (session.OTHER_PROMPT, False)
-    assert session._other_than(Prompt("fox", special=True)) == Prompt(session.OTHER_PROMPT, special=True)
+    assert session.other_prompt(Prompt("fox", special=True)) == Prompt(session.OTHER_PROMPT, special=True)
 
 
 @pytest.mark.parametrize("when", [Progress, Started, TokensCommitted])

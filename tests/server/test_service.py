@@ -294,7 +294,7 @@ def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Service, monkey
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_measurement_that_a_restart_cut_off_is_not_waited_for(engine: Service) -> None:
-    store.keep({"run_id": "m10", "status": "running"})
+    store.save({"run_id": "m10", "status": "running"})
     assert engine.measured("m10") == {"run_id": "m10", "status": "stopped"}
 
 

@@ -51,7 +51,7 @@ def test_no_field_of_a_form_names_a_page(engine: Service) -> None:
 def test_a_closed_page_is_forgotten(engine: Service) -> None:
     details(engine.race(FORM, "r1", "mine"))
     engine.forget("mine")
-    assert engine._prefixes.bytes == 0
+    assert engine.prefixes.bytes == 0
     assert details(engine.race(FORM, "r2", "mine"))["reused"] == 0
 
 
@@ -72,7 +72,7 @@ def test_another_model_takes_all_that_was_kept_with_it(
     details(engine.race(FORM, "r1", "mine"))
     other = {"model": str(tiny_gpt2_folder), "strategies": "prefix_cache", "chat": False}
     assert details(engine.race(FORM | other, "r2", "strangers")) == {"kept": 0, "reused": 0}
-    assert engine._prefixes.of("mine").find(engine.held) is None  # type: ignore[arg-type]
+    assert engine.prefixes.for_session("mine").find(engine.held) is None  # type: ignore[arg-type]
     assert details(engine.race(FORM | {"model": str(tiny_folder)}, "r3", "mine")) == {"kept": 0, "reused": 0}
 
 

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvdemo import strategies
 from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step
-from kvdemo.engine.timer import Stopwatch, timed
+from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.chooser import Chooser, greedy, record, taken
+from kvdemo.strategies.chooser import Chooser, greedy, pick_on_device, record
 from tests.strategies.conftest import job_of
 
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_a_draw_is_the_one_that_multinomial_makes(dtype: torch.dtype, temperatur
     for vocabulary in (2, 30, 5000):
         rows = (3 * torch.randn(40, vocabulary)).to(dtype)
         choose, generator = Chooser(temperature, top_p, 5, CPU), torch.Generator(CPU).manual_seed(5)
-        probabilities = (choose._probabilities(row) for row in rows)
+        probabilities = (choose.probabilities(row) for row in rows)
         expected = [int(torch.multinomial(p, 1, generator=generator)) for p in probabilities]
         assert [choose(row).token for row in rows] == expected
 
@@ -125,7 +125,7 @@ def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list
         yield Step((choose(torch.tensor([1.0, 2.0])),), 1)
         yield Step((choose(torch.tensor(broken)),), 1)
 
-    steps = timed(decode(), lambda: None, Stopwatch(), record=record)
+    steps = time_steps(decode(), lambda: None, Stopwatch(), record=record)
     assert next(steps).step.tokens
     with pytest.raises(BadInput, match="not finite"):
         next(steps)
@@ -175,7 +175,7 @@ def test_a_compiled_step_can_hold_the_choice() -> None:
     """`greedy` is traced with the step, and what comes out of it is a choice like any other."""
     graph = torch.fx.symbolic_trace(lambda logits: greedy(logits * 2))
     logits = torch.tensor([1.0, 3.0, 3.0])
-    picked = taken(graph(logits), logits)
+    picked = pick_on_device(graph(logits), logits)
     assert (picked.token, picked.ids.shape) == (1, (1,))
     assert record(Step((picked,), 1)).choices[0].runner_up == 2
 

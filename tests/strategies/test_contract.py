@@ -52,7 +52,7 @@ def draft_of(model: LoadedModel, _asked: str) -> LoadedModel:
 
 @pytest.fixture(autouse=True)
 def a_draft_model_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draft_model, "of", draft_of)
+    monkeypatch.setattr(draft_model, "load_draft", draft_of)
     monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
 
 

@@ -26,7 +26,7 @@ from kvdemo.strategies.kv_cache.quantized_cache import Quantized
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
 from kvdemo.strategies.recompute.no_cache import NoCache
 from kvdemo.strategies.search.beam_search import BeamSearch
-from tests.strategies.draft.test_prompt_lookup import _until, guessing, job_of, oracle
+from tests.strategies.draft.test_prompt_lookup import guessing, job_of, oracle, steps_until
 
 from ..conftest import loaded
 from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
@@ -63,7 +63,7 @@ def prompt_of(length: int) -> str:
 @pytest.fixture(autouse=True)
 def a_draft_model(monkeypatch: pytest.MonkeyPatch) -> None:
     drafts = cache(lambda model, _asked: similar(model, noise=0.01))
-    monkeypatch.setattr(draft_model, "of", drafts)
+    monkeypatch.setattr(draft_model, "load_draft", drafts)
     monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
 
 
@@ -122,7 +122,7 @@ def test_drafts_reach_up_to_the_line_and_not_across(name: str, most: int) -> Non
     if verify.unavailable_reason(model):
         pytest.skip("a guess cannot be taken back here")
     right = generated(model, text, NEW)
-    steps = _until(guessing(job_of(model, text, NEW), oracle(right, LINE - 5, wrong_every=50), most), NEW)
+    steps = steps_until(guessing(job_of(model, text, NEW), oracle(right, LINE - 5, wrong_every=50), most), NEW)
     assert [token for step in steps for token in step.tokens] == right
     ran = []
     for step in steps:
@@ -204,7 +204,7 @@ def test_other_kinds_change_nothing_within_the_context(kind: str) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model, text = loaded(kind, AutoModelForCausalLM.from_config(config).eval(), word_tokenizer()), prompt_of(16)
-    assert rope.lines(model.config) == ()
+    assert rope.switch_lengths(model.config) == ()
     right = generated(model, text, 16)
     for strategy in EXACT:
         assert tokens_of(strategy, model, text, 16) == right, strategy.id
@@ -218,4 +218,4 @@ def test_passes_of_lanes_that_run_at_once_wait_for_each_other_where_factors_chan
     )
     document = session.run(request, model_of("phi3"), lambda _: None, Event()).document
     assert all(lane["identical"] for lane in document["comparison"]["lanes"])
-    assert rope.alone(model_of("phi3").network) is rope.alone(model_of("phi3").network)
+    assert rope.pass_lock(model_of("phi3").network) is rope.pass_lock(model_of("phi3").network)

@@ -19,7 +19,7 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Finished, Pass
 from kvdemo.measure import measurement
-from kvdemo.measure.duration_forecast import Costs
+from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
 from kvdemo.measure.tables import to_csv, to_markdown
 from kvdemo.models.loaded import LoadedModel
@@ -55,7 +55,7 @@ every_strategy = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def a_draft_model_and_known_limits(monkeypatch: pytest.MonkeyPatch, word_models: Mapping[str, LoadedModel]) -> None:
     draft = similar(word_models["llama"], noise=0.02)
-    monkeypatch.setattr(draft_model, "of", lambda _model, _asked: draft)
+    monkeypatch.setattr(draft_model, "load_draft", lambda _model, _asked: draft)
     monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
     monkeypatch.setattr(measurement, "measure_limits", lambda *_: LIMITS)
     monkeypatch.setattr("gc.collect", lambda *_: 0)  # in a process full of tests it takes longer than a run
@@ -102,7 +102,7 @@ def test_a_race_of_any_length_ends_with_a_verdict(strategy: Strategy, word_model
             assert metrics["ttft_s"] > 0 and metrics["levels"] is None
             assert (metrics["tpot_s"] is None) == (len(lane["steps"]) < 2)
             assert metrics["tpot_s"] != 0
-        costs = Costs.of(document)
+        costs = StepTimeModel.fit(document)
         if tokens > 1:
             assert costs is not None
             for spec in (strategy.spec, "no_cache", "dynamic_cache"):
@@ -154,7 +154,7 @@ def test_caches_with_windows_are_as_large_as_the_formula_says(
     """Rows, wrong drafts and windows together; the draft model has windows too."""
     model = model_of(architecture)
     draft = similar(model, noise=0.02)
-    monkeypatch.setattr(draft_model, "of", lambda _model, _asked: draft)
+    monkeypatch.setattr(draft_model, "load_draft", lambda _model, _asked: draft)
     for tokens in (2, 7, 20):
         memory = measured(model, tokens, spec, repeats=1)["lanes"][0]["memory"]
         assert memory["cache_bytes"] == memory["cache_bytes_formula"] > 0

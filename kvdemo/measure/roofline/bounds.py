@@ -105,7 +105,7 @@ class RooflineModel:
     draft: Architecture | None = None
     lanes: Mapping[str, RooflineModel] = field(default_factory=dict)
 
-    def of(self, strategy: str) -> RooflineModel:
+    def for_strategy(self, strategy: str) -> RooflineModel:
         """The machine as a strategy uses it."""
         return self.lanes.get(strategy, self)
 

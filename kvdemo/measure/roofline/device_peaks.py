@@ -35,13 +35,13 @@ from kvdemo.models.errors import out_of_memory
 
 _MIB = 2**20
 # Buffers have to be larger than the last cache before the memory, or it is the cache that is measured.
-_GPU_BUFFER, _CPU_BUFFER, _MOST_CPU_BUFFER, _LEAST_BUFFER = 1024 * _MIB, 256 * _MIB, 512 * _MIB, 64 * _MIB
+_GPU_BUFFER, CPU_BUFFER, MOST_CPU_BUFFER, LEAST_BUFFER = 1024 * _MIB, 256 * _MIB, 512 * _MIB, 64 * _MIB
 _COLUMNS = 4096  # of the matrix-vector product: as wide as the layers of a 7B model
 _LARGEST_SIDE = 8192  # of a square matrix: enough to keep the largest GPU busy
-_REPEATS = 7
-_WARMUP_S = 0.1  # a GPU raises its clocks during it
-_READING_S = 0.01  # one reading holds as many calls as take this long: the clock and the waiting for it cost nothing
-_BUSY_S = 0.02  # a matrix product that takes this long is large enough
+REPEATS = 7
+WARMUP_S = 0.1  # a GPU raises its clocks during it
+READING_S = 0.01  # one reading holds as many calls as take this long: the clock and the waiting for it cost nothing
+BUSY_S = 0.02  # a matrix product that takes this long is large enough
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ def measure_peaks(
     each shape. The caller has the device to itself. Raises BadInput when there is no memory left for buffers that are
     larger than a cache.
     """
-    size = _buffer_bytes(device)
+    size = buffer_bytes(device)
     try:
         while True:
-            limits = _measure(_Bench(device, stop), dtype, size, layers or {})
+            limits = _measure(Bench(device, stop), dtype, size, layers or {})
             if limits is not None:
                 return limits
-            if size // 2 < _LEAST_BUFFER:
+            if size // 2 < LEAST_BUFFER:
                 raise BadInput("No memory is left to measure the device in: choose a smaller model.")
             size //= 2
     except _Stopped:
@@ -109,7 +109,7 @@ class _Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Bench:
     """Times calls on one device, from a synchronised device to a synchronised device."""
 
     device: torch.device
@@ -119,18 +119,18 @@ class _Bench:
     def seconds(self, work: Callable[[], object]) -> float:
         """Median seconds of one call, warmed up."""
         spent, once = 0.0, math.inf
-        while spent < _WARMUP_S:
-            reading = self._reading(work, 1)
+        while spent < WARMUP_S:
+            reading = self.reading(work, 1)
             spent, once = spent + reading, min(once, reading)
-        calls = max(1, math.ceil(_READING_S / once))
-        return statistics.median(self._reading(work, calls) / calls for _ in range(_REPEATS))
+        calls = max(1, math.ceil(READING_S / once))
+        return statistics.median(self.reading(work, calls) / calls for _ in range(REPEATS))
 
     def once(self, work: Callable[[], object]) -> float:
         """Seconds of the second call: the first one pays for what no other does."""
-        self._reading(work, 1)
-        return self._reading(work, 1)
+        self.reading(work, 1)
+        return self.reading(work, 1)
 
-    def _reading(self, work: Callable[[], object], calls: int) -> float:
+    def reading(self, work: Callable[[], object], calls: int) -> float:
         if self.stop.is_set():
             raise _Stopped
         synchronize(self.device)
@@ -142,18 +142,18 @@ class _Bench:
 
 
 @torch.inference_mode()
-def _measure(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> DevicePeaks | None:
+def _measure(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> DevicePeaks | None:
     """The limits, with buffers of `size` bytes; None where the memory does not hold them."""
     on_cpu = bench.device.type == "cpu"
     try:
         return DevicePeaks(
-            copy_bytes_per_s=_copy(bench, dtype, size),
-            matvec_bytes_per_s=_matvec(bench, dtype, size),
-            matmul_flops_per_s=_matmul(bench, dtype, size),
+            copy_bytes_per_s=copy_bandwidth(bench, dtype, size),
+            matvec_bytes_per_s=matvec_bandwidth(bench, dtype, size),
+            matmul_flops_per_s=matmul_flops(bench, dtype, size),
             launch_s=_launch(bench, dtype),
             dtype=str(dtype).removeprefix("torch."),
             device=str(bench.device),
-            read_bytes_per_s=_read(bench, size) if on_cpu else 0.0,
+            read_bytes_per_s=read_bandwidth(bench, size) if on_cpu else 0.0,
             eager_bytes_per_s=one_row.bytes_per_s(bench, dtype, size, layers, one_row.eager) if on_cpu else 0.0,
             packed_bytes_per_s=_packed(bench, dtype, size, layers) if on_cpu else 0.0,
         )
@@ -163,7 +163,7 @@ def _measure(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_r
         raise
 
 
-def _copy(bench: _Bench, dtype: torch.dtype, size: int) -> float:
+def copy_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
     """Bytes a second, read and written, of a copy from one buffer to another."""
     # Written to beforehand: memory that nobody has written to is one page of zeros, read from the cache.
     source = torch.ones(size // dtype.itemsize, dtype=dtype, device=bench.device)
@@ -171,13 +171,13 @@ def _copy(bench: _Bench, dtype: torch.dtype, size: int) -> float:
     return 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))
 
 
-def _read(bench: _Bench, size: int) -> float:
+def read_bandwidth(bench: Bench, size: int) -> float:
     """Bytes a second of a sum over a buffer: nothing is written, and adding is quicker than the memory."""
     source = torch.ones(size // 4, device=bench.device)
     return source.nbytes / bench.seconds(source.sum)
 
 
-def _packed(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> float:
+def _packed(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> float:
     """Weights a second in packed one-row products; 0 where this processor packs no such numbers."""
     try:
         return one_row.bytes_per_s(bench, dtype, size, layers, one_row.packed)
@@ -187,14 +187,14 @@ def _packed(bench: _Bench, dtype: torch.dtype, size: int, layers: Mapping[one_ro
         return 0.0
 
 
-def _matvec(bench: _Bench, dtype: torch.dtype, size: int) -> float:
+def matvec_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
     """Bytes a second of weights read by the product of one row with a matrix, as a layer does it when decoding."""
     row = torch.randn(1, _COLUMNS, dtype=dtype, device=bench.device)
     weight = row.repeat(size // row.nbytes, 1)
     return weight.nbytes / bench.seconds(lambda: functional.linear(row, weight))
 
 
-def _matmul(bench: _Bench, dtype: torch.dtype, size: int) -> float:
+def matmul_flops(bench: Bench, dtype: torch.dtype, size: int) -> float:
     """Floating-point operations a second of a square matrix product, the sides doubled until the device is busy."""
     largest = min(_LARGEST_SIDE, math.isqrt(2 * size // (3 * dtype.itemsize)))
     side = 256
@@ -205,27 +205,27 @@ def _matmul(bench: _Bench, dtype: torch.dtype, size: int) -> float:
         def product(left: torch.Tensor = left, right: torch.Tensor = right) -> torch.Tensor:
             return functional.linear(left, right)
 
-        if 2 * side > largest or bench.once(product) >= _BUSY_S:
+        if 2 * side > largest or bench.once(product) >= BUSY_S:
             return 2 * side**3 / bench.seconds(product)
         side *= 2
 
 
-def _launch(bench: _Bench, dtype: torch.dtype) -> float:
+def _launch(bench: Bench, dtype: torch.dtype) -> float:
     """Seconds for one tiny operation in a long chain of them, synchronised only at its two ends."""
     tiny = torch.zeros(1, dtype=dtype, device=bench.device)
     return bench.seconds(lambda: tiny + tiny)
 
 
-def _buffer_bytes(device: torch.device) -> int:
+def buffer_bytes(device: torch.device) -> int:
     """Bytes of one buffer: larger than a cache, and two of them no more than half of what is free."""
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what the allocator keeps in reserve counts as taken otherwise
         return min(_GPU_BUFFER, torch.cuda.mem_get_info(device)[0] // 4)
-    wanted = min(max(_CPU_BUFFER, 2 * _last_cache_bytes()), _MOST_CPU_BUFFER)
+    wanted = min(max(CPU_BUFFER, 2 * last_cache_bytes()), MOST_CPU_BUFFER)
     return min(wanted, (memory_check.main_memory() or wanted * 16) // 16)
 
 
-def _last_cache_bytes() -> int:
+def last_cache_bytes() -> int:
     """Bytes of the processor's largest cache as Linux states them; 0 where the system does not say."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     said = [path.read_text(encoding="ascii").strip() for path in sizes]

@@ -35,7 +35,7 @@ class Launches:
     def over(self, steps: Iterator[Step]) -> Iterator[Step]:
         """The same steps. To be put around a strategy's generator, inside of what records its choices."""
         while True:
-            with _Counter() if self.on else nullcontext() as counter:
+            with LaunchCounter() if self.on else nullcontext() as counter:
                 step = next(steps, None)
             if step is None:
                 return
@@ -44,7 +44,7 @@ class Launches:
             yield step
 
 
-class _Counter(TorchDispatchMode):
+class LaunchCounter(TorchDispatchMode):
     """Sees every operation on its way to the device, and counts those that compute."""
 
     def __init__(self) -> None:

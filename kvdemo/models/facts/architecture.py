@@ -22,10 +22,10 @@ from kvdemo.models.facts import cache_shape, config_check, meta_trial, stated, t
 from kvdemo.models.sources import hub_errors, random_weights
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.find import folders_allowed
-from kvdemo.models.sources.timeout import within
+from kvdemo.models.sources.timeout import call_with_timeout
 
 PASTED = "The pasted configuration"
-_PATIENCE_S = 4.0
+PATIENCE_S = 4.0
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _EXPERTS_A_TOKEN = (
     "num_experts_per_tok",
@@ -37,7 +37,7 @@ _EXPERTS_A_TOKEN = (
 )
 
 
-def of_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
+def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
     """The architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
 
     Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
@@ -45,14 +45,14 @@ def of_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
     """
     name = catalog.resolve(model, folders=folders_allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
-        return of_config(random_weights.config(name.shape), name.id)
+        return from_config(random_weights.config(name.shape), name.id)
     if name.hub_id is None:
         return _read(Path(name.id), catalog.quoted(name.id))
     cached = try_to_load_from_cache(name.hub_id, "config.json")
     if not isinstance(cached, str):
         for shape, hub_id in catalog.SHAPES.items():
             if hub_id == name.hub_id:
-                return of_config(random_weights.config(shape), hub_id)
+                return from_config(random_weights.config(shape), hub_id)
     return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id), name.id)
 
 
@@ -60,27 +60,29 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
     """The architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
     raw = config_check.read(given, name)
     text_part.check(raw, name)
-    config = meta_trial.attempt(name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw)))
-    return of_config(config, str(raw["model_type"]) if name == PASTED else name)
+    config = meta_trial.try_build(
+        name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw))
+    )
+    return from_config(config, str(raw["model_type"]) if name == PASTED else name)
 
 
-def of_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
+def from_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
     """The architecture of a configuration object, a loaded model's for example, which is left as it is.
 
     Raises BadInput for a model whose cache is none that can be accounted for here.
     """
     name = name or str(config.model_type)
-    return meta_trial.attempt(name, lambda: _of(config, name))
+    return meta_trial.try_build(name, lambda: _of(config, name))
 
 
 def _of(config: PreTrainedConfig, name: str) -> Architecture:
-    trial = meta_trial.run(config, name)
-    layers = cache_shape.layers(trial, name)
+    trial = meta_trial.run_trial(config, name)
+    layers = cache_shape.layer_caches(trial, name)
     network, text = trial.network, trial.text
     tied = getattr(text, "tie_word_embeddings", False)
-    heads = max(stated.values(text, "num_attention_heads"), default=0)
-    repeats = _repeats(layers, heads, stated.number(text, "num_key_value_heads", "num_kv_heads"))
-    attention = _attention(layers, repeats, heads, stated.number(text, "kv_lora_rank"))
+    heads = max(stated.whole_numbers(text, "num_attention_heads"), default=0)
+    repeats = _repeats(layers, heads, stated.one_number(text, "num_key_value_heads", "num_kv_heads"))
+    attention = _attention(layers, repeats, heads, stated.one_number(text, "kv_lora_rank"))
     if attention is None:
         raise BadInput(meta_trial.NO_KEYS.format(name))
     return Architecture(
@@ -118,7 +120,7 @@ def _fetched(hub_id: str) -> Path:
         return hf_hub_download(hub_id, "config.json")
 
     try:
-        return Path(within(_PATIENCE_S, ask)).parent
+        return Path(call_with_timeout(PATIENCE_S, ask)).parent
     except hub_errors.FAILURES as error:
         raise hub_errors.explained(hub_id, error, Path(constants.HF_HUB_CACHE), "HF_HOME") from error
 
@@ -148,7 +150,8 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
     """The mean width of a query and of a value, which is what an attention product costs."""
     if attention == "latent":  # what is kept is not what is multiplied: keys and values are computed from it
         return (
-            sum(stated.number(text, part) or 0 for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")) // 2
+            sum(stated.one_number(text, part) or 0 for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
+            // 2
         )
     first = next(layer for layer in layers if layer.per_position)
     return (first.head_dim + first.value_dim) // 2
@@ -189,5 +192,5 @@ def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
 
 def _experts(text: PreTrainedConfig, names: tuple[str, ...]) -> float | None:
     """The first of some numbers of experts that the configuration states; the mean where layers differ."""
-    found = (stated.values(place, name) for place in (text, getattr(text, "ffn_config", None)) for name in names)
+    found = (stated.whole_numbers(place, name) for place in (text, getattr(text, "ffn_config", None)) for name in names)
     return next((mean(values) for values in found if values), None)

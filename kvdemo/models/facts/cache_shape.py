@@ -20,12 +20,14 @@ from kvdemo.models.facts import meta_trial
 from kvdemo.models.facts.meta_trial import POSITIONS, Shapes, Trial
 
 
-def of(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
+def read_layer_caches(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
     """What each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
-    return meta_trial.attempt(name, lambda: layers(meta_trial.run(network.config, name, type(network)), name))
+    return meta_trial.try_build(
+        name, lambda: layer_caches(meta_trial.run_trial(network.config, name, type(network)), name)
+    )
 
 
-def layers(trial: Trial, name: str) -> tuple[LayerCache, ...]:
+def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
     """What each layer keeps. Raises BadInput, one sentence about the model `name`, where no formula here says it."""
     if not any(trial.shapes[-1]):
         raise BadInput(f"{name} is not supported: it keeps what it has seen outside of transformers' DynamicCache.")

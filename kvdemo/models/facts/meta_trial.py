@@ -59,29 +59,29 @@ class _TooLargeError(Exception):
     """More parts than any model has."""
 
 
-def run(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel] | None = None) -> Trial:
+def run_trial(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel] | None = None) -> Trial:
     """Build the part of a model that continues text, and run a pass or two. The configuration is left as it is.
 
     `loaded` is the class of the model where it is loaded: what is tried where nothing else succeeds. Raises BadInput,
     one sentence about the model `name`, for what cannot be built or run.
     """
     refused: BadInput | None = None
-    copied = attempt(name, lambda: copy.deepcopy(config))
+    copied = try_build(name, lambda: copy.deepcopy(config))
     ways = [
         (functools.partial(auto.from_config, trust_remote_code=False), part, auto is AutoModel)
-        for auto, part in text_part.ways(copied, name)
+        for auto, part in text_part.ways_to_build(copied, name)
     ]
     if loaded is not None:
         ways.append((loaded._from_config, copied, False))
     for build, part, headless in ways:
         try:
-            return attempt(name, functools.partial(_run, build, part, headless, name))
+            return try_build(name, functools.partial(_run, build, part, headless, name))
         except BadInput as error:
             refused = refused or error
     raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
 
 
-def attempt(name: str, build: Callable[[], _T]) -> _T:
+def try_build(name: str, build: Callable[[], _T]) -> _T:
     """What `build` gives. Whatever a library raises at numbers that make no sense together is a BadInput."""
     try:
         return build()
@@ -105,7 +105,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
         network = build(part, dtype=None, attn_implementation="eager")
         network = network.eval().to(torch.bfloat16)
-        if not cache_argument.is_there(network):
+        if not cache_argument.takes_cache(network):
             raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")
         cache = DynamicCache(config=network.config)
         shapes = _passes(network, cache, name)
@@ -120,13 +120,13 @@ def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[li
     for positions in POSITIONS:
         ids = torch.zeros((1, positions - held), dtype=torch.long)
         try:
-            network(input_ids=ids, **cache_argument.using(network, cache))
+            network(input_ids=ids, **cache_argument.cache_kwargs(network, cache))
         except ValueError as error:
             if any(isinstance(layer, DynamicLayer) for layer in cache.layers):
                 raise
             raise BadInput(NO_KEYS.format(name)) from error
         held = positions
-        shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named(layer)} for layer in cache.layers])
+        shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named_tensors(layer)} for layer in cache.layers])
         if all(map(_plain, cache.layers, shapes[-1])):
             break
     return shapes

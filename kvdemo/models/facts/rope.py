@@ -19,27 +19,31 @@ from transformers import PreTrainedModel
 _alone: WeakKeyDictionary[PreTrainedModel, AbstractContextManager[Any]] = WeakKeyDictionary()
 
 
-def kinds(config: Any) -> tuple[Mapping[str, Any], ...]:
+def rope_parameters(config: Any) -> tuple[Mapping[str, Any], ...]:
     """The rotary parameters that a text configuration names, for all layers or by kind of layer."""
     parameters = getattr(config, "rope_parameters", None) or {}
     parts = (parameters, *parameters.values())
     return tuple(part for part in parts if isinstance(part, Mapping) and "rope_type" in part)
 
 
-def lines(config: Any) -> tuple[int, ...]:
+def switch_lengths(config: Any) -> tuple[int, ...]:
     """The lengths of text, in positions, beyond which other rotary factors hold; () for nearly all models."""
     here = getattr(config, "original_max_position_embeddings", None)
     found = {
-        part.get("original_max_position_embeddings", here) for part in kinds(config) if part["rope_type"] == "longrope"
+        part.get("original_max_position_embeddings", here)
+        for part in rope_parameters(config)
+        if part["rope_type"] == "longrope"
     }
     return tuple(sorted(int(line) for line in found if line))
 
 
-def alone(network: PreTrainedModel) -> AbstractContextManager[Any]:
+def pass_lock(network: PreTrainedModel) -> AbstractContextManager[Any]:
     """To be held by each forward pass: one at a time where the factors are set for each pass, in the model itself.
 
     Lanes that run at once would read each other's factors. Free for all other models.
     """
     if network not in _alone:
-        _alone[network] = threading.Lock() if lines(network.config.get_text_config(decoder=True)) else nullcontext()
+        _alone[network] = (
+            threading.Lock() if switch_lengths(network.config.get_text_config(decoder=True)) else nullcontext()
+        )
     return _alone[network]

@@ -11,7 +11,7 @@ from typing import Any
 _CONTEXT = ("max_position_embeddings", "max_seq_len")
 
 
-def values(config: Any, name: str) -> list[int]:
+def whole_numbers(config: Any, name: str) -> list[int]:
     """The whole numbers above 0 that an attribute has, in all layers; each once, sorted."""
     try:
         stated = getattr(config, name, None)
@@ -21,11 +21,11 @@ def values(config: Any, name: str) -> list[int]:
     return sorted({value for value in listed if type(value) is int and value > 0})
 
 
-def number(config: Any, *names: str) -> int | None:
+def one_number(config: Any, *names: str) -> int | None:
     """The first of some attributes that has one number for all layers; None where none has."""
-    return next((found[0] for name in names if len(found := values(config, name)) == 1), None)
+    return next((found[0] for name in names if len(found := whole_numbers(config, name)) == 1), None)
 
 
 def context_length(config: Any) -> int | None:
     """Positions that a text part was made for; None where its configuration sets no limit."""
-    return number(config, *_CONTEXT)
+    return one_number(config, *_CONTEXT)

@@ -74,7 +74,7 @@ def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
         raise BadInput(f"{name} is {what}: choose a causal language model, one that continues text.")
 
 
-def ways(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
+def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
     """How the part that continues text can be built: an auto class of transformers and the configuration that it takes.
 
     The best first. The text part of a model for more than text is preferred to the whole, and a class with a projection

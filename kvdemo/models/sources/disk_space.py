@@ -13,10 +13,10 @@ from pathlib import Path
 
 from kvdemo.core.types import BadInput, Progress
 
-_SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def need(folder: Path, size: int, setting: str) -> None:
+def require_free(folder: Path, size: int, setting: str) -> None:
     """Raises BadInput unless `size` bytes fit where `folder` is or will be; `setting` is the variable that moves it."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
@@ -27,7 +27,7 @@ def need(folder: Path, size: int, setting: str) -> None:
         )
 
 
-def trouble(error: Exception, folder: Path, setting: str) -> BadInput:
+def disk_error(error: Exception, folder: Path, setting: str) -> BadInput:
     """A failed write as one sentence: an OSError, or what a library written in another language made of one."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
@@ -40,7 +40,7 @@ def trouble(error: Exception, folder: Path, setting: str) -> BadInput:
 
 
 @contextmanager
-def watched(folder: Path, size: int, text: str, progress: Callable[[Progress], None]) -> Iterator[None]:
+def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progress], None]) -> Iterator[None]:
     """Report, while the body runs, how far the largest file under `folder` has grown towards `size` bytes.
 
     For work done by another process, which says nothing itself. `progress` is called from another thread.
@@ -48,7 +48,7 @@ def watched(folder: Path, size: int, text: str, progress: Callable[[Progress], N
     done = threading.Event()
 
     def look() -> None:
-        while not done.wait(_SECONDS_BETWEEN_LOOKS):
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
             grown = min(_largest_file(folder), size)
             progress(Progress(f"{text}: {megabytes(grown)} of {megabytes(size)}", grown / size))
 

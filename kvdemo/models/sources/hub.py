@@ -19,7 +19,7 @@ from kvdemo.core.types import BadInput, Progress
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import disk_space, hub_errors
 from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
-from kvdemo.models.sources.timeout import within
+from kvdemo.models.sources.timeout import call_with_timeout
 
 # Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
 _WANTED: dict[str, Any] = {
@@ -60,10 +60,10 @@ def fetch(hub_id: str, progress: Callable[[Progress], None], *, patience: float 
     cache = Path(constants.HF_HUB_CACHE)
     progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
     try:
-        sizes, folder = within(patience, lambda: _ask(hub_id))
+        sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id))
         wanted = filter_repo_objects(sizes, **_WANTED)
         missing = sum(sizes[name] for name in wanted if not (folder / name).exists())
-        disk_space.need(cache, missing, _SETTING)
+        disk_space.require_free(cache, missing, _SETTING)
         bar = _bar(f"Downloading {hub_id} from the Hub", missing, progress)
         snapshot_download(hub_id, revision=folder.name, tqdm_class=bar, **_WANTED)
         check(folder, hub_id)

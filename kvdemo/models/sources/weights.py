@@ -46,7 +46,7 @@ def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedMo
     ids = torch.zeros((1, 1), dtype=torch.long, device=found.device)
     try:
         with torch.inference_mode():
-            found.eval()(input_ids=ids, logits_to_keep=1, **cache_argument.using(found, None))
+            found.eval()(input_ids=ids, logits_to_keep=1, **cache_argument.cache_kwargs(found, None))
     except Exception as error:  # each class has its own way to say so
         raise BadInput(
             f"{name} is not supported: its class {type(found).__name__} does not continue a text alone "

@@ -48,7 +48,7 @@ class TextStream:
         errors: str = "replace",
         clean: Callable[[str], str] | None = None,
     ) -> None:
-        self._decode, self._bytes_of, self._errors, self._clean = decode, bytes_of, errors, clean
+        self.decode, self._bytes_of, self._errors, self._clean = decode, bytes_of, errors, clean
         # Tokens are decoded behind the ones before them: many tokenizers write a word's space only inside a text.
         self._before: tuple[int, ...] = ()
         self._pending: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ class TextStream:
         self._partial, self._before = data[used:], (token,)
         if text.isspace() and self._lead is not None:
             # Some tokenizers strip the space that an answer begins with. The token may begin a character behind it.
-            return self._decode((*self._lead, token)).removesuffix(self._broken())
+            return self.decode((*self._lead, token)).removesuffix(self._broken())
         return text
 
     def _end_bytes(self) -> str:
@@ -114,7 +114,7 @@ class TextStream:
         return text
 
     def _text_of_pending(self) -> str:
-        before, whole = self._decode(self._before), self._decode((*self._before, *self._pending))
+        before, whole = self.decode(self._before), self.decode((*self._before, *self._pending))
         if whole.startswith(before):
             return whole[len(before) :]
         same = next(n for n, (one, other) in enumerate(zip(before, f"{whole}\0", strict=False)) if one != other)

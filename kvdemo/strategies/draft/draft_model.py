@@ -72,7 +72,7 @@ def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
     return None
 
 
-def of(model: LoadedModel, asked: str) -> LoadedModel:
+def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
     """The draft model of a model, loaded if need be; whoever keeps it has it for good.
 
     Raises BadInput for one that does not fit the model, or not into memory beside it.
@@ -99,11 +99,11 @@ def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
         # Only the operator can have named a folder here.
         folders = asked == AUTO
         draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=folders, beside=beside)
-    check(model, draft)
+    check_draft(model, draft)
     return draft
 
 
-def check(model: LoadedModel, draft: LoadedModel) -> None:
+def check_draft(model: LoadedModel, draft: LoadedModel) -> None:
     """Raise BadInput where a token of one is not the same token of the other, or the draft's cache cannot be cut."""
     if model.tokenizer.get_vocab() != draft.tokenizer.get_vocab():
         raise BadInput(f"{draft.id} does not have the tokens of {model.id}: choose a draft model of its family.")

@@ -44,10 +44,10 @@ class PromptLookup(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        yield from verify.steps(job, NGrams(self.ngram).continuation, self.draft_tokens)
+        yield from verify.draft_and_verify(job, NGrams(self.ngram).continuation, self.draft_tokens)
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        passes, drafted, accepted = verify.counts(steps)
+        passes, drafted, accepted = verify.draft_counts(steps)
         if not passes:
             return []
         name, each = self.info.name, units.count(passes, "step")

@@ -43,14 +43,16 @@ class Speculative(Strategy):
         return verify.unavailable_reason(model) or draft_model.unavailable_reason(model, self.draft)
 
     def draft_model(self, model: LoadedModel) -> LoadedModel:
-        return draft_model.of(model, self.draft)
+        return draft_model.load_draft(model, self.draft)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        draft = self._kept = draft_model.of(job.model, self.draft)  # from its warm-up on: no step waits for a file
+        draft = self._kept = draft_model.load_draft(
+            job.model, self.draft
+        )  # from its warm-up on: no step waits for a file
         price = draft_model.weight_bytes(draft) / draft_model.weight_bytes(job.model)
         drafter = draft_model.Drafter(draft, job.model.rows)
-        for step in verify.steps(job, drafter.guess, self.draft_tokens):
+        for step in verify.draft_and_verify(job, drafter.guess, self.draft_tokens):
             drafted, drafter.passes = tuple(drafter.passes), []
             details: Mapping[str, float] = {
                 **step.details,
@@ -61,7 +63,7 @@ class Speculative(Strategy):
             yield replace(step, cache_bytes=held, details=details, passes=drafted + step.passes)
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        passes, drafted, accepted = verify.counts(steps)
+        passes, drafted, accepted = verify.draft_counts(steps)
         if not drafted:
             return []
         tokens = sum(len(timed.step.choices) for timed in steps[1:])

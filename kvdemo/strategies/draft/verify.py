@@ -45,10 +45,10 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 
 def _tried(job: Job) -> Iterator[Step]:
     """What is tried on a model: drafts of which one token is right and one is wrong."""
-    yield from steps(job, scripted.half_right(job), most=2)
+    yield from draft_and_verify(job, scripted.half_right(job), most=2)
 
 
-def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
+def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
     """Prefill, then one pass a step over the newest token and a guess of at most `most` tokens behind it.
 
     No pass reaches beyond the context or the tokens that will be asked for. Where the text crosses a line of longrope,
@@ -71,7 +71,7 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
         room = factors.room(len(written), room)
         drafted = guess(written, room) if room > 0 else []
         held = len(written) - 1
-        choices = verify(job, cache, newest, drafted)
+        choices = verify_draft(job, cache, newest, drafted)
         written += [choice.token for choice in choices]
         newest = choices[-1].ids
         details = {"drafted": len(drafted), "accepted": len(choices) - 1}
@@ -80,7 +80,7 @@ def steps(job: Job, guess: Guess, most: int) -> Iterator[Step]:
         yield Step(tuple(choices), run, cache=cache, details=details, passes=(ran,))
 
 
-def verify(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:
+def verify_draft(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:
     """One pass over the newest token, shape (1,), and a draft: the tokens that the model writes there.
 
     One choice is made for each token committed, in order: one more than are accepted. The cache ends behind the last
@@ -92,7 +92,7 @@ def verify(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> li
     return choices
 
 
-def counts(timed: Sequence[TimedStep]) -> tuple[int, int, int]:
+def draft_counts(timed: Sequence[TimedStep]) -> tuple[int, int, int]:
     """Steps behind the prefill, tokens drafted in them and drafted tokens that the model accepted."""
     details = [one.step.details for one in timed[1:]]
     return len(details), int(sum(d["drafted"] for d in details)), int(sum(d["accepted"] for d in details))

@@ -12,7 +12,7 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.chooser import taken
+from kvdemo.strategies.chooser import pick_on_device
 from kvdemo.strategies.kv_cache import compiled_step
 
 
@@ -43,13 +43,13 @@ class CompiledCached(Strategy):
         """Compile and record at once, before the first step is asked for; the steps follow."""
         lease = _Lease()
         positions = len(job.model.encode(job.prompt)) + job.max_new_tokens
-        run = compiled_step.borrow(job.model, positions, lease, job.tell)
+        run = compiled_step.borrow_run(job.model, positions, lease, job.tell)
         return self._steps(job, run, lease)
 
     @torch.inference_mode()
     def _steps(self, job: Job, run: compiled_step.Run, lease: _Lease) -> Iterator[Step]:  # noqa: ARG002 - held meanwhile
         ids = job.encode("")
-        compiled = compiled_step.of(job.model)
+        compiled = compiled_step.compiled_for(job.model)
         choice = job.choose(next_token_logits(job.model, ids, run.cache))
         reserved, held, new = Reserved(run.cache), len(ids), len(ids)
         details = {
@@ -64,7 +64,7 @@ class CompiledCached(Strategy):
             yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | used)
             logits = run()
             if job.choose.greedy:
-                choice = taken(run.token, logits)
+                choice = pick_on_device(run.token, logits)
             else:
                 choice = job.choose(logits)
                 run.token.copy_(choice.ids.view(1, 1))

@@ -32,7 +32,7 @@ from transformers.cache_utils import StaticLayer, get_layer_types_and_kwargs
 from kvdemo.core.types import BadInput
 from kvdemo.costs import formulas
 from kvdemo.models import cache_layers, memory_check
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.facts import architecture, rope
 from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
@@ -46,7 +46,7 @@ _MULTIPLE = 64
 # positions, they read the keys and values of 2,500 too slowly.
 _TUNED_FOR = 2560
 # Compile, and run until nothing is new any more.
-_RUNS = 3
+RUNS_BEFORE_RECORDING = 3
 _ATTRIBUTE = "_kvdemo_compiled"
 # What inductor needs to reach the memory's bandwidth with products of one row: it writes them as reductions and tunes
 # each for the device. Its choice among matrix kernels (max_autotune) is for many rows. Its softmax in one pass does not
@@ -141,7 +141,7 @@ class Compiled:
 _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()
 
 
-def of(model: LoadedModel) -> Compiled:
+def compiled_for(model: LoadedModel) -> Compiled:
     """The model's compiled step. It lives on the network: it is freed with it."""
     found = getattr(model.network, _ATTRIBUTE, None)
     if isinstance(found, Compiled):
@@ -157,7 +157,7 @@ def of(model: LoadedModel) -> Compiled:
 def _step(model: LoadedModel) -> Step:
     """The step, uncompiled."""
     network = model.network
-    (name,) = using(network, None).keys() - {"use_cache"}
+    (name,) = cache_kwargs(network, None).keys() - {"use_cache"}
 
     def step(token: Tensor, cache: StaticCache) -> Tensor:
         out = network(input_ids=token, logits_to_keep=1, use_cache=True, **{name: cache})
@@ -168,7 +168,7 @@ def _step(model: LoadedModel) -> Step:
     return step
 
 
-def _linear_bytes(model: LoadedModel) -> int:
+def linear_bytes(model: LoadedModel) -> int:
     """Bytes of the weights that packing copies."""
     return sum(module.weight.nbytes for module in model.network.modules() if isinstance(module, torch.nn.Linear))
 
@@ -176,7 +176,7 @@ def _linear_bytes(model: LoadedModel) -> int:
 def _fits_twice(model: LoadedModel) -> bool:
     """Whether there is memory for packed copies of the weights; packing holds one more for a while."""
     free = memory_check.available()
-    return free is None or 2 * _linear_bytes(model) < free
+    return free is None or 2 * linear_bytes(model) < free
 
 
 def idle_bytes(model: LoadedModel) -> int:
@@ -192,12 +192,12 @@ def _forget_dead() -> None:
 
 
 @torch.inference_mode()
-def borrow(model: LoadedModel, positions: int, user: object, tell: Callable[[str], None]) -> Run:
+def borrow_run(model: LoadedModel, positions: int, user: object, tell: Callable[[str], None]) -> Run:
     """A run with an empty cache for so many positions, compiled and recorded; `user` has it for as long as it lives.
 
     `tell` hears a sentence before what takes long. Raises BadInput where the step cannot be compiled.
     """
-    compiled, size = of(model), size_for(min(positions, model.context_length or positions))
+    compiled, size = compiled_for(model), size_for(min(positions, model.context_length or positions))
     run = next((run for run in compiled.runs if run.idle and run.size == size), None)
     if run is None:
         compiled.runs = [run for run in compiled.runs if not run.idle]  # of other sizes: their memory is needed
@@ -214,10 +214,10 @@ def _prepare(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
     before = _allocated(model)
     run = _run(compiled.step, model, size)
     if model.device.type == "cuda":
-        _record(run)
+        record_graph(run)
         run.bytes = _allocated(model) - before
     else:
-        run.bytes = sum(tensor.nbytes for layer in run.cache.layers for tensor in cache_layers.tensors(layer))
+        run.bytes = sum(tensor.nbytes for layer in run.cache.layers for tensor in cache_layers.layer_tensors(layer))
     return run
 
 
@@ -240,9 +240,9 @@ def _compile(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
         compiled.pack = pack
         step = _compilable(compiled.step, _options(model, pack))
         try:
-            with _tracing(model, pack):
-                run = _run(step, model, _tuned_for(model, size))
-                for _ in range(_RUNS):
+            with trace_settings(model, pack):
+                run = _run(step, model, tuned_length(model, size))
+                for _ in range(RUNS_BEFORE_RECORDING):
                     run()
         except TorchDynamoException as error:
             if pack:
@@ -251,16 +251,16 @@ def _compile(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
             said = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(" .:")
             raise BadInput(f"torch.compile cannot compile this model's step here ({said}): use StaticCache.") from error
         compiled.step, compiled.seconds = step, _compile_seconds() - before
-        compiled.packed_bytes = _linear_bytes(model) if pack else 0
+        compiled.packed_bytes = linear_bytes(model) if pack else 0
         return
 
 
-def _tuned_for(model: LoadedModel, size: int) -> int:
+def tuned_length(model: LoadedModel, size: int) -> int:
     """The length to compile with: on CUDA a long one, where the context and the memory hold it."""
     if model.device.type != "cuda" or size >= _TUNED_FOR:
         return size
     longer = size_for(min(_TUNED_FOR, model.context_length or _TUNED_FOR))
-    needed = formulas.kv_bytes(architecture.of_config(model.network.config), longer, model.dtype.itemsize)
+    needed = formulas.kv_bytes(architecture.from_config(model.network.config), longer, model.dtype.itemsize)
     return longer if 2 * needed < torch.cuda.mem_get_info(model.device)[0] else size
 
 
@@ -275,7 +275,7 @@ def _options(model: LoadedModel, pack: bool) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _tracing(model: LoadedModel, pack: bool) -> Iterator[None]:
+def trace_settings(model: LoadedModel, pack: bool) -> Iterator[None]:
     """Settings that hold while the step is traced; they end in the compiled code and nowhere else."""
     with contextlib.ExitStack() as stack:
         if model.device.type == "cuda":
@@ -290,12 +290,12 @@ def _tracing(model: LoadedModel, pack: bool) -> Iterator[None]:
         yield
 
 
-def _record(run: Run) -> None:
+def record_graph(run: Run) -> None:
     """Record the step as a CUDA graph, and launch it once: its first launch takes longer."""
     stream = torch.cuda.Stream(run.token.device)
     stream.wait_stream(torch.cuda.current_stream(run.token.device))
     with torch.cuda.stream(stream):
-        for _ in range(_RUNS):
+        for _ in range(RUNS_BEFORE_RECORDING):
             run()
     torch.cuda.current_stream(run.token.device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
@@ -322,7 +322,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     """Why a step of this model cannot be compiled here."""
     if os.environ.get("SPACES_ZERO_GPU"):
         return "ZeroGPU lends a GPU to each request anew, and does not support torch.compile."
-    if any(kind["rope_type"] in ("longrope", "dynamic") for kind in rope.kinds(model.config)):
+    if any(kind["rope_type"] in ("longrope", "dynamic") for kind in rope.rope_parameters(model.config)):
         return "its rotary factors change with the length of the text, which cannot be compiled: use DynamicCache."
     if set(get_layer_types_and_kwargs(model.config)[0]) != {"full_attention"}:
         return "layers with sliding windows or states are compiled anew at each position: use StaticCache."

@@ -61,6 +61,6 @@ class Offloaded(Strategy):
 
 def split(cache: Cache) -> tuple[int, int]:
     """Bytes that a cache holds on its device, and bytes in main memory."""
-    held = [tensor for layer in cache.layers for tensor in cache_layers.tensors(layer)]
+    held = [tensor for layer in cache.layers for tensor in cache_layers.layer_tensors(layer)]
     host = sum(tensor.nbytes for tensor in held if tensor.device.type == "cpu")
     return sum(tensor.nbytes for tensor in held) - host, host

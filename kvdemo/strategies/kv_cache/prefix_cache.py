@@ -48,7 +48,7 @@ class PrefixCached(Strategy):
             return "ZeroGPU lends a GPU for one race at a time, and what that leaves in its memory is gone with it."
         if getattr(model.network, "_is_stateful", False):
             return "it has states that hold all of a text at once, of which a beginning cannot be cut out."
-        if rope.lines(model.config):
+        if rope.switch_lengths(model.config):
             return "its rotary positions (longrope) change with the text's length, and with them the keys to be kept."
         if reason := cache_file.unavailable_reason(model) or support.unavailable_reason(model):
             return reason

@@ -72,7 +72,7 @@ class Quantized(Strategy):
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             quantized, residual = _bytes(packed)
             as_they_are = [layer for layer in cache.layers if layer not in packed]
-            others = sum(tensor.nbytes for layer in as_they_are for tensor in cache_layers.tensors(layer))
+            others = sum(tensor.nbytes for layer in as_they_are for tensor in cache_layers.layer_tensors(layer))
             details = {
                 "quantized_bytes": quantized,
                 "residual_bytes": residual,
@@ -125,7 +125,7 @@ class Quantized(Strategy):
         ]
 
 
-def _backend() -> str | None:
+def packing_backend() -> str | None:
     """The installed package that packs integers; quanto first, because it is the faster one on a CPU."""
     if is_optimum_quanto_available():
         return "quanto"
@@ -135,7 +135,11 @@ def _backend() -> str | None:
 def _missing(kind: str) -> str | None:
     """What must be installed before this format can be used."""
     if kind != "fp8":
-        return None if _backend() else f"{kind} needs the package optimum-quanto or hqq: install one, or choose fp8."
+        return (
+            None
+            if packing_backend()
+            else f"{kind} needs the package optimum-quanto or hqq: install one, or choose fp8."
+        )
     if not hasattr(cache_utils, "Fp8QuantizedLayer"):
         return f"transformers {transformers.__version__} has no cache in fp8: install a newer one, or choose int4."
     return None
@@ -170,7 +174,7 @@ def _layer(kind: str, model: LoadedModel, number: int) -> Any:
         return cache_utils.Fp8QuantizedLayer()
     if model.layers is None:
         raise BadInput(str(_widths_reason(kind, model)))
-    backend, width = _backend(), model.layers[number].head_dim
+    backend, width = packing_backend(), model.layers[number].head_dim
     groups = width if backend == "quanto" else width * _BITS[kind] // 8
     axis = 0 if backend == "quanto" else 1
     made = cache_utils.QuantoQuantizedLayer if backend == "quanto" else cache_utils.HQQQuantizedLayer

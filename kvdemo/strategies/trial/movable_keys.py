@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.caches.rotary import turned
-from kvdemo.models.cache_argument import using
+from kvdemo.caches.rotary import rotate_keys
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
@@ -22,7 +22,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     """Why keys of this model cannot be moved; tried on the model."""
     if not hasattr(model.network.get_decoder(), "rotary_emb"):
         return "its positions are not rotary, so a cached key cannot be moved to another position."
-    if rope.lines(model.config):
+    if rope.switch_lengths(model.config):
         return "its rotary positions (longrope) change with the text's length, so keys cannot be moved safely."
     return trial.once(model, "turned keys", lambda: _tried(model))
 
@@ -45,7 +45,7 @@ def _differ_by_a_turn(model: LoadedModel) -> bool:
     far = min(_FAR, (model.context_length or _FAR + 1) - 1)
     here, there = (_run_at(model, position).layers for position in (0, far))
     return all(
-        _close(turned(model.network, one.keys, far), other.keys) and _close(one.values, other.values)
+        _close(rotate_keys(model.network, one.keys, far), other.keys) and _close(one.values, other.values)
         for one, other in zip(here, there, strict=True)
     )
 
@@ -55,7 +55,7 @@ def _run_at(model: LoadedModel, position: int) -> DynamicCache:
     ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
     cache = DynamicCache(config=model.network.config)
     positions = torch.full_like(ids, position)
-    model.network(input_ids=ids, position_ids=positions, logits_to_keep=1, **using(model.network, cache))
+    model.network(input_ids=ids, position_ids=positions, logits_to_keep=1, **cache_kwargs(model.network, cache))
     return cache
 
 

@@ -15,6 +15,6 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     """Why this model cannot go on from a cache that it is handed; tried with a DynamicCache."""
     from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached  # noqa: PLC0415 - it asks here whether it can run
 
-    if not cache_argument.is_there(model.network):
+    if not cache_argument.takes_cache(model.network):
         return "it takes no cache of transformers, and keeps what it has seen in a form of its own: use no_cache."
     return trial.reason(model, DynamicCached.id, DynamicCached().decode, instead="no_cache")

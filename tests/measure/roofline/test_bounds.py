@@ -78,7 +78,7 @@ def test_what_is_reserved_or_packed_is_not_read_in_full() -> None:
 def test_what_one_strategy_is_known_to_do_is_its_own() -> None:
     own = replace(MACHINE, operations=77)
     machine = replace(MACHINE, lanes={"beam_search": own})
-    assert machine.of("beam_search") is own and machine.of("no_cache") is machine
+    assert machine.for_strategy("beam_search") is own and machine.for_strategy("no_cache") is machine
 
 
 def test_predictions_add_up() -> None:

@@ -22,8 +22,8 @@ class Time:
         return self.now
 
 
-def bench(clock: Callable[[], float]) -> device_peaks._Bench:
-    return device_peaks._Bench(CPU, threading.Event(), clock)
+def bench(clock: Callable[[], float]) -> device_peaks.Bench:
+    return device_peaks.Bench(CPU, threading.Event(), clock)
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_second_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call that is measured takes one second, so that a rate is a count."""
 
-    def seconds(_: device_peaks._Bench, work: Callable[[], object]) -> float:
+    def seconds(_: device_peaks.Bench, work: Callable[[], object]) -> float:
         work()
         return 1.0
 
-    monkeypatch.setattr(device_peaks._Bench, "seconds", seconds)
+    monkeypatch.setattr(device_peaks.Bench, "seconds", seconds)
 
 
 @pytest.mark.usefixtures("small")
@@ -76,17 +76,17 @@ def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.
 
 @pytest.mark.usefixtures("one_second_a_call")
 def test_a_sum_counts_what_it_reads() -> None:
-    assert device_peaks._read(bench(Time()), 2**20) == 2**20
+    assert device_peaks.read_bandwidth(bench(Time()), 2**20) == 2**20
 
 
 @pytest.mark.usefixtures("one_second_a_call")
 def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
-    assert device_peaks._copy(bench(Time()), torch.bfloat16, 2**20) == 2 * 2**20
+    assert device_peaks.copy_bandwidth(bench(Time()), torch.bfloat16, 2**20) == 2 * 2**20
 
 
 @pytest.mark.usefixtures("one_second_a_call")
 def test_a_matrix_vector_product_counts_its_weights_once() -> None:
-    assert device_peaks._matvec(bench(Time()), torch.float32, 2**20) == 2**20
+    assert device_peaks.matvec_bandwidth(bench(Time()), torch.float32, 2**20) == 2**20
 
 
 @pytest.mark.usefixtures("one_second_a_call")
@@ -94,8 +94,8 @@ def test_a_matrix_vector_product_counts_its_weights_once() -> None:
 def test_a_matrix_product_counts_two_operations_for_each_of_its_n_cubed(
     monkeypatch: pytest.MonkeyPatch, busy: float, side: int
 ) -> None:
-    monkeypatch.setattr(device_peaks, "_BUSY_S", busy)  # from the first size on, or never: then the largest that fits
-    assert device_peaks._matmul(bench(Time()), torch.float32, 3 * 512 * 512 * 4 // 2) == 2 * side**3
+    monkeypatch.setattr(device_peaks, "BUSY_S", busy)  # from the first size on, or never: then the largest that fits
+    assert device_peaks.matmul_flops(bench(Time()), torch.float32, 3 * 512 * 512 * 4 // 2) == 2 * side**3
 
 
 def test_a_reading_is_the_median_of_single_calls_and_leaves_the_warm_up_out() -> None:
@@ -106,21 +106,21 @@ def test_a_reading_is_the_median_of_single_calls_and_leaves_the_warm_up_out() ->
         time.now += 50.0 if len(calls) == 1 else 0.0005 if len(calls) % 50 else 9.0  # cold, usual, disturbed
 
     assert bench(time).seconds(work) < 1.0
-    assert len(calls) > device_peaks._REPEATS
+    assert len(calls) > device_peaks.REPEATS
 
 
 def test_short_calls_are_timed_many_at_a_time_and_long_ones_singly() -> None:
-    for cost, calls in ((device_peaks._READING_S / 100, 100), (device_peaks._READING_S * 100, 1)):
+    for cost, calls in ((device_peaks.READING_S / 100, 100), (device_peaks.READING_S * 100, 1)):
         time, readings = Time(), []
 
         def work(cost: float = cost, time: Time = time) -> None:
             time.now += cost
 
         measured = bench(time)
-        read = measured._reading
-        object.__setattr__(measured, "_reading", lambda w, n, read=read, r=readings: r.append(n) or read(w, n))
+        read = measured.reading
+        object.__setattr__(measured, "reading", lambda w, n, read=read, r=readings: r.append(n) or read(w, n))
         assert measured.seconds(work) == pytest.approx(cost)
-        assert readings[-device_peaks._REPEATS :] == [pytest.approx(calls, abs=1)] * device_peaks._REPEATS
+        assert readings[-device_peaks.REPEATS :] == [pytest.approx(calls, abs=1)] * device_peaks.REPEATS
 
 
 @pytest.mark.usefixtures("small")
@@ -133,24 +133,24 @@ def test_a_stopped_measurement_gives_nothing_and_raises_nothing() -> None:
 @pytest.mark.usefixtures("small")
 def test_stop_is_heeded_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, done = threading.Event(), []
-    really = device_peaks._Bench._reading
+    really = device_peaks.Bench.reading
 
-    def reading(self: device_peaks._Bench, work: Callable[[], object], calls: int) -> float:
+    def reading(self: device_peaks.Bench, work: Callable[[], object], calls: int) -> float:
         seconds = really(self, work, calls)
         done.append(calls)
         if len(done) == 3:
             stop.set()
         return seconds
 
-    monkeypatch.setattr(device_peaks._Bench, "_reading", reading)
+    monkeypatch.setattr(device_peaks.Bench, "reading", reading)
     assert measure_peaks(CPU, torch.float32, stop) is None
     assert len(done) == 3
 
 
-def refusing(above: int, tried: list[int]) -> Callable[[device_peaks._Bench, torch.dtype, int], float]:
+def refusing(above: int, tried: list[int]) -> Callable[[device_peaks.Bench, torch.dtype, int], float]:
     """A copy that runs out of memory with buffers larger than `above` bytes."""
 
-    def copy(_bench: device_peaks._Bench, _dtype: torch.dtype, size: int) -> float:
+    def copy(_bench: device_peaks.Bench, _dtype: torch.dtype, size: int) -> float:
         tried.append(size)
         if size > above:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
@@ -162,7 +162,7 @@ def refusing(above: int, tried: list[int]) -> Callable[[device_peaks._Bench, tor
 @pytest.mark.usefixtures("small")
 def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
-    monkeypatch.setattr(device_peaks, "_copy", refusing(2**19, tried))
+    monkeypatch.setattr(device_peaks, "copy_bandwidth", refusing(2**19, tried))
     assert measure_peaks(CPU, torch.float32, threading.Event()) is not None
     assert tried == [2**20, 2**19]
 
@@ -170,7 +170,7 @@ def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: py
 @pytest.mark.usefixtures("small")
 def test_without_memory_at_all_the_visitor_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
-    monkeypatch.setattr(device_peaks, "_copy", refusing(0, tried))
+    monkeypatch.setattr(device_peaks, "copy_bandwidth", refusing(0, tried))
     with pytest.raises(BadInput, match="choose a smaller model"):
         measure_peaks(CPU, torch.float32, threading.Event())
     assert tried == [2**20, 2**19, 2**18]
@@ -181,21 +181,21 @@ def test_any_other_failure_is_not_taken_for_too_little_memory(monkeypatch: pytes
     def broken(*_: object) -> float:
         raise RuntimeError("expected scalar type Float but found Half")
 
-    monkeypatch.setattr(device_peaks, "_copy", broken)
+    monkeypatch.setattr(device_peaks, "copy_bandwidth", broken)
     with pytest.raises(RuntimeError, match="expected scalar type"):
         measure_peaks(CPU, torch.float32, threading.Event())
 
 
 def test_buffers_are_larger_than_the_cache_and_small_beside_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_check, "main_memory", lambda: 2**40)
-    monkeypatch.setattr(device_peaks, "_last_cache_bytes", lambda: 200 * 2**20)
-    assert device_peaks._buffer_bytes(CPU) == 400 * 2**20
-    monkeypatch.setattr(device_peaks, "_last_cache_bytes", lambda: 0)
-    assert device_peaks._buffer_bytes(CPU) == device_peaks._CPU_BUFFER
+    monkeypatch.setattr(device_peaks, "last_cache_bytes", lambda: 200 * 2**20)
+    assert device_peaks.buffer_bytes(CPU) == 400 * 2**20
+    monkeypatch.setattr(device_peaks, "last_cache_bytes", lambda: 0)
+    assert device_peaks.buffer_bytes(CPU) == device_peaks.CPU_BUFFER
     monkeypatch.setattr(memory_check, "main_memory", lambda: 2**30)
-    assert device_peaks._buffer_bytes(CPU) == 2**26
+    assert device_peaks.buffer_bytes(CPU) == 2**26
     monkeypatch.setattr(memory_check, "main_memory", lambda: None)
-    assert device_peaks._buffer_bytes(CPU) == device_peaks._CPU_BUFFER
+    assert device_peaks.buffer_bytes(CPU) == device_peaks.CPU_BUFFER
 
 
 @pytest.mark.parametrize(("free", "expected"), [(100 * 2**30, 2**30), (2 * 2**30, 2**29)])
@@ -204,8 +204,8 @@ def test_on_a_gpu_two_buffers_take_at_most_half_of_what_is_free(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 141 * 2**30))
-    assert device_peaks._buffer_bytes(torch.device("cuda")) == expected
+    assert device_peaks.buffer_bytes(torch.device("cuda")) == expected
 
 
 def test_the_cache_that_linux_states_is_read() -> None:
-    assert 0 <= device_peaks._last_cache_bytes() < 2**32
+    assert 0 <= device_peaks.last_cache_bytes() < 2**32

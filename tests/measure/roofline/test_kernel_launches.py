@@ -10,8 +10,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Step
-from kvdemo.engine.timer import Stopwatch, timed
-from kvdemo.measure.roofline.kernel_launches import Launches, _Counter
+from kvdemo.engine.timer import Stopwatch, time_steps
+from kvdemo.measure.roofline.kernel_launches import LaunchCounter, Launches
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from tests import scripted
@@ -38,7 +38,7 @@ from tests.conftest import byte_level_tokenizer, loaded
 )
 def test_what_computes_is_counted_and_what_only_looks_is_not(call: Any, counted: int) -> None:
     x: Tensor = torch.ones(2, 2)
-    with torch.inference_mode(), _Counter() as counter:
+    with torch.inference_mode(), LaunchCounter() as counter:
         call(x)
     assert counter.computed == counted
 
@@ -105,5 +105,5 @@ def test_what_is_recorded_of_a_choice_is_not_part_of_the_step() -> None:
         x.log_softmax(-1)
         return step
 
-    next(timed(launches.over(steps()), lambda: None, Stopwatch(), record=record))
+    next(time_steps(launches.over(steps()), lambda: None, Stopwatch(), record=record))
     assert launches.per_pass == 1

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core.types import BadInput
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token, shared
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.facts import architecture, config_check, meta_trial
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
@@ -73,7 +73,7 @@ def live_bytes(cache: DynamicCache) -> int:
 @pytest.mark.parametrize("name", TINY)
 def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: torch.dtype) -> None:
     config = tiny(name)
-    arch = architecture.of_config(config)
+    arch = architecture.from_config(config)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval().to(dtype)
     cache = DynamicCache(config=model.config)
@@ -81,7 +81,7 @@ def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: to
     for new in (1, 4, 1, 1, 1, 1, 7, 1):  # past the window by single tokens, and by a chunk
         with torch.inference_mode():
             ids = torch.randint(3, 60, (2, new))
-            model(input_ids=ids, **using(model, cache))
+            model(input_ids=ids, **cache_kwargs(model, cache))
         held += new
         assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
     assert held > 2 * WINDOW
@@ -91,14 +91,14 @@ def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: to
 @pytest.mark.parametrize("name", TINY)
 def test_the_kind_of_attention_and_of_each_layer(name: str) -> None:
     _, _, attention, kinds = TINY[name]
-    arch = architecture.of_config(tiny(name))
+    arch = architecture.from_config(tiny(name))
     assert arch.attention == attention
     assert tuple(sorted({layer.kind for layer in arch.layers})) == kinds
     assert arch.heads == 4
 
 
 def test_a_transformers_window_of_w_keeps_w_minus_1() -> None:
-    windows = {layer.window for layer in architecture.of_config(tiny("mistral")).layers}
+    windows = {layer.window for layer in architecture.from_config(tiny("mistral")).layers}
     assert windows == {WINDOW - 1}
 
 
@@ -126,7 +126,7 @@ def test_active_parameters_leave_out_looked_up_tables_and_idle_experts() -> None
     gpt2 = architecture.parse(GPT2)
     assert gpt2.active_parameters == gpt2.parameters - 1024 * 768  # tied: the vocabulary projection reads it whole
     config = tiny("mixtral")
-    arch = architecture.of_config(config)
+    arch = architecture.from_config(config)
     expert = 3 * config.hidden_size * config.intermediate_size
     table = config.vocab_size * config.hidden_size
     assert arch.active_parameters == arch.parameters - table - config.num_hidden_layers * 2 * expert
@@ -135,7 +135,7 @@ def test_active_parameters_leave_out_looked_up_tables_and_idle_experts() -> None
 def test_a_configuration_object_is_left_as_it_was() -> None:
     config = tiny("llama")
     before = copy.deepcopy(config.to_dict())
-    architecture.of_config(config)
+    architecture.from_config(config)
     assert config.to_dict() == before
 
 
@@ -292,19 +292,19 @@ def point(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 def test_a_folder_and_nobodys_folder_on_a_public_host(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
-    assert kv_bytes_per_token(architecture.of_hub(str(tmp_path)), 2) == 131_072
-    assert "cannot be opened" in refusal(lambda: architecture.of_hub(str(tmp_path), allow_folders=False))
-    assert "no config.json that can be read" in refusal(lambda: architecture.of_hub(str(tmp_path / "nothing")))
-    assert "no config.json that can be read" in refusal(lambda: architecture.of_hub("~nobody-of-that-name/x"))
+    assert kv_bytes_per_token(architecture.from_hub(str(tmp_path)), 2) == 131_072
+    assert "cannot be opened" in refusal(lambda: architecture.from_hub(str(tmp_path), allow_folders=False))
+    assert "no config.json that can be read" in refusal(lambda: architecture.from_hub(str(tmp_path / "nothing")))
+    assert "no config.json that can be read" in refusal(lambda: architecture.from_hub("~nobody-of-that-name/x"))
     (tmp_path / "config.json").write_text("{")
-    assert "not valid JSON" in refusal(lambda: architecture.of_hub(str(tmp_path)))
+    assert "not valid JSON" in refusal(lambda: architecture.from_hub(str(tmp_path)))
     (tmp_path / "config.json").write_text(" " * 2_000_000)
-    assert "2,000,000 bytes" in refusal(lambda: architecture.of_hub(str(tmp_path)))
+    assert "2,000,000 bytes" in refusal(lambda: architecture.from_hub(str(tmp_path)))
 
 
 @pytest.mark.parametrize("typed", ["SmolLM2-135M-Instruct", "random:smollm2-135m"])
 def test_the_default_model_and_shapes_need_no_hub(typed: str) -> None:
-    arch = architecture.of_hub(typed)
+    arch = architecture.from_hub(typed)
     assert (arch.parameters, arch.context_length) == (134_515_008, 8192)
     assert kv_bytes_per_token(arch, 2) == 2 * 30 * 3 * 64 * 2
 
@@ -317,19 +317,19 @@ def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch:
     stub = Hub({"someone/llama": folder})
     with serving(stub) as address:
         point(monkeypatch, address)
-        assert architecture.of_hub("someone/llama").name == "someone/llama"
+        assert architecture.from_hub("someone/llama").name == "someone/llama"
         assert [path for path in stub.asked if "resolve" in path and not path.endswith("/config.json")] == []
         stub.asked.clear()
-        architecture.of_hub("someone/llama")
+        architecture.from_hub("someone/llama")
         assert stub.asked == []
         stub.repositories["someone/gated"] = folder
         stub.refuse["/resolve/"] = (401, "GatedRepo", "Access is restricted.")
-        assert "is gated" in refusal(lambda: architecture.of_hub("someone/gated"))
+        assert "is gated" in refusal(lambda: architecture.from_hub("someone/gated"))
 
 
 def test_a_hub_that_is_not_there_or_never_answers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "cannot be reached" in refusal(lambda: architecture.of_hub("someone/llama"))
-    monkeypatch.setattr(architecture, "_PATIENCE_S", 0.05)
+    assert "cannot be reached" in refusal(lambda: architecture.from_hub("someone/llama"))
+    monkeypatch.setattr(architecture, "PATIENCE_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         point(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert "does not answer" in refusal(lambda: architecture.of_hub("someone/llama"))
+        assert "does not answer" in refusal(lambda: architecture.from_hub("someone/llama"))

@@ -7,9 +7,9 @@ from kvdemo.models.sources import disk_space
 
 
 def test_a_growing_file_is_watched_and_a_copy_of_it_is_not_counted_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_space, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(disk_space, "SECONDS_BETWEEN_LOOKS", 0.01)
     seen = []
-    with disk_space.watched(tmp_path, 1_000_000, "Downloading", seen.append):
+    with disk_space.report_growth(tmp_path, 1_000_000, "Downloading", seen.append):
         for size in (250_000, 1_000_000):
             (tmp_path / "deep").mkdir(exist_ok=True)
             (tmp_path / "deep" / "file").write_bytes(b"x" * size)
@@ -25,14 +25,14 @@ def test_a_growing_file_is_watched_and_a_copy_of_it_is_not_counted_twice(tmp_pat
 
 
 def test_the_watch_ends_when_the_work_fails(tmp_path):
-    with pytest.raises(ZeroDivisionError), disk_space.watched(tmp_path, 10, "Downloading", lambda _: None):
+    with pytest.raises(ZeroDivisionError), disk_space.report_growth(tmp_path, 10, "Downloading", lambda _: None):
         1 / 0  # noqa: B018
 
 
 def test_room_is_looked_for_where_the_folder_will_be(tmp_path):
-    disk_space.need(tmp_path / "not" / "yet" / "there", 1, "X")
+    disk_space.require_free(tmp_path / "not" / "yet" / "there", 1, "X")
     with pytest.raises(ValueError, match="needs 1,000,000,000,000 MB .* set X"):
-        disk_space.need(tmp_path / "not" / "yet" / "there", 10**18, "X")
+        disk_space.require_free(tmp_path / "not" / "yet" / "there", 10**18, "X")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,6 @@ def test_room_is_looked_for_where_the_folder_will_be(tmp_path):
     ],
 )
 def test_each_trouble_has_words(tmp_path, error, said):
-    sentence = str(disk_space.trouble(error, tmp_path, "X"))
+    sentence = str(disk_space.disk_error(error, tmp_path, "X"))
     assert said in sentence
     assert sentence.endswith("set X to another folder.")

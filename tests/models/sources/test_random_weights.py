@@ -35,7 +35,7 @@ SHAPE: dict[str, Any] = {
 def tiny() -> Iterator[None]:
     """`random:tiny`: a shape that is drawn in milliseconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(random_weights._SHAPES, "tiny", (LlamaConfig, SHAPE))
+        patch.setitem(random_weights.DIMENSIONS, "tiny", (LlamaConfig, SHAPE))
         patch.setitem(catalog.SHAPES, "tiny", "someone/tiny")
         yield
 
@@ -68,7 +68,7 @@ def test_a_shape_has_as_many_parameters_as_the_model_that_it_is_taken_from(shape
 
 
 def test_every_shape_that_can_be_named_can_be_built_and_the_other_way_round() -> None:
-    assert catalog.SHAPES.keys() == random_weights._SHAPES.keys() == {*PARAMETERS, "tiny"}
+    assert catalog.SHAPES.keys() == random_weights.DIMENSIONS.keys() == {*PARAMETERS, "tiny"}
 
 
 @pytest.mark.parametrize("typed", ["random:gpt2", " RANDOM:GPT2\n", "random: gpt2"])

@@ -202,7 +202,7 @@ def test_each_push_decodes_a_handful_of_tokens(models: dict[str, LoadedModel], n
         return decoded
 
     stream = TextStream(OfUnknownKind()) if name == "unknown" else models[name].text_stream()
-    stream._decode = counted(stream._decode)
+    stream.decode = counted(stream.decode)
     for token in [7] * 300 + [1] * 300 + list(range(300)):
         stream.push(token)
     assert longest <= 8

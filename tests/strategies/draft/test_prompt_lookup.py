@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core.types import Choice, Step, TimedStep
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job
@@ -33,7 +33,7 @@ def job_of(model: LoadedModel, text: str, tokens: int, temperature: float = 0, s
 
 @torch.inference_mode()
 def guessing(job: Job, guess: verify.Guess, most: int) -> Iterator[Step]:
-    yield from map(record, verify.steps(job, guess, most))
+    yield from map(record, verify.draft_and_verify(job, guess, most))
 
 
 def oracle(right: Sequence[int], prompt: int, wrong_every: int) -> verify.Guess:
@@ -55,7 +55,7 @@ def test_right_and_wrong_guesses_leave_the_text_as_it_is(name: str, wrong_every:
     for text in [random_prompt(rng) for _ in range(3)] + ["w3", "w3 w4 w5 w6 w7 w8"]:  # windows: 8 positions
         right = generated(model, text, NEW)
         job = job_of(model, text, NEW)
-        steps = _until(guessing(job, oracle(right, len(job.encode("")), wrong_every), 5), NEW)
+        steps = steps_until(guessing(job, oracle(right, len(job.encode("")), wrong_every), 5), NEW)
         assert [token for step in steps for token in step.tokens] == right
         assert len(steps) < NEW / 2 + 2  # guesses were really taken
 
@@ -66,13 +66,13 @@ def test_some_of_its_guesses_are_right_and_some_are_wrong(name: str, word_models
     model = word_models.get(name) or model_of(name)
     rng, drafted, accepted = random.Random(name), 0, 0
     for _ in range(4):
-        steps = _until(steps_of(PromptLookup(ngram=1, draft_tokens=4), model, random_prompt(rng), tokens=60), 60)
+        steps = steps_until(steps_of(PromptLookup(ngram=1, draft_tokens=4), model, random_prompt(rng), tokens=60), 60)
         drafted += int(sum(step.details["drafted"] for step in steps))
         accepted += int(sum(step.details["accepted"] for step in steps))
     assert drafted > accepted >= 3
 
 
-def _until(steps: Iterator[Step], tokens: int) -> list[Step]:
+def steps_until(steps: Iterator[Step], tokens: int) -> list[Step]:
     taken: list[Step] = []
     while sum(len(step.choices) for step in taken) < tokens:
         taken.append(next(steps))
@@ -87,7 +87,9 @@ def test_sampled_tokens_are_those_of_a_lane_that_guesses_nothing(
     model, rng, drafted = word_models[architecture], random.Random(7), 0
     for seed in range(8):
         text = " ".join([random_prompt(rng)] * 2)
-        steps = _until(steps_of(PromptLookup(ngram=1), model, text, temperature=temperature, seed=seed, tokens=60), 60)
+        steps = steps_until(
+            steps_of(PromptLookup(ngram=1), model, text, temperature=temperature, seed=seed, tokens=60), 60
+        )
         expected = tokens_of(DynamicCached(), model, text, 60, temperature=temperature, seed=seed)
         assert [token for step in steps for token in step.tokens] == expected
         drafted += int(sum(step.details["drafted"] for step in steps))
@@ -105,7 +107,7 @@ def test_one_draw_is_made_for_each_committed_token(word_models: dict[str, Loaded
     likely = tokens_of(DynamicCached(), word_models["llama"], "w3 w4", 40, temperature=0.5)
     counting = Counting(0.5, 1.0, 0, torch.device("cpu"))
     job = replace(job_of(word_models["llama"], "w3 w4", 40), choose=counting)
-    steps = _until(guessing(job, oracle(likely, 2, wrong_every=4), 5), 40)
+    steps = steps_until(guessing(job, oracle(likely, 2, wrong_every=4), 5), 40)
     assert 0 < sum(step.details["accepted"] for step in steps) < sum(step.details["drafted"] for step in steps)
     assert sum(len(step.choices) for step in steps) == counting.draws
 
@@ -121,13 +123,13 @@ def test_after_a_step_the_cache_holds_what_one_without_guesses_holds(
     with torch.inference_mode():
         caches = [DynamicCache(config=model.network.config) for _ in range(2)]
         for cache in caches:
-            model.network(input_ids=torch.tensor([ids]), **using(model.network, cache))
+            model.network(input_ids=torch.tensor([ids]), **cache_kwargs(model.network, cache))
         caches[0].activate_past_recording()
         wrong = [*right[1:4], (right[4] + 1) % WORDS, 5, 6]
         job = job_of(model, "w3", 100)
-        assert [c.token for c in verify.verify(job, caches[0], torch.tensor(right[:1]), wrong)] == right[1:5]
+        assert [c.token for c in verify.verify_draft(job, caches[0], torch.tensor(right[:1]), wrong)] == right[1:5]
         for token in right[:4]:
-            model.network(input_ids=torch.tensor([[token]]), **using(model.network, caches[1]))
+            model.network(input_ids=torch.tensor([[token]]), **cache_kwargs(model.network, caches[1]))
     assert caches[0].get_seq_length() == caches[1].get_seq_length() == len(ids) + 4
     assert cache_bytes(caches[0]) == cache_bytes(caches[1])
     for ours, theirs in zip(caches[0].layers, caches[1].layers, strict=True):
@@ -162,7 +164,7 @@ def test_no_pass_reaches_past_the_context(word_models: dict[str, LoadedModel]) -
 def test_no_more_is_guessed_than_will_be_asked_for(word_models: dict[str, LoadedModel]) -> None:
     right = generated(word_models["llama"], "w3 w4", 30)
     job = job_of(word_models["llama"], "w3 w4", 12)
-    steps = _until(guessing(job, oracle(right, 2, 10**6), 7), 12)
+    steps = steps_until(guessing(job, oracle(right, 2, 10**6), 7), 12)
     assert [len(step.choices) for step in steps] == [1, 8, 3]
 
 

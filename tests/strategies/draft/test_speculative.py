@@ -19,7 +19,7 @@ from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from tests.conftest import loaded, save, tiny_gpt2_network, tiny_llama_network
 from tests.strategies.conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
-from tests.strategies.draft.test_prompt_lookup import _until
+from tests.strategies.draft.test_prompt_lookup import steps_until
 from tests.strategies.layered import STATES, model_of
 from tests.strategies.references import random_prompt
 
@@ -31,7 +31,7 @@ def drafted_by(monkeypatch: pytest.MonkeyPatch):
     """Give every model this draft model."""
 
     def set_draft(draft: LoadedModel) -> None:
-        monkeypatch.setattr(draft_model, "of", lambda _model, _asked: draft)
+        monkeypatch.setattr(draft_model, "load_draft", lambda _model, _asked: draft)
 
     return set_draft
 
@@ -48,7 +48,7 @@ def test_the_draft_of_the_contract_is_often_right_and_often_wrong(
     model, rng = word_models.get(name) or model_of(name), random.Random(name)
     drafted_by(similar(model, 0.02))
     texts = [random_prompt(rng) for _ in range(6)]
-    rates = [accepted(_until(steps_of(Speculative(), model, text, tokens=NEW), NEW)) for text in texts]
+    rates = [accepted(steps_until(steps_of(Speculative(), model, text, tokens=NEW), NEW)) for text in texts]
     assert 0.2 < sum(rates) / len(rates) < 0.98
 
 
@@ -74,7 +74,7 @@ def test_sampled_tokens_are_those_of_a_lane_without_a_draft(
     drafted_by(similar(model, 0.01))
     for seed in range(12):
         text = random_prompt(rng)
-        steps = _until(steps_of(Speculative(), model, text, temperature=temperature, seed=seed, tokens=NEW), NEW)
+        steps = steps_until(steps_of(Speculative(), model, text, temperature=temperature, seed=seed, tokens=NEW), NEW)
         expected = tokens_of(DynamicCached(), model, text, NEW, temperature=temperature, seed=seed)
         assert [token for step in steps for token in step.tokens] == expected
         rates.append(accepted(steps))
@@ -100,7 +100,7 @@ def test_a_draft_model_with_a_short_context_stops_drafting_there(
     draft = loaded("short", network, word_tokenizer())
     drafted_by(draft)
     model, text = word_models["llama"], " ".join(["w3 w4 w5"] * 169)  # 507 of the draft's 512 positions
-    steps = _until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
+    steps = steps_until(steps_of(Speculative(), model, text, tokens=NEW), NEW)
     assert [token for step in steps for token in step.tokens] == generated(model, text, NEW)
     assert steps[1].details["drafted"] == 4 and steps[-1].details["drafted"] == 0
 
@@ -118,8 +118,8 @@ def test_the_operators_draft_is_loaded_once_and_goes_with_the_model() -> None:
     assert Speculative().unavailable_reason(model) is None
     text = "w3 w4 w5"
     assert tokens_of(Speculative(), model, text, NEW) == generated(model, text, NEW)
-    draft = draft_model.of(model, "auto")
-    assert draft is draft_model.of(model, "auto") and draft.dtype == model.dtype
+    draft = draft_model.load_draft(model, "auto")
+    assert draft is draft_model.load_draft(model, "auto") and draft.dtype == model.dtype
     assert not next(draft.network.parameters()).is_inference()
     gone = weakref.ref(draft.network)
     del draft, model
@@ -148,20 +148,20 @@ def test_one_draft_is_kept_and_a_lane_keeps_its_own(large: tuple[LoadedModel, li
         for strategy in (first, second):
             assert tokens_of(strategy, model, "w3 w4", NEW) == generated(model, "w3 w4", NEW)
     assert loads == ["gpt2", "Qwen3-0.6B"]
-    gone = weakref.ref(draft_model.of(model, "gpt2").network)
-    draft_model.of(model, "Qwen3-0.6B")
+    gone = weakref.ref(draft_model.load_draft(model, "gpt2").network)
+    draft_model.load_draft(model, "Qwen3-0.6B")
     assert gone() is not None
     del first, strategy
     gc.collect()
     assert gone() is None  # no lane has it any more, and another one is kept
-    assert draft_model.of(model, "Qwen3-0.6B") is draft_model.of(model, "Qwen3-0.6B")
+    assert draft_model.load_draft(model, "Qwen3-0.6B") is draft_model.load_draft(model, "Qwen3-0.6B")
     assert loads == ["gpt2", "Qwen3-0.6B"]
 
 
 def test_lanes_that_start_at_once_load_a_draft_once(large: tuple[LoadedModel, list[str]]) -> None:
     model, loads = large
     with ThreadPoolExecutor(4) as pool:
-        drafts = list(pool.map(lambda _: draft_model.of(model, "gpt2"), range(4)))
+        drafts = list(pool.map(lambda _: draft_model.load_draft(model, "gpt2"), range(4)))
     assert loads == ["gpt2"]
     assert len(set(map(id, drafts))) == 1
 
@@ -171,9 +171,9 @@ def test_a_draft_must_fit_into_memory_beside_the_model(folder: Path, monkeypatch
     size = draft_model.weight_bytes(model)
     monkeypatch.setattr(draft_model.loading.memory, "main_memory", lambda: int(1.5 * size))
     with pytest.raises(BadInput, match=r"another model .* choose a smaller model"):
-        draft_model.of(model, "auto")
+        draft_model.load_draft(model, "auto")
     monkeypatch.setattr(draft_model.loading.memory, "main_memory", lambda: int(2.5 * size))
-    assert draft_model.of(model, "auto").source.folder == folder
+    assert draft_model.load_draft(model, "auto").source.folder == folder
 
 
 @pytest.mark.usefixtures("folder")
@@ -198,7 +198,7 @@ def test_the_catalogue_has_a_draft_for_the_large_of_a_family() -> None:
 def test_models_whose_state_cannot_be_turned_back_neither_check_nor_draft(name: str) -> None:
     assert "cannot be turned back" in (Speculative().unavailable_reason(model_of(name)) or "")
     with pytest.raises(BadInput, match="cannot draft"):
-        draft_model.check(model_of("llama"), model_of(name))
+        draft_model.check_draft(model_of("llama"), model_of(name))
 
 
 def test_it_remarks_on_acceptance_and_on_what_pays() -> None:

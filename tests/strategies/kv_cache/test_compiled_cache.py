@@ -74,7 +74,7 @@ def test_a_lane_that_has_ended_leaves_its_run_to_the_next_and_two_at_once_have_t
         return steps_of(CompiledCached(), model, "w3 w4 w5", tokens=20)
 
     first, second = lane(), lane()
-    runs = list(compiled_step.of(model).runs)
+    runs = list(compiled_step.compiled_for(model).runs)
     assert [run.idle for run in runs] == [False, False]
     assert compiled_step.idle_bytes(model) == 0
     assert next(first).tokens == next(second).tokens
@@ -82,16 +82,16 @@ def test_a_lane_that_has_ended_leaves_its_run_to_the_next_and_two_at_once_have_t
     assert [run.idle for run in runs] == [True, False]
     assert compiled_step.idle_bytes(model) == runs[0].bytes > 0
     third = lane()
-    assert compiled_step.of(model).runs == runs
+    assert compiled_step.compiled_for(model).runs == runs
     assert runs[0].idle is False
     del second, third
 
 
 def test_packed_weights_leave_the_models_own_as_they_are(model: LoadedModel) -> None:
-    assert compiled_step.of(model).pack
+    assert compiled_step.compiled_for(model).pack
     before = {name: (p.data_ptr(), p.clone()) for name, p in model.network.named_parameters()}
     first = next(steps_of(CompiledCached(), model, "w3 w4", tokens=5))
-    assert first.details["packed_bytes"] == compiled_step._linear_bytes(model) > 0
+    assert first.details["packed_bytes"] == compiled_step.linear_bytes(model) > 0
     assert not torch._inductor.config.freezing
     for name, parameter in model.network.named_parameters():
         assert parameter.data_ptr() == before[name][0]
@@ -156,7 +156,7 @@ def test_without_memory_for_packed_weights_it_compiles_without_them(
     quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = fresh()
-    monkeypatch.setattr(memory_check, "available", lambda: 2 * compiled_step._linear_bytes(other))
+    monkeypatch.setattr(memory_check, "available", lambda: 2 * compiled_step.linear_bytes(other))
     first = next(steps_of(CompiledCached(), other, "w3 w4", tokens=5))
     assert quickly_compiled == [{"freezing": False}]
     assert first.details["packed_bytes"] == 0
@@ -177,7 +177,7 @@ def test_where_packing_fails_it_compiles_without_it(
     monkeypatch.setattr(torch, "compile", compile_)
     assert tokens_of(CompiledCached(), other, "w3 w4", 5) == generated(other, "w3 w4", 5)
     assert quickly_compiled == [{"freezing": True}, {"freezing": False}]
-    assert compiled_step.of(other).packed_bytes == 0
+    assert compiled_step.compiled_for(other).packed_bytes == 0
 
 
 def fails(*_: object) -> None:
@@ -199,10 +199,10 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
         monkeypatch.setattr(torch.cuda, name, getattr(calls, name))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: calls.made)
     run = compiled_step.Run(64, mock.Mock(), torch.zeros((1, 1)), calls.step)
-    compiled_step._record(run)
+    compiled_step.record_graph(run)
     done = [name for name, _, _ in calls.mock_calls]
     assert [name for name in done if name in ("step", "recording", "recorded", "made.replay")] == [
-        *["step"] * compiled_step._RUNS,
+        *["step"] * compiled_step.RUNS_BEFORE_RECORDING,
         "recording",
         "step",
         "recorded",
@@ -210,7 +210,7 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
     ]
     assert calls.graph.call_args.kwargs["capture_error_mode"] == "thread_local"  # other threads may use the device
     assert run() is run.logits
-    assert calls.step.call_count == compiled_step._RUNS + 1
+    assert calls.step.call_count == compiled_step.RUNS_BEFORE_RECORDING + 1
 
 
 @pytest.mark.parametrize(("free", "context", "size", "tuned"), [
@@ -224,16 +224,16 @@ def test_on_a_gpu_kernels_are_tuned_for_a_long_text_where_context_and_memory_hol
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free, 10**12))
     model = fresh()
-    assert compiled_step._tuned_for(model, size) == size  # on a CPU
+    assert compiled_step.tuned_length(model, size) == size  # on a CPU
     there = mock.Mock(device=torch.device("cuda"), context_length=context, network=model.network, dtype=model.dtype)
-    assert compiled_step._tuned_for(there, size) == tuned
+    assert compiled_step.tuned_length(there, size) == tuned
 
 
 def test_torchs_advice_and_warnings_on_our_own_code_do_not_reach_the_terminal(
     quickly_compiled: list[dict[str, object]], recwarn: pytest.WarningsRecorder
 ) -> None:
     other = fresh()
-    with compiled_step._tracing(other, pack=False):
+    with compiled_step.trace_settings(other, pack=False):
         warnings.warn("TensorFloat32 tensor cores for float32 matrix multiplication available", stacklevel=1)
     tokens_of(CompiledCached(), other, "w3", 3)
     assert quickly_compiled

@@ -112,11 +112,11 @@ def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_said(llama
     assert not theirs & {tensor.untyped_storage().data_ptr() for pair in left.pairs for tensor in pair}
 
 
-def raced(model: LoadedModel, prompt: str, shelf: PrefixStore | None, **form: Any) -> dict[str, Any]:
+def raced(model: LoadedModel, prompt: str, store: PrefixStore | None, **form: Any) -> dict[str, Any]:
     """The document of a race of `prefix_cache`."""
     asked = {"prompt": prompt, "chat": False, "strategies": "prefix_cache", "max_new_tokens": NEW, "ignore_eos": True}
     request = RaceRequest.parse(asked | form)
-    return dict(session.run(request, model, lambda _: None, threading.Event(), shelf).document)
+    return dict(session.run(request, model, lambda _: None, threading.Event(), store).document)
 
 
 def reused(document: Mapping[str, Any], lane: int = 0) -> float:
@@ -124,59 +124,59 @@ def reused(document: Mapping[str, Any], lane: int = 0) -> float:
 
 
 def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
-    shelf = SessionPrefixes().of("page")
-    first = raced(llama, "w3 w4 w5 w6", shelf)
+    store = SessionPrefixes().for_session("page")
+    first = raced(llama, "w3 w4 w5 w6", store)
     assert reused(first) == 0
     assert first["lanes"][0]["remarks"] == [
         "Prefix cache found nothing kept, so it ran all 4 prompt tokens.",
         "Its 11 positions (2.82 kB) are kept for the next race of this page: a prompt that begins the same skips them.",
     ]
-    second = raced(llama, "w3 w4 w5 w7 w8", shelf)
+    second = raced(llama, "w3 w4 w5 w7 w8", store)
     said = second["lanes"][0]["remarks"][0]
     assert said.startswith("Prefix cache reused 3 of 5 prompt tokens and ran 2: its first token came after ")
     assert said.endswith(" in the run before, which ran all 4 of its prompt tokens.")
-    third = raced(llama, "w3 w4 w5 w7", shelf)
+    third = raced(llama, "w3 w4 w5 w7", store)
     assert third["lanes"][0]["remarks"][0].endswith("in the run before, which ran 2 of its 5 prompt tokens.")
     assert second["lanes"][0]["steps"][0]["details"]["ttft_before"] == first["lanes"][0]["metrics"]["ttft_s"]
     assert all(sentence in second["verdict"]["sentences"] for sentence in second["lanes"][0]["remarks"])
-    other = raced(llama, "w9", shelf)
+    other = raced(llama, "w9", store)
     assert other["lanes"][0]["remarks"][0] == (
         "Prefix cache found 11 positions kept of a text that begins otherwise, so it ran the prompt's one token."
     )
 
 
 def test_neither_a_warm_up_nor_another_lane_is_a_turn(llama: LoadedModel) -> None:
-    shelf = SessionPrefixes().of("page")
-    first = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache")
+    store = SessionPrefixes().for_session("page")
+    first = raced(llama, "w3 w4 w5 w6", store, strategies="prefix_cache,prefix_cache")
     assert [reused(first, lane) for lane in (0, 1)] == [0, 0]
     assert [lane["steps"][0]["details"]["kept"] for lane in first["lanes"]] == [0, 0]
     assert [len(lane["remarks"]) for lane in first["lanes"]] == [2, 1]  # one is kept, and says so
-    both = raced(llama, "w3 w4 w5 w6", shelf, strategies="prefix_cache,prefix_cache", schedule="simultaneous")
+    both = raced(llama, "w3 w4 w5 w6", store, strategies="prefix_cache,prefix_cache", schedule="simultaneous")
     assert [reused(both, lane) for lane in (0, 1)] == [3, 3]
 
 
 def test_a_race_without_the_lane_leaves_what_is_kept(llama: LoadedModel) -> None:
-    shelf = SessionPrefixes().of("page")
-    raced(llama, "w3 w4 w5", shelf)
-    raced(llama, "w6 w7 w8", shelf, strategies="dynamic_cache")
-    assert reused(raced(llama, "w3 w4 w5 w6", shelf)) == 3
+    store = SessionPrefixes().for_session("page")
+    raced(llama, "w3 w4 w5", store)
+    raced(llama, "w6 w7 w8", store, strategies="dynamic_cache")
+    assert reused(raced(llama, "w3 w4 w5 w6", store)) == 3
 
 
 def test_visitors_and_models_share_nothing(word_models: Mapping[str, LoadedModel]) -> None:
     prefixes, (llama, gpt2) = SessionPrefixes(), word_models.values()
-    raced(llama, "w3 w4 w5 w6", prefixes.of("one"))
-    stranger = raced(llama, "w3 w4 w5 w6", prefixes.of("two"))
+    raced(llama, "w3 w4 w5 w6", prefixes.for_session("one"))
+    stranger = raced(llama, "w3 w4 w5 w6", prefixes.for_session("two"))
     assert (reused(stranger), stranger["lanes"][0]["steps"][0]["details"]["kept"]) == (0, 0)
-    assert reused(raced(gpt2, "w3 w4 w5 w6", prefixes.of("one"))) == 0
+    assert reused(raced(gpt2, "w3 w4 w5 w6", prefixes.for_session("one"))) == 0
 
 
 def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
     llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf, stop = SessionPrefixes().of("page"), threading.Event()
+    store, stop = SessionPrefixes().for_session("page"), threading.Event()
     request = RaceRequest.parse({"prompt": "w3 w4", "chat": False, "strategies": "prefix_cache", "max_new_tokens": 99})
-    session.run(request, llama, lambda e: stop.set() if isinstance(e, TokensCommitted) else None, stop, shelf)
-    found = shelf.find(llama)
+    session.run(request, llama, lambda e: stop.set() if isinstance(e, TokensCommitted) else None, stop, store)
+    found = store.find(llama)
     assert found is not None and len(found.ids) == 2
 
     decode = PrefixCached.decode
@@ -186,9 +186,9 @@ def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
         raise RuntimeError("broken on purpose")
 
     monkeypatch.setattr(PrefixCached, "decode", failing)
-    broken = raced(llama, "w3 w4 w5 w6", shelf)
+    broken = raced(llama, "w3 w4 w5 w6", store)
     assert broken["lanes"][0]["status"] == "failed"
-    assert shelf.find(llama) is found
+    assert store.find(llama) is found
 
 
 @pytest.mark.usefixtures("quick_limits")
@@ -290,14 +290,14 @@ def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.Monkey
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("name", ["qwen3", "gemma3"])
 def test_what_is_kept_of_a_gpu_lies_in_main_memory(name: str) -> None:
-    model, shelf = model_of(name), SessionPrefixes().of("page")
+    model, store = model_of(name), SessionPrefixes().for_session("page")
     model.network.to("cuda")
     try:
-        raced(model, "w3 w4 w5 w6", shelf)
-        found = shelf.find(model)
+        raced(model, "w3 w4 w5 w6", store)
+        found = store.find(model)
         assert found is not None
         assert {tensor.device.type for pair in found.pairs for tensor in pair} == {"cpu"}
-        again = raced(model, "w3 w4 w5 w7", shelf)
+        again = raced(model, "w3 w4 w5 w7", store)
         assert reused(again) == 3
         assert "from main memory to the GPU: its first token came after" in again["lanes"][0]["remarks"][0]
     finally:

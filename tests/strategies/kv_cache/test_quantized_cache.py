@@ -144,7 +144,7 @@ def test_a_transformers_without_fp8_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_integers_without_a_package_are_refused_with_one_sentence(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantized_cache, "_backend", lambda: None)
+    monkeypatch.setattr(quantized_cache, "packing_backend", lambda: None)
     assert Quantized().unavailable_reason(tiny_llama) is None
     says = "int4 needs the package optimum-quanto or hqq: install one, or choose fp8."
     assert Quantized(kind="int4").unavailable_reason(tiny_llama) == says
@@ -152,7 +152,7 @@ def test_integers_without_a_package_are_refused_with_one_sentence(
         run(tiny_llama, kind="int4")
 
 
-@pytest.mark.skipif(quantized_cache._backend() is None, reason="neither optimum-quanto nor hqq is installed")
+@pytest.mark.skipif(quantized_cache.packing_backend() is None, reason="neither optimum-quanto nor hqq is installed")
 @pytest.mark.parametrize("kind", ["int4", "int2"])
 @pytest.mark.parametrize("text", ["fox", "The quick brown fox jumps over the lazy dog"])
 def test_integers_keep_the_newest_positions_in_full(tiny_llama: LoadedModel, kind: str, text: str) -> None:
@@ -164,7 +164,7 @@ def test_integers_keep_the_newest_positions_in_full(tiny_llama: LoadedModel, kin
 
 
 def test_integers_on_a_latent_cache_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantized_cache, "_backend", lambda: "quanto")
+    monkeypatch.setattr(quantized_cache, "packing_backend", lambda: "quanto")
     assert "latent" in (Quantized(kind="int2").unavailable_reason(model_of("deepseek_v3")) or "")
 
 

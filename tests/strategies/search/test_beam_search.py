@@ -167,17 +167,17 @@ def test_the_tree_leads_to_the_text(tiny_model: LoadedModel) -> None:
     assert [len(step.levels) for step in steps] == [step.details["search_steps"] for step in steps]
     tree = [level for step in steps for level in step.levels]
     assert [len(level) for level in tree] == [3] * 20
-    assert {twig.parent for twig in tree[0]} == {0}
+    assert {node.parent for node in tree[0]} == {0}
     path, place = [], 0
     for level in reversed(tree):
         path.append(level[place].token)
         place = level[place].parent
     assert path[::-1] == tokens(steps)
-    assert [twig.score for twig in tree[0]] == [twig.logprob for twig in tree[0]]
+    assert [node.score for node in tree[0]] == [node.logprob for node in tree[0]]
     for above, level in pairwise(tree):
-        assert [twig.score for twig in level] == sorted((twig.score for twig in level), reverse=True)
-        for twig in level:
-            assert twig.score == pytest.approx(above[twig.parent].score + twig.logprob, abs=1e-4)
+        assert [node.score for node in level] == sorted((node.score for node in level), reverse=True)
+        for node in level:
+            assert node.score == pytest.approx(above[node.parent].score + node.logprob, abs=1e-4)
 
 
 def test_it_ends_with_the_context(word_models: Mapping[str, LoadedModel]) -> None:
