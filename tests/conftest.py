@@ -109,7 +109,7 @@ def quick_limits() -> Iterator[None]:
         patch.setattr(device_peaks, "WARMUP_S", 0.002)
         patch.setattr(device_peaks, "READING_S", 0.001)
         patch.setattr(device_peaks, "BUSY_S", 0.0)
-        for name in ("_CPU_BUFFER", "_MOST_CPU_BUFFER", "_LEAST_BUFFER"):
+        for name in ("CPU_BUFFER", "MOST_CPU_BUFFER", "LEAST_BUFFER"):
             patch.setattr(device_peaks, name, 2**22)
         yield
 

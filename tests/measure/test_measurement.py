@@ -23,7 +23,7 @@ QUICK = {"prompt": "The fox", "max_new_tokens": 6, "repeats": 4, "chat": False}
 
 @pytest.fixture(autouse=True)
 def known_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "measure_limits", lambda *_: LIMITS)
+    monkeypatch.setattr(measurement, "measure_peaks", lambda *_: LIMITS)
 
 
 def measure(model: LoadedModel, stop_at: str | None = None, **changed: Any) -> tuple[dict[str, Any], list[State]]:

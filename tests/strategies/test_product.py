@@ -57,7 +57,7 @@ def a_draft_model_and_known_limits(monkeypatch: pytest.MonkeyPatch, word_models:
     draft = similar(word_models["llama"], noise=0.02)
     monkeypatch.setattr(draft_model, "load_draft", lambda _model, _asked: draft)
     monkeypatch.setattr(draft_model, "unavailable_reason", lambda _model, _asked: None)
-    monkeypatch.setattr(measurement, "measure_limits", lambda *_: LIMITS)
+    monkeypatch.setattr(measurement, "measure_peaks", lambda *_: LIMITS)
     monkeypatch.setattr("gc.collect", lambda *_: 0)  # in a process full of tests it takes longer than a run
 
 

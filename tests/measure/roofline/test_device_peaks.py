@@ -29,9 +29,9 @@ def bench(clock: Callable[[], float]) -> device_peaks.Bench:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes and repeats that take no time."""
-    for name, value in {"_CPU_BUFFER": 2**20, "_MOST_CPU_BUFFER": 2**20, "_LEAST_BUFFER": 2**18}.items():
+    for name, value in {"CPU_BUFFER": 2**20, "MOST_CPU_BUFFER": 2**20, "LEAST_BUFFER": 2**18}.items():
         monkeypatch.setattr(device_peaks, name, value)
-    for name, value in {"_WARMUP_S": 0.001, "_READING_S": 0.001, "_BUSY_S": 0.0}.items():
+    for name, value in {"WARMUP_S": 0.001, "READING_S": 0.001, "BUSY_S": 0.0}.items():
         monkeypatch.setattr(device_peaks, name, value)
 
 
