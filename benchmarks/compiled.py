@@ -19,6 +19,7 @@ from transformers.cache_utils import StaticLayer
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
+from kvdemo.core.settings import Sampling
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
@@ -61,7 +62,7 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
             model,
             prompt,
             lambda appended: model.encode(prompt, appended),
-            Chooser(0.0, 1.0, 0, model.device),
+            Chooser(Sampling(), model.device),
             POSITIONS + 8,
         )
         for taken in time_steps(strategies.get(strategy).decode(job), model.synchronize, Stopwatch(), record=record):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
@@ -53,7 +54,7 @@ def _loop(
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)
-        choose = Chooser(0.0, 1.0, 0, model.device)
+        choose = Chooser(Sampling(), model.device)
         job = Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, positions + 2)
         steps = within(strategies.get(strategy).decode(job))
         for taken in time_steps(steps, model.synchronize, Stopwatch(), record=behind):

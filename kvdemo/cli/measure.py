@@ -8,9 +8,9 @@ import threading
 import uuid
 
 from kvdemo import strategies
-from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
+from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
 from kvdemo.core import units
-from kvdemo.core.measure_settings import DEFAULT_LANES, MeasureRequest
+from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import Progress
 from kvdemo.engine import openmp
 from kvdemo.measure import tables
@@ -23,22 +23,12 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("measure", help="repeat, and report statistics; optionally a sweep of lengths")
     parser.set_defaults(command=run)
-    add_decoding(parser, DEFAULT_LANES)
-    parser.add_argument("--repeats", metavar="R", default=MeasureRequest.repeats, help="default: %(default)s")
-    parser.add_argument(
-        "--warmup", metavar="W", default=MeasureRequest.warmup, help="untimed runs; default: %(default)s"
-    )
-    parser.add_argument("--sweep-prompt", metavar="16,128,512", help="prompt lengths of the sweep, in tokens")
-    parser.add_argument("--sweep-tokens", metavar="32,128", help="new-token counts of the sweep")
+    add_decoding(parser, MeasureRequest)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure; 1 if a lane failed."""
-    own = (
-        "model", "strategies", "max_new_tokens", "chat", "temperature", "top_p", "seed", "repeats", "warmup",
-        "sweep_prompt", "sweep_tokens",
-    )  # fmt: skip
-    request = MeasureRequest.parse({name: getattr(options, name) for name in own} | {"prompt": prompt_of(options)})
+    request = MeasureRequest.parse(given(options, MeasureRequest) | {"prompt": prompt_of(options)})
     for strategy_id in request.race.strategies:
         strategies.check(strategy_id)
 

@@ -7,34 +7,53 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.types import BadInput
 
 # What add_subparsers() returns, which argparse keeps to itself.
 Commands = Any
 
 
-def add_decoding(parser: argparse.ArgumentParser, lanes: Sequence[str], *, prompt_required: bool = True) -> None:
-    """Prompt, model, lanes, sampling, device: the same for every command that decodes."""
+def add_decoding(parser: argparse.ArgumentParser, request: type[Any], *, prompt_required: bool = True) -> None:
+    """The settings of a race or a measurement, and the device: the same for every command that decodes."""
     prompt = parser.add_mutually_exclusive_group(required=prompt_required)
     prompt.add_argument("--prompt", metavar="TEXT")
     prompt.add_argument("--prompt-file", metavar="F", help="a UTF-8 file; - for standard input")
     add_model(parser)
-    parser.add_argument("--strategies", metavar="a,b,...", default=",".join(lanes), help="default: %(default)s")
-    parser.add_argument(
-        "--max-new-tokens", metavar="N", default=RaceRequest.max_new_tokens, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--chat", action=argparse.BooleanOptionalAction, help="apply the chat template; default: if the model has one"
-    )
-    parser.add_argument("--temperature", metavar="T", default=RaceRequest.temperature, help="default: 0, greedy")
-    parser.add_argument("--top-p", metavar="P", default=RaceRequest.top_p, help="default: 1, all tokens")
-    parser.add_argument("--seed", metavar="S", default=RaceRequest.seed, help="default: 0")
+    add_settings(parser, request, without={"prompt", "model"})
     parser.add_argument("--json", action="store_true")
+
+
+def add_settings(parser: argparse.ArgumentParser, request: type[Any], without: Collection[str] = ()) -> None:
+    """A flag for each setting of a class."""
+    for name, setting in offered(request, "cli").items():
+        if name in without:
+            continue
+        flag, shown = "--" + name.replace("_", "-"), _help(setting).replace("%", "%%")
+        if setting.kind == "switch":
+            action = argparse.BooleanOptionalAction if setting.default is None else "store_true"
+            parser.add_argument(flag, action=action, help=shown)
+        else:
+            parser.add_argument(flag, metavar=setting.example or None, help=shown, required=bool(setting.missing))
+
+
+def _help(setting: Setting) -> str:
+    default = ",".join(setting.default) if setting.kind == "lanes" else setting.default
+    parts = [
+        setting.about.rstrip("."),
+        f"one of {', '.join(setting.choices)}" if setting.choices else "",
+        f"default: {default:g}" if isinstance(default, float) else f"default: {default}",
+    ]
+    return "; ".join(filter(None, parts if setting.kind != "switch" and default not in (None, ()) else parts[:2]))
+
+
+def given(options: argparse.Namespace, request: type[Any]) -> dict[str, Any]:
+    """What the command line says of the settings of a class; None for those that it leaves out."""
+    return {name: getattr(options, name) for name in offered(request, "cli") if hasattr(options, name)}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from kvdemo.cli.options import Commands, print_json, read, text_of
-from kvdemo.costs.planner import BITS, PlanRequest
+from kvdemo.cli.options import Commands, add_settings, given, print_json, read, text_of
+from kvdemo.costs.planner import PlanRequest
 
 NAMES = ("plan",)
 
@@ -18,21 +18,17 @@ def add(commands: Commands) -> None:
     of = parser.add_mutually_exclusive_group(required=True)
     of.add_argument("--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id or folder")
     of.add_argument("--config", metavar="F", help="a config.json; - for standard input")
-    parser.add_argument("--memory-gb", metavar="GB", required=True, help="memory of the device, in 10^9 bytes")
-    parser.add_argument("--bandwidth-gb-s", metavar="GB/S", required=True, help="its memory bandwidth")
-    parser.add_argument("--dtype", default=PlanRequest.dtype, help=f"{', '.join(BITS)}; default: %(default)s")
-    parser.add_argument("--context", metavar="N", help="positions of each sequence")
-    parser.add_argument("--batch", metavar="B", default=PlanRequest.batch, help="default: %(default)s")
+    add_settings(parser, PlanRequest, without={"model", "config"})
     parser.add_argument("--json", action="store_true")
 
 
 def run(options: argparse.Namespace) -> int:
     """Plan."""
-    given = {name: value for name, value in vars(options).items() if name in PlanRequest.__dataclass_fields__}
+    settings = given(options, PlanRequest)
     if options.config is not None:
         raw = sys.stdin.buffer.read() if options.config == "-" else read(options.config, "configuration")
-        given["config"] = text_of(raw, options.config, "configuration")
-    request = PlanRequest.parse(given)
+        settings["config"] = text_of(raw, options.config, "configuration")
+    request = PlanRequest.parse(settings)
 
     from kvdemo.models.facts import architecture  # noqa: PLC0415 - transformers takes seconds; bad input needs none of it
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kvdemo import strategies
-from kvdemo.cli.options import Commands, add_decoding, print_json, prompt_of, show_progress, stop_once
-from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
-from kvdemo.core.types import SCHEDULES, BadInput, Finished, Progress, RaceEvent, Started
+from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import BadInput, Finished, Progress, RaceEvent, Started
 from kvdemo.engine import openmp
 from kvdemo.models.catalog import DEFAULT
 
@@ -25,12 +25,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("race", help="run one prompt through several strategies")
     parser.set_defaults(command=run)
-    add_decoding(parser, DEFAULT_LANES)
-    parser.add_argument(
-        "--schedule", default=RaceRequest.schedule, help=f"{' or '.join(SCHEDULES)}; default: %(default)s"
-    )
-    parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-text token")
-    parser.add_argument("--inputs", action="store_true", help="also report the text that each re-encoding step read")
+    add_decoding(parser, RaceRequest)
     parser.add_argument(
         "--cache-file", metavar="F", help="safetensors: prefix_cache resumes from it if it is there, and writes it"
     )
@@ -38,9 +33,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Race; 1 if a lane failed, or the cache file could not be written."""
-    settings = vars(options)
-    names = RaceRequest.__dataclass_fields__.keys() & settings.keys()
-    request = RaceRequest.parse({name: settings[name] for name in names} | {"prompt": prompt_of(options)})
+    request = RaceRequest.parse(given(options, RaceRequest) | {"prompt": prompt_of(options)})
     known = [strategies.check(strategy_id).id for strategy_id in request.strategies]
     path = None if options.cache_file is None else _cache_file(options.cache_file, known)
 

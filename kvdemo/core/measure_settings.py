@@ -1,12 +1,12 @@
-"""What a measurement is asked to do, checked. A race's settings, and how often and over which lengths."""
+"""What a measurement can be asked to do: a race's settings, and how often and over which lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core import validation
+from kvdemo.core.declaration import group, read, setting
 from kvdemo.core.settings import MOST_TOKENS, RaceRequest
 from kvdemo.core.types import BadInput
 
@@ -16,48 +16,48 @@ MOST_LENGTHS = 8
 #: Repeats of a sweep's cell: it shows a landscape, and the table's repeats carry the statistics.
 SWEEP_REPEATS = 3
 DEFAULT_LANES = ("no_cache", "dynamic_cache")
+#: Each lane has the device to itself, and an end-of-text token does not end it, or lanes would do unequal work.
+FIXED = {"schedule": "fair", "ignore_eos": True, "inputs": False}
 
 
 @dataclass(frozen=True)
 class MeasureRequest:
     """A measurement as it was asked for.
 
-    race                        what each run decodes; end-of-text tokens do not end it, or lanes would do unequal work
-    repeats, warmup             timed and untimed runs of each lane, all of full length
-    sweep_prompt, sweep_tokens  prompt lengths and new-token counts of the break-even sweep, in tokens; empty for none
-    preset                      "classic" falls back to the default model where its own cannot be had
+    race    what each run decodes
+    preset  which preset the form was filled with; "classic" falls back to the default model where its own cannot be had
     """
 
-    race: RaceRequest
-    repeats: int = 3
-    warmup: int = 1
-    sweep_prompt: tuple[int, ...] = ()
-    sweep_tokens: tuple[int, ...] = ()
-    preset: str | None = None
+    race: RaceRequest = group(RaceRequest, defaults={"strategies": DEFAULT_LANES}, fixed=FIXED)
+    repeats: int = setting(
+        3, "Repeats", "timed runs of each lane", named="number of repeats", low=1, high=MOST_REPEATS, example="R"
+    )
+    warmup: int = setting(
+        1, "Warm-up", "untimed runs of each lane, in full length", named="number of warm-up runs", high=MOST_WARMUPS,
+        example="W",
+    )  # fmt: skip
+    sweep_prompt: tuple[int, ...] = setting(
+        (), "Prompt lengths", "tokens, with commas; empty for no sweep", typed="lengths",
+        named="sweep's prompt lengths", high=MOST_TOKENS, most=MOST_LENGTHS, example="16,128,512",
+    )  # fmt: skip
+    sweep_tokens: tuple[int, ...] = setting(
+        (), "New tokens", "a column of the sweep for each count", typed="lengths", named="sweep's token counts",
+        high=MOST_TOKENS, most=MOST_LENGTHS, example="32,128",
+    )  # fmt: skip
+    preset: str | None = setting(None, "Preset", "what filled the form", typed="text", only="form", recorded=False)
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> MeasureRequest:
         """A request from whatever a form, a URL or a program sent. Raises BadInput."""
-        own = cls.__dataclass_fields__.keys() - {"race"}
-        given = {name: value for name, value in raw.items() if name in own and value is not None and value != ""}
-        race = {"strategies": DEFAULT_LANES} | {name: value for name, value in raw.items() if name not in own}
-        if race.pop("schedule", None) not in (None, "", "fair"):
+        if raw.get("schedule") not in (None, "", "fair"):
             raise BadInput("A measurement runs each lane alone on the device: leave the schedule out.")
-        prompts = _lengths("sweep's prompt lengths", given.get("sweep_prompt", ()))
-        tokens = _lengths("sweep's token counts", given.get("sweep_tokens", ()))
-        if bool(prompts) != bool(tokens):
+        request = read(cls, {name: value for name, value in raw.items() if name not in FIXED})
+        if bool(request.sweep_prompt) != bool(request.sweep_tokens):
             raise BadInput("A sweep needs both prompt lengths and token counts: fill in both or neither.")
-        parsed = RaceRequest.parse(race | {"ignore_eos": True})
-        if len(set(parsed.strategies)) < len(parsed.strategies):
+        lanes = request.race.strategies
+        if len(set(lanes)) < len(lanes):
             raise BadInput("A measurement runs each strategy once: name each of them once.")
-        return cls(
-            race=parsed,
-            repeats=validation.whole("number of repeats", given.get("repeats", cls.repeats), 1, MOST_REPEATS),
-            warmup=validation.whole("number of warm-up runs", given.get("warmup", cls.warmup), 0, MOST_WARMUPS),
-            sweep_prompt=prompts,
-            sweep_tokens=tokens,
-            preset=str(given["preset"]) if "preset" in given else None,
-        )
+        return request
 
     @property
     def steps(self) -> int:
@@ -70,14 +70,3 @@ class MeasureRequest:
     @property
     def sweep_repeats(self) -> int:
         return min(self.repeats, SWEEP_REPEATS)
-
-
-def _lengths(name: str, value: Any) -> tuple[int, ...]:
-    """Distinct lengths in tokens, in order, from "16,128" or a list."""
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, Sequence):
-        raise BadInput(f"The {name} must be whole numbers with commas between them, not {validation.show(value)}.")
-    lengths = {validation.whole(f"entry of the {name}", item, 1, MOST_TOKENS) for item in items if item != ""}
-    if len(lengths) > MOST_LENGTHS:
-        raise BadInput(f"{len(lengths)} {name} are too many for one sweep: choose at most {MOST_LENGTHS}.")
-    return tuple(sorted(lengths))

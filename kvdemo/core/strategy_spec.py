@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvdemo.core import validation
+from kvdemo.core.declaration import read_value
 from kvdemo.core.types import BadInput, Option
 
 Values = dict[str, float | str]
@@ -32,18 +33,9 @@ def read(strategy_id: str, options: Mapping[str, Option], given: Mapping[str, An
     if unknown := [name for name in given if name not in options]:
         known = f"it has {', '.join(options)}" if options else "it has none"
         raise BadInput(f"{strategy_id} has no setting {validation.show(unknown[0])}: {known}.")
-    return {name: _value(option, given[name]) if name in given else option.default for name, option in options.items()}
-
-
-def _value(option: Option, given: Any) -> float | str:
-    name = option.label.lower()
-    if option.choices:
-        if given not in option.choices:
-            raise BadInput(f"There is no {name} {validation.show(given)}: choose {' or '.join(option.choices)}.")
-        return str(given)
-    if isinstance(option.default, int):
-        return validation.whole(name, given, int(option.low), int(option.high))
-    return validation.number(name, given, option.low, option.high)
+    return {
+        name: read_value(option, given[name]) if name in given else option.default for name, option in options.items()
+    }
 
 
 def changed(options: Mapping[str, Option], values: Mapping[str, Any]) -> Values:

@@ -35,6 +35,8 @@ FindingKind = Literal[
 ]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
+#: What a setting takes: text, a whole number, a number, yes or no, one of some words, lanes, lengths in tokens.
+Kind = Literal["text", "whole", "number", "switch", "choice", "lanes", "lengths"]
 
 #: The id of a token that another machine chose and of which it sent the text alone.
 UNKNOWN = -1
@@ -172,11 +174,12 @@ class Progress:
     fraction: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Option:
     """A setting of a strategy: a control in the page, and what a link or a command line may set.
 
     A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`. `about` is one sentence.
+    Settings of a whole race are declared with more (`kvdemo.core.declaration.Setting`).
     """
 
     default: float | str
@@ -186,14 +189,24 @@ class Option:
     high: float = 1_000_000
     choices: tuple[str, ...] = ()
 
+    @property
+    def kind_of_default(self) -> Kind:
+        """What the default and the choices say of the type."""
+        if self.choices:
+            return "choice"
+        if isinstance(self.default, bool):
+            return "switch"
+        return "whole" if isinstance(self.default, int) else "number" if isinstance(self.default, float) else "text"
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a token is picked: at temperature 0 the likeliest, else drawn from the top-p part, by a seeded generator."""
+    @property
+    def kind(self) -> Kind:
+        """What it takes."""
+        return self.kind_of_default
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
+    @property
+    def called(self) -> str:
+        """What a sentence calls it."""
+        return self.label.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,37 +1,47 @@
-"""Single values from a form, a URL or a program, checked. Each function returns the value or raises BadInput."""
+"""Single values from a form, a URL or a program, checked. Each function returns the value or raises BadInput.
+
+`called` is what the sentence calls the value.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.types import BadInput
 
 
-def text(name: str, value: Any) -> str:
+def text(called: str, value: Any) -> str:
     """A text as it is."""
     if not isinstance(value, str):
-        raise BadInput(f"The {name} must be text, not {show(value)}.")
+        raise BadInput(f"The {called} must be text, not {show(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(value[error.start]):04X}"
+        raise BadInput(
+            f"The {called} holds half of a character ({code}, at position {error.start + 1}): "
+            "delete it or paste the text again."
+        ) from None
     return value
 
 
-def whole(name: str, value: Any, low: int, high: int) -> int:
+def whole(called: str, value: Any, low: int, high: int) -> int:
     """A whole number from `low` to `high`, or its digits."""
     try:
         if isinstance(value, bool):
             raise TypeError
         count = int(value) if isinstance(value, str) else value
-        if count != int(count):
+        if count != int(count) or not low <= count <= high:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise BadInput(f"The {name} must be a whole number from {low:,} to {high:,}, not {show(value)}.") from None
-    if not low <= count <= high:
-        raise BadInput(f"The {name} must be a whole number from {low:,} to {high:,}, not {show(value)}.")
+        raise BadInput(f"The {called} must be a whole number from {low:,} to {high:,}, not {show(value)}.") from None
     return int(count)
 
 
-def number(name: str, value: Any, low: float, high: float) -> float:
-    """A number from `low` to `high`, or its digits."""
+def number(called: str, value: Any, low: float, high: float, above_low: str = "") -> float:
+    """A number from `low` to `high`, or its digits; with `above_low`, which says why, `low` itself is refused."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -39,21 +49,58 @@ def number(name: str, value: Any, low: float, high: float) -> float:
     except (TypeError, ValueError, OverflowError):
         converted = math.nan
     if not low <= converted <= high:
-        raise BadInput(f"The {name} must be a number from {low:g} to {high:g}, not {show(value)}.")
+        raise BadInput(f"The {called} must be a number from {low:g} to {high:g}, not {show(value)}.")
+    if above_low and converted == low:
+        raise BadInput(f"The {called} must be above {low:g}: {above_low}.")
     return converted
 
 
 SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
-def switch(name: str, value: Any) -> bool:
+def switch(called: str, value: Any) -> bool:
     """True or false, or a word for it."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
     if word not in SWITCHES:
-        raise BadInput(f"The setting {name} must be true or false, not {show(value)}.")
+        raise BadInput(f"The {called} must be true or false, not {show(value)}.")
     return SWITCHES[word]
+
+
+def choice(called: str, value: Any, choices: Sequence[str], spelt: Mapping[str, str]) -> str:
+    """One of some words, or another spelling of it, in capital or small letters."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        for known in (value, word, spelt.get(word)):
+            if known in choices:
+                return str(known)
+    offered = " or ".join(choices) if len(choices) < 4 else f"one of {', '.join(choices)}"
+    raise BadInput(f"There is no {called} {show(value)}: choose {offered}.")
+
+
+def lanes(value: Any, most: int) -> tuple[str, ...]:
+    """Specs of strategies, from a list or a text with commas between them; at least one, and no more than `most`."""
+    specs = value.split(",") if isinstance(value, str) else value
+    if not isinstance(specs, list | tuple) or not all(isinstance(spec, str) for spec in specs):
+        raise BadInput(f"The strategies must be a list of names, not {show(value)}.")
+    names = tuple(name for spec in specs if (name := spec.strip()))
+    if not names:
+        raise BadInput("No strategy is chosen: choose at least one.")
+    if len(names) > most:
+        raise BadInput(f"{len(names)} strategies are too many for one race: choose at most {most}.")
+    return names
+
+
+def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
+    """Distinct lengths in tokens, in order, from "16,128" or a list; no more than `most` of them."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, Sequence):
+        raise BadInput(f"The {called} must be whole numbers with commas between them, not {show(value)}.")
+    distinct = {whole(f"entry of the {called}", item, 1, high) for item in items if item != ""}
+    if len(distinct) > most:
+        raise BadInput(f"{len(distinct)} {called} are too many for one sweep: choose at most {most}.")
+    return tuple(sorted(distinct))
 
 
 def show(value: Any) -> str:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core import units
+from kvdemo.core.declaration import blank, read, setting
 from kvdemo.core.types import BadInput
-from kvdemo.core.validation import number, show, text, whole
 from kvdemo.costs import formulas
 from kvdemo.costs.formulas import Architecture, LayerCache
 
@@ -29,52 +29,46 @@ _SPELT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "float8": "f
 _DEFAULT_CONTEXT = 8192
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanRequest:
     """A plan as it was asked for: a model by name or a pasted configuration, which comes first, and a machine.
 
-    memory_gb, bandwidth_gb_s  in 10^9 bytes
-    dtype                      number format of the weights
-    cache_dtype                number format of the cache; None for what the model computes in (see `cache_format`)
-    context                    positions of each sequence; None for 8192, or what the model was made for if less
+    cache_dtype  None for what the model computes in (see `cache_format`)
+    context      None for 8192, or what the model was made for if less
     """
 
-    memory_gb: float
-    bandwidth_gb_s: float
-    model: str | None = None
-    config: str | None = None
-    dtype: str = "bfloat16"
-    cache_dtype: str | None = None
-    context: int | None = None
-    batch: int = 1
+    model: str | None = setting(None, "Model", "catalogue name, Hub id or folder", typed="text", example="ID_OR_FOLDER")
+    config: str | None = setting(
+        None, "config.json", "a configuration, in place of the model's", typed="text", named="config"
+    )
+    memory_gb: float = setting(
+        None, "Memory", "memory of the device in GB (10^9 bytes)", typed="number", named="memory in GB", low=0.001,
+        high=1e6, example="GB", missing="The memory in GB is missing: fill in what the machine has.",
+    )  # fmt: skip
+    bandwidth_gb_s: float = setting(
+        None, "Bandwidth", "its memory bandwidth in GB/s", typed="number", named="memory bandwidth in GB/s", low=0.001,
+        high=1e8, example="GB/S",
+        missing="The memory bandwidth in GB/s is missing: fill in what the machine has.",
+    )  # fmt: skip
+    dtype: str = setting(
+        "bfloat16", "Weights", "number format of the weights", named="number format", choices=tuple(BITS), spelt=_SPELT
+    )
+    cache_dtype: str | None = setting(
+        None, "Cache", "number format of the cache; unless named, what the model computes in",
+        named="cache's number format", choices=tuple(CACHE_BYTES), spelt=_SPELT,
+    )  # fmt: skip
+    context: int | None = setting(
+        None, "Context", "positions of each sequence; unless given, 8192, or what the model was made for if less",
+        typed="whole", low=1, high=10**8, example="N",
+    )  # fmt: skip
+    batch: int = setting(1, "Batch", "sequences that are decoded side by side", low=1, high=10**6, example="B")
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> PlanRequest:
-        """A request from whatever a form, a URL or a program sent. Raises BadInput.
-
-        A field that is missing, None or empty takes its default; memory and bandwidth have none.
-        """
-        given = {name: value for name, value in raw.items() if value is not None and value != ""}
-        if unknown := given.keys() - cls.__dataclass_fields__.keys():
-            raise BadInput(f"There is no setting {show(min(unknown, key=str))}.")
-        model, config = _text("model", given), _text("config", given)
-        if model is None and config is None:
+        """A request from whatever a form, a URL or a program sent. Raises BadInput."""
+        if blank(raw.get("model")) and blank(raw.get("config")):
             raise BadInput("There is nothing to plan for: name a model, or paste its config.json.")
-        for name, what in (("memory_gb", "memory in GB"), ("bandwidth_gb_s", "memory bandwidth in GB/s")):
-            if name not in given:
-                raise BadInput(f"The {what} is missing: fill in what the machine has.")
-        return cls(
-            memory_gb=number("memory in GB", given["memory_gb"], 0.001, 1e6),
-            bandwidth_gb_s=number("memory bandwidth in GB/s", given["bandwidth_gb_s"], 0.001, 1e8),
-            model=model,
-            config=config,
-            dtype=_format("number format", given.get("dtype", cls.dtype), BITS),
-            cache_dtype=_format("cache's number format", given["cache_dtype"], CACHE_BYTES)
-            if "cache_dtype" in given
-            else None,
-            context=whole("context", given["context"], 1, 10**8) if "context" in given else None,
-            batch=whole("batch", given.get("batch", cls.batch), 1, 10**6),
-        )
+        return read(cls, raw)
 
     def plan(self, arch: Architecture) -> dict[str, Any]:
         """The plan for an architecture, which is the asked model's or the pasted configuration's."""
@@ -87,19 +81,6 @@ class PlanRequest:
             context=self.context,
             batch=self.batch,
         )
-
-
-def _text(name: str, given: Mapping[str, Any]) -> str | None:
-    value = text(name, given[name]) if name in given else ""
-    return value if value.strip() else None
-
-
-def _format(name: str, value: Any, known: Mapping[str, int]) -> str:
-    word = str(value).strip().lower() if isinstance(value, str) else ""
-    word = _SPELT.get(word, word)
-    if word not in known:
-        raise BadInput(f"There is no {name} {show(value)}: choose one of {', '.join(known)}.")
-    return word
 
 
 def plan(

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from kvdemo.core import statistics
+from kvdemo.core.declaration import recorded
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.metrics import seconds_to_token, token_gaps
 from kvdemo.core.types import LaneInfo, Pass, TimedStep
@@ -51,20 +52,7 @@ class LaneTrials:
 
 def settings(request: MeasureRequest, *, chat: bool) -> Entry:
     """The "settings" entry."""
-    race = request.race
-    return {
-        "strategies": list(race.strategies),
-        "max_new_tokens": race.max_new_tokens,
-        "chat": chat,
-        "temperature": race.temperature,
-        "top_p": race.top_p,
-        "seed": race.seed,
-        "ignore_eos": True,
-        "repeats": request.repeats,
-        "warmup": request.warmup,
-        "sweep_prompt": list(request.sweep_prompt),
-        "sweep_tokens": list(request.sweep_tokens),
-    }
+    return {"strategies": list(request.race.strategies)} | recorded(request) | {"chat": chat}
 
 
 def lane(record: LaneTrials, prompt_tokens: int, machine: RooflineModel | None, text: str) -> Entry:

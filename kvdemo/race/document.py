@@ -10,6 +10,7 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
+from kvdemo.core.declaration import recorded
 from kvdemo.core.metrics import lane_metrics, speedup
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import UNKNOWN, Finding, Step, TimedStep, Verdict
@@ -35,14 +36,7 @@ def build(
         "environment": dict(environment),
         "model": dict(model),
         "prompt": {"text": request.prompt, "model_text": prompt_text, "tokens": list(prompt_ids)},
-        "settings": {
-            "max_new_tokens": request.max_new_tokens,
-            "chat": prompt_text != request.prompt,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed,
-            "ignore_eos": request.ignore_eos,
-        },
+        "settings": recorded(request) | {"chat": prompt_text != request.prompt},
         "schedule": request.schedule,
         "lanes": [_lane(record, prompt_text if request.inputs else None) for record in records],
         "comparison": {

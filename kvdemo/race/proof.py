@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.types import Choice, Sampling
+from kvdemo.core.settings import Sampling
+from kvdemo.core.types import Choice
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race.rounding import Rounding, apart
@@ -211,7 +212,7 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
 def draw_noise(rounding: Rounding, sampling: Sampling, index: int, stop: CancelToken) -> Tensor | None:
     """The numbers with which token `index` was drawn, made again; None for lanes that draw nothing."""
     like = rounding.exact[-1].float()
-    chooser = Chooser(sampling.temperature, sampling.top_p, sampling.seed, like.device)
+    chooser = Chooser(sampling, like.device)
     if chooser.greedy:
         return None
     for _ in range(index):

@@ -21,7 +21,6 @@ from kvdemo.core.types import (
     Finished,
     Progress,
     RaceEvent,
-    Sampling,
     Started,
     Step,
     TimedStep,
@@ -139,9 +138,9 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
         model=model,
         prompt=prompt,
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
-        choose=chooser.Chooser(request.temperature, request.top_p, request.seed, model.device),
+        choose=chooser.Chooser(request.sampling, model.device),
         max_new_tokens=max_new_tokens,
-        sampling=sampling_of(request),
+        sampling=request.sampling,
         handover=handover,
         tell=tell,
     )
@@ -173,11 +172,6 @@ def other_prompt(prompt: Prompt) -> Prompt:
 def steps_in_wider_format(strategy: Strategy) -> Decode | None:
     """What runs a strategy's steps again, in another number format. What recomputes all is the exact way itself."""
     return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
-
-
-def sampling_of(request: RaceRequest) -> Sampling:
-    """How the lanes of a request pick their tokens."""
-    return Sampling(request.temperature, request.top_p, request.seed)
 
 
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
@@ -298,7 +292,7 @@ class _Race:
             prompt_ids=self.prompt_ids,
             encode=lambda appended: self.model.encode(self.prompt, appended),
             piece=self.model.piece,
-            sampling=self.request.temperature > 0,
+            sampling=self.request.sampling.temperature > 0,
         )
         self.emit(Diverged(lane, record.divergence))
 
@@ -316,7 +310,7 @@ class _Race:
         sides = baseline.choices[:end], record.choices[:end]
         again = steps_in_wider_format(self.chosen[0]), steps_in_wider_format(self.chosen[lane])
         try:
-            evidence = proof.examine(self.model, self.prompt_ids, sides, again, sampling_of(self.request), stop)
+            evidence = proof.examine(self.model, self.prompt_ids, sides, again, self.request.sampling, stop)
         except proof.Stopped:
             return divergence.unchecked(presumed, "the race was stopped")
         except Exception as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixStore, SessionPrefixes
 from kvdemo.core.cancellation import CancelFile, CancelToken
+from kvdemo.core.declaration import values
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
 from kvdemo.core.types import BadInput, Progress
@@ -271,7 +272,7 @@ class Service:
         """A form as the page first shows it."""
         card = catalog.card(self.default_model)
         request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
-        return asdict(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
+        return values(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
 
     def presets(self) -> list[dict[str, Any]]:
         """Ways to fill the measuring form; the first is the default."""

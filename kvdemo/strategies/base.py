@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvdemo.core import strategy_spec
-from kvdemo.core.types import LaneInfo, Option, Sampling, Step, TimedStep
+from kvdemo.core.settings import Sampling
+from kvdemo.core.types import LaneInfo, Option, Step, TimedStep
 
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot

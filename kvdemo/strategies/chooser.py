@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step
 from kvdemo.models.forward import cache_bytes
 
@@ -56,14 +57,14 @@ class Chooser:
     in every lane. One draw is made for each token that is committed.
     """
 
-    def __init__(self, temperature: float, top_p: float, seed: int, device: torch.device) -> None:
-        self.greedy = temperature == 0
+    def __init__(self, sampling: Sampling, device: torch.device) -> None:
+        self.greedy = sampling.temperature == 0
         self._warp = LogitsProcessorList()
         if not self.greedy:
-            self._warp.append(TemperatureLogitsWarper(temperature))
-        if top_p < 1:
-            self._warp.append(TopPLogitsWarper(top_p))
-        self._generator = torch.Generator(device).manual_seed(seed)
+            self._warp.append(TemperatureLogitsWarper(sampling.temperature))
+        if sampling.top_p < 1:
+            self._warp.append(TopPLogitsWarper(sampling.top_p))
+        self._generator = torch.Generator(device).manual_seed(sampling.seed)
 
     def __call__(self, logits: Tensor) -> Picked:
         """Pick a token from logits of shape (vocab,)."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvdemo.core.declaration import declared
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import BadInput
 
@@ -23,7 +24,7 @@ BAD = [
     *(({"seed": bad}, "The seed must be a whole number") for bad in (-1, 1.5, "x", 2**63)),
     ({"schedule": "unfair"}, "There is no schedule 'unfair'"),
     ({"schedule": 3}, "There is no schedule"),
-    ({"chat": "perhaps"}, "chat must be true or false"),
+    ({"chat": "perhaps"}, "The chat setting must be true or false"),
     ({"strategies": []}, "No strategy is chosen"),
     ({"strategies": " , "}, "No strategy is chosen"),
     ({"strategies": 5}, "must be a list of names"),
@@ -66,7 +67,7 @@ def test_unusual_text_is_text(prompt: str) -> None:
     assert RaceRequest.parse({"prompt": prompt}).prompt == prompt
 
 
-@given(st.dictionaries(st.sampled_from(sorted(RaceRequest.__dataclass_fields__)), st.from_type(object)))
+@given(st.dictionaries(st.sampled_from(sorted(declared(RaceRequest))), st.from_type(object)))
 def test_whatever_comes_is_a_request_or_a_sentence(raw: dict[str, Any]) -> None:
     try:
         RaceRequest.parse(raw)

@@ -24,8 +24,8 @@ from torch import nn
 from transformers import DynamicCache
 
 from kvdemo import strategies
-from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import Diverged, Divergence, RaceEvent, Sampling, Step
+from kvdemo.core.settings import RaceRequest, Sampling
+from kvdemo.core.types import Diverged, Divergence, RaceEvent, Step
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
@@ -303,7 +303,7 @@ def test_a_top_p_edge_is_no_fault() -> None:
     for edge in range(1, 6):
         for by in (-1e-4, 1e-4):
             sampling = Sampling(1.0, float(likelier[edge]) + by, seed=1)
-            token = Chooser(sampling.temperature, sampling.top_p, 1, model.device)(logits).token
+            token = Chooser(sampling, model.device)(logits).token
             found = Rounding(model, prompt, 1)
             noise = proof.draw_noise(found, sampling, 0, Event())
             assert proof.units_outscored(found, [token], sampling, noise)[0] < 2 * proof.limit(1)

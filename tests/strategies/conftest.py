@@ -10,7 +10,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kvdemo.core.types import Sampling, Step
+from kvdemo.core.settings import Sampling
+from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser, record
@@ -66,7 +67,7 @@ def job_of(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
-        choose=Chooser(temperature, 1.0, seed, torch.device("cpu")),
+        choose=Chooser(Sampling(temperature, seed=seed), torch.device("cpu")),
         max_new_tokens=tokens,
         sampling=Sampling(temperature, seed=seed),
         tell=tell,

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from kvdemo import strategies
-from kvdemo.core.types import BadInput, Sampling
+from kvdemo.core.settings import Sampling
+from kvdemo.core.types import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import proof
 from kvdemo.strategies.base import Strategy

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixSlot
 from kvdemo.core import units
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.facts import rope
 from kvdemo.models.forward import Ids, cache_bytes, next_token_logits
@@ -123,7 +124,7 @@ def _resumed(job: Job) -> Iterator[Step]:
     """What is tried on a model: a run that resumes from the beginning of another text."""
     ids = job.encode("")
     other, left = [*ids[: -(-len(ids) // 2)], *ids[:1]][: len(ids)], PrefixSlot()
-    plain = Chooser(0.0, 1.0, 0, job.model.device)
+    plain = Chooser(Sampling(), job.model.device)
     next(PrefixCached().decode(replace(job, encode=lambda _: list(other), choose=plain, handover=left)))
     if left.cache is None:
         raise TypeError("a run must leave its cache")

@@ -19,18 +19,20 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import openai
 
-from kvdemo.core.types import BadInput, Sampling
+from kvdemo.core.settings import Sampling
+from kvdemo.core.types import BadInput
 from kvdemo.models.loaded import Prompt
 
 URL, MODEL, KEY = "KVDEMO_REMOTE_URL", "KVDEMO_REMOTE_MODEL", "KVDEMO_REMOTE_KEY"
 # A server that sends nothing for so long is given up; one that cannot even be reached, sooner.
 SILENCE_SECONDS, CONNECT_SECONDS = 60.0, 5.0
 # What tells how many tokens an event stands for, the finest first. A server that refuses one is asked for the next.
+_STANDARD = ("temperature", "top_p", "seed")
 _USAGE = {"stream_options": {"include_usage": True}}
 _COUNTS: tuple[Mapping[str, Any], ...] = ({"logprobs": 1, **_USAGE}, _USAGE, {})
 
@@ -100,9 +102,7 @@ class Server:
         wanted = {
             "model": model,
             "max_tokens": most,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
+            **_sampling(sampling),
             "stream": True,
         }
         for tried, counts in enumerate(self._counts):
@@ -126,6 +126,13 @@ class Server:
             request["logprobs"] = True
         create = self._client.chat.completions.create
         return create(messages=[{"role": "user", "content": prompt.message}], **request)
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    """The sampling settings as a request has them. Those that are not OpenAI's are sent only where they are set."""
+    values, default = asdict(sampling), asdict(Sampling())
+    own = {name: value for name, value in values.items() if name not in _STANDARD and value != default[name]}
+    return {name: values[name] for name in _STANDARD} | ({"extra_body": own} if own else {})
 
 
 def _event(chunk: Any) -> Event:

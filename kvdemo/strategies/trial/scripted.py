@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.strategies.base import Job
@@ -24,7 +25,7 @@ class Script(Chooser):
     """Chooses the tokens that are prescribed. `seen` is what each was chosen from, as log-probabilities."""
 
     def __init__(self, tokens: Sequence[int], device: torch.device) -> None:
-        super().__init__(0.0, 1.0, 0, device)
+        super().__init__(Sampling(), device)
         self.greedy = False  # each token is asked for
         self._tokens = tokens
         self.seen: list[Tensor] = []

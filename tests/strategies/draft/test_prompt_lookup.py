@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes
@@ -27,7 +28,7 @@ NEW = 24
 
 def job_of(model: LoadedModel, text: str, tokens: int, temperature: float = 0, seed: int = 0) -> Job:
     prompt = model.prompt(text, chat=False)
-    choose = Chooser(temperature, 1.0, seed, torch.device("cpu"))
+    choose = Chooser(Sampling(temperature, seed=seed), torch.device("cpu"))
     return Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, tokens)
 
 
