@@ -24,6 +24,28 @@ CORPUS = [
 ]
 
 
+#: A test that uses one of these fixtures gets its markers (see pyproject.toml).
+FIXTURE_MARKERS = {
+    "browser": ("browser",),
+    "smollm2": ("model",),
+    "real_app": ("model", "slow"),
+    "tiny_app": ("slow",),
+}
+#: So does a test in one of these folders.
+FOLDER_MARKERS = {"browser": ("browser",), "remote": ("slow",)}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at `-m`
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it uses."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        names = [name for fixture, markers in FIXTURE_MARKERS.items() if fixture in fixtures for name in markers]
+        names += [name for folder, markers in FOLDER_MARKERS.items() if folder in item.path.parts for name in markers]
+        for name in dict.fromkeys(names):
+            item.add_marker(name)
+
+
 def byte_level_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE like GPT-2's and SmolLM2's: any text, merges over runs of newlines and spaces."""
     tokenizer = Tokenizer(models.BPE())

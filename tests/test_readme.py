@@ -27,6 +27,11 @@ COMMANDS = [
 ]
 
 
+def runs_commands(test: Any) -> Any:
+    """Mark a test that runs what the README shows, as it stands there: on the default model."""
+    return pytest.mark.slow(pytest.mark.model(test))
+
+
 def block(language: str, containing: str = "") -> str:
     return next(text for kind, text in BLOCKS if kind == language and containing in text)
 
@@ -57,11 +62,13 @@ def test_there_are_commands_to_run() -> None:
     assert len(COMMANDS) >= 3
 
 
+@runs_commands
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" not in c])
 def test_commands_work_as_written(command: str) -> None:
     assert run(command).strip()
 
 
+@runs_commands
 def test_the_document_is_what_its_command_prints() -> None:
     command = next(c for c in COMMANDS if "--json" in c)
     assert_alike(json.loads(block("json")), json.loads(run(command)))

@@ -21,6 +21,8 @@ import benchmarks.__main__
 sys.exit(benchmarks.__main__.main())
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:

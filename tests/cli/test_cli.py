@@ -18,6 +18,7 @@ def kvdemo(*arguments: str, stdin: bytes = b"", patience: float = 120) -> subpro
     )
 
 
+@pytest.mark.slow
 def test_json_puts_one_document_on_stdout_and_nothing_else(tiny_folder: Path) -> None:
     ran = kvdemo(
         "race", "--prompt", "The fox", "--model", str(tiny_folder), "--max-new-tokens", "6", "--ignore-eos", "--json"
@@ -29,6 +30,7 @@ def test_json_puts_one_document_on_stdout_and_nothing_else(tiny_folder: Path) ->
     assert b"Racing Re-encode, DynamicCache" in ran.stderr
 
 
+@pytest.mark.slow
 def test_without_json_a_person_can_read_it(tiny_folder: Path) -> None:
     ran = kvdemo(
         "race", "--prompt-file", "-", "--model", str(tiny_folder), "--max-new-tokens", "4", stdin="键值 🐶".encode()
@@ -116,6 +118,7 @@ def test_the_strategies_are_listed_with_the_reason_why_some_cannot_run(
     assert [line.partition("Not here: ")[2] for line in lines if "Not here: " in line] == list(reasons.values())
 
 
+@pytest.mark.slow
 def test_every_strategy_that_can_run_here_races(tiny_folder: Path) -> None:
     """As many as may in one race, in one process: what one of them leaves behind must not break another."""
     rows = json.loads(kvdemo("strategies", "--model", str(tiny_folder), "--device", "cpu", "--json").stdout)

@@ -22,6 +22,7 @@ def measured(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
     return made
 
 
+@pytest.mark.slow  # a model of GPT-2's size
 def test_json_is_one_document_of_random_weights_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     made = measured(
         capsys, "--model", "random:gpt2", "--max-new-tokens", "4", "--repeats", "2", "--strategies",
@@ -60,6 +61,7 @@ def test_two_files_can_be_compared(tiny_folder: Path, tmp_path: Path, capsys: py
     assert {lane["metrics"]["e2e_s"]["a"]["n"] for lane in made["lanes"]} == {3}
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_repeats_that_are_done(tiny_folder: Path) -> None:
     arguments = [*MEASURE, "--model", str(tiny_folder), "--max-new-tokens", "400", "--repeats", "100", "--json"]
     with subprocess.Popen(

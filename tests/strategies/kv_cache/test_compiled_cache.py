@@ -21,6 +21,8 @@ from tests.conftest import loaded, tiny_llama_network
 from tests.strategies.conftest import WORDS, generated, job_of, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import SLIDING, STATES, model_of
 
+pytestmark = pytest.mark.slow  # most of these compile
+
 
 def fresh() -> LoadedModel:
     return loaded("tiny-llama", tiny_llama_network(WORDS), word_tokenizer())
