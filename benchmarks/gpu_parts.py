@@ -26,8 +26,10 @@ from benchmarks import lockstep, recording
 from benchmarks.figure import Figure
 from benchmarks.gpu_models import Models
 from kvdemo import strategies
+from kvdemo.core.events import Finished, RaceEvent, Started
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import Finished, RaceEvent, Started, TimedStep
+from kvdemo.core.types import TimedStep
+from kvdemo.engine.start_lane import start_lane
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
 from kvdemo.measure.trial import Trial, take
@@ -63,7 +65,7 @@ def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) ->
     """One run of a lane as a measurement takes it. Raises RuntimeError with its sentence where the lane fails."""
     asked = request(prompt, (strategy,), new_tokens)
     (chosen,), checked = session.check(asked, model)
-    lane = session.start_lane(chosen, asked, model, checked, new_tokens)
+    lane = start_lane(chosen, asked, model, checked, new_tokens)
     trial = take(lane, model, threading.Event())
     if trial.error:
         raise RuntimeError(f"{strategy}: {trial.error}")

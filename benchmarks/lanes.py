@@ -17,8 +17,9 @@ from transformers import DynamicCache
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from benchmarks.turns import Turns, steps_of
+from kvdemo.core.events import RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import RaceEvent, Started, TokensCommitted
+from kvdemo.engine.start_lane import start_lane
 from kvdemo.measure.trial import take
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
@@ -125,7 +126,7 @@ def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
     def trial(turns: Turns) -> None:
         asked = request(strategy, positions)
         (chosen,), prompt = session.check(asked, model)
-        lane = session.start_lane(chosen, asked, model, prompt, asked.max_new_tokens)
+        lane = start_lane(chosen, asked, model, prompt, asked.max_new_tokens)
         before = 0.0
 
         def tick() -> None:

@@ -25,8 +25,8 @@ from unittest import mock
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from benchmarks.figure import Figure
+from kvdemo.core.events import TokensCommitted
 from kvdemo.core.metrics import percentile
-from kvdemo.core.types import TokensCommitted
 from kvdemo.server import service
 
 # In the page: when the frame after a chip's insertion began, for each lane in order, in Unix milliseconds.

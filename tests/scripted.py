@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kvdemo.core.types import BeamNode, Choice, Ended, Finding, LaneInfo, Pass, Step, TimedStep, Verdict
+from kvdemo.core.events import Ended, Finding, Verdict
+from kvdemo.core.types import BeamNode, Choice, LaneInfo, Pass, Step, TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 
 

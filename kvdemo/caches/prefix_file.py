@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 
 

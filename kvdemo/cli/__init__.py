@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from kvdemo.cli import compare, lists, measure, plan, race
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 __all__ = ["main"]
 

@@ -7,7 +7,7 @@ import argparse
 from kvdemo.cli.options import Commands, print_json, read
 from kvdemo.compare.comparison import as_text, compare
 from kvdemo.compare.validation import load
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 NAMES = ("compare",)
 

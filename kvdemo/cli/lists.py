@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kvdemo.cli.options import Commands, add_model, print_json, show_progress
-from kvdemo.core.types import Progress
+from kvdemo.core.events import Progress
 from kvdemo.models.catalog import CATALOG, DEFAULT
 from kvdemo.server.service import describe_strategies
 

@@ -10,8 +10,8 @@ import uuid
 from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
 from kvdemo.core import units
+from kvdemo.core.events import Progress
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.types import Progress
 from kvdemo.engine import openmp
 from kvdemo.measure import tables
 from kvdemo.models.catalog import DEFAULT

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kvdemo.core.declaration import Setting, offered
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 # What add_subparsers() returns, which argparse keeps to itself.
 Commands = Any

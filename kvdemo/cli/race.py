@@ -13,8 +13,9 @@ from typing import Any
 
 from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Finished, Progress, RaceEvent, Started
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput, Finished, Progress, RaceEvent, Started
 from kvdemo.engine import openmp
 from kvdemo.models.catalog import DEFAULT
 

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from typing import Any
 
 from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, SCHEMA, Document, Field, load, plain
+from kvdemo.core.errors import BadInput
 from kvdemo.core.statistics import Speedup, noise_warning, speedup, statement, summarize
-from kvdemo.core.types import BadInput
 from kvdemo.measure.tables import mean_and_std
 
 SHORTEST_SECONDS = 1e-12

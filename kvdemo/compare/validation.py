@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 SCHEMA = 1
 MOST_BYTES = 64_000_000

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from kvdemo.core import validation
-from kvdemo.core.types import BadInput, Kind, Option
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Kind, Option
 
 Place = Literal["form", "cli"]
 T = TypeVar("T")

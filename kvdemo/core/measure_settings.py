@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.declaration import group, read, setting
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import MOST_TOKENS, RaceRequest
-from kvdemo.core.types import BadInput
 
 MOST_REPEATS = 100
 MOST_WARMUPS = 10

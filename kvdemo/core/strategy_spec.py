@@ -11,7 +11,8 @@ from typing import Any
 
 from kvdemo.core import validation
 from kvdemo.core.declaration import read_value
-from kvdemo.core.types import BadInput, Option
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Option
 
 Values = dict[str, float | str]
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 
 def text(called: str, value: Any) -> str:

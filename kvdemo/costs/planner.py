@@ -16,9 +16,9 @@ from typing import Any
 
 from kvdemo.core import units
 from kvdemo.core.declaration import blank, read, setting
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, LayerCache, shared
 
 GB = 10**9
 LENGTHS = (1024, 8192, 32_768, 131_072)
@@ -97,9 +97,9 @@ def plan(
 
     Sizes are bytes, lengths are positions. Each part that holds figures has a `basis`: "formula", or "predicted" for
     the decode floor. `largest_context` is None where the cache stops growing, and `outgrows_weights_at` where it never
-    outgrows the weights. Key-value heads count once, whatever a library repeats (`formulas.shared`).
+    outgrows the weights. Key-value heads count once, whatever a library repeats (`architecture.shared`).
     """
-    model = formulas.shared(arch)
+    model = shared(arch)
     cache_dtype = cache_dtype or cache_format(dtype)
     itemsize = CACHE_BYTES[cache_dtype]
     context = context or min(_DEFAULT_CONTEXT, model.context_length or _DEFAULT_CONTEXT)

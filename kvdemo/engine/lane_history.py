@@ -6,8 +6,9 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvdemo.core.events import Divergence, Ended
 from kvdemo.core.metrics import first_difference
-from kvdemo.core.types import Choice, Divergence, Ended, LaneInfo, TimedStep
+from kvdemo.core.types import Choice, LaneInfo, TimedStep
 
 
 @dataclass

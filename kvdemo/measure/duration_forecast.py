@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from kvdemo import strategies
 from kvdemo.core import strategy_spec, units
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.types import BadInput
 from kvdemo.costs.formulas import positions_cached, positions_uncached
 
 

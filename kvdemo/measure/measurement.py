@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import Architecture
+from kvdemo.costs.architecture import Architecture
 from kvdemo.engine import environment, first_use
+from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure import document, probe
 from kvdemo.measure.document import LaneTrials
 from kvdemo.measure.published import rows_for
@@ -137,7 +138,7 @@ class _Measurement:
             shape = architecture.from_config(self.model.network.config)
         except Exception as error:
             log.debug("no floors for %s", self.model.id, exc_info=True)
-            self.notes.append(f"No floors and no reasons: {session.describe_failure(error)}")
+            self.notes.append(f"No floors and no reasons: {describe_failure(error)}")
             return
         self.machine = RooflineModel(shape, self.limits, self.model.dtype.itemsize, None)
 
@@ -237,7 +238,7 @@ class _Measurement:
         kind = (strategy.spec, length)
         self.pace.begin()
         self._tell(text)
-        lane = session.start_lane(strategy, self.request.race, self.model, prompt, tokens, tell=self._tell)
+        lane = start_lane(strategy, self.request.race, self.model, prompt, tokens, tell=self._tell)
         trial = take(lane, self.model, self.stop, lambda: self._tell(text, under_way=True))
         if trial.reason == "length":
             self.pace.done(kind)

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.events import Ended
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import Ended, Pass, TimedStep
-from kvdemo.engine.scheduler import Lane, race
+from kvdemo.core.types import Pass, TimedStep
+from kvdemo.engine.lane import Lane
+from kvdemo.engine.scheduler import race
+from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.kernel_launches import Launches
 from kvdemo.measure.trial import no_garbage_collection
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import session
 from kvdemo.strategies.base import Strategy
 
 #: Tokens that are timed; one step more is counted.
@@ -59,9 +61,7 @@ def take(
 
     def steps() -> Iterator[TimedStep]:
         tokens = request.max_new_tokens
-        lane = session.start_lane(
-            strategy, request, model, prompt, tokens, cut=TOKENS + 1, around=launches.over, tell=tell
-        )
+        lane = start_lane(strategy, request, model, prompt, tokens, cut=TOKENS + 1, around=launches.over, tell=tell)
         return _steps(lane, stop)
 
     lane = steps()
@@ -83,7 +83,7 @@ def take(
 
 
 def _steps(lane: Lane, stop: CancelToken) -> Iterator[TimedStep]:
-    for event in race([lane], stop=stop, describe=session.describe_failure):
+    for event in race([lane], stop=stop, describe=describe_failure):
         if not isinstance(event, Ended):
             yield event[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel, Prompt
 
 #: How far from the wanted length a cut is tried, in tokens, before the nearest is taken.

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.events import Ended, FinishReason
 from kvdemo.core.metrics import LaneMetrics, lane_metrics
-from kvdemo.core.types import Ended, FinishReason, TimedStep
-from kvdemo.engine.scheduler import Lane, race
+from kvdemo.core.types import TimedStep
+from kvdemo.engine.lane import Lane
+from kvdemo.engine.scheduler import race
+from kvdemo.engine.start_lane import describe_failure
 from kvdemo.measure.peak_memory import peak
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race.session import describe_failure
 from kvdemo.strategies.kv_cache import compiled_step
 
 

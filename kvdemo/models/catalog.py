@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)

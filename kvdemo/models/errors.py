@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 
 class DamagedFiles(BadInput):

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import LayerCache
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import attention, device
 from kvdemo.models.catalog import quoted
 from kvdemo.models.errors import first_line

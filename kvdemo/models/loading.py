@@ -11,7 +11,8 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 from kvdemo.models import attention, catalog, memory_check
 from kvdemo.models.device import choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory

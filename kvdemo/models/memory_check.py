@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.sources import disk_space
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from kvdemo.core.types import Progress
+from kvdemo.core.events import Progress
 from kvdemo.models import catalog, loading
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import find

@@ -24,8 +24,9 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from kvdemo.core import units
+from kvdemo.core.events import Divergence
 from kvdemo.core.metrics import first_difference
-from kvdemo.core.types import Choice, Divergence
+from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from math import isnan
 from typing import Any
 
 from kvdemo.core.declaration import recorded
+from kvdemo.core.events import Finding, Verdict
 from kvdemo.core.metrics import lane_metrics, speedup
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import UNKNOWN, Finding, Step, TimedStep, Verdict
+from kvdemo.core.types import UNKNOWN, Step, TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 
 SCHEMA = 1

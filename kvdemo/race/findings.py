@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from kvdemo.core.events import FindingKind
 from kvdemo.core.metrics import SAME, lane_metrics, searched, seconds_to_token
-from kvdemo.core.types import FindingKind
 from kvdemo.engine.lane_history import LaneHistory
 
 #: A lane and its index in the race.

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.device import widest
 from kvdemo.models.facts import rope
 from kvdemo.models.forward import forward

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kvdemo.core import units
-from kvdemo.core.types import FindingKind
+from kvdemo.core.events import FindingKind
 from kvdemo.race.findings import Found
 
 Names = Sequence[str]

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
 
 from kvdemo import strategies
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
 from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Diverged, Divergence, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import (
-    BadInput,
-    Diverged,
-    Divergence,
-    Ended,
-    Finished,
-    Progress,
-    RaceEvent,
-    Started,
-    Step,
-    TimedStep,
-    TokensCommitted,
-)
+from kvdemo.core.types import TimedStep
 from kvdemo.engine import environment, first_use
+from kvdemo.engine.lane import Lane
 from kvdemo.engine.lane_history import LaneHistory
-from kvdemo.engine.scheduler import Lane, race
-from kvdemo.engine.timer import Stopwatch, time_steps
-from kvdemo.models.device import synchronize
-from kvdemo.models.errors import out_of_memory
+from kvdemo.engine.scheduler import race
+from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import beam_tree, divergence, document, proof
 from kvdemo.race.verdict import judge
-from kvdemo.strategies import chooser, longrope
-from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies import longrope
+from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.trial.scripted import Decode
 
 log = logging.getLogger(__name__)
@@ -112,58 +100,6 @@ def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
     return strategy
 
 
-def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one caller each
-    strategy: Strategy,
-    request: RaceRequest,
-    model: LoadedModel,
-    prompt: Prompt,
-    max_new_tokens: int,
-    *,
-    cut: int | None = None,
-    handover: PrefixSlot | None = None,
-    around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Lane:
-    """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
-
-    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will. A
-    search reserves nothing, and would look for the whole text before its first token: it is asked for `cut` tokens.
-    `around` is put around the strategy's own steps. What the strategy prepares before its first step, such as compiled
-    code, is prepared here; `tell` hears of it.
-    """
-    if cut is not None and strategy.searches:
-        max_new_tokens = min(cut, max_new_tokens)
-    tokenizing = Stopwatch()
-    job = Job(
-        model=model,
-        prompt=prompt,
-        encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
-        choose=chooser.Chooser(request.sampling, model.device),
-        max_new_tokens=max_new_tokens,
-        sampling=request.sampling,
-        handover=handover,
-        tell=tell,
-    )
-    wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
-    steps = time_steps(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
-    eos_ids = () if request.ignore_eos else model.eos_ids
-    return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
-
-
-def _prepared(strategy: Strategy, job: Job) -> Iterator[Step]:
-    """The strategy's steps. What fails while it prepares fails the lane, at its first step, and no other lane."""
-    try:
-        return strategy.decode(job)
-    except Exception as error:  # noqa: BLE001 - raised again below
-        return _failing(error)
-
-
-def _failing(error: Exception) -> Iterator[Step]:
-    """A generator that raises at its first step."""
-    yield from ()
-    raise error
-
-
 def other_prompt(prompt: Prompt) -> Prompt:
     """Another prompt of the same form for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
@@ -177,15 +113,6 @@ def steps_in_wider_format(strategy: Strategy) -> Decode | None:
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
     """What a run shows: the steps that ran the text again, then the strategy's own remarks."""
     return longrope.remarks(strategy.info.name, steps) + strategy.remarks(steps)
-
-
-def describe_failure(error: Exception) -> str:
-    """Why a lane failed, in one sentence."""
-    if isinstance(error, BadInput):
-        return str(error)
-    if out_of_memory(error):
-        return "The device ran out of memory: ask for fewer tokens or choose a smaller model."
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 class _Race:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kvdemo.core.events import Finding, Verdict
 from kvdemo.core.metrics import speedup
-from kvdemo.core.types import Finding, Schedule, Verdict
+from kvdemo.core.types import Schedule
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race import findings, sentences
 from kvdemo.race.findings import Entry, Found

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.types import BadInput, Progress, RaceEvent
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress, RaceEvent
 from kvdemo.models import catalog
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixStore, SessionPrefixes
 from kvdemo.core.cancellation import CancelFile, CancelToken
 from kvdemo.core.declaration import values
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
-from kvdemo.core.types import BadInput, Progress
 from kvdemo.core.units import count
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import presets, store
@@ -32,7 +33,7 @@ from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.event_stream import EventChannel, batches
 
 if TYPE_CHECKING:
-    from kvdemo.costs.formulas import Architecture
+    from kvdemo.costs.architecture import Architecture
     from kvdemo.measure.measurement import State
     from kvdemo.models.loaded import LoadedModel
 

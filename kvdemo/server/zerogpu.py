@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvdemo import strategies
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput
 
 QUOTA_SECONDS = 120
 STARTUP_SECONDS = 10

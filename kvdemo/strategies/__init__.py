@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kvdemo.core import strategy_spec
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.strategies import plugins
 from kvdemo.strategies.registry import StrategyInfo, discover
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import Sampling
-from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step
+from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.models.forward import cache_bytes
 
 

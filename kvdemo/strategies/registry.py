@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from kvdemo.core import strategy_spec
-from kvdemo.core.types import BadInput, Option
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Option
 from kvdemo.strategies.source_file import SourceFile, dotted_name, statements_of
 
 _BASE = "kvdemo.strategies.base"

@@ -13,7 +13,8 @@ from typing import Any
 
 import gradio as gr
 
-from kvdemo.core.types import BadInput, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.tabs import measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT, generator

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.types import RaceEvent
+from kvdemo.core.events import RaceEvent
 
 Form = Mapping[str, Any]
 

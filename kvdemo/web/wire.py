@@ -40,7 +40,8 @@ from functools import singledispatch
 from math import isnan
 from typing import Any
 
-from kvdemo.core.types import BadInput, Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.web.components.beams import trees
 
 #: Characters after which a sheet is full. The longest batch of lines may go beyond it.

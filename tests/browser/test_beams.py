@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.core.types import Ended, Finished, LaneInfo, RaceEvent, Started
+from kvdemo.core.events import Ended, Finished, RaceEvent, Started
+from kvdemo.core.types import LaneInfo
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, Script, committed
 

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvdemo.core.types import BeamNode, Ended, Finding, Finished, LaneInfo, RaceEvent, Started
+from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Started
+from kvdemo.core.types import BeamNode, LaneInfo
 from kvdemo.server.service import describe_strategies
 from kvdemo.web import wire
 from tests.scripted import verdict

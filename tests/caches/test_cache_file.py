@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from transformers import Cache, DynamicCache, StaticCache
 
 from kvdemo.caches import cache_file
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from tests.conftest import tiny_llama_network

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_file import PrefixFile
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from tests.caches.test_cache_file import half_way
 

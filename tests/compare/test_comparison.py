@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kvdemo.compare import validation
 from kvdemo.compare.comparison import as_text, compare, compare_texts
 from kvdemo.compare.validation import load
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from tests.measure.documents import measured, raced
 
 SLOW = {"no_cache": [4.0, 4.04, 3.96, 4.02], "dynamic_cache": [1.0, 1.01, 0.99, 1.0]}

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.types import BadInput
 from kvdemo.measure import presets
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core.declaration import declared
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput
 
 BAD = [
     ({"prompt": ""}, "The prompt is empty"),

@@ -9,9 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kvdemo.core.types import Pass
+from kvdemo.costs.architecture import Architecture, LayerCache, shared
 from kvdemo.costs.formulas import (
-    Architecture,
-    LayerCache,
     decode_floor_s,
     kv_bytes,
     kv_bytes_per_token,
@@ -20,7 +19,6 @@ from kvdemo.costs.formulas import (
     pass_flops,
     positions_cached,
     positions_uncached,
-    shared,
     step_flops,
 )
 from kvdemo.models.facts import architecture

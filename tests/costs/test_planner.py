@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import PlanRequest, plan
 
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.types import SCHEDULES, Ended, Schedule, TimedStep
-from kvdemo.engine.scheduler import Lane, race
+from kvdemo.core.events import Ended
+from kvdemo.core.types import SCHEDULES, Schedule, TimedStep
+from kvdemo.engine.lane import Lane
+from kvdemo.engine.scheduler import race
 from tests.scripted import step, time_steps
 
 COSTS = st.lists(st.floats(0.001, 10), min_size=1, max_size=20)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.types import BadInput, LaneInfo
+from kvdemo.core.types import LaneInfo
 from kvdemo.measure import document, measurement
 from kvdemo.measure.document import LaneTrials, cell, comparison
 from kvdemo.measure.measurement import State

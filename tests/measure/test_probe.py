@@ -8,7 +8,7 @@ import pytest
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import TimedStep
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.measure import probe
 from kvdemo.measure.probe import Probe
 from kvdemo.measure.roofline import kernel_launches

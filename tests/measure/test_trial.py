@@ -6,10 +6,10 @@ import torch
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import TimedStep
-from kvdemo.engine.scheduler import Lane
+from kvdemo.engine.lane import Lane
+from kvdemo.engine.start_lane import start_lane
 from kvdemo.measure.trial import Trial, no_garbage_collection, take
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import session
 from tests.scripted import step, time_steps
 
 
@@ -56,7 +56,7 @@ def test_a_lane_that_fails_says_why(tiny_llama: LoadedModel) -> None:
 
 def test_a_real_lane_runs_to_its_count_whatever_it_writes(tiny_llama: LoadedModel) -> None:
     request = RaceRequest("The fox", ignore_eos=True, chat=False)
-    lane = session.start_lane(
+    lane = start_lane(
         strategies.get("dynamic_cache"), request, tiny_llama, tiny_llama.prompt("The fox", chat=False), 40
     )
     assert len(take(lane, tiny_llama, threading.Event()).tokens) == 40

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

@@ -5,7 +5,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import cache_shape
 from kvdemo.models.loaded import LoadedModel
 

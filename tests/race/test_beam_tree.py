@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core.events import TokensCommitted
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BeamNode, Choice, Step, TimedStep, TokensCommitted
+from kvdemo.core.types import BeamNode, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.detokenizer import TextStream
 from kvdemo.race import beam_tree, session

@@ -1,7 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from kvdemo.core.types import Choice, Divergence
+from kvdemo.core.events import Divergence
+from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.divergence import explain, unchecked
 from tests.scripted import record

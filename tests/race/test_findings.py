@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from kvdemo.core.types import Divergence, Ended, Finding, FindingKind, Schedule
+from kvdemo.core.events import Divergence, Ended, Finding, FindingKind
+from kvdemo.core.types import Schedule
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.verdict import judge
 from tests.scripted import record, search

@@ -24,8 +24,9 @@ from torch import nn
 from transformers import DynamicCache
 
 from kvdemo import strategies
+from kvdemo.core.events import Diverged, Divergence, RaceEvent
 from kvdemo.core.settings import RaceRequest, Sampling
-from kvdemo.core.types import Diverged, Divergence, RaceEvent, Step
+from kvdemo.core.types import Step
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel

@@ -8,20 +8,10 @@ import pytest
 import torch
 
 from kvdemo import strategies
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import (
-    SCHEDULES,
-    BadInput,
-    Diverged,
-    Ended,
-    Finished,
-    Progress,
-    RaceEvent,
-    Schedule,
-    Started,
-    Step,
-    TokensCommitted,
-)
+from kvdemo.core.types import SCHEDULES, Schedule, Step
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import session
 from kvdemo.strategies.base import Job, Strategy

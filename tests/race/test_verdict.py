@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from kvdemo.core.types import Divergence, Ended, TimedStep
+from kvdemo.core.events import Divergence, Ended
+from kvdemo.core.types import TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.verdict import judge
 from tests.scripted import record, search, step

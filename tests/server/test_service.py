@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.types import BadInput, Ended, Finished, Progress, RaceEvent, TokensCommitted
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted
 from kvdemo.measure import store
 from kvdemo.server.service import Service
 
@@ -61,7 +62,7 @@ def test_an_accident_while_loading_is_a_status_too(tiny_folder: Path, monkeypatc
 def test_a_race_that_comes_while_the_model_loads_waits_for_it(tiny_folder: Path) -> None:
     code = f"""
 import threading
-from kvdemo.core.types import Finished
+from kvdemo.core.events import Finished
 from kvdemo.server.service import Service
 engine = Service({str(tiny_folder)!r}, device="cpu")
 threading.Thread(target=engine.preload).start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.types import Finished, RaceEvent, TokensCommitted
+from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {

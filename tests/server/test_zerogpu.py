@@ -1,8 +1,8 @@
 import pytest
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput
 from kvdemo.server import zerogpu
 
 

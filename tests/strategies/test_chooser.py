@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvdemo import strategies
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import Sampling
-from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step
+from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import Chooser, greedy, pick_on_device, record

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from kvdemo import strategies
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import Sampling
-from kvdemo.core.types import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import proof
 from kvdemo.strategies.base import Strategy

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core import strategy_spec
-from kvdemo.core.types import BadInput, Option
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Option
 from kvdemo.strategies import discover, load
 
 from ..toy import package

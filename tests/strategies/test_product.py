@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from kvdemo import strategies
+from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import Finished, Pass
+from kvdemo.core.types import Pass
 from kvdemo.measure import measurement
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.strategies import StrategyInfo, discover, get, introductions, load
 from tests.toy import package
 

@@ -6,18 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvdemo.core.types import (
-    Choice,
-    Ended,
-    Finished,
-    LaneInfo,
-    Progress,
-    RaceEvent,
-    Started,
-    Step,
-    TimedStep,
-    TokensCommitted,
-)
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.types import Choice, LaneInfo, Step, TimedStep
 from kvdemo.web.backend import Backend
 from tests.scripted import verdict
 from tests.web.measured import document, states

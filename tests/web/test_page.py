@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kvdemo.core.types import Ended
+from kvdemo.core.events import Ended
 from kvdemo.web import api
 from kvdemo.web.api import measured_progress, progress
 from kvdemo.web.components import downloads

@@ -9,19 +9,9 @@ from gradio import utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.types import (
-    BadInput,
-    Choice,
-    Diverged,
-    Divergence,
-    Ended,
-    Finding,
-    Finished,
-    Progress,
-    Step,
-    TimedStep,
-    TokensCommitted,
-)
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Diverged, Divergence, Ended, Finding, Finished, Progress, TokensCommitted
+from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.web import wire
 from tests.scripted import search, verdict
 from tests.web.scripted_backend import committed, started

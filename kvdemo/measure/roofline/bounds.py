@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from kvdemo.core import units
 from kvdemo.core.types import Pass
 from kvdemo.costs import formulas
-from kvdemo.costs.formulas import Architecture
+from kvdemo.costs.architecture import Architecture
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
 
 Bound = Literal["launch", "library", "bandwidth", "compute"]

@@ -26,7 +26,7 @@ import torch
 from torch.nn import functional
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.engine.timer import Clock
 from kvdemo.measure.roofline import one_row
 from kvdemo.models import memory_check

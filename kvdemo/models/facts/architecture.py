@@ -15,8 +15,8 @@ import torch
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.models import catalog
 from kvdemo.models.facts import cache_shape, config_check, meta_trial, stated, text_part
 from kvdemo.models.sources import hub_errors, random_weights
@@ -172,7 +172,7 @@ def _parameters(network: PreTrainedModel) -> int:
 
 
 def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
-    """Parameters read for one token: see `formulas.Architecture`."""
+    """Parameters read for one token: see `costs.architecture.Architecture`."""
     parts = _parts(network)
     weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
     tied = {id(weight) for head in parts[1:] for weight in head.parameters()}

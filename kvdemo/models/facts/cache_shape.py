@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import LayerCache
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import LayerCache
 from kvdemo.models.facts import meta_trial
 from kvdemo.models.facts.meta_trial import POSITIONS, Shapes, Trial
 

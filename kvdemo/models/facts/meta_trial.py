@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models import cache_argument, cache_layers
 from kvdemo.models.facts import text_part
 

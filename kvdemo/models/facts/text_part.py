@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 
 
 def _as_tuple(classes: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 
 SECONDS_BETWEEN_LOOKS = 0.2
 

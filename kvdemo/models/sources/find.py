@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 from kvdemo.models import catalog
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import hub

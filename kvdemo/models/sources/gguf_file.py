@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, LlamaConfig, PreTrainedTokenizerFast
 
-from kvdemo.core.types import Progress
+from kvdemo.core.events import Progress
 
 _NAMES = {
     "token_embd": "model.embed_tokens",

@@ -15,7 +15,8 @@ from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_
 from huggingface_hub.utils import filter_repo_objects
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import disk_space, hub_errors
 from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import errors
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models import catalog
 from kvdemo.models.sources import disk_space
 

@@ -26,7 +26,8 @@ from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from safetensors import SafetensorError, safe_open
 
-from kvdemo.core.types import BadInput, Progress
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import disk_space, file_record
 from kvdemo.models.sources.checkpoint import WEIGHTS, check

@@ -25,7 +25,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models import catalog, memory_check
 from kvdemo.models.sources import disk_space
 

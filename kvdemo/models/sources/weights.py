@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models import cache_argument
 from kvdemo.models.errors import DamagedFiles, first_line
 from kvdemo.models.facts import text_part

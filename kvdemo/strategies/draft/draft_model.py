@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from kvdemo.core.types import BadInput, Pass
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Pass
 from kvdemo.models import catalog, loading
 from kvdemo.models.forward import cache_bytes, next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel

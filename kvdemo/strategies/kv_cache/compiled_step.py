@@ -29,7 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer, get_layer_types_and_kwargs
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
 from kvdemo.models import cache_layers, memory_check
 from kvdemo.models.cache_argument import cache_kwargs

@@ -16,7 +16,8 @@ from transformers.utils import is_hqq_available, is_optimum_quanto_available
 from kvdemo.caches import byte_count
 from kvdemo.core import units
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.types import BadInput, Step, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel

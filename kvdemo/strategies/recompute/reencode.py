@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from kvdemo.core.types import BadInput, Pass, Step
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Pass, Step
 from kvdemo.models.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import openai
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import Sampling
-from kvdemo.core.types import BadInput
 from kvdemo.models.loaded import Prompt
 
 URL, MODEL, KEY = "KVDEMO_REMOTE_URL", "KVDEMO_REMOTE_MODEL", "KVDEMO_REMOTE_KEY"

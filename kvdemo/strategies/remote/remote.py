@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kvdemo.core import units
-from kvdemo.core.types import UNKNOWN, BadInput, Choice, Step, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import UNKNOWN, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
 

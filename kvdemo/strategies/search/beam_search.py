@@ -9,7 +9,8 @@ from statistics import fmean
 import torch
 
 from kvdemo.core import units
-from kvdemo.core.types import BadInput, BeamNode, Pass, Step, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.search import beams

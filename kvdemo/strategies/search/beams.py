@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.core.types import BadInput, BeamNode, Choice, Pass
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import BeamNode, Choice, Pass
 from kvdemo.models.device import widest
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel

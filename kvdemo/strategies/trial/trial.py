@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import torch
 from transformers import PreTrainedModel
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.trial.reference import Reference, looks_ahead, reference_of

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.core.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn

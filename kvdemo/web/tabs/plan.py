@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn

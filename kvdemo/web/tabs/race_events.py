@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.types import BadInput, Finished
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Finished
 from kvdemo.web import wire
 from kvdemo.web.backend import Backend, Form
 

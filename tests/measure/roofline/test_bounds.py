@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.measure.roofline import bounds
 from kvdemo.measure.roofline.bounds import Bound, Prediction, RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks

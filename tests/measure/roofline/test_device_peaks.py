@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.measure.roofline import device_peaks
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
 from kvdemo.models import memory_check

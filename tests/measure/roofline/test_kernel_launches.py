@@ -10,10 +10,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Step
+from kvdemo.engine.start_lane import start_lane
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.measure.roofline.kernel_launches import LaunchCounter, Launches
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import session
 from tests import scripted
 from tests.conftest import byte_level_tokenizer, loaded
 
@@ -52,7 +52,7 @@ def counted(model: LoadedModel, spec: str = "dynamic_cache", prompt: str = "The 
     """The operations of one pass of a lane, in the step after so many."""
     request = RaceRequest(prompt, max_new_tokens=12, ignore_eos=True)
     strategy, launches = strategies.get(spec), Launches()
-    lane = session.start_lane(strategy, request, model, model.prompt(prompt, chat=False), 12, around=launches.over)
+    lane = start_lane(strategy, request, model, model.prompt(prompt, chat=False), 12, around=launches.over)
     for _ in range(after):
         lane.advance()
     launches.on = True

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token, shared
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import shared
+from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.facts import architecture, config_check, meta_trial
 from tests.models.saved import refusal

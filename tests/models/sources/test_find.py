@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 import kvdemo.models
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models import catalog
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import find, hub, pypi

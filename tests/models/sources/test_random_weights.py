@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput
 from kvdemo.models import catalog, loading, memory_check
 from kvdemo.models.loaded import LoadedModel, Source
 from kvdemo.models.resident_model import ResidentModel

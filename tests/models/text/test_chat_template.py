@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text import chat_template
 from tests.conftest import byte_level_tokenizer, loaded, tiny_llama_network

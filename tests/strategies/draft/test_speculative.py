@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kvdemo.core.types import BadInput, Choice, Step, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative

@@ -11,7 +11,8 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.utils import counters
 
-from kvdemo.core.types import BadInput, Step, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import memory_check
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache import compiled_step

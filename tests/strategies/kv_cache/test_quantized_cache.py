@@ -6,7 +6,8 @@ import torch
 from transformers import cache_utils
 
 from kvdemo.caches import byte_count
-from kvdemo.core.types import BadInput, TimedStep
+from kvdemo.core.errors import BadInput
+from kvdemo.core.types import TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache import quantized_cache, teacher_forcing
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.recompute.reencode import Reencode
 from tests.strategies.conftest import steps_of, tokens_of

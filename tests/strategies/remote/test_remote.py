@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput, RaceEvent, TokensCommitted
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

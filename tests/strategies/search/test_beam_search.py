@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 import torch
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import BadInput, Choice, Step, TimedStep
+from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies.kv_cache.teacher_forcing import logprobs

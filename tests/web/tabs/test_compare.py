@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 
 from kvdemo.compare.comparison import METRICS, compare, load
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.web.backend import Backend
 from kvdemo.web.tabs import compare as compare_tab
 from kvdemo.web.tabs.compare import ACCIDENT, MOST_BYTES, TERMS, Side, add_compare_tab, compared, read, side

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import measure_events
 from kvdemo.web.tabs.measure_events import (
     ACCIDENT,

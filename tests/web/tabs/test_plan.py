@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from kvdemo.core.types import BadInput
-from kvdemo.costs.formulas import Architecture, LayerCache
+from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import BITS, CACHE_BYTES, PlanRequest
 from kvdemo.web.backend import Backend
 from kvdemo.web.tabs.plan import ACCIDENT, CACHES, DEFAULTS, WEIGHTS, PlanControls, add_plan_tab, worked_out

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from kvdemo.core.types import BadInput
+from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import race_events
 from kvdemo.web.tabs.race_events import ACCIDENT, Room, Runs, play, room, standing, watch
 from tests.web.scripted_backend import FORM, Script

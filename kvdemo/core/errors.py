@@ -1,0 +1,14 @@
+"""The error for whatever a user can mend: one sentence that says what to do."""
+
+from __future__ import annotations
+
+
+class BadInput(ValueError):
+    """A request that cannot be run, or not to its end. The message is one sentence that says what to do.
+
+    `max_new_tokens` is the largest token count that would have worked, where that is the remedy.
+    """
+
+    def __init__(self, message: str, *, max_new_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.max_new_tokens = max_new_tokens

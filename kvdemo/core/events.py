@@ -1,0 +1,145 @@
+"""The events of a race, in the order in which they come: what the page, the command line and the API show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kvdemo.core.types import LaneInfo, Schedule, TimedStep
+
+FinishReason = Literal["length", "eos", "stopped", "error"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote", "unexplained"]
+FindingKind = Literal[
+    "alone",
+    "nothing_compared",
+    "faster",
+    "slower",
+    "same_time",
+    "unequal_search",
+    "too_short",
+    "no_clock",
+    "work",
+    "nothing_to_reuse",
+    "no_time_saved",
+    "same_text",
+    "divergence",
+    "contention",
+    "best",
+    "remark",
+    "failed",
+    "stopped",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A lane took its last turn; `error` is one sentence when the reason is "error".
+
+    `text` is what the lane's last token still has to its text: what had waited for a token that never came.
+    """
+
+    lane: int
+    reason: FinishReason
+    error: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work before the race, for example a model being fetched. `fraction` is None where it is unknown."""
+
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The lanes are warm and the clock is about to run.
+
+    `prompt_text` is what the model reads (with the chat template, if it is on), `prompt_tokens` its
+    length in tokens. `model` holds the facts of the JSON document's "model" entry.
+    """
+
+    lanes: tuple[LaneInfo, ...]
+    prompt_text: str
+    prompt_tokens: int
+    max_new_tokens: int
+    schedule: Schedule
+    model: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TokensCommitted:
+    """A lane committed tokens. `texts` has one entry a token.
+
+    A token that is only part of a character has the text ""; the one that completes it has it all. Joined, and with
+    the text of `Ended`, they are the text of the lane.
+    """
+
+    lane: int
+    timed: TimedStep
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a lane's tokens first depart from the baseline's, and why, in one sentence (`detail`)."""
+
+    index: int
+    kind: DivergenceKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """A lane departed from the baseline lane (lane 0).
+
+    A second one for the same lane replaces the first: when the race is over, what was presumed has been checked.
+    """
+
+    lane: int
+    divergence: Divergence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a race showed, as data and as a sentence.
+
+    kind     what it says; `kvdemo.race.findings` has the meaning and the numbers of each
+    lanes    the lane that it is about, by index; behind it the lane that it is held against. () if about all of them
+    numbers  its figures by name, seconds and bytes where the name ends so
+    text     the sentence
+    """
+
+    kind: FindingKind
+    lanes: tuple[int, ...]
+    numbers: Mapping[str, float | bool | tuple[int, ...]]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a race: at least one finding. The first is the headline, the others explain it."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def headline(self) -> str:
+        return self.findings[0].text
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The findings behind the headline in words."""
+        return tuple(finding.text for finding in self.findings[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The race is over. `document` is the JSON document of the external interface."""
+
+    document: Mapping[str, Any]
+    verdict: Verdict
+
+
+RaceEvent = Progress | Started | TokensCommitted | Diverged | Ended | Finished

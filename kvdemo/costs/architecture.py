@@ -1,0 +1,99 @@
+"""Describe what each layer of a model keeps of the text, and what a token costs it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+LayerKind = Literal["full", "sliding", "state"]
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """What one layer keeps of the text that it has seen, for one sequence.
+
+    kind              "full": every position; "sliding": the last `window`; "state": nothing that grows
+    kv_heads          key-value heads (not query heads); 0 for "state"
+    head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out)
+    window            positions kept between two steps, for "sliding". A model with a sliding window of W attends to
+                      W positions, but the newest one arrives with the step that needs it: W - 1 are kept
+    state_elements    numbers of constant count, in the cache's number format: convolution and recurrent states. A
+                      layer of any kind may have them (Falcon-H1 runs attention and a state space side by side)
+    float32_elements  the same for numbers that stay in float32 whatever the model's format is
+    index_elements    numbers kept for each position beside its keys and values, in the cache's number format: the
+                      keys of an indexer, which chooses the positions that are attended to (DeepSeek-V3.2, GLM-5)
+    index_bytes       bytes kept for each position whatever the format is: an indexer's positions
+    """
+
+    kind: LayerKind
+    kv_heads: int = 0
+    head_dim: int = 0
+    value_dim: int = 0
+    window: int | None = None
+    state_elements: int = 0
+    float32_elements: int = 0
+    index_elements: int = 0
+    index_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.value_dim:
+            object.__setattr__(self, "value_dim", self.head_dim)
+
+    @property
+    def per_position(self) -> int:
+        """Numbers kept for each position that is kept: kv_heads · (key width + value width), and an indexer's keys."""
+        return 0 if self.kind == "state" else self.kv_heads * (self.head_dim + self.value_dim) + self.index_elements
+
+    def bytes_per_position(self, itemsize: int) -> int:
+        """Bytes of each position that is kept, `itemsize` bytes a number."""
+        return itemsize * self.per_position + self.index_bytes
+
+    def kept(self, positions: int, beyond: int = 0) -> int:
+        """How many of so many positions the layer keeps; `beyond` more than its window, where it has one."""
+        if self.kind == "state":
+            return 0
+        return positions if self.window is None else min(positions, self.window + beyond)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model as far as its costs depend on it.
+
+    layers             one entry a layer, those that keep nothing included
+    heads, head_dim    query heads and their width, for the work of attention; where a query and a value differ in
+                       width, `head_dim` is the mean of the two
+    parameters         every number in the model's weights, tied ones once
+    active_parameters  those read for one token of text: no table of which only one row is looked up, of a mixture
+                       of experts only those that a token is sent to, of a multimodal model only the text part
+    context_length     positions that the model was made for; None where its configuration sets no limit
+    attention          "multi-head", "grouped-query", "multi-query" or "latent"
+    repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
+                       each query head that shares it (Falcon's newer models); see `shared`
+    text_part          whether the model is for more than text, and all of this is about the part that continues text
+    """
+
+    name: str
+    layers: tuple[LayerCache, ...]
+    heads: int
+    head_dim: int
+    hidden_size: int
+    vocab_size: int
+    parameters: int
+    active_parameters: int
+    context_length: int | None
+    attention: str
+    repeats: int = 1
+    text_part: bool = False
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[LayerCache, int], ...]:
+        """Each different layer with its number: sums over layers are sums over a few kinds of them."""
+        return tuple(Counter(self.layers).items())
+
+
+def shared(arch: Architecture) -> Architecture:
+    """The architecture with every key-value head kept once, as an engine does that repeats none."""
+    layers = (replace(layer, kv_heads=layer.kv_heads // arch.repeats) for layer in arch.layers)
+    return replace(arch, layers=tuple(layers), repeats=1)
