@@ -36,7 +36,7 @@ import kvdemo.engine.openmp
 kvdemo.engine.openmp.share()
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
-from kvdemo.models.cache_argument import using
+from kvdemo.models.cache_argument import cache_kwargs
 folder, prompt, tokens, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
@@ -46,7 +46,7 @@ def loop():
     ids = tokenizer(prompt, return_tensors="pt").input_ids
     cache = DynamicCache(config=model.config)
     for _ in range(tokens):
-        logits = model(input_ids=ids, logits_to_keep=1, **using(model, cache)).logits
+        logits = model(input_ids=ids, logits_to_keep=1, **cache_kwargs(model, cache)).logits
         ids = logits[:, -1:].argmax(-1)
         ids.item()
 
