@@ -1,4 +1,4 @@
-"""The Space's entry, and what `python app.py` starts: the one place where the engine meets the page.
+"""The Space's entry, and what `python app.py` starts: the one place where the server meets the page.
 
 Settings come from the environment: KVDEMO_MODEL (a catalogue name, Hub id or folder), KVDEMO_DEVICE,
 KVDEMO_DTYPE; Gradio reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE itself.
@@ -15,15 +15,11 @@ import threading
 
 from spaces.config import Config as Space
 
-from kvdemo.compare import comparison
 from kvdemo.engine import openmp
-from kvdemo.measure import tables
 from kvdemo.models import catalog
-from kvdemo.race.document import to_csv
 from kvdemo.server import zerogpu
 from kvdemo.server.service import Batches, BatchesOf, Request, Service
 from kvdemo.web import page
-from kvdemo.web.backend import Backend
 
 
 def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
@@ -41,8 +37,8 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
     return checked
 
 
-def make_engine() -> Service:
-    """The engine as the environment asks for it."""
+def make_service() -> Service:
+    """The service as the environment asks for it."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
         return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu)
@@ -50,41 +46,18 @@ def make_engine() -> Service:
     return Service(model, device=device, dtype=dtype)
 
 
-def make_backend(engine: Service) -> Backend:
-    """What the page asks of the engine."""
-    return Backend(
-        race=engine.race,
-        stop=engine.stop,
-        forget=engine.forget,
-        models=engine.models,
-        strategies=engine.strategies,
-        default_form=engine.default_form,
-        status=engine.status,
-        fit=engine.fit,
-        document_csv=to_csv,
-        measure=engine.measure,
-        measured=engine.measured,
-        presets=engine.presets,
-        estimate=engine.estimate,
-        measure_csv=tables.to_csv,
-        measure_markdown=tables.to_markdown,
-        compare=comparison.compare_texts,
-        plan=engine.plan,
-    )
-
-
 def main() -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     openmp.limit_spinning()
-    engine = make_engine()
+    service = make_service()
     if Space.zero_gpu:
-        engine.preload()
-    blocks = page.build(make_backend(engine))
+        service.preload()
+    blocks = page.build(service)
     blocks.launch(prevent_thread_lock=True, **page.launch_options())
     if not Space.zero_gpu:
-        threading.Thread(target=engine.preload, name="preload", daemon=True).start()
+        threading.Thread(target=service.preload, name="preload", daemon=True).start()
     blocks.block_thread()
 
 

@@ -41,10 +41,9 @@ def holding(model: str) -> tuple[Service, LoadedModel]:
 @contextmanager
 def serving(engine: Service) -> Iterator[str]:
     """The address of the app, in this process."""
-    import app as entry
     from kvdemo.web import page
 
-    blocks = page.build(entry.make_backend(engine))
+    blocks = page.build(engine)
     _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **page.launch_options())
     try:
         yield url

@@ -48,7 +48,7 @@ def search(name: str, *seconds: tuple[float, int], prompt: int = 5, beams: int =
     made = LaneHistory(LaneInfo(name.lower(), name, f"{name} lane", lossless=False, searches=True))
     context = prompt - 1
     for cost, tokens in seconds:
-        passes = []
+        passes: list[Pass] = []
         for _ in range(tokens):
             first = not made.steps and not passes
             context += 1

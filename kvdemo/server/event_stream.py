@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
 from kvdemo.core.cancellation import CancelToken
@@ -98,7 +98,7 @@ def batches(
     work: Callable[[EventChannel[T]], object],
     stop: CancelToken,
     interval: float = INTERVAL_SECONDS,
-) -> Iterator[list[T]]:
+) -> Generator[list[T], None, None]:
     """Run `work(tell)` on a thread; yield the items told, in order, in batches `interval` apart.
 
     The first item of a batch is never kept waiting for longer than `interval`, and one that is handed over not at

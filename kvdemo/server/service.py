@@ -10,14 +10,15 @@ import importlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixStore, SessionPrefixes
+from kvdemo.compare import comparison
 from kvdemo.core.cancellation import CancelFile, CancelToken
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
@@ -26,9 +27,10 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
 from kvdemo.core.units import count
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import presets, store
+from kvdemo.measure import presets, store, tables
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence
 from kvdemo.models import catalog
+from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.event_stream import EventChannel, batches
 
@@ -50,12 +52,12 @@ TRIAL_SECONDS = 3.0
 
 Request = RaceRequest | MeasureRequest
 #: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
-Batches = Iterator[list[Any]]
+Batches = Generator[list[Any], None, None]
 BatchesOf = Callable[[Request, str], Batches]
 
 
 class Service:
-    """Races, a model, and what there is to choose from.
+    """Races, a model, and what there is to choose from; implements `kvdemo.web.backend.Backend`.
 
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
     ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
@@ -74,7 +76,7 @@ class Service:
         self.default_model = default_model
         self.only_default = only_default
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
-        self._on_gpu = on_gpu(self._batches)
+        self._batches = on_gpu(self._on_thread)
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
         self._running: dict[str, PrefixStore | None] = {}
@@ -118,13 +120,13 @@ class Service:
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        return self._tracked(request, run_id, self.prefixes.for_session(page) if page else None)
+        return self._run(request, run_id, self.prefixes.for_session(page) if page else None)
 
     def forget(self, page: str) -> None:
         """Let go of what the races of a page kept: it is closed."""
         self.prefixes.drop(page)
 
-    def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
+    def measure(self, form: Mapping[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
         """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
 
         Each state's document (None if it has not changed) is kept under `run_id`. Closing the iterator stops the run
@@ -135,7 +137,7 @@ class Service:
         return self._states(request, run_id)
 
     def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
-        with closing(self._tracked(request, run_id)) as measured:
+        with closing(self._run(request, run_id)) as measured:
             for batch in measured:
                 yield _latest(batch)
 
@@ -169,14 +171,14 @@ class Service:
 
                     session.check(request, model)
 
-    def _tracked(
-        self, request: Request, run_id: str, prefix_store: PrefixStore | None = None
-    ) -> Generator[list[Any], None, None]:
+    def _run(self, request: Request, run_id: str, prefix_store: PrefixStore | None = None) -> Batches:
+        """What happens in a run, which `stop` knows meanwhile; the next estimate learns from its document."""
         self._running[run_id] = prefix_store
         try:
-            for batch in self._on_gpu(request, run_id):
-                self._learn(batch)
-                yield batch
+            with closing(self._batches(request, run_id)) as batches_of_run:
+                for batch in batches_of_run:
+                    self._learn(batch)
+                    yield batch
             CancelFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
         finally:
             self._running.pop(run_id, None)
@@ -190,26 +192,29 @@ class Service:
                 earlier = self._costs[1] if self._costs and self._costs[0] == model else None
                 self._costs = (model, costs.after(earlier))
 
-    def _batches(self, request: Request, run_id: str) -> Batches:
+    def _on_thread(self, request: Request, run_id: str) -> Batches:
+        """The run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
         stop = CancelFile(run_id)
-        prefix_store = self._running.get(run_id)
+        return batches(partial(self._work, request, run_id, self._running.get(run_id), stop), stop)
 
-        def work(tell: EventChannel[Any]) -> None:
-            try:
-                with self._holder.turn(tell, stop):
-                    if not stop.is_set():
-                        # Under the turn: two threads that import transformers at once trip over each other.
-                        if isinstance(request, MeasureRequest):
-                            self._measure(request, run_id, tell, stop)
-                        else:
-                            from kvdemo.race import session  # noqa: PLC0415
+    def _work(
+        self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
+    ) -> None:
+        """The run itself, when it has the device."""
+        try:
+            with self._holder.turn(tell, stop):
+                if stop.is_set():
+                    return
+                # Under the turn: two threads that import transformers at once trip over each other.
+                if isinstance(request, MeasureRequest):
+                    self._measure(request, run_id, tell, stop)
+                else:
+                    from kvdemo.race import session  # noqa: PLC0415
 
-                            model = self._holder.load(request.model or self.default_model, tell)
-                            session.run(request, model, tell, stop, prefix_store)
-            finally:
-                stop.clear()
-
-        yield from batches(work, stop)
+                    model = self._holder.load(request.model or self.default_model, tell)
+                    session.run(request, model, tell, stop, prefix_store)
+        finally:
+            stop.clear()
 
     def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
@@ -302,6 +307,22 @@ class Service:
         if request.config is not None:
             return request.plan(_shape(architecture.parse, request.config))
         return request.plan(_shape(architecture.from_hub, request.model or self.default_model))
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        """What two JSON documents say of each other. Raises BadInput."""
+        return comparison.compare_texts(a, b)
+
+    def document_csv(self, document: Mapping[str, Any]) -> str:
+        """A race document as CSV."""
+        return race_csv(document)
+
+    def measure_csv(self, document: Mapping[str, Any]) -> str:
+        """A measurement's document as CSV."""
+        return tables.to_csv(document)
+
+    def measure_markdown(self, document: Mapping[str, Any]) -> str:
+        """A measurement's document as a Markdown table."""
+        return tables.to_markdown(document)
 
     def models(self) -> list[dict[str, Any]]:
         """The catalogue."""

@@ -17,7 +17,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.tabs import measure_events, measure_form
-from kvdemo.web.tabs.race_events import ACCIDENT, generator
+from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,12 @@ def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, No
     """
     state: dict[str, Any] = {"state": "preparing", "text": "", "fraction": None}
     document: Any = None
-    batches = backend.race(form, uuid.uuid4().hex[:12], "")
-    try:
+    with closing(backend.race(form, uuid.uuid4().hex[:12], "")) as batches:
         for batch in batches:
             for event in batch:
                 state = _after(state, event)
                 document = event.document if isinstance(event, Finished) else document
             yield state if document is None else dict(document)
-    finally:
-        if hasattr(batches, "close"):
-            batches.close()
 
 
 def _after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
@@ -71,7 +67,7 @@ def _with_lane(state: dict[str, Any], index: int, change: dict[str, Any]) -> dic
 def measured_progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
     """The states of one measurement: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
     document: Any = None
-    with closing(generator(backend.measure(form, uuid.uuid4().hex[:12]))) as states:
+    with closing(backend.measure(form, uuid.uuid4().hex[:12])) as states:
         for state in states:
             document = state["document"] or document
             yield {"state": "measuring", **{key: state[key] for key in ("text", "fraction", "remaining_s")}}
@@ -155,8 +151,7 @@ def _measure_endpoint(backend: Backend) -> Callable[..., Iterator[dict]]:
 def _told(states: Generator[dict, None, None], happened: str, accident: str) -> Iterator[dict]:
     """The states, and what goes wrong as an error that the API passes on: a sentence, and no more than that."""
     try:
-        with closing(states):
-            yield from states
+        yield from states
     except BadInput as error:
         raise gr.Error(str(error), print_exception=False) from error
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the page asks of the engine. `app.py` builds one of these; a test builds another.
+"""What the page asks of the server, as a Protocol: `kvdemo.server.service.Service` implements it, a test another one.
 
 A form is a mapping of raw values, straight from the browser, a link or the API: `prompt`, `model`,
 `max_new_tokens`, `strategies` (the lanes, the first of which is the baseline: a list of specs, or one text with commas
@@ -9,60 +9,90 @@ for everybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Mapping
+from typing import Any, Protocol
 
 from kvdemo.core.events import RaceEvent
 
 Form = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Backend:
-    """The engine as the page sees it.
+class Backend(Protocol):
+    """The server as the page sees it. Any method may be called by several threads at once.
 
-    race          (form, run_id, page) -> batches of events, about ten a second, none of them empty. Raises `BadInput`,
-                  at once or while iterated. Closing the iterator abandons the race. `page` is the session of the page
-                  that asks, which nobody else's races share anything with; "" for a program.
-    stop          (run_id) -> None. Ends that race within one step; the iterator of `race` then runs to its natural
-                  end, with "stopped" lanes, verdict and document. An id that is not running is ignored.
-    forget        (page) -> None. The page is closed: nothing that its races kept is needed any more.
-    models        the catalogue: id, label, parameters, context_length, chat, gated, note
-    strategies    the lanes on offer: id, name, summary, description, lossless, options, available, reason; the last two
-                  are about the model that is loaded, and `options` has each setting by name: default, label, about,
-                  low, high, choices
-    default_form  the form as it stands before anybody touches it
-    status        {"state": "loading" | "ready" | "failed", "text", "fraction": float | None, "model": facts | None};
-                  cheap, since every open page polls it while the first model loads
-    fit           (form) -> {"prompt_tokens", "context_length", "max_new_tokens"}, or None while that is not known
-    document_csv  (document) -> the race document as CSV
-
-    measure       (form, run_id) -> states of a measurement: {"text", "fraction", "remaining_s", "document"}. The last
-                  one has the final document. Raises `BadInput`; closing the iterator ends the run, and what was done
-                  is kept. `stop` ends it as it ends a race.
-    measured      (run_id) -> the document of a measurement that is running or was kept, or None
-    presets       ways to fill the measuring form: {"id", "label", "why", "form"}; the first is the default
-    estimate      (form) -> one sentence on how much a measurement has to decode, and how long that may take
-    measure_csv, measure_markdown    (document) -> the measurement as text
-    compare       (text of A, text of B) -> what two JSON documents say of each other; raises `BadInput`
-    plan          (form) -> what a configuration needs of a machine; raises `BadInput`
+    Closing a generator that `race` or `measure` returned ends the run within a step, without a verdict.
     """
 
-    race: Callable[[Form, str, str], Iterator[list[RaceEvent]]]
-    stop: Callable[[str], None]
-    forget: Callable[[str], None]
-    models: Callable[[], list[dict[str, Any]]]
-    strategies: Callable[[], list[dict[str, Any]]]
-    default_form: Callable[[], dict[str, Any]]
-    status: Callable[[], dict[str, Any]]
-    fit: Callable[[Form], dict[str, Any] | None]
-    document_csv: Callable[[Mapping[str, Any]], str]
-    measure: Callable[[Form, str], Iterator[dict[str, Any]]]
-    measured: Callable[[str], dict[str, Any] | None]
-    presets: Callable[[], list[dict[str, Any]]]
-    estimate: Callable[[Form], str]
-    measure_csv: Callable[[Mapping[str, Any]], str]
-    measure_markdown: Callable[[Mapping[str, Any]], str]
-    compare: Callable[[str, str], dict[str, Any]]
-    plan: Callable[[Form], dict[str, Any]]
+    def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:
+        """Run a race; yield its events in batches, about ten a second, none of them empty.
+
+        `page` is the session of the page that asks: what its last race kept is there for this one, and for nobody
+        else's. "" for a program, for which nothing is kept. Raises BadInput, at once or while iterated.
+        """
+
+    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+        """Run a measurement; yield its states: {"text", "fraction", "remaining_s", "document"}.
+
+        `fraction`, `remaining_s` and `document` are None while they are not known, the last also where it has not
+        changed. The last state has the final document, and what was done is kept under `run_id` if the run is closed.
+        Raises BadInput, at once or while iterated.
+        """
+
+    def stop(self, run_id: str) -> None:
+        """End a race or a measurement after its present step; its generator still yields the document.
+
+        An id that is not running is ignored.
+        """
+
+    def forget(self, page: str) -> None:
+        """Drop what the races of a page kept: it is closed."""
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:
+        """Return the document of a measurement that is running or was kept; None if there is none."""
+
+    def status(self) -> dict[str, Any]:
+        """Say what the model is doing: {"state", "text", "fraction", "model"}.
+
+        `state` is "loading", "ready" or "failed", `fraction` None while it is not known, `model` its facts or None.
+        Every open page asks a few times a second while the first model loads.
+        """
+
+    def fit(self, form: Form) -> dict[str, Any] | None:
+        """Count a prompt's tokens against the context: {"prompt_tokens", "context_length", "max_new_tokens"}.
+
+        None while that is not known. Raises BadInput for a prompt that the model cannot read.
+        """
+
+    def estimate(self, form: Form) -> str:
+        """Say in one sentence how much a measurement decodes and how long that may take. Raises BadInput."""
+
+    def plan(self, form: Form) -> dict[str, Any]:
+        """Work out what a model's configuration needs of a machine. Raises BadInput."""
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        """Compare two documents, each given as JSON text. Raises BadInput."""
+
+    def models(self) -> list[dict[str, Any]]:
+        """List the catalogue: id, label, parameters, context_length, chat, gated, note."""
+
+    def strategies(self) -> list[dict[str, Any]]:
+        """List the lanes on offer: id, name, summary, description, lossless, options, available, reason.
+
+        The last two are about the model that is loaded. `options` has each setting by name: default, label, about,
+        low, high, choices.
+        """
+
+    def presets(self) -> list[dict[str, Any]]:
+        """List ways to fill the measuring form: {"id", "label", "why", "form"}; the first is the default."""
+
+    def default_form(self) -> dict[str, Any]:
+        """Return the race form as it stands before anybody touches it."""
+
+    def document_csv(self, document: Mapping[str, Any]) -> str:
+        """Write a race document as CSV."""
+
+    def measure_csv(self, document: Mapping[str, Any]) -> str:
+        """Write a measurement's document as CSV."""
+
+    def measure_markdown(self, document: Mapping[str, Any]) -> str:
+        """Write a measurement's document as a Markdown table."""

@@ -11,13 +11,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kvdemo.web.backend import Form
-from tests.web.scripted_backend import Script
+from tests.web.scripted_backend import ScriptedBackend
 
 from .conftest import Visit
 from .scripted import scripted_page
 
 
-class Slow(Script):
+class Slow(ScriptedBackend):
     """Answers with the prompt that it was asked about, and can be held up."""
 
     def __init__(self) -> None:

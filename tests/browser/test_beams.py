@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from kvdemo.core.events import Ended, Finished, RaceEvent, Started
 from kvdemo.core.types import LaneInfo
 from tests.scripted import verdict
-from tests.web.scripted_backend import MODEL, Script, committed
+from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
 from .actions import document, finish, race
 from .conftest import Visit
@@ -63,17 +63,17 @@ def finished(levels: list[list[dict[str, Any]]]) -> list[list[RaceEvent]]:
 
 
 @pytest.fixture(scope="module")
-def script() -> Script:
-    return Script()
+def script() -> ScriptedBackend:
+    return ScriptedBackend()
 
 
 @pytest.fixture(scope="module")
-def url(script: Script) -> Iterator[str]:
+def url(script: ScriptedBackend) -> Iterator[str]:
     with scripted_page(script) as address:
         yield address
 
 
-def drawn(script: Script, url: str, visit: Visit, levels: list[list[dict[str, Any]]], **how: Any) -> Page:
+def drawn(script: ScriptedBackend, url: str, visit: Visit, levels: list[list[dict[str, Any]]], **how: Any) -> Page:
     script.batches = finished(levels)
     page = visit(url, **how)
     race(page)
@@ -104,7 +104,7 @@ def test_a_race_without_a_search_has_no_tree(tiny_app: str, visit: Visit) -> Non
     expect(page.locator(".kv-beams")).to_have_count(0)
 
 
-def test_texts_of_a_tree_are_text(script: Script, url: str, visit: Visit) -> None:
+def test_texts_of_a_tree_are_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     levels = grown(4, 9, 4)
     page = drawn(script, url, visit, levels)
     shown = page.locator(".kv-twig bdi").all_text_contents()
@@ -119,7 +119,7 @@ def test_texts_of_a_tree_are_text(script: Script, url: str, visit: Visit) -> Non
 
 
 def test_no_two_texts_stand_in_one_place_and_each_line_leads_to_its_parent(
-    script: Script, url: str, visit: Visit
+    script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     page = drawn(script, url, visit, grown(4, 12, 3))
     rng = random.Random(1)
@@ -149,7 +149,7 @@ def test_no_two_texts_stand_in_one_place_and_each_line_leads_to_its_parent(
             assert tree["best"] == path[::-1]
 
 
-def test_the_keyboard_walks_the_tree_and_the_score_is_spoken(script: Script, url: str, visit: Visit) -> None:
+def test_the_keyboard_walks_the_tree_and_the_score_is_spoken(script: ScriptedBackend, url: str, visit: Visit) -> None:
     levels = grown(3, 6, 3)
     page = drawn(script, url, visit, levels)
     page.locator(".kv-beambox").focus()
@@ -170,7 +170,9 @@ def test_the_keyboard_walks_the_tree_and_the_score_is_spoken(script: Script, url
     expect(card).to_have_count(0)
 
 
-def test_what_is_shared_in_a_long_run_is_folded_until_asked_for(script: Script, url: str, visit: Visit) -> None:
+def test_what_is_shared_in_a_long_run_is_folded_until_asked_for(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
     page = drawn(script, url, visit, grown(4, 128, 10))
     nodes = page.locator(".kv-twig:not(.kv-root)")
     expect(page.locator(".kv-root")).to_contain_text("shared by all 4")
@@ -183,7 +185,7 @@ def test_what_is_shared_in_a_long_run_is_folded_until_asked_for(script: Script, 
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_only_the_tree_scrolls_sideways(script: Script, url: str, visit: Visit, width: int) -> None:
+def test_only_the_tree_scrolls_sideways(script: ScriptedBackend, url: str, visit: Visit, width: int) -> None:
     page = drawn(script, url, visit, grown(4, 128, 10), width=width, height=844)
     page.get_by_role("button", name="All 128 columns").click()
     box = page.locator(".kv-beambox")
@@ -193,7 +195,7 @@ def test_only_the_tree_scrolls_sideways(script: Script, url: str, visit: Visit, 
     assert inside and inside["x"] >= 0 and inside["x"] + inside["width"] <= width
 
 
-def test_the_greedy_lane_is_set_against_the_best_text(script: Script, url: str, visit: Visit) -> None:
+def test_the_greedy_lane_is_set_against_the_best_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     levels = grown(4, 6, 3)
     page = drawn(script, url, visit, levels)
     # Greedy decoding would have taken the best text of this tree, whose first choices are the likeliest throughout.

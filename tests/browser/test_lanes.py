@@ -16,7 +16,7 @@ from kvdemo.server.service import describe_strategies
 from kvdemo.web import wire
 from tests.scripted import verdict
 from tests.toy import added
-from tests.web.scripted_backend import MODEL, Script, committed
+from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
 from .conftest import Visit
 from .scripted import scripted_page
@@ -25,12 +25,12 @@ TWICE = "sliding_window:window=64:kind=int4,sliding_window,no_cache"
 
 
 @pytest.fixture(scope="module")
-def script() -> Script:
-    return Script()
+def script() -> ScriptedBackend:
+    return ScriptedBackend()
 
 
 @pytest.fixture(scope="module")
-def url(script: Script) -> Iterator[str]:
+def url(script: ScriptedBackend) -> Iterator[str]:
     with scripted_page(script) as address:
         yield address
 
@@ -43,7 +43,7 @@ def lanes(page: Page, tab: str = "race") -> str:
     return str(page.evaluate("tab => kvdemo.lanesOf[tab]", tab))
 
 
-def asked(page: Page, script: Script) -> str:
+def asked(page: Page, script: ScriptedBackend) -> str:
     """The lanes of the race that the button starts."""
     before = len(script.forms)
     page.click("#kv-race")
@@ -56,7 +56,7 @@ def add(page: Page, name: str, form: str = "kv-") -> None:
     page.get_by_role("menuitem", name=name).click()
 
 
-def test_the_same_strategy_twice_with_other_settings(url: str, script: Script, visit: Visit) -> None:
+def test_the_same_strategy_twice_with_other_settings(url: str, script: ScriptedBackend, visit: Visit) -> None:
     page = visit(url)
     expect(rows(page)).to_have_count(2)
     add(page, "Window")
@@ -69,7 +69,9 @@ def test_the_same_strategy_twice_with_other_settings(url: str, script: Script, v
     assert asked(page, script) == lanes(page)
 
 
-def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(url: str, script: Script, visit: Visit) -> None:
+def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(
+    url: str, script: ScriptedBackend, visit: Visit
+) -> None:
     page = visit(url)
     page.get_by_role("button", name="Move up DynamicCache").click()
     assert lanes(page) == "dynamic_cache,reencode"
@@ -150,7 +152,7 @@ def test_a_setting_says_what_it_does_and_what_it_may_be(url: str, visit: Visit) 
 
 
 def test_a_link_with_settings_fills_the_rows_and_is_written_as_it_was_read(
-    url: str, script: Script, visit: Visit
+    url: str, script: ScriptedBackend, visit: Visit
 ) -> None:
     page = visit(url, lanes=TWICE, prompt="a=b:c,d & e")
     expect(rows(page)).to_have_count(3)
@@ -171,7 +173,7 @@ def test_a_strategy_that_is_one_new_file_is_offered_with_its_controls(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with added(tmp_path, monkeypatch):
-        script = Script(strategies=describe_strategies())
+        script = ScriptedBackend(offered=describe_strategies())
     with scripted_page(script) as url:
         page = visit(url, lanes="no_cache")
         page.click("#kv-lanes .kv-addlane")
@@ -196,7 +198,7 @@ def test_a_link_with_a_broken_setting_gets_a_notice(url: str, visit: Visit, brok
     assert lanes(page) == "reencode,dynamic_cache"
 
 
-def test_measure_has_the_same_picker_and_a_preset_fills_it(url: str, script: Script, visit: Visit) -> None:
+def test_measure_has_the_same_picker_and_a_preset_fills_it(url: str, script: ScriptedBackend, visit: Visit) -> None:
     page = visit(url, tab="measure", lanes=TWICE)
     expect(rows(page, "kv-m-")).to_have_count(3)
     page.locator(".kv-choice", has_text="Quick").click()
@@ -250,7 +252,7 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
     )
     steps = [committed(n, (" a",), positions=4, texts=(" a",)) for n in range(6)]
     ends = [*(Ended(n, "length") for n in range(6)), Finished({"schema": 1, "model": MODEL}, outcome)]
-    script = Script(batches=[[Started(infos, "Hi", 4, 3, "fair", MODEL)], steps, ends])
+    script = ScriptedBackend(batches=[[Started(infos, "Hi", 4, 3, "fair", MODEL)], steps, ends])
     with scripted_page(script) as url:
         page = visit(url)
         page.click("#kv-race")
@@ -272,7 +274,7 @@ def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) ->
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     begins = [Started((info,), "Hi", 4, 3, "fair", MODEL), committed(0, ("ok ",)), committed(0, ("",))]
     ends = [Ended(0, "length", text="\ufffd"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
-    with scripted_page(Script(batches=[begins, ends])) as url:
+    with scripted_page(ScriptedBackend(batches=[begins, ends])) as url:
         page = visit(url)
         page.click("#kv-race")
         page.wait_for_selector(".kv-strip[data-state=finished]")
@@ -290,7 +292,9 @@ def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None
     stream = [committed(0, (f" {n}",), 0.5) for n in range(4)]
     found = committed(1, (" 0", " 1", " 2", " 3"), 1.0, levels=(level,) * 4, positions=9)
     ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
-    with scripted_page(Script(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])) as url:
+    with scripted_page(
+        ScriptedBackend(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])
+    ) as url:
         page = visit(url)
         page.click("#kv-race")
         page.wait_for_selector(".kv-strip[data-state=finished]")
@@ -318,7 +322,7 @@ def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
                 assert seen.wait(60)
         yield [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
 
-    script = Script()
+    script = ScriptedBackend()
     script.batches = batches()  # type: ignore[assignment]  # told as it is asked for
     with scripted_page(script) as url:
         page = visit(url)

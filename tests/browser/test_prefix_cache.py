@@ -6,7 +6,7 @@ import time
 
 from playwright.sync_api import Page, expect
 
-from tests.web.scripted_backend import Script
+from tests.web.scripted_backend import ScriptedBackend
 
 from .actions import document, finish, race
 from .conftest import PATIENCE_MS, Visit
@@ -50,7 +50,7 @@ def test_an_example_without_lanes_of_its_own_leaves_those_that_are_chosen(tiny_a
 
 
 def test_each_page_races_under_a_name_of_its_own_and_says_when_it_is_closed(visit: Visit) -> None:
-    script = Script()
+    script = ScriptedBackend()
     with scripted_page(script) as url:
         pages = [visit(url), visit(url)]
         for page in pages:

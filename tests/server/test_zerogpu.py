@@ -1,9 +1,16 @@
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+import app
 from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.server import zerogpu
+from kvdemo.server.service import BatchesOf, Service
 
 
 def race(*strategies: str, tokens: int = 100) -> RaceRequest:
@@ -34,3 +41,27 @@ def test_what_a_refusal_proposes_fits(lanes: tuple[str, ...]) -> None:
     assert fits is not None
     zerogpu.check(race(*lanes, tokens=fits))
     assert zerogpu.seconds(race(*lanes, tokens=fits + 30)) > zerogpu.QUOTA_SECONDS
+
+
+def test_the_function_that_gets_the_gpu_is_a_generator_and_a_race_beyond_the_quota_never_asks(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def lend(duration: Callable[..., int]) -> Callable[[BatchesOf], BatchesOf]:
+        """What `spaces.GPU` does: for how long, it finds out from the arguments of each call."""
+
+        def decorated(task: BatchesOf) -> BatchesOf:
+            assert inspect.isgeneratorfunction(task)  # else a GPU is lent until the function has returned
+            return lambda request, run_id: asked.append(duration(request, run_id)) or task(request, run_id)
+
+        return decorated
+
+    monkeypatch.setattr(app.spaces, "GPU", lend)
+    service = Service(str(tiny_folder), device="cpu", on_gpu=app.on_zerogpu)
+    form = {"prompt": "Hi", "max_new_tokens": 4, "strategies": "no_cache", "ignore_eos": True}
+    assert isinstance([event for batch in service.race(form, "r1") for event in batch][-1], Finished)
+    assert asked == [10]
+    with pytest.raises(BadInput, match="GPU seconds"):
+        list(service.race(form | {"max_new_tokens": 2000, "strategies": "speculative,no_cache"}, "r2"))
+    assert asked == [10]

@@ -14,7 +14,7 @@ from kvdemo.race import session
 from kvdemo.server.service import describe_strategies
 from kvdemo.strategies import StrategyInfo
 from kvdemo.web.components.fields import lane_picker
-from tests.web.scripted_backend import Script
+from tests.web.scripted_backend import ScriptedBackend
 
 from ..toy import REFRESH, added
 from . import test_contract as contract
@@ -65,7 +65,7 @@ def test_it_is_listed_and_the_page_gets_a_control_for_each_setting(toy: Strategy
     listed = describe_strategies(model_of("llama"))
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
     with gr.Blocks():
-        picker = lane_picker(Script(strategies=listed).backend(), ["no_cache"], "kv-", tab="race")
+        picker = lane_picker(ScriptedBackend(offered=listed), ["no_cache"], "kv-", tab="race")
     facts = json.loads(picker.js_on_load.split(", ", 4)[4].removesuffix(")"))
     offered = facts["strategies"][-1]
     assert (offered["id"], offered["name"], offered["summary"]) == (toy.id, toy.name, toy.summary)

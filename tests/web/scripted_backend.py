@@ -1,14 +1,14 @@
-"""A backend without an engine: it plays the batches of events that a test wrote down."""
+"""A backend without a server: it plays the batches of events that a test wrote down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.types import Choice, LaneInfo, Step, TimedStep
-from kvdemo.web.backend import Backend
+from kvdemo.web.backend import Backend, Form
 from tests.scripted import verdict
 from tests.web.measured import document, states
 
@@ -25,7 +25,7 @@ OPTIONS = {
     "kind": {"default": "fp8", "label": "Format", "about": "Of the numbers.", "low": 0, "high": 1,
              "choices": ("fp8", "int4")},
 }  # fmt: skip
-STRATEGIES = [
+STRATEGIES: list[dict[str, Any]] = [
     {"id": "reencode", "name": "Re-encoding", "summary": "All of it, each step.", "description": "", "lossless": False,
      "options": {}, "available": True, "reason": None},
     {"id": "dynamic_cache", "name": "DynamicCache", "summary": "One position a step.", "description": "",
@@ -39,7 +39,7 @@ STRATEGIES = [
 ]  # fmt: skip
 MEASURE = {"prompt": "What is KV caching?", "model": "org/model", "strategies": ["no_cache", "dynamic_cache"],
            "max_new_tokens": 64, "chat": False, "repeats": 3}  # fmt: skip
-PRESETS = [
+PRESETS: list[dict[str, Any]] = [
     {"id": "quick", "label": "Quick", "why": "Under a minute.", "form": MEASURE},
     {"id": "classic", "label": "Classic", "why": "The table that everyone cites.",
      "form": MEASURE | {"model": "gpt2", "max_new_tokens": 1000, "repeats": 10}},
@@ -72,31 +72,51 @@ def race() -> list[list[RaceEvent]]:
 
 
 @dataclass
-class Script:
-    """What the backend will play, and what was asked of it."""
+class ScriptedBackend(Backend):
+    """A backend that plays what it is given, and notes what was asked of it.
+
+    `refuse` is raised by a race or a measurement at once, `break_after` so many batches ends it in an accident.
+    """
 
     batches: list[list[RaceEvent]] = field(default_factory=race)
     refuse: Exception | None = None
     break_after: int | None = None
     statuses: list[dict[str, Any]] = field(default_factory=lambda: [{"state": "ready", "text": "", "model": MODEL}])
-    strategies: list[dict[str, Any]] = field(default_factory=lambda: STRATEGIES)
-    fits: Any = None
-    forms: list[Mapping[str, Any]] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
-    pages: list[str] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
-    closed: bool = False
+    offered: list[dict[str, Any]] = field(default_factory=lambda: STRATEGIES)
+    fits: dict[str, Any] | Exception | None = None
     states: list[dict[str, Any]] = field(default_factory=states)
     kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
     effort: str | Exception = "384 tokens to decode, about 20 s."
 
-    def measure(self, form: Mapping[str, Any], run_id: str) -> Iterator[dict[str, Any]]:
+    forms: list[Form] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:  # noqa: ARG002
+        self.forms.append(form)
+        self.pages.append(page)
+        if self.refuse:
+            raise self.refuse
+        return self._played()
+
+    def _played(self) -> Generator[list[RaceEvent], None, None]:
+        try:
+            for i, batch in enumerate(self.batches):
+                if i == self.break_after:
+                    raise RuntimeError("secret detail")
+                yield batch
+        finally:
+            self.closed = True
+
+    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
         self.forms.append(form)
         if self.refuse:
             raise self.refuse
         return self._told(run_id)
 
-    def _told(self, run_id: str) -> Iterator[dict[str, Any]]:
+    def _told(self, run_id: str) -> Generator[dict[str, Any], None, None]:
         try:
             for i, state in enumerate(self.states):
                 if i == self.break_after:
@@ -107,43 +127,52 @@ class Script:
         finally:
             self.closed = True
 
-    def estimate(self, form: Mapping[str, Any]) -> str:
+    def stop(self, run_id: str) -> None:
+        self.stopped.append(run_id)
+
+    def forget(self, page: str) -> None:
+        self.forgotten.append(page)
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:
+        return self.kept.get(run_id)
+
+    def status(self) -> dict[str, Any]:
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+    def fit(self, form: Form) -> dict[str, Any] | None:  # noqa: ARG002
+        if isinstance(self.fits, Exception):
+            raise self.fits
+        return self.fits
+
+    def estimate(self, form: Form) -> str:
         self.forms.append(form)
         if isinstance(self.effort, Exception):
             raise self.effort
         return self.effort
 
-    def play(self, form: Mapping[str, Any], _run_id: str, page: str) -> Iterator[list[RaceEvent]]:
-        self.forms.append(form)
-        self.pages.append(page)
-        if self.refuse:
-            raise self.refuse
-        return self._batches()
+    def plan(self, form: Form) -> dict[str, Any]:  # noqa: ARG002
+        return {}
 
-    def _batches(self) -> Iterator[list[RaceEvent]]:
-        try:
-            for i, batch in enumerate(self.batches):
-                if i == self.break_after:
-                    raise RuntimeError("secret detail")
-                yield batch
-        finally:
-            self.closed = True
+    def compare(self, a: str, b: str) -> dict[str, Any]:  # noqa: ARG002
+        return {}
 
-    def fit(self, _form: Mapping[str, Any]) -> dict[str, Any] | None:
-        if isinstance(self.fits, Exception):
-            raise self.fits
-        return self.fits
+    def models(self) -> list[dict[str, Any]]:
+        return [{"id": "org/model", "label": "Model", "chat": True, "gated": False}]
 
-    def status(self) -> dict[str, Any]:
-        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+    def strategies(self) -> list[dict[str, Any]]:
+        return self.offered
 
-    def backend(self) -> Backend:
-        return Backend(
-            race=self.play, stop=self.stopped.append, forget=self.forgotten.append, fit=self.fit, status=self.status,
-            models=lambda: [{"id": "org/model", "label": "Model", "chat": True, "gated": False}],
-            strategies=lambda: self.strategies, default_form=lambda: dict(FORM),
-            document_csv=lambda _document: "a,b\n1,2\n",
-            measure=self.measure, measured=self.kept.get, presets=lambda: PRESETS, estimate=self.estimate,
-            measure_csv=lambda _document: "a,b\n1,2\n", measure_markdown=lambda _document: "| a |\n|---|\n",
-            compare=lambda _a, _b: {}, plan=lambda _form: {},
-        )  # fmt: skip
+    def presets(self) -> list[dict[str, Any]]:
+        return PRESETS
+
+    def default_form(self) -> dict[str, Any]:
+        return dict(FORM)
+
+    def document_csv(self, document: Mapping[str, Any]) -> str:  # noqa: ARG002
+        return "a,b\n1,2\n"
+
+    def measure_csv(self, document: Mapping[str, Any]) -> str:  # noqa: ARG002
+        return "a,b\n1,2\n"
+
+    def measure_markdown(self, document: Mapping[str, Any]) -> str:  # noqa: ARG002
+        return "| a |\n|---|\n"

@@ -6,11 +6,11 @@ import resource
 import time
 
 from kvdemo.web.page import build, launch_options
-from tests.web.scripted_backend import Script
+from tests.web.scripted_backend import ScriptedBackend
 
 
 def test_a_waiting_server_wakes_up_rarely() -> None:
-    blocks = build(Script().backend())
+    blocks = build(ScriptedBackend())
     blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     try:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw

@@ -17,24 +17,24 @@ from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
 from kvdemo.web.tabs.race_examples import EXAMPLES
 from kvdemo.web.theme import SCRIPTS, STATIC, STYLES
-from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, Script
+from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, ScriptedBackend
 
 
 def test_only_the_documented_endpoints_are_public() -> None:
-    config = build(Script().backend()).get_config_file()
+    config = build(ScriptedBackend()).get_config_file()
     public = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
     assert public == {"race", "measure", "models", "strategies"}
 
 
 def test_labelled_controls_for_every_form_key() -> None:
-    config = build(Script().backend()).get_config_file()
+    config = build(ScriptedBackend()).get_config_file()
     labels = {c["props"].get("label") for c in config["components"]}
     assert {"Prompt", "Model", "Lanes", "New tokens", "Schedule", "Chat template", "Temperature", "Top-p", "Seed",
             "Ignore end of text", "Repeats", "Warm-up", "Prompt lengths"} <= labels  # fmt: skip
 
 
 def test_each_form_offers_every_strategy_with_its_settings() -> None:
-    config = build(Script().backend()).get_config_file()
+    config = build(ScriptedBackend()).get_config_file()
     pickers = [c["props"] for c in config["components"] if c["props"].get("label") == "Lanes"]
     assert [picker["value"] for picker in pickers] == ["reencode,dynamic_cache", "no_cache,dynamic_cache"]
     for picker in pickers:
@@ -100,7 +100,7 @@ def test_a_measurement_is_a_file_of_another_name_than_a_race(tmp_path: Path) -> 
 
 
 def test_the_api_streams_progress_and_ends_with_the_document() -> None:
-    states = list(progress(Script().backend(), FORM))
+    states = list(progress(ScriptedBackend(), FORM))
     assert states[0] == {"state": "preparing", "text": "Loading", "fraction": 0.25}
     assert states[1]["lanes"][0] == {
         "strategy": "reencode", "tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None
@@ -116,23 +116,23 @@ def test_the_api_streams_the_whole_text_of_a_lane() -> None:
 
 
 def test_an_abandoned_api_call_abandons_the_race() -> None:
-    script = Script()
-    states = progress(script.backend(), FORM)
+    script = ScriptedBackend()
+    states = progress(script, FORM)
     next(states)
     states.close()
     assert script.closed
 
 
 def test_the_api_streams_a_measurement_and_ends_with_the_document() -> None:
-    script = Script()
-    states = list(measured_progress(script.backend(), MEASURE))
+    script = ScriptedBackend()
+    states = list(measured_progress(script, MEASURE))
     assert states[0] == {"state": "measuring", "text": "Loading", "fraction": None, "remaining_s": None}
     assert states[-1]["lanes"][0]["tokens"] == list(range(200))  # the whole document, not what the tab draws
     assert script.closed
 
 
 def test_a_preset_fills_the_whole_form() -> None:
-    backend = Script().backend()
+    backend = ScriptedBackend()
     form = measure_form.filled(backend, PRESETS[2])
     assert list(form) == list(measure_form.MeasureControls.__dataclass_fields__)
     assert (form["sweep_prompt"], form["sweep_tokens"], form["preset"]) == ("16,128", "32,128", "sweep")

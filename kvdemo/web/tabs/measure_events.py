@@ -25,7 +25,6 @@ from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.web.backend import Backend, Form
-from kvdemo.web.tabs.race_events import generator
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def track(backend: Backend, form: Form, run_id: str) -> Generator[Reading, None,
     yield Reading(now)
     document: Mapping[str, Any] | None = None
     try:
-        with closing(generator(backend.measure(form, run_id))) as states:
+        with closing(backend.measure(form, run_id)) as states:
             for state in states:
                 document = state["document"] or document
                 now = {**now, **_progress(state), "document": drawn_part(document)}

@@ -47,7 +47,7 @@ def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator
     yield Frame(sheets)
     document = None
     try:
-        with closing(generator(backend.race(form, run_id, page))) as batches:
+        with closing(backend.race(form, run_id, page)) as batches:
             for batch in batches:
                 sheets = wire.appended(sheets, wire.lines(batch))
                 document = next((event.document for event in batch if isinstance(event, Finished)), document)
@@ -57,11 +57,6 @@ def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator
     except Exception:
         log.exception("a race failed")
         yield Frame(wire.appended(sheets, wire.failure(ACCIDENT)))
-
-
-def generator(items: Any) -> Generator[Any, None, None]:
-    """Give any iterator a close()."""
-    yield from items
 
 
 class Runs:

@@ -22,19 +22,19 @@ from kvdemo.web.tabs.measure_events import (
     track,
 )
 from tests.web.measured import document
-from tests.web.scripted_backend import MEASURE, Script
+from tests.web.scripted_backend import MEASURE, ScriptedBackend
 
 
-def run(script: Script) -> list[Reading]:
-    return list(track(script.backend(), MEASURE, "run9"))
+def run(script: ScriptedBackend) -> list[Reading]:
+    return list(track(script, MEASURE, "run9"))
 
 
 def test_every_state_has_the_same_keys_so_that_only_changes_travel() -> None:
-    assert {tuple(reading.state) for reading in run(Script())} == {tuple(idle())}
+    assert {tuple(reading.state) for reading in run(ScriptedBackend())} == {tuple(idle())}
 
 
 def test_the_states_and_at_the_end_the_document() -> None:
-    readings = run(Script())
+    readings = run(ScriptedBackend())
     assert [reading.state["phase"] for reading in readings] == ["running"] * 6 + ["over"]
     assert [reading.state["text"] for reading in readings][1:3] == ["Loading", "Warm-up"]
     assert readings[2].state["remaining_s"] == 90.0
@@ -56,20 +56,20 @@ def test_what_is_not_drawn_is_not_sent() -> None:
 
 
 def test_a_document_stays_while_later_states_bring_none() -> None:
-    script = Script()
+    script = ScriptedBackend()
     script.states.append({"text": "Tidying up", "fraction": 1.0, "remaining_s": 0.0, "document": None})
     assert run(script)[-1].document is not None
 
 
 def test_bad_input_is_said_in_the_state() -> None:
-    readings = run(Script(refuse=BadInput("The number of repeats must be a whole number.")))
+    readings = run(ScriptedBackend(refuse=BadInput("The number of repeats must be a whole number.")))
     assert readings[-1].state["phase"] == "refused"
     assert readings[-1].state["error"] == "The number of repeats must be a whole number."
 
 
 def test_an_accident_is_logged_and_what_was_measured_stays(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        readings = run(Script(break_after=3))
+        readings = run(ScriptedBackend(break_after=3))
     assert readings[-1].state["error"] == ACCIDENT
     assert "secret detail" in caplog.text
     assert readings[-1].document is not None
@@ -77,23 +77,23 @@ def test_an_accident_is_logged_and_what_was_measured_stays(caplog: pytest.LogCap
 
 
 def test_a_failure_that_the_document_tells_of_is_an_error() -> None:
-    script = Script()
+    script = ScriptedBackend()
     script.states[-1]["document"] = document(1, "failed") | {"error": "Out of memory."}
     assert run(script)[-1].state["error"] == "Out of memory."
 
 
 def test_closing_ends_the_measurement() -> None:
-    script = Script()
-    readings = track(script.backend(), MEASURE, "run9")
+    script = ScriptedBackend()
+    readings = track(script, MEASURE, "run9")
     next(readings), next(readings)
     assert not script.closed
     readings.close()
     assert script.closed
 
 
-def collect(script: Script, run_id: str) -> list[Reading]:
+def collect(script: ScriptedBackend, run_id: str) -> list[Reading]:
     async def all_of() -> list[Reading]:
-        return [reading async for reading in reopen(script.backend(), run_id)]
+        return [reading async for reading in reopen(script, run_id)]
 
     # On a thread of its own: the browser tests may have left an event loop running on this one.
     with ThreadPoolExecutor() as other:
@@ -101,7 +101,7 @@ def collect(script: Script, run_id: str) -> list[Reading]:
 
 
 def test_a_kept_measurement_is_shown() -> None:
-    (reading,) = collect(Script(), "run7")
+    (reading,) = collect(ScriptedBackend(), "run7")
     assert (reading.state["phase"], reading.state["run"]) == ("kept", "run7")
     assert reading.document is not None
 
@@ -114,13 +114,13 @@ def test_one_that_still_runs_is_followed_to_its_end(monkeypatch: pytest.MonkeyPa
         def get(self, *_: Any) -> Any:
             return found.pop(0)
 
-    readings = collect(Script(kept=PrefixEntry()), "run7")
+    readings = collect(ScriptedBackend(kept=PrefixEntry()), "run7")
     assert [reading.state["phase"] for reading in readings] == ["running", "kept"]
     assert [len(reading.state["document"]["lanes"][0]["runs"]) for reading in readings] == [1, 2]
 
 
 def test_a_measurement_that_nobody_kept_gets_a_sentence() -> None:
-    (reading,) = collect(Script(), "../../etc/passwd")
+    (reading,) = collect(ScriptedBackend(), "../../etc/passwd")
     assert (reading.state["phase"], reading.state["error"], reading.document) == ("refused", FORGOTTEN, None)
 
 
@@ -130,4 +130,4 @@ def test_a_measurement_that_nobody_kept_gets_a_sentence() -> None:
      (RuntimeError("secret"), UNKNOWN_EFFORT)],
 )  # fmt: skip
 def test_the_estimate_is_always_a_sentence(effort: Any, said: str) -> None:
-    assert estimate(Script(effort=effort).backend(), MEASURE) == said
+    assert estimate(ScriptedBackend(effort=effort), MEASURE) == said

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,40 +10,40 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import race_events
 from kvdemo.web.tabs.race_events import ACCIDENT, Room, Runs, play, room, standing, watch
-from tests.web.scripted_backend import FORM, Script
+from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
 def test_every_frame_begins_with_the_one_before() -> None:
-    frames = list(play(Script().backend(), FORM, "run7"))
+    frames = list(play(ScriptedBackend(), FORM, "run7"))
     texts = [frame.text for frame in frames]
     assert texts[0] == "R run7\n"
     assert all(after.startswith(before) and after != before for before, after in pairwise(texts))
 
 
 def test_the_document_comes_with_the_last_frame() -> None:
-    frames = list(play(Script().backend(), FORM, "run"))
+    frames = list(play(ScriptedBackend(), FORM, "run"))
     assert frames[-1].document == {"schema": 1, "model": frames[-1].document["model"]}
     assert all(frame.document is None for frame in frames[:-1])
 
 
 def test_the_form_is_passed_on_as_it_is() -> None:
-    script, form = Script(), {**FORM, "max_new_tokens": "many", "strategies": None}
-    list(play(script.backend(), form, "run"))
+    script, form = ScriptedBackend(), {**FORM, "max_new_tokens": "many", "strategies": None}
+    list(play(script, form, "run"))
     assert script.forms == [form]
 
 
 def test_bad_input_is_said_on_the_stage() -> None:
-    script = Script(refuse=BadInput("The prompt is empty.", max_new_tokens=9))
-    assert list(play(script.backend(), FORM, "run"))[-1].text.splitlines() == [
+    script = ScriptedBackend(refuse=BadInput("The prompt is empty.", max_new_tokens=9))
+    assert list(play(script, FORM, "run"))[-1].text.splitlines() == [
         "R run",
         'X {"message": "The prompt is empty.", "max_new_tokens": 9}',
     ]
 
 
 def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
-    script = Script(break_after=3)
+    script = ScriptedBackend(break_after=3)
     with caplog.at_level(logging.ERROR):
-        frames = list(play(script.backend(), FORM, "run"))
+        frames = list(play(script, FORM, "run"))
     assert ACCIDENT in frames[-1].text
     assert "secret detail" not in frames[-1].text
     assert "secret detail" in caplog.text
@@ -52,8 +51,8 @@ def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptur
 
 
 def test_closing_abandons_the_race() -> None:
-    script = Script()
-    frames = play(script.backend(), FORM, "run")
+    script = ScriptedBackend()
+    frames = play(script, FORM, "run")
     next(frames), next(frames)
     assert not script.closed
     frames.close()
@@ -86,7 +85,7 @@ def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyP
     ready = {"state": "ready", "text": "", "fraction": None, "model": {"id": "m"}}
 
     async def collect() -> list[dict]:
-        return [status async for status in watch(Script(statuses=[loading, loading, ready]).backend())]
+        return [status async for status in watch(ScriptedBackend(statuses=[loading, loading, ready]))]
 
     # On a thread of its own: the browser tests may have left an event loop running on this one.
     with ThreadPoolExecutor() as other:
@@ -98,11 +97,12 @@ def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyP
 def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_from_opening(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken() -> list[dict]:
-        raise RuntimeError("secret detail")
+    class Broken(ScriptedBackend):
+        def strategies(self) -> list[dict]:
+            raise RuntimeError("secret detail")
 
     with caplog.at_level(logging.ERROR):
-        shown = standing(replace(Script().backend(), strategies=broken))
+        shown = standing(Broken())
     assert (shown["state"], shown["reasons"]) == ("ready", {})
     assert "secret detail" in caplog.text
 
@@ -121,4 +121,4 @@ def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_f
     ],
 )  # fmt: skip
 def test_room(fits: object, expected: Room) -> None:
-    assert room(Script(fits=fits).backend(), FORM) == expected
+    assert room(ScriptedBackend(fits=fits), FORM) == expected
