@@ -1,1 +1,1 @@
-"""KV caches beyond transformers' own: with a window, kept for the next prompt, counted in bytes."""
+"""Keep keys and values as transformers does not: with sinks and a window, for the next prompt, in a file."""

@@ -1,4 +1,4 @@
-"""What a cache holds when its tensors are not all plain keys and values: packed, scaled, or on another device."""
+"""Count the bytes of a cache whose tensors are not all plain: packed, scaled, or on another device."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def plain_tensors(held: Any) -> Iterator[Tensor]:
-    """The plain tensors that a value is made of: a tensor, a packed one, or any of them in tuples, lists and dicts.
+    """Yield the plain tensors of a value: a tensor, a packed one, or any of them in tuples, lists and dicts.
 
-    A packed tensor answers with the size that it stands for; its parts, by PyTorch's subclass protocol
-    (`__tensor_flatten__`), with what they take.
+    A packed tensor reports the size that it stands for. Its parts, by PyTorch's subclass protocol
+    (`__tensor_flatten__`), report what they take.
     """
     if isinstance(held, Tensor):
         flatten = getattr(held, "__tensor_flatten__", None)
@@ -28,5 +28,5 @@ def plain_tensors(held: Any) -> Iterator[Tensor]:
 
 
 def nbytes(held: Any) -> int:
-    """Bytes of the plain tensors that a value is made of."""
+    """Count the bytes of the plain tensors of a value."""
     return sum(tensor.nbytes for tensor in plain_tensors(held))

@@ -1,4 +1,4 @@
-"""A cache in the legacy format, and in a file.
+"""Convert a cache to and from the legacy format, and save it in a file.
 
 The legacy format is what transformers handed out before it had cache classes: for each layer a pair of tensors, keys
 and values, of the shape (rows, kv_heads, positions, head_dim). Version 5 removed its converters, and none are needed:
@@ -43,26 +43,26 @@ _SAMPLED = 64
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
-    """Why this model's cache cannot be written as pairs of keys and values."""
+    """Say why this model's cache cannot be written as pairs of keys and values; None if it can."""
     return _more_than_pairs(DynamicCache(config=model.network.config))
 
 
 def recording(model: LoadedModel) -> DynamicCache:
-    """An empty cache of the model's layers, those with a window keeping all positions, so that it can be converted."""
+    """Make an empty cache of the model's layers that can be converted: layers with a window keep all positions."""
     cache = DynamicCache(config=model.network.config)
     cache.activate_past_recording()
     return cache
 
 
 def fill(cache: DynamicCache, legacy: Legacy) -> DynamicCache:
-    """The cache, which must be empty, with copies of these keys and values on their device."""
+    """Fill an empty cache with copies of these keys and values, on their device."""
     for layer, (keys, values) in zip(_holding(cache), legacy, strict=True):
         layer.update(keys, values)
     return cache
 
 
 def to_legacy(cache: Cache) -> Legacy:
-    """Keys and values of each layer. The tensors are the cache's own; its growth does not change them.
+    """Return keys and values of each layer. The tensors are the cache's own; its growth does not change them.
 
     Raises BadInput for a cache that holds anything else, or nothing yet.
     """
@@ -75,7 +75,7 @@ def to_legacy(cache: Cache) -> Legacy:
 
 
 def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> DynamicCache:
-    """A cache that the model can go on with. Raises BadInput for what this model's layers could not have written."""
+    """Make a cache that the model can go on with. Raises BadInput for what this model's layers cannot have written."""
     _check_pairs(model)
     _check_shapes("The cache", _shapes(legacy), model)
     _check_dtype(legacy, model)
@@ -83,7 +83,7 @@ def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> 
 
 
 def on(legacy: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Legacy:
-    """The pairs on a device; no copies of what is there already."""
+    """Move the pairs to a device; what is there already is not copied."""
     return tuple((keys.to(device), values.to(device)) for keys, values in legacy)
 
 
@@ -96,7 +96,7 @@ def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> No
 
 
 def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
-    """A saved cache on the model's device, and the tokens that it holds.
+    """Read a saved cache onto the model's device; also returns the tokens that it holds.
 
     Raises BadInput for a file that is damaged, or that belongs to another model.
     """
@@ -107,7 +107,7 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
     """Write the pairs of one text, and a note that goes with them.
 
-    A file that is there is replaced when all is written. Raises BadInput for a place that cannot be written.
+    An existing file is replaced when all is written. Raises BadInput for a place that cannot be written.
     """
     shapes = _shapes(legacy)
     if any((shape[0], shape[2]) != (1, len(ids)) for pair in shapes for shape in pair):
@@ -125,7 +125,7 @@ def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], no
 
 
 def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
-    """The pairs of a file, in main memory, the tokens that they are of, and the note. Raises BadInput."""
+    """Read a file: the pairs, in main memory, the tokens that they belong to, and the note. Raises BadInput."""
     _check_pairs(model)
     try:
         with safe_open(path, framework="pt") as opened:
@@ -153,7 +153,7 @@ def _check_dtype(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) ->
 
 
 def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[Shapes, list[int]]:
-    """Shapes and token ids from a file's header, which must name this model."""
+    """Read shapes and token ids from a file's header, which must name this model."""
     if about.get("format") != _FORMAT:
         raise BadInput(f"{path} is not a cache that kvdemo saved: save one with this version.")
     for what, ours in _belongs_to(model).items():
@@ -177,7 +177,7 @@ def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[S
 
 
 def _belongs_to(model: LoadedModel) -> dict[str, str]:
-    """What must be the same where a cache is written and where it is read."""
+    """List what must be the same where a cache is written and where it is read."""
     return {
         "format": _FORMAT,
         "model": model.id,
@@ -188,7 +188,7 @@ def _belongs_to(model: LoadedModel) -> dict[str, str]:
 
 
 def _fingerprint(model: LoadedModel) -> str:
-    """Tells one model's weights from another's: a folder keeps its name when its files are replaced."""
+    """Hash some numbers of each weight: a folder keeps its name when its files are replaced."""
     digest = hashlib.sha256()
     for name, weight in model.network.named_parameters():
         first = weight.detach().flatten()[:_SAMPLED].float().tolist()
@@ -202,7 +202,7 @@ def _check_pairs(model: LoadedModel) -> None:
 
 
 def _more_than_pairs(cache: Cache) -> str | None:
-    """What this cache keeps that a pair of keys and values does not say."""
+    """Say what this cache keeps that a pair of keys and values does not state; None if there is nothing."""
     for layer in _holding(cache):
         # The class itself: those that keep states and packed numbers are derived from it.
         if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
@@ -213,7 +213,7 @@ def _more_than_pairs(cache: Cache) -> str | None:
 
 
 def _holding(cache: Cache) -> list[Any]:
-    """The layers that keep something."""
+    """List the layers that keep something."""
     return [layer for layer in cache.layers if not isinstance(layer, DummyLayer)]
 
 
@@ -246,5 +246,5 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _why(error: Exception) -> str:
-    """The first line of what went wrong, without the full stop."""
+    """Return the first line of an error, without the full stop."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,7 +1,7 @@
-"""A file in place of a page's shelf: what a race leaves is written there, and the next one resumes from it.
+"""Keep the keys and values of one race in a file, so that the next race resumes from them.
 
-The format is that of `cache_file`: tensors and a header, nothing that could be run. A note in the header says how the
-run went that wrote it, so that the next one can compare its time to first token.
+The format is that of `cache_file`: tensors and a header, nothing that could be run. A note in the header states the
+figures of the run that wrote it, so that the next one can compare its time to first token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kvdemo.models.loaded import LoadedModel
 
 
 class PrefixFile:
-    """One file, named on the command line. `error` is why it could not be written, if so."""
+    """A `PrefixStore` of one file, named on the command line. `error` says why it could not be written, if so."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class PrefixFile:
 
 
 def _run(note: str) -> PrefixRun | None:
-    """How a run went, from what a file says of it. None where that makes no sense: then there is nothing to compare."""
+    """Read a run's figures from the note of a file. None where they make no sense: then nothing is compared."""
     try:
         raw = json.loads(note)
         run = PrefixRun(float(raw["ttft_s"]), int(raw["prompt_tokens"]), int(raw["reused"]))

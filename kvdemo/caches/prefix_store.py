@@ -1,13 +1,13 @@
-"""What a race leaves for the next one: the keys and values of its text, for a prompt that begins as that text did.
+"""Keep the keys and values of a race for the next one, whose prompt may begin with the same text.
 
-Each page has a store of its own, and a store holds one run, the latest. Nobody finds what another page kept: time to
-first token tells whether somebody had run the same beginning before (Gu et al. 2025, arXiv:2502.07776, found APIs that
-told it about strangers), and what is never looked for cannot be told. A store is named by its page's session: a random
-id that the browser makes, and that is part of no form, link or document. It goes when the page is closed, and what is
-on it goes with the model that wrote it.
+Each page has a store of its own. A store holds one run, the latest. No page finds what another page kept, because time
+to first token would tell whether somebody had run the same beginning before (Gu et al. 2025, arXiv:2502.07776, found
+APIs that revealed it about strangers). A store is named by its page's session: a random id that the browser makes, and
+that is part of no form, link or document. The store is dropped when the page is closed. Its entry is dropped with the
+model that wrote it.
 
-What is kept lies in main memory, also where the model is on a GPU: a lane, another model or a measurement needs the
-GPU's memory more. The next race copies what it reuses back, within its time to first token.
+Entries lie in main memory, also where the model is on a GPU: a lane, another model or a measurement needs the GPU's
+memory more. The next race copies what it reuses back, within its time to first token.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MOST_PAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class PrefixRun:
-    """What the run that wrote the keys and values had to report: TTFT in seconds, prompt tokens, those it reused."""
+    """Figures of the run that wrote the keys and values: TTFT in seconds, prompt tokens, and how many it reused."""
 
     ttft_s: float
     prompt_tokens: int
@@ -46,9 +46,9 @@ class PrefixEntry:
     """Keys and values of one text.
 
     ids    its tokens, one for each position
-    pairs  for each layer keys and values, each of shape (1, kv_heads, positions, head_dim), in main memory; nobody
-           writes into them
-    run    how it went; None if that is not known
+    pairs  for each layer keys and values, each of shape (1, kv_heads, positions, head_dim), in main memory; never
+           written to
+    run    its figures; None if they are not known
     """
 
     ids: tuple[int, ...]
@@ -61,20 +61,20 @@ class PrefixEntry:
 
     @property
     def amount(self) -> str:
-        """How much it is, in words: positions and bytes."""
+        """State its size in words: positions and bytes."""
         return f"{units.count(len(self.ids), 'position')} ({units.amount(self.bytes, 'B')})"
 
     def common(self, ids: Sequence[int]) -> int:
-        """How many tokens a prompt has in common with this text, from the first on."""
+        """Count the tokens that a prompt has in common with this text, from the first on."""
         unequal = (n for n, (ours, theirs) in enumerate(zip(self.ids, ids, strict=False)) if ours != theirs)
         return next(unequal, min(len(self.ids), len(ids)))
 
 
 @dataclass
 class PrefixSlot:
-    """Between one lane and a store: `found` is what the lane may start from, the rest is what it leaves.
+    """Passes keys and values between one lane and a store: `found` goes to the lane, the rest comes from it.
 
-    The lane sets `cache` and the tokens that it holds, `ids`, in each step; they are looked at when the race is over.
+    The lane sets `cache` and the tokens that it holds, `ids`, in each step. They are read when the race is over.
     """
 
     found: PrefixEntry | None = None
@@ -83,17 +83,17 @@ class PrefixSlot:
 
 
 class PrefixStore(Protocol):
-    """Where a race finds what an earlier one kept, and puts its own when it is over."""
+    """Gives a race what an earlier one kept, and takes what it leaves when it is over."""
 
     def find(self, model: LoadedModel) -> PrefixEntry | None:
-        """What was kept of this model, if anything. Raises BadInput for what cannot be used."""
+        """Return what was kept of this model; None if nothing. Raises BadInput for what cannot be used."""
 
     def put(self, model: LoadedModel, kept: PrefixEntry) -> str:
-        """Keep this instead; one sentence on where it is now, or why it is not. Raises BadInput."""
+        """Keep this instead. Returns a sentence on where it is now, or why it is not kept. Raises BadInput."""
 
 
 class SessionPrefixes:
-    """The stores of all open pages. Over `most_bytes`, the page that raced longest ago loses what it had."""
+    """The stores of all open pages. Over `most_bytes`, the page that raced longest ago loses its entry."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_pages: int = MOST_PAGES) -> None:
         self._most_bytes, self._most_pages = most_bytes, most_pages
@@ -101,7 +101,7 @@ class SessionPrefixes:
         self._lock = threading.Lock()
 
     def for_session(self, page: str) -> PrefixStore:
-        """The store of a page whose race begins."""
+        """Return the store of a page whose race begins."""
         with self._lock:
             store = self._stores.setdefault(page, _SessionStore(self, page))
             self._stores.move_to_end(page)
@@ -110,7 +110,7 @@ class SessionPrefixes:
             return store
 
     def drop(self, page: str) -> None:
-        """The page was closed. A race of it that still runs will keep nothing."""
+        """Drop the store of a page that was closed. A race of it that still runs will keep nothing."""
         with self._lock:
             self._stores.pop(page, None)
 
@@ -119,7 +119,7 @@ class SessionPrefixes:
         return sum(store.bytes for store in list(self._stores.values()))
 
     def put(self, store: _SessionStore, network: PreTrainedModel, kept: PrefixEntry) -> str:
-        """Put a run into a store, and make room for it in others. Said as by `PrefixStore.put`."""
+        """Put a run into a store, and make room for it in others. Returns a sentence, as `PrefixStore.put` does."""
         with self._lock:
             if self._stores.get(store.page) is not store:
                 return "Nothing is kept of it: its page is no longer known."
@@ -137,7 +137,7 @@ class SessionPrefixes:
 
 
 class _SessionStore:
-    """One page's store. What it holds is gone as soon as the model is no longer in memory."""
+    """One page's store. Its entry is dropped as soon as the model is no longer in memory."""
 
     def __init__(self, prefixes: SessionPrefixes, page: str) -> None:
         self._prefixes, self.page = prefixes, page

@@ -1,4 +1,4 @@
-"""What a preallocated cache has reserved, and how much of that is in use."""
+"""Count the bytes that a preallocated cache has reserved, and how many of them are in use."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kvdemo.models import cache_layers
 
 
 class Reserved:
-    """The bytes of one StaticCache. Its tensors never change their size, so they are looked at once."""
+    """Counts the bytes of one StaticCache. Its tensors never change their size, so they are counted once."""
 
     def __init__(self, cache: StaticCache) -> None:
-        """The cache must have been run once: it reserves its tensors when it sees the first keys."""
+        """Take a cache that has been run once: it reserves its tensors when it gets the first keys."""
         self._cache = cache
 
     @cached_property
     def bytes(self) -> int:
-        """All that is reserved."""
+        """Bytes reserved."""
         return sum(tensor.nbytes for layer in self._cache.layers for tensor in cache_layers.layer_tensors(layer))
 
     @cached_property
@@ -28,7 +28,7 @@ class Reserved:
         return [(layer.keys.shape[-2], _bytes_a_position(layer)) for layer in self._cache.layers if _fills(layer)]
 
     def used(self, positions: int) -> int:
-        """The part that is filled after so many positions; states that do not grow are in use from the start."""
+        """Count the bytes in use after n positions. States that do not grow are in use from the start."""
         empty = sum(max(room - positions, 0) * size for room, size in self._growing)
         return self.bytes - empty
 

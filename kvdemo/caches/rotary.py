@@ -1,4 +1,4 @@
-"""Moving a cached key to another position, in models that write positions into keys by turning them.
+"""Move a cached key to another position, in models with rotary positions.
 
 With rotary positions (RoPE, Su et al. 2021, arXiv:2104.09864) a query at position t and a key at position p meet at an
 angle that depends on t - p alone. Turning the key by the angle of n positions is therefore the same as having computed
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 def rotate_keys(network: PreTrainedModel, keys: Tensor, by: int) -> Tensor:
-    """Keys, shape (..., positions, head_dim), as if each had been computed `by` positions further on."""
+    """Rotate keys, shape (..., positions, head_dim), as if each had been computed `by` positions further on."""
     full = keys.float()
     cos, sin = network.get_decoder().rotary_emb(full, torch.tensor([[by]], device=keys.device))
     width = cos.shape[-1]  # some models turn only the first part of a head

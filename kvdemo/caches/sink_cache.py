@@ -1,4 +1,4 @@
-"""A cache of constant size: the first positions for good, and a ring of the latest."""
+"""Keep a cache of constant size: the first positions (attention sinks) for good, and a ring of the latest."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SinkLayer(DynamicLayer):
 
 
 class SinkCache(Cache):
-    """The layers together, and the sinks' keys as they were computed, from which they are moved along.
+    """The layers together, and the sinks' keys as they were first computed, from which they are moved.
 
     Angles count from query to key, so a sink that is to look as if it lay right before the window is moved towards it
     by as many positions as have been dropped. Each move starts from the first keys: rounding does not pile up.
@@ -91,7 +91,7 @@ class SinkCache(Cache):
         return cache_bytes(self) // self.held * self.seen
 
     def move_sinks(self) -> None:
-        """Put the sinks where the next token is to find them: right before the window that ends with it."""
+        """Move the sinks to where the next token expects them: right before the window that ends with it."""
         dropped = self.seen + 1 - self._room
         if self._sinks == 0 or dropped <= 0:
             return

@@ -1,1 +1,1 @@
-"""Costs by formula, standard library only: cache bytes, floating-point operations, floors, what fits on a machine."""
+"""Calculate costs by formula: cache bytes, floating-point operations, floors, what fits on a machine. No torch."""

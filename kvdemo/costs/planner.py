@@ -1,8 +1,8 @@
-"""What a model needs of a machine, from its configuration alone: sums, no measurement.
+"""Calculate what a model needs of a machine from its configuration alone; nothing is measured.
 
 Three questions are answered: how large the cache is, what fits beside the weights, and how fast decoding can be at
-the most. The answers are formulas and one prediction, and nothing is added for what else a program keeps in
-memory: activations, the libraries, what an allocator leaves unused. Real figures are worse; none can be better.
+the most. The answers are formulas and one prediction. Nothing is added for what else a program keeps in memory:
+activations, the libraries, what an allocator leaves unused. Real figures are worse; none can be better.
 
 GB are 10^9 bytes, as bandwidths and GPU memories are advertised; GiB (2^30) are never used.
 """
@@ -71,7 +71,7 @@ class PlanRequest:
         return read(cls, raw)
 
     def plan(self, arch: Architecture) -> dict[str, Any]:
-        """The plan for an architecture, which is the asked model's or the pasted configuration's."""
+        """Plan for an architecture, which is the named model's or the pasted configuration's."""
         return plan(
             arch,
             memory_bytes=round(self.memory_gb * GB),
@@ -93,7 +93,7 @@ def plan(
     context: int | None = None,
     batch: int = 1,
 ) -> dict[str, Any]:
-    """What a model costs on a machine, as a JSON-able dictionary.
+    """Calculate what a model costs on a machine, as a JSON-able dictionary.
 
     Sizes are bytes, lengths are positions. Each part that holds figures has a `basis`: "formula", or "predicted" for
     the decode floor. `largest_context` is None where the cache stops growing, and `outgrows_weights_at` where it never
@@ -145,9 +145,9 @@ def plan(
 
 
 def cache_format(dtype: str) -> str:
-    """The cache's number format beside weights of a format: theirs, or bfloat16 where the weights are quantised.
+    """Choose the cache's number format beside weights of a format: theirs, or bfloat16 beside quantised weights.
 
-    Quantised weights are turned into 16-bit numbers on their way through the chip, and keys and values come out so.
+    Quantised weights are turned into 16-bit numbers for each product, so keys and values have 16 bits.
     """
     return dtype if BITS[dtype] >= 16 else "bfloat16"
 
@@ -175,7 +175,7 @@ def _model(arch: Architecture) -> dict[str, Any]:
 
 
 def _fit(arch: Architecture, free: int, itemsize: int, a_sequence: int) -> dict[str, Any]:
-    """What fits into the memory that the weights leave, which is below 0 where they do not fit themselves."""
+    """Calculate what fits into the memory that the weights leave; `free` is below 0 where they do not fit."""
     return {
         "basis": "formula",
         "weights_fit": free >= 0,
@@ -186,7 +186,7 @@ def _fit(arch: Architecture, free: int, itemsize: int, a_sequence: int) -> dict[
 
 
 def _sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> list[str]:
-    """The plan in words: what is kept, what fits, how fast."""
+    """Write the plan in sentences: what is kept, what fits, how fast."""
     said = [_attention(arch), _layers(arch)]
     if repeats > 1:
         said.append(
@@ -294,7 +294,7 @@ def _rate(value: float) -> str:
 
 
 def _notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
-    """What the figures leave out, and what they take for granted."""
+    """List what the figures leave out and what they assume."""
     settings = document["settings"]
     said = [
         "Sums of weights and cache alone: nothing is added for activations, libraries or an allocator's unused memory.",

@@ -1,4 +1,4 @@
-"""On what a figure was taken: without it, a number cannot be compared with another."""
+"""Describe the software and the hardware that a figure was taken on: without them two figures cannot be compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def describe(implementation: str | None = None, device: torch.device | None = None) -> dict[str, Any]:
-    """The JSON document's "environment" entry.
+    """Build the JSON document's "environment" entry.
 
     `implementation` is what `LoadedModel.attention` says of the model, `device` where the model is (default: the CPU).
     """
@@ -49,7 +49,7 @@ def describe(implementation: str | None = None, device: torch.device | None = No
 
 
 def float32_matmul(device: torch.device) -> str:
-    """How exactly float32 matrices are multiplied.
+    """State how exactly float32 matrices are multiplied.
 
     A GPU's tensor cores can do it several times faster on numbers that are cut to 10 bits of mantissa (TF32). Torch
     advises that; it changes the results, so kvdemo leaves the setting alone and states it.

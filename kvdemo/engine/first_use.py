@@ -1,4 +1,4 @@
-"""Tell first-time costs from decoding: what a step pays because its length has not been run before.
+"""Tell first-time costs from decoding: the seconds that a step takes because its length has not been run before.
 
 A library may build a plan for a new length, tune a kernel or compile it. In a loop whose text grows, every length is
 new: each step pays, and the cost looks like decoding. It shows when the same lengths run twice.
@@ -43,7 +43,7 @@ class FirstUse:
 
 
 def in_race(steps: Sequence[TimedStep], warmed: int) -> FirstUse | None:
-    """First-time cost in a lane's steps, where the warm-up had run the first `warmed` of them; None if there is none.
+    """Find first-time cost in a lane's steps, where the warm-up had run the first `warmed`; None if there is none.
 
     The first step, the prefill, is left out. A lane that runs its whole text again grows slower by itself: its seconds
     are taken for each position, which allows it more than it needs.
@@ -58,7 +58,7 @@ def in_race(steps: Sequence[TimedStep], warmed: int) -> FirstUse | None:
 
 
 def between_runs(warmup: Sequence[TimedStep], timed: Sequence[TimedStep]) -> FirstUse | None:
-    """First-time cost in a warm-up run, held against a timed run of the same lengths; the prefill is left out."""
+    """Find first-time cost in a warm-up run against a timed run of the same lengths; the prefill is left out."""
     pairs = [(first.seconds, again.seconds) for first, again in zip(warmup[1:], timed[1:], strict=False)]
     if len(pairs) < _LEAST or sum(first > DRIFT * again for first, again in pairs) < 0.9 * len(pairs):
         return None
@@ -66,7 +66,7 @@ def between_runs(warmup: Sequence[TimedStep], timed: Sequence[TimedStep]) -> Fir
 
 
 def race_sentence(name: str, found: FirstUse) -> str:
-    """The finding in a race, as a sentence."""
+    """Write the finding in a race as a sentence."""
     return (
         f"{name}: a step at a new length took {units.seconds(found.new_s)}, at one that had run before "
         f"{units.seconds(found.seen_s)}: {units.seconds(found.extra_s)} of each step is first-time cost (a plan or a "
@@ -75,7 +75,7 @@ def race_sentence(name: str, found: FirstUse) -> str:
 
 
 def warmup_sentence(name: str, found: FirstUse) -> str:
-    """The finding in a measurement, as a sentence."""
+    """Write the finding in a measurement as a sentence."""
     return (
         f"{name}: in the warm-up run, where each length was new, a step took {units.seconds(found.new_s)}, and "
         f"{units.seconds(found.seen_s)} when the same lengths ran again. These figures are of lengths that had run "

@@ -1,4 +1,4 @@
-"""What one lane has done so far: the raw material of every figure, sentence and document."""
+"""Record what one lane has done so far: the source of every figure, sentence and document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LaneHistory:
     _compared: int = 0
 
     def add(self, timed: TimedStep, texts: tuple[str, ...]) -> None:
-        """Take in a step and the text of each token that it committed."""
+        """Add a step and the text of each token that it committed."""
         self.steps.append(timed)
         self.choices += timed.step.choices
         self.tokens += timed.step.tokens
@@ -41,7 +41,7 @@ class LaneHistory:
         self.writes_text = timed.step.texts is not None
 
     def end(self, ended: Ended) -> None:
-        """Take in how the lane ended, and what its last token still has to its text."""
+        """Record how the lane ended, and add the text that its last token had held back."""
         self.ended = ended
         if ended.text:
             self.texts[-1] += ended.text
@@ -56,7 +56,7 @@ class LaneHistory:
         return self.writes_text and not self.info.elsewhere
 
     def first_divergence_from(self, baseline: LaneHistory) -> int | None:
-        """The first index at which both have a token and the tokens differ. Each pair is looked at once.
+        """Find the first index at which both have a token and the tokens differ. Each pair is compared once.
 
         Where ids are unknown, it is the token that holds the first character in which the texts differ.
         """

@@ -1,9 +1,9 @@
-"""Sharing the processor with whoever else is on it: a browser, for one, that draws what is being decoded.
+"""Limit how long OpenMP's threads spin while they wait, so that a step stays quick beside other programs.
 
-torch's CPU kernels hand work to OpenMP threads, hundreds of times a token, and whoever is done first waits for the
-others. GNU's OpenMP waits by spinning for milliseconds: quick on an idle machine, but where another program needs
-the core, the spinning thread keeps it from the very thread that is waited for, and a step takes many times as long.
-A shorter spin limits that where more programs want cores than there are.
+torch's CPU kernels hand work to OpenMP threads hundreds of times a token, and the first to finish wait for the
+others. GNU's OpenMP waits by spinning for milliseconds. That is quick on an idle machine. Where another program needs
+the core (a browser that draws what is being decoded), the spinning thread keeps it from the thread that is waited for,
+and a step takes many times as long. A shorter spin limits that where more programs want cores than there are.
 
 Measured on two cores of an Intel Xeon against OpenMP's own spin (`python -m benchmarks contention`), steps in bursts of
 eight: with 20,000 spins a decoding step took 1.00 of the time [0.995, 1.012] with the machine to itself, 0.64
@@ -26,10 +26,10 @@ chosen: dict[str, str] = {}
 
 
 def limit_spinning() -> None:
-    """Let waiting OpenMP threads give up their core soon, unless the user has decided otherwise.
+    """Let waiting OpenMP threads give up their core soon, unless the user has set their waiting.
 
-    The OpenMP library reads this when it is loaded, so it must be called before torch is imported. Later it does
-    nothing: a setting without effect would be stated in documents.
+    The OpenMP library reads this when it is loaded, so this must be called before torch is imported. Later it does
+    nothing, because documents would state a setting that has no effect.
     """
     if "torch" in sys.modules or any(name in os.environ for name in SETTINGS):
         return
@@ -38,7 +38,7 @@ def limit_spinning() -> None:
 
 
 def wait_policy() -> str:
-    """How OpenMP's threads wait and who decided it, for the environment of a document."""
+    """State how OpenMP's threads wait and who decided it, for the environment of a document."""
     found = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     if not found:
         return "the library's own waiting (nothing is set)"

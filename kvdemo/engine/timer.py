@@ -1,9 +1,9 @@
-"""What a step cost: the one place where a clock is read.
+"""Time each step of a strategy: the one place where a clock is read.
 
-The device is synchronised before each reading, because work that was handed to a GPU is not work done. The
-timed region holds the generator's next step and nothing else: no text is drawn, no event is sent in it. What a step
-chose is recorded (its log-probabilities, the runners-up) when the clock has been read, and before the next step, which
-may overwrite the logits.
+The device is synchronised before each reading, because work that was handed to a GPU is not yet done. The timed region
+holds the generator's next step and nothing else: no text is drawn and no event is sent in it. What a step chose is
+recorded (its log-probabilities, the runners-up) after the clock has been read, and before the next step, which may
+overwrite the logits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Stopwatch:
         self._seconds = 0.0
 
     def wrap(self, function: Callable[P, T]) -> Callable[P, T]:
-        """The same function, its time counted here."""
+        """Wrap a function so that its time is counted here."""
 
         def timed_call(*args: P.args, **kwargs: P.kwargs) -> T:
             start = self._clock()
@@ -39,7 +39,7 @@ class Stopwatch:
         return timed_call
 
     def take(self) -> float:
-        """The seconds since the last taking."""
+        """Return the seconds counted since the last call."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
@@ -51,9 +51,9 @@ def time_steps(
     clock: Clock = time.perf_counter,
     record: Callable[[Step], Step] = lambda step: step,
 ) -> Iterator[TimedStep]:
-    """Each step with its cost, from a synchronised device to a synchronised device.
+    """Yield each step with its seconds, from a synchronised device to a synchronised device.
 
-    `record` completes a step behind the clock; what it raises ends the lane as if the step had raised it.
+    `record` completes a step after the clock has been read. What it raises ends the lane as if the step had raised it.
     """
     while True:
         synchronize()
