@@ -4,6 +4,7 @@ The one idea: a decoding strategy is a generator that yields a `Step` whenever i
 is wrapped around that generator from outside. From the ground up, each package imports only those before it:
 
     core/         steps, events, settings, metrics: plain data, no torch
+    documents/    what stands in the documents that are written, as types; their JSON Schemas
     costs/        cache bytes, operations and floors by formula; what fits on a machine
     models/       find, load and ask a model: text, facts, files
     caches/       KV caches beyond transformers' own

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kvdemo.core.types import LaneInfo, Schedule, TimedStep
 
+LaneStatus = Literal["done", "stopped", "failed"]
 FinishReason = Literal["length", "eos", "stopped", "error"]
 DivergenceKind = Literal["retokenized", "numeric", "sampled", "lossy", "remote", "unexplained"]
 FindingKind = Literal[

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Bound = Literal["launch", "library", "bandwidth", "compute"]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 #: What a setting takes: text, a whole number, a number, yes or no, one of some words, lanes, lengths in tokens.

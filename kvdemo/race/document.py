@@ -11,14 +11,14 @@ from math import isnan
 from typing import Any
 
 from kvdemo.core.declaration import recorded
-from kvdemo.core.events import Finding, Verdict
+from kvdemo.core.events import Finding, FinishReason, LaneStatus, Verdict
 from kvdemo.core.metrics import lane_metrics, speedup
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import UNKNOWN, Step, TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 
 SCHEMA = 1
-STATUS = {"length": "done", "eos": "done", "stopped": "stopped", "error": "failed"}
+STATUS: dict[FinishReason, LaneStatus] = {"length": "done", "eos": "done", "stopped": "stopped", "error": "failed"}
 
 
 def build(

@@ -9,6 +9,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import LaneInfo
+from kvdemo.documents import schema
 from kvdemo.measure import document, measurement
 from kvdemo.measure.document import LaneTrials, cell, comparison
 from kvdemo.measure.measurement import State
@@ -37,7 +38,11 @@ def measure(model: LoadedModel, stop_at: str | None = None, **changed: Any) -> t
             stop.set()
 
     request = MeasureRequest.parse(QUICK | changed)
-    return measurement.run(request, model, "run1", emit, stop), states
+    made = measurement.run(request, model, "run1", emit, stop)
+    for state in states:
+        if state.document:
+            schema.check(state.document)
+    return made, states
 
 
 def test_every_lane_runs_as_often_as_asked_in_alternating_order(tiny_llama: LoadedModel) -> None:

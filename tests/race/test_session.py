@@ -12,6 +12,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import SCHEDULES, Schedule, Step
+from kvdemo.documents import schema
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import session
 from kvdemo.strategies.base import Job, Strategy
@@ -29,7 +30,9 @@ def run(model: LoadedModel, **fields: Any) -> list[RaceEvent]:
 
 def document(events: list[RaceEvent]) -> dict[str, Any]:
     assert isinstance(events[-1], Finished)
-    return dict(events[-1].document)
+    made = dict(events[-1].document)
+    schema.check(made)
+    return made
 
 
 class Fails(Strategy):

@@ -19,6 +19,7 @@ from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Pass
+from kvdemo.documents import schema
 from kvdemo.measure import measurement
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
@@ -80,7 +81,8 @@ def measured(model: LoadedModel, tokens: int, *specs: str, **more: Any) -> dict[
 
 
 def assert_sound(document: Mapping[str, Any]) -> None:
-    """Strict JSON, and no sentence with a number that is none."""
+    """As its schema says, and no sentence with a number that is none."""
+    schema.check(document)
     text = json.dumps(document, allow_nan=False)
     assert not any(f" {word}{end}" in text for word in ("nan", "inf") for end in (" ", "×", "."))
 

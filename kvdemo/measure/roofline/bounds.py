@@ -15,15 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from kvdemo.core import units
-from kvdemo.core.types import Pass
+from kvdemo.core.types import Bound, Pass
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
 
-Bound = Literal["launch", "library", "bandwidth", "compute"]
 #: The math library is the limit where the memory delivers this many times what it reads.
 LIBRARY = 1.5
 #: Below this share of the measured time the largest limit is not the whole story, and the reason says so.

@@ -12,6 +12,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
+from kvdemo.documents import schema
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
@@ -42,7 +43,9 @@ def link(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
 def raced(model: LoadedModel, *lanes: str, emit: Callable[[RaceEvent], None] = lambda _: None, **form: Any) -> dict:
     form = {"prompt": PROMPT, "chat": False, "max_new_tokens": 12, "ignore_eos": True} | form
     request = RaceRequest.parse(form | {"strategies": lanes or ("dynamic_cache", "remote")})
-    return dict(session.run(request, model, emit, threading.Event()).document)
+    document = dict(session.run(request, model, emit, threading.Event()).document)
+    schema.check(document)
+    return document
 
 
 def error_of(document: dict) -> str:

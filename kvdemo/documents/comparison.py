@@ -1,0 +1,75 @@
+"""The document of a comparison of two documents, A and B."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from kvdemo.documents.common import Summary
+
+
+class Difference(TypedDict):
+    """Something that both files state, and state differently."""
+
+    field: str
+    a: str | int | float | bool | None
+    b: str | int | float | bool | None
+
+
+class Tokens(TypedDict):
+    """How many tokens a lane's runs wrote: each number that occurs."""
+
+    a: list[int]
+    b: list[int]
+
+
+class Figure(TypedDict):
+    """One figure of a lane on both sides.
+
+    ratio        B's mean over A's: above 1 B is slower
+    low, high    the 95 % interval of the ratio; null where none can be given
+    significant  whether the interval leaves out 1; null without one
+    """
+
+    a: Summary
+    b: Summary
+    ratio: float
+    low: float | None
+    high: float | None
+    significant: bool | None
+    statement: str
+
+
+class Figures(TypedDict, total=False):
+    """The figures that both sides have."""
+
+    e2e_s: Figure
+    ttft_s: Figure
+    tpot_s: Figure
+    level_s: Figure
+
+
+class Lane(TypedDict):
+    """A lane that both files have. `same_work`: the same asked for, and as many tokens written."""
+
+    strategy: str
+    name: str
+    same_work: bool
+    tokens: Tokens
+    metrics: Figures
+    warnings: list[str]
+
+
+class ComparisonDocument(TypedDict):
+    """Two races or measurements against each other. `like_with_like`: all lanes did the same work."""
+
+    schema: Literal[1]
+    kind: Literal["comparison"]
+    like_with_like: bool
+    headline: str
+    differences: list[Difference]
+    lanes: list[Lane]
+    only_a: list[str]
+    only_b: list[str]
+    notes: list[str]

@@ -1,0 +1,166 @@
+"""The document of a race."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from kvdemo.core.events import DivergenceKind, FindingKind, FinishReason, LaneStatus
+from kvdemo.core.types import Schedule
+from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Sampling
+
+
+class Step(TypedDict):
+    """One turn of a lane: the tokens that it committed, and what they took.
+
+    positions         token positions run through the model; null where another machine ran them
+    cache_bytes       keys and values held after the step; null where another machine holds them
+    tokenize_seconds  the part of `seconds` that went into tokenisation
+    logprobs          of each token, in the model's own distribution; null where it is not known
+    texts             of each token
+    details           further figures of this strategy, by name
+    passes            left out where the step is one pass of one row
+    input             what the step has read, where that was asked for and the lane works on text
+    """
+
+    tokens: int
+    seconds: float
+    positions: int | None
+    cache_bytes: int | None
+    tokenize_seconds: float
+    logprobs: list[float | None]
+    texts: list[str]
+    details: NotRequired[dict[str, float]]
+    passes: NotRequired[list[ForwardPass]]
+    input: NotRequired[str]
+
+
+class Spread(TypedDict):
+    """The gaps between a lane's tokens. `p99` is null below a hundred of them."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float | None
+    max: float
+
+
+class Metrics(TypedDict):
+    """A lane in figures. What is undefined is null.
+
+    ttft_s        start to first token, tokenisation and prefill included
+    tpot_s        (e2e_s - ttft_s) / (tokens - 1)
+    itl_s         the gaps between tokens; a step of k tokens counts k gaps of seconds/k
+    e2e_s         start to last token
+    tokens_per_s  tokens / e2e_s
+    tokenize_s    the part of e2e_s that went into tokenisation
+    positions     token positions run through the model; null where another machine ran them
+    levels        of a search: by how many tokens its texts grew
+    level_s       e2e_s / levels
+    """
+
+    tokens: int
+    ttft_s: float | None
+    tpot_s: float | None
+    itl_s: Spread | None
+    e2e_s: float
+    tokens_per_s: float | None
+    tokenize_s: float
+    positions: int | None
+    levels: int | None
+    level_s: float | None
+
+
+class BeamNode(TypedDict):
+    """A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt).
+
+    `score` is the sum of the log-probabilities of all its tokens, `logprob` that of the last.
+    """
+
+    parent: int
+    token: int
+    text: str
+    logprob: float
+    score: float
+
+
+class Lane(TypedDict):
+    """A strategy with its settings, and all that it did.
+
+    error    one sentence where the lane failed
+    tokens   ids; null for one that another machine chose
+    remarks  what the strategy remarks on its run
+    beams    the levels of a search, best text first
+    """
+
+    strategy: str
+    options: dict[str, float | str]
+    status: LaneStatus
+    finish_reason: FinishReason
+    error: str | None
+    tokens: list[int | None]
+    text: str
+    steps: list[Step]
+    metrics: Metrics
+    remarks: list[str]
+    beams: NotRequired[list[list[BeamNode]]]
+
+
+class Divergence(TypedDict):
+    """The first token (from 0) that differs from the baseline's, and why."""
+
+    index: int
+    kind: DivergenceKind
+    detail: str
+
+
+class ComparedLane(TypedDict):
+    """A lane against the baseline.
+
+    speedup    the baseline's time over the lane's, at the smaller of the two token counts; null where it means nothing
+    identical  whether all tokens that both have are equal, and there are some
+    """
+
+    strategy: str
+    speedup: float | None
+    identical: bool
+    first_divergence: Divergence | None
+
+
+class Comparison(TypedDict):
+    """All lanes but the first against the first."""
+
+    baseline: str
+    lanes: list[ComparedLane]
+
+
+class Finding(TypedDict):
+    """One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against."""
+
+    kind: FindingKind
+    lanes: list[int]
+    numbers: dict[str, float | bool | list[int]]
+    text: str
+
+
+class Verdict(TypedDict):
+    """The outcome. The first finding's text is the headline, those of the others are the sentences."""
+
+    headline: str
+    sentences: list[str]
+    findings: list[Finding]
+
+
+class RaceDocument(TypedDict):
+    """A race of several decoding strategies on one prompt. The first lane is the baseline."""
+
+    schema: Literal[1]
+    environment: Environment
+    model: Model
+    prompt: Prompt
+    settings: Sampling
+    schedule: Schedule
+    lanes: list[Lane]
+    comparison: Comparison
+    verdict: Verdict
