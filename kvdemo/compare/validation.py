@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.measure_settings import stated
 
 SCHEMA = 1
 MOST_BYTES = 64_000_000
@@ -35,14 +36,7 @@ FIELDS = (
     Field("model", "model", "id", work=True),
     Field("model revision", "model", "revision", work=True),
     Field("prompt", "prompt", "tokens", work=True),
-    Field("token count", "settings", "max_new_tokens", work=True),
-    Field("temperature", "settings", "temperature", work=True),
-    Field("top-p", "settings", "top_p", work=True),
-    Field("chat setting", "settings", "chat"),
-    Field("seed", "settings", "seed"),
-    Field("end-of-text setting", "settings", "ignore_eos"),
-    Field("number of repeats", "settings", "repeats"),
-    Field("number of warm-up runs", "settings", "warmup"),
+    *(Field(setting.called, "settings", key, setting.work) for key, setting in stated().items()),
     Field("dtype", "model", "dtype"),
     Field("device", "model", "device"),
     Field("GPU", "environment", "gpu"),

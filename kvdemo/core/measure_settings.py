@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.declaration import group, read, setting
+from kvdemo.core.declaration import Setting, declared, group, read, setting
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import MOST_TOKENS, RaceRequest
 
@@ -70,3 +70,9 @@ class MeasureRequest:
     @property
     def sweep_repeats(self) -> int:
         return min(self.repeats, SWEEP_REPEATS)
+
+
+def stated() -> dict[str, Setting]:
+    """The settings of which the documents of races and measurements state one value, by the key that it has there."""
+    both = declared(RaceRequest) | declared(MeasureRequest)
+    return {name: one for name, one in both.items() if one.recorded and one.kind not in ("lanes", "lengths")}

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kvdemo.core.measure_settings import stated
 from kvdemo.core.statistics import figures, summarize
 
 RUN_FIGURES = ("e2e_s", "ttft_s", "decode_s", "tpot_s", "tokenize_s", "tokens_per_s", "level_s")
@@ -224,8 +225,7 @@ def _attention(environment: Mapping[str, Any]) -> str | None:
 
 def _settings(document: Mapping[str, Any]) -> str:
     given = document.get("settings") or {}
-    names = ("max_new_tokens", "repeats", "warmup", "chat", "temperature", "top_p", "seed", "ignore_eos")
-    parts = [f"{name} {_plainly(given[name])}" for name in names if given.get(name) is not None]
+    parts = [f"{name} {_plainly(given[name])}" for name in stated() if given.get(name) is not None]
     return f"Settings: {escape(' · '.join(parts))}"
 
 

@@ -5,21 +5,42 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 import gradio as gr
 
+from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Kind
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.tabs import measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
+
+Endpoint = Callable[..., Iterator[dict]]
+#: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
+PLACES = (
+    "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
+    "repeats", "warmup", "sweep_prompt", "sweep_tokens",
+)  # fmt: skip
+_TYPES: Mapping[Kind, Any] = {
+    "text": str,
+    "whole": int,
+    "number": float,
+    "switch": bool,
+    "choice": str,
+    "lanes": list[str],
+    "lengths": str,
+}
 
 
 def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
@@ -76,8 +97,8 @@ def measured_progress(backend: Backend, form: Form) -> Generator[dict[str, Any],
 
 def add_endpoints(backend: Backend, *, races: dict[str, Any], measurements: dict[str, Any]) -> None:
     """Add the endpoints to the Blocks that is being built. They wait in line with the page's own events."""
-    gr.api(_race_endpoint(backend), api_name="race", **races)
-    gr.api(_measure_endpoint(backend), api_name="measure", **measurements)
+    gr.api(race_endpoint(backend), api_name="race", **races)
+    gr.api(measure_endpoint(backend), api_name="measure", **measurements)
 
     def models() -> list[dict]:
         """The catalogue of models."""
@@ -91,61 +112,60 @@ def add_endpoints(backend: Backend, *, races: dict[str, Any], measurements: dict
     gr.api(strategies, api_name="strategies")
 
 
-def _race_endpoint(backend: Backend) -> Callable[..., Iterator[dict]]:
+def race_endpoint(backend: Backend) -> Endpoint:
     """`/race` with the form's own defaults."""
-    default = backend.default_form()
 
-    def race(  # noqa: PLR0913, PLR0917  the parameters are the interface
-        prompt: str = default["prompt"],
-        model: str = default["model"],
-        max_new_tokens: int = default["max_new_tokens"],
-        strategies: list[str] = list(default["strategies"]),  # noqa: B006  read by the API's documentation
-        schedule: str = default["schedule"],
-        chat: bool = default["chat"],
-        temperature: float = default["temperature"],
-        top_p: float = default["top_p"],
-        seed: int = default["seed"],
-        ignore_eos: bool = default["ignore_eos"],
-    ) -> Iterator[dict]:
-        """Race decoding strategies on one prompt. Streams progress, then the race document."""
-        form = {
-            "prompt": prompt, "model": model, "max_new_tokens": max_new_tokens, "strategies": strategies,
-            "schedule": schedule, "chat": chat, "temperature": temperature, "top_p": top_p, "seed": seed,
-            "ignore_eos": ignore_eos,
-        }  # fmt: skip
-        yield from _told(progress(backend, form), "a race failed", ACCIDENT)
+    def states(form: Form) -> Iterator[dict]:
+        return _told(progress(backend, form), "a race failed", ACCIDENT)
 
-    return race
+    about = "Race decoding strategies on one prompt. Streams progress, then the race document."
+    return _endpoint("race", about, RaceRequest, backend.default_form(), states)
 
 
-def _measure_endpoint(backend: Backend) -> Callable[..., Iterator[dict]]:
+def measure_endpoint(backend: Backend) -> Endpoint:
     """`/measure` with the first preset as its defaults."""
-    default = measure_form.default_form(backend)
-    lanes: list[str] = default["strategies"].split(",")
 
-    def measure(  # noqa: PLR0913, PLR0917  the parameters are the interface
-        prompt: str = default["prompt"],
-        model: str = default["model"],
-        max_new_tokens: int = default["max_new_tokens"],
-        strategies: list[str] = lanes,
-        chat: bool = default["chat"],
-        temperature: float = default["temperature"],
-        top_p: float = default["top_p"],
-        seed: int = default["seed"],
-        repeats: int = default["repeats"],
-        warmup: int = default["warmup"],
-        sweep_prompt: str = default["sweep_prompt"],
-        sweep_tokens: str = default["sweep_tokens"],
-    ) -> Iterator[dict]:
-        """Measure decoding strategies, each alone on the device, with repeats. Streams progress, then the document."""
-        form = {
-            "prompt": prompt, "model": model, "max_new_tokens": max_new_tokens, "strategies": strategies, "chat": chat,
-            "temperature": temperature, "top_p": top_p, "seed": seed, "repeats": repeats, "warmup": warmup,
-            "sweep_prompt": sweep_prompt, "sweep_tokens": sweep_tokens,
-        }  # fmt: skip
-        yield from _told(measured_progress(backend, form), "a measurement failed", measure_events.ACCIDENT)
+    def states(form: Form) -> Iterator[dict]:
+        return _told(measured_progress(backend, form), "a measurement failed", measure_events.ACCIDENT)
 
-    return measure
+    about = "Measure decoding strategies, each alone on the device, with repeats. Streams progress, then the document."
+    return _endpoint("measure", about, MeasureRequest, measure_form.default_form(backend), states)
+
+
+def _endpoint(
+    name: str, about: str, request: type[Any], default: Form, states: Callable[[Form], Iterator[dict]]
+) -> Endpoint:
+    """A function with a parameter for each setting. Gradio reads its signature and its docstring."""
+    settings = offered(request)
+    placed = [key for key in PLACES if key in settings] + [key for key in settings if key not in PLACES]
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(
+                key, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_TYPES[settings[key].kind],
+                default=_spelled(settings[key], default.get(key, settings[key].default)),
+            )
+            for key in placed
+        ],
+        return_annotation=Iterator[dict],
+    )  # fmt: skip
+
+    def endpoint(*given: Any, **named: Any) -> Iterator[dict]:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        yield from states(bound.arguments)
+
+    endpoint.__name__ = name
+    endpoint.__doc__ = "\n".join([about, "Parameters:", *(f"    {key}: {settings[key].about}" for key in placed)])
+    endpoint.__annotations__ = {key: one.annotation for key, one in signature.parameters.items()}
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _spelled(setting: Setting, value: Any) -> Any:
+    """A default as a parameter holds it: lanes are a list."""
+    if setting.kind != "lanes":
+        return value
+    return value.split(",") if isinstance(value, str) else list(value)
 
 
 def _told(states: Generator[dict, None, None], happened: str, accident: str) -> Iterator[dict]:

@@ -17,14 +17,23 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TRUE = {"1", "true", "yes", "on"}
-FALSE = {"0", "false", "no", "off", ""}
+from kvdemo.core.declaration import Setting, offered
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.types import Kind
+from kvdemo.core.validation import SWITCHES
+
+#: The settings of each strategy that a link may name, by the strategy's id.
+Strategies = Mapping[str, Collection[str]]
+#: Each setting that a link may hold, by its name there: the form key, and the setting.
+Parameters = Mapping[str, tuple[str, Setting]]
 
 
 def _flag(text: str) -> bool:
-    if text.lower() in TRUE | FALSE:
-        return text.lower() in TRUE
-    raise ValueError("is neither 1 nor 0")
+    word = text.lower()
+    if word and word not in SWITCHES:
+        raise ValueError("is neither 1 nor 0")
+    return bool(word) and SWITCHES[word]
 
 
 def _whole(text: str) -> int:
@@ -48,26 +57,25 @@ def _lanes(text: str) -> str:
     return ",".join(part.strip() for part in text.split(",") if part.strip())
 
 
-#: query name -> (form key, how to read it)
-Parameters = Mapping[str, tuple[str, Callable[[str], Any]]]
-_BOTH: Parameters = {
-    "prompt": ("prompt", str),
-    "model": ("model", str),
-    "tokens": ("max_new_tokens", _whole),
-    "lanes": ("strategies", _lanes),
-    "temperature": ("temperature", _number),
-    "top_p": ("top_p", _number),
-    "seed": ("seed", _whole),
-    "chat": ("chat", _flag),
+#: How text in a link becomes what a control can hold.
+_CONVERT: Mapping[Kind, Callable[[str], Any]] = {
+    "text": str,
+    "whole": _whole,
+    "number": _number,
+    "switch": _flag,
+    "choice": str,
+    "lanes": _lanes,
+    "lengths": str,
 }
-RACE: Parameters = {**_BOTH, "schedule": ("schedule", str), "ignore_eos": ("ignore_eos", _flag)}
-MEASURE: Parameters = {
-    **_BOTH,
-    "repeats": ("repeats", _whole),
-    "warmup": ("warmup", _whole),
-    "sweep_prompt": ("sweep_prompt", str),
-    "sweep_tokens": ("sweep_tokens", str),
-}
+
+
+def parameters(request: type[Any]) -> Parameters:
+    """What a link to a form may hold."""
+    return {setting.link or name: (name, setting) for name, setting in offered(request).items()}
+
+
+RACE = parameters(RaceRequest)
+MEASURE = parameters(MeasureRequest)
 
 
 def names(parameters: Parameters) -> dict[str, str]:
@@ -84,34 +92,26 @@ class Link:
     notices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Known:
-    """What a link may name: the settings of each strategy by its id, and the schedules."""
-
-    strategies: Mapping[str, Collection[str]]
-    schedules: Collection[str]
-
-
-def read(query: Mapping[str, str], known: Known, parameters: Parameters = RACE) -> Link:
+def read(query: Mapping[str, str], strategies: Strategies, parameters: Parameters = RACE) -> Link:
     """Read query parameters."""
     form: dict[str, Any] = {}
     notices: list[str] = []
-    for name, (key, convert) in parameters.items():
+    for name, (key, setting) in parameters.items():
         if name not in query:
             continue
         try:
-            value = convert(query[name])
-            if key == "strategies":
-                _check_lanes(value, known.strategies)
-            elif key == "schedule" and value not in known.schedules:
+            value = _CONVERT[setting.kind](query[name])
+            if setting.kind == "lanes":
+                _check_lanes(value, strategies)
+            elif setting.kind == "choice" and value not in setting.choices:
                 raise ValueError("is unknown here")
             form[key] = value
         except ValueError as error:
             notices.append(f"The link's {name} {_quoted(query[name])} {error}, so the form keeps its own.")
-    return Link(form, query.get("run", "").lower() in TRUE, tuple(notices))
+    return Link(form, SWITCHES.get(query.get("run", "").lower(), False), tuple(notices))
 
 
-def _check_lanes(lanes: str, known: Mapping[str, Collection[str]]) -> None:
+def _check_lanes(lanes: str, known: Strategies) -> None:
     """Raise ValueError unless the lane picker can hold these lanes. What a setting may be is the race's to say."""
     for lane in lanes.split(",") if lanes else ():
         strategy, *settings = lane.split(":")

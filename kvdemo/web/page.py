@@ -13,13 +13,11 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.gradio_quiet import quieten
-from kvdemo.web.links import Known
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.measure import MEASUREMENTS, MeasureTab, add_measure_tab
 from kvdemo.web.tabs.plan import add_plan_tab
 from kvdemo.web.tabs.race import RACES, RaceTab, add_race_tab
 from kvdemo.web.tabs.race_events import standing, watch
-from kvdemo.web.tabs.race_form import SCHEDULES
 from kvdemo.web.theme import launch_options
 
 __all__ = ["build", "launch_options"]
@@ -60,13 +58,13 @@ def _wire_arrival(blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: Me
         query = request.query_params
         # A link is for one tab. The others keep their own.
         for_race, for_measure = (query if query.get("tab", "race") == tab else {} for tab in ("race", "measure"))
-        filled, run = race.arrive(for_race, known)
-        filled |= measure.arrive(for_measure, known)
+        filled, run = race.arrive(for_race, settings)
+        filled |= measure.arrive(for_measure, settings)
         async for status in watch(backend):
             yield {header: {**status, "run": run}, **filled}
             filled = {}
 
-    known = _known(backend)
+    settings = {s["id"]: set(s.get("options") or ()) for s in backend.strategies()}
     outputs = [header, *race.arrival_outputs, *measure.arrival_outputs]
     blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, **PRIVATE)
 
@@ -86,7 +84,3 @@ def _wire_leaving(blocks: gr.Blocks, backend: Backend) -> None:
         backend.forget(request.session_hash or "")
 
     blocks.unload(on_leave)
-
-
-def _known(backend: Backend) -> Known:
-    return Known({s["id"]: set(s.get("options") or ()) for s in backend.strategies()}, {name for _, name in SCHEDULES})

@@ -6,9 +6,7 @@ from kvdemo.web import links
 from kvdemo.web.tabs.measure_form import MeasureControls
 from tests.web.scripted_backend import FORM
 
-KNOWN = links.Known(
-    {"reencode": (), "dynamic_cache": (), "sliding_window": {"window", "sinks"}}, {"fair", "simultaneous"}
-)
+KNOWN = {"reencode": (), "dynamic_cache": (), "sliding_window": {"window", "sinks"}}
 
 
 def test_a_whole_link() -> None:

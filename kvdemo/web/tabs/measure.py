@@ -46,9 +46,9 @@ class MeasureTab:
         """What a link may write to."""
         return [*self.controls.by_key().values(), self.drawing, self.panel.start]
 
-    def arrive(self, query: Mapping[str, str], known: links.Known) -> dict[Component, Any]:
+    def arrive(self, query: Mapping[str, str], strategies: links.Strategies) -> dict[Component, Any]:
         """Fill the form from a link, and let it be started."""
-        link = links.read(query, known, links.MEASURE)
+        link = links.read(query, strategies, links.MEASURE)
         by_key = self.controls.by_key()
         filled: dict[Component, Any] = {by_key[key]: value for key, value in link.form.items()}
         if link.form:

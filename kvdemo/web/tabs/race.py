@@ -50,9 +50,9 @@ class RaceTab:
         """What a link may write to."""
         return [*self.controls.by_key().values(), self.stage, self.panel.race]
 
-    def arrive(self, query: Mapping[str, str], known: links.Known) -> tuple[dict[Component, Any], bool]:
+    def arrive(self, query: Mapping[str, str], strategies: links.Strategies) -> tuple[dict[Component, Any], bool]:
         """Fill the form from a link, and let it be started; and whether the link asks for that at once."""
-        link = links.read(query, known)
+        link = links.read(query, strategies)
         by_key = self.controls.by_key()
         filled = {by_key[key]: _filled(key, value) for key, value in link.form.items()}
         if link.notices:

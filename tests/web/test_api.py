@@ -1,0 +1,57 @@
+"""The endpoints for programs: their parameters keep names, places, types and defaults."""
+
+import inspect
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.web import api
+from kvdemo.web.page import build
+from tests.web.scripted_backend import FORM, PRESETS, ScriptedBackend
+
+SAMPLING = [("temperature", float, 0.0), ("top_p", float, 1.0), ("seed", int, 0)]
+RACE = [
+    *(("prompt", str, FORM["prompt"]), ("model", str, "org/model"), ("max_new_tokens", int, 128)),
+    *(("strategies", list[str], FORM["strategies"]), ("schedule", str, "fair"), ("chat", bool, True), *SAMPLING),
+    ("ignore_eos", bool, False),
+]
+MEASURE = [
+    *(("prompt", str, FORM["prompt"]), ("model", str, "org/model"), ("max_new_tokens", int, 64)),
+    *(("strategies", list[str], ["no_cache", "dynamic_cache"]), ("chat", bool, False), *SAMPLING),
+    *(("repeats", int, 3), ("warmup", int, 1), ("sweep_prompt", str, ""), ("sweep_tokens", str, "")),
+]
+
+
+def parameters(endpoint: api.Endpoint) -> list[tuple[str, Any, Any]]:
+    found = inspect.signature(endpoint).parameters.values()
+    return [(one.name, one.annotation, one.default) for one in found]
+
+
+def test_a_program_that_names_no_parameters_finds_each_in_its_place() -> None:
+    backend = ScriptedBackend()
+    assert parameters(api.race_endpoint(backend)) == RACE
+    assert parameters(api.measure_endpoint(backend)) == MEASURE
+
+
+def test_the_documentation_of_the_api_lists_every_parameter() -> None:
+    info = build(ScriptedBackend()).get_api_info()
+    for name, expected in (("/race", RACE), ("/measure", MEASURE)):
+        documented = info["named_endpoints"][name]["parameters"]  # type: ignore[index]
+        assert [one["parameter_name"] for one in documented] == [name for name, _, _ in expected]
+        assert all(one["parameter_has_default"] for one in documented)
+
+
+def test_parameters_reach_the_form_by_place_and_by_name() -> None:
+    script = ScriptedBackend()
+    list(api.race_endpoint(script)("Hi", max_new_tokens=7))
+    assert script.forms == [FORM | {"prompt": "Hi", "max_new_tokens": 7}]
+    list(api.measure_endpoint(script)(seed=5))
+    assert script.forms[1]["seed"] == 5
+    assert script.forms[1]["repeats"] == PRESETS[0]["form"]["repeats"]
+
+
+def test_a_refusal_reaches_the_program_as_its_sentence() -> None:
+    with pytest.raises(gr.Error, match="Too long"):
+        list(api.race_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())
