@@ -162,6 +162,17 @@ def recorded(settings: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in flat}
 
 
+def in_documents(cls: type[Any]) -> dict[str, Setting]:
+    """The settings that `recorded` writes of an instance of a class, by name."""
+    found: dict[str, Setting] = {}
+    for one in fields(cls):
+        if inner := one.metadata.get("group"):
+            found |= in_documents(inner.of)
+        elif one.metadata["setting"].recorded:
+            found[one.name] = one.metadata["setting"]
+    return found
+
+
 def _each(settings: Any) -> list[tuple[str, Setting, Any]]:
     found: list[tuple[str, Setting, Any]] = []
     for one in fields(settings):

@@ -1,6 +1,8 @@
 """The documents that kvdemo writes, as types: what a script that reads them can rely on.
 
-`race`, `measure`, `plan` and `comparison` describe a kind of document each, `common` what they share. They are typed
-dictionaries: a document is the dictionary that `json.dumps` takes. `schema` makes JSON Schemas of them, and checks
-documents; only that needs pydantic. Times are in seconds, sizes in bytes, where a name does not say otherwise.
+`race`, `measure`, `plan` and `comparison` describe a kind of document each, `common` what they share; `settings`
+takes what is declared in `kvdemo.core`. They are typed dictionaries: a document is the dictionary that `json.dumps`
+takes. `schema` makes JSON Schemas of them, and checks documents.
+
+Times are in seconds, sizes in bytes, where a name does not say otherwise.
 """

@@ -112,17 +112,6 @@ class ForwardPass(TypedDict):
     beyond: int
 
 
-class Sampling(TypedDict):
-    """How tokens were chosen, and when a lane ended. `chat`: whether a chat template was applied."""
-
-    max_new_tokens: int
-    chat: bool
-    temperature: float
-    top_p: float
-    seed: int
-    ignore_eos: bool
-
-
 class Size(TypedDict):
     """Bytes of the cache of one sequence of a length."""
 

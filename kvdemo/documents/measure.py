@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
+from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import Bound
-from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Sampling, Size, Summary
-
-
-class Settings(Sampling):
-    """What was asked for: how tokens are chosen, how often each lane runs, and over which lengths."""
-
-    strategies: list[str]
-    repeats: int
-    warmup: int
-    sweep_prompt: list[int]
-    sweep_tokens: list[int]
+from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Size, Summary
+from kvdemo.documents.settings import SettingsOf
 
 
 class Peaks(TypedDict):
@@ -206,7 +198,7 @@ class MeasureDocument(TypedDict):
     environment: Environment
     model: Model
     prompt: Prompt
-    settings: Settings
+    settings: Annotated[dict[str, Any], SettingsOf(MeasureRequest, strategies=list[str])]
     limits: Peaks | None
     lanes: list[Lane]
     comparison: Comparison

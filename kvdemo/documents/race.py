@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from kvdemo.core.events import DivergenceKind, FindingKind, FinishReason, LaneStatus
+from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Schedule
-from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Sampling
+from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt
+from kvdemo.documents.settings import SettingsOf
 
 
 class Step(TypedDict):
@@ -159,7 +161,7 @@ class RaceDocument(TypedDict):
     environment: Environment
     model: Model
     prompt: Prompt
-    settings: Sampling
+    settings: Annotated[dict[str, Any], SettingsOf(RaceRequest)]
     schedule: Schedule
     lanes: list[Lane]
     comparison: Comparison

@@ -176,7 +176,7 @@ def test_a_model_whose_shape_is_not_understood_is_timed_all_the_same(
     def strange(*_: object) -> None:
         raise BadInput("This model keeps states of its own.")
 
-    monkeypatch.setattr(measurement.architecture, "of_config", strange)
+    monkeypatch.setattr(measurement.architecture, "from_config", strange)
     made, _ = measure(tiny_llama, repeats=1, sweep_prompt="4", sweep_tokens="2")
     assert made["status"] == "done"
     assert made["notes"] == ["No floors and no reasons: This model keeps states of its own."]
@@ -190,7 +190,7 @@ def test_a_sweep_of_one_lane_has_nothing_to_compare(tiny_llama: LoadedModel) -> 
 
 
 def test_runs_that_overlap_are_not_told_apart_in_a_sweep(tiny_llama: LoadedModel) -> None:
-    machine = RooflineModel(measurement.architecture.of_config(tiny_llama.network.config), LIMITS, 4, 100)
+    machine = RooflineModel(measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100)
 
     def lane(name: str, *totals: float) -> tuple[LaneInfo, list[Trial]]:
         info = LaneInfo(name, name, "", lossless=True)
@@ -214,7 +214,7 @@ def test_times_that_are_zero_or_equal_are_compared_without_a_wrong_number(
     tiny_llama: LoadedModel, seconds: tuple[float, float], runs: int
 ) -> None:
     """A clock may not tick, and all runs may take the same time."""
-    machine = RooflineModel(measurement.architecture.of_config(tiny_llama.network.config), LIMITS, 4, 100)
+    machine = RooflineModel(measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100)
     lanes = [
         LaneTrials(
             LaneInfo(name, name, "", lossless=True), [Trial(list(time_steps([s] * 3)), "length")] * runs, [0] * runs
