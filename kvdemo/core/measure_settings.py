@@ -41,7 +41,7 @@ class MeasureRequest:
         named="sweep's prompt lengths", high=MOST_TOKENS, most=MOST_LENGTHS, example="16,128,512",
     )  # fmt: skip
     sweep_tokens: tuple[int, ...] = setting(
-        (), "New tokens", "a column of the sweep for each count", typed="lengths", named="sweep's token counts",
+        (), "New tokens", "a column for each count", typed="lengths", named="sweep's token counts",
         high=MOST_TOKENS, most=MOST_LENGTHS, example="32,128",
     )  # fmt: skip
     preset: str | None = setting(None, "Preset", "what filled the form", typed="text", only="form", recorded=False)

@@ -42,12 +42,12 @@ class PlanRequest:
         None, "config.json", "a configuration, in place of the model's", typed="text", named="config"
     )
     memory_gb: float = setting(
-        None, "Memory", "memory of the device in GB (10^9 bytes)", typed="number", named="memory in GB", low=0.001,
-        high=1e6, example="GB", missing="The memory in GB is missing: fill in what the machine has.",
+        None, "Memory", "of the device, in GB (10^9 bytes)", typed="number", named="memory in GB", low=0.001, high=1e6,
+        example="GB", missing="The memory in GB is missing: fill in what the machine has.",
     )  # fmt: skip
     bandwidth_gb_s: float = setting(
-        None, "Bandwidth", "its memory bandwidth in GB/s", typed="number", named="memory bandwidth in GB/s", low=0.001,
-        high=1e8, example="GB/S",
+        None, "Bandwidth", "of its memory, in GB/s; an NVIDIA A10 has 600", typed="number",
+        named="memory bandwidth in GB/s", low=0.001, high=1e8, example="GB/S",
         missing="The memory bandwidth in GB/s is missing: fill in what the machine has.",
     )  # fmt: skip
     dtype: str = setting(

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvdemo.core.measure_settings import DEFAULT_LANES
-
 CLASSIC_MODEL = "openai-community/gpt2"
 
 
 def list_presets(default_model: str) -> list[dict[str, Any]]:
-    """Each as id, label, why, and the form that it fills; the first is the default."""
-    plain = {
-        "prompt": "What is KV caching?", "strategies": list(DEFAULT_LANES), "chat": False, "temperature": 0.0,
-        "top_p": 1.0, "seed": 0, "warmup": 1, "sweep_prompt": "", "sweep_tokens": "", "model": default_model,
-    }  # fmt: skip
+    """Each as id, label, why, and what it fills the form with; settings that it leaves out have their defaults."""
+    plain = {"prompt": "What is KV caching?", "chat": False, "model": default_model}
     return [
         {
             "id": "quick",

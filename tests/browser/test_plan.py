@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_over_the_edge(plan_page: str, visit: Visit) -> Non
     expect(page.locator(".kv-memory u")).to_be_visible()
     need = planned({**DEFAULTS, "memory_gb": 16, "batch": 8})["fit"]["needed_bytes"]
     expect(page.locator(".kv-memorykeys [data-part=over]")).to_contain_text(f"{(need - 16e9) / 1e9:.1f} GB")
-    fill(page, "memory", "8")
+    fill(page, "memory-gb", "8")
     expect(page.locator(".kv-plan h2")).to_contain_text("its weights alone, 13.5 GB, do not fit into 8 GB")
 
 
@@ -106,7 +106,7 @@ def test_a_bad_field_gets_a_sentence_and_the_rest_stays(plan_page: str, visit: V
     alert = page.locator(".kv-plan .kv-alert")
     expect(alert).to_contain_text("The batch must be a whole number")
     assert page.locator(".kv-plan h2").inner_text() == before
-    assert page.locator("#kv-p-memory input").input_value() == "24"
+    assert page.locator("#kv-p-memory-gb input").input_value() == "24"
     fill(page, "batch", "2")
     expect(alert).to_be_hidden()
     expect(page.locator(".kv-memorykeys")).to_contain_text("2 × 4,096 tokens")
@@ -118,12 +118,12 @@ def test_what_changes_meanwhile_is_worked_out_in_the_end(plan_page: str, planner
     planner.gate.clear()
     try:
         asked = len(planner.asked)
-        fill(page, "memory", "30")
+        fill(page, "memory-gb", "30")
         expect(page.locator(".kv-plan")).to_have_attribute("aria-busy", "true")
         while len(planner.asked) == asked:
             page.wait_for_timeout(20)
         for memory in ("31", "32", "33"):
-            fill(page, "memory", memory)
+            fill(page, "memory-gb", memory)
             page.wait_for_timeout(400)
     finally:
         planner.gate.set()

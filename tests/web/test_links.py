@@ -2,8 +2,9 @@
 
 import pytest
 
+from kvdemo.core.declaration import offered
+from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.web import links
-from kvdemo.web.tabs.measure_form import MeasureControls
 from tests.web.scripted_backend import FORM
 
 KNOWN = {"reencode": (), "dynamic_cache": (), "sliding_window": {"window", "sinks"}}
@@ -67,7 +68,7 @@ def test_digits_without_end_do_not_crash() -> None:
 
 def test_a_link_can_hold_every_field_of_its_form() -> None:
     assert set(links.names(links.RACE)) == set(FORM)
-    assert set(links.names(links.MEASURE)) == set(MeasureControls.__dataclass_fields__) - {"preset"}
+    assert set(links.names(links.MEASURE)) == set(offered(MeasureRequest, "form")) - {"preset"}
 
 
 def test_a_measurement_as_a_link() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kvdemo.core.declaration import offered
 from kvdemo.core.events import Ended
+from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.web import api
 from kvdemo.web.api import measured_progress, progress
 from kvdemo.web.components import downloads
@@ -134,7 +136,7 @@ def test_the_api_streams_a_measurement_and_ends_with_the_document() -> None:
 def test_a_preset_fills_the_whole_form() -> None:
     backend = ScriptedBackend()
     form = measure_form.filled(backend, PRESETS[2])
-    assert list(form) == list(measure_form.MeasureControls.__dataclass_fields__)
+    assert list(form) == list(offered(MeasureRequest, "form"))
     assert (form["sweep_prompt"], form["sweep_tokens"], form["preset"]) == ("16,128", "32,128", "sweep")
 
 

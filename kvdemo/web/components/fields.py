@@ -3,31 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.settings import MOST_LANES
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 
 
-class Keyed:
-    """Base of a dataclass of controls whose fields are named as the form keys that they fill."""
+class Controls(dict[str, Any]):
+    """The controls of a form by the key that each fills, in the order in which the keys are declared."""
 
-    def by_key(self) -> dict[str, Component]:
-        """The controls as a mapping, in the order of the fields."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+    @classmethod
+    def of(cls, request: type[Any], made: Mapping[str, Component]) -> Controls:
+        """In order, from the controls as they were made. A setting that has none is a KeyError."""
+        return cls({key: made[key] for key in offered(request, "form")})
 
     def events(self, name: str) -> list[Any]:
         """The listener `name` ("input", "change") of every control."""
-        return [getattr(control, name) for control in self.by_key().values()]
+        return [getattr(control, name) for control in self.values()]
 
     def form(self, values: Mapping[Component, Any]) -> dict[str, Any]:
         """A form from what an event delivered for each control."""
-        return {key: values[control] for key, control in self.by_key().items()}
+        return {key: values[control] for key, control in self.items()}
+
+
+def spelled(setting: Setting, value: Any) -> Any:
+    """A value as its control holds it: lanes and lengths are text with commas, and nothing is an empty text."""
+    if setting.kind in ("lanes", "lengths") and isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    if setting.kind == "switch":
+        return bool(value)
+    return "" if value is None and setting.kind not in ("whole", "number") else value
+
+
+def control(key: str, setting: Setting, value: Any, prefix: str, *, info: bool = False) -> Component:
+    """The control of a setting that needs none of its own kind; with `info`, its help stands beside its label."""
+    shared: dict[str, Any] = {
+        "value": spelled(setting, value), "label": setting.label, "info": setting.about if info else None,
+        "elem_id": prefix + (setting.link or key).replace("_", "-"),
+    }  # fmt: skip
+    if setting.kind == "switch":
+        return gr.Checkbox(**shared)
+    if setting.kind == "choice":
+        automatic = [("automatic", "")] if setting.default is None else []
+        choices = [*automatic, *((word, word) for word in setting.choices)]
+        return gr.Dropdown(choices, filterable=False, min_width=60, elem_classes="kv-pick", **shared)
+    if setting.slider:
+        low, high, step = setting.slider
+        return gr.Slider(low, high, step=step, min_width=100, **shared)
+    if setting.kind in ("whole", "number"):
+        precision = 0 if setting.kind == "whole" else None
+        return gr.Number(precision=precision, min_width=60, elem_classes="kv-field", **shared)
+    return gr.Textbox(placeholder=setting.example, elem_classes="kv-field", **shared)
+
+
+def others(request: type[Any], default: Mapping[str, Any], prefix: str, made: Mapping[str, Component]) -> Controls:
+    """Controls for all settings that have none yet: sliders side by side, then fields beside the switches."""
+    left = {key: setting for key, setting in offered(request, "form").items() if key not in made}
+    sliders = {key: setting for key, setting in left.items() if setting.slider}
+    switches = {key: setting for key, setting in left.items() if setting.kind == "switch"}
+    found: dict[str, Component] = {}
+
+    def add(settings: Mapping[str, Setting]) -> None:
+        for key, setting in settings.items():
+            found[key] = control(key, setting, default.get(key, setting.default), prefix)
+
+    with gr.Row(elem_classes="kv-row"):
+        add(sliders)
+    with gr.Row(elem_classes="kv-row kv-last"):
+        add({key: setting for key, setting in left.items() if key not in sliders | switches})
+        with gr.Column(min_width=150, elem_classes="kv-switches"):
+            add(switches)
+    return Controls(found)
 
 
 def prompt_box(text: str, prefix: str) -> gr.Textbox:
@@ -75,19 +126,6 @@ def _settings(strategy: Mapping[str, Any]) -> dict[str, Any]:
     """A strategy's settings for the browser, whose numbers do not tell a whole 1 from a 1.0."""
     options = strategy.get("options") or {}
     return {name: {**option, "whole": isinstance(option["default"], int)} for name, option in options.items()}
-
-
-def sampling(default: Mapping[str, Any]) -> tuple[gr.Slider, gr.Slider]:
-    """Temperature and top-p, side by side."""
-    with gr.Row(elem_classes="kv-row"):
-        temperature = gr.Slider(0, 2, default["temperature"], step=0.05, label="Temperature", min_width=100)
-        top_p = gr.Slider(0.05, 1, default["top_p"], step=0.05, label="Top-p", min_width=100)
-    return temperature, top_p
-
-
-def number(value: float, label: str, elem_id: str, **more: Any) -> gr.Number:
-    """A whole number to type."""
-    return gr.Number(value, precision=0, label=label, min_width=60, elem_id=elem_id, elem_classes="kv-field", **more)
 
 
 def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky: bool = False) -> gr.HTML:

@@ -14,13 +14,13 @@ import gradio as gr
 from gradio.components import Component
 
 from kvdemo.web.components.element import drawn
-from kvdemo.web.components.fields import Keyed
+from kvdemo.web.components.fields import Controls
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def follow(
-    controls: Keyed,
+    controls: Controls,
     answer: Callable[[dict[str, Any]], Any],
     shown: Component,
     *,
@@ -33,7 +33,6 @@ def follow(
     watched   the form keys whose change matters; all of them by default
     on_model  ask again when a model has arrived, since the answer depends on the one that is loaded
     """
-    by_key = controls.by_key()
 
     def on_ask(values: dict[Component, Any]) -> Any:
         return answer(controls.form(values))
@@ -42,11 +41,11 @@ def follow(
         "asker", value="", elem_id=f"kv-ask-{tab}", event="ask", facts={"tab": tab, "onModel": on_model},
         classes=["kv-unseen"],
     )  # fmt: skip
-    changes: list[Any] = [getattr(by_key[key], "change") for key in watched or by_key]  # noqa: B009  Gradio adds it
+    changes: list[Any] = [controls[key].change for key in watched or controls]
     gr.on(changes, fn=None, js=f"() => {{ kvdemo.ask('{tab}'); }}", **PRIVATE)
     # "always_last": a question that comes while the server is at one is put when that is answered.
     asked = asker.ask(
-        on_ask, inputs=set(by_key.values()), outputs=shown, trigger_mode="always_last", preprocess=False,
+        on_ask, inputs=set(controls.values()), outputs=shown, trigger_mode="always_last", preprocess=False,
         concurrency_limit=4, **PRIVATE,
     )  # fmt: skip
     asked.then(fn=None, js=f"() => {{ kvdemo.answered('{tab}'); }}", **PRIVATE)

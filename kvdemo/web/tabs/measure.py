@@ -17,9 +17,10 @@ from kvdemo.web import links
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
+from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
-from kvdemo.web.tabs.measure_form import MeasureControls, MeasurePanel, add_measure_panel, default_form
+from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
 from kvdemo.web.tabs.race_events import Runs
 
 #: Measurements in progress or waiting for the device, over all visitors. The engine runs one at a time.
@@ -38,21 +39,20 @@ class MeasureTab:
     link: gr.Button
 
     @property
-    def controls(self) -> MeasureControls:
+    def controls(self) -> Controls:
         return self.panel.controls
 
     @property
     def arrival_outputs(self) -> list[Component]:
         """What a link may write to."""
-        return [*self.controls.by_key().values(), self.drawing, self.panel.start]
+        return [*self.controls.values(), self.drawing, self.panel.start]
 
     def arrive(self, query: Mapping[str, str], strategies: links.Strategies) -> dict[Component, Any]:
         """Fill the form from a link, and let it be started."""
         link = links.read(query, strategies, links.MEASURE)
-        by_key = self.controls.by_key()
-        filled: dict[Component, Any] = {by_key[key]: value for key, value in link.form.items()}
+        filled: dict[Component, Any] = {self.controls[key]: value for key, value in link.form.items()}
         if link.form:
-            filled[self.controls.preset] = ""  # what a link holds is nobody's preset any more
+            filled[self.controls["preset"]] = ""  # what a link holds is nobody's preset any more
         if link.notices:
             filled[self.drawing] = idle(link.notices)
         return {**filled, self.panel.start: gr.Button(interactive=True)}
@@ -108,14 +108,14 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
             yield _last(tab, backend, last, Path(folder))
 
     started = panel.start.click(
-        on_start, inputs=set(controls.by_key().values()), outputs=outputs, preprocess=False,
+        on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
         js="(...form) => { kvdemo.measuring.busy(true); return form; }", **MEASUREMENTS, **PRIVATE,
     )  # fmt: skip
     started.then(fn=None, js="() => { kvdemo.measuring.busy(false); }", **PRIVATE)
     panel.stop.click(on_stop, js="() => { kvdemo.measuring.stopping(); }", concurrency_limit=None, **PRIVATE)
     # Which measurement to show is for the browser to say: it is in the address, or remembered there.
     tab.drawing.reopen(
-        on_reopen, inputs=panel.controls.preset, outputs=outputs, preprocess=False, js="() => kvdemo.wantedRun",
+        on_reopen, inputs=panel.controls["preset"], outputs=outputs, preprocess=False, js="() => kvdemo.wantedRun",
         concurrency_limit=16, **PRIVATE,
     )  # fmt: skip
 
@@ -139,18 +139,18 @@ def _last(tab: MeasureTab, backend: Backend, reading: Reading | None, folder: Pa
 
 def _wire_form(tab: MeasureTab, backend: Backend) -> None:
     controls, panel = tab.controls, tab.panel
-    by_key = controls.by_key()
     share = json.dumps(
-        {"title": "Link to this measurement", "names": links.names(links.MEASURE), "keys": list(by_key),
+        {"title": "Link to this measurement", "names": links.names(links.MEASURE), "keys": list(controls),
          "defaults": default_form(backend), "tab": "measure", "button": "kv-m-link"}
     )  # fmt: skip
 
-    controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('measure', id); }", inputs=controls.model, **PRIVATE)
-    panel.presets.pick(fn=None, js="() => kvdemo.picked", outputs=list(by_key.values()), **PRIVATE)
-    controls.preset.change(fn=None, js="(id) => { kvdemo.preset(id); }", inputs=controls.preset, **PRIVATE)
-    gr.on(controls.events("input"), fn=None, js="() => ''", outputs=controls.preset, **PRIVATE)
+    model = controls["model"]
+    model.change(fn=None, js="(id) => { kvdemo.lanesFor('measure', id); }", inputs=model, **PRIVATE)
+    panel.presets.pick(fn=None, js="() => kvdemo.picked", outputs=list(controls.values()), **PRIVATE)
+    controls["preset"].change(fn=None, js="(id) => { kvdemo.preset(id); }", inputs=controls["preset"], **PRIVATE)
+    gr.on(controls.events("input"), fn=None, js="() => ''", outputs=controls["preset"], **PRIVATE)
     tab.link.click(
-        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(by_key.values()), **PRIVATE
+        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(controls.values()), **PRIVATE
     )
 
     follow(controls, lambda form: estimate(backend, form), panel.estimate, tab="measure")

@@ -6,29 +6,30 @@ Nothing is loaded or measured for it. Every figure is a formula's or a predictio
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
+from kvdemo.core.declaration import offered
 from kvdemo.core.errors import BadInput
+from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
-from kvdemo.web.components.fields import Keyed, chips
+from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.components.follow import PRIVATE, follow
 
 log = logging.getLogger(__name__)
 
 PREFIX = "kv-p-"
 MEMORIES_GB = (8, 16, 24, 40, 80, 141)
-WEIGHTS = ["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
-CACHES = [("automatic", ""), *((name, name) for name in ("float32", "bfloat16", "float16", "fp8", "int8"))]
 #: The example of most articles on a card that many have: 24 GB at 600 GB/s are an A10's (NVIDIA's data sheet).
-DEFAULTS: dict[str, Any] = {
-    "model": "meta-llama/Llama-2-7b-hf", "config": "", "memory_gb": 24, "bandwidth_gb_s": 600, "dtype": "float16",
-    "cache_dtype": "", "context": 4096, "batch": 1,
+EXAMPLE: dict[str, Any] = {
+    "model": "meta-llama/Llama-2-7b-hf", "memory_gb": 24, "bandwidth_gb_s": 600, "dtype": "float16", "context": 4096,
 }  # fmt: skip
+SETTINGS = offered(PlanRequest)
+DEFAULTS = {key: fields.spelled(setting, EXAMPLE.get(key, setting.default)) for key, setting in SETTINGS.items()}
 ACCIDENT = "Something went wrong on the server, and this could not be worked out. The form is as you left it."
 NOTHING: dict[str, Any] = {"plan": None, "error": None}
 TERMS = {
@@ -87,20 +88,6 @@ TERMS = {
 }
 
 
-@dataclass(frozen=True)
-class PlanControls(Keyed):
-    """The controls by form key. A pasted `config` comes before `model`."""
-
-    model: gr.Dropdown
-    config: gr.Textbox
-    memory_gb: gr.Number
-    bandwidth_gb_s: gr.Number
-    dtype: gr.Dropdown
-    cache_dtype: gr.Dropdown
-    context: gr.Number
-    batch: gr.Number
-
-
 def worked_out(backend: Backend, form: Form) -> dict[str, Any]:
     """What the tab draws: {"plan": dict or None, "error": one sentence or None}."""
     try:
@@ -119,41 +106,27 @@ def add_plan_tab(backend: Backend) -> None:
             controls, picks = _controls(backend)
         with gr.Column(min_width=300, elem_classes="kv-main"):
             drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS, tab="plan")
-    picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.memory_gb, **PRIVATE)
+    picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls["memory_gb"], **PRIVATE)
     follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
 
 
-def _controls(backend: Backend) -> tuple[PlanControls, gr.HTML]:
-    model = fields.model_picker(backend, DEFAULTS["model"], PREFIX)
+def _controls(backend: Backend) -> tuple[Controls, gr.HTML]:
+    made: dict[str, Component] = {"model": fields.model_picker(backend, DEFAULTS["model"], PREFIX)}
     with gr.Accordion("Or a config.json", open=False, elem_id=f"{PREFIX}paste", elem_classes="kv-fold"):
-        config = gr.Textbox(
-            DEFAULTS["config"], label="config.json", info="what is pasted here comes before the model", lines=5,
-            max_lines=12, elem_id=f"{PREFIX}config", elem_classes="kv-prompt",
+        made["config"] = gr.Textbox(
+            DEFAULTS["config"], label=SETTINGS["config"].label, info="what is pasted here comes before the model",
+            lines=5, max_lines=12, elem_id=f"{PREFIX}config", elem_classes="kv-prompt",
             placeholder='{"model_type": "llama", "num_hidden_layers": 32, …}',
         )  # fmt: skip
-    memory = _amount("memory_gb", "Memory", "GB, 10⁹ bytes")
+    made |= _settings("memory_gb", info=True)
     picks = chips("Memory sizes", [(str(n), n, "") for n in MEMORIES_GB], elem_id=f"{PREFIX}memories")
-    bandwidth = _amount("bandwidth_gb_s", "Bandwidth", "GB/s; an NVIDIA A10 has 600")
+    made |= _settings("bandwidth_gb_s", info=True)
     with gr.Row(elem_classes="kv-row"):
-        weights = _format("dtype", "Weights", WEIGHTS)
-        cache = _format("cache_dtype", "Cache", CACHES)
+        made |= _settings("dtype", "cache_dtype")
     with gr.Row(elem_classes="kv-row"):
-        context = fields.number(DEFAULTS["context"], "Context", f"{PREFIX}context")
-        batch = fields.number(DEFAULTS["batch"], "Batch", f"{PREFIX}batch")
-    return PlanControls(model, config, memory, bandwidth, weights, cache, context, batch), picks
+        made |= _settings("context", "batch")
+    return Controls.of(PlanRequest, made), picks
 
 
-def _amount(key: str, label: str, info: str) -> gr.Number:
-    """A number that may have decimals."""
-    return gr.Number(
-        DEFAULTS[key], label=label, info=info, min_width=60, elem_id=PREFIX + key.partition("_")[0],
-        elem_classes="kv-field",
-    )  # fmt: skip
-
-
-def _format(key: str, label: str, choices: list[Any]) -> gr.Dropdown:
-    """A number format to choose."""
-    return gr.Dropdown(
-        choices, value=DEFAULTS[key], label=label, filterable=False, min_width=60, elem_id=PREFIX + key,
-        elem_classes="kv-pick",
-    )  # fmt: skip
+def _settings(*keys: str, info: bool = False) -> dict[str, Component]:
+    return {key: fields.control(key, SETTINGS[key], DEFAULTS[key], PREFIX, info=info) for key in keys}

@@ -23,9 +23,10 @@ from kvdemo.web import links, wire
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
+from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
 from kvdemo.web.tabs.race_events import Runs, play, room
-from kvdemo.web.tabs.race_form import Controls, Panel, add_panel
+from kvdemo.web.tabs.race_form import Panel, add_panel
 
 #: Races in progress or waiting for the device, over all visitors. The engine runs one at a time.
 RACES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "race"}
@@ -48,13 +49,12 @@ class RaceTab:
     @property
     def arrival_outputs(self) -> list[Component]:
         """What a link may write to."""
-        return [*self.controls.by_key().values(), self.stage, self.panel.race]
+        return [*self.controls.values(), self.stage, self.panel.race]
 
     def arrive(self, query: Mapping[str, str], strategies: links.Strategies) -> tuple[dict[Component, Any], bool]:
         """Fill the form from a link, and let it be started; and whether the link asks for that at once."""
         link = links.read(query, strategies)
-        by_key = self.controls.by_key()
-        filled = {by_key[key]: _filled(key, value) for key, value in link.form.items()}
+        filled = {self.controls[key]: _filled(key, value) for key, value in link.form.items()}
         if link.notices:
             filled[self.stage] = [wire.opening("link"), *map(wire.notice, link.notices)]
         return {**filled, self.panel.race: gr.Button(interactive=True)}, link.run
@@ -112,7 +112,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
             backend.stop(run_id)
 
     started = panel.race.click(
-        on_race, inputs=set(controls.by_key().values()), outputs=[tab.stage, *files],
+        on_race, inputs=set(controls.values()), outputs=[tab.stage, *files],
         preprocess=False, js="(...form) => { kvdemo.form.busy(true); return form; }",
         **RACES, **PRIVATE,
     )  # fmt: skip
@@ -133,30 +133,30 @@ def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None,
 
 def _wire_form(tab: RaceTab, backend: Backend) -> None:
     controls, panel = tab.controls, tab.panel
-    by_key = controls.by_key()
     share = json.dumps(
-        {"title": "Link to this race", "names": links.names(links.RACE), "keys": list(by_key),
+        {"title": "Link to this race", "names": links.names(links.RACE), "keys": list(controls),
          "defaults": backend.default_form(), "run": "Start the race when the link is opened", "button": "kv-share"}
     )  # fmt: skip
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 
     picked = panel.examples.pick(
-        fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls.strategies,
-        outputs=[controls.prompt, controls.strategies], **PRIVATE,
+        fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls["strategies"],
+        outputs=[controls["prompt"], controls["strategies"]], **PRIVATE,
     )  # fmt: skip
     picked.then(fn=None, js="() => { kvdemo.form.showQuestion(); }", **PRIVATE)
-    panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls.max_new_tokens, **PRIVATE)
-    tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls.max_new_tokens, **PRIVATE)
-    controls.model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=controls.model, **PRIVATE)
-    controls.model.input(
+    panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls["max_new_tokens"], **PRIVATE)
+    tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls["max_new_tokens"], **PRIVATE)
+    model, chat = controls["model"], controls["chat"]
+    model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=model, **PRIVATE)
+    model.input(
         fn=None, js=f"(model, chat) => ({templates})[model] === false ? false : chat",
-        inputs=[controls.model, controls.chat], outputs=controls.chat, **PRIVATE,
+        inputs=[model, chat], outputs=chat, **PRIVATE,
     )  # fmt: skip
     tab.share.click(
-        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(by_key.values()), **PRIVATE
+        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(controls.values()), **PRIVATE
     )
     follow(
-        controls, lambda form: _fit(backend, form), controls.max_new_tokens, tab="race",
+        controls, lambda form: _fit(backend, form), controls["max_new_tokens"], tab="race",
         watched=["prompt", "model", "chat"],
     )  # fmt: skip
 

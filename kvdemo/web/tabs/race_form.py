@@ -1,4 +1,4 @@
-"""The race's form. Every control is a field of `Controls`, named as the form key that it fills."""
+"""The race's form: a control for each setting of `RaceRequest`, by its key."""
 
 from __future__ import annotations
 
@@ -7,36 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
+from kvdemo.core.declaration import offered
+from kvdemo.core.settings import RaceRequest
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields
-from kvdemo.web.components.fields import Keyed, chips
+from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.tabs.race_examples import EXAMPLES
 
 QUICK_PICKS = (32, 128, 512)
 #: Where the token slider ends until the model's context is known.
 FIRST_MAXIMUM = 1024
-SCHEDULES = [("Fair turns", "fair"), ("Simultaneous", "simultaneous")]
-SCHEDULE_INFO = (
-    "Fair turns: one lane at a time has the device, each step is timed alone. "
-    "Simultaneous: all at once, slowing each other down."
-)
-
-
-@dataclass(frozen=True)
-class Controls(Keyed):
-    """The controls by form key."""
-
-    prompt: gr.Textbox
-    model: gr.Dropdown
-    max_new_tokens: gr.Slider
-    strategies: gr.HTML
-    schedule: gr.Radio
-    chat: gr.Checkbox
-    temperature: gr.Slider
-    top_p: gr.Slider
-    seed: gr.Number
-    ignore_eos: gr.Checkbox
+#: What a schedule is called.
+SCHEDULES = {"fair": "Fair turns"}
 
 
 @dataclass(frozen=True)
@@ -63,21 +47,20 @@ def add_panel(backend: Backend) -> Panel:
 
 
 def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox) -> tuple[Controls, gr.HTML]:
-    model = fields.model_picker(backend, default["model"], "kv-")
-    strategies = fields.lane_picker(backend, default["strategies"], "kv-", tab="race")
-    tokens = gr.Slider(
-        1, max(FIRST_MAXIMUM, default["max_new_tokens"]), default["max_new_tokens"], step=1, label="New tokens",
-        info="the limit is known once the model is loaded", elem_id="kv-tokens", elem_classes="kv-count",
+    settings = offered(RaceRequest)
+    made: dict[str, Component] = {"prompt": prompt}
+    made["model"] = fields.model_picker(backend, default["model"], "kv-")
+    made["strategies"] = fields.lane_picker(backend, default["strategies"], "kv-", tab="race")
+    made["max_new_tokens"] = gr.Slider(
+        1, max(FIRST_MAXIMUM, default["max_new_tokens"]), default["max_new_tokens"], step=1,
+        label=settings["max_new_tokens"].label, info="the limit is known once the model is loaded", elem_id="kv-tokens",
+        elem_classes="kv-count",
     )  # fmt: skip
     quick_picks = chips("Token counts", [(str(n), n, "") for n in QUICK_PICKS], elem_id="kv-quick")
-    schedule = gr.Radio(
-        SCHEDULES, value=default["schedule"], label="Schedule", info=SCHEDULE_INFO, elem_id="kv-schedule"
-    )
-    temperature, top_p = fields.sampling(default)
-    with gr.Row(elem_classes="kv-row kv-last"):
-        seed = fields.number(default["seed"], "Seed", "kv-seed")
-        with gr.Column(min_width=150, elem_classes="kv-switches"):
-            chat = gr.Checkbox(default["chat"], label="Chat template", elem_id="kv-chat")
-            ignore_eos = gr.Checkbox(default["ignore_eos"], label="Ignore end of text", elem_id="kv-ignore-eos")
-    controls = Controls(prompt, model, tokens, strategies, schedule, chat, temperature, top_p, seed, ignore_eos)
-    return controls, quick_picks
+    schedule = settings["schedule"]
+    made["schedule"] = gr.Radio(
+        [(SCHEDULES.get(name, name.capitalize()), name) for name in schedule.choices], value=default["schedule"],
+        label=schedule.label, info=schedule.about, elem_id="kv-schedule",
+    )  # fmt: skip
+    made |= fields.others(RaceRequest, default, "kv-", made)
+    return Controls.of(RaceRequest, made), quick_picks

@@ -11,10 +11,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from kvdemo.core.declaration import declared
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import BITS, CACHE_BYTES, PlanRequest
-from kvdemo.web.tabs.plan import ACCIDENT, CACHES, DEFAULTS, WEIGHTS, PlanControls, add_plan_tab, worked_out
+from kvdemo.web.tabs.plan import ACCIDENT, DEFAULTS, add_plan_tab, worked_out
 
 MODELS = [{"id": "org/model", "label": "Model", "chat": True, "gated": False}]
 
@@ -47,13 +48,24 @@ def test_the_form_as_it_opens_can_be_planned() -> None:
     assert drawn["plan"]["settings"]["memory_bytes"] == 24 * 10**9
 
 
-def test_the_form_has_a_control_for_every_setting_of_a_plan_and_no_other() -> None:
-    assert {field.name for field in fields(PlanControls)} == set(PlanRequest.__dataclass_fields__) == set(DEFAULTS)
+def components() -> dict[str, dict[str, Any]]:
+    """The properties of the tab's labelled components, by label."""
+    with gr.Blocks() as blocks:
+        add_plan_tab(backend())
+    found = blocks.get_config_file()["components"]
+    return {one["props"]["label"]: one["props"] for one in found if one["props"].get("label")}
+
+
+def test_the_form_has_a_control_for_every_setting_of_a_plan_with_its_default() -> None:
+    shown = components()
+    assert set(DEFAULTS) == {field.name for field in fields(PlanRequest)}
+    for key, setting in declared(PlanRequest).items():
+        assert shown[setting.label]["value"] == DEFAULTS[key]
 
 
 def test_every_number_format_of_the_planner_can_be_chosen() -> None:
-    assert set(WEIGHTS) == set(BITS)
-    assert {value for _, value in CACHES} == {"", *CACHE_BYTES}
+    offered = {label: {value for _, value in components()[label]["choices"]} for label in ("Weights", "Cache")}
+    assert offered == {"Weights": set(BITS), "Cache": {"", *CACHE_BYTES}}
 
 
 @pytest.mark.parametrize(
