@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+import logging
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 
+from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended, FinishReason
 from kvdemo.core.types import TimedStep
+
+LaneEvent = tuple[int, TimedStep] | Ended
+
+log = logging.getLogger(__name__)
 
 
 class Lane:
@@ -26,17 +32,37 @@ class Lane:
         self.seconds = 0.0
         self.finish_reason: FinishReason | None = None
 
-    def advance(self) -> TimedStep | None:
-        """Take one step; None where the strategy itself has come to the end of its text.
+    def run(self, index: int, stop: CancelToken, describe: Callable[[Exception], str]) -> Iterator[LaneEvent]:
+        """Yield `(index, step)` for each step, and `Ended` when there is none to come.
 
-        Tokens beyond the limit or behind an end-of-text token are not committed. The step keeps its full cost and its
-        positions: the work for a dropped token was done all the same.
+        The lane ends at its limit, at an end of text, where the strategy ends, and before the next step once `stop` is
+        set. One that raises ends with reason "error" and what `describe` makes of the exception.
         """
-        timed = next(self._steps, None)
-        if timed is None:
-            self.finish_reason = "eos"
-            return None
-        self.seconds += timed.seconds
+        error = None
+        while not self.finish_reason:
+            if stop.is_set():
+                self.finish_reason = "stopped"
+                break
+            try:
+                timed = next(self._steps, None)
+            except Exception as failure:
+                # The sentence is for everybody, and is shown by whoever runs the race; the traceback for who looks for
+                # a fault.
+                log.debug("lane %d failed", index, exc_info=True)
+                self.finish_reason, error = "error", describe(failure)
+                break
+            if timed is None:
+                self.finish_reason = "eos"
+                break
+            self.seconds += timed.seconds
+            yield index, self._committed(timed)
+        yield Ended(index, self.finish_reason, error)
+
+    def _committed(self, timed: TimedStep) -> TimedStep:
+        """The step without the tokens beyond the limit or behind an end-of-text token.
+
+        It keeps its full cost and its positions: the work for a dropped token was done all the same.
+        """
         kept = timed.step.choices[: self._left]
         for n, choice in enumerate(kept, start=1):
             if choice.token in self._eos_ids:
@@ -49,6 +75,3 @@ class Lane:
         texts = timed.step.texts
         step = replace(timed.step, choices=kept, texts=None if texts is None else texts[: len(kept)])
         return replace(timed, step=step)
-
-
-LaneEvent = tuple[int, TimedStep] | Ended

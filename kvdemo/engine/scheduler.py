@@ -12,7 +12,6 @@ computes it, runs through at its first turn.
 from __future__ import annotations
 
 import heapq
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +20,6 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended
 from kvdemo.core.types import Schedule
 from kvdemo.engine.lane import Lane, LaneEvent
-
-log = logging.getLogger(__name__)
 
 
 def race(
@@ -40,36 +37,17 @@ def race(
     return run(lanes, threading.Event() if stop is None else stop, describe)
 
 
-def _turn(index: int, lane: Lane, stop: CancelToken, describe: Callable[[Exception], str]) -> Iterator[LaneEvent]:
-    """One turn of one lane: its step, or why there is none, and its end if that was the last."""
-    if stop.is_set():
-        lane.finish_reason = "stopped"
-        yield Ended(index, "stopped")
-        return
-    try:
-        timed = lane.advance()
-    except Exception as error:
-        # The sentence is for everybody, and is shown by whoever runs the race; the traceback for who looks for a fault.
-        log.debug("lane %d failed", index, exc_info=True)
-        lane.finish_reason = "error"
-        yield Ended(index, "error", describe(error))
-        return
-    if timed is not None:
-        yield index, timed
-    if lane.finish_reason:
-        yield Ended(index, lane.finish_reason)
-
-
 def _fair(lanes: Sequence[Lane], stop: CancelToken, describe: Callable[[Exception], str]) -> Iterator[LaneEvent]:
+    running = [lane.run(index, stop, describe) for index, lane in enumerate(lanes)]
     waiting = [(0.0, index) for index in range(len(lanes))]
     while waiting:
         _, index = heapq.heappop(waiting)
         lane = lanes[index]
-        yield from _turn(index, lane, stop, describe)
-        while not (lane.preemptible or lane.finish_reason):
-            yield from _turn(index, lane, stop, describe)
-        if not lane.finish_reason:
-            heapq.heappush(waiting, (lane.seconds, index))
+        for event in running[index]:
+            yield event
+            if lane.preemptible and not lane.finish_reason:
+                heapq.heappush(waiting, (lane.seconds, index))
+                break
 
 
 def _simultaneous(
@@ -78,9 +56,8 @@ def _simultaneous(
     events: queue.SimpleQueue[LaneEvent] = queue.SimpleQueue()
 
     def run(index: int, lane: Lane) -> None:
-        while not lane.finish_reason:
-            for event in _turn(index, lane, stop, describe):
-                events.put(event)
+        for event in lane.run(index, stop, describe):
+            events.put(event)
 
     threads = [threading.Thread(target=run, args=item, name=f"lane-{item[0]}") for item in enumerate(lanes)]
     for thread in threads:
