@@ -30,7 +30,7 @@ from kvdemo.core.types import Choice
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race.rounding import Rounding, apart
-from kvdemo.strategies.chooser import Chooser
+from kvdemo.strategies.chooser import Chooser, drawable
 from kvdemo.strategies.trial.scripted import Decode
 
 #: How far a lane that is run again in the wider format may be from the exact log-probabilities, in units of what the
@@ -237,17 +237,7 @@ def units_outscored(rounding: Rounding, tokens: Sequence[int], sampling: Samplin
     scores = _scores(rounding, sampling, noise)
     if noise is None:
         return [float(scores.max() - scores[token]) / unit for token in tokens]
-    tempered = (rounding.exact[-1] / sampling.temperature).log_softmax(-1)
-    order = tempered.sort(descending=True)
-    likelier = torch.empty_like(tempered)
-    likelier[order.indices] = order.values.exp().cumsum(0) - order.values.exp()  # the mass of tokens before each
     slack = math.expm1(min(1.0, 2 * limit(1) * unit / sampling.temperature))
-    surely = likelier < sampling.top_p * (1 - slack)
-    surely[order.indices[0]] = True
+    surely, perhaps = drawable(rounding.exact[-1], sampling, slack)
     best = scores[surely].max()
-    return [
-        float((best - scores[token]).clamp_min(0)) / unit
-        if float(likelier[token]) <= sampling.top_p * (1 + slack)
-        else math.inf
-        for token in tokens
-    ]
+    return [float((best - scores[token]).clamp_min(0)) / unit if perhaps[token] else math.inf for token in tokens]

@@ -105,6 +105,20 @@ class Chooser:
         return probabilities
 
 
+def drawable(logits: Tensor, sampling: Sampling, slack: float) -> tuple[Tensor, Tensor]:
+    """Which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share of it.
+
+    From exact logits of shape (vocab,) at temperature 1; two masks of that shape.
+    """
+    tempered = (logits / sampling.temperature).log_softmax(-1)
+    order = tempered.sort(descending=True)
+    likelier = torch.empty_like(tempered)
+    likelier[order.indices] = order.values.exp().cumsum(0) - order.values.exp()  # the mass of tokens before each
+    surely = likelier < sampling.top_p * (1 - slack)
+    surely[order.indices[0]] = True
+    return surely, likelier <= sampling.top_p * (1 + slack)
+
+
 @torch.inference_mode()
 def record(step: Step) -> Step:
     """The step with its picked choices recorded and its cache counted.

@@ -102,7 +102,7 @@ class Server:
         wanted = {
             "model": model,
             "max_tokens": most,
-            **_sampling(sampling),
+            **request_fields(sampling),
             "stream": True,
         }
         for tried, counts in enumerate(self._counts):
@@ -128,7 +128,7 @@ class Server:
         return create(messages=[{"role": "user", "content": prompt.message}], **request)
 
 
-def _sampling(sampling: Sampling) -> dict[str, Any]:
+def request_fields(sampling: Sampling) -> dict[str, Any]:
     """The sampling settings as a request has them. Those that are not OpenAI's are sent only where they are set."""
     values, default = asdict(sampling), asdict(Sampling())
     own = {name: value for name, value in values.items() if name not in _STANDARD and value != default[name]}
