@@ -11,6 +11,7 @@ everything that the page shows comes through them as the events of `kvdemo.core.
     links.py        query parameters <-> form
     definitions.py  what each number means
     api.py          the same race for programs
-    theme.py        launch options: fonts, colours, scripts
-    static/         the browser's half: parse, draw, inspect
+    theme.py        launch options: fonts, colours
+    frontend/       the browser's half, ES modules in folders beside what they draw; main.js registers the elements
+    assets.py       serves frontend/ under an address with a content hash
 """

@@ -2,7 +2,7 @@
 
 Decoding shares the processor, and Python's one interpreter lock, with the server. Left to itself the server looks for
 new events a thousand times a second; on two cores that alone makes a step of decoding 9 % slower, whether a page is
-open or not. The page has a loop of its own, which static/rest.js ends.
+open or not. The page has a loop of its own, which frontend/shell/idle.js ends.
 """
 
 from __future__ import annotations

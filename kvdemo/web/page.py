@@ -31,7 +31,7 @@ def build(backend: Backend) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_FILES_SECONDS)
     ) as blocks:
-        # Its tabs are static/tabs.js; there is a column for each, of which the browser shows one.
+        # Its tabs are frontend/shell/tabs.js; there is a column for each, of which the browser shows one.
         header = drawn("header", elem_id="kv-header", value=backend.status(), event="ask")
         with gr.Column(elem_id="kv-app"):
             with _tab("race"):

@@ -1,34 +1,16 @@
-"""Fonts, colours, style sheets and scripts, as the options that Gradio 6 takes at launch.
+"""Fonts and colours, and with them the options that Gradio 6 takes at launch.
 
-Scripts and styles are small and are sent inside the page, in the order below. (`css_paths` would rewrite the selectors
-and lose `@container` rules.) plotly.js is 5 MB: the file that the plotly package ships is served as it is, and
-static/chart.js asks for it once the page stands.
+The style sheets go through the page's head (assets.py): `css_paths` would rewrite the selectors and lose `@container`
+rules.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly
 
-from kvdemo.web.definitions import DEFINITIONS
-
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    "rest.js", "base.js", "tabs.js", "asking.js", "specs.js", "race.js", "spell.js", "tips.js", "inspector.js",
-    "lanes.js", "preview.js", "strip.js", "verdict.js", "plot.js", "chart.js", "beam_tree.js", "beam_words.js",
-    "beams.js", "stage.js", "header.js", "lane_picker.js", "form.js", "share.js", "measure_table.js",
-    "measure_lanes.js", "measure_device.js", "measure_chart.js", "measure_sweep.js", "measure_report.js",
-    "measure.js", "compare.js", "plan.js",
-)  # fmt: skip
-STYLES = (
-    "tokens.css", "page.css", "form.css", "lane_picker.css", "stage.css", "lanes.css", "beams.css", "sheet.css",
-    "measure.css", "compare.css", "plan.css", "float.css",
-)  # fmt: skip
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+from kvdemo.web import assets
 
 SANS = [
     "ui-sans-serif",
@@ -45,10 +27,10 @@ MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Cascadia Mono", "Consolas", 
 
 def launch_options() -> dict[str, Any]:
     """Everything about the page's looks that belongs to `launch()`."""
-    gr.set_static_paths([PLOTLY_JS])
     return {
         "theme": theme(),
-        "head": head(),
+        "head": assets.head(),
+        "app_kwargs": {"routes": assets.routes()},
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,
@@ -57,7 +39,7 @@ def launch_options() -> dict[str, Any]:
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's variables in terms of static/tokens.css, which knows light from dark by itself."""
+    """Gradio's variables in terms of frontend/styles/tokens.css, which knows light from dark by itself."""
     names = {
         "body_background_fill": "bg", "body_text_color": "ink", "body_text_color_subdued": "ink-3",
         "background_fill_primary": "surface", "background_fill_secondary": "sunken",
@@ -79,12 +61,3 @@ def theme() -> gr.themes.Base:
     values = {key: f"var(--kv-{token})" for key, token in names.items()}
     dark = {f"{key}_dark": value for key, value in values.items()}
     return gr.themes.Base(font=SANS, font_mono=MONO).set(**values, **dark)
-
-
-def head() -> str:
-    """Styles and scripts, an element each, so that the browser's tools show the scripts under their names."""
-    styles = [f"<style>{(STATIC / name).read_text('utf-8')}</style>" for name in STYLES]
-    known = json.dumps({"plotlyPath": PLOTLY_JS.as_posix(), "definitions": DEFINITIONS}).replace("<", "\\u003c")
-    facts = f"window.kvdemo = {known};"
-    sources = [facts] + [f"{(STATIC / name).read_text('utf-8')}\n//# sourceURL=kvdemo/{name}" for name in SCRIPTS]
-    return "\n".join([*styles, *(f"<script>{source}</script>" for source in sources)])

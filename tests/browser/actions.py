@@ -45,5 +45,16 @@ def document(page: Page) -> dict[str, Any]:
     return dict(json.loads(Path(download.value.path()).read_text("utf-8")))
 
 
+def imported(page: Page, module: str, use: str, argument: Any = None) -> Any:
+    """What `use`, a function `(module, argument) => value`, makes of one of the modules that the page runs on."""
+    return page.evaluate(
+        f"""async ([path, argument]) => {{
+            const main = document.querySelector("script[type=module][src*='/frontend/']").src;
+            return ({use})(await import(new URL(path, main)), argument);
+        }}""",
+        [module, argument],
+    )
+
+
 def metric(page: Page, lane: int, name: str) -> str:
     return page.locator(".kv-lane").nth(lane).locator(f"[data-metric={name}] dd").inner_text()

@@ -14,7 +14,7 @@ from kvdemo.core.types import LaneInfo
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
-from .actions import document, finish, race
+from .actions import document, finish, imported, race
 from .conftest import Visit
 from .scripted import scripted_page
 
@@ -129,9 +129,11 @@ def test_no_two_texts_stand_in_one_place_and_each_line_leads_to_its_parent(
             parents = [rng.randrange(width) for _ in range(width)]
             levels.append([[parent, n, "a", -1 - n, -1] for n, parent in enumerate(parents)])
         for start in (0, length // 2):
-            tree = page.evaluate(
-                """([levels, start]) => {
-                    const tree = new kvdemo.BeamTree(levels);
+            tree = imported(
+                page,
+                "race/beams/tree.js",
+                """({ BeamTree }, [levels, start]) => {
+                    const tree = new BeamTree(levels);
                     const { levels: shown, rows } = tree.from(start);
                     return { rows, shown: shown.map(level => level.map(({ row, rank }) => ({ row, rank }))),
                              best: tree.best.map(node => node.place) };

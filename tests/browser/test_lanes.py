@@ -18,6 +18,7 @@ from tests.scripted import verdict
 from tests.toy import added
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
+from .actions import imported
 from .conftest import Visit
 from .scripted import scripted_page
 
@@ -40,7 +41,7 @@ def rows(page: Page, form: str = "kv-") -> Locator:
 
 
 def lanes(page: Page, tab: str = "race") -> str:
-    return str(page.evaluate("tab => kvdemo.lanesOf[tab]", tab))
+    return str(imported(page, "form/lane_picker.js", "({ lanesOf }, tab) => lanesOf[tab]", tab))
 
 
 def asked(page: Page, script: ScriptedBackend) -> str:
@@ -127,7 +128,9 @@ def test_what_cannot_run_is_there_with_its_reason_and_cannot_be_added(url: str, 
 
 def test_what_a_model_can_run_that_is_not_loaded_is_not_known(url: str, visit: Visit) -> None:
     page = visit(url, model="other/model")
-    page.wait_for_function("() => !('compiled_cache' in kvdemo.reasons('race'))")
+    page.click("#kv-lanes .kv-addlane")
+    expect(page.get_by_role("menuitem", name="Compiled")).not_to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Escape")
     add(page, "Compiled")
     expect(rows(page)).to_have_count(3)
 

@@ -14,6 +14,7 @@ from kvdemo.web.tabs.plan import DEFAULTS, add_plan_tab
 from kvdemo.web.theme import launch_options
 from tests.web.tabs.test_plan import backend, planned
 
+from .actions import imported
 from .conftest import Visit
 
 MARKUP = "<img src=x onerror='window.hacked=1'>${window.hacked=1}{{constructor}}"
@@ -154,7 +155,7 @@ def test_it_asks_nothing_before_it_is_opened(plan_page: str, planner: Planner, v
     page.wait_for_selector("#kv-p-model", state="attached")
     page.wait_for_timeout(500)
     assert len(planner.asked) == asked
-    page.evaluate("kvdemo.openTab('plan')")
+    imported(page, "shell/tabs.js", "({ openTab }) => openTab('plan')")
     expect(page.locator(".kv-memory")).to_be_visible()
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.web.scripted_backend import ScriptedBackend
 
-from .actions import document, finish, race
+from .actions import document, finish, imported, race
 from .conftest import PATIENCE_MS, Visit
 from .scripted import scripted_page
 
@@ -46,7 +46,9 @@ def test_an_example_without_lanes_of_its_own_leaves_those_that_are_chosen(tiny_a
     page = visit(tiny_app, lanes="no_cache,static_cache,dynamic_cache")
     page.locator("#kv-examples").get_by_role("button", name="Drift", exact=True).click()
     expect(page.locator("#kv-prompt textarea")).to_have_value("Explain what a key-value cache is in a transformer.")
-    assert page.evaluate("kvdemo.lanesOf.race") == "no_cache,static_cache,dynamic_cache"
+    assert (
+        imported(page, "form/lane_picker.js", "({ lanesOf }) => lanesOf.race") == "no_cache,static_cache,dynamic_cache"
+    )
 
 
 def test_each_page_races_under_a_name_of_its_own_and_says_when_it_is_closed(visit: Visit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page
 
-from kvdemo.web.theme import SCRIPTS, STATIC
+from kvdemo.web.assets import FRONTEND, files
 
 from .conftest import Visit
 from .test_measure import LONG, over, start
@@ -48,23 +48,23 @@ def test_nothing_moves_while_steps_are_timed(tiny_app: str, visit: Visit) -> Non
 LOOPS = """
   const frames = window.frames_run = { others: 0, ours: 0 };
   const others = () => { frames.others += 1; requestAnimationFrame(others); };
-  const ours = () => { frames.ours += 1; kvdemo.frame(ours); };
+  const ours = () => { frames.ours += 1; nextFrame(ours); };
   requestAnimationFrame(others);
-  kvdemo.frame(ours);
+  nextFrame(ours);
 """
 
 
 def test_the_pages_own_frames_are_never_taken_away(browser: Browser) -> None:
     """Cancelled, the stage's request would never come, and the stage would wait for it for ever."""
-    rest = (STATIC / "rest.js").read_text("utf-8")
+    idle = (FRONTEND / "shell" / "idle.js").read_text("utf-8")
     page = browser.new_page()
-    page.set_content(f"<script>window.kvdemo = {{}};{rest}{LOOPS}</script>")
+    page.set_content(f"<script type='module'>{idle}{LOOPS}</script>")
     page.wait_for_function("frames_run.ours > 150", polling=100)  # by default it polls by frames
     assert page.evaluate("frames_run.others") < 100
     page.close()
 
 
 def test_every_script_asks_for_its_frames_where_they_are_safe() -> None:
-    for name in SCRIPTS:
-        if name != "rest.js":
-            assert "requestAnimationFrame" not in (STATIC / name).read_text("utf-8"), name
+    for path in files():
+        if path.name != "idle.js":
+            assert "requestAnimationFrame" not in (FRONTEND / path).read_text("utf-8"), path

@@ -37,7 +37,7 @@ HOSTILE = [
 
 
 def unescape(text: str) -> str:
-    """The browser's half (static/race.js), in Python."""
+    """The browser's half (frontend/race/wire.js), in Python."""
     out, rest = "", text
     while rest:
         head, tilde, rest = rest.partition("~")

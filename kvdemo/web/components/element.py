@@ -1,4 +1,4 @@
-"""Elements that the browser draws itself: a `gr.HTML` with a static template, and a script from static/.
+"""Elements that the browser draws itself: a `gr.HTML` with a static template, and a function of frontend/.
 
 The value is data. A template with `${value}` would run model output as script; here a script writes it as text.
 """
@@ -23,7 +23,9 @@ def drawn(
     label: str | None = None,
     classes: Sequence[str] = (),
 ) -> gr.HTML:
-    """An element that static/<name>.js draws, with `kvdemo.<name>(element, props, watch, fire, facts)`.
+    """An element that a function of frontend/ draws, which main.js has under `name`.
+
+    It is called with (element, props, watch, fire, facts).
 
     event    the name of an event of the element, which `fire()` triggers; Gradio looks for it in the script
     tab      draw it when this tab is first opened, and not before: the others shall not pay for it
@@ -32,10 +34,8 @@ def drawn(
     classes  further classes of the element
     """
     fire = f"() => trigger('{event}')" if event else "null"
-    script = f"kvdemo.{name}(element, props, watch, {fire}, {json.dumps(facts)})"
-    if tab:
-        script = f"kvdemo.whenOpen({json.dumps(tab)}, () => {script})"
+    how = f"{json.dumps(name)}, {json.dumps(tab)}, element, props, watch, {fire}, {json.dumps(facts)}"
     return gr.HTML(
-        value, html_template="<div></div>", js_on_load=script, apply_default_css=False, elem_id=elem_id, label=label,
-        elem_classes=["kv-drawn", *classes],
+        value, html_template="<div></div>", js_on_load=f"kvdemo.draw({how})", apply_default_css=False, elem_id=elem_id,
+        label=label, elem_classes=["kv-drawn", *classes],
     )  # fmt: skip

@@ -109,7 +109,7 @@ def model_picker(backend: Backend, chosen: str, prefix: str) -> gr.Dropdown:
 
 
 def lane_picker(backend: Backend, chosen: Sequence[str], prefix: str, *, tab: str) -> gr.HTML:
-    """The lanes, each a strategy with its settings, as rows that static/lane_picker.js draws.
+    """The lanes, each a strategy with its settings, as rows that frontend/form/lane_picker.js draws.
 
     Its value is a text: the lanes' specs with commas between them, as in a link.
     """
@@ -129,12 +129,13 @@ def _settings(strategy: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky: bool = False) -> gr.HTML:
-    """A row of small buttons, each (label, value, tooltip). Its event `pick` leaves the value in kvdemo.picked.
+    """A row of small buttons, each (label, value, tooltip). Its event `pick` leaves the value in kvdemo.given.picked.
 
-    `sticky` buttons stay pressed while `kvdemo.preset(last)` says so, with the last of their list of values.
+    Of `sticky` buttons one stays pressed: `kvdemo.tell('pressPreset', last)` says which, by the last of its values.
     """
     return gr.HTML(
-        "", html_template="<div></div>", js_on_load="kvdemo.chips(element, props, () => trigger('pick'))",
+        "", html_template="<div></div>",
+        js_on_load="kvdemo.draw('chips', null, element, props, watch, () => trigger('pick'))",
         apply_default_css=False, elem_id=elem_id, elem_classes="kv-drawn", name=name, sticky=sticky,
         items=[{"label": label, "value": value, "why": why} for label, value, why in items],
     )  # fmt: skip

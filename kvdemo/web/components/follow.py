@@ -1,8 +1,8 @@
 """Lines and drawings that follow a form: asked for again when it has changed and come to rest.
 
-The wait is the browser's (static/asking.js), and so is the order: it asks through an element of its own, one question
-at a time, and whatever changed meanwhile it asks once more for the form as it is then. Delaying the listener of the
-form's own events instead would let an older answer arrive after a newer one.
+The wait is the browser's (frontend/form/follow.js), and so is the order: it asks through an element of its own, one
+question at a time, and whatever changed meanwhile it asks once more for the form as it is then. Delaying the listener
+of the form's own events instead would let an older answer arrive after a newer one.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def follow(
         classes=["kv-unseen"],
     )  # fmt: skip
     changes: list[Any] = [controls[key].change for key in watched or controls]
-    gr.on(changes, fn=None, js=f"() => {{ kvdemo.ask('{tab}'); }}", **PRIVATE)
+    gr.on(changes, fn=None, js=f"() => {{ kvdemo.tell('ask', '{tab}'); }}", **PRIVATE)
     # "always_last": a question that comes while the server is at one is put when that is answered.
     asked = asker.ask(
         on_ask, inputs=set(controls.values()), outputs=shown, trigger_mode="always_last", preprocess=False,
         concurrency_limit=4, **PRIVATE,
     )  # fmt: skip
-    asked.then(fn=None, js=f"() => {{ kvdemo.answered('{tab}'); }}", **PRIVATE)
+    asked.then(fn=None, js=f"() => {{ kvdemo.tell('answered', '{tab}'); }}", **PRIVATE)

@@ -1,7 +1,7 @@
 """The Compare tab: two JSON files, and what they say of each other.
 
 The files come from outside. Their size is looked at before they are read, what cannot be used gets one sentence
-under its input, and the other file stays. Nothing of a file becomes markup: static/compare.js writes text only.
+under its input, and the other file stays. Nothing of a file becomes markup: frontend/compare/view.js writes text only.
 """
 
 from __future__ import annotations

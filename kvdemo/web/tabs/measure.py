@@ -1,4 +1,4 @@
-"""The Measure tab: layout and wiring. measure_events.py decides what is said, static/measure*.js what is drawn."""
+"""The Measure tab: layout and wiring. measure_events.py decides what is said, frontend/measure/ what is drawn."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
 
     started = panel.start.click(
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
-        js="(...form) => { kvdemo.measuring.busy(true); return form; }", **MEASUREMENTS, **PRIVATE,
+        js="(...form) => { kvdemo.tell('busy', 'measure', true); return form; }", **MEASUREMENTS, **PRIVATE,
     )  # fmt: skip
-    started.then(fn=None, js="() => { kvdemo.measuring.busy(false); }", **PRIVATE)
-    panel.stop.click(on_stop, js="() => { kvdemo.measuring.stopping(); }", concurrency_limit=None, **PRIVATE)
+    started.then(fn=None, js="() => { kvdemo.tell('busy', 'measure', false); }", **PRIVATE)
+    panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'measure'); }", concurrency_limit=None, **PRIVATE)
     # Which measurement to show is for the browser to say: it is in the address, or remembered there.
     tab.drawing.reopen(
-        on_reopen, inputs=panel.controls["preset"], outputs=outputs, preprocess=False, js="() => kvdemo.wantedRun",
+        on_reopen, inputs=panel.controls["preset"], outputs=outputs, preprocess=False, js="() => kvdemo.given.run",
         concurrency_limit=16, **PRIVATE,
     )  # fmt: skip
 
@@ -145,12 +145,17 @@ def _wire_form(tab: MeasureTab, backend: Backend) -> None:
     )  # fmt: skip
 
     model = controls["model"]
-    model.change(fn=None, js="(id) => { kvdemo.lanesFor('measure', id); }", inputs=model, **PRIVATE)
-    panel.presets.pick(fn=None, js="() => kvdemo.picked", outputs=list(controls.values()), **PRIVATE)
-    controls["preset"].change(fn=None, js="(id) => { kvdemo.preset(id); }", inputs=controls["preset"], **PRIVATE)
+    model.change(fn=None, js="(id) => { kvdemo.tell('chooseModel', 'measure', id); }", inputs=model, **PRIVATE)
+    panel.presets.pick(fn=None, js="() => kvdemo.given.picked", outputs=list(controls.values()), **PRIVATE)
+    controls["preset"].change(
+        fn=None, js="(id) => { kvdemo.tell('pressPreset', id); }", inputs=controls["preset"], **PRIVATE
+    )
     gr.on(controls.events("input"), fn=None, js="() => ''", outputs=controls["preset"], **PRIVATE)
     tab.link.click(
-        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(controls.values()), **PRIVATE
+        fn=None,
+        js=f"(...values) => {{ kvdemo.tell('share', {share}, values); }}",
+        inputs=list(controls.values()),
+        **PRIVATE,
     )
 
     follow(controls, lambda form: estimate(backend, form), panel.estimate, tab="measure")

@@ -1,6 +1,6 @@
 """The Plan tab: what a model's cache needs of a machine, worked out while the form is filled.
 
-Nothing is loaded or measured for it. Every figure is a formula's or a prediction, and static/plan.js says which.
+Nothing is loaded or measured for it. Every figure is a formula's or a prediction, and frontend/plan/view.js says which.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def add_plan_tab(backend: Backend) -> None:
             controls, picks = _controls(backend)
         with gr.Column(min_width=300, elem_classes="kv-main"):
             drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS, tab="plan")
-    picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls["memory_gb"], **PRIVATE)
+    picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["memory_gb"], **PRIVATE)
     follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
 
 

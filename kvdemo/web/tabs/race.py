@@ -1,4 +1,4 @@
-"""The Race tab: layout and wiring. race_events.py decides what is said, static/stage.js and its parts what is drawn.
+"""The Race tab: layout and wiring. race_events.py decides what is said, frontend/race/ what is drawn.
 
 One generator event drives all lanes of a race. It streams to the stage, a `gr.HTML` with a static template whose
 value is a text that only grows; the browser's script parses what was appended and draws it. `gr.Plot` and a
@@ -113,11 +113,11 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
 
     started = panel.race.click(
         on_race, inputs=set(controls.values()), outputs=[tab.stage, *files],
-        preprocess=False, js="(...form) => { kvdemo.form.busy(true); return form; }",
+        preprocess=False, js="(...form) => { kvdemo.tell('busy', 'race', true); return form; }",
         **RACES, **PRIVATE,
     )  # fmt: skip
-    started.then(fn=None, js="() => { kvdemo.form.busy(false); }", **PRIVATE)
-    panel.stop.click(on_stop, js="() => { kvdemo.form.stopping(); }", concurrency_limit=None, **PRIVATE)
+    started.then(fn=None, js="() => { kvdemo.tell('busy', 'race', false); }", **PRIVATE)
+    panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'race'); }", concurrency_limit=None, **PRIVATE)
 
 
 def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None, folder: Path) -> dict[Component, Any]:
@@ -140,20 +140,23 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 
     picked = panel.examples.pick(
-        fn=None, js="(lanes) => [kvdemo.picked[0], kvdemo.picked[1] ?? lanes]", inputs=controls["strategies"],
-        outputs=[controls["prompt"], controls["strategies"]], **PRIVATE,
+        fn=None, js="(lanes) => [kvdemo.given.picked[0], kvdemo.given.picked[1] ?? lanes]",
+        inputs=controls["strategies"], outputs=[controls["prompt"], controls["strategies"]], **PRIVATE,
     )  # fmt: skip
-    picked.then(fn=None, js="() => { kvdemo.form.showQuestion(); }", **PRIVATE)
-    panel.quick_picks.pick(fn=None, js="() => kvdemo.picked", outputs=controls["max_new_tokens"], **PRIVATE)
-    tab.stage.use_tokens(fn=None, js="() => kvdemo.suggested", outputs=controls["max_new_tokens"], **PRIVATE)
+    picked.then(fn=None, js="() => { kvdemo.tell('showQuestion'); }", **PRIVATE)
+    panel.quick_picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["max_new_tokens"], **PRIVATE)
+    tab.stage.use_tokens(fn=None, js="() => kvdemo.given.tokens", outputs=controls["max_new_tokens"], **PRIVATE)
     model, chat = controls["model"], controls["chat"]
-    model.change(fn=None, js="(id) => { kvdemo.lanesFor('race', id); }", inputs=model, **PRIVATE)
+    model.change(fn=None, js="(id) => { kvdemo.tell('chooseModel', 'race', id); }", inputs=model, **PRIVATE)
     model.input(
         fn=None, js=f"(model, chat) => ({templates})[model] === false ? false : chat",
         inputs=[model, chat], outputs=chat, **PRIVATE,
     )  # fmt: skip
     tab.share.click(
-        fn=None, js=f"(...values) => {{ kvdemo.share({share}, values); }}", inputs=list(controls.values()), **PRIVATE
+        fn=None,
+        js=f"(...values) => {{ kvdemo.tell('share', {share}, values); }}",
+        inputs=list(controls.values()),
+        **PRIVATE,
     )
     follow(
         controls, lambda form: _fit(backend, form), controls["max_new_tokens"], tab="race",

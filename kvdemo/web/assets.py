@@ -1,0 +1,84 @@
+"""Serve the browser's half (frontend/) under an address that changes with its content, so that browsers may keep it.
+
+The files are ES modules and style sheets that name each other by relative addresses; plotly.js, the file that the
+plotly package ships, is served beside them. The page's head names them relative to the page, as Gradio's own files are
+named, which holds behind a proxy's path and on a share link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from os import PathLike, stat_result
+from pathlib import Path
+from typing import Any
+
+import plotly
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from kvdemo.web.definitions import DEFINITIONS
+
+FRONTEND = Path(__file__).parent / "frontend"
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+#: One year, the most that caches heed: another content has another address.
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+#: Gradio puts the head into the page when it starts to draw. Nothing is shown before the style sheets and main.js are
+#: there: all four tabs would be, one above the other.
+HIDDEN = "html:not([data-kv-tab]) .gradio-container { visibility: hidden; }"
+
+
+class _Files(StaticFiles):
+    """Files of a folder, to be kept by the browser."""
+
+    def file_response(
+        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(FOR_EVER)
+        return response
+
+
+def files() -> list[Path]:
+    """The scripts and style sheets, relative to FRONTEND, sorted."""
+    return sorted(path.relative_to(FRONTEND) for suffix in ("js", "css") for path in FRONTEND.rglob(f"*.{suffix}"))
+
+
+def address() -> str:
+    """The folder's address relative to the page: `frontend/` and a hash of everything that is served there."""
+    digest = hashlib.sha256(plotly.__version__.encode())
+    for path in files():
+        digest.update(path.as_posix().encode() + b"\0" + (FRONTEND / path).read_bytes() + b"\0")
+    return f"frontend/{digest.hexdigest()[:16]}"
+
+
+def routes() -> list[BaseRoute]:
+    """Routes for the web server that Gradio starts (`launch(app_kwargs={"routes": ...})`)."""
+
+    def plotly_js(_: Request) -> Response:
+        return FileResponse(PLOTLY_JS, headers=FOR_EVER)
+
+    root = f"/{address()}"
+    return [Route(f"{root}/plotly.min.js", plotly_js), Mount(root, _Files(directory=FRONTEND))]
+
+
+def head() -> str:
+    """The page's head: what is needed at once as text, the rest by address, all modules at the same time."""
+    root = f"./{address()}"
+    facts = _script_json({"definitions": DEFINITIONS})
+    modules = [path.as_posix() for path in files() if path.suffix == ".js" and path.name != "early.js"]
+    return "\n".join([
+        f"<style>{HIDDEN}</style>",
+        f"<script>{(FRONTEND / 'early.js').read_text('utf-8')}\nObject.assign(kvdemo, {facts});</script>",
+        f'<link rel="stylesheet" href="{root}/styles/main.css">',
+        *(f'<link rel="modulepreload" href="{root}/{name}">' for name in modules),
+        f'<script type="module" src="{root}/main.js"></script>',
+    ])  # fmt: skip
+
+
+def _script_json(value: Any) -> str:
+    """JSON that may stand in a script element: no text in it can end the element."""
+    return json.dumps(value).replace("<", "\\u003c")

@@ -1,0 +1,28 @@
+// Elements and text nodes. Text stays text: nothing here reads markup.
+
+/** An element with attributes and children. Strings become text nodes, never markup. */
+export const el = (tag, attributes = {}, ...children) => {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+};
+
+/** Writes text only where it changed, which keeps selections and spares the layout. */
+export const write = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
+
+/** Calls back with the element once Gradio has put it on the page. */
+export const whenThere = (id, act, tries = 100) => {
+  const found = document.getElementById(id);
+  if (found) act(found);
+  else if (tries) setTimeout(() => whenThere(id, act, tries - 1), 50);
+};
+
+/** Where floating cards go: inside the element that has the page's font and colours. */
+export const showFloating = (card) => (document.querySelector(".gradio-container .contain") ?? document.body).append(card);

@@ -1,0 +1,45 @@
+// What every chart shares: plotly.js, fetched once, and the page's colours and measures on its axes.
+import { cssColor } from "./colors.js";
+import { el } from "./dom.js";
+
+let loading = null;
+/** plotly.js, which the server has beside this folder (kvdemo/web/assets.py). */
+export const loadPlotly = () => (loading ??= new Promise((resolve, reject) => {
+  const src = new URL("../plotly.min.js", import.meta.url).href;
+  document.head.append(el("script", { src, async: true, onload: () => resolve(window.Plotly), onerror: reject }));
+}));
+
+const axis = () => {
+  const grid = cssColor("--kv-grid");
+  return { color: cssColor("--kv-ink-3"), gridcolor: grid, zeroline: false, linecolor: grid, tickfont: { size: 11 },
+    automargin: false, ticklabeloverflow: "allow" };
+};
+
+export const plotConfig = { displaylogo: false, showSendToCloud: false, displayModeBar: false, responsive: false, doubleClick: "reset" };
+
+/** Names come from models and strategies; Plotly reads some markup, so what could be markup goes. */
+export const plotName = (text) => String(text).replace(/[<>&]/g, "");
+
+/** A layout in the page's colours. `x` and `y` are added to the axes, `more` to the whole. */
+export const plotLayout = (element, { x = {}, y = {}, ...more }) => {
+  const ink = cssColor("--kv-ink-3");
+  return {
+    autosize: true,
+    margin: { l: 58, r: 12, t: 8, b: 38 },
+    paper_bgcolor: "transparent",
+    plot_bgcolor: "transparent",
+    font: { family: getComputedStyle(element).fontFamily, size: 11, color: ink },
+    showlegend: false,
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: cssColor("--kv-float"), bordercolor: cssColor("--kv-grid"), font: { color: cssColor("--kv-ink"), size: 12 } },
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    xaxis: { ...axis(), showgrid: false, tickformat: ",d", ...x },
+    yaxis: { ...axis(), rangemode: "tozero", tickformat: ",~f", nticks: 6, ...y },
+    ...more,
+  };
+};
+
+/** Keeps a chart as large as its frame; one that is not on show keeps what it has until it is. */
+export const fitPlot = (frame, plot, library) => new ResizeObserver(() => {
+  if (library() && plot.data && frame.clientWidth && frame.clientHeight) library().Plots.resize(plot);
+}).observe(frame);

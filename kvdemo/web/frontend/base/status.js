@@ -1,0 +1,13 @@
+// What the server last said of its model: its state, and what the strategies can do on it.
+import { emit } from "./bus.js";
+
+let last = null;
+
+/** The last status, or null before the first. */
+export const modelStatus = () => last;
+
+/** Keeps a status and emits `status`. */
+export const takeStatus = (status) => {
+  last = status;
+  emit("status", status);
+};

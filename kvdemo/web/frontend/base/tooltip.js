@@ -1,0 +1,56 @@
+// One small card that any element can show to explain itself, on hover, focus or tap.
+import { el, showFloating } from "./dom.js";
+
+let card = null;
+let owner = null;
+
+/** Puts a fixed card next to `anchor`, above it where there is room, inside the window always. */
+export const place = (floating, anchor) => {
+  const box = anchor.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = floating;
+  const left = Math.min(Math.max(8, box.left + box.width / 2 - width / 2), innerWidth - width - 8);
+  const above = box.top - height - 8;
+  floating.style.left = `${left}px`;
+  floating.style.top = `${above >= 8 ? above : Math.min(box.bottom + 8, innerHeight - height - 8)}px`;
+};
+
+const hide = () => {
+  card?.remove();
+  owner?.removeAttribute("aria-describedby");
+  card = owner = null;
+};
+
+const show = (target, { title, text, also }) => {
+  hide();
+  owner = target;
+  card = el(
+    "div", { class: "kv-tip", role: "tooltip", id: "kv-tip" },
+    title ? el("strong", {}, title) : null,
+    el("span", {}, text),
+    also ? el("small", {}, `Elsewhere: ${also}`) : null,
+  );
+  showFloating(card);
+  target.setAttribute("aria-describedby", "kv-tip");
+  place(card, target);
+};
+
+/** Makes `target` explain itself. `content` is { title, text, also }. */
+export const explain = (target, content) => {
+  if (!content?.text) return target;
+  target.addEventListener("pointerenter", () => show(target, content));
+  target.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
+  target.addEventListener("focus", () => show(target, content));
+  target.addEventListener("blur", hide);
+  target.addEventListener("click", () => show(target, content));
+  return target;
+};
+
+document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+document.addEventListener("pointerdown", (event) => owner && !owner.contains(event.target) && hide());
+/** The keyboard brings what it reaches into view, and the card goes along; a mouse has moved on to something else. */
+const follow = () => {
+  const { top, bottom } = owner.getBoundingClientRect();
+  if (document.activeElement === owner && bottom > 0 && top < innerHeight) place(card, owner);
+  else hide();
+};
+addEventListener("scroll", () => owner && follow(), true);

@@ -1,0 +1,76 @@
+// The buttons that start and stop: their busy state, the shortcut, and a link that starts by itself.
+import { emit, on } from "../base/bus.js";
+import { whenThere } from "../base/dom.js";
+import { nextFrame } from "../shell/idle.js";
+import { currentTab, tabBusy } from "../shell/tabs.js";
+
+const control = (id) => {
+  const found = document.getElementById(id);
+  return found?.matches("button") ? found : found?.querySelector("button");
+};
+
+/** The two buttons of a tab: one starts, the other stops. Emits `submitted` and `settled` with the tab's name. */
+export class Actions {
+  constructor({ tab, start, stop, idle, working }) {
+    Object.assign(this, { tab, start, stop, idle, working, running: false });
+    whenThere(stop, () => { if (!this.running) control(stop).disabled = true; });
+  }
+
+  busy(running) {
+    this.running = running;
+    const start = control(this.start);
+    const stop = control(this.stop);
+    if (start) {
+      start.disabled = running;
+      start.textContent = running ? this.working : this.idle;
+      start.setAttribute("aria-busy", String(running));
+    }
+    if (stop) {
+      stop.disabled = !running;
+      stop.textContent = "Stop";
+    }
+    tabBusy(this.tab, running);
+    emit(running ? "submitted" : "settled", this.tab);
+  }
+
+  stopping() {
+    const stop = control(this.stop);
+    if (!stop || !this.running) return;
+    stop.disabled = true;
+    stop.textContent = "Stopping…";
+  }
+
+  /** A long example ends with what it asks: two that share a document would look alike. */
+  showQuestion() {
+    const box = document.querySelector("#kv-prompt textarea");
+    nextFrame(() => nextFrame(() => { box.scrollTop = box.scrollHeight; }));
+  }
+
+  press() {
+    if (!this.running) control(this.start)?.click();
+  }
+}
+
+export const raceActions = new Actions({ tab: "race", start: "kv-race", stop: "kv-stop", idle: "Race", working: "Racing…" });
+export const measureActions = new Actions({ tab: "measure", start: "kv-m-start", stop: "kv-m-stop", idle: "Start", working: "Measuring…" });
+
+document.addEventListener("keydown", (event) => {
+  const actions = { race: raceActions, measure: measureActions }[currentTab()];
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !actions || actions.running) return;
+  event.preventDefault();
+  // The prompt reports its text on input; a frame later the form holds it.
+  nextFrame(() => actions.press());
+}, true);
+
+/** A link with run=1 starts once, when the model has arrived or failed to. */
+let started = false;
+on("status", ({ state, run }) => {
+  if (!run || started || state === "loading") return;
+  started = true;
+  setTimeout(() => raceActions.press(), 400);
+});
+
+/** On a phone the settings start closed, below the two buttons. */
+whenThere("kv-settings", (settings) => {
+  if (matchMedia("(max-width: 760px)").matches) settings.querySelector("button.label-wrap")?.click();
+});

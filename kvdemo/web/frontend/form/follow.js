@@ -1,0 +1,44 @@
+// Questions to the server about a form: put when it has come to rest, one at a time, and only while its tab is open.
+import { emit, on } from "../base/bus.js";
+import { currentTab } from "../shell/tabs.js";
+
+const REST = 300;
+const askers = new Map();
+
+class Asker {
+  constructor(tab, put) {
+    Object.assign(this, { tab, put, wanted: true, running: false, again: false, timer: null });
+  }
+
+  /** Asks soon; in a tab that is not open, when it is opened. */
+  want(wait = REST) {
+    this.wanted = true;
+    clearTimeout(this.timer);
+    if (currentTab() !== this.tab) return;
+    this.timer = setTimeout(() => {
+      this.wanted = false;
+      this.again = this.running;
+      this.running = true;
+      emit("asking", { tab: this.tab, busy: true });
+      this.put();
+    }, wait);
+  }
+
+  /** The server has answered. What was asked meanwhile it is asked once more, for the form as it is then. */
+  answered() {
+    this.running = this.again;
+    this.again = false;
+    emit("asking", { tab: this.tab, busy: this.running });
+  }
+}
+
+/** An element without a look (kvdemo/web/components/follow.py): `put` sends the form. */
+export const drawAsker = (element, props, watch, put, { tab, onModel }) => {
+  const asker = new Asker(tab, put);
+  askers.set(tab, asker);
+  on("tab", () => asker.wanted && asker.want(0));
+  if (onModel) on("status", ({ state }) => state !== "loading" && asker.want());
+  asker.want(onModel ? REST : 0);
+};
+export const ask = (tab) => askers.get(tab)?.want();
+export const answered = (tab) => askers.get(tab)?.answered();

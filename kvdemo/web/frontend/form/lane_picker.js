@@ -1,0 +1,220 @@
+// The lanes of a form: a row for each, with its settings, and a menu to add one. The value is a text of specs (base/lane_spec.js).
+import { emit, on } from "../base/bus.js";
+import { laneColor } from "../base/colors.js";
+import { el, showFloating, write } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { readSpecs, specName, writeSpecs } from "../base/lane_spec.js";
+import { explain } from "../base/tooltip.js";
+import { reasonsFor } from "./reasons.js";
+
+/** What a setting may be, in words, under what it does. */
+const bounds = ({ default: value, low, high, choices }) => {
+  const range = choices.length ? choices.join(", ") : high >= 1e6 ? `${format.count(low)} or more` : `${format.count(low)} to ${format.count(high)}`;
+  return `${range}; ${value} if nothing is set.`;
+};
+
+const fits = ({ low, high, choices, whole }, written) => {
+  if (choices.length) return choices.includes(written);
+  const number = Number(written);
+  return Number.isFinite(number) && number >= low && number <= high && (!whole || Number.isInteger(number));
+};
+
+class LanePicker {
+  constructor(element, { strategies, most, tab }, changed) {
+    Object.assign(this, { strategies, most, tab, changed, lanes: [], text: null });
+    this.known = new Map(strategies.map((strategy) => [strategy.id, strategy]));
+    this.rows = el("ol", { class: "kv-picks" });
+    this.add = el("button", { type: "button", class: "kv-addlane", "aria-haspopup": "menu", "aria-expanded": "false",
+      onclick: () => (this.menu ? this.close() : this.open()) }, "Add a lane");
+    this.add.addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowDown" || this.menu) return;
+      event.preventDefault();
+      this.open();
+    });
+    this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
+    element.firstElementChild.replaceChildren(el("div", { class: "kv-lanepicker", role: "group", "aria-label": "Lanes" },
+      el("header", {}, el("b", {}, "Lanes"), el("span", {}, "the first is the baseline"), this.add), this.rows, this.speech));
+    document.addEventListener("pointerdown", (event) => this.menu && !this.menu.contains(event.target) && !this.add.contains(event.target) && this.close());
+    addEventListener("scroll", (event) => this.menu && !this.menu.contains(event.target) && this.close(), true);
+    addEventListener("resize", () => this.close());
+    on("reasons", () => {
+      this.#warn();
+      this.#judge();
+    });
+  }
+
+  /** Takes in a value that somebody else has written: a link, a preset. */
+  take(text) {
+    if (text === this.text) return;
+    this.text = text;
+    this.lanes = readSpecs(text);
+    this.#draw();
+  }
+
+  #write() {
+    this.text = writeSpecs(this.lanes, this.known);
+    this.changed(this.text);
+  }
+
+  #strategy({ id }) { return this.known.get(id) ?? { id, name: id, summary: "", options: {} }; }
+  #name(lane) { return specName(this.#strategy(lane), lane.values); }
+
+  #draw() {
+    this.rows.replaceChildren(...this.lanes.map((lane, index) => this.#row(lane, index)));
+    this.add.disabled = this.lanes.length >= this.most;
+    this.add.title = this.add.disabled ? `${this.most} lanes are the most` : "";
+    this.#warn();
+  }
+
+  #row(lane, index) {
+    const strategy = this.#strategy(lane);
+    const small = (label, mark, act) => el("button", { type: "button", class: "kv-small", "aria-label": `${label} ${this.#name(lane)}`, title: label, onclick: act }, mark);
+    const settings = Object.entries(strategy.options).flatMap(([name, option]) => this.#setting(lane, name, option));
+    const name = explain(el("b", { tabindex: -1 }, strategy.name), { text: strategy.summary });
+    return el("li", { style: `--lane: var(${laneColor(index)})`, "data-strategy": lane.id },
+      el("div", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), name,
+        index ? small("Move up", "↑", () => this.#up(index)) : null, small("Remove", "×", () => this.#remove(index))),
+      settings.length ? el("div", { class: "kv-settinglist" }, ...settings) : null,
+      el("p", { class: "kv-unfit", hidden: true }));
+  }
+
+  /** A setting's name, which explains it, and its control. */
+  #setting(lane, name, option) {
+    const about = `${option.about} ${bounds(option)}`;
+    const written = lane.values[name] ?? "";
+    const known = { class: "kv-setting", "aria-label": `${option.label} of ${this.#strategy(lane).name}`, "aria-description": about, "data-setting": name };
+    const control = option.choices.length ? this.#select(option, written, known)
+      : el("input", { ...known, type: "text", inputmode: option.whole ? "numeric" : "decimal", autocomplete: "off", value: written, placeholder: option.default,
+        style: `--wide: ${Math.max(String(option.default).length, 3)}ch` });
+    const judge = () => control.setAttribute("aria-invalid", String(control.value !== "" && !fits(option, control.value)));
+    control.addEventListener("input", () => {
+      // What would end the setting in a spec is no part of a number.
+      lane.values[name] = control.value.replace(/[,:=\s]/g, "");
+      judge();
+      this.#write();
+    });
+    judge();
+    return el("label", {}, explain(el("span", { class: "kv-term", tabindex: 0, role: "note" }, option.label), { title: option.label, text: about }), control);
+  }
+
+  /** A list of words; one that a link has brought and that is not among them stays, for the race to refuse. */
+  #select({ choices, default: value }, written, known) {
+    const chosen = written || value;
+    const words = choices.includes(chosen) ? choices : [...choices, chosen];
+    return el("select", known, ...words.map((word) => el("option", { value: word, selected: word === chosen }, word)));
+  }
+
+  #up(index) {
+    this.lanes.splice(index - 1, 0, ...this.lanes.splice(index, 1));
+    this.#draw();
+    this.#write();
+    this.rows.children[index - 1].querySelector(".kv-small").focus();
+    write(this.speech, `${this.#name(this.lanes[index - 1])} is lane ${index}${index === 1 ? ", the baseline" : ""}.`);
+  }
+
+  #remove(index) {
+    const [gone] = this.lanes.splice(index, 1);
+    this.#draw();
+    this.#write();
+    const next = this.rows.children[Math.min(index, this.lanes.length - 1)];
+    (next?.querySelector(".kv-small:last-of-type") ?? this.add).focus();
+    write(this.speech, `${this.#name(gone)} is removed.`);
+  }
+
+  #append(id) {
+    const lane = { id, values: {} };
+    this.lanes.push(lane);
+    this.close();
+    this.#draw();
+    this.#write();
+    write(this.speech, `${this.#name(lane)} is lane ${this.lanes.length}.`);
+    (this.rows.lastElementChild.querySelector(".kv-setting") ?? (this.add.disabled ? this.rows.lastElementChild.querySelector(".kv-small:last-of-type") : this.add)).focus();
+  }
+
+  /** Under a lane that the loaded model cannot run, the reason. */
+  #warn() {
+    const reasons = reasonsFor(this.tab);
+    [...this.rows.children].forEach((row, i) => {
+      const line = row.querySelector(".kv-unfit");
+      const reason = reasons[this.lanes[i].id];
+      line.hidden = !reason;
+      write(line, reason ? `Not here: ${reason}` : "");
+    });
+  }
+
+  open() {
+    const items = this.strategies.map(({ id, name }) => el("button", { type: "button", class: "kv-menuitem", role: "menuitem", tabindex: -1,
+      onclick: () => !reasonsFor(this.tab)[id] && this.#append(id) }, el("b", {}, name), el("span")));
+    this.items = items;
+    this.#judge();
+    this.menu = el("div", { class: "kv-menu", role: "menu", "aria-label": "Add a lane", onkeydown: (event) => this.#walk(event, items) }, ...items);
+    showFloating(this.menu);
+    this.#place();
+    this.add.setAttribute("aria-expanded", "true");
+    items[0]?.focus();
+  }
+
+  /** In the open menu, what a strategy does, or why it cannot: the model may come while somebody is looking. */
+  #judge() {
+    const reasons = reasonsFor(this.tab);
+    this.items?.forEach((item, i) => {
+      const { id, summary } = this.strategies[i];
+      if (reasons[id]) item.setAttribute("aria-disabled", "true");
+      else item.removeAttribute("aria-disabled");
+      write(item.lastElementChild, reasons[id] ? `Not here: ${reasons[id]}` : summary);
+    });
+  }
+
+  /** Below the button where there is room, else above it; never wider or higher than the window. */
+  #place() {
+    const { left } = this.rows.getBoundingClientRect();
+    const { top, bottom } = this.add.getBoundingClientRect();
+    const below = innerHeight - bottom - 16;
+    const under = below >= Math.min(this.menu.offsetHeight, 320) || below >= top;
+    this.menu.style.maxHeight = `${Math.max(under ? below : top - 16, 120)}px`;
+    this.menu.style.left = `${Math.max(8, Math.min(left, innerWidth - this.menu.offsetWidth - 8))}px`;
+    this.menu.style.top = `${under ? bottom + 6 : Math.max(8, top - this.menu.offsetHeight - 6)}px`;
+  }
+
+  #walk(event, items) {
+    const at = items.indexOf(document.activeElement);
+    const letter = event.key.length === 1 && event.key !== " " ? event.key.toLowerCase() : null;
+    const typed = letter ? items.findIndex((item, i) => i > at && item.textContent.toLowerCase().startsWith(letter)) : -1;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key] ?? (typed < 0 ? undefined : typed);
+    if (event.key === "Escape" || event.key === "Tab") {
+      this.close();
+      this.add.focus();
+    }
+    if (event.key === "Escape") event.stopPropagation();
+    if (to === undefined) return;
+    event.preventDefault();
+    items.at(to % items.length).focus();
+  }
+
+  close() {
+    this.menu?.remove();
+    this.menu = null;
+    this.add.setAttribute("aria-expanded", "false");
+  }
+}
+
+/** The lanes that each tab's form holds. */
+export const lanesOf = {};
+
+export const drawLanePicker = (element, props, watch, input, facts) => {
+  const tell = (text) => {
+    lanesOf[facts.tab] = text;
+    emit("lanes", { tab: facts.tab, text });
+  };
+  const picker = new LanePicker(element, facts, (text) => {
+    props.value = text;
+    tell(text);
+    input();
+  });
+  const take = () => {
+    picker.take(props.value ?? "");
+    tell(props.value ?? "");
+  };
+  watch("value", take);
+  take();
+};

@@ -1,0 +1,54 @@
+// A race or a measurement as a link: built here from what the form holds, read on arrival by kvdemo/web/links.py.
+import { el, showFloating } from "../base/dom.js";
+import { place } from "../base/tooltip.js";
+
+const ALWAYS = new Set(["prompt", "model", "max_new_tokens", "strategies", "repeats", "warmup"]);
+const spelled = (value) => (Array.isArray(value) ? value.join(",") : typeof value === "boolean" ? String(+value) : String(value ?? ""));
+
+/** `names` has the query name of each form key that goes into a link. */
+const link = ({ names, defaults, tab }, form, run) => {
+  const query = new URLSearchParams(tab ? { tab } : {});
+  for (const [key, name] of Object.entries(names)) {
+    const value = spelled(form[key]);
+    if (ALWAYS.has(key) || value !== spelled(defaults[key])) query.set(name, value);
+  }
+  if (run) query.set("run", "1");
+  // What parts lanes and settings may stand as it is in an address, which can then be read.
+  return `${location.origin}${location.pathname}?${String(query).replace(/%2C|%3A|%3D/g, decodeURIComponent)}`;
+};
+
+let card = null;
+const close = () => {
+  card?.remove();
+  card = null;
+};
+
+/** Shows the link for what the form holds: `keys` names the values. With `run` as a label, it may also start. */
+export const share = (about, values) => {
+  close();
+  const form = Object.fromEntries(about.keys.map((key, i) => [key, values[i]]));
+  const field = el("input", { type: "text", readonly: true, "aria-label": about.title, onfocus: () => field.select() });
+  const run = el("input", { type: "checkbox", checked: Boolean(about.run) });
+  const said = el("span", { role: "status" });
+  const refresh = async () => {
+    field.value = link(about, form, run.checked);
+    try {
+      await navigator.clipboard.writeText(field.value);
+      said.textContent = "Copied";
+    } catch {
+      said.textContent = "Select and copy";
+    }
+  };
+  run.addEventListener("change", refresh);
+  card = el("div", { class: "kv-sharecard", role: "dialog", "aria-label": about.title },
+    el("header", {}, el("strong", {}, about.title), said,
+      el("button", { type: "button", class: "kv-close", "aria-label": "Close", onclick: close }, "×")),
+    field, about.run ? el("label", {}, run, about.run) : null);
+  showFloating(card);
+  const button = document.getElementById(about.button);
+  place(card, button);
+  refresh().then(() => field.focus());
+};
+
+document.addEventListener("keydown", (event) => event.key === "Escape" && close());
+document.addEventListener("pointerdown", (event) => card && !card.contains(event.target) && close());

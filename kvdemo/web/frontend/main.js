@@ -1,0 +1,44 @@
+// Where the browser's half begins: the elements by the names that kvdemo/web/components/element.py has for them,
+// and what the page's inline scripts may tell. What was asked before this file had loaded (early.js) is done first.
+import { given } from "./base/given.js";
+import { drawComparison, drawFileNote } from "./compare/view.js";
+import { measureActions, raceActions } from "./form/actions.js";
+import { drawChips, pressPreset } from "./form/chips.js";
+import { answered, ask, drawAsker } from "./form/follow.js";
+import { drawLanePicker } from "./form/lane_picker.js";
+import { drawLine } from "./form/line.js";
+import { chooseModel } from "./form/reasons.js";
+import { share } from "./form/share.js";
+import { drawMeasurement } from "./measure/view.js";
+import { drawPlan } from "./plan/view.js";
+import { drawStage } from "./race/stage.js";
+import { drawHeader } from "./shell/header.js";
+import { whenOpen } from "./shell/tabs.js";
+
+const ELEMENTS = {
+  asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, header: drawHeader,
+  lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, plan: drawPlan, stage: drawStage,
+};
+
+const ACTIONS = { race: raceActions, measure: measureActions };
+const MESSAGES = {
+  answered,
+  ask,
+  chooseModel,
+  pressPreset,
+  share,
+  busy: (tab, running) => ACTIONS[tab].busy(running),
+  stopping: (tab) => ACTIONS[tab].stopping(),
+  showQuestion: () => raceActions.showQuestion(),
+};
+
+const draw = (name, tab, element, props, watch, fire, facts) => {
+  const now = () => ELEMENTS[name](element, props, watch, fire, facts);
+  if (tab) whenOpen(tab, now);
+  else now();
+};
+const tell = (message, ...details) => MESSAGES[message](...details);
+
+const { kvdemo } = window;
+Object.assign(kvdemo, { draw, tell, given });
+for (const act of kvdemo.early.splice(0)) act();

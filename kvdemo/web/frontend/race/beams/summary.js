@@ -1,0 +1,87 @@
+// What a search came to, in a sentence or two and in a table of its last texts.
+import { el } from "../../base/dom.js";
+import { format } from "../../base/format.js";
+import { definitions, term } from "../../base/terms.js";
+import { spell } from "../../base/token_text.js";
+import { beamPath } from "./tree.js";
+
+/** Of the last texts the table has the best; so many shared tokens stand before what is a text's own. */
+const LISTED = 8;
+const BEFORE = 7;
+
+export const score = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
+const raised = (n) => [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
+/** How many times likelier, from a difference of log-probabilities. */
+const times = (difference) => {
+  const digits = Math.floor(difference / Math.LN10);
+  return digits < 3 ? format.rate(Math.exp(difference)) : `${(10 ** (difference / Math.LN10 - digits)).toFixed(1)}·10${raised(digits)}`;
+};
+const against = (best, other) => (other > best ? `${times(other - best)} times likelier` : `${times(best - other)} times less likely`);
+const tokens = (n) => `${format.count(n)} token${n === 1 ? "" : "s"}`;
+
+/** On one line: a line break is its symbol and no more. */
+export const spelled = (text) => spell(text).filter((part) => part !== "\n");
+export const joined = (parts) => parts.map(({ text }) => text).join("");
+
+// --- sentences
+
+const ofGreedy = ({ tree, greedy, greedyScore }) => {
+  if (tree.greedyRank === 0) return "It is the greedy text too.";
+  const fate = tree.greedyRank === null ? `The greedy text was dropped at token ${format.count(tree.greedyEnd.level + 2)}` : `The greedy text is number ${tree.greedyRank + 1}`;
+  if (!greedy) return `${fate}.`;
+  if (greedyScore === null) return `${fate}; ${greedy.name} wrote ${tokens(greedy.count)}, and sums over unequal lengths do not compare.`;
+  return `${fate}; as ${greedy.name} wrote it, it has ${score(greedyScore)} and is ${against(tree.finals[0].score, greedyScore)}.`;
+};
+
+export const finding = ({ tree, lane, ...greedy }) => {
+  const [best, second] = tree.finals;
+  const next = second ? `; the second has ${score(second.score)} and is ${against(best.score, second.score)}` : "";
+  const said = [`Each step kept the ${tree.width} likeliest texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, ...greedy })];
+  if (lane.count < tree.length) {
+    said.push(lane.reason === "eos" ? `The text ends with its token ${format.count(lane.count)}, though the search had looked further.`
+      : `The search broke off: only the first ${tokens(lane.count)} had become certain.`);
+  }
+  return said.join(" ");
+};
+
+// --- the table
+
+/** How many tokens a text shares with the best. */
+const shared = (own, best) => {
+  const at = own.findIndex(({ token, id }, i) => (token ?? id) !== best[i].token);
+  return at < 0 ? own.length : at;
+};
+
+/** The last tokens that a text shares with another, then its own. */
+const ending = (own, from) => {
+  const before = own.slice(Math.max(0, from - BEFORE), from);
+  return [el("span", {}, from > BEFORE ? "… " : "", ...(before.length ? spelled(joined(before)) : [])), el("b", {}, ...(from < own.length ? spelled(joined(own.slice(from))) : []))];
+};
+
+const cell = (content) => el("td", { role: "cell" }, content);
+const row = (kind, head, value, best, ...text) => el("tr", { role: "row", "data-edge": kind },
+  el("th", { role: "rowheader", scope: "row" }, ...head.filter(Boolean)), cell(score(value)), cell(value === best ? format.none : `${times(best - value)}×`),
+  cell(el("div", { dir: "auto" }, ...text)));
+
+/** The best text is shown from where the last texts part, each other one from where it parts from the best. */
+const ranked = (tree) => (node) => {
+  const own = beamPath(node);
+  const from = node === tree.finals[0] ? Math.min(tree.shared, tree.length - 1) : shared(own, tree.best);
+  const head = [el("span", {}, String(node.rank + 1)), node.greedy ? el("small", {}, "greedy") : null];
+  return row(node.rank ? "kept" : "best", head, node.score, tree.finals[0].score, ...ending(own, from));
+};
+
+export const table = ({ tree, greedy, greedyScore }) => {
+  const best = tree.finals[0].score;
+  const rows = tree.finals.slice(0, LISTED).map(ranked(tree));
+  const others = tree.finals.slice(LISTED);
+  if (others.length) rows.push(row("kept", [el("span", {}, "…")], others.at(-1).score, best, el("span", {}, `${others.length} more, down to this`)));
+  if (greedy && greedyScore !== null && tree.greedyRank === null) {
+    const own = greedy.tokens.slice(0, tree.length);
+    rows.push(row("greedy", [el("small", {}, greedy.name)], greedyScore, best, ...ending(own, shared(own, tree.best))));
+  }
+  const heads = ["Rank", term(definitions["score"]), term(definitions["likelier"]), "Text"].map((head) => el("th", { role: "columnheader", scope: "col" }, head));
+  // Roles are written out, since a phone's layout takes them away.
+  return el("table", { role: "table", class: "kv-beamtable" },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)), el("tbody", { role: "rowgroup" }, ...rows));
+};

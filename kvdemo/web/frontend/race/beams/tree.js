@@ -1,0 +1,99 @@
+// A search's tree as data (kvdemo/web/components/beams.py): which texts came through, which were dropped, and a row for each.
+
+/** Nodes level by level, each with its parent and children. */
+const grow = (levels) => {
+  const grown = [];
+  for (const [level, entries] of levels.entries()) {
+    grown.push(entries.map(([parent, token, text, logprob, score], place) => {
+      const node = { level, place, token, text, logprob, score, parent: level ? grown[level - 1][parent] : null, children: [], rank: null, depth: level };
+      node.parent?.children.push(node);
+      return node;
+    }));
+  }
+  return grown;
+};
+
+/** From the last level back: `rank`, the place of the best text that came of a node, if any did; `depth`, how far it was followed. */
+const judge = (levels) => {
+  for (const node of levels.at(-1)) node.rank = node.place;
+  for (const level of [...levels].reverse()) {
+    for (const { parent, rank, depth } of level) {
+      if (!parent) continue;
+      parent.depth = Math.max(parent.depth, depth);
+      if (rank !== null && (parent.rank === null || rank < parent.rank)) parent.rank = rank;
+    }
+  }
+};
+
+/** Greedy decoding takes the likeliest token: of a kept text's children the likeliest is the first to be kept, if any is. */
+const followGreedy = (levels) => {
+  let [node] = levels[0];
+  let last = null;
+  while (node) {
+    node.greedy = true;
+    last = node;
+    [node] = [...node.children].sort((a, b) => b.logprob - a.logprob);
+  }
+  return last;
+};
+
+/** The child that goes on in its parent's row: what came through, else what was followed longest. */
+const heir = (node) => node.children.find(({ rank }) => rank !== null && rank === node.rank)
+  ?? [...node.children].sort((a, b) => b.depth - a.depth || a.place - b.place)[0];
+
+/** A text that came through stands in the row of its rank, a dropped one in the nearest row that is free as long as it lives. */
+const place = (levels) => {
+  const [[{ level: start }]] = levels;
+  const taken = levels.map(() => new Set());
+  const put = (node, row) => { node.row = row; taken[node.level - start].add(row); };
+  const nodes = levels.flat();
+  let rows = levels.at(-1).length;
+  for (const node of nodes) node.row = null;
+  for (const node of nodes) if (node.rank !== null) put(node, node.rank);
+  for (const first of nodes) {
+    if (first.row !== null) continue;
+    const chain = [];
+    for (let node = first; node; node = heir(node)) chain.push(node);
+    const from = (first.level > start && first.parent?.row) || 0;
+    const free = (row) => chain.every(({ level }) => !taken[level - start].has(row));
+    let row = rows;
+    for (let at = 1; at < rows; at++) if (free(at) && Math.abs(at - from) < Math.abs(row - from)) row = at;
+    for (const node of chain) put(node, row);
+    rows = Math.max(rows, row + 1);
+  }
+  return rows;
+};
+
+/** The text of a node, token by token. */
+export const beamPath = (node) => {
+  const nodes = [];
+  for (let at = node; at; at = at.parent) nodes.unshift(at);
+  return nodes;
+};
+
+export class BeamTree {
+  constructor(levels) {
+    this.levels = grow(levels);
+    this.width = Math.max(...this.levels.map((level) => level.length));
+    judge(this.levels);
+    this.greedyEnd = followGreedy(this.levels);
+    this.finals = this.levels.at(-1);
+    this.best = beamPath(this.finals[0]);
+    /** How many tokens all the last texts begin with. */
+    this.shared = this.levels.findIndex((level) => level.filter(({ rank }) => rank !== null).length > 1);
+    if (this.shared < 0) this.shared = this.levels.length;
+  }
+
+  /** The levels from one on, their nodes given rows from 0 on, and how many rows that makes. */
+  from(start) {
+    const levels = this.levels.slice(start);
+    return { levels, rows: place(levels) };
+  }
+
+  get length() { return this.levels.length; }
+  /** The rank of the greedy text at the end, or null if it was dropped. */
+  get greedyRank() { return this.greedyEnd.rank !== null && this.greedyEnd.level === this.length - 1 ? this.greedyEnd.rank : null; }
+
+  /** The child that an arrow to the right goes to. */
+  next(node) { return heir(node); }
+}

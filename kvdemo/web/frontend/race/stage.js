@@ -1,0 +1,163 @@
+// The stage: reads what Gradio appended to the value, keeps the race, and lets the parts draw themselves.
+import { emit, on } from "../base/bus.js";
+import { el, write } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { given } from "../base/given.js";
+import { readSpecs, specName } from "../base/lane_spec.js";
+import { modelStatus } from "../base/status.js";
+import { definitions } from "../base/terms.js";
+import { lanesOf } from "../form/lane_picker.js";
+import { reasonsFor } from "../form/reasons.js";
+import { nextFrame } from "../shell/idle.js";
+import { Beams } from "./beams/figure.js";
+import { RaceChart } from "./chart.js";
+import { HEAT_LEVELS, heatLimit, LaneCard } from "./lane_card.js";
+import { previewBody } from "./preview.js";
+import { tokenCard } from "./token_card.js";
+import { VerdictStrip } from "./verdict_strip.js";
+import { Race } from "./wire.js";
+
+class Stage {
+  constructor(element, facts, useTokens) {
+    Object.assign(this, { facts, race: null, sheet: 0, read: 0, opening: "", cards: [], scale: Infinity });
+    this.strip = new VerdictStrip(useTokens);
+    this.lanes = el("div", { class: "kv-lanes" });
+    this.chart = new RaceChart(definitions);
+    this.legend = this.#legend();
+    this.beams = new Beams();
+    this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element, this.beams.element);
+    element.firstElementChild.replaceChildren(this.root);
+    this.preview(lanesOf.race ?? facts.lanes);
+  }
+
+  #legend() {
+    this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
+    const swatches = Array.from({ length: HEAT_LEVELS }, (_, level) => el("i", { "data-heat": level }));
+    return el("div", { class: "kv-legend" },
+      el("p", {}, "A token’s colour is its latency. Point at one, tap it or use the arrow keys to see what its step read."),
+      el("div", { class: "kv-scale" }, this.limits[0], ...swatches, this.limits[1]));
+  }
+
+  /** The lanes as they will run, before any has. */
+  preview(text = this.previewed) {
+    this.previewed = text;
+    if (this.race?.lanes.length) return;
+    const known = new Map(this.facts.strategies.map((strategy) => [strategy.id, strategy]));
+    const reasons = reasonsFor("race");
+    const picked = readSpecs(text).map(({ id, values }) => {
+      const strategy = known.get(id) ?? { id, name: id, summary: "" };
+      return { ...strategy, name: specName(strategy, values), reason: reasons[id] };
+    });
+    this.#lay(picked.map((strategy) => ({ ...strategy, strategy: strategy.id })));
+    this.cards.forEach((card, i) => {
+      card.element.dataset.status = "idle";
+      card.text.replaceChildren(previewBody(picked[i]));
+      card.text.tabIndex = -1;
+    });
+    this.chart.name(picked);
+  }
+
+  #lay(infos) {
+    this.cards = infos.map((info, index) => new LaneCard(info, index, definitions));
+    this.lanes.replaceChildren(...this.cards.map((card) => card.element));
+    this.lanes.dataset.count = infos.length;
+  }
+
+  /** Takes in the sheets: what was not read already, or all of it if a new race began. */
+  take(sheets) {
+    const opening = sheets.length ? sheets[0].slice(0, sheets[0].indexOf("\n") + 1) : "";
+    if (!opening) return;
+    if (opening !== this.opening || !(sheets[this.sheet]?.length >= this.read)) {
+      Object.assign(this, { opening, sheet: 0, read: opening.length });
+      this.race = new Race(opening.slice(2, -1));
+    }
+    const began = this.race.lanes.length;
+    this.#read(sheets[this.sheet]);
+    while (this.sheet < sheets.length - 1) {
+      this.sheet += 1;
+      this.read = 0;
+      this.#read(sheets[this.sheet]);
+    }
+    if (!began && this.race.lanes.length) this.#begin();
+    this.#schedule();
+  }
+
+  /** The lines of a sheet that have come since it was read last. */
+  #read(text) {
+    const end = text.lastIndexOf("\n") + 1;
+    for (const line of text.slice(this.read, end).split("\n")) if (line) this.race.feed(line);
+    this.read = Math.max(this.read, end);
+  }
+
+  #begin() {
+    tokenCard().hide();
+    this.scale = Infinity;
+    this.#lay(this.race.lanes);
+    emit("model", this.race.start.model);
+  }
+
+  /** One drawing a frame, however many values arrived; a hidden tab draws when it comes back. */
+  #schedule() {
+    if (this.frame) return;
+    this.frame = nextFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { race } = this;
+    if (!race) return;
+    this.root.dataset.phase = race.phase;
+    this.root.toggleAttribute("data-stale", race.phase === "refused" && !race.lanes.length && this.cards.some((card) => card.lane));
+    this.strip.update(race);
+    if (!race.lanes.length) return;
+    this.#rescale();
+    this.cards.forEach((card, i) => card.update(race, race.lanes[i], this.scale));
+    for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
+    this.cards.forEach((card) => card.scroll());
+    this.chart.show(race);
+    this.beams.show(race);
+  }
+
+  /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting. */
+  #rescale() {
+    const { fastest } = this.race;
+    if (!(fastest < this.scale / 1.08)) return;
+    this.scale = fastest;
+    this.cards.forEach((card) => card.lane && card.recolor(fastest));
+    write(this.limits[0], format.seconds(fastest));
+    write(this.limits[1], `${format.seconds(heatLimit(fastest, HEAT_LEVELS - 1))} or more`);
+  }
+
+  /** The event is over. A race that did not say so itself was cut off. */
+  settle() {
+    if (!this.race?.running) return;
+    this.race.interrupted = true;
+    if (!this.race.lanes.length) this.strip.idle();
+    else this.draw();
+  }
+
+  model(status) {
+    if (!this.race || this.race.phase === "notice") this.strip.model(status);
+    if (this.race?.phase === "notice") this.draw();
+  }
+}
+
+let stage = null;
+
+/** Called once by Gradio when the element is on the page. */
+export const drawStage = (element, props, watch, useTokens, facts) => {
+  stage = new Stage(element, facts, (tokens) => {
+    given.tokens = tokens;
+    useTokens();
+  });
+  watch("value", () => stage.take(props.value ?? []));
+  stage.take(props.value ?? []);
+  if (modelStatus()) stage.model(modelStatus());
+};
+on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
+on("reasons", () => stage?.preview());
+on("status", (status) => stage?.model(status));
+on("settled", (tab) => tab === "race" && stage?.settle());
+on("submitted", (tab) => tab === "race" && stage?.strip.work("Waiting for the server", null));

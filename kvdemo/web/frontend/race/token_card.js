@@ -1,0 +1,114 @@
+// One token under the magnifying glass: what it cost, how likely it was, and what the step read to produce it.
+import { laneColor } from "../base/colors.js";
+import { el, showFloating } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { quote } from "../base/token_text.js";
+import { place } from "../base/tooltip.js";
+
+/** Positions that the step had in front of it: the prompt and every token committed before. */
+const context = (race, token) => race.start.prompt_tokens + token.first;
+
+/** What the step read, as prompt and the lane's own writing before it. */
+const textBefore = (race, lane, token) =>
+  race.start.prompt_text + lane.tokens.slice(0, token.first).map((t) => t.written).join("");
+
+const share = (computed, total) => {
+  const bar = el("div", { class: "kv-share", "aria-hidden": "true" }, el("i"));
+  bar.firstChild.style.width = `${Math.min(100, Math.max(1.5, (100 * computed) / total))}%`;
+  return bar;
+};
+
+const sentence = (race, lane, token) => {
+  if (lane.elsewhere) return "Another machine computed it: what it ran and what it had kept cannot be seen from here.";
+  const total = context(race, token);
+  const { count } = format;
+  if (token.first === 0 && token.bytes && token.positions < total) {
+    return `The prompt: ${count(total - token.positions)} of its positions were kept from an earlier race, ${count(token.positions)} computed.`;
+  }
+  if (token.first === 0) {
+    const kept = token.bytes ? ", and its keys and values went into the cache" : "";
+    return `The prompt: all ${count(token.positions)} positions computed${kept}.`;
+  }
+  if (!token.bytes) {
+    const differs = token.positions !== total
+      ? ` The text read here makes ${count(token.positions)} tokens, though ${count(total)} were written.` : "";
+    return `Everything again: ${count(token.positions)} positions computed, nothing reused.${differs}`;
+  }
+  const fresh = `${count(token.positions)} new position${token.positions === 1 ? "" : "s"}`;
+  return `${fresh}; ${count(Math.max(0, total - token.positions))} came from the cache.`;
+};
+
+const fact = (label, value, note) => [el("dt", {}, label), el("dd", {}, value, note ? el("small", {}, note) : null)];
+
+const facts = (lane, token) => {
+  const shared = token.size > 1 ? ` of a ${token.size}-token step` : "";
+  const { positions, bytes } = lane.elsewhere ? {} : token;
+  return el(
+    "dl", {},
+    ...fact("Token id", token.id < 0 ? format.none : String(token.id)),
+    ...fact("Latency", format.seconds(token.seconds), shared),
+    ...fact("Probability", format.percent(token.probability)),
+    ...fact("Positions", format.count(positions)),
+    ...fact("Cache", format.bytes(bytes)),
+  );
+};
+
+const reading = (race, lane, token) => {
+  if (lane.elsewhere) return el("div", { class: "kv-read" }, el("p", {}, sentence(race, lane, token)));
+  const whole = !token.bytes;
+  const box = el("div", { class: "kv-read" },
+    el("p", {}, el("b", {}, "This step read. "), sentence(race, lane, token)),
+    share(token.positions, Math.max(token.positions, context(race, token))));
+  if (whole || token.first === 0) {
+    const text = token.first === 0 ? race.start.prompt_text : textBefore(race, lane, token);
+    box.append(el("pre", { tabindex: "0", dir: "auto", "aria-label": "Text that this step read" }, text));
+  }
+  return box;
+};
+
+class Inspector {
+  constructor() {
+    this.card = el("div", { class: "kv-inspector", role: "dialog", "aria-label": "Token", hidden: true });
+    this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
+    this.pinned = false;
+    showFloating(this.card);
+    showFloating(this.speech);
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
+    document.addEventListener("pointerdown", (event) => {
+      if (!this.card.contains(event.target) && !event.target.closest?.(".kv-chip")) this.hide();
+    });
+  }
+
+  show(race, lane, index, chip, { pinned = false, aloud = false } = {}) {
+    const token = lane.tokens[index];
+    if (!token || (this.pinned && !pinned)) return;
+    this.chip?.classList.remove("kv-current");
+    this.chip = chip;
+    this.pinned = pinned;
+    chip.classList.add("kv-current");
+    const marked = lane.divergence?.index === index ? el("p", { class: "kv-why" }, lane.divergence.detail) : null;
+    this.card.replaceChildren(
+      el("header", {},
+        el("bdi", {}, quote(token.text)),
+        el("span", {}, `${lane.name} · ${format.count(index + 1)} of ${format.count(race.start.max_new_tokens)}`)),
+      facts(lane, token), ...(marked ? [marked] : []), reading(race, lane, token));
+    this.card.hidden = false;
+    const pre = this.card.querySelector("pre");
+    if (pre) pre.scrollTop = pre.scrollHeight;
+    this.card.style.cssText = `--lane: var(${laneColor(lane.index)})`;
+    if (!matchMedia("(max-width: 760px)").matches) place(this.card, chip);
+    if (aloud) this.speech.textContent = `${quote(token.text)}, ${format.seconds(token.seconds)}. ${sentence(race, lane, token)}`;
+  }
+
+  /** The pointer left: an inspector that was not pinned goes. */
+  leave() { if (!this.pinned) this.hide(); }
+
+  hide() {
+    this.chip?.classList.remove("kv-current");
+    this.card.hidden = true;
+    this.pinned = false;
+  }
+}
+
+let inspector = null;
+export const tokenCard = () => (inspector ??= new Inspector());

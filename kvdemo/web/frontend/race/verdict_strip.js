@@ -1,0 +1,124 @@
+// The strip above the lanes of a race: what will happen, what is happening, and how it came out.
+import { laneColor } from "../base/colors.js";
+import { el, write } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { Strip } from "../base/strip.js";
+
+const IDLE = {
+  headline: "One prompt, one model, several ways to decode it.",
+  text: "Press Race: each lane writes its own answer, and a token’s colour is what it cost. The model is the same in every "
+    + "lane; the work behind each token is not.",
+};
+const CLOSE = 1.05;
+/** How the sentences of a verdict begin that are about no lane in particular (kvdemo/race/verdict.py). */
+const OF_ALL = /^(Best at each|The lanes ran at once)\b/;
+
+const leader = (race) => race.lanes.slice(1)
+  .map((lane) => ({ lane, gain: race.speedup(lane) }))
+  .filter(({ gain }) => gain)
+  .sort((a, b) => b.gain.times - a.gain.times)[0];
+
+const lead = (baseline, { lane, gain }) => {
+  if (gain.times >= CLOSE) return `${lane.name} is ${format.times(gain.times)} as fast as ${baseline.name}`;
+  if (gain.times <= 1 / CLOSE) return `${baseline.name} is ${format.times(1 / gain.times)} as fast as ${lane.name}`;
+  return "Neck and neck";
+};
+
+const computed = (lane, baseline) => (lane.elsewhere || baseline.elsewhere ? ""
+  : ` Positions computed so far: ${format.count(lane.positions)} and ${format.count(baseline.positions)}.`);
+
+const standing = (race) => {
+  const first = leader(race);
+  const [baseline] = race.lanes;
+  if (!first) {
+    const alone = race.lanes.length === 1 && baseline.count;
+    return { headline: alone ? `${baseline.name} is decoding` : "Reading the prompt",
+      text: `${format.count(race.start.prompt_tokens)} prompt tokens go through the model first.` };
+  }
+  const { lane, gain } = first;
+  return {
+    headline: lead(baseline, first),
+    text: `${gain.at === 1 ? "First token" : `First ${format.count(gain.at)} tokens`}: ${lane.name} ${format.seconds(gain.lane)}, `
+      + `${baseline.name} ${format.seconds(gain.baseline)}.${computed(lane, baseline)}`,
+  };
+};
+
+/** Sentences by what they are about: a lane whose name they begin with, or the one that the sentence before was about. */
+const byLane = (sentences, lanes) => {
+  const general = [];
+  const about = lanes.map((lane) => ({ lane, said: [] }));
+  const longest = [...about].sort((a, b) => b.lane.name.length - a.lane.name.length);
+  let last = null;
+  for (const sentence of sentences) {
+    const named = longest.find(({ lane: { name } }) => sentence.startsWith(name) && !/^[\p{L}\p{N}_]/u.test(sentence.slice(name.length)));
+    last = named ?? (OF_ALL.test(sentence) ? null : last);
+    (last?.said ?? general).push(sentence);
+  }
+  return { general, lanes: about.filter(({ said }) => said.length) };
+};
+
+/** A line a lane, cut off at the end of the line until it is unfolded. */
+const list = (lanes) => {
+  const lines = lanes.map(({ lane, said }) => el("li", { style: `--lane: var(${laneColor(lane.index)})` },
+    el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("span", { dir: "auto" }, said.join(" "))));
+  const unfold = el("button", { type: "button", class: "kv-more", "aria-expanded": "false", onclick: () => {
+    const open = whole.toggleAttribute("data-open");
+    unfold.setAttribute("aria-expanded", String(open));
+    write(unfold, open ? "Less" : "All of it");
+  } }, "All of it");
+  const whole = el("div", { class: "kv-bylane" }, el("ul", {}, ...lines), unfold);
+  return whole;
+};
+
+export class VerdictStrip extends Strip {
+  constructor(useTokens) {
+    super("Verdict");
+    this.useTokens = useTokens;
+    this.idle();
+  }
+
+  idle() { this.say("idle", IDLE); }
+
+  /** The model is on its way, or failed to come. */
+  model({ state, text, fraction }) {
+    if (state === "loading") this.work(text, fraction, "Getting the model ready");
+    else if (state === "failed") {
+      this.say("failed", { headline: "No model yet", text: "Choose another one, or try again: Race starts a new attempt." });
+      this.warn(text);
+    } else this.idle();
+  }
+
+  update(race) {
+    if (race.phase === "preparing") this.work(race.progress?.text ?? "Waiting for the server", race.progress?.fraction ?? null);
+    else if (race.phase === "racing") this.say("racing", standing(race));
+    else if (race.phase === "finished") this.#finish(race);
+    else if (race.phase === "refused") this.#refuse(race);
+    else this.#notice(race);
+  }
+
+  /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds. */
+  #finish(race) {
+    const { headline, sentences } = race.verdict;
+    const { general, lanes } = byLane(sentences, race.lanes);
+    const many = race.lanes.length > 2;
+    this.say("finished", { headline, text: (many ? general : sentences).join(" ") });
+    this.speak(`${headline} ${sentences.join(" ")}`);
+    if (!many) return;
+    if (this.told !== race) this.list = list(lanes);
+    this.told = race;
+    this.text.after(this.list);
+  }
+
+  #refuse(race) {
+    const { message, max_new_tokens: tokens } = race.refusal;
+    const started = race.lanes.length > 0;
+    this.say("refused", { headline: started ? "The race broke off" : "This race cannot start", text: "" });
+    this.warn(message, tokens ? el("button", { type: "button", class: "kv-button",
+      onclick: () => this.useTokens(tokens) }, `Use ${format.count(tokens)} tokens`) : null);
+  }
+
+  #notice(race) {
+    this.idle();
+    this.warn(race.notices.join("\n"), null, "notice");
+  }
+}

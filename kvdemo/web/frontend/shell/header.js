@@ -1,0 +1,89 @@
+// The header: what this is, and which model runs on what. Details unfold from the pill.
+import { on } from "../base/bus.js";
+import { el, write } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { modelStatus, takeStatus } from "../base/status.js";
+import { tabRow } from "./tabs.js";
+
+const KIND = { folder: "folder", "hub cache": "Hub cache", hub: "Hub", pypi: "PyPI" };
+const short = (text, n) => (text && text.length > n ? `${text.slice(0, n)}…` : text);
+const last = (text) => String(text ?? "").replace(/\/$/, "").split("/").at(-1);
+
+const summary = (model) => [
+  last(model.id), KIND[model.source?.kind] ?? model.source?.kind, model.dtype, model.device, short(model.revision, 7),
+].filter(Boolean);
+
+// What differs from layer to layer is a list.
+const or = (value) => [value].flat().join(" or ");
+const shape = ({ layers, kv_heads: heads, head_dim: width }) => [
+  layers ? `${layers} layers` : null,
+  heads ? `${or(heads)} KV ${heads === 1 ? "head" : "heads"} of ${or(width)}` : null,
+].filter(Boolean).join(", ");
+
+const details = (model) => [
+  ["Model", model.id],
+  ["Served from", [KIND[model.source?.kind] ?? model.source?.kind, model.source?.location].filter(Boolean).join(": ")],
+  ["Revision", model.revision],
+  ["Precision", model.dtype],
+  ["Device", model.device],
+  ["Attention", model.attention],
+  ["Parameters", format.count(model.parameters)],
+  ["Shape", shape(model)],
+  ["Context", model.context_length ? `${format.count(model.context_length)} tokens` : null],
+  ["Chat template", model.chat_template ? "yes" : "no"],
+].filter(([, value]) => value !== null && value !== undefined && value !== "");
+
+class Header {
+  constructor(element) {
+    this.label = el("span", { class: "kv-model" }, "Starting");
+    this.pill = el("button", { type: "button", class: "kv-pill", "aria-expanded": "false", "aria-controls": "kv-details",
+      onclick: () => this.toggle(this.card.hidden) }, el("i", { "aria-hidden": "true" }), this.label);
+    this.card = el("div", { class: "kv-details", id: "kv-details", role: "region", "aria-label": "Model details", hidden: true });
+    const wrap = el("div", { class: "kv-pillbox", onpointerenter: (event) => event.pointerType === "mouse" && this.toggle(true),
+      onpointerleave: (event) => event.pointerType === "mouse" && this.toggle(false) }, this.pill, this.card);
+    wrap.addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
+    document.addEventListener("pointerdown", (event) => wrap.contains(event.target) || this.toggle(false));
+    element.firstElementChild.replaceChildren(el(
+      "header", { class: "kv-header" },
+      el("h1", {}, "kvdemo"), tabRow(), el("p", {}, "What a language model’s KV cache buys, measured as you watch."), wrap));
+  }
+
+  toggle(open) {
+    this.card.hidden = !open || !this.card.childElementCount;
+    this.pill.setAttribute("aria-expanded", String(!this.card.hidden));
+  }
+
+  status({ state, text, fraction, model }) {
+    this.pill.dataset.state = state;
+    if (model) return this.model(model);
+    const percent = state === "loading" && fraction !== null && fraction !== undefined ? ` ${Math.round(fraction * 100)} %` : "";
+    write(this.label, state === "failed" ? "No model" : `${text || "Loading the model"}${percent}`);
+    return this.card.replaceChildren(...(text ? [el("p", {}, text)] : []));
+  }
+
+  model(model) {
+    this.pill.dataset.state = "ready";
+    this.label.replaceChildren(...summary(model).map((part) => el("span", {}, part)));
+    this.card.replaceChildren(el("dl", {}, ...details(model).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+  }
+}
+
+let header = null;
+let ran = null;
+
+export const drawHeader = (element, props, watch, ask) => {
+  header = new Header(element);
+  // A run on another model than the one that was known: what the strategies can do on it is asked anew.
+  on("settled", () => ran && ran !== modelStatus()?.model?.id && ask());
+  const take = () => {
+    if (!props.value) return;
+    header.status(props.value);
+    takeStatus(props.value);
+  };
+  watch("value", take);
+  take();
+};
+on("model", (model) => {
+  ran = model.id;
+  header?.model(model);
+});

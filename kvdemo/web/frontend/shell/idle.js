@@ -1,0 +1,30 @@
+// A page at rest asks for no frames. Gradio's would: the timer of its loading indicator goes on counting, once a frame,
+// after the indicator has left the page, and a browser that draws nothing sixty times a second takes a share of a core.
+
+const ENOUGH = 60;
+const ours = new Set();
+let own = requestAnimationFrame(look);
+let others = null;
+let times = 0;
+
+/** A frame for this page's own scripts, which all ask for theirs here: it is never cancelled. */
+export const nextFrame = (act) => {
+  const id = requestAnimationFrame((now) => {
+    ours.delete(id);
+    act(now);
+  });
+  ours.add(id);
+  return id;
+};
+
+/** Requests are numbered: what lies between two of these is what was asked for meanwhile. */
+function look() {
+  const last = own;
+  own = requestAnimationFrame(look);
+  const asked = own - last - 1;
+  times = asked === others ? times + 1 : 0;
+  others = asked;
+  if (times < ENOUGH) return;
+  // As many in each of so many frames: loops, which draw nothing yet, for this page has no animation of its own.
+  for (let id = own - asked; id <= own; id += 1) if (!ours.has(id)) cancelAnimationFrame(id);
+}

@@ -1,0 +1,86 @@
+// The four tabs. All panels are on the page and one is laid out (page.css); `?tab=` opens one and says which is open.
+import { emit, on } from "../base/bus.js";
+import { el, whenThere } from "../base/dom.js";
+
+const TABS = [["race", "Race"], ["measure", "Measure"], ["compare", "Compare"], ["plan", "Plan"]];
+const names = TABS.map(([name]) => name);
+const buttons = new Map();
+let opened = null;
+
+/** The tab that is open. */
+export const currentTab = () => opened;
+
+/** Changes the address without loading anything; null removes a parameter. */
+export const setAddress = (changes) => {
+  const url = new URL(location.href);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  history.replaceState(history.state, "", url);
+};
+
+const show = (name) => {
+  opened = name;
+  document.documentElement.dataset.kvTab = name;
+  for (const [other, { button }] of buttons) {
+    button.setAttribute("aria-selected", String(other === name));
+    button.tabIndex = other === name ? 0 : -1;
+  }
+};
+
+export const openTab = (name) => {
+  if (!names.includes(name) || name === currentTab()) return;
+  show(name);
+  setAddress({ tab: name === "race" ? null : name });
+  scrollTo(0, 0);
+  emit("tab", name);
+};
+
+/** Calls back once, when the tab is open for the first time. */
+export const whenOpen = (name, act) => {
+  let due = true;
+  const once = (open) => {
+    if (!due || open !== name) return;
+    due = false;
+    act();
+  };
+  on("tab", once);
+  once(currentTab());
+};
+
+/** A dot beside the name of a tab where something is at work. */
+export const tabBusy = (name, busy) => {
+  if (buttons.has(name)) buttons.get(name).dot.hidden = !busy;
+};
+
+/** Left, right, home and end, as in every row of tabs. */
+const walk = (event) => {
+  const at = names.indexOf(currentTab());
+  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: names.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  const name = names.at(to % names.length);
+  openTab(name);
+  buttons.get(name).button.focus();
+};
+
+/** The row of tabs, for the header. */
+export const tabRow = () => {
+  const row = TABS.map(([name, label]) => {
+    const dot = el("i", { hidden: true, role: "img", "aria-label": "at work" });
+    const button = el("button", { type: "button", class: "kv-tabbutton", role: "tab", id: `kv-tabbutton-${name}`, "aria-controls": `kv-tab-${name}`,
+      onclick: () => openTab(name) }, label, dot);
+    buttons.set(name, { button, dot });
+    whenThere(`kv-tab-${name}`, (panel) => {
+      panel.setAttribute("role", "tabpanel");
+      panel.setAttribute("aria-labelledby", button.id);
+    });
+    return button;
+  });
+  show(currentTab());
+  return el("nav", { class: "kv-tabs", role: "tablist", "aria-label": "What to do", onkeydown: walk }, ...row);
+};
+
+const asked = new URLSearchParams(location.search).get("tab");
+show(names.includes(asked) ? asked : "race");

@@ -1,0 +1,81 @@
+"""The browser's half on its way: behind a proxy's path, kept for the next visit, and late."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, Route, expect
+
+from kvdemo.web.page import build, launch_options
+from tests.serving import free_port
+from tests.web.scripted_backend import ScriptedBackend
+
+from .actions import race
+from .scripted import scripted_page
+
+TAKEN = ("theme", "head", "app_kwargs", "footer_links", "enable_monitoring")
+
+
+@contextmanager
+def served_under(path: str) -> Iterator[str]:
+    """The address of a page that a larger server has under a path."""
+    options = {name: value for name, value in launch_options().items() if name in TAKEN}
+    app = gr.mount_gradio_app(FastAPI(), build(ScriptedBackend()), path=path, **options)
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.config.port}{path}/"
+    server.should_exit = True
+
+
+def test_a_page_under_a_path_finds_its_files_and_its_chart(browser: Browser) -> None:
+    with served_under("/some/where") as url:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_function("() => document.querySelector('#kv-race')?.disabled === false")
+        race(page)
+        expect(page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+        page.close()
+
+
+# How many bytes of each script and style the browser had to fetch.
+FETCHED = """() => performance.getEntriesByType("resource").filter(({ name }) => name.includes("/frontend/"))
+  .map(({ transferSize }) => transferSize)"""
+
+
+def test_a_second_visit_fetches_no_script_and_no_style(browser: Browser) -> None:
+    with scripted_page(ScriptedBackend()) as url:
+        context = browser.new_context()
+        fetched = []
+        for _ in range(2):
+            page = context.new_page()
+            page.goto(url)
+            page.wait_for_selector("#kv-header:has-text('cpu')")
+            fetched.append(page.evaluate(FETCHED))
+        assert all(fetched[0])
+        assert len(fetched[1]) >= len(fetched[0])
+        assert not any(fetched[1])
+        context.close()
+
+
+def test_scripts_that_come_late_draw_what_was_asked_before(browser: Browser) -> None:
+    def late(route: Route) -> None:
+        time.sleep(3)
+        route.continue_()
+
+    with scripted_page(ScriptedBackend()) as url:
+        page = browser.new_page()
+        page.route("**/frontend/*/main.js", late)
+        page.goto(f"{url}?tab=plan")
+        page.wait_for_selector("#kv-header:has-text('cpu')")
+        expect(page.locator("#kv-tabbutton-plan")).to_have_attribute("aria-selected", "true")
+        expect(page.locator(".kv-lanepicker")).to_have_count(2)
+        page.close()

@@ -1,0 +1,81 @@
+"""The browser's half as it is served: every file is reached, kept by the browser, and harmless."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from kvdemo.web import assets
+from kvdemo.web.assets import FRONTEND
+
+SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
+STYLES = [path for path in assets.files() if path.suffix == ".css"]
+IMPORT = re.compile(r"""^(?:import|export) .*?from "(.+?)";|^@import "(.+?)";""", re.MULTILINE)
+
+
+def source(path: Path) -> str:
+    return (FRONTEND / path).read_text("utf-8")
+
+
+def reached(*starts: str) -> set[Path]:
+    """The files that these name, and those that they name in turn."""
+    found, ahead = set(), [Path(start) for start in starts]
+    while ahead:
+        path = ahead.pop()
+        if path not in found:
+            found.add(path)
+            names = [script or style for script, style in IMPORT.findall(source(path))]
+            ahead += [Path(os.path.normpath(path.parent / name)) for name in names]
+    return found
+
+
+def test_every_file_is_reached_from_the_head() -> None:
+    assert reached("main.js", "styles/main.css") | {Path("early.js")} == set(assets.files())
+
+
+def test_base_imports_nothing_of_the_tabs() -> None:
+    base = {path.as_posix() for path in SCRIPTS if path.parts[0] == "base"}
+    assert {path.parts[0] for path in reached(*base)} == {"base"}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=str)
+def test_scripts_never_make_markup_from_text(path: Path) -> None:
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|</script", source(path)
+    )
+
+
+@pytest.mark.parametrize("path", assets.files(), ids=str)
+def test_nothing_is_asked_of_another_host(path: Path) -> None:
+    text = source(path).replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+    assert not re.search(r"https?://|//cdn", text)
+
+
+def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
+    with TestClient(Starlette(routes=assets.routes())) as client:
+        named = re.findall(r"""(?:href|src)="\./(.+?)\"""", assets.head())
+        assert len(named) == len(SCRIPTS) + 1  # main.js twice, early.js in the head itself, and the styles
+        for address in [*named, f"{assets.address()}/plotly.min.js"]:
+            answer = client.get(f"/{address}")
+            assert answer.status_code == 200, address
+            assert "immutable" in answer.headers["cache-control"], address
+            kind = "css" if address.endswith("css") else "javascript"
+            assert kind in answer.headers["content-type"], address  # a browser runs no module of another type
+        assert client.get("/frontend/0123456789abcdef/main.js").status_code == 404
+
+
+def test_the_address_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "FRONTEND", tmp_path)
+    addresses = set()
+    for name, text in (("a.js", "1"), ("a.js", "2"), ("b.css", "2")):
+        (tmp_path / name).write_text(text)
+        addresses.add(assets.address())
+    assert len(addresses) == 3
+
+
+def test_a_definition_cannot_end_the_script_that_it_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "DEFINITIONS", {"bad": {"text": "</script><img src=x>"}})
+    assert "<img" not in assets.head()
