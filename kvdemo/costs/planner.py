@@ -27,6 +27,8 @@ BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4
 CACHE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1, "int8": 1}
 _SPELT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "float8": "fp8", "fp8/int8": "fp8"}
 _DEFAULT_CONTEXT = 8192
+#: Where the curve of the cache begins, how far it goes at the least, in positions, and into how many steps it is cut.
+_CURVE_START, _CURVE_END, _CURVE_STEPS = 128, 200_000, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def plan(
     a_sequence = formulas.kv_bytes(model, context, itemsize)
     fit = _fit(model, memory_bytes - weight_bytes, itemsize, a_sequence)
     floor = formulas.decode_floor_s(read_bytes, batch * a_sequence, bandwidth_bytes_per_s)
-    document = {
+    document: dict[str, Any] = {
         "schema": 1,
         "kind": "plan",
         "model": _model(model),
@@ -141,7 +143,41 @@ def plan(
             "batch_tokens_per_s": batch / floor,
         },
     }
-    return document | {"sentences": _sentences(document, model, arch.repeats), "notes": _notes(document, model)}
+    document["cache"]["curve"] = _curve(model, itemsize, _end_of_curve(document))
+    return document | {
+        "headline": _headline(document),
+        "sentences": _sentences(document, model, arch.repeats),
+        "notes": _notes(document, model),
+    }
+
+
+def _end_of_curve(document: Mapping[str, Any]) -> int:
+    """The longest context of the curve: beyond every length that the plan names."""
+    cache, fit = document["cache"], document["fit"]
+    named = (document["settings"]["context"], fit["largest_context"], cache["outgrows_weights_at"])
+    return round(1.4 * max(_CURVE_END, *(length or 0 for length in named)))
+
+
+def _curve(arch: Architecture, itemsize: int, end: int) -> list[dict[str, int]]:
+    """Sizes of one sequence's cache up to `end`: at equal distances on a logarithmic scale, and where windows fill."""
+    steps = {round(_CURVE_START * (end / _CURVE_START) ** (n / _CURVE_STEPS)) for n in range(_CURVE_STEPS + 1)}
+    full = {layer.window for layer in arch.layers if layer.window and _CURVE_START < layer.window < end}
+    return [{"positions": n, "bytes": formulas.kv_bytes(arch, n, itemsize)} for n in sorted(steps | full)]
+
+
+def _headline(document: Mapping[str, Any]) -> str:
+    """The plan in a sentence: what a token costs, and what fits."""
+    settings, fit = document["settings"], document["fit"]
+    name = document["model"]["name"].rstrip("/").rpartition("/")[2] or document["model"]["name"]
+    a_token = units.amount(document["cache"]["bytes_per_token"], "B")
+    cost = f"{name} in {settings['dtype']}: {a_token} of cache a token"
+    memory = units.amount(settings["memory_bytes"], "B")
+    if not fit["weights_fit"]:
+        weights = units.amount(document["weights"]["bytes"], "B")
+        return f"{cost}, but its weights alone, {weights}, do not fit into {memory}."
+    if fit["largest_context"] is None:
+        return f"{cost}, up to a limit; beside its weights {memory} hold any context."
+    return f"{cost}; {memory} hold {units.count(fit['largest_context'], 'token')} beside its weights."
 
 
 def cache_format(dtype: str) -> str:

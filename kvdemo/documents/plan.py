@@ -63,6 +63,7 @@ class Cache(TypedDict):
     bytes_per_token               of one more token of one sequence
     bytes_per_token_past_windows  the same when all sliding windows are full
     constant_bytes                held whatever the length
+    curve                         the same over the length, up to beyond all that the plan names: for a chart
     outgrows_weights_at           the length from which on one sequence's cache is larger than the weights
     repeated_bytes_per_token      where a library keeps a key-value head for each query head; null where it does not
     """
@@ -73,6 +74,7 @@ class Cache(TypedDict):
     constant_bytes: int
     at: list[Size]
     at_context: SizeAtContext
+    curve: list[Size]
     outgrows_weights_at: int | None
     repeated_bytes_per_token: int | None
 
@@ -110,5 +112,6 @@ class PlanDocument(TypedDict):
     cache: Cache
     fit: Fit
     decode: Decode
+    headline: str
     sentences: list[str]
     notes: list[str]

@@ -136,6 +136,26 @@ def test_heads_that_a_library_repeats_count_once_and_it_is_said() -> None:
     assert any("keeps each key-value head 4 times" in sentence for sentence in made["sentences"])
 
 
+def test_the_headline_says_what_a_token_costs_and_what_fits() -> None:
+    assert plan(model(name="meta-llama/Llama-3.1-8B/"), **MACHINE)["headline"] == (
+        "Llama-3.1-8B in bfloat16: 131 kB of cache a token; 24 GB hold 60,573 tokens beside its weights."
+    )
+    small = plan(model(), memory_bytes=10 * 10**9, bandwidth_bytes_per_s=1e12)
+    assert small["headline"].endswith("but its weights alone, 16.1 GB, do not fit into 10 GB.")
+    windows = plan(model(*[LayerCache("sliding", kv_heads=8, head_dim=128, window=4095)] * 32), **MACHINE)
+    assert windows["headline"].endswith("up to a limit; beside its weights 24 GB hold any context.")
+
+
+def test_the_curve_reaches_beyond_what_the_plan_names_and_bends_where_a_window_is_full() -> None:
+    window = LayerCache("sliding", kv_heads=8, head_dim=128, window=4095)
+    made = plan(model(*[window] * 16, *[LayerCache("full", kv_heads=8, head_dim=128)] * 16), **MACHINE)
+    cache, curve = made["cache"], {point["positions"]: point["bytes"] for point in made["cache"]["curve"]}
+    assert list(curve) == sorted(curve) and min(curve) == 128
+    assert max(curve) > max(made["fit"]["largest_context"], cache["outgrows_weights_at"], 200_000)
+    assert curve[4095] == 4095 * cache["bytes_per_token"]
+    assert curve[max(curve)] == curve[4095] + (max(curve) - 4095) * cache["bytes_per_token_past_windows"]
+
+
 def test_the_default_context_is_no_longer_than_the_model_allows() -> None:
     assert plan(model(), **MACHINE)["settings"]["context"] == 8192
     assert plan(model(context_length=1024), **MACHINE)["settings"]["context"] == 1024
