@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, SCHEMA, Document, Field, load, plain
 from kvdemo.core.errors import BadInput
-from kvdemo.core.statistics import Speedup, noise_warning, speedup, statement, summarize
+from kvdemo.core.statistics import figures, noise_warning, speedup, statement, summarize
 from kvdemo.measure.tables import mean_and_std
 
 SHORTEST_SECONDS = 1e-12
@@ -30,7 +30,8 @@ Lanes = dict[tuple[str, int], Mapping[str, Any]]
 def compare(a: Document, b: Document) -> dict[str, Any]:
     """The comparison of two documents that `load` has read, or that were built here.
 
-    Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval.
+    Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval. Its
+    `speedup` is the same the other way round: how many times as fast B is.
     """
     differences, same_work = _differences(a, b)
     lanes_a, lanes_b = _lanes(a), _lanes(b)
@@ -160,23 +161,27 @@ def _samples(runs: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 def _compare_samples(metric: str, a: Sequence[float], b: Sequence[float], same_work: bool) -> dict[str, Any]:
     found = speedup(a, b)
-    interval = None if not same_work or found.low is None or found.high is None else (1 / found.high, 1 / found.low)
+    if not same_work:
+        unlike = "The work differs: no significance is claimed."
+        found = replace(found, low=None, high=None, significant=None, missing=unlike)
+    interval = () if found.low is None or found.high is None else (found.low, found.high)
+    claim = statement(found, "B", "A")
     return {
         "a": asdict(summarize(a)),
         "b": asdict(summarize(b)),
         "ratio": 1 / found.ratio,
-        "low": interval[0] if interval else None,
-        "high": interval[1] if interval else None,
-        "significant": found.significant if same_work else None,
-        "statement": f"{metric}: {_state(found, same_work)}",
+        "low": 1 / interval[1] if interval else None,
+        "high": 1 / interval[0] if interval else None,
+        "significant": found.significant,
+        "statement": f"{metric}: {claim}",
+        "claim": claim,
+        "speedup": {
+            "ratio": found.ratio,
+            "low": found.low,
+            "high": found.high,
+            "text": figures(found.ratio, *interval),
+        },
     }
-
-
-def _state(found: Speedup, same_work: bool) -> str:
-    if not same_work:
-        unlike = "The work differs: no significance is claimed."
-        found = Speedup(found.ratio, None, None, None, found.n_baseline, found.n, missing=unlike)
-    return statement(found, "B", "A")
 
 
 def _headline(differences: Sequence[Difference], lanes: Sequence[Mapping[str, Any]]) -> str:
@@ -238,7 +243,7 @@ def as_text(comparison: Mapping[str, Any]) -> str:
             sides = " | ".join(
                 f"{file.upper()} {mean_and_std(row[file])} (n = {row[file]['n']})" for file in ("a", "b")
             )
-            lines += [f"  {METRICS[name]}: {sides}", f"    {row['statement'].removeprefix(METRICS[name] + ': ')}"]
+            lines += [f"  {METRICS[name]}: {sides}", f"    {row['claim']}"]
         lines += [f"  {warning}" for warning in lane["warnings"]]
     missing = [
         f"Only in {file}: {', '.join(comparison[key])}."

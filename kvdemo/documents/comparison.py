@@ -24,12 +24,22 @@ class Tokens(TypedDict):
     b: list[int]
 
 
+class Speedup(TypedDict):
+    """How many times as fast B is, with its interval; `text` has the numbers that are not null, as people read them."""
+
+    ratio: float
+    low: float | None
+    high: float | None
+    text: list[str]
+
+
 class Figure(TypedDict):
     """One figure of a lane on both sides.
 
     ratio        B's mean over A's: above 1 B is slower
     low, high    the 95 % interval of the ratio; null where none can be given
     significant  whether the interval leaves out 1; null without one
+    statement    the figure's name, and `claim`: what the runs allow to say
     """
 
     a: Summary
@@ -39,6 +49,8 @@ class Figure(TypedDict):
     high: float | None
     significant: bool | None
     statement: str
+    claim: str
+    speedup: Speedup
 
 
 class Figures(TypedDict, total=False):

@@ -321,3 +321,15 @@ def test_tokens_that_all_came_in_one_step_have_no_tpot() -> None:
     a = raced({"remote": [2.0]})
     a["lanes"][0]["steps"][0]["tokens"] = 4
     assert list(compare(a, a)["lanes"][0]["metrics"]) == ["e2e_s", "ttft_s"]
+
+
+def test_the_speedup_of_a_figure_is_its_ratio_the_other_way_round() -> None:
+    a, b = measured({"no_cache": [4.0, 4.1, 4.2]}), measured({"no_cache": [2.0, 2.1, 2.05]})
+    row = compare(a, b)["lanes"][0]["metrics"]["e2e_s"]
+    assert row["speedup"]["ratio"] == pytest.approx(1 / row["ratio"])
+    assert row["speedup"]["low"] == pytest.approx(1 / row["high"])
+    assert row["speedup"]["text"] == ["2.00", *(f"{row['speedup'][end]:.2f}" for end in ("low", "high"))]
+    assert row["statement"] == f"E2E: {row['claim']}" and row["speedup"]["text"][1] in row["claim"]
+    b["settings"]["max_new_tokens"] += 1
+    unlike = compare(a, b)["lanes"][0]["metrics"]["e2e_s"]
+    assert (unlike["speedup"]["low"], unlike["speedup"]["text"]) == (None, ["2.00"])
