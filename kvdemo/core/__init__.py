@@ -1,1 +1,1 @@
-"""Plain data and rules, standard library only: what a lane yields, what a race asks for, numbers as text."""
+"""Define plain data and rules: steps, events, settings, metrics, numbers as text. No torch."""

@@ -1,7 +1,7 @@
-"""Stopping a race from outside: a flag that is seen within one step, also from another process.
+"""Stop a race from outside, also from another process: a flag that is checked before each step.
 
-On ZeroGPU the race runs in a process of its own, forked when it likes, so the flag is a file: whoever knows
-the run's id can raise it, and looking at it costs microseconds a step.
+On ZeroGPU the race runs in a process of its own. So the flag is a file: any process that knows the run's id can set
+it, and checking it takes microseconds a step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 
 class CancelToken(Protocol):
-    """What a race asks before each step; `threading.Event` is one, too."""
+    """A flag that a race checks before each step; `threading.Event` is one, too."""
 
     def is_set(self) -> bool: ...
     def set(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The error for whatever a user can mend: one sentence that says what to do."""
+"""Define the error for input that a user can correct: one sentence that says what to do."""
 
 from __future__ import annotations
 

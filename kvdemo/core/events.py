@@ -1,4 +1,4 @@
-"""The events of a race, in the order in which they come: what the page, the command line and the API show."""
+"""Define the events of a race, in the order in which they come. The page, the command line and the API show them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Figures from timed steps. Pure functions; the definitions are those shown in the page.
+"""Calculate TTFT, TPOT, ITL, E2E and speed-up from timed steps. The page shows these definitions.
 
-Seconds are a lane's own device time throughout: what other lanes did in between does not count.
+Seconds are a lane's own device time throughout: the time of other lanes in between does not count.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class LaneMetrics:
-    """A lane in figures, in seconds. What is undefined is None: TPOT and ITL need tokens from two steps.
+    """The figures of a lane, in seconds. What is undefined is None: TPOT and ITL need tokens from two steps.
 
-    A search commits tokens when its texts agree, not when it has found them. Its first one is no first token to wait
-    for and the others do not follow it one by one, so TTFT, TPOT and ITL mean nothing there. It has levels instead.
+    A search commits tokens when its texts agree, not when it finds them. So its first token is not waited for and the
+    others do not follow one by one: TTFT, TPOT and ITL mean nothing there. It has levels instead.
 
     ttft_s        start to first committed token, tokenisation and prefill included
     tpot_s        (e2e_s - ttft_s) / (tokens - 1)
@@ -58,7 +58,7 @@ class LaneMetrics:
 
 
 def percentile(samples: Sequence[float], q: float) -> float:
-    """The q-th percentile (0 to 100) with linear interpolation between ranks, as numpy.percentile."""
+    """Calculate the q-th percentile (0 to 100) with linear interpolation between ranks, as numpy.percentile does."""
     ordered = sorted(samples)
     rank = (len(ordered) - 1) * q / 100
     low = math.floor(rank)
@@ -67,7 +67,7 @@ def percentile(samples: Sequence[float], q: float) -> float:
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """The spread of at least one sample."""
+    """Summarise the spread of at least one sample."""
     return Spread(
         mean=math.fsum(samples) / len(samples),
         p50=percentile(samples, 50),
@@ -78,7 +78,7 @@ def spread(samples: Sequence[float]) -> Spread:
 
 
 def lane_metrics(steps: Sequence[TimedStep]) -> LaneMetrics:
-    """The figures of one lane from its steps, in order."""
+    """Calculate the figures of one lane from its steps, in order."""
     e2e = math.fsum(timed.seconds for timed in steps)
     tokens = sum(len(timed.step.choices) for timed in steps)
     levels = sum(len(timed.step.levels) for timed in steps) or None
@@ -99,12 +99,12 @@ def lane_metrics(steps: Sequence[TimedStep]) -> LaneMetrics:
 
 
 def searched(steps: Sequence[TimedStep]) -> bool:
-    """Whether the steps are those of a search, whose tokens come when it is certain of them."""
+    """Tell whether the steps are those of a search, which commits tokens when it is certain of them."""
     return any(timed.step.levels for timed in steps)
 
 
 def token_gaps(steps: Sequence[TimedStep]) -> list[float]:
-    """ITL samples in seconds: the gap before each committed token but those of the first step. None in a search."""
+    """List ITL samples in seconds: the gap before each committed token after the first step. Empty for a search."""
     gaps: list[float] = []
     if searched(steps):
         return gaps
@@ -115,7 +115,7 @@ def token_gaps(steps: Sequence[TimedStep]) -> list[float]:
 
 
 def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
-    """Device seconds until the n-th token (from 1) was committed. Raises ValueError where there are fewer."""
+    """Add up the device seconds until the n-th token (from 1) was committed. Raises ValueError if there are fewer."""
     committed = itertools.accumulate(len(timed.step.choices) for timed in steps)
     elapsed = itertools.accumulate(timed.seconds for timed in steps)
     for tokens, seconds in zip(committed, elapsed, strict=True):
@@ -125,10 +125,11 @@ def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
 
 
 def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float | None:
-    """The baseline's time over the lane's, at the smaller of the two token counts; None where that means nothing.
+    """Divide the baseline's time by the lane's, at the smaller of the two token counts; None where that is undefined.
 
-    So without tokens, or with a clock that did not tick. With unequal counts: where a lane ended after its first token,
-    which took the prompt's time, and where one is a search, of which only the whole is comparable.
+    It is undefined without tokens, or with a clock that did not tick. With unequal counts it is undefined where a lane
+    ended after its first token, which took the prompt's time, and where one is a search, of which only the whole time
+    is comparable.
     """
     counts = [sum(len(timed.step.choices) for timed in lane) for lane in (baseline, steps)]
     shared = min(counts)
@@ -139,6 +140,6 @@ def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float 
 
 
 def first_difference(a: Sequence[int] | str, b: Sequence[int] | str, start: int = 0) -> int | None:
-    """The first index from `start` at which both have an element and the two differ."""
+    """Find the first index from `start` at which both have an element and the two differ; None if there is none."""
     shared = min(len(a), len(b))
     return next((i for i in range(start, shared) if a[i] != b[i]), None)

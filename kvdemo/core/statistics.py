@@ -1,7 +1,7 @@
-"""What a handful of timings can say, and what they cannot.
+"""Summarise a few timings, and claim a difference only where they support it.
 
-A mean alone says nothing about whether the next run would agree with it. So each figure comes with its scatter and
-its n, a warning where the scatter is wide, and each ratio with an interval: the ratios that the runs are compatible
+A mean alone does not say whether the next run would agree with it. So each figure comes with its scatter and its n,
+with a warning where the scatter is wide. Each ratio comes with an interval: the ratios that the runs are compatible
 with. A difference is claimed only where that interval leaves out 1.
 
 The interval is that of Welch's t-test on the logarithms of the times: a difference of mean logarithms is the
@@ -64,7 +64,7 @@ class Speedup:
 
 
 def summarize(samples: Sequence[float]) -> Summary:
-    """The summary of at least one sample. Raises ValueError without any."""
+    """Summarise at least one sample. Raises ValueError without any."""
     if not samples:
         raise ValueError("no samples to summarise")
     return Summary(
@@ -80,10 +80,10 @@ def summarize(samples: Sequence[float]) -> Summary:
 
 
 def noise_warning(samples: Sequence[float]) -> str | None:
-    """A sentence where the runs scatter by more than 5 % of their median; None where they do not, or for one run.
+    """Warn, in a sentence, of runs that scatter by more than 5 % of their median; None if they do not, or for one run.
 
-    The scatter is the interquartile range, which one disturbed run cannot widen. Two or three runs have no
-    quartiles worth the name: for them it is the full range.
+    The scatter is the interquartile range, which one disturbed run cannot widen. For two or three runs, which are too
+    few for quartiles, it is the full range.
     """
     n = len(samples)
     if n < 2 or (centre := percentile(samples, 50)) <= 0:
@@ -102,7 +102,7 @@ def noise_warning(samples: Sequence[float]) -> str | None:
 
 
 def speedup(baseline: Sequence[float], samples: Sequence[float]) -> Speedup:
-    """The baseline's mean time over that of `samples`, with its interval where one can be given.
+    """Divide the baseline's mean time by that of `samples`, with an interval where one can be given.
 
     Times in seconds, above 0; raises ValueError for others, or for none.
     """
@@ -123,7 +123,7 @@ def speedup(baseline: Sequence[float], samples: Sequence[float]) -> Speedup:
 
 
 def _welch(baseline: Sequence[float], samples: Sequence[float]) -> tuple[float, float] | str:
-    """The interval of the ratio of typical times, or why there is none."""
+    """Calculate the interval of the ratio of typical times, or say in a sentence why there is none."""
     counts = f"n = {len(samples)} and {len(baseline)}"
     if len(baseline) == len(samples) == 1:
         return "One run each: nothing can be said about significance."
@@ -148,7 +148,7 @@ def _welch(baseline: Sequence[float], samples: Sequence[float]) -> tuple[float, 
 
 
 def statement(found: Speedup, name: str, baseline: str) -> str:
-    """The ratio in words, no stronger than the runs allow. Where n is named, that of `name` comes first."""
+    """Write the ratio as a sentence that claims no more than the runs support. The n of `name` is named first."""
     if found.low is None or found.high is None:
         return f"{_claim(found.ratio, name, baseline, 'was', 'took')}. {found.missing}"
     counts = f"n = {found.n} and {found.n_baseline}"
@@ -165,14 +165,14 @@ def statement(found: Speedup, name: str, baseline: str) -> str:
 
 
 def _claim(ratio: float, name: str, baseline: str, be: str, take: str) -> str:
-    """Always a factor above 1: "0.5× as fast" makes a reader work."""
+    """Write the ratio as a factor above 1: "0.5× as fast" is hard to read."""
     if ratio >= 1:
         return f"{name} {be} {figures(ratio)[0]}× as fast as {baseline}"
     return f"{name} {take} {figures(1 / ratio)[0]}× as long as {baseline}"
 
 
 def figures(*ratios: float) -> list[str]:
-    """Ratios as text with two decimals, or more where one that is not 1 would read 1.00."""
+    """Write ratios with two decimals, or more where one that is not 1 would read 1.00."""
     decimals = 2
     while decimals < 6 and any(ratio != 1 and abs(ratio - 1) < 0.5 * 10**-decimals for ratio in ratios):
         decimals += 1

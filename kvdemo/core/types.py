@@ -1,8 +1,7 @@
-"""The vocabulary that every part of kvdemo speaks. Standard library only.
+"""Define the types that every package uses: choices, forward passes, steps, options, lanes. Standard library only.
 
-A lane is one strategy working on one prompt. Its generator yields `Step`s; the clock around it turns
-them into `TimedStep`s; the session reports them, and all that happens around them, as events. Whoever
-shows a race (the page, the command line, the API) needs this module and nothing that loads a model.
+A lane is one strategy working on one prompt. Its generator yields `Step`s. The timer turns them into `TimedStep`s. The
+session reports these, and what happens around them, as events (`kvdemo.core.events`).
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class Choice:
     """One chosen token, and the best of those that were not chosen.
 
     Log-probabilities are natural logarithms of the model's own distribution (temperature 1, no
-    top-p), whatever the sampling settings: they say what the model thought, not what was drawn. Where another
-    machine chose, ids are UNKNOWN and a log-probability that it does not tell is NaN.
+    top-p), whatever the sampling settings. Where another machine chose, ids are UNKNOWN, and a log-probability that it
+    does not report is NaN.
     """
 
     token: int
@@ -51,7 +50,7 @@ class BeamNode:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One forward pass: what it ran, not what it took. Costs follow from it by formula (`kvdemo.costs.formulas`).
+    """One forward pass: what it ran, not how long it took. Costs follow by formula (`kvdemo.costs.formulas`).
 
     rows       sequences that are run side by side; each has a cache of its own
     positions  new positions in each row
@@ -78,7 +77,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one turn of a strategy committed, and what it took. No clock in sight.
+    """What one turn of a strategy committed, and what it ran and held for that. Its time is in `TimedStep`.
 
     choices      the tokens committed in this step, in order; at least one
     positions    token positions run through the model in this step, those of all rows and passes but the draft

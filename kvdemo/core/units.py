@@ -1,15 +1,15 @@
-"""Numbers as sentences carry them: three figures, the unit that fits."""
+"""Write numbers for sentences: three figures, and the unit that fits."""
 
 from __future__ import annotations
 
 
 def count(n: int, thing: str) -> str:
-    """A number of things: "1 token", "2,000 tokens"."""
+    """Write a number of things: "1 token", "2,000 tokens"."""
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that reads best."""
+    """Write a time in s, ms, µs or ns."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{figures(value / size)} {unit}"
@@ -17,7 +17,7 @@ def seconds(value: float) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """An amount with a decimal prefix: 1,500 and "B/s" make "1.5 kB/s"."""
+    """Write an amount with a decimal prefix: 1,500 and "B/s" make "1.5 kB/s"."""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{figures(value / size)} {prefix}{unit}"
@@ -25,5 +25,5 @@ def amount(value: float, unit: str) -> str:
 
 
 def figures(value: float) -> str:
-    """Three significant figures, or all those before the point."""
+    """Write three significant figures, or all those before the point."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"

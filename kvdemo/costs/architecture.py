@@ -94,6 +94,6 @@ class Architecture:
 
 
 def shared(arch: Architecture) -> Architecture:
-    """The architecture with every key-value head kept once, as an engine does that repeats none."""
+    """Return the architecture with every key-value head kept once, as an engine keeps it that repeats none."""
     layers = (replace(layer, kv_heads=layer.kv_heads // arch.repeats) for layer in arch.layers)
     return replace(arch, layers=tuple(layers), repeats=1)

@@ -1,4 +1,4 @@
-"""What a cache, a step and a token cost, by formula. Standard library only; nothing here was measured.
+"""Calculate by formula what a cache, a step and a token cost. Standard library only; nothing is measured.
 
 A decoding step with a cache reads every weight that takes part, and every key and value that is held, to make one
 token: at batch 1 it is bound by memory bandwidth, and (weight bytes + cache bytes) / bandwidth is its floor. A step
@@ -15,7 +15,7 @@ from kvdemo.costs.architecture import Architecture, LayerCache
 
 
 def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, beyond: int = 0) -> int:
-    """Bytes that the cache holds after so many positions of `batch` sequences, `itemsize` bytes a number.
+    """Calculate the bytes that a cache holds after n positions of `batch` sequences, `itemsize` bytes a number.
 
     2 · kv_heads · head_dim · itemsize · positions, summed over the layers (Pope et al. 2022, arXiv:2211.05102,
     section 3.3); min(positions, window) in a sliding layer (Mistral 7B, arXiv:2310.06825, section 2); states do not
@@ -30,12 +30,12 @@ def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, 
 
 
 def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:
-    """Bytes by which one more position of one sequence grows the cache while no sliding layer is full."""
+    """Calculate the bytes by which a position of one sequence grows the cache while no sliding layer is full."""
     return sum(layer.bytes_per_position(itemsize) for layer in arch.layers)
 
 
 def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
-    """The least floating-point operations of one pass over `new_positions` at a context that includes them.
+    """Calculate the least floating-point operations of a pass over `new_positions` at a context that includes them.
 
     2·s·(N_active - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
     addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each
@@ -49,7 +49,7 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
 
 
 def pass_flops(arch: Architecture, ran: Pass) -> float:
-    """The least floating-point operations of a pass: `step_flops` of each row, the head for `ran.logits` positions."""
+    """Calculate the least floating-point operations of a pass: `step_flops` a row, the head at `ran.logits` positions."""
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
     attention = sum(
         n * _pairs(ran.positions, ran.context, layer) * _width(arch, layer) for layer, n in arch.kinds if layer.kv_heads
@@ -59,7 +59,7 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
 
 
 def _width(arch: Architecture, layer: LayerCache) -> int:
-    """Width of a query and of a value together, in one head of a layer.
+    """Add the width of a query and that of a value, in one head of a layer.
 
     Layers may differ (Gemma 4). A latent is not what is multiplied: keys and values are computed from it.
     """
@@ -67,7 +67,7 @@ def _width(arch: Architecture, layer: LayerCache) -> int:
 
 
 def _pairs(new_positions: int, context: int, layer: LayerCache) -> int:
-    """Query-key pairs of one row in one layer: each new position with itself and those before it.
+    """Count the query-key pairs of one row in one layer: each new position with itself and those before it.
 
     In a sliding layer the first `ramp` of them still see less than the window of W = layer.window + 1 positions, each
     one more than the position before it; all others see W.
@@ -79,7 +79,7 @@ def _pairs(new_positions: int, context: int, layer: LayerCache) -> int:
 
 
 def decode_floor_s(weight_bytes: float, kv_bytes: float, bandwidth: float) -> float:
-    """The least seconds that a decoding step can take: what it must read over the bandwidth in bytes per second.
+    """Calculate the least seconds of a decoding step: the bytes that it must read over `bandwidth`, in bytes a second.
 
     Weights and cache are each read once (Pope et al. 2022, section 2.1). One step gives each sequence of a batch its
     next token.
@@ -88,19 +88,19 @@ def decode_floor_s(weight_bytes: float, kv_bytes: float, bandwidth: float) -> fl
 
 
 def positions_uncached(prompt: int, new_tokens: int) -> int:
-    """Positions run through the model without a cache: n·P + n(n-1)/2. Each step runs all that is there again."""
+    """Count the positions run through the model without a cache: n·P + n(n-1)/2. Each step runs the whole text."""
     return new_tokens * prompt + new_tokens * (new_tokens - 1) // 2
 
 
 def positions_cached(prompt: int, new_tokens: int) -> int:
-    """Positions run through the model with a cache: P + n - 1. The last token is never fed back."""
+    """Count the positions run through the model with a cache: P + n - 1. The last token is never fed back."""
     return prompt + new_tokens - 1 if new_tokens else 0
 
 
 def most_positions(arch: Architecture, itemsize: int, budget: int, batch: int = 1) -> int | None:
-    """The largest context whose cache fits into `budget` bytes, 0 if none does; None where no context is too long.
+    """Find the largest context whose cache fits into `budget` bytes, 0 if none does; None where no context is too long.
 
-    The last is the case of a cache that stops growing: sliding windows and states alone.
+    None is for a cache that stops growing: one of sliding windows and states alone.
     """
 
     def fits(positions: int) -> bool:
@@ -122,6 +122,6 @@ def most_positions(arch: Architecture, itemsize: int, budget: int, batch: int = 
 
 
 def outgrows_weights_at(arch: Architecture, itemsize: int, weight_bytes: int) -> int | None:
-    """The smallest context at which one sequence's cache is larger than the weights; None if it never is."""
+    """Find the smallest context at which one sequence's cache is larger than the weights; None if it never is."""
     most = most_positions(arch, itemsize, weight_bytes)
     return None if most is None else most + 1

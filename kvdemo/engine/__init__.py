@@ -1,1 +1,1 @@
-"""Run lanes on a device: turns, clock, history, environment."""
+"""Run lanes on a device: the timer, the scheduler, each lane's history, the environment."""

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 class Lane:
     """A strategy's timed steps, where they end, and the device seconds that they have used.
 
-    `preemptible` is False for one whose steps are made by another machine: it does not stop while others have their
-    turns, and what came meanwhile would look as if it had taken no time.
+    `preemptible` is False for a lane that another machine computes. That machine does not wait while other lanes have
+    their turns, so steps that came meanwhile would look as if they had taken no time.
     """
 
     def __init__(

@@ -1,12 +1,11 @@
-"""Whose turn it is.
+"""Schedule the lanes of a race: fair turns by default, or all lanes simultaneously.
 
-Two lanes that truly run at once on one device slow each other down, and a plot of them shows contention, not
-decoding. So by default the lanes take turns: one step at a time, always by the lane that has used the least
-device time of its own so far. Every step is measured alone on the device, and yet both texts grow at their
-true relative speed and the lanes finish in their true order. A lane that cannot wait, because another machine
-computes it, runs through at its first turn.
+Two lanes that run at once on one device slow each other down, and a plot of them shows contention, not decoding. So by
+default the lanes take turns: one step at a time, always by the lane that has used the least device time so far. Each
+step is measured alone on the device. Still, all texts grow at their true relative speed and the lanes finish in their
+true order. A lane that is not preemptible, because another machine computes it, runs to its end at its first turn.
 
-`simultaneous` is the other schedule, one thread a lane, to see what contention does.
+The schedule `simultaneous` runs one thread a lane, to show what contention does.
 """
 
 from __future__ import annotations

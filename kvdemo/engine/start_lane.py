@@ -30,12 +30,12 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
     around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Lane:
-    """A strategy at the start of a prompt, its steps timed, sampling and end of text as the request says.
+    """Start a strategy on a prompt: its steps are timed, sampling and end of text are as the request says.
 
-    `cut` ends the lane after fewer tokens: for a warm-up that prepares (reserves, compiles) as the run itself will. A
-    search reserves nothing, and would look for the whole text before its first token: it is asked for `cut` tokens.
-    `around` is put around the strategy's own steps. What the strategy prepares before its first step, such as compiled
-    code, is prepared here; `tell` hears of it.
+    `cut` ends the lane after fewer tokens, for a warm-up that prepares (reserves, compiles) as the run itself will. A
+    search reserves nothing and would find the whole text before its first token, so it is asked for `cut` tokens only.
+    `around` wraps the strategy's own steps. What the strategy prepares before its first step, such as compiled code, is
+    prepared here and reported to `tell`.
     """
     if cut is not None and strategy.searches:
         max_new_tokens = min(cut, max_new_tokens)
@@ -57,7 +57,7 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
 
 
 def _prepared(strategy: Strategy, job: Job) -> Iterator[Step]:
-    """The strategy's steps. What fails while it prepares fails the lane, at its first step, and no other lane."""
+    """Start the strategy's generator. An error in its preparation fails this lane alone, at its first step."""
     try:
         return strategy.decode(job)
     except Exception as error:  # noqa: BLE001 - raised again below
@@ -65,13 +65,13 @@ def _prepared(strategy: Strategy, job: Job) -> Iterator[Step]:
 
 
 def _failing(error: Exception) -> Iterator[Step]:
-    """A generator that raises at its first step."""
+    """Raise at the first step."""
     yield from ()
     raise error
 
 
 def describe_failure(error: Exception) -> str:
-    """Why a lane failed, in one sentence."""
+    """Say in one sentence why a lane failed."""
     if isinstance(error, BadInput):
         return str(error)
     if out_of_memory(error):
