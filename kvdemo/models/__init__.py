@@ -1,1 +1,1 @@
-"""Models: which there are (`catalog`), where they come from (`sources`), how they are loaded and held."""
+"""Find, load and hold a model, and ask it: files, facts, text, forward passes."""

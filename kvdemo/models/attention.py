@@ -26,7 +26,7 @@ _ON_CPU = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 
 
 def cudnn_wanted() -> bool:
-    """Whether the user has asked for cuDNN's attention."""
+    """Tell whether the user has asked for cuDNN's attention."""
     return os.environ.get(SETTING, "").strip().lower() not in ("", "0", "false", "no")
 
 
@@ -37,7 +37,7 @@ def choose(device: torch.device) -> None:
 
 
 def kernels(device: torch.device) -> list[str]:
-    """The kernels that are enabled on this device, in the order in which torch tries them."""
+    """List the kernels that are enabled on this device, in the order in which torch tries them."""
     if device.type == "cuda":
         settle_order(device)
     enabled = {
@@ -52,7 +52,7 @@ def kernels(device: torch.device) -> list[str]:
 
 
 def describe(implementation: str | None, device: torch.device) -> dict[str, Any]:
-    """The environment's entries on attention: the kernels in torch's order, and a line for people.
+    """Build the environment's entries on attention: the kernels in torch's order, and a line for people.
 
     `implementation` is what transformers runs (sdpa, eager ...). Torch chooses kernels for "sdpa" alone: for any other
     `attention_kernels` is None. The line is None where no implementation is known.

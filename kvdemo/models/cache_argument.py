@@ -1,4 +1,4 @@
-"""How a model is handed a cache. The argument was called `past_key_values` until transformers 5.24 named it `cache`."""
+"""Pass a cache to a model. The argument was called `past_key_values` until transformers 5.24 named it `cache`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from transformers import Cache, PreTrainedModel
 
 
 def cache_kwargs(network: PreTrainedModel, cache: Cache | None) -> dict[str, Any]:
-    """The arguments of a pass that reads from a cache and adds to it; without one, of a pass that keeps nothing."""
+    """Build the arguments of a pass that reads from a cache and adds to it, or without one keeps nothing."""
     return {_name(network.__class__): cache, "use_cache": cache is not None}
 
 
 def takes_cache(network: PreTrainedModel) -> bool:
-    """Whether the model takes a cache at all; one that does not ignores the argument and says nothing."""
+    """Tell whether the model takes a cache; one that does not would ignore the argument without an error."""
     return _name(network.__class__) in inspect.signature(network.__class__.forward).parameters
 
 

@@ -1,4 +1,4 @@
-"""What a layer of a transformers cache holds, wherever it holds it: keys and values, an indexer's keys, states."""
+"""List the tensors of a layer of a transformers cache: keys and values, an indexer's keys, states."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 
 
 def layer_tensors(layer: Any) -> Iterator[torch.Tensor]:
-    """Every tensor that the layer keeps of the text, once."""
+    """Yield every tensor that the layer keeps of the text, once."""
     return (tensor for _, tensor in named_tensors(layer))
 
 
 def named_tensors(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """The same, each with the name of its attribute; of several states by number, with the number behind it.
+    """Yield the same tensors with the name of their attribute; one of several states has its number after the name.
 
     Private attributes and tensors of fewer than two dimensions are bookkeeping: a window's size, a length.
     """

@@ -1,7 +1,7 @@
-"""The models to choose from, and what a user may type to mean one of them.
+"""List the models to choose from, and resolve what a user types to one of them.
 
-Nothing is imported here that takes time: the page and the command line list the catalogue before any
-model library is loaded.
+Nothing is imported here that takes time: the page and the command line list the catalogue before any model library is
+loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kvdemo.core.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model as the picker shows it. `context_length` is in tokens; `gated`: a licence comes first."""
+    """A model as the picker shows it. `context_length` is in tokens; `gated`: its licence must be accepted first."""
 
     id: str
     label: str
@@ -66,7 +66,7 @@ _PATH = re.compile(r"[/\\.~]|[A-Za-z]:[/\\]")
 
 
 class Name(NamedTuple):
-    """What was meant: a model on the Hub, a shape to be filled with random weights, or else the folder `id`."""
+    """What a typed name means: a model on the Hub, a shape to fill with random weights, or else the folder `id`."""
 
     id: str
     hub_id: str | None
@@ -78,28 +78,27 @@ class Name(NamedTuple):
 
 
 def quoted(text: str) -> str:
-    """What a user typed, short and printable enough to be repeated in a sentence."""
+    """Quote what a user typed, short and printable."""
     shown = ascii(text[:80]) if not text[:80].isprintable() else f"'{text[:80]}'"
     return shown if len(text) <= 80 else shown[:-1] + "…'"
 
 
 def card(typed: str) -> Card | None:
-    """The catalogue's entry for a short name or a Hub id, in any case."""
+    """Find the catalogue's entry for a short name or a Hub id, in upper or lower case."""
     wanted = typed.casefold()
     return next((c for c in CATALOG if wanted in (c.id.casefold(), c.hub_id.casefold())), None)
 
 
 def looks_like_folder(typed: str) -> bool:
-    """Whether a text can only be a path (/models/x, ./x, ~/x, C:\\x): known without a look at the disk."""
+    """Tell whether a text can only be a path (/models/x, ./x, ~/x, C:\\x), without reading the disk."""
     return _PATH.match(typed) is not None
 
 
 def resolve(typed: str, *, folders: bool = True) -> Name:
-    """What a user typed as (id, hub_id): a short name, a Hub id, the address of its page, a folder,
-    or `random:` and a shape.
+    """Resolve what a user typed: a short name, a Hub id, the address of its page, a folder, or `random:` and a shape.
 
     The catalogue and the shapes come before a folder of the same name: write ./gpt2 for the folder. With `folders`
-    off the disk is never looked at. Raises BadInput for what can be none of these.
+    off the disk is never read. Raises BadInput for what can be none of these.
     """
     text = typed.strip()
     if page := _HUB_PAGE.match(text):
@@ -127,12 +126,12 @@ def _random(shape: str) -> Name:
 
 
 def names() -> str:
-    """The catalogue's short names, for a sentence."""
+    """List the catalogue's short names, for a sentence."""
     return ", ".join(c.id for c in CATALOG)
 
 
 def suggestion(hub_id: str) -> str:
-    """What to try instead of a model that is not there: the nearest names, or else all of them."""
+    """Suggest what to try instead of a model that does not exist: the nearest names, or else all of them."""
     wanted = hub_id.rpartition("/")[2].casefold()
     by_name = {c.id.casefold(): c.id for c in CATALOG}
     near = [by_name[n] for n in difflib.get_close_matches(wanted, by_name, n=2, cutoff=0.6)]

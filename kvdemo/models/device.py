@@ -1,4 +1,4 @@
-"""The devices that a model can run on: which one is taken, in which number format, and when it has done its work."""
+"""Choose the device and the number format that a model runs in, and wait until a device has done its work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "f
 
 
 def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """The device and the number format that were asked for. Raises BadInput for what is not here.
+    """Choose the device and the number format that were asked for. Raises BadInput for what this machine lacks.
 
     A device "auto" is the CUDA GPU where there is one, else Apple's (mps), else the CPU. A dtype "auto" is the one
     that `_fitting` says.
@@ -30,7 +30,7 @@ def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
 
 
 def _fitting(kind: str) -> torch.dtype:
-    """The number format that the models of a device's kind are mostly run in."""
+    """Choose the number format that models are mostly run in on this kind of device."""
     match kind:
         case "cuda":  # GPUs before Ampere have no units for bfloat16
             supported = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -50,5 +50,5 @@ def synchronize(device: torch.device) -> None:
 
 
 def widest(device: torch.device) -> torch.dtype:
-    """The floating-point format with the most digits that a device has: Apple GPUs have no float64."""
+    """Choose the floating-point format with the most digits that a device has: Apple GPUs have no float64."""
     return torch.float32 if device.type == "mps" else torch.float64

@@ -1,4 +1,4 @@
-"""What exceptions mean and say, whichever library they come from."""
+"""Tell what exceptions of any library mean: out of memory, damaged files, and their first line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class DamagedFiles(BadInput):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or the computer itself, had no memory left.
+    """Tell whether the device, or the computer itself, had no memory left.
 
     CUDA has an exception of its own. The CPU allocator raises a plain RuntimeError ("... can't allocate
     memory: you tried to allocate N bytes"), and NumPy and Python raise MemoryError.
@@ -24,6 +24,6 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, short enough for a sentence: its first line, or else its type."""
+    """Shorten an exception for a sentence: its first line, or else its type."""
     lines = str(error).strip().splitlines()
     return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""The pieces that strategies share: one forward pass, and the bytes of a cache."""
+"""Run one forward pass, and count the bytes of a cache: what all strategies share."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Ids = Sequence[int] | Tensor
 
 
 def on_device(model: LoadedModel, ids: Ids) -> Tensor:
-    """Ids as a tensor of shape (n,) on the model's device; uploaded where they are numbers."""
+    """Put ids into a tensor of shape (n,) on the model's device; ids that are a tensor there already stay."""
     return ids if isinstance(ids, Tensor) else torch.tensor(list(ids), device=model.device)
 
 
 def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: int = 1) -> Tensor:
-    """One forward pass over ids of shape (rows, n): the logits of the last `keep` positions, shape (rows, keep, vocab).
+    """Run ids of shape (rows, n) through the model: the logits of the last `keep` positions, (rows, keep, vocab).
 
     The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
     computing all positions would make the loop without a cache look worse than it is.
@@ -35,15 +35,15 @@ def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: in
 
 
 def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) -> Tensor:
-    """One forward pass over new ids; the last position's logits in the model's number format, shape (vocab,).
+    """Run new ids through the model: the last position's logits in its number format, shape (vocab,).
 
-    With a cache, `ids` are the positions that it does not hold yet: the model gives them the positions that
-    follow the cache's length, attends to what the cache holds, and the cache grows by them. Without one the
-    model starts at position 0 and keeps nothing.
+    With a cache, `ids` are the positions that it does not hold yet. The model numbers them on from the cache's length,
+    attends to what the cache holds, and the cache grows by them. Without one the model starts at position 0 and keeps
+    nothing.
     """
     return forward(model, on_device(model, ids)[None], cache)[0, -1]
 
 
 def cache_bytes(cache: Cache) -> int:
-    """Bytes of the tensors that a cache holds now, counted on the tensors themselves."""
+    """Count the bytes of the tensors that a cache holds now."""
     return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.layer_tensors(layer))

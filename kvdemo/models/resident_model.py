@@ -1,4 +1,4 @@
-"""One model in memory at a time: the one that was used last."""
+"""Keep one model in memory at a time: the one that was used last."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ResidentModel:
         dtype: str | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> LoadedModel:
-        """The model asked for, loaded unless it is held already; on the keeper's device unless told otherwise.
+        """Return the model asked for, and load it unless it is held; on the default device unless another is named.
 
         Raises BadInput.
         """

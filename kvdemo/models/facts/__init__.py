@@ -1,1 +1,1 @@
-"""What a model's configuration and its tensors say: cache shape, context, parameters, rotary positions."""
+"""Read facts of a model from its configuration and its tensors: cache shape, context, parameters, rotary positions."""

@@ -1,4 +1,4 @@
-"""From a configuration to what a model's cache and steps cost, without its weights.
+"""Work out from a configuration what a model's cache and steps cost, without its weights.
 
 The text part is built and run on the meta device (`meta_trial`), and what its cache keeps is read off the tensors
 (`cache_shape`). What is said here is therefore what a race with this model keeps, byte for byte.
@@ -38,7 +38,7 @@ _EXPERTS_A_TOKEN = (
 
 
 def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
-    """The architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
+    """Read the architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
 
     Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
     fetched. `allow_folders` None asks `folders_allowed`.
@@ -57,7 +57,7 @@ def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
 
 
 def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
-    """The architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
+    """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
     raw = config_check.read(given, name)
     text_part.check(raw, name)
     config = meta_trial.try_build(
@@ -67,7 +67,7 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
 
 
 def from_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
-    """The architecture of a configuration object, a loaded model's for example, which is left as it is.
+    """Read the architecture of a configuration object, a loaded model's for example, which is not changed.
 
     Raises BadInput for a model whose cache is none that can be accounted for here.
     """
@@ -113,7 +113,7 @@ def _read(folder: Path, name: str) -> Architecture:
 
 
 def _fetched(hub_id: str) -> Path:
-    """The folder of config.json, fetched from the Hub with nothing else. Raises BadInput."""
+    """Fetch config.json, and nothing else, from the Hub: its folder. Raises BadInput."""
 
     def ask() -> str:
         HfApi().model_info(hub_id)  # a download alone tries again and again where there is no network

@@ -1,8 +1,8 @@
-"""From the tensors of a cache to what each of its layers keeps: heads, widths, windows, states.
+"""Read from the tensors of a cache what each of its layers keeps: heads, widths, windows, states.
 
-How many key-value heads a layer has, how wide they are, and what it keeps instead if it has none, is spelled
-differently in every family of models: GPT-2 has no name for it, Falcon three, Gemma 4 another number for some layers,
-DeepSeek keeps a latent vector. So it is read off the shapes of the tensors, here and nowhere else.
+Every family of models names differently how many key-value heads a layer has, how wide they are, and what it keeps if
+it has none: GPT-2 has no name for it, Falcon three, Gemma 4 another number for some layers, DeepSeek keeps a latent
+vector. So these numbers are read from the shapes of the tensors, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kvdemo.models.facts.meta_trial import POSITIONS, Shapes, Trial
 
 
 def read_layer_caches(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
-    """What each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
+    """Read what each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
     return meta_trial.try_build(
         name, lambda: layer_caches(meta_trial.run_trial(network.config, name, type(network)), name)
     )
 
 
 def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
-    """What each layer keeps. Raises BadInput, one sentence about the model `name`, where no formula here says it."""
+    """Read what each layer keeps. Raises BadInput, one sentence about the model `name`, where no formula gives it."""
     if not any(trial.shapes[-1]):
         raise BadInput(f"{name} is not supported: it keeps what it has seen outside of transformers' DynamicCache.")
     passes = zip(*trial.shapes, strict=True)
@@ -36,7 +36,7 @@ def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
 
 
 def _layer(held: Any, passes: Sequence[Shapes], name: str) -> LayerCache:
-    """What one layer keeps, from its tensors' shapes after each pass."""
+    """Read what one layer keeps from its tensors' shapes after each pass."""
     kind = type(held).__name__
     if not passes[-1]:
         if "LinearAttention" in kind:
@@ -65,7 +65,7 @@ def _layer(held: Any, passes: Sequence[Shapes], name: str) -> LayerCache:
 def _width(
     tensors: Sequence[tuple[torch.Size, torch.dtype] | None], kept: list[int], name: str
 ) -> tuple[int, int] | None:
-    """Heads and width of keys or values, (1, heads, positions, width); None where there are none. Raises BadInput."""
+    """Read heads and width of keys or values, (1, heads, positions, width); None if there are none. Raises BadInput."""
     if not any(tensors):
         return None
     shapes = [tuple(tensor[0]) if tensor else () for tensor in tensors]
@@ -76,7 +76,7 @@ def _width(
 
 
 def _beside(passes: Sequence[Shapes], kept: list[int]) -> dict[str, int] | None:
-    """What a layer keeps beside its keys and values, as `LayerCache` counts it; None where it grows by no formula."""
+    """Count what a layer keeps beside keys and values, as `LayerCache` does; None where it grows by no formula."""
     sums = {"state_elements": 0, "float32_elements": 0, "index_elements": 0, "index_bytes": 0}
     for tensor, (last, dtype) in passes[-1].items():
         if tensor in ("keys", "values"):
@@ -96,7 +96,7 @@ def _beside(passes: Sequence[Shapes], kept: list[int]) -> dict[str, int] | None:
 
 
 def _grown(shapes: Sequence[torch.Size], kept: list[int]) -> int | None:
-    """Numbers by which a tensor grows with each position that is kept, None if it grows otherwise."""
+    """Count the numbers by which a tensor grows with each position that is kept; None if it grows otherwise."""
     last = shapes[-1]
     for n in range(len(last)):
         if shapes == [torch.Size((*last[:n], positions, *last[n + 1 :])) for positions in kept]:

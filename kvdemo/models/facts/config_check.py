@@ -1,4 +1,4 @@
-"""A config.json from anybody: checked before any library sees it.
+"""Check a config.json from anybody before any library reads it.
 
 A configuration is a few numbers from which a library builds whatever they ask for: a million layers, a list as long
 as the vocabulary. So every number in it is held against bounds that no real model comes near, and whatever names
@@ -55,7 +55,7 @@ _LEFT_OUT = {
 
 
 def read(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The configuration in a text, or one already read, with nothing in it out of bounds.
+    """Read the configuration in a text, or one already read, and check that nothing in it is out of bounds.
 
     `name` is what messages call it, at the start of a sentence. Raises BadInput.
     """
@@ -69,7 +69,7 @@ def read(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def shape_only(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what is no part of a model's shape, in the nested ones as well."""
+    """Remove what is no part of a model's shape from a configuration and those nested in it."""
     return {
         key: shape_only(value) if isinstance(value, Mapping) else value
         for key, value in config.items()
@@ -90,7 +90,7 @@ def _decoded(text: str, name: str) -> Any:
 
 
 def _check(value: Any, name: str, key: str, depth: int) -> None:
-    """Raises BadInput for a value that no config.json of a language model holds. `key` is the field that it is in."""
+    """Raise BadInput for a value that no config.json of a language model holds. `key` is the field that it is in."""
     if depth > _DEEPEST:
         raise BadInput(f"{name} is nested more than {_DEEPEST} deep, as no config.json is: paste another.")
     if isinstance(value, Mapping):
@@ -131,7 +131,7 @@ def _check_int(value: int, name: str, key: str) -> None:
 
 
 def _check_labels(config: Mapping[str, Any], name: str) -> None:
-    """The type and the class names go into sentences: they are words, or they are wrong."""
+    """Raise BadInput unless the type and the class names are words: they are quoted in sentences."""
     listed = config.get("architectures") or []
     for word in (config.get("model_type"), *(listed if isinstance(listed, list) else [listed])):
         if not isinstance(word, str) or not re.fullmatch(r"[\w.+-]{1,80}", word, re.ASCII):

@@ -1,7 +1,7 @@
-"""A model that is built and run on the meta device, where tensors have shapes and no numbers.
+"""Build and run a model on the meta device, where tensors have shapes and no numbers.
 
-It takes a second or less for a model of any size, and no memory. The model is handed transformers' own DynamicCache;
-what the cache holds after each pass has the shapes that it has in a race.
+It takes a second or less for a model of any size, and no memory. The model is passed transformers' own DynamicCache.
+What the cache holds after each pass has the shapes that it has in a race.
 
 A configuration comes from anybody: see `config_check` for what is checked before, and `_Patience` for what ends a
 construction that does not end.
@@ -82,7 +82,7 @@ def run_trial(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel]
 
 
 def try_build(name: str, build: Callable[[], _T]) -> _T:
-    """What `build` gives. Whatever a library raises at numbers that make no sense together is a BadInput."""
+    """Return what `build` returns; turn what a library raises at numbers that do not fit together into BadInput."""
     try:
         return build()
     except BadInput:
@@ -96,7 +96,7 @@ def try_build(name: str, build: Callable[[], _T]) -> _T:
 
 
 def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless: bool, name: str) -> Trial:
-    """The trial of one way to build the model; `headless`: without the projection onto the vocabulary.
+    """Try one way to build the model; `headless`: without the projection onto the vocabulary.
 
     bfloat16 shows which states stay in float32. The number format is set on the finished model: transformers would
     change torch's default for the whole process while it builds, and other threads decode meanwhile.
@@ -114,7 +114,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
 
 
 def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[list[Shapes]]:
-    """For each pass and layer what the cache holds."""
+    """Run the passes; return for each pass and layer what the cache holds."""
     shapes: list[list[Shapes]] = []
     held = 0
     for positions in POSITIONS:
@@ -133,13 +133,13 @@ def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[li
 
 
 def _plain(layer: Any, tensors: Iterable[str]) -> bool:
-    """Whether a layer is one of transformers' cache_utils, and holds nothing that other layers do not."""
+    """Tell whether a layer is one of transformers' cache_utils, and holds nothing that other layers do not."""
     return type(layer).__module__ == DynamicCache.__module__ and all(map(_PLAIN.fullmatch, tensors))
 
 
 @contextmanager
 def _any_mask() -> Iterator[None]:
-    """Let torch take every entry of a mask without numbers for true; which experts are chosen changes no cache."""
+    """Have torch treat every entry of a mask without numbers as true; which experts are chosen changes no cache."""
     with symbolic.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]
         yield
 
@@ -160,7 +160,7 @@ _READ: dict[Any, Callable[[torch.Tensor], Any]] = {
 
 
 class _Patience(TorchFunctionMode):
-    """Ends a construction that goes on and on: a hostile configuration can ask for millions of small modules."""
+    """Ends a construction after `MOST_CALLS` calls: a hostile configuration can ask for millions of small modules."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Rotary positions whose factors change once with the length of a text: longrope (Ding et al. 2024, arXiv:2402.13753).
+"""Find the text lengths at which rotary factors change: longrope (Ding et al. 2024, arXiv:2402.13753).
 
-Such a model (Phi-3, Phi-4-mini, Phi-3.5-MoE) turns keys and queries by short factors while the text has at most
-`original_max_position_embeddings` positions, and by long ones in a longer text, all of them: a key that was turned
-before does not fit a query that comes behind. The other kinds keep their factors, or (`dynamic`) change them beyond
-`max_position_embeddings` alone, where no text gets here.
+Such a model (Phi-3, Phi-4-mini, Phi-3.5-MoE) rotates keys and queries by short factors while the text has at most
+`original_max_position_embeddings` positions. In a longer text it rotates all of them by long factors, so a key that was
+rotated before does not fit a later query. The other kinds keep their factors, or (`dynamic`) change them only beyond
+`max_position_embeddings`, which no text here exceeds.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _alone: WeakKeyDictionary[PreTrainedModel, AbstractContextManager[Any]] = WeakKe
 
 
 def rope_parameters(config: Any) -> tuple[Mapping[str, Any], ...]:
-    """The rotary parameters that a text configuration names, for all layers or by kind of layer."""
+    """List the rotary parameters that a text configuration names, for all layers or by kind of layer."""
     parameters = getattr(config, "rope_parameters", None) or {}
     parts = (parameters, *parameters.values())
     return tuple(part for part in parts if isinstance(part, Mapping) and "rope_type" in part)
 
 
 def switch_lengths(config: Any) -> tuple[int, ...]:
-    """The lengths of text, in positions, beyond which other rotary factors hold; () for nearly all models."""
+    """List the lengths of text, in positions, beyond which other rotary factors hold; () for nearly all models."""
     here = getattr(config, "original_max_position_embeddings", None)
     found = {
         part.get("original_max_position_embeddings", here)
@@ -38,9 +38,9 @@ def switch_lengths(config: Any) -> tuple[int, ...]:
 
 
 def pass_lock(network: PreTrainedModel) -> AbstractContextManager[Any]:
-    """To be held by each forward pass: one at a time where the factors are set for each pass, in the model itself.
+    """Return the lock that each forward pass holds: passes run one at a time where each sets factors in the model.
 
-    Lanes that run at once would read each other's factors. Free for all other models.
+    Simultaneous lanes would read each other's factors. For all other models it locks nothing.
     """
     if network not in _alone:
         _alone[network] = (

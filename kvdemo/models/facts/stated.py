@@ -1,4 +1,4 @@
-"""What a configuration states, for the few numbers that no tensor shows: query heads, context length.
+"""Read numbers from a configuration that no tensor shows: query heads, context length.
 
 A configuration may hold a list where others have a number, None, or one number for each layer, of which transformers
 refuses to give one for all (AmbiguousGlobalPerLayerAttributeError, a RuntimeError).
@@ -12,7 +12,7 @@ _CONTEXT = ("max_position_embeddings", "max_seq_len")
 
 
 def whole_numbers(config: Any, name: str) -> list[int]:
-    """The whole numbers above 0 that an attribute has, in all layers; each once, sorted."""
+    """List the whole numbers above 0 that an attribute has, in all layers; each once, sorted."""
     try:
         stated = getattr(config, name, None)
     except RuntimeError:
@@ -22,10 +22,10 @@ def whole_numbers(config: Any, name: str) -> list[int]:
 
 
 def one_number(config: Any, *names: str) -> int | None:
-    """The first of some attributes that has one number for all layers; None where none has."""
+    """Return the first of some attributes that has one number for all layers; None where none has."""
     return next((found[0] for name in names if len(found := whole_numbers(config, name)) == 1), None)
 
 
 def context_length(config: Any) -> int | None:
-    """Positions that a text part was made for; None where its configuration sets no limit."""
+    """Return the positions that a text part was made for; None where its configuration sets no limit."""
     return one_number(config, *_CONTEXT)

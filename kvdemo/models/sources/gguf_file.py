@@ -1,4 +1,4 @@
-"""From a GGUF file to a folder that `from_pretrained` reads: Llama architecture, byte-level BPE tokenizer.
+"""Convert a GGUF file to a folder that `from_pretrained` reads: Llama architecture, byte-level BPE tokenizer.
 
 A GGUF file is one file for everything: metadata, vocabulary, and tensors in blocks of 32 numbers that share a
 scale (Q4_1: 4 bits a number, a scale and an offset; Q8_0: 8 bits and a scale). `gguf` undoes the blocks; the

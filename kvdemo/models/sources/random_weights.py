@@ -1,4 +1,4 @@
-"""Models with the shape of well-known ones and random numbers for weights: `random:gpt2`.
+"""Build models with the shape of well-known ones and random weights: `random:gpt2`.
 
 What a step costs depends on a model's shape and number format, not on the values of its weights, so latency and
 memory can be measured where the weights cannot be had: without the Hub, without a disk to hold them. What such a
@@ -103,13 +103,13 @@ DIMENSIONS: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
 
 
 def config(shape: str) -> PreTrainedConfig:
-    """The configuration of a shape that `catalog.SHAPES` lists."""
+    """Make the configuration of a shape that `catalog.SHAPES` lists."""
     kind, numbers = DIMENSIONS[shape]
     return kind(**numbers, bos_token_id=_END_ID, eos_token_id=_END_ID)
 
 
 def build(name: str, device: torch.device, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The model and the tokenizer of a name such as random:gpt2. Raises BadInput where the memory is too small."""
+    """Build the model and the tokenizer of a name such as random:gpt2. Raises BadInput where memory is too small."""
     made = network(name, device, dtype)
     return made, tokenizer(made.config.vocab_size)
 

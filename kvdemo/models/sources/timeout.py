@@ -1,4 +1,4 @@
-"""An answer within so many seconds, or none."""
+"""Call a function with a time-out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _T = TypeVar("_T")
 
 
 def call_with_timeout(seconds: float, ask: Callable[[], _T]) -> _T:
-    """The answer of `ask`, or TimeoutError after so many seconds; what it raises is raised here.
+    """Return the answer of `ask`, or raise TimeoutError after `seconds`; what it raises is raised here.
 
-    For questions over a network, which no time-out of their own covers whole: an HTTP client's holds for each
-    address of a host in turn, and looking up the host's name has none. A late answer is thrown away.
+    For requests over a network, whose own time-outs do not cover all: an HTTP client's holds for each address of a host
+    in turn, and looking up the host's name has none. A late answer is dropped.
     """
     answer: Future[_T] = Future()
 

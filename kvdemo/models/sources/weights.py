@@ -1,4 +1,4 @@
-"""From a folder of safetensors to a network: the class that continues text, and nothing but what the files hold."""
+"""Load a network from a folder of safetensors: the class that continues text, with the weights of the files alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAFELY = {"trust_remote_code": False, "local_files_only": True}
 
 
 def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """The model with every one of its weights. Raises BadInput where no class of transformers finds all of them.
+    """Load the model with every one of its weights. Raises BadInput where no class of transformers finds all of them.
 
     A model for more than text is loaded with the class for its text part alone where transformers has one that reads
     these files, and else as a whole.

@@ -1,1 +1,1 @@
-"""Text to ids and back: chat templates, streamed text, the bytes of a token."""
+"""Convert text to ids and back: chat templates, streamed text, the bytes of a token."""

@@ -61,7 +61,7 @@ class TextStream:
         return copy(self)
 
     def push(self, token: int) -> str:
-        """The text that has become whole with this token."""
+        """Add a token; return the text that it makes whole."""
         data = self._bytes_of(token)
         if data == b"":
             return ""
@@ -74,7 +74,7 @@ class TextStream:
         return self._cleaned(text)
 
     def flush(self) -> str:
-        """The text that was still waiting: the answer is over."""
+        """Return the text that was still held back: the answer is over."""
         text = self._unclean + self._end_characters() + self._end_bytes()
         self._unclean = ""
         return self._clean(text) if self._clean else text
