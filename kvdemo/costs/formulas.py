@@ -49,7 +49,7 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
 
 
 def pass_flops(arch: Architecture, ran: Pass) -> float:
-    """Calculate the least floating-point operations of a pass: `step_flops` a row, the head at `ran.logits` positions."""
+    """Calculate the least floating-point operations of a pass: `step_flops` a row, the head for `ran.logits`."""
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
     attention = sum(
         n * _pairs(ran.positions, ran.context, layer) * _width(arch, layer) for layer, n in arch.kinds if layer.kv_heads
