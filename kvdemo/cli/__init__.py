@@ -1,4 +1,4 @@
-"""The command line. One file a command; each adds its parser and runs itself.
+"""Run kvdemo from the command line. Each file is a command, which adds its parser and runs itself.
 
 With `--json`, stdout carries one document and nothing else; progress goes to stderr. Exit code 0, 2 for bad
 input with one line on stderr, 1 when a lane failed.

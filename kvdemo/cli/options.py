@@ -1,4 +1,4 @@
-"""What several commands share: the options of a prompt and its decoding, progress on stderr, JSON on stdout."""
+"""Share among commands: the options of a prompt and its decoding, progress on stderr, JSON on stdout."""
 
 from __future__ import annotations
 

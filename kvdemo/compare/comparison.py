@@ -1,8 +1,8 @@
-"""Two documents against each other: what differs between the runs, and whether the times do.
+"""Compare two documents: what differs between the runs, and whether their times differ.
 
 Times can be compared where both did the same work: the same model, the same prompt, as many tokens, drawn the same
-way. Everything else that differs (a GPU, a version, a dtype) may be what the comparison is about, and is listed. Where
-the work differs, the times are shown and nothing is claimed from them.
+way. Everything else that differs (a GPU, a version, a dtype) may be what is compared, and is listed. Where the work
+differs, the times are shown and nothing is claimed.
 
 Documents of a measurement have runs; a race's has steps, which are one run. Files come from outside:
 `validation.load` refuses what is not such a document, and `compare` cleans and shortens every text that it takes over.

@@ -1,4 +1,4 @@
-"""Measuring: the race's steps again, as an instrument.
+"""Measure strategies: the race's steps again, repeated, with statistics and floors.
 
 A race shows what happened once. A measurement says what a device does, with how much scatter, and how far that
 lies from what the device could do. Both run the same strategies under the same clock.

@@ -1,4 +1,4 @@
-"""A measurement as a document: what `--json` prints, the tab shows, and `compare` reads. Whole at any moment."""
+"""Build a measurement's document: what `--json` prints, the tab shows, and `compare` reads. It is always complete."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One measurement from request to document: limits, warm-up, repeats in alternating order, the sweep.
+"""Run one measurement from request to document: device peaks, warm-up, repeats in alternating order, the sweep.
 
-Each run has the device to itself. The order of the lanes is turned round with every repeat, so that a machine that
-slows down or speeds up does it to both. What a stopped measurement had done stays in its document.
+Each run has the device to itself. The order of the lanes is reversed with every repeat, so that a machine that slows
+down or speeds up affects all lanes alike. A stopped measurement keeps in its document what it has done.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Emit = Callable[[State], None]
 
 
 def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
-    """The strategies and the prompt of a measurement that can run on this model; raises BadInput."""
+    """Return the strategies and the prompt of a measurement. Raises BadInput for one that cannot run on this model."""
     chosen, prompt = session.check(request.race, model)
     if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
         raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")

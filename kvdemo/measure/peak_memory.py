@@ -1,8 +1,8 @@
-"""The most memory that a region of code has held at one time, where it can be measured.
+"""Measure the most memory that a region of code has held at one time.
 
-On a CUDA device torch's allocator keeps count: its peak is exact, holds for this process alone, and contains what
-was there before the region began (the model's weights). A CPU has no such counter for one lane: the process's peak
-never falls, and contains the page, the server and every library.
+On a CUDA device torch's allocator counts: its peak is exact, holds for this process alone, and contains what was there
+before the region began (the model's weights). On a CPU it is not measured: the process's peak never falls, and contains
+the page, the server and every library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measurements worth one click."""
+"""List the presets of the measuring form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CLASSIC_MODEL = "openai-community/gpt2"
 
 
 def list_presets(default_model: str) -> list[dict[str, Any]]:
-    """Each as id, label, why, and what it fills the form with; settings that it leaves out have their defaults."""
+    """List each preset as id, label, why, and its form. Settings that the form leaves out have their defaults."""
     plain = {"prompt": "What is KV caching?", "chat": False, "model": default_model}
     return [
         {

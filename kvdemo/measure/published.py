@@ -1,4 +1,4 @@
-"""What others have published: figures to stand beside a measurement, never among it.
+"""List published figures of others, to be shown beside a measurement and never as part of it.
 
 Each row carries the basis "published" and names the work that it is from. Read them with care: they were taken with
 other code, on other devices, some without a warm-up, and a standard deviation is that of their authors' formula: in

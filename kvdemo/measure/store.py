@@ -1,4 +1,4 @@
-"""Measurements that outlive the page they were started on: each is kept under its run's id, as far as it came."""
+"""Store measurement documents by run id, also those of unfinished measurements."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
 def folder() -> Path:
-    """Where documents are kept."""
+    """Return the folder of the documents."""
     from kvdemo.models.sources.pypi import cache_folder  # noqa: PLC0415 - a bare measuring machine lacks platformdirs
 
     return cache_folder() / "measurements"
 
 
 def save(document: dict[str, Any]) -> None:
-    """Write a document under its run's id, whole or not at all, and forget the oldest beyond what is kept at the most.
+    """Write a document under its run's id, whole or not at all, and delete the oldest beyond the limits.
 
     If writing fails, log a warning and go on: the measurement itself is not lost. Raises what json raises for a
     document that cannot be one.
@@ -53,7 +53,7 @@ def save(document: dict[str, Any]) -> None:
 
 
 def find(run_id: str) -> dict[str, Any] | None:
-    """The document of a run, or None if it is not (or no longer) kept."""
+    """Read the document of a run; None if it is not, or no longer, kept."""
     if not _RUN_ID.fullmatch(run_id):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Prompts of a wanted length, made from a given text: what a sweep over prompt lengths is run on."""
+"""Make prompts of a wanted length from a given text, for a sweep over prompt lengths."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SLACK = 4
 
 
 def prompt_of(model: LoadedModel, text: str, tokens: int) -> tuple[Prompt, int]:
-    """A prompt of so many tokens: the text, again and again, cut off. Returns it with the length that it really has.
+    """Make a prompt of about `tokens` tokens: the text repeated and cut off. Returns it with its true length.
 
-    A cut between two tokens is not always one between the same two when the text is tokenised again, so the length
-    may miss the mark by a token or two. Raises BadInput where no cut leaves a text that the model can read.
+    Text that is cut between two tokens may be tokenised differently when it is read again, so the length may differ by
+    a token or two. Raises BadInput where no cut leaves a text that the model can read.
     """
     ids = model.encode_text(text, special=False)
     added = len(model.encode(Prompt(text, special=True))) - len(ids)

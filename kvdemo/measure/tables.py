@@ -1,8 +1,8 @@
-"""A measurement as tables: rows for a spreadsheet, and the classic table for a report.
+"""Write a measurement as tables: rows for a spreadsheet, and the classic table for a report.
 
-Both take a document at any moment of its life: lanes that have not run yet, statistics that are not there yet. What
-is missing stays empty; nothing is made up for it. What the document got from outside (a prompt, a model's id, an
-error) is escaped for Markdown, and CSV holds nothing but numbers and plain names, so that no cell can be a formula.
+Both take an unfinished document too: lanes that have not run yet, statistics that are not there yet. What is missing
+stays empty. What the document got from outside (a prompt, a model's id, an error) is escaped for Markdown. CSV holds
+nothing but numbers and plain names, so that no cell can be a formula.
 """
 
 from __future__ import annotations

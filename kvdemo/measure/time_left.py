@@ -1,4 +1,4 @@
-"""How long it will still take: known work ahead, at the pace seen so far.
+"""Estimate how long a measurement still takes: the known work ahead, at the pace seen so far.
 
 Before a lane has run, its pace is predicted from a few steps of it (the probe) and from the device's measured matrix
 throughput; after its warm-up it is the time that a run of it took.
@@ -26,11 +26,11 @@ class Pace:
     _began: float | None = None
 
     def begin(self) -> None:
-        """A run begins."""
+        """Note that a run begins."""
         self._began = self.clock()
 
     def done(self, kind: Kind) -> None:
-        """The run that began is over; the next of its kind will take as long."""
+        """Note that the run is over; the next of its kind is expected to take as long."""
         if self._began is not None:
             self.seconds[kind] = self.clock() - self._began
             self._spent += self.seconds[kind]
@@ -38,7 +38,7 @@ class Pace:
         self.ahead[kind] = max(0, self.ahead[kind] - 1)
 
     def drop(self, kind: Kind) -> None:
-        """There will be no more runs of this kind."""
+        """Note that there will be no more runs of this kind."""
         self._began = None
         self.ahead[kind] = 0
 

@@ -1,7 +1,7 @@
-"""One run of one lane, alone on the device and undisturbed.
+"""Run one lane alone on the device.
 
-The timed region is the step and nothing else (`kvdemo.engine.timer`). Around it, for the length of the run, Python's
-garbage collector is off: it would strike in the middle of some step and be counted as decoding.
+The timed region is the step and nothing else (`kvdemo.engine.timer`). Python's garbage collector is off for the length
+of the run: a collection inside a step would be counted as decoding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kvdemo.strategies.kv_cache import compiled_step
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run gave: its steps, how it ended, and the peak of device memory in bytes where that is measured."""
+    """The result of one run: its steps, how it ended, and the peak of device memory in bytes where it is measured."""
 
     steps: list[TimedStep] = field(repr=False)
     reason: FinishReason
@@ -69,7 +69,7 @@ def take(lane: Lane, model: LoadedModel, stop: CancelToken, tick: Callable[[], N
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Collect now, and not again before the end."""
+    """Collect garbage now, and not again before the end of the body."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -1,1 +1,1 @@
-"""One race, from prompt to document: compare the texts, prove why they part, judge."""
+"""Run one race, from prompt to document: compare the texts, prove why they part, judge."""

@@ -1,4 +1,4 @@
-"""The texts that a search kept, level by level, in the shape of the document."""
+"""Convert the texts that a search kept, level by level, to the document's form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kvdemo.models.text.detokenizer import TextStream
 
 
 def to_document(steps: Sequence[TimedStep], answer: TextStream) -> list[list[dict[str, Any]]]:
-    """A level for each token of the search, best text first; [] for a lane that does not search.
+    """List a level for each token of the search, best text first; [] for a lane that does not search.
 
     Each entry has `parent`, the place in the level before (0 in the first: the prompt), `token`, `text`, `logprob`, and
     `score`, the sum of log-probabilities from the prompt on. `answer` is a stream in which nothing was written yet.

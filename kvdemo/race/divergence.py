@@ -1,4 +1,4 @@
-"""Why two lanes that should write the same text do not.
+"""Explain why two lanes that should write the same text do not.
 
 Reasons, looked for in this order:
 
@@ -49,7 +49,7 @@ def explain(
     piece: Callable[[int], str],
     sampling: bool,
 ) -> Divergence:
-    """The reason for the two lanes' different tokens at `index`, with its evidence.
+    """Find the reason for the two lanes' different tokens at `index`, with its evidence.
 
     `encode` turns text appended to the prompt into the ids of the whole; `piece` is the text of one token.
     """
@@ -73,7 +73,7 @@ def explain(
 def proven(
     presumed: Divergence, baseline: LaneHistory, lane: LaneHistory, evidence: Evidence, piece: Callable[[int], str]
 ) -> Divergence:
-    """The divergence with its proof: of the kind that was presumed, or unexplained, with the lane that is off."""
+    """Add the proof to a divergence: it is of the kind that was presumed, or unexplained, with the lane that is off."""
     opening = presumed.detail.removesuffix(_LATER)
     rounding = evidence.rounding
     ran = f"Run again in {rounding.reference}"
@@ -95,13 +95,13 @@ def proven(
 
 
 def unchecked(presumed: Divergence, why: str) -> Divergence:
-    """The divergence whose proof could not be had. `why` is a clause without a full stop."""
+    """Say that a divergence could not be proven. `why` is a clause without a full stop."""
     opening = presumed.detail.removesuffix(_LATER)
     return replace(presumed, detail=f"{opening} Presumably {_DECIDED[presumed.kind]}: not checked, because {why}.")
 
 
 def _fault(record: LaneHistory, index: int, side: int, piece: Callable[[int], str], evidence: Evidence) -> str:
-    """What is wrong with one of the two lanes, against what the number format allows."""
+    """Say what is wrong with one of the two lanes, against what the number format allows."""
     name, form = record.info.name, evidence.rounding.format
     standing, astray = evidence.standings[side], evidence.astray[side]
     allowed = evidence.allowed(standing)
@@ -165,7 +165,7 @@ def _numeric(baseline: LaneHistory, lane: LaneHistory, index: int, piece: Callab
 
 
 def _margin(choice: Choice, other: int) -> float | None:
-    """How far a choice was ahead of the other lane's token; None where that was not its closest rival."""
+    """Calculate how far a choice was ahead of the other lane's token; None where that was not its runner-up."""
     return choice.logprob - choice.runner_up_logprob if choice.runner_up == other else None
 
 
@@ -179,7 +179,7 @@ def _chose(baseline: LaneHistory, lane: LaneHistory, index: int, piece: Callable
 
 
 def _quote(ids: Sequence[int], piece: Callable[[int], str], most: int = 8) -> str:
-    """Token texts in quotes, with their ids: `"\\n","\\n" (198, 198)`."""
+    """Quote token texts, with their ids: `"\\n","\\n" (198, 198)`."""
     shown = ids[:most]
     more = ", …" if len(ids) > most else ""
     texts = ",".join(json.dumps(piece(i), ensure_ascii=False) for i in shown)

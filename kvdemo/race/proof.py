@@ -1,17 +1,18 @@
 """Prove that rounding made two lanes part, or show that it cannot have.
 
-Both lanes recorded the log-probability of the token that they chose and of its closest rival, at the departure and at
-the steps before it, where they still wrote the same. All of that is held against what the model computes on the same
-ids in other exact ways (`kvdemo.race.rounding`). Four things must be so:
+Both lanes recorded the log-probability of the token that they chose and of the runner-up, at the divergence and at
+the steps before it, where they still wrote the same. These are compared with what the model computes on the same ids
+in other exact ways (`kvdemo.race.rounding`). Four conditions must hold:
 
-    - at the departure, what a lane recorded is no further from the exact log-probabilities than rounding takes them
+    - at the divergence, what a lane recorded is no further from the exact log-probabilities than rounding takes them
     - nor, taken together, over the last steps: a small fault that one step hides shows in sixteen
     - each lane's token is, but for rounding, the one that its rule picks from the exact distribution; for one that
       draws, the same draw is made again
     - a 16-bit lane's own last steps, run again in the wider format, come to the exact log-probabilities
 
-Before a lane is said to be off, the model is shaken: where a tie inside of it makes much of little, that is rounding
-as well. The limits are set so that honest lanes stay below half of them (tests/race/test_proof.py has the figures).
+Before a lane is reported to be off, the model is shaken: where a tie inside of it amplifies a small difference, that is
+rounding too. The limits are set so that correct lanes stay below half of them (tests/race/test_proof.py has the
+figures).
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class Stopped(Exception):
 
 
 def limit(steps: int) -> float:
-    """How many units of rounding a lane may be off, root mean square over so many steps.
+    """Return how many units of rounding a lane may be off, root mean square over `steps`.
 
-    One step has two numbers, and luck makes much of them; over many steps honest lanes all come close to one unit.
+    One step has two numbers, whose error chance can make large; over many steps correct lanes come close to one unit.
     """
     return 1.6 + 4.4 / math.sqrt(steps)
 

@@ -1,22 +1,22 @@
-"""What rounding does to a model's log-probabilities, measured on the model and the text in question.
+"""Measure what rounding does to a model's log-probabilities, on the model and the text in question.
 
-A sum of floating-point numbers depends on the order in which it is added up, so that two lanes that compute the same
-get logits that differ a little. How much depends on the number format, the model and the place in the text. Here the
-last positions of a text are computed again, with the tokens that were written:
+A sum of floating-point numbers depends on the order of its terms, so two lanes that compute the same get logits that
+differ a little. How much depends on the number format, the model and the place in the text. So the last positions of
+a text are computed again, with the tokens that were written:
 
     exact   all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with the
             weights as they are; each module's weights are widened while it runs, so that no second copy is needed
     whole   the same pass in the model's own format
     behind  in the model's own format, the last position behind a cache of all others: another order of the same sums
     shaken  where those do not settle it: `whole` again a few times, and at random places the output of each module
-            changed in its last place (Monte Carlo arithmetic, Parker 1997). This shows where the model makes much of
-            little: a router of experts whose scores tie picks another expert
+            changed in its last place (Monte Carlo arithmetic, Parker 1997). This shows where the model amplifies small
+            differences: a router of experts whose scores tie picks another expert
 
-What the last three are apart from `exact` is what rounding does (`unit`). Where a wider format is not to be had,
+The differences of the last three from `exact` are what rounding does (`unit`). Where no wider format can be used,
 `whole` stands for `exact`, and `reference` says so.
 
 In 16 bits rounding is so large that it would hide a small fault of a lane. So a lane's own last steps are run again in
-the wider format too (`astray`): there they come to the exact ones, or the lane computes something else.
+the wider format too (`astray`). There they agree with the exact ones, or the lane computes something else.
 """
 
 from __future__ import annotations

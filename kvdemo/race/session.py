@@ -1,4 +1,4 @@
-"""One race from request to document: check, load, warm up, race, compare, judge."""
+"""Run one race from request to document: check, warm up, race, compare, prove, judge."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
 
 
 def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
-    """The strategies and the prompt of a race that can run on this model; raises BadInput for one that cannot."""
+    """Return the strategies and the prompt of a race. Raises BadInput for a race that cannot run on this model."""
     chosen = [available_strategy(strategy_id, model) for strategy_id in request.strategies]
     prompt = model.prompt(request.prompt, chat=request.chat)
     _check_fit(model, prompt, request.max_new_tokens)
@@ -84,16 +84,16 @@ def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Pro
 def run(
     request: RaceRequest, model: LoadedModel, emit: Emit, stop: CancelToken, store: PrefixStore | None = None
 ) -> Finished:
-    """Race the request's strategies on a loaded model, telling `emit` all that happens; the last event is returned too.
+    """Race the request's strategies on a loaded model; pass each event to `emit`, and return the last one too.
 
-    What is in the `store` when the race begins is there for its lanes; what one of them leaves is put there at the end.
-    The caller has the device to itself. Raises BadInput before anything has run.
+    Lanes may start from what is in the `store` when the race begins. What one of them leaves is put there at the end.
+    The caller holds the device. Raises BadInput before anything has run.
     """
     return _Race(request, model, *check(request, model), emit, store).run(stop)
 
 
 def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
-    """The strategy that a spec names. Raises BadInput where it cannot run on this model."""
+    """Return the strategy that a spec names. Raises BadInput where it cannot run on this model."""
     strategy = strategies.get(strategy_id)
     if reason := strategy.unavailable_reason(model):
         raise BadInput(f"{strategy.name} cannot run here: {reason}")
@@ -101,17 +101,17 @@ def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
 
 
 def other_prompt(prompt: Prompt) -> Prompt:
-    """Another prompt of the same form for another machine, which applies its own chat template."""
+    """Make another prompt of the same form, for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
 
 
 def steps_in_wider_format(strategy: Strategy) -> Decode | None:
-    """What runs a strategy's steps again, in another number format. What recomputes all is the exact way itself."""
+    """Return what runs a strategy's steps again in another number format; None for one that recomputes all anyway."""
     return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
 
 
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
-    """What a run shows: the steps that ran the text again, then the strategy's own remarks."""
+    """List what a run shows: the steps that ran the text again, then the strategy's own remarks."""
     return longrope.remarks(strategy.info.name, steps) + strategy.remarks(steps)
 
 
@@ -163,7 +163,7 @@ class _Race:
         return self._finish(stop)
 
     def _warm_up(self, stop: CancelToken) -> None:
-        """A lane that fails here fails again in the race, and is reported there."""
+        """Take each lane's first steps, untimed. A lane that fails here fails again in the race, which reports it."""
         tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
         for index, strategy in enumerate(self.chosen):
             if stop.is_set():
@@ -178,7 +178,7 @@ class _Race:
         return start_lane(strategy, self.request, self.model, prompt, tokens, cut=cut, handover=handover, tell=tell)
 
     def _handover(self) -> PrefixSlot | None:
-        """What each lane and each warm-up starts from: kept before this race, so that none profits from another."""
+        """Make what a lane or a warm-up starts from: kept before this race, so that no lane profits from another."""
         return PrefixSlot(self.found) if self.store else None
 
     def _keep(self) -> None:
@@ -224,7 +224,7 @@ class _Race:
         self.emit(Diverged(lane, record.divergence))
 
     def _prove(self, stop: CancelToken) -> None:
-        """Check what was presumed of each departure. A proof that fails costs itself, and is said."""
+        """Check what was presumed of each divergence. A proof that fails is reported; the race's result stands."""
         for lane, record in enumerate(self.records[1:], start=1):
             presumed = record.divergence
             if presumed is None or presumed.kind not in divergence.PRESUMED:
@@ -248,7 +248,7 @@ class _Race:
         return divergence.proven(presumed, baseline, record, evidence, self.model.piece)
 
     def _remarks(self, strategy: Strategy, record: LaneHistory, stop: CancelToken) -> list[str]:
-        """What the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
+        """List what the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
         remarks: list[str] = []
         if not record.steps:
             return remarks
@@ -261,7 +261,7 @@ class _Race:
         return remarks
 
     def _first_use(self, record: LaneHistory, warmed: int) -> list[str]:
-        """What new lengths cost this lane, where that can be told: not where lanes slow each other down."""
+        """Say what new lengths cost this lane. Nothing where lanes slow each other down, because it cannot be told."""
         if self.request.schedule != "fair" or record.info.elsewhere:
             return []
         found = first_use.in_race(record.steps, warmed)

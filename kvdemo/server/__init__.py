@@ -1,1 +1,1 @@
-"""One model and many visitors: the service behind the page."""
+"""Serve one model to many visitors: the service behind the page."""

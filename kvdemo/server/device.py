@@ -1,7 +1,7 @@
-"""One model on one device, and whose turn it is on it.
+"""Own the loaded model and the device lock, which all visitors share.
 
-Visitors share both. Torch and transformers are imported with the first model, not with this module: they take
-seconds, and the page is up before them.
+Torch and transformers are imported with the first model, not with this module: that takes seconds, and the page should
+be up before.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DeviceLease:
     def preload(self, try_out: Callable[[LoadedModel], None]) -> None:
         """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did."""
         try:
-            with self.turn(self._note, NeverStops()):
+            with self.acquire(self._note, NeverStops()):
                 model = self._get(self.default_model, self._note)
                 self._note(Progress("Taking the first steps"))
                 try_out(model)
@@ -67,7 +67,7 @@ class DeviceLease:
         self._status = {"state": "failed", "text": text, "fraction": None, "model": None}
 
     def status(self) -> dict[str, Any]:
-        """What the held model is, or what is being done to get one."""
+        """Say which model is held, or what is being done to get one."""
         return dict(self._status)
 
     @property
@@ -76,14 +76,14 @@ class DeviceLease:
         return self._keeper.current if self._keeper else None
 
     def check(self, name: str | None, *, fallback: bool = False) -> None:
-        """Raise BadInput where only the default model is to be had and another is asked for."""
+        """Raise BadInput where only the default model can be run and another is asked for."""
         if not self.only_default or fallback or name is None:
             return
         if catalog.resolve(name).id != catalog.resolve(self.default_model).id:
             raise BadInput(f"This page runs {self.default_model} only: choose that model.")
 
     def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
-        """A model, from memory if it is held; whoever asks has the device. Raises BadInput."""
+        """Load a model, unless it is held. The caller has the device. Raises BadInput."""
         model = self._get(name, progress)
         self._ready(model)
         return model
@@ -104,8 +104,8 @@ class DeviceLease:
             self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
 
     @contextmanager
-    def turn(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[None]:
-        """Hold the device. Held by the thread that decodes, so that it is free only when the last step is over."""
+    def acquire(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[None]:
+        """Hold the device. The thread that decodes holds it, so that it is free only when the last step is over."""
         waiting = not self._device_free.acquire(blocking=False)
         if waiting:
             progress(Progress("Waiting for the device: another race or a model's loading comes first"))

@@ -1,10 +1,10 @@
-"""From a thread that works to a reader that looks in ten times a second.
+"""Run work on a thread and yield its events in batches, every 100 ms.
 
-The decode loop must not wait for whoever draws its events, and a page need not hear of each one at once. So
-the work runs on its own thread, and the reader gets all that has happened since it last looked.
+The decode loop must not wait for a reader that draws its events, and a page need not get each event at once. So the
+work runs on its own thread, and the reader gets all events since its last batch.
 
-A measurement wants the opposite: nobody shall be drawing while a step is timed. So it hands its news over between
-two steps, and goes on when the reader has dealt with them.
+A measurement needs the opposite: nothing should be drawn while a step is timed. So it sends its state between two steps
+and goes on when the reader has dealt with it.
 """
 
 from __future__ import annotations
@@ -27,70 +27,70 @@ class EventChannel(Generic[T]):
     """What the work tells its reader with."""
 
     def __init__(self) -> None:
-        self._told: queue.SimpleQueue[T | _Receipt | _End] = queue.SimpleQueue()
-        self._pressing = threading.Event()
+        self._sent: queue.SimpleQueue[T | _Ack | _End] = queue.SimpleQueue()
+        self._urgent = threading.Event()
         self._gone = threading.Event()
 
     def __call__(self, item: T) -> None:
-        """Tell, and go on at once."""
-        self._told.put(item)
+        """Send an item, and go on at once."""
+        self._sent.put(item)
 
     def send_and_wait(self, item: T, settle: float) -> None:
-        """Tell, and go on when the reader has dealt with it and `settle` seconds more, or when it is gone."""
-        receipt = _Receipt()
-        self._told.put(item)
-        self._told.put(receipt)
-        self._pressing.set()
+        """Send an item; return `settle` seconds after the reader has dealt with it, or when the reader is gone."""
+        ack = _Ack()
+        self._sent.put(item)
+        self._sent.put(ack)
+        self._urgent.set()
         if not self._gone.is_set():
-            receipt.wait(PATIENCE_SECONDS)
+            ack.wait(PATIENCE_SECONDS)
             self._gone.wait(settle)
 
     def end(self, error: BaseException | None) -> None:
-        """There is nothing more to come; `error` is what broke the work off."""
-        self._told.put(_End(error))
-        self._pressing.set()
+        """Mark the end of the items; `error` is what ended the work early."""
+        self._sent.put(_End(error))
+        self._urgent.set()
 
     def read(self, interval: float) -> Iterator[list[T]]:
-        """What was told, in batches; raises what broke the work off. Closing it lets nobody wait any longer."""
-        told: list[T | _Receipt | _End] = []
+        """Yield what was sent, in batches; raise what ended the work early. Closing it ends all waiting."""
+        sent: list[T | _Ack | _End] = []
         try:
             while True:
-                told = [self._told.get()]
-                self._pressing.wait(interval)
-                self._pressing.clear()
-                told += self._waiting()
-                if batch := [item for item in told if not isinstance(item, _Receipt | _End)]:
+                sent = [self._sent.get()]
+                self._urgent.wait(interval)
+                self._urgent.clear()
+                sent += self._waiting()
+                if batch := [item for item in sent if not isinstance(item, _Ack | _End)]:
                     yield batch
-                _give_receipts(told)
-                if isinstance(end := told[-1], _End):
+                _acknowledge(sent)
+                if isinstance(end := sent[-1], _End):
                     if end.error:
                         raise end.error
                     return
         finally:
             self._gone.set()
-            _give_receipts(told + self._waiting())
+            _acknowledge(sent + self._waiting())
 
-    def _waiting(self) -> list[T | _Receipt | _End]:
+    def _waiting(self) -> list[T | _Ack | _End]:
         waiting = []
-        while not self._told.empty():
-            waiting.append(self._told.get())
+        while not self._sent.empty():
+            waiting.append(self._sent.get())
         return waiting
 
 
-class _Receipt(threading.Event):
-    """Given when what was told before it has been dealt with."""
+class _Ack(threading.Event):
+    """Set when what was sent before it has been dealt with."""
 
 
 class _End:
-    """The last thing told: how the work ended."""
+    """The last item: how the work ended."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
-def _give_receipts(told: list[T | _Receipt | _End]) -> None:
-    for item in told:
-        if isinstance(item, _Receipt):
+def _acknowledge(sent: list[T | _Ack | _End]) -> None:
+    for item in sent:
+        if isinstance(item, _Ack):
             item.set()
 
 
@@ -99,12 +99,11 @@ def batches(
     stop: CancelToken,
     interval: float = INTERVAL_SECONDS,
 ) -> Generator[list[T], None, None]:
-    """Run `work(tell)` on a thread; yield the items told, in order, in batches `interval` apart.
+    """Run `work(channel)` on a thread; yield the items sent, in order, in batches `interval` apart.
 
-    The first item of a batch is never kept waiting for longer than `interval`, and one that is handed over not at
-    all. An exception of the work is raised here after the items that came before it. Closing this iterator sets
-    `stop`, which the work is expected to heed; it does not wait for the thread, because it may be closed on an event
-    loop.
+    The first item of a batch never waits longer than `interval`; one that the work waits for is yielded at once. An
+    exception of the work is raised here after the items that came before it. Closing this iterator sets `stop`, which
+    the work must check; closing does not wait for the thread, because it may happen on an event loop.
     """
     tell: EventChannel[T] = EventChannel()
 

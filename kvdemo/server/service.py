@@ -202,7 +202,7 @@ class Service:
     ) -> None:
         """The run itself, when it has the device."""
         try:
-            with self._holder.turn(tell, stop):
+            with self._holder.acquire(tell, stop):
                 if stop.is_set():
                     return
                 # Under the turn: two threads that import transformers at once trip over each other.
@@ -218,9 +218,9 @@ class Service:
 
     def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
-        from kvdemo.server.measurement_feed import Relay  # noqa: PLC0415
+        from kvdemo.server.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
-        relay = Relay(tell)
+        relay = MeasurementFeed(tell)
         planned = self._planned
 
         def noting(state: State) -> None:
@@ -299,7 +299,7 @@ class Service:
         """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
         if "kvdemo.models.facts.architecture" not in sys.modules:
-            with self._holder.turn(lambda _: None, NeverStops()):  # two threads must not import transformers at once
+            with self._holder.acquire(lambda _: None, NeverStops()):  # two threads must not import transformers at once
                 importlib.import_module("kvdemo.models.facts.architecture")
         from kvdemo.models.facts import architecture  # noqa: PLC0415
 

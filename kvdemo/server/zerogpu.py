@@ -1,7 +1,7 @@
-"""ZeroGPU's terms: a GPU is lent by the second, and a visitor without an account has two minutes of it a day.
+"""Keep to ZeroGPU's terms: a GPU is lent by the second, and a visitor without an account has two minutes of it a day.
 
-How long a race will take is not known before it ran. What is asked for is a bound from above: a request that
-asks for less waits less in the queue, and one that runs over is cut off.
+How long a race takes is not known before it ran, so an upper bound is asked for. A request for fewer seconds waits less
+in the queue. A run that takes longer than it asked for is cut off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS_A_PASS = 0.04
 
 
 def seconds(request: RaceRequest | MeasureRequest, run_id: str = "") -> int:  # noqa: ARG001 - the run's own arguments
-    """GPU seconds to ask for, for all passes of a race or a measurement."""
+    """Calculate the GPU seconds to ask for, for all passes of a race or a measurement."""
     lanes = _lanes(request)
     return STARTUP_SECONDS + round(request.steps / len(lanes) * _passes(lanes) * SECONDS_A_PASS)
 

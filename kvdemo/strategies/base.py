@@ -1,4 +1,4 @@
-"""What a decoding strategy is.
+"""Define what a decoding strategy is: `Strategy`, its settings (`option`), and what a lane gives it (`Job`).
 
 A strategy is an endless generator of `Step`s. It commits at least one token a step and never asks whether
 it should stop: token counts, end-of-text tokens and the Stop button belong to the lane around it. (One that cannot
@@ -55,7 +55,7 @@ class Job:
 
 
 def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
-    """A setting of a strategy, as `core.types.Option` describes it. Its arguments are literals: they are read, not run.
+    """Declare a setting of a strategy (`core.types.Option`). Its arguments are literals: they are read, not run.
 
     Declared as Any, so that `window: int = option(...)` reads as what an instance has there.
     """
@@ -126,15 +126,15 @@ class Strategy(ABC):
         return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
-        """Why this strategy cannot run on this model here, in a sentence; None if it can."""
+        """Say in a sentence why this strategy cannot run on this model here; None if it can."""
         return None
 
     def draft_model(self, model: LoadedModel) -> LoadedModel | None:  # noqa: ARG002 - most draft nothing
-        """The smaller model whose passes are among those of its steps (`Pass.draft`); None without one."""
+        """Return the smaller model whose passes are among those of its steps (`Pass.draft`); None without one."""
         return None
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:  # noqa: ARG002 - most have nothing to add
-        """What this run showed of the strategy's own trade-off, in sentences with its figures; for the verdict."""
+        """Say what this run showed of the strategy's own trade-off, in sentences with figures, for the verdict."""
         return []
 
     def post_race_check(
@@ -144,9 +144,9 @@ class Strategy(ABC):
         steps: Sequence[TimedStep],  # noqa: ARG002
         stop: CancelToken,  # noqa: ARG002
     ) -> list[str]:
-        """Further sentences, for which the model is run again: after the race, never in what is timed.
+        """Run the model again after the race, and say in sentences what that showed.
 
-        None of them where `stop` is set before they are known: it is looked at before each pass.
+        `stop` is checked before each pass; once it is set, no sentences are returned.
         """
         return []
 

@@ -1,9 +1,9 @@
 """Pick tokens from logits, and record what was picked.
 
-Picking belongs to a step: it takes the chosen token to the host, one copy, because every loop needs it there (to see an
-end of text, to send it on). Everything that is only shown belongs behind the step: the token's log-probability, the
-runner-up and its log-probability. A choice therefore comes as a `Picked`, which keeps its logits, and `record` turns
-it into a plain `Choice` once the clock has been read. So recording adds nothing to a step's time.
+Picking is part of a step: it copies the chosen token to the host, because every loop needs it there (to see an end of
+text, to send it on). Recording comes after the step, because it is only shown: the token's log-probability, the
+runner-up and its log-probability. So a choice comes as a `Picked`, which keeps its logits, and `record` turns it into a
+plain `Choice` once the clock has been read. Recording adds nothing to a step's time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kvdemo.models.forward import cache_bytes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picked(Choice):
-    """A choice that is not recorded yet: its log-probabilities are NaN and its rival is UNKNOWN.
+    """A choice that is not recorded yet: its log-probabilities are NaN and its runner-up is UNKNOWN.
 
     ids     the token on the device, shape (1,): the next forward pass takes it without an upload
     logits  what it was picked from, shape (vocab,), in the model's number format; they hold until the lane's next step,
@@ -39,7 +39,7 @@ class Picked(Choice):
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """The likeliest token of each row, the first of equals: shape (..., vocab) -> (...), on the device.
+    """Pick the likeliest token of each row, the first of equals: shape (..., vocab) -> (...), on the device.
 
     A function of tensors alone, so that it can be part of a compiled step.
     """
@@ -47,7 +47,7 @@ def greedy(logits: Tensor) -> Tensor:
 
 
 def pick_on_device(token: Tensor, logits: Tensor) -> Picked:
-    """The choice of a token that the device has picked from logits of shape (vocab,). This is a step's one copy."""
+    """Copy a token to the host that the device has picked from logits of shape (vocab,). This is a step's one copy."""
     return Picked(int(token), ids=token.reshape(1), logits=logits)
 
 
@@ -72,11 +72,11 @@ class Chooser:
         return pick_on_device(greedy(logits) if self.greedy else self._drawn(logits), logits)
 
     def while_expected(self, rows: Tensor, expected: Sequence[int]) -> list[Picked]:
-        """Pick from one row after the other as long as the token is the expected one; one more than so accepted.
+        """Pick from one row after the other as long as the token is the expected one; one more than are accepted.
 
-        `rows` has shape (n, vocab), one more than `expected`. Greedy, all rows are decided at once and come in one
-        copy. Draws are made row by row up to the first other token, one copy each: a draw for a row behind it would
-        set this lane's generator apart from those of other lanes.
+        `rows` has shape (n, vocab), one more than `expected`. Greedy tokens of all rows are picked at once, in one
+        copy. Draws are made row by row up to the first other token, one copy each: a draw for a later row would make
+        this lane's generator differ from those of other lanes.
         """
         if self.greedy:
             ids = greedy(rows)
@@ -91,7 +91,7 @@ class Chooser:
         return picked
 
     def noise(self, like: Tensor) -> Tensor:
-        """The numbers of the next draw, one a token: it picks the highest probability divided by its number."""
+        """Return the numbers of the next draw, one a token. The highest probability divided by its number is picked."""
         return torch.empty_like(like).exponential_(1, generator=self._generator)
 
     def _drawn(self, logits: Tensor) -> Tensor:
@@ -121,11 +121,9 @@ def drawable(logits: Tensor, sampling: Sampling, slack: float) -> tuple[Tensor, 
 
 @torch.inference_mode()
 def record(step: Step) -> Step:
-    """The step with its picked choices recorded and its cache counted.
+    """Record the picked choices of a step and count its cache: after the clock was read, before the lane's next step.
 
-    To be called after the clock, before the lane's next step.
-
-    Raises BadInput for logits that are no numbers: a token that was picked from them must not be shown.
+    Raises BadInput for logits that are not finite: a token that was picked from them must not be shown.
     """
     if step.cache is not None:
         step = replace(step, cache_bytes=step.cache_bytes + cache_bytes(step.cache), cache=None)
@@ -142,7 +140,7 @@ def record(step: Step) -> Step:
 
 
 def _recorded(choice: Picked, logprobs: Sequence[float], likeliest: Sequence[int]) -> Choice:
-    """The choice with its log-probability, and the likeliest of the other tokens with its own."""
+    """Make the choice with its log-probability, and the likeliest of the other tokens with its own."""
     own, *best = logprobs
     if not math.isfinite(own):
         raise BadInput("The model's logits are not finite numbers in this number format: run it in float32.")
@@ -151,7 +149,7 @@ def _recorded(choice: Picked, logprobs: Sequence[float], likeliest: Sequence[int
 
 
 def _agreed(tokens: Sequence[int], expected: Sequence[int]) -> int:
-    """How many tokens from the first on are the expected ones."""
+    """Count the tokens, from the first on, that are the expected ones."""
     return next(
         (n for n, (ours, theirs) in enumerate(zip(tokens, expected, strict=False)) if ours != theirs), len(expected)
     )

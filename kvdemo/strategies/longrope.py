@@ -1,9 +1,9 @@
 """Start over where a model's rotary factors change, as `generate()` does with Phi-3.
 
-Keys in a cache were turned by the factors of the text's length at their time (`models.facts.rope`). When the text
-crosses the line, once, the cache is thrown away and all of the text runs again with the new factors. That step is as
-slow as a prefill, and `remarks` says so. No draft reaches across the line: its tokens would be judged by factors that
-do not hold yet.
+Keys in a cache were rotated by the factors of the text's length at that time (`models.facts.rope`). When the text
+exceeds the length at which they change, once, the cache is dropped and the whole text runs again with the new factors.
+That step is as slow as a prefill, and `remarks` says so. No draft reaches beyond that length: its tokens would be
+verified with factors that do not hold yet.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from kvdemo.measure import store
 from kvdemo.measure.measurement import State
-from kvdemo.server.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, Relay
+from kvdemo.server.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
 
 
 class Reader:
@@ -47,14 +47,14 @@ def state(text: str, runs: int | None = None, status: str = "running") -> State:
 
 
 def test_the_browser_gets_time_to_draw_a_document_and_less_for_a_word(reader: Reader) -> None:
-    relay = Relay(reader, at(0, 0, 5, 5))  # type: ignore[arg-type]
+    relay = MeasurementFeed(reader, at(0, 0, 5, 5))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Repeat 1"))
     assert [settle for _, settle in reader.got] == [DRAWING_SECONDS, SENDING_SECONDS]
 
 
 def test_short_runs_are_told_of_a_second_apart_with_the_newest_document(reader: Reader) -> None:
-    relay = Relay(reader, at(0, 0, 0.2, 0.4, 1.1, 1.1))  # type: ignore[arg-type]
+    relay = MeasurementFeed(reader, at(0, 0, 0.2, 0.4, 1.1, 1.1))  # type: ignore[arg-type]
     for n in range(3):
         relay(state(f"Repeat {n}", n))
     relay(state("Repeat 3"))
@@ -63,14 +63,14 @@ def test_short_runs_are_told_of_a_second_apart_with_the_newest_document(reader: 
 
 
 def test_the_end_is_always_told_and_nothing_waits_for_its_drawing(reader: Reader) -> None:
-    relay = Relay(reader, at(0, 0, 0.1, 0.1))  # type: ignore[arg-type]
+    relay = MeasurementFeed(reader, at(0, 0, 0.1, 0.1))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Done", 1, "done"))
     assert [(told.text, settle) for told, settle in reader.got][1] == ("Done", SENDING_SECONDS)
 
 
 def test_each_document_is_kept_even_if_it_is_not_told(reader: Reader, folder: Path) -> None:
-    relay = Relay(reader, at(0, 0, 0.1))  # type: ignore[arg-type]
+    relay = MeasurementFeed(reader, at(0, 0, 0.1))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Repeat 2", 1))
     assert len(reader.got) == 1
@@ -78,7 +78,7 @@ def test_each_document_is_kept_even_if_it_is_not_told(reader: Reader, folder: Pa
 
 
 def test_what_broke_off_is_kept_as_failed_with_what_was_done(reader: Reader, folder: Path) -> None:
-    relay = Relay(reader, at(0, 0))  # type: ignore[arg-type]
+    relay = MeasurementFeed(reader, at(0, 0))  # type: ignore[arg-type]
     relay(state("Repeat 1", 2))
     relay.broke_off()
     found = json.loads((folder / "m1.json").read_text("utf-8"))
@@ -87,5 +87,5 @@ def test_what_broke_off_is_kept_as_failed_with_what_was_done(reader: Reader, fol
 
 
 def test_one_that_broke_off_before_it_began_leaves_nothing(reader: Reader, folder: Path) -> None:
-    Relay(reader).broke_off()  # type: ignore[arg-type]
+    MeasurementFeed(reader).broke_off()  # type: ignore[arg-type]
     assert not list(folder.iterdir())

@@ -1,1 +1,1 @@
-"""What limits a step: the device's peaks, launches, bytes, arithmetic."""
+"""Find what limits a step: the device's peaks, launches, bytes, arithmetic."""

@@ -1,13 +1,16 @@
-"""What limits a step: launching its operations, moving its bytes, or doing its arithmetic.
+"""Find what limits a step: launching its operations, moving its bytes, or doing its arithmetic.
 
-Several times can be predicted for a step from its forward passes (rows, positions, context) and from what this device
-was measured to reach (`device_peaks`). The largest of them is what binds it: a step cannot take less.
-Decoding with a cache at batch 1 reads every weight for one token, which is memory bandwidth; a long prompt shares each
-weight it reads among many positions, which is compute; a small model on a big GPU waits for neither but for the
-host, which launches operations one by one; on some CPUs the math library reads the weights of a one-row product slower
-than the memory delivers them. Where the cache wins, and where it cannot, follows from that.
+Several times are predicted for a step from its forward passes (rows, positions, context) and from what this device was
+measured to reach (`device_peaks`). The step cannot take less than the largest of them, which is what binds it.
 
-A prediction above the time that was measured is wrong, and explains nothing: a limit was measured too low.
+    bandwidth  decoding with a cache at batch 1 reads every weight for one token
+    compute    a long prompt shares each weight that is read among many positions
+    launch     a small model on a big GPU waits for the host, which launches operations one by one
+    library    on some CPUs the math library reads the weights of a one-row product slower than the memory delivers them
+
+Where the cache wins, and where it cannot, follows from that.
+
+A prediction above the time that was measured is wrong: a limit was measured too low. It explains nothing.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""What this device can do, measured: the ceilings under which every decoding step stays.
+"""Measure a device's peaks: bandwidth, matrix throughput, launch time. No decoding step is faster than they allow.
 
-A step of a language model is held back by one of three things. Reading: each weight is read once a step, so a step
-takes at least (bytes read) / (memory bandwidth). Computing: (floating-point operations) / (matrix throughput).
-Launching: the host hands the device one operation after another, and each hand-over takes it some microseconds
-however small the operation is. A data sheet states the first two for the best case and the third not at all, so
-all are measured here, on this device and in the model's number format, in a second or two.
+A step of a language model is limited by one of three things. Reading: each weight is read once a step, so a step takes
+at least (bytes read) / (memory bandwidth). Computing: (floating-point operations) / (matrix throughput). Launching: the
+host launches one operation after another, and each launch takes it some microseconds however small the operation is. A
+data sheet states the first two for the best case and the third not at all. So all are measured, on this device and in
+the model's number format, in a second or two.
 
-Bandwidth is measured in two ways, because neither is the limit in every case: a copy reads and writes, which some
-memories do slower than reading; a matrix-vector product reads only, but on some processors it is its arithmetic
-that is slow (a 16-bit format without units for it). On a CPU a sum over a buffer is a third way. The largest figure is
-what the memory has really delivered. Where a math library stays far below it, the library is the limit of a decoding
-step: it is measured on the model's own matrices.
+Bandwidth is measured in two ways, because neither is the limit in every case. A copy reads and writes, which some
+memories do slower than reading. A matrix-vector product reads only, but on some processors its arithmetic is slow (a
+16-bit format without units for it). On a CPU a sum over a buffer is a third way. The largest figure is what the memory
+has delivered. Where a math library stays far below it, the library is the limit of a decoding step, so it is measured
+on the model's own matrices.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DevicePeaks:
 def measure_peaks(
     device: torch.device, dtype: torch.dtype, stop: CancelToken, layers: Mapping[one_row.Shape, int] | None = None
 ) -> DevicePeaks | None:
-    """The limits of a device for one number format, in one to three seconds; None if it was stopped before the end.
+    """Measure the peaks of a device for one number format, in one to three seconds; None if stopped before the end.
 
     On a CPU, with a model's `layers` (`one_row.matrices`), also what its math library reaches on them: a second for
     each shape. The caller has the device to itself. Raises BadInput when there is no memory left for buffers that are

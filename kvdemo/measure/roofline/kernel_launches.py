@@ -1,7 +1,7 @@
 """Count the operations that a forward pass gives to the device.
 
-Multiplied by what launching one costs (`limits.Limits.launch_s`), this is the least time that a pass takes on a
-device for which the work itself is nothing: the floor under a small model on a large GPU.
+Multiplied by the time of one launch (`device_peaks.DevicePeaks.launch_s`), this is the least time that a pass takes
+however small the work is: the floor of a small model on a large GPU.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Launches:
 
 
 class LaunchCounter(TorchDispatchMode):
-    """Sees every operation on its way to the device, and counts those that compute."""
+    """Receives every operation on its way to the device, and counts those that compute."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a CPU's math library reaches in the products that decoding is made of: one row with each of a model's matrices.
+"""Measure a CPU's math library in the products that decoding consists of: one row with each of a model's matrices.
 
 Each weight is read once for one multiplication, so the memory should be the limit. On some processors the library is:
 MKL's one-row product of float32 reads 11.5 GB/s on an AMD CPU whose memory delivers 35. Measured are the model's own
@@ -30,7 +30,7 @@ class Bench(Protocol):
 
 
 def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
-    """How many linear layers of each shape (outputs, inputs) a model has: a decoding step runs through each once.
+    """Count the linear layers of each shape (outputs, inputs) of a model; a decoding step runs each once.
 
     Empty where those of `LEAST_BYTES` and more hold less than half of its parameters (gpt2 has other layers, so have
     mixtures of experts, a tiny model has tiny ones): then they do not stand for its step.

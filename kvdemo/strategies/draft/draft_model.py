@@ -1,7 +1,7 @@
-"""The small model that drafts for a large one: which it is, when it is loaded, how it is asked.
+"""Choose, load and run the small model that drafts for a large one.
 
-It is loaded by the first run that wants it, which is a warm-up and before any clock, onto the device and in the number
-format of the large one. One draft is kept for a model, the latest, as long as the model itself is in memory; a lane
+It is loaded by the first run that needs it, which is a warm-up and not timed, onto the device and in the number format
+of the large one. One draft model is kept for a model, the latest, as long as the model itself is in memory. A lane
 keeps its own until the race is over.
 """
 
@@ -51,14 +51,14 @@ _loading = threading.Lock()
 
 
 def name_for(model: LoadedModel, asked: str) -> str | None:
-    """What to load as the draft model; None where "auto" finds none."""
+    """Choose what to load as the draft model; None where "auto" finds none."""
     if asked != AUTO:
         return asked
     return os.environ.get(VARIABLE) or _SMALLER.get(model.id)
 
 
 def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
-    """Why there is no draft model for this one, as far as can be told before it is loaded."""
+    """Say why there is no draft model for this one, as far as can be told before it is loaded; None if there is one."""
     if os.environ.get("SPACES_ZERO_GPU"):
         return "ZeroGPU wants every model on the device before the first request, and a draft model would come later."
     name = name_for(model, asked)
@@ -74,7 +74,7 @@ def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
 
 
 def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
-    """The draft model of a model, loaded if need be; whoever keeps it has it for good.
+    """Return the draft model of a model, loaded if need be. It stays in memory for as long as a caller keeps it.
 
     Raises BadInput for one that does not fit the model, or not into memory beside it.
     """
@@ -113,12 +113,12 @@ def check_draft(model: LoadedModel, draft: LoadedModel) -> None:
 
 
 def weight_bytes(model: LoadedModel) -> int:
-    """Bytes of the weights that a forward pass reads."""
+    """Count the bytes of the weights that a forward pass reads."""
     return sum(parameter.nbytes for parameter in model.network.parameters())
 
 
 class Drafter:
-    """The draft model at work on one text, with a cache of its own.
+    """Drafts the next tokens of one text with the draft model, in a cache of its own.
 
     passes  those of the guesses so far
     """
@@ -138,7 +138,7 @@ class Drafter:
         return cache_bytes(self._cache)
 
     def guess(self, written: Sequence[int], most: int) -> list[int]:
-        """What the draft model would write next, greedily: `most` ids, fewer at the end of its own context.
+        """Draft what the model would write next, greedily: `most` ids, fewer at the end of its own context.
 
         The ids stay on the device until the last is there: one copy for all.
         """
@@ -160,7 +160,7 @@ class Drafter:
         return ids
 
     def _forget(self, written: Sequence[int]) -> list[int]:
-        """Cut what was guessed wrong off the cache; what is left to read of the text, the newest token at least."""
+        """Cut wrong drafts off the cache; return what is left to read of the text, at least the newest token."""
         same = self._settled
         while same < min(len(self._read), len(written) - 1) and self._read[same] == written[same]:
             same += 1

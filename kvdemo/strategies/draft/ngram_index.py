@@ -1,4 +1,4 @@
-"""An index of a text's n-grams: where has what was just written been written before?"""
+"""Index a text's n-grams, to find where the last tokens were written before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHORTEST = 2
 
 
 class NGrams:
-    """The n-grams of a growing text, two tokens to `longest`, and the places behind them. A token is taken in once."""
+    """The n-grams of a growing text, two tokens to `longest`, and the places after them. A token is indexed once."""
 
     def __init__(self, longest: int) -> None:
         self._shortest, self._longest = min(_SHORTEST, longest), longest
@@ -20,7 +20,7 @@ class NGrams:
         self._known = 0
 
     def continuation(self, ids: Sequence[int], most: int) -> list[int]:
-        """What followed the last tokens before, at most `most` ids: behind the longest n-gram that was there before.
+        """Find what followed the last tokens earlier, at most `most` ids: after the longest n-gram that recurs.
 
         Of its places the latest is taken that has so many ids behind it, or else the one with the most. `ids` is the
         text of the last call with something appended.

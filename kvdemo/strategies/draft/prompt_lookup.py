@@ -1,4 +1,4 @@
-"""Prompt lookup: the next tokens are guessed from the text itself and checked in one pass."""
+"""Prompt lookup: the next tokens are drafted from the text itself and verified in one pass."""
 
 from __future__ import annotations
 

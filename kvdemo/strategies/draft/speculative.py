@@ -1,4 +1,4 @@
-"""Speculative decoding: a small model writes ahead, the large one checks it in one pass."""
+"""Speculative decoding: a small model drafts the next tokens, the large one verifies them in one pass."""
 
 from __future__ import annotations
 

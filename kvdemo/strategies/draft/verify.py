@@ -1,14 +1,14 @@
-"""Guess the next tokens cheaply, then let the model look at all of them in one forward pass.
+"""Draft the next tokens cheaply, then verify all of them with the model in one forward pass.
 
 At batch 1 a forward pass mostly waits for the weights to come from memory, so a pass over eight positions takes little
-longer than one over a single position. Who has a guess of the next tokens can therefore check them all for about the
-price of one (Leviathan et al. 2023, arXiv:2211.17192). Each position of the pass says which token the model itself
-writes there. As long as that is the guessed one, the next position was computed on the right text and counts too; at
-the first other token the model's own is taken and the rest of the guess is cut off the cache.
+longer than one over a single position. Several drafted tokens can therefore be verified in about the time of one
+(Leviathan et al. 2023, arXiv:2211.17192). Each position of the pass gives the token that the model itself writes there.
+As long as that is the drafted one, the next position was computed on the right text and counts too. At the first other
+token the model's own is taken, and the rest of the draft is cut off the cache.
 
 The token at each position is always the model's own, picked by the lane's rule from the model's own distribution. A
-guess decides how many are picked in one pass, and never which: greedy or sampled, the text is that of a lane that
-guesses nothing, up to the rounding of a pass over several positions.
+draft decides how many tokens are picked in one pass, and never which: greedy or sampled, the text is that of a lane
+that drafts nothing, up to the rounding of a pass over several positions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Guess = Callable[[Sequence[int], int], list[int]]
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
-    """Why a wrong guess could not be taken back out of this model's cache."""
+    """Say why a wrong draft could not be cut off this model's cache again; None if it can."""
     if reason := support.unavailable_reason(model):
         return reason
     fresh = DynamicCache(config=model.network.config)
@@ -49,10 +49,10 @@ def _tried(job: Job) -> Iterator[Step]:
 
 
 def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
-    """Prefill, then one pass a step over the newest token and a guess of at most `most` tokens behind it.
+    """Prefill, then run one pass a step over the newest token and a draft of at most `most` tokens after it.
 
-    No pass reaches beyond the context or the tokens that will be asked for. Where the text crosses a line of longrope,
-    the step is a prefill again.
+    No pass reaches beyond the context or the tokens that will be asked for. Where the text exceeds a length at which
+    longrope changes its factors, the step is a prefill again.
     """
     written, factors = job.encode(""), Factors(job.model)
     end = min(len(written) + job.max_new_tokens, job.model.context_length or math.inf)
@@ -81,9 +81,9 @@ def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
 
 
 def verify_draft(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:
-    """One pass over the newest token, shape (1,), and a draft: the tokens that the model writes there.
+    """Run one pass over the newest token, shape (1,), and a draft; return the tokens that the model writes there.
 
-    One choice is made for each token committed, in order: one more than are accepted. The cache ends behind the last
+    One choice is made for each token committed, in order: one more than are accepted. The cache ends after the last
     accepted token.
     """
     ids = torch.cat((newest, on_device(job.model, drafted))) if drafted else newest
@@ -93,6 +93,6 @@ def verify_draft(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int])
 
 
 def draft_counts(timed: Sequence[TimedStep]) -> tuple[int, int, int]:
-    """Steps behind the prefill, tokens drafted in them and drafted tokens that the model accepted."""
+    """Count the steps after the prefill, the tokens drafted in them and the drafted tokens that the model accepted."""
     details = [one.step.details for one in timed[1:]]
     return len(details), int(sum(d["drafted"] for d in details)), int(sum(d["accepted"] for d in details))

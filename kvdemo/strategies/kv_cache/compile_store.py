@@ -2,7 +2,7 @@
 
 Compiling takes from seconds to minutes. Torch keeps what it has compiled in a folder of the temporary directory, which
 is emptied at the next start of a computer or a container. Here it is kept with the app's other files, by version of
-torch. A disk that cannot be written costs the keeping and nothing else.
+torch. If the disk cannot be written, the code is not kept, and the lane runs all the same.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""One decoding step as compiled code, kept with the model that it was compiled for.
+"""Compile one decoding step, and keep the code with the model that it was compiled for.
 
 The step takes a token and leaves the next one in its place, so that greedy decoding never waits for the host. It is
 compiled once a model, for any length of the cache. A `Run` is that step bound to one cache. On CUDA a run is recorded
-as a CUDA graph of its own, which the host launches as one operation; on a CPU the weights are packed for oneDNN or MKL
-(inductor's freezing). All of it is done before a lane's clock starts: no step of decoding ever holds a compilation or
-a recording.
+as a CUDA graph of its own, which the host launches as one operation. On a CPU the weights are packed for oneDNN or MKL
+(inductor's freezing). All of it is done before a lane's clock starts, so no timed step holds a compilation or a
+recording.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 def size_for(positions: int) -> int:
-    """Room for so many positions, in a multiple of 64."""
+    """Round positions up to a multiple of 64: the size of the cache."""
     return -(-positions // _MULTIPLE) * _MULTIPLE
 
 
@@ -86,7 +86,7 @@ class _Layer(StaticLayer):
 
 @dataclass(eq=False)
 class Run:
-    """The step bound to one cache of so many positions.
+    """The step bound to one cache of `size` positions.
 
     token    shape (1, 1): read by the step, which leaves the likeliest next token there
     logits   shape (vocab,): what the last step left; overwritten by the next one
@@ -142,7 +142,7 @@ _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()
 
 
 def compiled_for(model: LoadedModel) -> Compiled:
-    """The model's compiled step. It lives on the network: it is freed with it."""
+    """Return the model's compiled step, made if need be. It is kept on the network and freed with it."""
     found = getattr(model.network, _ATTRIBUTE, None)
     if isinstance(found, Compiled):
         return found
@@ -169,18 +169,18 @@ def _step(model: LoadedModel) -> Step:
 
 
 def linear_bytes(model: LoadedModel) -> int:
-    """Bytes of the weights that packing copies."""
+    """Count the bytes of the weights that packing copies."""
     return sum(module.weight.nbytes for module in model.network.modules() if isinstance(module, torch.nn.Linear))
 
 
 def _fits_twice(model: LoadedModel) -> bool:
-    """Whether there is memory for packed copies of the weights; packing holds one more for a while."""
+    """Tell whether there is memory for packed copies of the weights; packing holds one more for a while."""
     free = memory_check.available()
     return free is None or 2 * linear_bytes(model) < free
 
 
 def idle_bytes(model: LoadedModel) -> int:
-    """Bytes of device memory that are kept for later compiled lanes and that no lane uses now."""
+    """Count the bytes of device memory that are kept for later compiled lanes and that no lane uses now."""
     found = getattr(model.network, _ATTRIBUTE, None)
     return sum(run.bytes for run in found.runs if run.idle) if isinstance(found, Compiled) else 0
 
@@ -193,7 +193,7 @@ def _forget_dead() -> None:
 
 @torch.inference_mode()
 def borrow_run(model: LoadedModel, positions: int, user: object, tell: Callable[[str], None]) -> Run:
-    """A run with an empty cache for so many positions, compiled and recorded; `user` has it for as long as it lives.
+    """Lend `user` a run with an empty cache for `positions`, compiled and recorded, for as long as it lives.
 
     `tell` hears a sentence before what takes long. Raises BadInput where the step cannot be compiled.
     """
@@ -256,7 +256,7 @@ def _compile(compiled: Compiled, model: LoadedModel, size: int, tell: Callable[[
 
 
 def tuned_length(model: LoadedModel, size: int) -> int:
-    """The length to compile with: on CUDA a long one, where the context and the memory hold it."""
+    """Choose the length to compile with: on CUDA a long one, where the context and the memory hold it."""
     if model.device.type != "cuda" or size >= _TUNED_FOR:
         return size
     longer = size_for(min(_TUNED_FOR, model.context_length or _TUNED_FOR))
@@ -276,7 +276,7 @@ def _options(model: LoadedModel, pack: bool) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def trace_settings(model: LoadedModel, pack: bool) -> Iterator[None]:
-    """Settings that hold while the step is traced; they end in the compiled code and nowhere else."""
+    """Apply the settings that hold while the step is traced; they affect the compiled code and nothing else."""
     with contextlib.ExitStack() as stack:
         if model.device.type == "cuda":
             # Attention of one row as plain products: inductor fuses them with the mask, and spreads the keys of one
@@ -319,7 +319,7 @@ def _compile_seconds() -> float:
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
-    """Why a step of this model cannot be compiled here."""
+    """Say why a step of this model cannot be compiled here; None if it can."""
     if os.environ.get("SPACES_ZERO_GPU"):
         return "ZeroGPU lends a GPU to each request anew, and does not support torch.compile."
     if any(kind["rope_type"] in ("longrope", "dynamic") for kind in rope.rope_parameters(model.config)):

@@ -1,4 +1,4 @@
-"""Prefix cache: keys and values outlive the request, for the next prompt that begins the same."""
+"""Prefix cache: keys and values are kept after the race, for the next prompt that begins the same."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Quantized(Strategy):
 
 
 def packing_backend() -> str | None:
-    """The installed package that packs integers; quanto first, because it is the faster one on a CPU."""
+    """Find the installed package that packs integers; quanto first, because it is the faster one on a CPU."""
     if is_optimum_quanto_available():
         return "quanto"
     return "hqq" if is_hqq_available() else None

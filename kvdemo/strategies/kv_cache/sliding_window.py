@@ -1,4 +1,4 @@
-"""Sliding window with attention sinks: the first positions and the latest are kept, the rest is forgotten."""
+"""Sliding window with attention sinks: the first positions and the latest are kept, the others are dropped."""
 
 from __future__ import annotations
 

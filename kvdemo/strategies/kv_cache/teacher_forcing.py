@@ -1,7 +1,7 @@
-"""What the model itself, with nothing approximated, thinks of a text that another cache wrote.
+"""Calculate the exact model's log-probabilities of a text that another cache wrote (teacher forcing).
 
-Its tokens are given to the model as they are (teacher forcing), so that two caches are compared on one text, also
-where each would have gone on differently. This is a run of its own: it belongs behind the race, never into a step.
+The text's tokens are fed to the model as they are, so that two caches are compared on one text, also where each would
+have gone on differently. This is a run of its own: it belongs after the race, never into a step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHUNK, _PREFILL = 64, 512
 def logprobs(
     model: LoadedModel, prompt_ids: Sequence[int], tokens: Sequence[int], stop: CancelToken
 ) -> list[float] | None:
-    """The natural logarithm of each token's probability behind the prompt and the tokens before it.
+    """Calculate the natural logarithm of each token's probability after the prompt and the tokens before it.
 
     None where `stop` is set before the end; it is looked at before each pass.
     """

@@ -1,8 +1,7 @@
-"""The other end of the line: a server that speaks OpenAI's protocol, as vLLM, SGLang, TGI, llama.cpp and
-`transformers serve` do.
+"""Ask a server with OpenAI's protocol: vLLM, SGLang, TGI, llama.cpp, `transformers serve`.
 
-Whoever runs the app names it, in environment variables; a visitor never does, or the app would fetch any address that
-he likes from inside its network.
+The operator of the app names it in environment variables. A visitor never does, because the app would then fetch any
+address that a visitor likes from inside its network.
 
     KVDEMO_REMOTE_URL    its base address, as in http://localhost:8000/v1
     KVDEMO_REMOTE_MODEL  what it calls the model; else the model that is loaded here, or the only one that it lists

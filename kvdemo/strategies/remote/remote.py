@@ -1,4 +1,4 @@
-"""Remote: a server decodes, and this machine looks on."""
+"""Remote: a server decodes, and this machine shows its stream."""
 
 from __future__ import annotations
 

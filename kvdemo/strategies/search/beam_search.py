@@ -1,4 +1,4 @@
-"""Beam search: several texts at once, and the likeliest of them at the end."""
+"""Beam search: several texts are followed at once, and the likeliest of them is the result."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The search behind `beam_search`: the k likeliest texts so far, extended together, one token a step.
+"""Search for the likeliest text: extend the k likeliest texts so far (beams) together, one token a step.
 
 Each step runs the newest token of every beam through the model as one batch. A beam can go on in as many ways as there
-are tokens, so k beams have k · vocabulary continuations; the k with the highest summed log-probability become the new
-beams. Several of them can come from one beam and none from another, so the rows of the cache are put into the order of
-their new owners: a beam that has two children is copied, one that has none is dropped.
+are tokens, so k beams have k · vocabulary continuations. The k with the highest summed log-probability become the new
+beams. Several of them can come from one beam and none from another, so the rows of the cache are reordered: the row of
+a beam that has two children is copied, that of a beam without children is dropped.
 
-All beams have the same length here, so their sums can be compared as they are, and an end-of-text token is a token
-like any other: where a text ends is decided by the lane.
+All beams have the same length here, so their sums can be compared as they are. An end-of-text token is a token like any
+other: the lane decides where a text ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model does without a cache, on two short texts: what a trial of a strategy is held against.
+"""Run a model without a cache on two short texts, as the reference that a strategy is tried against.
 
 How far apart a strategy may be depends on the model and on the number format. The measure is the model's own: how far
 its scores move where it does not see the past at all. Wrong texts are some hundredths of that away and more, in tiny

@@ -1,4 +1,4 @@
-"""A strategy at work on a text that is prescribed, token by token, for a trial."""
+"""Run a strategy on a text that is prescribed token by token, for a trial."""
 
 from __future__ import annotations
 

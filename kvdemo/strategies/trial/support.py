@@ -1,7 +1,7 @@
-"""Which models go on from a cache of transformers: nearly all, and of the others it must be said why not.
+"""Tell whether a model can go on from a cache of transformers, and if not, why.
 
-A cache is handed to the model with each pass, and some models do not look at it, or misread it. Nothing is raised then:
-they write a text that has little to do with the prompt. So it is tried before the first token (`trial`).
+A cache is passed to the model with each pass, and some models ignore or misread it. Nothing is raised then: they write
+a text that has little to do with the prompt. So it is tried before the first token (`trial`).
 """
 
 from __future__ import annotations
