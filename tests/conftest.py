@@ -42,11 +42,13 @@ FOLDER_MARKERS = {"browser": ("browser",), "remote": ("slow",)}
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at `-m`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it uses."""
+    """Mark each test by what it uses: fixtures, a folder, a strategy that compiles."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         names = [name for fixture, markers in FIXTURE_MARKERS.items() if fixture in fixtures for name in markers]
         names += [name for folder, markers in FOLDER_MARKERS.items() if folder in item.path.parts for name in markers]
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        names += ["slow" for value in parameters if getattr(value, "id", None) == "compiled_cache"]
         for name in dict.fromkeys(names):
             item.add_marker(name)
 

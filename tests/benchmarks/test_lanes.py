@@ -3,6 +3,8 @@ import pytest
 from benchmarks import lanes
 from kvdemo.models.loaded import LoadedModel
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_loop_is_compared_with_its_bare_one(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CACHED_ROUNDS", "UNCACHED_ROUNDS"):

@@ -1,6 +1,10 @@
 from itertools import islice
 
+import pytest
+
 from benchmarks.stepper import Process
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_process_takes_steps_of_a_text_and_prefills_again_and_again() -> None:

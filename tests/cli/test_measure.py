@@ -37,6 +37,7 @@ def test_json_is_one_document_of_random_weights_that_says_so(capsys: pytest.Capt
     assert {row["basis"] for row in made["published"]} == {"published"}
 
 
+@pytest.mark.slow
 def test_a_sweep_and_the_table_can_be_read(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(
         [*MEASURE, "--model", str(tiny_folder), "--max-new-tokens", "4", "--repeats", "2", "--sweep-prompt", "4,8",
@@ -49,6 +50,7 @@ def test_a_sweep_and_the_table_can_be_read(tiny_folder: Path, capsys: pytest.Cap
     assert "bound by" in out  # the reason of each cell
 
 
+@pytest.mark.slow
 def test_two_files_can_be_compared(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in "ab":
         made = measured(capsys, "--model", str(tiny_folder), "--max-new-tokens", "4", "--repeats", "3")

@@ -19,6 +19,8 @@ from kvdemo.measure.trial import Trial
 from kvdemo.models.loaded import LoadedModel
 from tests.scripted import time_steps
 
+pytestmark = pytest.mark.slow
+
 LIMITS = DevicePeaks(1e10, 2e10, 1e11, 1e-6, "float32", "cpu")
 QUICK = {"prompt": "The fox", "max_new_tokens": 6, "repeats": 4, "chat": False}
 

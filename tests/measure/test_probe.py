@@ -63,6 +63,7 @@ def test_the_floors_of_a_hundred_thousand_steps_are_worked_out_at_once() -> None
     assert time.perf_counter() - start < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [1, 2, 3, 30])
 @pytest.mark.parametrize("spec", ["no_cache", "dynamic_cache", "static_cache", "prompt_lookup", "beam_search:beams=32"])
 def test_every_lane_that_decodes_is_counted(tiny_llama: LoadedModel, spec: str, tokens: int) -> None:

@@ -59,6 +59,7 @@ def test_an_accident_while_loading_is_a_status_too(tiny_folder: Path, monkeypatc
     assert "could not be loaded" in engine.status()["text"]
 
 
+@pytest.mark.slow
 def test_a_race_that_comes_while_the_model_loads_waits_for_it(tiny_folder: Path) -> None:
     code = f"""
 import threading
@@ -190,6 +191,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_a_measurement_comes_in_states_and_is_kept(engine: Service) -> None:
     states = list(engine.measure(MEASURE, "m1"))
@@ -200,6 +202,7 @@ def test_a_measurement_comes_in_states_and_is_kept(engine: Service) -> None:
     assert engine.measured("m2") is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_a_stopped_measurement_keeps_what_is_done(engine: Service) -> None:
     states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m3")
@@ -211,6 +214,7 @@ def test_a_stopped_measurement_keeps_what_is_done(engine: Service) -> None:
     assert engine.measured("m3") == state["document"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: Service) -> None:
     states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m4")
@@ -225,6 +229,7 @@ def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: S
     assert len(found["lanes"][0]["runs"]) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_the_classic_table_falls_back_to_the_default_model_and_says_so(
     engine: Service, monkeypatch: pytest.MonkeyPatch
@@ -268,6 +273,7 @@ def test_the_estimate_knows_the_time_once_the_model_is_loaded(tiny_folder: Path)
     assert engine.estimate(MEASURE | {"repeats": 0}).startswith("The number of repeats")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize("run", ["race", "measure"])
 def test_the_estimate_knows_the_time_after_a_run(tiny_folder: Path, run: str) -> None:
@@ -304,6 +310,7 @@ def test_a_measurement_that_would_hold_the_device_for_hours_is_refused(engine: S
         engine.measure(MEASURE | {"max_new_tokens": 1000, "repeats": 99}, "m11")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_plans_that_were_worked_out_meanwhile_are_noted(engine: Service) -> None:
     states = engine.measure(MEASURE, "m12")

@@ -69,7 +69,10 @@ def in_turns(strategy: Strategy, model: LoadedModel, texts: Sequence[str]) -> li
 
 
 @every_strategy
-@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *VARIANTS])
+@pytest.mark.parametrize(
+    "architecture",
+    ["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in (*ARCHITECTURES, *VARIANTS) if name != "llama")],
+)
 def test_a_lossless_strategy_writes_what_generate_writes(
     strategy: Strategy, architecture: str, model: LoadedModel
 ) -> None:

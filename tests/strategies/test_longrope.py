@@ -31,6 +31,8 @@ from tests.strategies.draft.test_prompt_lookup import guessing, job_of, oracle, 
 from ..conftest import loaded
 from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
 
+pytestmark = pytest.mark.slow
+
 LINE, NEW = 20, 12
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
 SIZES |= {"num_key_value_heads": 2, "original_max_position_embeddings": LINE, "max_position_embeddings": 128}

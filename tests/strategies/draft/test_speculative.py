@@ -65,6 +65,7 @@ def test_a_draft_that_is_the_model_is_accepted_whole(
         assert accepted(list(islice(steps_of(strategy, model, "w3 w4 w5", tokens=400), 12))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
 def test_sampled_tokens_are_those_of_a_lane_without_a_draft(

@@ -219,6 +219,7 @@ def test_what_a_file_does_not_tell_is_not_compared() -> None:
     assert PrefixCached().remarks([TimedStep(step, 0.1)]) == ["Prefix cache reused 3 of 5 prompt tokens and ran 2."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLIDING)
 @settings(max_examples=25, deadline=None)
 @given(beginning=texts, first=texts, second=texts)

@@ -48,6 +48,7 @@ def tokens(steps: list[Step]) -> list[int]:
     return [token for step in steps for token in step.tokens]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "beams"), [("llama", 2), ("gpt2", 4)])
 def test_it_writes_what_transformers_beam_search_writes(
     architecture: str, beams: int, word_models: Mapping[str, LoadedModel]
