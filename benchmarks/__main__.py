@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON.
+"""Run `python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON.
 
 `python -m benchmarks gpu` is apart from the others: it asks for a GPU and for none of the page (`benchmarks.gpu`).
 """

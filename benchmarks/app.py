@@ -1,4 +1,4 @@
-"""What the app costs: dynamic_cache from the click to the last token, against the same loop without an app.
+"""Measure what the app adds: dynamic_cache from the click to the last token, against the same loop without an app.
 
 The limit is 1 against the bare loop: the click, the queue, the warm-up, the event stream and ten looks a second
 come on top of the decoding and should vanish beside it. `generate()` with a TextIteratorStreamer is what most

@@ -1,4 +1,4 @@
-"""What the compiled lane's step costs against a loop compiled by hand for one length, and against the eager lane.
+"""Time the compiled lane's step against a loop compiled by hand for one length, and against the eager lane.
 
 The limit is 1: the loop by hand runs the same model, compiled with packed weights and with the choice of the token
 inside, on a cache of exactly the length that it needs. The lane is compiled once for all lengths and reserves room in

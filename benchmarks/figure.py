@@ -1,4 +1,4 @@
-"""One measured figure beside its target."""
+"""Hold one measured figure beside its target."""
 
 from __future__ import annotations
 

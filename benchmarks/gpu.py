@@ -1,4 +1,4 @@
-"""`python -m benchmarks gpu`: every claim about a GPU, checked on random weights of named shapes, in eight minutes.
+"""Check every claim about a GPU on random weights of named shapes, in eight minutes: `python -m benchmarks gpu`.
 
 It needs torch and transformers, no network and no page. Each part has a model, the seconds that it may take on an H100
 and a function that gives figures (`benchmarks.gpu_parts`). A part for which too little of the time is left is skipped,

@@ -1,4 +1,4 @@
-"""Models of named shapes for the GPU benchmark: random weights, one in memory at a time."""
+"""Build models of named shapes for the GPU benchmark: random weights, one in memory at a time."""
 
 from __future__ import annotations
 

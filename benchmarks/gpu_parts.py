@@ -1,4 +1,4 @@
-"""The parts of the GPU benchmark: what each claims, and how it is measured.
+"""Define the parts of the GPU benchmark: what each claims, and how it is measured.
 
 Ratios are medians of ratios that are paired by position: two runs of one lane on the same text, or two lanes whose
 steps alternate.

@@ -1,4 +1,4 @@
-"""What kvdemo adds to a step: the steps of a measurement and of a race against loops written by hand.
+"""Measure what kvdemo adds to a step: the steps of a measurement and of a race against loops written by hand.
 
 The limit is 1: a strategy runs the same forward passes as the loop. What is above it is kvdemo's own work within the
 timed step, and what its work between the steps leaves behind. All loops take their steps in lockstep, so each step

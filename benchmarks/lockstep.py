@@ -1,4 +1,4 @@
-"""Compares loops step by step: at each position one step of each loop, in random order, and ratios of such pairs.
+"""Compare loops step by step: at each position one step of each loop, in random order, and ratios of such pairs.
 
 On a shared machine the same loop takes 0.8 to 1.2 times as long from one block of seconds to the next, so blocks
 cannot resolve 1 %. Two steps that follow each other at once, at the same position of the same text, meet the same

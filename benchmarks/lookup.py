@@ -1,4 +1,4 @@
-"""Does a guess from the prompt pay, end to end, where the answer repeats the prompt?
+"""Measure whether prompt lookup pays, end to end, where the answer repeats the prompt.
 
 The prompt asks for a piece of code again with one change. (SmolLM2-135M repeats it and forgets the change.)
 `prompt_lookup` and `dynamic_cache` write the same answer to its end of text, alone and in turn, and all of it counts:

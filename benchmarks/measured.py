@@ -1,4 +1,4 @@
-"""Does a measurement say what a stopwatch says, and does a page that looks on disturb it?
+"""Check that a measurement agrees with a stopwatch, and that an open page does not disturb it.
 
 The limit of the first is 0: the same loop, timed from outside as a whole, in another process, by code that shares
 nothing with kvdemo but the model. What could push them apart is what kvdemo does between and within its steps. The

@@ -1,4 +1,4 @@
-"""What recording costs a step: the log-probabilities and runners-up of its tokens, against a step that records nothing.
+"""Time recording a step's log-probabilities and runners-up, against a step that records nothing.
 
 The same strategy in lockstep three times: its steps as a race takes them, recorded behind the clock; its steps without
 any recording; and its steps with the recording inside the clock, which is what would be paid if it were there. What the

@@ -1,4 +1,4 @@
-"""How long until there is something to see, and something to race.
+"""Time the start: until the page is there, and until a race can begin.
 
 The limit of the page is Gradio's own import, which is most of it; torch is imported behind the page, and Gradio
 without its type stubs (`kvdemo.web.gradio_import`). The limit of loading is reading the weights once.

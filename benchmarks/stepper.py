@@ -1,4 +1,4 @@
-"""A bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
+"""Run a bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
 
 The process reads lines: "begin N" starts a text of N tokens; "steps N" takes its next N steps, the prefill first, and
 is answered by the seconds that they took together. Then the process rests, so that its spinning threads do not disturb

@@ -1,4 +1,4 @@
-"""Lets whole runs of kvdemo take their steps in lockstep with other loops (`benchmarks.lockstep`).
+"""Let whole runs of kvdemo take their steps in lockstep with other loops (`benchmarks.lockstep`).
 
 A run asks its stop signal before each step. Here the signal holds the run back until it is the run's turn, so that
 races and measurements are compared as they are, with all that they do around a step.

@@ -1,4 +1,4 @@
-"""What a race costs on its way to the screen: bytes, delay, redraws, and the browser's time.
+"""Measure what a race costs on its way to the screen: bytes, delay, redraws, and the browser's time.
 
 The limits: a token's line is about 40 bytes, and Gradio's envelope about 300 a message, so bytes a token depend on
 how many tokens share a message. Ten messages a second leave a token waiting 50 ms on average and 100 ms at most;

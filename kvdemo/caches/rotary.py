@@ -3,7 +3,7 @@
 With rotary positions (RoPE, Su et al. 2021, arXiv:2104.09864) a query at position t and a key at position p meet at an
 angle that depends on t - p alone. Turning the key by the angle of n positions is therefore the same as having computed
 it n positions further on; no other number in the cache changes. Other kinds of positions leave no such way back: a
-learned position (GPT-2) is added to the token before the first layer and goes through everything behind it.
+learned position (GPT-2) is added to the token before the first layer and goes through everything after it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A document from a file that anybody may have written: read, checked, and refused in one sentence if it is not one.
+"""Read and check a document from a file of unknown origin; refuse in one sentence what is no document.
 
 Afterwards every entry that a comparison looks at is there, has its type, and is a sane finite number.
 """

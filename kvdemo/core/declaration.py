@@ -82,7 +82,7 @@ def setting(default: Any, label: str, about: str, **more: Any) -> Any:
 
 
 def group(of: type[Any], defaults: Mapping[str, Any] | None = None, fixed: Mapping[str, Any] | None = None) -> Any:
-    """A field that holds a class of settings. To whoever asks for them, its settings are the outer class's own."""
+    """Declare a field that holds a class of settings. Its settings count as the outer class's own."""
     return field(default_factory=of, metadata={"group": _Group(of, defaults or {}, fixed or {})})
 
 

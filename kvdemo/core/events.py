@@ -108,7 +108,7 @@ class Finding:
     """One thing that a race showed, as data and as a sentence.
 
     kind     what it says; `kvdemo.race.findings` has the meaning and the numbers of each
-    lanes    the lane that it is about, by index; behind it the lane that it is held against. () if about all of them
+    lanes    the lane that it is about, by index, then the lane that it is compared with. () if about all of them
     numbers  its figures by name, seconds and bytes where the name ends so
     text     the sentence
     """
@@ -131,7 +131,7 @@ class Verdict:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The findings behind the headline in words."""
+        """The sentences of the findings after the headline."""
         return tuple(finding.text for finding in self.findings[1:])
 
 

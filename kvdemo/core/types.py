@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class BeamNode:
-    """A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt).
+    """A text that a search kept: one token after the text at place `parent` of the level before (0: the prompt).
 
     `score` is the sum of the log-probabilities of all its tokens, `logprob` that of the last.
     """
@@ -85,7 +85,7 @@ class Step:
     passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
                  `ran` gives it
     cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
-    cache        a cache whose bytes are still to be added to these, behind the clock; None once the step is recorded
+    cache        a cache whose bytes are added to these after the clock was read; None once the step is recorded
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
     levels       for a search: the texts kept after each of its steps since the last Step, best first

@@ -51,7 +51,7 @@ class LayerCache:
         return itemsize * self.per_position + self.index_bytes
 
     def kept(self, positions: int, beyond: int = 0) -> int:
-        """How many of so many positions the layer keeps; `beyond` more than its window, where it has one."""
+        """Count the positions that the layer keeps of `positions`; `beyond` more than its window, where it has one."""
         if self.kind == "state":
             return 0
         return positions if self.window is None else min(positions, self.window + beyond)

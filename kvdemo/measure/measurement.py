@@ -261,7 +261,7 @@ class _Measurement:
         return ahead
 
     def _tell(self, text: str, *, under_way: bool = False) -> None:
-        """A word to whoever looks on, with the document if it has changed; now and then while a run is under way."""
+        """Emit a state, with the document if it has changed; at intervals while a run is under way."""
         now = time.monotonic()
         if under_way and now - self._told < TELL_SECONDS:
             return

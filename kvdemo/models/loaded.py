@@ -27,7 +27,7 @@ from kvdemo.models.text.chat_template import has_template, named_templates, rend
 from kvdemo.models.text.detokenizer import TextStream
 from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
 
-# Among so many of a vocabulary an ordinary word is looked for.
+# An ordinary word is looked for among this many tokens of a vocabulary.
 MOST_TOKENS_LOOKED_AT = 5_000
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class LoadedModel:
     def piece(self, token: int) -> str:
         """Decode one token: the text that it adds after other text.
 
-        Decoded behind an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
+        Decoded after an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
         space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
         """
         stream = self._behind_a_word.branch()

@@ -7,7 +7,7 @@ a text are computed again, with the tokens that were written:
     exact   all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with the
             weights as they are; each module's weights are widened while it runs, so that no second copy is needed
     whole   the same pass in the model's own format
-    behind  in the model's own format, the last position behind a cache of all others: another order of the same sums
+    behind  in the model's own format, the last position after a cache of all others: another order of the same sums
     shaken  where those do not settle it: `whole` again a few times, and at random places the output of each module
             changed in its last place (Monte Carlo arithmetic, Parker 1997). This shows where the model amplifies small
             differences: a router of experts whose scores tie picks another expert
@@ -46,7 +46,7 @@ WINDOW = 16
 _TOP = 16
 WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
 _SAMPLES, _SHARE = 4, 1 / 16
-#: Positions of a lane that are run again: one behind the prompt, which is always right, and the steps after it.
+#: Positions of a lane that are run again: the one after the prompt, which is always right, and the steps after it.
 _AGAIN = 3
 
 
@@ -124,7 +124,7 @@ class Rounding:
 
     @torch.inference_mode()
     def _behind(self) -> Tensor | None:
-        """The last position behind a cache, shape (1, vocab); None where the model takes none or the text is short."""
+        """Run the last position after a cache, (1, vocab); None where the model takes none or the text is short."""
         line = len(self._ids) - 1 in rope.switch_lengths(self._model.config)
         if line or len(self._ids) < 2 or support.unavailable_reason(self._model):
             return None

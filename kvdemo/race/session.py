@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 Emit = Callable[[RaceEvent], None]
 
-# Before the clock runs, each lane commits this many tokens behind the real prompt: prefill and four decode steps. First
+# Before the clock runs, each lane commits this many tokens after the real prompt: prefill and four decode steps. First
 # calls pay for memory, thread pools and kernel selection, which is not what a race is about. Where each new length has
 # such a cost, the steps that the warm-up has taken before are quicker than those that follow (`first_use`).
 WARMUP_TOKENS = 5

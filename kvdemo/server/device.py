@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class NeverStops:
-    """A stop signal that nobody raises."""
+    """A stop signal that is never set."""
 
     def is_set(self) -> bool:
         return False

@@ -38,9 +38,9 @@ class Job:
 
     encode          text appended to the prompt -> token ids of the whole; timed apart as tokenisation
     choose          logits of one position, shape (vocab,) -> the chosen token, by the rule that `sampling` names;
-                    its `ids` are for the next forward pass, and its log-probability is recorded behind the step
+                    its `ids` are for the next forward pass, and its log-probability is recorded after the step
     max_new_tokens  no more tokens than this will be asked for
-    handover        what an earlier race kept, and where to leave what the next one may use; None where nobody keeps
+    handover        what an earlier race kept, and where to leave what the next one may use; None where nothing is kept
     tell            takes a sentence on what is being done, before work that takes long
     """
 

@@ -33,7 +33,7 @@ class Factors:
         self.details: dict[str, float] = {}
 
     def change(self, length: int) -> bool:
-        """Whether a pass that makes the text so many positions long must run all of it, with an empty cache."""
+        """Tell whether a pass that makes the text `length` positions long must run all of it, with an empty cache."""
         before, self._cached = self._cached, sum(line < length for line in self.lines)
         changed = before is not None and before != self._cached
         line = max((line for line in self.lines if line < length), default=0)
@@ -41,7 +41,7 @@ class Factors:
         return changed
 
     def room(self, length: int, most: int) -> int:
-        """How many drafted tokens, of `most`, may follow a text of so many positions: none beyond the next line."""
+        """Count the drafted tokens, of `most`, that may follow `length` positions: none beyond the next line."""
         return min([most, *(line - length for line in self.lines if line >= length)])
 
 

@@ -82,7 +82,7 @@ def test_where_memory_is_full_the_page_that_raced_longest_ago_loses_its_own(mode
     assert prefixes.bytes == 10 * POSITION_BYTES
 
 
-def test_a_run_that_is_larger_than_all_the_room_costs_nobody_anything(model: Any) -> None:
+def test_a_run_that_is_larger_than_all_the_room_drops_no_other_entry(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
     prefixes.for_session("a").put(model, own := kept(4))
     prefixes.for_session("b").put(model, kept(4))

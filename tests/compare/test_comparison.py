@@ -120,7 +120,7 @@ def test_files_without_a_common_lane_or_run() -> None:
     assert any(note.startswith("B is not a complete measurement (stopped)") for note in got["notes"])
 
 
-def test_noise_on_one_side_and_random_weights_are_said() -> None:
+def test_noise_on_one_side_and_random_weights_are_stated() -> None:
     b = changed(measured({"no_cache": [1.0, 2.0, 3.0, 4.0]}), model={"random_weights": True})
     got = compare(measured({"no_cache": [2.0, 2.0, 2.0, 2.0]}), b)
     assert any(w.startswith("B: The middle half of the 4 runs") for w in got["lanes"][0]["warnings"])

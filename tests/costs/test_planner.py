@@ -129,7 +129,7 @@ def test_the_kind_of_attention_in_words(attention: str, layer: LayerCache, says:
     assert says in plan(model(layer, attention=attention), **MACHINE)["sentences"][0]
 
 
-def test_heads_that_a_library_repeats_count_once_and_it_is_said() -> None:
+def test_heads_that_a_library_repeats_count_once_and_it_is_stated() -> None:
     made = plan(model(LayerCache("full", kv_heads=32, head_dim=128), repeats=4), **MACHINE)
     assert made["cache"]["bytes_per_token"] == 2 * 8 * 128 * 2
     assert made["cache"]["repeated_bytes_per_token"] == 4 * made["cache"]["bytes_per_token"]

@@ -37,7 +37,7 @@ def ask_again() -> None:
     environment.gpu_driver.cache_clear()
 
 
-def test_it_can_be_written_as_json_and_states_the_attention_it_is_told() -> None:
+def test_it_can_be_written_as_json_and_states_the_attention_it_is_reported() -> None:
     told = json.loads(json.dumps(environment.describe("sdpa"), allow_nan=False))
     assert told["attention"] == "sdpa"
     assert told["attention_line"] == "sdpa; flash first, then math"

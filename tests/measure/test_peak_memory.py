@@ -46,7 +46,7 @@ def test_a_region_that_fails_has_a_peak_too(counter: mock.Mock) -> None:
     assert measured.bytes == 7
 
 
-def test_on_a_cpu_nothing_is_measured_and_that_is_said(counter: mock.Mock) -> None:
+def test_on_a_cpu_nothing_is_measured_and_that_is_stated(counter: mock.Mock) -> None:
     with peak(torch.device("cpu")) as measured:
         pass
     assert measured.bytes is None

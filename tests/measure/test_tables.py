@@ -89,7 +89,7 @@ def test_published_rows_stand_in_a_table_of_their_own_behind_the_measured_one() 
     assert "João Lages" in published
 
 
-def test_where_and_how_it_was_measured_is_said() -> None:
+def test_where_and_how_it_was_measured_is_stated() -> None:
     lines = to_markdown(measured(TIMES)).splitlines()
     environment = next(line for line in lines if line.startswith("Environment"))
     for part in ("Some CPU", "cpu", "torch 2.13.0", "transformers 5.17.0", "float32", "2 threads", "sdpa", "git f00"):

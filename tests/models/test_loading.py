@@ -56,7 +56,7 @@ def test_on_a_gpu_auto_is_the_16_bit_format_that_it_has_units_for(monkeypatch, u
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 64, None])
-def test_damaged_weights_are_told(llama, content):
+def test_damaged_weights_are_reported(llama, content):
     weights = llama / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000] if content is None else content)
     assert "damaged" in said(llama)
@@ -70,14 +70,14 @@ def test_weights_that_are_missing_are_not_made_up(llama):
 
 
 @pytest.mark.parametrize("change", [{"hidden_size": 128}, {"hidden_size": "many"}, {"num_attention_heads": 0}])
-def test_a_configuration_that_does_not_fit_the_weights_is_told(llama, change):
+def test_a_configuration_that_does_not_fit_the_weights_is_reported(llama, change):
     file = llama / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     assert "cannot be loaded" in said(llama)
 
 
 @pytest.mark.parametrize("content", ["{}", "{", '{"model": 7}'])
-def test_a_damaged_tokenizer_is_told(llama, content):
+def test_a_damaged_tokenizer_is_reported(llama, content):
     (llama / "tokenizer.json").write_text(content)
     assert "tokenizer" in said(llama)
 

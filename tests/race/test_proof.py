@@ -121,7 +121,7 @@ def parted(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
 @pytest.mark.parametrize("fault", ["position", "key"])
 @pytest.mark.parametrize("name", ["llama", "qwen3", "mixtral"])
-def test_a_sabotaged_cache_is_unexplained_and_named(name: str, fault: str, dtype: torch.dtype) -> None:
+def test_a_faulty_cache_is_unexplained_and_named(name: str, fault: str, dtype: torch.dtype) -> None:
     for prompt in ("w3 w4 w5 w6 w7 w8", "w9 w30 w2 w77 w4 w9 w11 w50"):
         document, events = race(model_in(name, dtype), f"no_cache,dynamic_cache,sabotaged-{fault}", prompt)
         divergence = document["comparison"]["lanes"][1]["first_divergence"]
@@ -150,7 +150,7 @@ def test_a_fault_of_the_real_model_shows_in_float32_where_bfloat16_hides_it(smol
 
 @pytest.mark.parametrize("dtype", FORMATS[1:], ids=str)
 @pytest.mark.parametrize("name", ["llama", "mixtral", "gemma3", "falcon_h1"])
-def test_honest_lanes_run_again_in_float32_come_to_the_exact_numbers(name: str, dtype: torch.dtype) -> None:
+def test_correct_lanes_run_again_in_float32_come_to_the_exact_numbers(name: str, dtype: torch.dtype) -> None:
     model = model_in(name, dtype)
     found = Rounding(model, [3, 4, 5, 6, 40, 7, 8, 9, 11, 3], 6)
     for lane in ("dynamic_cache", "static_cache", "batched"):
@@ -181,7 +181,7 @@ def test_compiled_steps_and_those_that_keep_nothing_are_not_run_again() -> None:
     ("name", "dtype"),
     [("llama", torch.float16), ("qwen3", torch.bfloat16), ("mixtral", torch.bfloat16), ("gemma3", torch.float32)],
 )
-def test_honest_lanes_part_by_rounding(name: str, dtype: torch.dtype, temperature: float) -> None:
+def test_correct_lanes_part_by_rounding(name: str, dtype: torch.dtype, temperature: float) -> None:
     lanes = "no_cache,dynamic_cache,static_cache,batched,prompt_lookup"
     document, _ = race(model_in(name, dtype), lanes, "w3 w4 w40", temperature=temperature, top_p=0.95, seed=1)
     for divergence in parted(document):
@@ -212,7 +212,7 @@ def test_a_draw_too_many_is_unexplained(dtype: torch.dtype) -> None:
     assert "No cache is off" not in divergence["detail"]
 
 
-def test_a_proof_heeds_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_ends_on_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, ran = Event(), []
 
     def stopped(*arguments: Any) -> Rounding:
@@ -229,7 +229,7 @@ def test_a_proof_heeds_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         assert divergence["detail"].endswith("not checked, because the race was stopped.")
 
 
-def test_a_proof_that_fails_costs_itself_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_that_fails_costs_itself_and_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> Rounding:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

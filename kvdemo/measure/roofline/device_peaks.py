@@ -165,7 +165,7 @@ def _measure(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_ro
 
 def copy_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
     """Bytes a second, read and written, of a copy from one buffer to another."""
-    # Written to beforehand: memory that nobody has written to is one page of zeros, read from the cache.
+    # Written to beforehand: memory that was never written to is one page of zeros, read from the cache.
     source = torch.ones(size // dtype.itemsize, dtype=dtype, device=bench.device)
     target = torch.ones_like(source)
     return 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))

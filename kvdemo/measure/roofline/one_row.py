@@ -46,7 +46,7 @@ def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
 def bytes_per_s(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[Shape, int], product: Product) -> float:
     """Bytes of weights a second over a step's products; 0 where there are none.
 
-    For each shape, so many different matrices are multiplied in turn that they are `size` bytes, more than a cache.
+    For each shape, different matrices of `size` bytes in all, more than a cache holds, are multiplied in turn.
     """
     read = spent = 0.0
     for (outputs, inputs), count in layers.items():

@@ -1,7 +1,7 @@
 """Work out from a configuration what a model's cache and steps cost, without its weights.
 
 The text part is built and run on the meta device (`meta_trial`), and what its cache keeps is read off the tensors
-(`cache_shape`). What is said here is therefore what a race with this model keeps, byte for byte.
+(`cache_shape`). So these figures are what a race with this model keeps, byte for byte.
 """
 
 from __future__ import annotations

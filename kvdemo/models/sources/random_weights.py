@@ -131,7 +131,7 @@ def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedMo
 
 
 def _check_room(name: str, needed: int, device: torch.device) -> None:
-    """Raises BadInput when so many bytes are more than the free memory of a GPU or the main memory of a computer."""
+    """Raise BadInput where `needed` bytes exceed the free memory of a GPU or the main memory of a computer."""
     cuda = device.type == "cuda"
     there = torch.cuda.mem_get_info(device)[0] if cuda else memory_check.main_memory()
     if there is not None and needed > there:

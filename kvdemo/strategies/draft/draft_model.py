@@ -27,7 +27,7 @@ from kvdemo.strategies.draft import verify
 from kvdemo.strategies.longrope import Factors
 
 AUTO = "auto"
-# Whoever runs the app may name a draft model of his own, also a folder: "auto" then means that one.
+# The operator of the app may name a draft model, also a folder: "auto" then means that one.
 VARIABLE = "KVDEMO_DRAFT_MODEL"
 # Models of the catalogue that have a smaller one of their family there.
 _SMALLER = {
@@ -38,7 +38,7 @@ _SMALLER = {
 
 
 class _Drafts:
-    """The draft models of one model by id: all that some lane still has, and the latest for good."""
+    """The draft models of one model by id: those that a lane still uses, and the latest one."""
 
     def __init__(self) -> None:
         self.alive: WeakValueDictionary[str, LoadedModel] = WeakValueDictionary()
@@ -172,7 +172,7 @@ class Drafter:
         return list(written[same:])
 
     def _next(self, ids: Tensor, context: int) -> Tensor:
-        """The token behind these ids, with which the text has `context` positions; both are tensors of shape (n,)."""
+        """Draft the token after these ids, with which the text has `context` positions; both have shape (n,)."""
         logits = next_token_logits(self._draft, ids, self._cache)
         if len(ids) == context:
             self._cache.activate_past_recording()

@@ -22,7 +22,7 @@ class NGrams:
     def continuation(self, ids: Sequence[int], most: int) -> list[int]:
         """Find what followed the last tokens earlier, at most `most` ids: after the longest n-gram that recurs.
 
-        Of its places the latest is taken that has so many ids behind it, or else the one with the most. `ids` is the
+        Of its places the latest is taken that has `most` ids after it, or else the one with the most ids. `ids` is the
         text of the last call with something appended.
         """
         self._take_in(ids)
@@ -33,7 +33,7 @@ class NGrams:
         return []
 
     def _take_in(self, ids: Sequence[int]) -> None:
-        """Note the n-grams that have a token behind them by now, so that the end of the text never finds itself."""
+        """Index the n-grams that a token follows by now, so that the end of the text never finds itself."""
         for place in range(self._known + 1, len(ids)):
             for n in range(self._shortest, min(self._longest, place) + 1):
                 self._behind[tuple(ids[place - n : place])].append(place)

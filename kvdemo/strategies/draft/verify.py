@@ -28,7 +28,7 @@ from kvdemo.strategies.chooser import Picked
 from kvdemo.strategies.longrope import Factors
 from kvdemo.strategies.trial import scripted, support, trial
 
-#: All ids so far, prompt included, and a number: at most so many ids that may come next.
+#: From all ids so far, prompt included, and a number: at most that many ids that may come next.
 Guess = Callable[[Sequence[int], int], list[int]]
 
 
@@ -67,7 +67,7 @@ def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
             written.append(choice.token)
             newest = choice.ids
             continue
-        room = int(min(most, end - len(written) - 1))  # behind the guess the pass writes one more token
+        room = int(min(most, end - len(written) - 1))  # after the draft the pass writes one more token
         room = factors.room(len(written), room)
         drafted = guess(written, room) if room > 0 else []
         held = len(written) - 1
@@ -88,7 +88,7 @@ def verify_draft(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int])
     """
     ids = torch.cat((newest, on_device(job.model, drafted))) if drafted else newest
     choices = job.choose.while_expected(forward(job.model, ids[None], cache, keep=len(ids))[0], drafted)
-    cache.crop(len(choices) - len(ids))  # so many positions from the end; 0 trims what was kept for a crop
+    cache.crop(len(choices) - len(ids))  # cut from the end; 0 trims what was kept for a crop
     return choices
 
 

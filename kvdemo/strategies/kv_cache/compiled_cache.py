@@ -84,4 +84,4 @@ class CompiledCached(Strategy):
 
 
 class _Lease:
-    """Stands for a lane while it lives: its run is free again when nobody holds this any more."""
+    """Stands for a lane while it lives: its run is free again when nothing refers to this object any more."""

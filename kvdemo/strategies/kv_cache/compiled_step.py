@@ -103,7 +103,7 @@ class Run:
     _user: weakref.ref[Any] | None = None
 
     def __call__(self) -> Tensor:
-        """Run `token` through the model: the logits behind it. The token that they make likeliest is in `token`."""
+        """Run `token` through the model; return the logits after it. The likeliest next token is then in `token`."""
         if self.graph is None:
             self.logits = self.step(self.token, self.cache)
         else:

@@ -77,7 +77,7 @@ class BeamSearch(Strategy):
             )
             written, passes, levels, again = certain.length, [], [], {}
             if best.length >= end:
-                return  # nobody asks for more tokens than were announced
+                return  # no more tokens are asked for than were announced
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         last = steps[-1].step.details

@@ -29,7 +29,7 @@ from kvdemo.strategies.longrope import Factors
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beam:
-    """A text that is kept: `choice` behind the text of `parent`, which is None for the prompt.
+    """A text that is kept: `choice` after the text of `parent`, which is None for the prompt.
 
     place   the parent's place among the beams of the step before, the best being 0
     score   the sum of the log-probabilities of its tokens
@@ -119,7 +119,7 @@ def level(beams: Sequence[Beam]) -> tuple[BeamNode, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A continuation that is kept: a token behind the beam at a place, its log-probability, the sum with it."""
+    """A continuation that is kept: a token after the beam at a place, its log-probability, the sum with it."""
 
     place: int
     token: int
@@ -129,7 +129,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Likeliest:
-    """The two likeliest tokens behind a beam, with their log-probabilities."""
+    """The two likeliest tokens after a beam, with their log-probabilities."""
 
     tokens: tuple[int, int]
     logprobs: tuple[float, float]

@@ -21,7 +21,7 @@ from kvdemo.models.loaded import LoadedModel
 
 _PROMPTS = (9, 5)
 _TOKENS = 4
-# A window up to this size is stepped over: one lane begins behind its end, the other writes across it.
+# A window up to this size is crossed: one lane begins after its end, the other writes across it.
 _WINDOW = 64
 # How far scores may be apart, as a share of the measure. 16-bit formats are judged by the median of all tokens, because
 # rounding sends a token to other experts now and then.
@@ -89,7 +89,7 @@ def looks_ahead(model: LoadedModel, reference: Reference) -> bool:
 
 
 def logprobs(model: LoadedModel, ids: Sequence[int]) -> Tensor:
-    """Log-probabilities behind each position of a text, (positions, vocab), in main memory."""
+    """Calculate the log-probabilities after each position of a text, (positions, vocab), in main memory."""
     logits = forward(model, torch.tensor([list(ids)], device=model.device), None, keep=len(ids))
     return logits[0].float().log_softmax(-1).cpu()
 

@@ -31,7 +31,7 @@ class Script(Chooser):
         self.seen: list[Tensor] = []
 
     def due(self, ahead: int) -> int | None:
-        """The token that is chosen after `ahead` others; None behind the last."""
+        """Return the token that is chosen after `ahead` others; None after the last."""
         at = len(self.seen) + ahead
         return self._tokens[at] if at < len(self._tokens) else None
 
@@ -91,7 +91,7 @@ def take_turns(lanes: Sequence[ScriptedLane]) -> None:
 
 
 def half_right(job: Job) -> Callable[[Sequence[int], int], list[int]]:
-    """For a trial of drafts: guesses the token that is prescribed next, and a wrong one behind it."""
+    """For a trial of drafts: draft the token that is prescribed next, and a wrong one after it."""
 
     def guess(_written: Sequence[int], most: int) -> list[int]:
         if not isinstance(job.choose, Script):

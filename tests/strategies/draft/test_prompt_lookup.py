@@ -107,7 +107,7 @@ def test_one_draw_is_made_for_each_committed_token(word_models: dict[str, Loaded
             return super().__call__(logits)
 
     likely = tokens_of(DynamicCached(), word_models["llama"], "w3 w4", 40, temperature=0.5)
-    counting = Counting(0.5, 1.0, 0, torch.device("cpu"))
+    counting = Counting(Sampling(temperature=0.5), torch.device("cpu"))
     job = replace(job_of(word_models["llama"], "w3 w4", 40), choose=counting)
     steps = steps_until(guessing(job, oracle(likely, 2, wrong_every=4), 5), 40)
     assert 0 < sum(step.details["accepted"] for step in steps) < sum(step.details["drafted"] for step in steps)

@@ -99,7 +99,7 @@ def storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 
 
-def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_said(llama: LoadedModel) -> None:
+def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_stated(llama: LoadedModel) -> None:
     """Nothing is copied when it is kept, so the runs after it must neither write into it nor hold all of it alive."""
     _, kept = ran(llama, "w3 w4 w5 w6 w7 w8")
     before = [[tensor.clone() for tensor in pair] for pair in kept.pairs]
@@ -205,7 +205,7 @@ def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedMode
     assert raced(llama, "w3 w4 w5", None)["lanes"][0]["remarks"] == lane["remarks"]
 
 
-def test_a_first_step_without_a_handover_says_nothing_of_a_shelf(llama: LoadedModel) -> None:
+def test_a_first_step_without_a_handover_says_nothing_of_a_store(llama: LoadedModel) -> None:
     steps = list(islice(map(record, PrefixCached().decode(job_of(llama, "w3 w4", NEW))), 3))
     assert [step.details for step in steps] == [{}, {}, {}]
     plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW))), 3))

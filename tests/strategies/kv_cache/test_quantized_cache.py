@@ -115,7 +115,7 @@ def test_layers_that_grow_are_quantised_and_the_others_are_exact(name: str) -> N
     assert steps[0].step.choices[0].logprob == pytest.approx(exact[0].choices[0].logprob, abs=1e-4)
 
 
-def test_where_nothing_grows_nothing_is_quantised_and_that_is_said() -> None:
+def test_where_nothing_grows_nothing_is_quantised_and_that_is_stated() -> None:
     model = model_of("mistral")
     assert Quantized().unavailable_reason(model) is None
     steps = run(model, "w3 w4 w5")
