@@ -46,8 +46,7 @@ class Lane:
             try:
                 timed = next(self._steps, None)
             except Exception as failure:
-                # The sentence is for everybody, and is shown by whoever runs the race; the traceback for who looks for
-                # a fault.
+                # The sentence is shown by the caller. The traceback is for debugging.
                 log.debug("lane %d failed", index, exc_info=True)
                 self.finish_reason, error = "error", describe(failure)
                 break
@@ -59,9 +58,9 @@ class Lane:
         yield Ended(index, self.finish_reason, error)
 
     def _committed(self, timed: TimedStep) -> TimedStep:
-        """The step without the tokens beyond the limit or behind an end-of-text token.
+        """Drop a step's tokens beyond the limit or after an end-of-text token.
 
-        It keeps its full cost and its positions: the work for a dropped token was done all the same.
+        The step keeps its full cost and its positions, because the work for a dropped token was done.
         """
         kept = timed.step.choices[: self._left]
         for n, choice in enumerate(kept, start=1):
