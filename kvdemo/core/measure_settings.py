@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.declaration import Setting, declared, group, read, setting
+from kvdemo.core.declaration import Setting, group, in_documents, read, setting
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import MOST_TOKENS, RaceRequest
 
@@ -74,5 +74,4 @@ class MeasureRequest:
 
 def stated() -> dict[str, Setting]:
     """The settings of which the documents of races and measurements state one value, by the key that it has there."""
-    both = declared(RaceRequest) | declared(MeasureRequest)
-    return {name: one for name, one in both.items() if one.recorded and one.kind not in ("lanes", "lengths")}
+    return {name: one for name, one in in_documents(MeasureRequest).items() if one.kind not in ("lanes", "lengths")}

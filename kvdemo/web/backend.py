@@ -1,10 +1,9 @@
 """What the page asks of the server, as a Protocol: `kvdemo.server.service.Service` implements it, a test another one.
 
-A form is a mapping of raw values, straight from the browser, a link or the API: `prompt`, `model`,
-`max_new_tokens`, `strategies` (the lanes, the first of which is the baseline: a list of specs, or one text with commas
-between them; a spec is the id of a strategy, and its settings where they are not at their defaults), `schedule`,
-`chat`, `temperature`, `top_p`, `seed`, `ignore_eos`. The page does not check them. Whoever runs the race does, once,
-for everybody.
+A form is a mapping of raw values, straight from the browser, a link or the API. Its keys are the settings of
+`RaceRequest`, `MeasureRequest` or `PlanRequest`. Among them are `strategies`, the lanes, the first of which is the
+baseline: a list of specs, or one text with commas between them. (A spec is the id of a strategy, and its settings where
+they are not at their defaults.) The page does not check the values. Whoever runs the race does, once, for everybody.
 """
 
 from __future__ import annotations
