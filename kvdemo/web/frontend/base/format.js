@@ -7,8 +7,14 @@ const fixed = (value, digits) => digitized[digits].format(value);
 /** Three significant digits, the way a stopwatch would show them. */
 const three = (value) => fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 const NONE = "–";
+/** @type {(value: number | null | undefined) => boolean} */
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 
+/**
+ * Each takes a number in SI units, or null or undefined where it is not known. `duration` rounds up, for what is left.
+ * @typedef {(value: number | null | undefined) => string} Written
+ * @type {{ none: string, count: Written, seconds: Written, rate: Written, times: Written, bytes: Written, flops: Written, duration: Written, percent: Written }}
+ */
 export const format = {
   none: NONE,
   count: (n) => (known(n) ? plain.format(n) : NONE),

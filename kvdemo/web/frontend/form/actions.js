@@ -4,15 +4,25 @@ import { whenThere } from "../base/dom.js";
 import { nextFrame } from "../shell/idle.js";
 import { currentTab, tabBusy } from "../shell/tabs.js";
 
+/**
+ * The button with this id, or the button inside the element with this id.
+ * @param {string} id
+ * @returns {HTMLButtonElement | null | undefined}
+ */
 const control = (id) => {
   const found = document.getElementById(id);
-  return found?.matches("button") ? found : found?.querySelector("button");
+  return found instanceof HTMLButtonElement ? found : found?.querySelector("button");
 };
 
 /** The two buttons of a tab: one starts, the other stops. Emits `submitted` and `settled` with the tab's name. */
 export class Actions {
   constructor({ tab, start, stop, idle, working }) {
-    Object.assign(this, { tab, start, stop, idle, working, running: false });
+    this.tab = tab;
+    this.start = start;
+    this.stop = stop;
+    this.idle = idle;
+    this.working = working;
+    this.running = false;
     whenThere(stop, () => { if (!this.running) control(stop).disabled = true; });
   }
 

@@ -7,7 +7,13 @@ const askers = new Map();
 
 class Asker {
   constructor(tab, put) {
-    Object.assign(this, { tab, put, wanted: true, running: false, again: false, timer: null });
+    this.tab = tab;
+    this.put = put;
+    this.wanted = true;
+    this.running = false;
+    this.again = false;
+    /** @type {number | undefined} */
+    this.timer = undefined;
   }
 
   /** Asks soon; in a tab that is not open, when it is opened. */
@@ -33,7 +39,7 @@ class Asker {
 }
 
 /** An element without a look (kvdemo/web/components/follow.py): `put` sends the form. */
-export const drawAsker = (element, props, watch, put, { tab, onModel }) => {
+export const drawAsker = (_element, _props, _watch, put, { tab, onModel }) => {
   const asker = new Asker(tab, put);
   askers.set(tab, asker);
   on("tab", () => asker.wanted && asker.want(0));

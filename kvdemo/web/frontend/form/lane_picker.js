@@ -21,7 +21,13 @@ const fits = ({ low, high, choices, whole }, written) => {
 
 class LanePicker {
   constructor(element, { strategies, most, tab }, changed) {
-    Object.assign(this, { strategies, most, tab, changed, lanes: [], text: null });
+    this.strategies = strategies;
+    this.most = most;
+    this.tab = tab;
+    this.changed = changed;
+    /** @type {{ id: string, values: Record<string, string> }[]} */
+    this.lanes = [];
+    this.text = null;
     this.known = new Map(strategies.map((strategy) => [strategy.id, strategy]));
     this.rows = el("ol", { class: "kv-picks" });
     this.add = el("button", { type: "button", class: "kv-addlane", "aria-haspopup": "menu", "aria-expanded": "false",
@@ -70,9 +76,9 @@ class LanePicker {
     const strategy = this.#strategy(lane);
     const small = (label, mark, act) => el("button", { type: "button", class: "kv-small", "aria-label": `${label} ${this.#name(lane)}`, title: label, onclick: act }, mark);
     const settings = Object.entries(strategy.options).flatMap(([name, option]) => this.#setting(lane, name, option));
-    const name = explain(el("b", { tabindex: -1 }, strategy.name), { text: strategy.summary });
+    const heading = explain(el("b", { tabindex: -1 }, strategy.name), { text: strategy.summary });
     return el("li", { style: `--lane: var(${laneColor(index)})`, "data-strategy": lane.id },
-      el("div", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), name,
+      el("div", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), heading,
         index ? small("Move up", "↑", () => this.#up(index)) : null, small("Remove", "×", () => this.#remove(index))),
       settings.length ? el("div", { class: "kv-settinglist" }, ...settings) : null,
       el("p", { class: "kv-unfit", hidden: true }));

@@ -55,7 +55,7 @@ export class Sweep {
     const [rows, columns] = [sizes("prompt_tokens"), sizes("new_tokens")];
     const reach = Math.max(Math.log(2), ...cells.map(({ speedup }) => Math.abs(Math.log(speedup[this.lane] ?? 1))));
     const find = (prompt, tokens) => cells.find((cell) => cell.prompt_tokens === prompt && cell.new_tokens === tokens);
-    const at = document.activeElement?.dataset?.cell;
+    const at = document.activeElement?.getAttribute("data-cell");
     this.grid.replaceChildren(el("table", { class: "kv-grid" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "prompt"),
         ...columns.map((tokens) => el("th", { scope: "col" }, `${format.count(tokens)} new`)))),

@@ -27,7 +27,9 @@ const remembered = () => { try { return localStorage.getItem(LAST); } catch { re
 
 class Measure {
   constructor(element, reopen) {
-    Object.assign(this, { reopen, state: null, until: null });
+    this.reopen = reopen;
+    this.state = null;
+    this.until = null;
     this.strip = new Strip("Measurement");
     this.left = el("span", { class: "kv-left", role: "timer" });
     this.subject = el("p", { class: "kv-subject", hidden: true });

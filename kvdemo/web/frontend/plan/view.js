@@ -5,11 +5,11 @@ import { el, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { fitPlot, loadPlotly, plotConfig, plotLayout, plotName } from "../base/plotly.js";
 import { basis, term } from "../base/terms.js";
+import { curve, decades, FIRST, powers } from "./curve.js";
 
 /** The parts of the memory bar, in their order. */
 const PARTS = { weights: "Weights", cache: "Cache", free: "Free", over: "Too much" };
-/** Where the chart begins, and where it ends at the least, in tokens. */
-const FIRST = 128;
+/** Where the chart ends at the least, in tokens. */
 const LEAST_END = 200_000;
 
 const short = (name) => name.replace(/\/+$/, "").split("/").at(-1) || name;
@@ -92,28 +92,6 @@ const table = ({ settings, weights, cache }) => {
 
 // --- chart
 
-/**
- * One sequence's cache as points. It grows by one amount until its windows are full and by another past them, which
- * is the whole curve where all windows are equal; otherwise it is drawn through what was worked out.
- */
-const curve = ({ cache, weights, fit }, end) => {
-  const { constant_bytes: constant, bytes_per_token: before, bytes_per_token_past_windows: after, at } = cache;
-  const last = at.at(-1);
-  const full = before === after ? Infinity : (last.bytes - constant - last.positions * after) / (before - after);
-  const bytes = (n) => constant + Math.min(n, full) * before + Math.max(0, n - full) * after;
-  if (at.every((point) => Math.abs(bytes(point.positions) - point.bytes) < 1)) {
-    const steps = Array.from({ length: 65 }, (_, i) => Math.round(FIRST * (end / FIRST) ** (i / 64)));
-    return (full > FIRST && full < end ? [...steps, full].sort((a, b) => a - b) : steps).map((n) => [n, bytes(n)]);
-  }
-  const known = new Map([...at, cache.at_context].map((point) => [point.positions, point.bytes]));
-  if (cache.outgrows_weights_at) known.set(cache.outgrows_weights_at, weights.bytes);
-  if (fit.largest_context) known.set(fit.largest_context, fit.free_bytes);
-  return [...known].filter(([n]) => n >= FIRST && n <= end).sort(([a], [b]) => a - b);
-};
-
-const decades = (low, high) => Array.from({ length: Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1 }, (_, i) => 10 ** (Math.floor(Math.log10(low)) + i));
-const powers = (n) => (n >= 1e9 ? `${n / 1e9}G` : n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : String(n));
-
 class GrowthChart {
   constructor() {
     this.keys = el("div", { class: "kv-keys" });
@@ -155,6 +133,7 @@ class GrowthChart {
     return [all, { ...one, dash: "dot" }];
   }
 
+  /** @param {{ name: string, color: string, dash?: string, points: number[][] }} line */
   #trace({ name, color, dash, points }) {
     return {
       type: "scatter", mode: "lines", name, showlegend: false,
@@ -243,7 +222,7 @@ class Plan {
 }
 
 /** Worked out when the tab is first opened, and from then on when the form has changed and come to rest. */
-export const drawPlan = (element, props, watch, fire, terms) => {
+export const drawPlan = (element, props, watch, _fire, terms) => {
   const tab = new Plan(element, terms);
   watch("value", () => tab.take(props.value));
   tab.take(props.value);

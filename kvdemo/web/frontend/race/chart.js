@@ -50,7 +50,7 @@ export class RaceChart {
 
   choose(view) {
     this.view = view;
-    this.tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(VIEWS[i] === view)));
+    for (const [i, tab] of this.tabs.entries()) tab.setAttribute("aria-pressed", String(VIEWS[i] === view));
     this.#titles();
     this.draw(true);
   }

@@ -32,6 +32,8 @@ const VALUES = {
 export class LaneCard {
   constructor(info, index, definitions) {
     this.index = index;
+    this.race = null;
+    this.lane = null;
     this.drawn = 0;
     this.chips = [];
     this.stick = true;
@@ -124,7 +126,10 @@ export class LaneCard {
       chip.index = this.drawn;
       this.spelled = token.text;
       this.chips.push(chip);
-      if (!this.paragraph) this.text.append((this.paragraph = el("div", { dir: "auto" })));
+      if (!this.paragraph) {
+        this.paragraph = el("div", { dir: "auto" });
+        this.text.append(this.paragraph);
+      }
       this.paragraph.append(chip);
       if (token.text.endsWith("\n")) this.paragraph = null;
     }

@@ -19,7 +19,15 @@ import { Race } from "./wire.js";
 
 class Stage {
   constructor(element, facts, useTokens) {
-    Object.assign(this, { facts, race: null, sheet: 0, read: 0, opening: "", cards: [], scale: Infinity });
+    this.facts = facts;
+    /** @type {Race | null} */
+    this.race = null;
+    this.sheet = 0;
+    this.read = 0;
+    this.opening = "";
+    /** @type {LaneCard[]} */
+    this.cards = [];
+    this.scale = Infinity;
     this.strip = new VerdictStrip(useTokens);
     this.lanes = el("div", { class: "kv-lanes" });
     this.chart = new RaceChart(definitions);
@@ -113,9 +121,9 @@ class Stage {
     this.strip.update(race);
     if (!race.lanes.length) return;
     this.#rescale();
-    this.cards.forEach((card, i) => card.update(race, race.lanes[i], this.scale));
+    for (const [i, card] of this.cards.entries()) card.update(race, race.lanes[i], this.scale);
     for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
-    this.cards.forEach((card) => card.scroll());
+    for (const card of this.cards) card.scroll();
     this.chart.show(race);
     this.beams.show(race);
   }
@@ -125,7 +133,7 @@ class Stage {
     const { fastest } = this.race;
     if (!(fastest < this.scale / 1.08)) return;
     this.scale = fastest;
-    this.cards.forEach((card) => card.lane && card.recolor(fastest));
+    for (const card of this.cards) if (card.lane) card.recolor(fastest);
     write(this.limits[0], format.seconds(fastest));
     write(this.limits[1], `${format.seconds(heatLimit(fastest, HEAT_LEVELS - 1))} or more`);
   }

@@ -74,8 +74,8 @@ class Inspector {
     showFloating(this.card);
     showFloating(this.speech);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
-    document.addEventListener("pointerdown", (event) => {
-      if (!this.card.contains(event.target) && !event.target.closest?.(".kv-chip")) this.hide();
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (target instanceof Element && !this.card.contains(target) && !target.closest(".kv-chip")) this.hide();
     });
   }
 

@@ -1,7 +1,7 @@
 // The race as data: lines of the wire format (kvdemo/web/wire.py) in, running sums out. Nothing here draws.
 
 const ESCAPES = { "~": "~", n: "\n", l: "<" };
-const unescape = (text) => (text.includes("~") ? text.replace(/~([~nl])/g, (_, c) => ESCAPES[c]) : text);
+const unescaped = (text) => (text.includes("~") ? text.replace(/~([~nl])/g, (_, c) => ESCAPES[c]) : text);
 
 /** Splits off the first `n` fields; what follows them is free text, spaces and all. */
 const fields = (line, n) => {
@@ -12,12 +12,29 @@ const fields = (line, n) => {
     out.push(line.slice(from, to));
     from = to + 1;
   }
-  return [...out, unescape(line.slice(from))];
+  return [...out, unescaped(line.slice(from))];
 };
 
-class Lane {
+export class Lane {
+  /**
+   * @param {LaneFacts} info
+   * @param {number} index
+   */
   constructor(info, index) {
-    Object.assign(this, { ...info, index, tokens: [], seconds: 0, steps: 0, levels: 0, positions: 0, cache: 0 });
+    this.strategy = info.strategy;
+    this.name = info.name;
+    this.summary = info.summary;
+    this.lossless = info.lossless;
+    this.elsewhere = info.elsewhere;
+    this.searches = info.searches;
+    this.index = index;
+    /** @type {any[]} */
+    this.tokens = [];
+    this.seconds = 0;
+    this.steps = 0;
+    this.levels = 0;
+    this.positions = 0;
+    this.cache = 0;
     this.ttft = null;
     this.reason = null;
     this.error = "";
@@ -44,7 +61,7 @@ class Lane {
   }
 
   /** The first token of a step carries the step's cost; `size` tokens share it. */
-  step(id, seconds, size, levels, positions, bytes) {
+  step(seconds, size, levels, positions, bytes) {
     this.seconds += seconds;
     this.positions += positions;
     this.cache = bytes;
@@ -71,7 +88,9 @@ export class Race {
     this.phase = "preparing"; // then racing, finished, refused, or notice
     this.progress = null;
     this.start = null;
+    /** @type {Lane[]} */
     this.lanes = [];
+    this.interrupted = false;
     this.verdict = null;
     this.refusal = null;
     this.notices = [];
@@ -91,7 +110,7 @@ export class Race {
     const [whole, levels] = cost.split("/");
     const [micros, size] = whole.split("*");
     this.current = this.lanes[+lane];
-    this.current.step(+id, +micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
+    this.current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
     this.current.token(+id, surprise, text, this.start.prompt_tokens);
     // Tokens of another machine come in bursts, next to which every step here would look slow.
     if (!this.current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, this.current.current.seconds);
@@ -102,7 +121,7 @@ export class Race {
     this.current.token(+id, surprise, text, this.start.prompt_tokens);
   }
 
-  written(line) { this.current.tokens.at(-1).written = unescape(line.slice(2)); }
+  written(line) { this.current.tokens.at(-1).written = unescaped(line.slice(2)); }
 
   /** The text that was still waiting when a lane ended: its last token's. */
   rest(line) {
@@ -144,7 +163,7 @@ export class Race {
   }
 
   notice(line) {
-    this.notices.push(unescape(line.slice(2)));
+    this.notices.push(unescaped(line.slice(2)));
     this.phase = "notice";
   }
 

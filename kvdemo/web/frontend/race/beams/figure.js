@@ -91,8 +91,7 @@ class BeamFigure {
 
   /** Where the tree begins: the prompt, or the tokens that are folded up. */
   #root() {
-    if (!this.hidden) return (this.root = el("span", { class: "kv-twig kv-root", style: "grid-area: 2 / 1" }, "prompt"));
-    this.root = el("span", { class: "kv-twig kv-root kv-folded", style: "grid-area: 2 / 1", onclick: this.foldable ? () => this.#fold() : null },
+    this.root = !this.hidden ? el("span", { class: "kv-twig kv-root", style: "grid-area: 2 / 1" }, "prompt") : el("span", { class: "kv-twig kv-root kv-folded", style: "grid-area: 2 / 1", onclick: this.foldable ? () => this.#fold() : null },
       el("b", {}, `${format.count(this.hidden)} tokens`),
       el("small", {}, this.hidden <= this.tree.shared ? `shared by all ${this.tree.width}` : "not drawn"));
     return this.root;
@@ -103,7 +102,7 @@ class BeamFigure {
     const box = (element, row) => ({ left: element.offsetLeft, right: element.offsetLeft + element.offsetWidth, y: TOP + ROW * (row + 0.5) });
     const boxes = new Map([...this.nodes].map(([node, twig]) => [node, box(twig, node.row)]));
     const root = box(this.root, 0);
-    const columns = new Map([[this.hidden - 1, root]]);
+    const columns = new Map([[this.hidden - 1, { left: root.left, right: root.right }]]);
     for (const [{ level }, { left, right }] of boxes) {
       const column = columns.get(level) ?? { left, right };
       columns.set(level, { left: Math.min(column.left, left), right: Math.max(column.right, right) });
@@ -125,7 +124,7 @@ class BeamFigure {
     this.svg.replaceChildren(...Object.entries({ ...lines, now: "" }).map(([kind, d]) => {
       const path = document.createElementNS(this.svg.namespaceURI, "path");
       path.setAttribute("d", d);
-      path.dataset.edge = kind;
+      path.setAttribute("data-edge", kind);
       return path;
     }));
   }
@@ -151,7 +150,7 @@ class BeamFigure {
     const { tree } = this;
     const first = tree.best[this.hidden];
     const at = this.current;
-    const column = (node) => [...tree.levels[node.level]].sort((a, b) => a.row - b.row);
+    const column = ({ level }) => [...tree.levels[level]].sort((a, b) => a.row - b.row);
     const beside = (step) => at && column(at)[column(at).indexOf(at) + step];
     const next = { ArrowRight: () => (at ? tree.next(at) : first), ArrowLeft: () => at?.parent, ArrowUp: () => beside(-1), ArrowDown: () => beside(1), Home: () => first, End: () => tree.best.at(-1) }[event.key];
     if (!next || event.ctrlKey || event.metaKey) return;
@@ -209,16 +208,16 @@ export class Beams {
     this.element = el("div", { class: "kv-beamed" });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
     this.figures = [];
-    const hide = () => this.figures.forEach((figure) => figure.hide());
+    const hide = () => { for (const figure of this.figures) figure.hide(); };
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-    document.addEventListener("pointerdown", (event) => event.target.closest?.(".kv-beambox, .kv-twigcard") || hide());
+    document.addEventListener("pointerdown", ({ target }) => { if (!(target instanceof Element && target.closest(".kv-beambox, .kv-twigcard"))) hide(); });
     on("tab", hide);
   }
 
   show(race) {
     if (this.shown === race.verdict) return;
     this.shown = race.verdict;
-    this.figures.forEach((figure) => figure.hide());
+    for (const figure of this.figures) figure.hide();
     this.figures = (race.verdict?.beams ?? []).map((search) => new BeamFigure(race, search, this.speech));
     this.element.replaceChildren(this.speech, ...this.figures.map((figure) => figure.element));
   }

@@ -33,10 +33,10 @@ const ofGreedy = ({ tree, greedy, greedyScore }) => {
   return `${fate}; as ${greedy.name} wrote it, it has ${score(greedyScore)} and is ${against(tree.finals[0].score, greedyScore)}.`;
 };
 
-export const finding = ({ tree, lane, ...greedy }) => {
+export const finding = ({ tree, lane, greedy, greedyScore }) => {
   const [best, second] = tree.finals;
   const next = second ? `; the second has ${score(second.score)} and is ${against(best.score, second.score)}` : "";
-  const said = [`Each step kept the ${tree.width} likeliest texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, ...greedy })];
+  const said = [`Each step kept the ${tree.width} likeliest texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, greedy, greedyScore })];
   if (lane.count < tree.length) {
     said.push(lane.reason === "eos" ? `The text ends with its token ${format.count(lane.count)}, though the search had looked further.`
       : `The search broke off: only the first ${tokens(lane.count)} had become certain.`);
@@ -80,7 +80,7 @@ export const table = ({ tree, greedy, greedyScore }) => {
     const own = greedy.tokens.slice(0, tree.length);
     rows.push(row("greedy", [el("small", {}, greedy.name)], greedyScore, best, ...ending(own, shared(own, tree.best))));
   }
-  const heads = ["Rank", term(definitions["score"]), term(definitions["likelier"]), "Text"].map((head) => el("th", { role: "columnheader", scope: "col" }, head));
+  const heads = ["Rank", term(definitions.score), term(definitions.likelier), "Text"].map((head) => el("th", { role: "columnheader", scope: "col" }, head));
   // Roles are written out, since a phone's layout takes them away.
   return el("table", { role: "table", class: "kv-beamtable" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)), el("tbody", { role: "rowgroup" }, ...rows));

@@ -1,11 +1,15 @@
 // A search's tree as data (kvdemo/web/components/beams.py): which texts came through, which were dropped, and a row for each.
 
-/** Nodes level by level, each with its parent and children. */
+/**
+ * Nodes level by level, each with its parent and children.
+ * @param {[number, number, string, number, number][][]} levels entries as [parent, token, text, logprob, score]
+ * @returns {BeamNode[][]}
+ */
 const grow = (levels) => {
   const grown = [];
   for (const [level, entries] of levels.entries()) {
-    grown.push(entries.map(([parent, token, text, logprob, score], place) => {
-      const node = { level, place, token, text, logprob, score, parent: level ? grown[level - 1][parent] : null, children: [], rank: null, depth: level };
+    grown.push(entries.map(([parent, token, text, logprob, score], beam) => {
+      const node = { level, place: beam, token, text, logprob, score, parent: level ? grown[level - 1][parent] : null, children: [], rank: null, depth: level };
       node.parent?.children.push(node);
       return node;
     }));
@@ -55,7 +59,7 @@ const place = (levels) => {
     const chain = [];
     for (let node = first; node; node = heir(node)) chain.push(node);
     const from = (first.level > start && first.parent?.row) || 0;
-    const free = (row) => chain.every(({ level }) => !taken[level - start].has(row));
+    const free = (at) => chain.every(({ level }) => !taken[level - start].has(at));
     let row = rows;
     for (let at = 1; at < rows; at++) if (free(at) && Math.abs(at - from) < Math.abs(row - from)) row = at;
     for (const node of chain) put(node, row);
@@ -64,7 +68,11 @@ const place = (levels) => {
   return rows;
 };
 
-/** The text of a node, token by token. */
+/**
+ * The text of a node, token by token.
+ * @param {BeamNode} node
+ * @returns {BeamNode[]}
+ */
 export const beamPath = (node) => {
   const nodes = [];
   for (let at = node; at; at = at.parent) nodes.unshift(at);

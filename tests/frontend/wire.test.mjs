@@ -1,0 +1,79 @@
+// The lines that kvdemo/web/wire.py writes (tests/web/test_wire.py has the same ones), read into a race.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Race } from "../../kvdemo/web/frontend/race/wire.js";
+
+const LANES = [
+  { strategy: "no_cache", name: "No cache", summary: "", lossless: true },
+  { strategy: "dynamic_cache", name: "DynamicCache", summary: "", lossless: true },
+];
+
+/** A race that has started, with these lines after it. */
+const raced = (lines, lanes = LANES) => {
+  const race = new Race("run");
+  race.feed(`S ${JSON.stringify({ prompt_text: "Hi", prompt_tokens: 3, max_new_tokens: 8, lanes })}`);
+  for (const line of lines) race.feed(line);
+  return race;
+};
+
+test("a token line adds one token with its cost, place and probability", () => {
+  const [, lane] = raced(["1 100 33210 4 46080 500  the"]).lanes;
+  const [token] = lane.tokens;
+  assert.deepEqual([token.id, token.text, token.seconds, token.positions, token.bytes], [100, " the", 0.03321, 4, 46080]);
+  assert.ok(Math.abs(token.probability - Math.exp(-0.5)) < 1e-12);
+  assert.deepEqual([lane.x, lane.count, lane.ttft], [[4], 1, 0.03321]);
+});
+
+test("a step of three tokens carries its cost once and shares it", () => {
+  const [lane] = raced(["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 - "]).lanes;
+  assert.equal(lane.seconds, 0.06);
+  assert.equal(lane.positions, 5);
+  assert.deepEqual(lane.tokens.map(({ seconds, text, first }) => [seconds, text, first]), [[0.02, "a", 0], [0.02, "b", 0], [0.02, "", 0]]);
+  assert.equal(lane.tokens[2].probability, null);
+});
+
+test("line breaks, tildes and markup come back as they were", () => {
+  const [lane] = raced(["0 1 10 1 0 - ~n~~~l/script> x"]).lanes;
+  assert.equal(lane.tokens[0].text, "\n~</script> x");
+});
+
+test("what the lane wrote itself replaces the text that was shown", () => {
+  const [lane] = raced(["0 1 10 1 0 - ", "= \ufffd"]).lanes;
+  assert.deepEqual([lane.tokens[0].text, lane.tokens[0].written], ["", "\ufffd"]);
+});
+
+test("text that was still waiting goes to the last token before the lane ends", () => {
+  const [lane] = raced(["0 1 10 1 0 - a", "T 0 \ufffd", "E 0 length "]).lanes;
+  assert.deepEqual([lane.tokens[0].text, lane.reason, lane.error], ["a\ufffd", "length", ""]);
+});
+
+test("a failed lane has its error with all its words", () => {
+  const [, lane] = raced(["E 1 error Out of~nmemory."]).lanes;
+  assert.deepEqual([lane.reason, lane.error], ["error", "Out of\nmemory."]);
+});
+
+test("progress is a fraction, or unknown", () => {
+  const race = new Race("run");
+  race.feed("P 123 Fetching");
+  assert.deepEqual(race.progress, { text: "Fetching", fraction: 0.123 });
+  race.feed("P - Waiting");
+  assert.deepEqual(race.progress, { text: "Waiting", fraction: null });
+});
+
+test("the speed-up is taken at the smaller of the two token counts", () => {
+  const race = raced(["0 1 400000 1 0 - a", "0 1 400000 1 0 - b", "1 1 100000 1 0 - a"]);
+  assert.equal(race.speedup(race.lanes[1]).times, 4);
+  assert.equal(race.speedup(race.lanes[0]), null);
+});
+
+test("a search has no speed-up before both are done, and no TTFT", () => {
+  const race = raced(["0 1 400000 1 0 - a", "1 1 100000/2 1 0 - a"], [LANES[0], { ...LANES[1], searches: true }]);
+  assert.equal(race.speedup(race.lanes[1]), null);
+  assert.deepEqual([race.lanes[1].ttft, race.lanes[1].level], [null, 0.05]);
+  for (const lane of [0, 1]) race.feed(`E ${lane} length `);
+  assert.equal(race.speedup(race.lanes[1]).times, 4);
+});
+
+test("an unknown line of a newer server is passed over", () => {
+  assert.equal(raced(["Q something"]).lanes.length, 2);
+});
