@@ -1,4 +1,4 @@
-"""The documents that kvdemo writes, as types: what a script that reads them can rely on.
+"""Define the documents that kvdemo writes, as types: what a script that reads them can rely on.
 
 `race`, `measure`, `plan` and `comparison` describe a kind of document each, `common` what they share; `settings`
 takes what is declared in `kvdemo.core`. They are typed dictionaries: a document is the dictionary that `json.dumps`

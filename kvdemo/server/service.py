@@ -1,7 +1,7 @@
-"""The one engine behind a page: it runs races and measurements, one at a time, and answers questions about them.
+"""Run races and measurements, one at a time, and answer the page's questions: the server that all visitors share.
 
-Visitors share it. A race waits for its turn, says so while it waits, and gives the device back when it ends
-(`kvdemo.server.device`). Whatever needs torch is imported with the first model, not with this module.
+A race waits for the device, reports that it waits, and releases the device when it ends (`kvdemo.server.device`).
+Modules that need torch are imported with the first model, not with this module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The decoding strategies: those in this folder's files, and those that other installed packages add (`plugins`).
+"""Compute tokens, one file a strategy; other installed packages may add some (`plugins`).
 
 What a strategy states about itself is read from its source (`registry`); it is imported when it is first run.
 Importing one imports torch, which takes seconds, and a page or a `--help` should not wait for that.

@@ -1,7 +1,7 @@
-"""The page: a form, a stage on which the race is drawn, and the exports.
+"""Show the page: a form, a stage on which the race is drawn, and the exports.
 
-Nothing in this package knows how a token is made. `app.py` hands it a `Backend`, a handful of callables, and
-everything that the page shows comes through them as the events of `kvdemo.core.types`:
+Nothing in this package knows how a token is computed. `app.py` passes it a `Backend`, which the server implements.
+Everything that the page shows comes from its methods, a race as the events of `kvdemo.core.events`:
 
     backend.py      what the page asks of the server
     page.py         the header, the tabs, and what happens when the page opens

@@ -1,4 +1,4 @@
-"""For programs: the endpoints `/race`, `/measure`, `/models` and `/strategies` of the Gradio API.
+"""Add the endpoints `/race`, `/measure`, `/models` and `/strategies` of the Gradio API, for programs.
 
 `/race` and `/measure` stream what has happened so far and end with the document of the command line's `--json`.
 """

@@ -1,4 +1,4 @@
-"""What the page asks of the server, as a Protocol: `kvdemo.server.service.Service` implements it, a test another one.
+"""Define what the page asks of the server, as a Protocol; `kvdemo.server.service.Service` implements it.
 
 A form is a mapping of raw values, straight from the browser, a link or the API. Its keys are the settings of
 `RaceRequest`, `MeasureRequest` or `PlanRequest`. Among them are `strategies`, the lanes, the first of which is the

@@ -1,4 +1,4 @@
-"""What every number on the page means. One table; the browser shows an entry on hover, tap or focus."""
+"""Define every number on the page, in one table; the browser shows an entry on hover, tap or focus."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Importing Gradio without its homework.
+"""Import Gradio without the type stubs that it writes: with Python 3.11 they take almost half of the start.
 
 Gradio writes a type stub (.pyi) for each of its components whenever it is imported, and parses its own sources for
-it: for editors, not for whoever runs it, and with Python 3.11 that is almost half of the time until the page is
-up. It leaves out components whose source file cannot be named, so for the length of the import theirs cannot.
+that. Only editors use the stubs. Gradio skips components whose source file cannot be found, so during the import the
+files of its components are hidden.
 """
 
 from __future__ import annotations

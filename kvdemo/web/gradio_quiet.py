@@ -1,8 +1,8 @@
-"""Gradio at rest: a server and a page that wait for something to do, and do nothing meanwhile.
+"""Stop Gradio from polling while there is nothing to do.
 
-Decoding shares the processor, and Python's one interpreter lock, with the server. Left to itself the server looks for
-new events a thousand times a second; on two cores that alone makes a step of decoding 9 % slower, whether a page is
-open or not. The page has a loop of its own, which frontend/shell/idle.js ends.
+Decoding shares the processor, and Python's one interpreter lock, with the server. By default the server looks for new
+events a thousand times a second. On two cores that alone makes a step of decoding 9 % slower, whether a page is open or
+not. The page has a loop of its own, which frontend/shell/idle.js ends.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""A race or a measurement as a link. `?prompt=…&model=…&tokens=64&lanes=reencode,dynamic_cache&run=1` fills the form.
+"""Read the form from a link: `?prompt=…&model=…&tokens=64&lanes=reencode,dynamic_cache&run=1`.
 
 With `tab=measure` it is the measuring form. `measurement=<run id>` is the browser's to read (frontend/measure/view.js).
 
 `lanes` holds a spec for each lane: the id of a strategy, and its settings if they are not at their defaults, as in
 `lanes=dynamic_cache,sliding_window:window=64:sinks=4`.
 
-Reading is forgiving: a value that its control cannot hold is left out and named in a notice, and everything else
-goes to the form as it is, since the race says better what is wrong with it. Writing is the browser's job
-(frontend/form/share.js), which knows what the form holds now; and is handed the names of the parameters.
+A value that its control cannot hold is left out and named in a notice. Everything else goes to the form as it is,
+because the race reports better what is wrong with it. The browser writes links (frontend/form/share.js), because it
+knows what the form holds now; it gets the names of the parameters from here.
 """
 
 from __future__ import annotations

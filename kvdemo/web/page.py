@@ -1,4 +1,4 @@
-"""The page as a whole: its header, its tabs, and what happens when it opens. Each tab lays itself out."""
+"""Build the page: its header, its tabs, and what happens when it opens. Each tab lays itself out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fonts and colours, and with them the options that Gradio 6 takes at launch.
+"""Set fonts and colours, and the options that Gradio 6 takes at launch.
 
 The style sheets go through the page's head (assets.py): `css_paths` would rewrite the selectors and lose `@container`
 rules.

@@ -1,4 +1,4 @@
-"""The wire format between a race and the browser: one line of text for each event.
+"""Write a race's events for the browser: one line of text for each event (the wire format).
 
 The stage's value is a text that only grows, so that Gradio sends no more than what was appended. It comes in sheets, a
 list of strings of whole lines: the last one grows, and when it is full the next begins. With each update Gradio

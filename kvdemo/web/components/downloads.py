@@ -1,4 +1,4 @@
-"""What was raced or measured as files: the JSON document, and the same as tables."""
+"""Write the files to download: the JSON document, and the same as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements that the browser draws itself: a `gr.HTML` with a static template, and a function of frontend/.
+"""Make elements that the browser draws itself: a `gr.HTML` with a static template, and a function of frontend/.
 
 The value is data. A template with `${value}` would run model output as script; here a script writes it as text.
 """

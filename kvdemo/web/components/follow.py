@@ -1,4 +1,4 @@
-"""Lines and drawings that follow a form: asked for again when it has changed and come to rest.
+"""Update lines and drawings that depend on a form, once it has changed and no more input comes.
 
 The wait is the browser's (frontend/form/follow.js), and so is the order: it asks through an element of its own, one
 question at a time, and whatever changed meanwhile it asks once more for the form as it is then. Delaying the listener

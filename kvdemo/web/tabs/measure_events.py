@@ -1,4 +1,4 @@
-"""What the Measure tab does on an event, as plain generators: a form or a run's id goes in, what to show comes out.
+"""Handle the Measure tab's events in plain generators: a form or a run's id goes in, what to show comes out.
 
 The tab draws one value, the state below. Gradio sends the browser what changed in it since the last one, so the
 document may grow in it; what the tab does not draw is left out. The measurement stands still while it is drawn, so

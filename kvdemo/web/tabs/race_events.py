@@ -1,4 +1,4 @@
-"""What the page does on an event, as plain generators: a form goes in, what to show comes out.
+"""Handle the Race tab's events in plain generators: a form goes in, what to show comes out.
 
 None of them knows a component, so a test runs them without a server. `page.py` says which component shows what.
 """

@@ -1,4 +1,4 @@
-"""Prompts to start from. Each is here because it makes something visible."""
+"""List example prompts. Each of them makes something visible."""
 
 from __future__ import annotations
 
