@@ -18,6 +18,7 @@ from kvdemo.core.events import Finished, Progress, RaceEvent, Started
 from kvdemo.core.settings import RaceRequest
 from kvdemo.engine import openmp
 from kvdemo.models.catalog import DEFAULT
+from kvdemo.strategies import StrategyInfo
 
 NAMES = ("race",)
 
@@ -28,15 +29,17 @@ def add(commands: Commands) -> None:
     parser.set_defaults(command=run)
     add_decoding(parser, RaceRequest)
     parser.add_argument(
-        "--cache-file", metavar="F", help="safetensors: prefix_cache resumes from it if it is there, and writes it"
+        "--cache-file",
+        metavar="F",
+        help="safetensors: a lane that keeps a prefix resumes from it if it is there, and writes it",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Race; 1 if a lane failed, or the cache file could not be written."""
     request = RaceRequest.parse(given(options, RaceRequest) | {"prompt": prompt_of(options)})
-    known = [strategies.check(strategy_id).id for strategy_id in request.strategies]
-    path = None if options.cache_file is None else _cache_file(options.cache_file, known)
+    lanes = [strategies.check(spec) for spec in request.strategies]
+    path = None if options.cache_file is None else _cache_file(options.cache_file, lanes)
 
     openmp.limit_spinning()
     from kvdemo.caches.prefix_file import PrefixFile  # noqa: PLC0415
@@ -56,11 +59,12 @@ def run(options: argparse.Namespace) -> int:
     return int(any(lane["status"] == "failed" for lane in finished.document["lanes"]))
 
 
-def _cache_file(name: str, lanes: Sequence[str]) -> Path:
-    """Where `prefix_cache` keeps its keys and values. Raises BadInput for what would fail when the race is over."""
+def _cache_file(name: str, lanes: Sequence[StrategyInfo]) -> Path:
+    """Where a lane keeps its keys and values. Raises BadInput for what would fail when the race is over."""
     path = Path(name)
-    if "prefix_cache" not in lanes:
-        raise BadInput("--cache-file is for the lane prefix_cache, and it is not in this race: add it to --strategies.")
+    if not any(lane.keeps_prefix for lane in lanes):
+        keeping = " or ".join(known.id for known in strategies.introductions().values() if known.keeps_prefix)
+        raise BadInput(f"--cache-file is for the lane {keeping}, and it is not in this race: add it to --strategies.")
     if path.is_dir():
         raise BadInput(f"The cache file {name!r} is a folder: name a file.")
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):

@@ -71,7 +71,14 @@ class Strategy(ABC):
     lossless  in float32 and greedy, it gives the same tokens as `generate()` as long as it is fed the same ids
 
     One that has another machine decode says so by `elsewhere`: it cannot be made to wait while others have their
-    turns, and what it warms up with must not be the prompt, which that machine would remember.
+    turns, and what it warms up with must not be the prompt, which that machine would remember. One that starts from
+    what an earlier race kept, and leaves something to the next (`Job.handover`), says so by `keeps_prefix`.
+
+    `picture` is what the page draws of its first steps before a race, one of these; empty for nothing:
+
+    recompute   every step computes every position
+    cached      the first step computes the prompt, each later one a position, and reads the others
+    resumed     as cached, but the first step finds a part of the prompt computed
 
     What its steps cost follows from these. The defaults fit a strategy that runs one position of one row a step:
 
@@ -94,6 +101,8 @@ class Strategy(ABC):
     rows_from: ClassVar[str] = ""
     drafts_from: ClassVar[str] = ""
     eager: ClassVar[bool] = True
+    keeps_prefix: ClassVar[bool] = False
+    picture: ClassVar[str] = ""
     formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:

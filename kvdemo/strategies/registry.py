@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_type_hints
 
 from kvdemo.core import strategy_spec
 from kvdemo.core.errors import BadInput
@@ -25,18 +25,6 @@ from kvdemo.strategies.source_file import SourceFile, dotted_name, statements_of
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.types.Option")
-_ATTRIBUTES = {
-    "id": str,
-    "name": str,
-    "summary": str,
-    "lossless": bool,
-    "elsewhere": bool,
-    "recomputes": bool,
-    "searches": bool,
-    "rows_from": str,
-    "drafts_from": str,
-    "eager": bool,
-}
 # An id is a word of a lane's spec, where colons and commas have a meaning.
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -59,6 +47,16 @@ class StrategyInfo:
     rows_from: str = ""
     drafts_from: str = ""
     eager: bool = True
+    keeps_prefix: bool = False
+    picture: Literal["", "recompute", "cached", "resumed"] = ""
+
+
+#: What a class states as literals, and what kind of literal that is.
+_ATTRIBUTES = {
+    name: kind
+    for name, kind in get_type_hints(StrategyInfo).items()
+    if name not in {"description", "module", "class_name", "options"}
+}
 
 
 def discover(module: str) -> dict[str, StrategyInfo]:
@@ -188,10 +186,13 @@ class _Sources:
         if not isinstance(found, _Value):
             raise ImportError(f"{module}: {made.__name__} has an id and no {name}: state it as a literal")
         value = found.literal(found.node, f"{name} of {made.__name__}")
-        if not isinstance(value, _ATTRIBUTES[name]):
-            raise ImportError(
-                f"{module}: the {name} of {made.__name__} is {value!r}: state a {_ATTRIBUTES[name].__name__}"
-            )
+        kind = _ATTRIBUTES[name]
+        if allowed := get_args(kind):
+            wanted = None if value in allowed else f"one of {', '.join(map(repr, allowed))}"
+        else:
+            wanted = None if isinstance(value, kind) else f"a {kind.__name__}"
+        if wanted:
+            raise ImportError(f"{module}: the {name} of {made.__name__} is {value!r}: state {wanted}")
         return value
 
     def _options(self, module: str, made: type) -> dict[str, Option]:

@@ -33,6 +33,7 @@ class CompiledCached(Strategy):
     name = "Compiled"
     summary = "StaticCache with the decoding step compiled; CUDA graphs on a GPU."
     lossless = True
+    picture = "cached"
     eager = False
     formula_note = "The part of the reserved room that is in use."
 

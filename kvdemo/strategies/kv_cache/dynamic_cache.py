@@ -27,6 +27,7 @@ class DynamicCached(Strategy):
     name = "DynamicCache"
     summary = "Runs the prompt once, keeps its keys and values, then one token a step."
     lossless = True
+    picture = "cached"
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return support.unavailable_reason(model)

@@ -30,6 +30,7 @@ class Offloaded(Strategy):
     name = "Offloaded cache"
     summary = "Keeps keys and values in main memory and fetches them layer by layer (CUDA)."
     lossless = True
+    picture = "cached"
     formula_note = "The keys and values on the GPU and in main memory together."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

@@ -43,6 +43,8 @@ class PrefixCached(Strategy):
     name = "Prefix cache"
     summary = "Keeps keys and values for the next prompt that begins the same."
     lossless = True
+    keeps_prefix = True
+    picture = "resumed"
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if os.environ.get("SPACES_ZERO_GPU"):

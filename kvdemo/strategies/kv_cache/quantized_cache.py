@@ -46,6 +46,7 @@ class Quantized(Strategy):
     name = "QuantizedCache"
     summary = "Keeps past keys and values in fewer bits: less memory, slightly other scores."
     lossless = False
+    picture = "cached"
     formula_note = "An exact cache of as many positions, in the model's number format."
 
     kind: str = option("fp8", "Format", "Of the numbers in the cache.", choices=("fp8", "int4", "int2"))

@@ -32,6 +32,7 @@ class StaticCached(Strategy):
     name = "StaticCache"
     summary = "Reserves room for prompt and answer at the start and fills it in place."
     lossless = True
+    picture = "cached"
     formula_note = "The part of the reserved room that is in use."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

@@ -23,6 +23,7 @@ class NoCache(Strategy):
     name = "No cache"
     summary = "Keeps the token ids and runs all of them through the model each step."
     lossless = True
+    picture = "recompute"
     recomputes = True
 
     @torch.inference_mode()

@@ -26,6 +26,7 @@ class Reencode(Strategy):
     name = "Re-encode"
     summary = "Tokenises the whole text again each step and runs all of it; keeps nothing."
     lossless = True
+    picture = "recompute"
     recomputes = True
 
     @torch.inference_mode()

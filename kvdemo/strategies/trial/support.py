@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kvdemo.models import cache_argument
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.recompute.no_cache import NoCache
 from kvdemo.strategies.trial import trial
 
 
@@ -16,5 +17,5 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached  # noqa: PLC0415 - it asks here whether it can run
 
     if not cache_argument.takes_cache(model.network):
-        return "it takes no cache of transformers, and keeps what it has seen in a form of its own: use no_cache."
-    return trial.reason(model, DynamicCached.id, DynamicCached().decode, instead="no_cache")
+        return f"it takes no cache of transformers, and keeps what it has seen in a form of its own: use {NoCache.id}."
+    return trial.reason(model, DynamicCached.id, DynamicCached().decode, instead=NoCache.id)

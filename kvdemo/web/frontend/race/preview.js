@@ -1,24 +1,20 @@
 // Before the first race: what each chosen lane will do, drawn as the work of its first steps.
 import { el } from "../base/dom.js";
 
-// How the work of a step is spread over the sequence. A strategy that is not listed gets no picture.
-const PICTURES = {
-  reencode: "whole", no_cache: "whole", dynamic_cache: "last", static_cache: "last", compiled_cache: "last",
-  quantized_cache: "last", offloaded_cache: "last", prefix_cache: "rest",
-};
 const PROMPT = 4;
 const KEPT = 2;
 const STEPS = 6;
 const WIDTHS = Array.from({ length: STEPS }, (_, step) => PROMPT + step);
+// Each picture that a strategy may name (`Strategy.picture`): how the work of a step is spread over the sequence.
 const CAPTIONS = {
-  whole: "Every step computes every position again.",
-  last: "After the prompt, a step computes one position and reads the others.",
-  rest: `Where the run before left the prompt’s first ${KEPT} tokens, the first step computes the others alone.`,
+  recompute: "Every step computes every position again.",
+  cached: "After the prompt, a step computes one position and reads the others.",
+  resumed: `Where the run before left the prompt’s first ${KEPT} tokens, the first step computes the others alone.`,
 };
 
 const computed = (kind, step) => {
-  if (kind === "whole") return WIDTHS[step];
-  return step ? 1 : kind === "rest" ? PROMPT - KEPT : PROMPT;
+  if (kind === "recompute") return WIDTHS[step];
+  return step ? 1 : kind === "resumed" ? PROMPT - KEPT : PROMPT;
 };
 
 /** Rows are steps, cells are positions: filled where computed, outlined where read from the cache. */
@@ -41,7 +37,7 @@ const caption = (kind) => {
 const key = (kind) => el(
   "p", { class: "kv-key", "aria-hidden": "true" },
   el("span", {}, el("i", { class: "kv-computed" }), "computed in this step"),
-  kind !== "whole" ? el("span", {}, el("i", { class: "kv-cached" }), "read from the cache") : null,
+  kind !== "recompute" ? el("span", {}, el("i", { class: "kv-cached" }), "read from the cache") : null,
 );
 
 /** First paragraph of a docstring, its line breaks undone. */
@@ -49,7 +45,7 @@ const opening = (text) => (text ?? "").trim().split(/\n\s*\n/)[0].replace(/\s+/g
 
 /** The body of a lane that has not run yet. */
 export const previewBody = (strategy) => {
-  const kind = PICTURES[strategy.id];
+  const kind = strategy.picture;
   const unavailable = strategy.reason ? el("p", { class: "kv-note kv-failed" }, `It cannot run on this model: ${strategy.reason}`) : null;
   const words = opening(strategy.description);
   return el(
