@@ -27,7 +27,7 @@ def test_the_engine_needs_no_page() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-NOT_WITH_TRANSFORMERS = ("gradio", "plotly", "spaces", "gguf", "platformdirs", "scipy", "pandas")
+NOT_WITH_TRANSFORMERS = ("gradio", "plotly", "spaces", "gguf", "platformdirs", "scipy", "pandas", "pydantic")
 
 
 @pytest.mark.parametrize(
