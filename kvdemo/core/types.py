@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Bound = Literal["launch", "library", "bandwidth", "compute"]
+#: What can bind a step, and what that is called.
+BOUNDS: dict[Bound, str] = {
+    "launch": "launch overhead",
+    "library": "the math library",
+    "bandwidth": "memory bandwidth",
+    "compute": "compute",
+}
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 #: What a setting takes: text, a whole number, a number, yes or no, one of some words, lanes, lengths in tokens.

@@ -20,6 +20,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from kvdemo.core.metrics import SAME
+from kvdemo.core.types import BOUNDS
 from kvdemo.web.definitions import DEFINITIONS
 
 FRONTEND = Path(__file__).parent / "frontend"
@@ -68,7 +70,7 @@ def routes() -> list[BaseRoute]:
 def head() -> str:
     """The page's head: what is needed at once as text, the rest by address, all modules at the same time."""
     root = f"./{address()}"
-    facts = _script_json({"definitions": DEFINITIONS})
+    facts = _script_json({"definitions": DEFINITIONS, "bounds": BOUNDS, "same": SAME})
     modules = [path.as_posix() for path in files() if path.suffix == ".js" and path.name != "early.js"]
     return "\n".join([
         f"<style>{HIDDEN}</style>",

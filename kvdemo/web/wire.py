@@ -17,8 +17,8 @@ bytes).
     D <json>                                          `Diverged`: lane, index, kind, detail; a second one for a lane
                                                       replaces the first
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
-    V <json>                                          `Finished`: headline, sentences, findings (the headline's first)
-                                                      as (lanes, text), and beams, as beams.py has them
+    V <json>                                          `Finished`: findings, the headline's first, and beams, as
+                                                      beams.py has them
     X <json>                                          the race cannot run: message, max_new_tokens or null
     N <text>                                          a notice, for example about a link
 
@@ -136,17 +136,8 @@ def _(event: Ended) -> str:
 
 @line.register
 def _(event: Finished) -> str:
-    verdict = event.verdict
-    findings = [{"lanes": finding.lanes, "text": finding.text} for finding in verdict.findings]
-    return _json(
-        "V",
-        {
-            "headline": verdict.headline,
-            "sentences": verdict.sentences,
-            "findings": findings,
-            "beams": trees(event.document),
-        },
-    )
+    findings = [{"lanes": finding.lanes, "text": finding.text} for finding in event.verdict.findings]
+    return _json("V", {"findings": findings, "beams": trees(event.document)})
 
 
 def _surprise(logprob: float) -> int | str:

@@ -250,7 +250,7 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
         Finding("same_time", (2, 0), {}, "Lane 3 took as long."),
         *said,
         "Best at each: fastest Lane 2.",
-        "It kept 3 of 4.",
+        Finding("remark", (1,), {}, "It kept 3 of 4."),
         Finding("stopped", (5,), {}, "Lane 6 was stopped."),
     )
     steps = [committed(n, (" a",), positions=4, texts=(" a",)) for n in range(6)]
@@ -260,9 +260,11 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
         page = visit(url)
         page.click("#kv-race")
         page.wait_for_selector(".kv-strip[data-state=finished]")
-        expect(page.locator(".kv-strip > p")).to_have_text("Best at each: fastest Lane 2. It kept 3 of 4.")
+        expect(page.locator(".kv-strip > p")).to_have_text("Best at each: fastest Lane 2.")
         lines = page.locator(".kv-bylane li")
         expect(lines).to_have_count(5)
+        # Its remark names no lane and stands behind what is said of all: only the finding knows whose it is.
+        expect(lines.nth(0)).to_have_text("Lane 2 ran 9 positions. Same text: 2 tokens compared. It kept 3 of 4.")
         expect(lines.nth(1)).to_have_text("Lane 3 took as long. Lane 3 ran 9 positions. Same text: 3 tokens compared.")
         expect(lines.nth(4)).to_have_text("Lane 6 ran 9 positions. Same text: 6 tokens compared. Lane 6 was stopped.")
         low = page.locator(".kv-strip").evaluate("strip => strip.offsetHeight")

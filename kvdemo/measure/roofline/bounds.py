@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kvdemo.core import units
-from kvdemo.core.types import Bound, Pass
+from kvdemo.core.types import BOUNDS, Bound, Pass
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
@@ -30,12 +30,6 @@ from kvdemo.measure.roofline.device_peaks import DevicePeaks
 LIBRARY = 1.5
 #: Below this share of the measured time the largest limit is not the whole story, and the reason says so.
 UNEXPLAINED = 0.5
-WORDS: dict[Bound, str] = {
-    "launch": "launch overhead",
-    "library": "the math library",
-    "bandwidth": "memory bandwidth",
-    "compute": "compute",
-}
 
 
 class Prediction(NamedTuple):
@@ -185,7 +179,7 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
     bound = predicted.binding(measured_s)
     if bound is None:
         return _too_low(machine, predicted, steps, measured_s)
-    said = f"Bound by {WORDS[bound]}: {_bound(machine, bound, predicted, steps)}"
+    said = f"Bound by {BOUNDS[bound]}: {_bound(machine, bound, predicted, steps)}"
     said += f" of the {units.seconds(measured_s / steps)} measured."
     if bound == "launch":
         said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
@@ -245,11 +239,11 @@ def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | Non
         return f"What binds {unknown} cannot be said: a limit of the device was measured too low. {gain}."
     if before != now:
         why = ": the positions that are not run again are what is saved" if before == "compute" else ""
-        return f"{baseline_name} is bound by {WORDS[before]}, {name} by {WORDS[now]}{why}. {gain}."
+        return f"{baseline_name} is bound by {BOUNDS[before]}, {name} by {BOUNDS[now]}{why}. {gain}."
     why = {
         "launch": "the host cannot launch operations any faster, however little each has to do",
         "library": "its products of one row read the weights slower than the memory delivers them",
         "bandwidth": "each step reads the weights once, and the positions run again ride along with them",
         "compute": "what counts is how many positions each runs",
     }[now]
-    return f"Both are bound by {WORDS[now]}: {why}. {gain}."
+    return f"Both are bound by {BOUNDS[now]}: {why}. {gain}."

@@ -72,6 +72,8 @@ interface BeamNode {
 interface Kvdemo {
   early: (() => void)[];
   definitions?: Record<string, Definition>;
+  bounds?: Record<string, string>;
+  same?: number;
   given?: { picked: any; tokens: number | null; run: string | null };
   draw(name: string, tab: string | null, element: HTMLElement, props: Props, watch: Watch, fire: () => void, facts: any): void;
   tell(message: string, ...details: any[]): void;

@@ -14,16 +14,6 @@ const claim = ({ significant, ratio }) => {
   return significant === false ? ["no difference shown", "none"] : ["no claim", "none"];
 };
 
-/** The document has B's time over A's; a reader thinks in speed. */
-const speed = ({ ratio, low, high }) => ({ ratio: 1 / ratio, low: low === null ? null : 1 / high, high: low === null ? null : 1 / low });
-
-/** Ratios with two decimals, or more where one that is not 1 would read 1.00. */
-const figures = (...ratios) => {
-  let decimals = 2;
-  while (decimals < 6 && ratios.some((x) => x !== 1 && Math.abs(x - 1) < 0.5 * 10 ** -decimals)) decimals += 1;
-  return ratios.map((x) => (x >= 100 ? format.count(Math.round(x)) : x >= 0.01 ? x.toFixed(decimals) : x.toPrecision(2)));
-};
-
 /** The ratios' common axis: logarithmic, 1 in its middle. */
 const axis = (rows) => {
   const reach = Math.max(...rows.flatMap(({ ratio, low, high }) => [ratio, low ?? ratio, high ?? ratio]).map((x) => Math.abs(Math.log(x))));
@@ -51,22 +41,20 @@ const runs = ({ a, b }) => explain(
   el("button", { type: "button", class: "kv-term", "aria-label": `${a.n} runs in A, ${b.n} in B` }, `${format.count(a.n)} / ${format.count(b.n)}`),
   { title: "The runs", text: `A: ${spread(a)}. B: ${spread(b)}.` });
 
-const without = (prefix, text) => (text.startsWith(prefix) ? text.slice(prefix.length) : text);
-
 const cell = (column, label, ...children) => el("td", { role: "cell", "data-column": column, "data-label": label }, ...children);
 
 const figure = (name, row, terms, scale) => {
   const [word, kind] = claim(row);
-  const faster = speed(row);
-  const [ratio, ...interval] = faster.low === null ? figures(faster.ratio) : figures(faster.ratio, faster.low, faster.high);
+  const { speedup } = row;
+  const [ratio, ...interval] = speedup.text;
   return el("tr", { role: "row", "data-metric": name },
     el("th", { role: "rowheader", scope: "row" }, term(terms[name])),
     ...SIDES.map((side) => cell(side, side.toUpperCase(), ...mean(row[side]))),
     cell("n", "n", runs(row)),
     cell("ratio", terms.ratio.name, el("strong", {}, ratio), interval.length ? el("small", {}, ` [${interval.join(", ")}]`) : null),
-    cell("drawn", "", whisker(faster, kind, scale), el("div", { class: "kv-ends", "aria-hidden": "true" }, ...ends(scale))),
+    cell("drawn", "", whisker(speedup, kind, scale), el("div", { class: "kv-ends", "aria-hidden": "true" }, ...ends(scale))),
     cell("claim", "", el("span", { class: "kv-claim", "data-claim": kind }, word),
-      el("span", {}, without(`${terms[name].name}: `, row.statement))));
+      el("span", {}, row.claim)));
 };
 
 const counts = (list) => (list.length ? list.map(format.count).join(", ") : "no");
@@ -81,7 +69,7 @@ const lane = (entry, terms, scale) => el("tbody", { role: "rowgroup" },
 const heading = (column, ...children) => el("th", { role: "columnheader", scope: "col", "data-column": column }, ...children);
 
 const table = (lanes, terms) => {
-  const scale = axis([{ ratio: 1.05, low: null, high: null }, ...lanes.flatMap((entry) => Object.values(entry.metrics).map(speed))]);
+  const scale = axis([{ ratio: 1.05, low: null, high: null }, ...lanes.flatMap((entry) => Object.values(entry.metrics).map(({ speedup }) => speedup))]);
   return el("table", { role: "table", class: "kv-figures", "aria-label": "Times of A and B, lane by lane" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
       heading("metric", el("span", { class: "kv-hidden" }, "Figure")),

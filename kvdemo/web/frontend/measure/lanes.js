@@ -1,11 +1,10 @@
 // Where a lane's time goes: prefill against decode, and what of it went into the tokenizer.
 import { laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
+import { BOUNDS } from "../base/facts.js";
 import { format } from "../base/format.js";
 import { definitions, term } from "../base/terms.js";
 import { laneName } from "./table.js";
-
-export const BOUNDS = { launch: "launch overhead", library: "the math library", bandwidth: "memory bandwidth", compute: "compute" };
 
 const share = (part, whole) => `${(100 * part) / whole}%`;
 

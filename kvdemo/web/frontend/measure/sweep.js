@@ -1,8 +1,8 @@
 // The break-even sweep: prompt length by new tokens, the speed-up as colour and as text, and the reason for each cell.
 import { el, write } from "../base/dom.js";
+import { BOUNDS } from "../base/facts.js";
 import { format } from "../base/format.js";
 import { explain } from "../base/tooltip.js";
-import { BOUNDS } from "./lanes.js";
 
 /** Half of the full colour is reached here; text on it stays readable at any speed-up. */
 const STRONGEST = 50;

@@ -5,26 +5,15 @@ import { el, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { fitPlot, loadPlotly, plotConfig, plotLayout, plotName } from "../base/plotly.js";
 import { basis, term } from "../base/terms.js";
-import { curve, decades, FIRST, powers } from "./curve.js";
+import { decades, powers } from "./ticks.js";
 
 /** The parts of the memory bar, in their order. */
 const PARTS = { weights: "Weights", cache: "Cache", free: "Free", over: "Too much" };
-/** Where the chart ends at the least, in tokens. */
-const LEAST_END = 200_000;
 
-const short = (name) => name.replace(/\/+$/, "").split("/").at(-1) || name;
 /** Bytes without zeros after the point: 24 GB for what somebody typed as 24. */
 const round = (bytes) => format.bytes(bytes).replace(/\.0+(?= )/, "");
 const tokens = (n) => `${format.count(n)} ${n === 1 ? "token" : "tokens"}`;
 const thousands = (n) => (n % 1024 === 0 ? `${n / 1024}k` : format.count(n));
-
-const headline = ({ model, settings, weights, cache, fit }) => {
-  const cost = `${short(model.name)} in ${settings.dtype}: ${format.bytes(cache.bytes_per_token)} of cache a token`;
-  const memory = round(settings.memory_bytes);
-  if (!fit.weights_fit) return `${cost}, but its weights alone, ${format.bytes(weights.bytes)}, do not fit into ${memory}.`;
-  if (fit.largest_context === null) return `${cost}, up to a limit; beside its weights ${memory} hold any context.`;
-  return `${cost}; ${memory} hold ${tokens(fit.largest_context)} beside its weights.`;
-};
 
 // --- the memory bar
 
@@ -112,9 +101,10 @@ class GrowthChart {
 
   draw() {
     if (!this.library || !this.plan || !this.frame.clientWidth) return;
-    const { settings, weights, cache, fit } = this.plan;
-    const end = 1.4 * Math.max(LEAST_END, settings.context, fit.largest_context ?? 0, cache.outgrows_weights_at ?? 0);
-    const lines = this.#lines(curve(this.plan, end));
+    const { settings, weights, cache } = this.plan;
+    const points = cache.curve.map(({ positions, bytes }) => [positions, bytes]);
+    const [first, end] = [points[0][0], points.at(-1)[0]];
+    const lines = this.#lines(points);
     this.keys.replaceChildren(...lines.map(({ name, color, dash }) => el("span", { style: `--lane: var(${color})` }, el("i", { "data-dash": Boolean(dash) }), name)));
     const levels = [
       { label: "memory", bytes: settings.memory_bytes, color: "--kv-bad" },
@@ -122,7 +112,7 @@ class GrowthChart {
     ].sort((a, b) => b.bytes - a.bytes);
     this.frame.setAttribute("aria-label", `Bytes of cache against tokens of context, both logarithmic, with the weights at ${format.bytes(weights.bytes)} and the memory at ${format.bytes(settings.memory_bytes)}`);
     const heights = [...lines.flatMap(({ points }) => points.map(([, bytes]) => bytes)), ...levels.map(({ bytes }) => bytes)].filter((bytes) => bytes > 0);
-    this.library.react(this.plot, [...lines.map((line) => this.#trace(line)), this.#here()], this.#layout(end, [Math.min(...heights), Math.max(...heights)], levels), plotConfig);
+    this.library.react(this.plot, [...lines.map((line) => this.#trace(line)), this.#here()], this.#layout([first, end], [Math.min(...heights), Math.max(...heights)], levels), plotConfig);
   }
 
   #lines(points) {
@@ -152,14 +142,14 @@ class GrowthChart {
     };
   }
 
-  #layout(end, [low, high], levels) {
+  #layout([first, end], [low, high], levels) {
     const [lowest, highest] = [low / 1.6, high * 2.6];
     const sizes = decades(lowest, highest);
-    const lengths = decades(FIRST, end);
+    const lengths = decades(first, end);
     return plotLayout(this.element, {
       margin: { l: 58, r: 16, t: 8, b: 38 },
       dragmode: false,
-      x: { type: "log", range: [Math.log10(FIRST), Math.log10(end)], tickvals: lengths, ticktext: lengths.map(powers), hoverformat: ",d", fixedrange: true,
+      x: { type: "log", range: [Math.log10(first), Math.log10(end)], tickvals: lengths, ticktext: lengths.map(powers), hoverformat: ",d", fixedrange: true,
         title: { text: "context in tokens", font: { size: 11 }, standoff: 6 } },
       y: { type: "log", rangemode: "normal", range: [Math.log10(lowest), Math.log10(highest)], tickvals: sizes, ticktext: sizes.map(round), fixedrange: true },
       shapes: levels.map(({ bytes, color }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: bytes, y1: bytes, line: { color: cssColor(color), width: 1.25, dash: "dash" } })),
@@ -199,7 +189,7 @@ class Plan {
   }
 
   show(plan) {
-    write(this.title, headline(plan));
+    write(this.title, plan.headline);
     write(this.lead, plan.sentences.slice(0, 2).join(" "));
     this.body.hidden = false;
     this.above.replaceChildren(

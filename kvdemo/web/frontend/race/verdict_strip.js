@@ -1,6 +1,7 @@
 // The strip above the lanes of a race: what will happen, what is happening, and how it came out.
 import { laneColor } from "../base/colors.js";
 import { el, write } from "../base/dom.js";
+import { SAME } from "../base/facts.js";
 import { format } from "../base/format.js";
 import { Strip } from "../base/strip.js";
 
@@ -9,9 +10,6 @@ const IDLE = {
   text: "Press Race: each lane writes its own answer, and a token’s colour is what it cost. The model is the same in every "
     + "lane; the work behind each token is not.",
 };
-const CLOSE = 1.05;
-/** How the sentences of a verdict begin that are about no lane in particular (kvdemo/race/verdict.py). */
-const OF_ALL = /^(Best at each|The lanes ran at once)\b/;
 
 const leader = (race) => race.lanes.slice(1)
   .map((lane) => ({ lane, gain: race.speedup(lane) }))
@@ -19,8 +17,8 @@ const leader = (race) => race.lanes.slice(1)
   .sort((a, b) => b.gain.times - a.gain.times)[0];
 
 const lead = (baseline, { lane, gain }) => {
-  if (gain.times >= CLOSE) return `${lane.name} is ${format.times(gain.times)} as fast as ${baseline.name}`;
-  if (gain.times <= 1 / CLOSE) return `${baseline.name} is ${format.times(1 / gain.times)} as fast as ${lane.name}`;
+  if (gain.times > SAME) return `${lane.name} is ${format.times(gain.times)} as fast as ${baseline.name}`;
+  if (1 / gain.times > SAME) return `${baseline.name} is ${format.times(1 / gain.times)} as fast as ${lane.name}`;
   return "Neck and neck";
 };
 
@@ -43,19 +41,12 @@ const standing = (race) => {
   };
 };
 
-/** Sentences by what they are about: a lane whose name they begin with, or the one that the sentence before was about. */
-const byLane = (sentences, lanes) => {
-  const general = [];
-  const about = lanes.map((lane) => ({ lane, said: [] }));
-  const longest = [...about].sort((a, b) => b.lane.name.length - a.lane.name.length);
-  let last = null;
-  for (const sentence of sentences) {
-    const named = longest.find(({ lane: { name } }) => sentence.startsWith(name) && !/^[\p{L}\p{N}_]/u.test(sentence.slice(name.length)));
-    last = named ?? (OF_ALL.test(sentence) ? null : last);
-    (last?.said ?? general).push(sentence);
-  }
-  return { general, lanes: about.filter(({ said }) => said.length) };
-};
+/** Findings in words: those on all lanes, and a list for each lane that some are about, which a finding names first. */
+const byLane = (findings, lanes) => ({
+  general: findings.filter(({ lanes: about }) => !about.length).map(({ text }) => text),
+  lanes: lanes.map((lane) => ({ lane, said: findings.filter(({ lanes: [about] }) => about === lane.index).map(({ text }) => text) }))
+    .filter(({ said }) => said.length),
+});
 
 /** A line a lane, cut off at the end of the line until it is unfolded. */
 const list = (lanes) => {
@@ -98,11 +89,12 @@ export class VerdictStrip extends Strip {
 
   /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds. */
   #finish(race) {
-    const { headline, sentences } = race.verdict;
-    const { general, lanes } = byLane(sentences, race.lanes);
+    const [headline, ...findings] = race.verdict.findings;
+    const sentences = findings.map(({ text }) => text);
+    const { general, lanes } = byLane(findings, race.lanes);
     const many = race.lanes.length > 2;
-    this.say("finished", { headline, text: (many ? general : sentences).join(" ") });
-    this.speak(`${headline} ${sentences.join(" ")}`);
+    this.say("finished", { headline: headline.text, text: (many ? general : sentences).join(" ") });
+    this.speak([headline.text, ...sentences].join(" "));
     if (!many) return;
     if (this.told !== race) this.list = list(lanes);
     this.told = race;

@@ -1,0 +1,10 @@
+// The ticks of a plan's chart: powers of ten, in tokens and in bytes.
+
+/** The powers of ten from the one at or below `low` to the one at or above `high`. */
+export const decades = (low, high) => {
+  const first = Math.floor(Math.log10(low));
+  return Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, i) => 10 ** (first + i));
+};
+
+/** A power of ten as it stands at a tick: 1k, 100M. */
+export const powers = (n) => (n >= 1e9 ? `${n / 1e9}G` : n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : String(n));
