@@ -102,9 +102,9 @@ class GrowthChart {
   draw() {
     if (!this.library || !this.plan || !this.frame.clientWidth) return;
     const { settings, weights, cache } = this.plan;
-    const points = cache.curve.map(({ positions, bytes }) => [positions, bytes]);
-    const [first, end] = [points[0][0], points.at(-1)[0]];
-    const lines = this.#lines(points);
+    const one = cache.curve.map(({ positions, bytes }) => [positions, bytes]);
+    const [first, end] = [one[0][0], one.at(-1)[0]];
+    const lines = this.#lines(one);
     this.keys.replaceChildren(...lines.map(({ name, color, dash }) => el("span", { style: `--lane: var(${color})` }, el("i", { "data-dash": Boolean(dash) }), name)));
     const levels = [
       { label: "memory", bytes: settings.memory_bytes, color: "--kv-bad" },

@@ -4,6 +4,7 @@ import { el, write } from "../base/dom.js";
 import { SAME } from "../base/facts.js";
 import { format } from "../base/format.js";
 import { Strip } from "../base/strip.js";
+import { byLane } from "./by_lane.js";
 
 const IDLE = {
   headline: "One prompt, one model, several ways to decode it.",
@@ -40,13 +41,6 @@ const standing = (race) => {
       + `${baseline.name} ${format.seconds(gain.baseline)}.${computed(lane, baseline)}`,
   };
 };
-
-/** Findings in words: those on all lanes, and a list for each lane that some are about, which a finding names first. */
-const byLane = (findings, lanes) => ({
-  general: findings.filter(({ lanes: about }) => !about.length).map(({ text }) => text),
-  lanes: lanes.map((lane) => ({ lane, said: findings.filter(({ lanes: [about] }) => about === lane.index).map(({ text }) => text) }))
-    .filter(({ said }) => said.length),
-});
 
 /** A line a lane, cut off at the end of the line until it is unfolded. */
 const list = (lanes) => {
