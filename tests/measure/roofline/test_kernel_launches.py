@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -53,10 +54,11 @@ def counted(model: LoadedModel, spec: str = "dynamic_cache", prompt: str = "The 
     request = RaceRequest(prompt, max_new_tokens=12, ignore_eos=True)
     strategy, launches = strategies.get(spec), Launches()
     lane = start_lane(strategy, request, model, model.prompt(prompt, chat=False), 12, around=launches.over)
+    steps = lane.run(0, Event(), str)
     for _ in range(after):
-        lane.advance()
+        next(steps)
     launches.on = True
-    lane.advance()
+    next(steps)
     return launches.per_pass
 
 
