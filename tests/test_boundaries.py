@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BLOCK = """
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}))  # as if they were not installed, also for whoever only asks

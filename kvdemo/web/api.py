@@ -54,12 +54,13 @@ def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, No
     with closing(backend.race(form, uuid.uuid4().hex[:12], "")) as batches:
         for batch in batches:
             for event in batch:
-                state = _after(state, event)
+                state = state_after(state, event)
                 document = event.document if isinstance(event, Finished) else document
             yield state if document is None else dict(document)
 
 
-def _after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
+def state_after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
+    """Return the state of a race after one more event."""
     match event:
         case Progress(text, fraction):
             return {"state": "preparing", "text": text, "fraction": fraction}

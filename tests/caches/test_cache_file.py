@@ -85,6 +85,7 @@ def test_neither_side_changes_when_the_other_grows(tiny_llama: LoadedModel) -> N
     assert pairs[0][0].shape[2] == len(held)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLIDING)
 def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_positions(name: str, tmp_path: Path) -> None:
     model, text = model_of(name), " ".join(f"w{3 + 7 * n % 190}" for n in range(20))

@@ -62,6 +62,7 @@ def test_races_are_as_described(tiny_llama: LoadedModel) -> None:
     schema.check(raced(tiny_llama, strategies="no_cache", max_new_tokens=1))
 
 
+@pytest.mark.slow
 def test_a_measurement_is_as_described_at_any_moment(tiny_llama: LoadedModel) -> None:
     states = measured(tiny_llama, strategies="no_cache,beam_search", sweep_prompt="4,8", sweep_tokens="1,2")
     assert states[-1]["sweep"]["cells"] and len(states) > 3
@@ -76,6 +77,7 @@ def test_plans_are_as_described(layers: list[LayerCache], memory_bytes: int) -> 
     schema.check(planned(*layers, memory_bytes=memory_bytes, dtype="int4", batch=8, context=100_000))
 
 
+@pytest.mark.slow
 def test_comparisons_are_as_described(tiny_llama: LoadedModel) -> None:
     race, search, measurement_ = (
         raced(tiny_llama),

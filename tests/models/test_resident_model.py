@@ -10,6 +10,8 @@ from kvdemo.models import loading
 from kvdemo.models.resident_model import ResidentModel
 from tests.models.saved import refusal, save_llama
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folders(tmp_path) -> list[str]:

@@ -37,6 +37,8 @@ from kvdemo.strategies.chooser import Chooser
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from tests.strategies.layered import model_of
 
+pytestmark = pytest.mark.slow
+
 FORMATS = [torch.float32, torch.bfloat16, torch.float16]
 
 
@@ -117,7 +119,6 @@ def parted(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [divergence for divergence in found if divergence]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
 @pytest.mark.parametrize("fault", ["position", "key"])
 @pytest.mark.parametrize("name", ["llama", "qwen3", "mixtral"])
@@ -175,7 +176,6 @@ def test_compiled_steps_and_those_that_keep_nothing_are_not_run_again() -> None:
     assert {name for name, again in there.items() if not again} == {"compiled_cache", "no_cache", "reencode"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0, 0.8])
 @pytest.mark.parametrize(
     ("name", "dtype"),

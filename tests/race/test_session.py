@@ -250,6 +250,7 @@ def test_stop_ends_the_race_with_what_was_done(tiny_llama: LoadedModel, when: ty
     assert sum(isinstance(e, TokensCommitted) for e in events) == (1 if when is TokensCommitted else 0)
 
 
+@pytest.mark.slow
 def test_prompt_and_tokens_beyond_the_context_name_both_and_the_largest_that_fits(tiny_gpt2: LoadedModel) -> None:
     with pytest.raises(BadInput) as caught:
         run(tiny_gpt2, prompt="fox", max_new_tokens=600)
@@ -278,6 +279,7 @@ def test_what_each_step_read_is_there_on_request(tiny_llama: LoadedModel) -> Non
     assert "input" not in document(run(tiny_llama))["lanes"][0]["steps"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prompt",
     [

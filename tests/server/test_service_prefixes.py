@@ -9,6 +9,8 @@ import pytest
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.server.service import Service
 
+pytestmark = pytest.mark.slow
+
 FORM: dict[str, Any] = {
     "prompt": "The quick brown fox", "max_new_tokens": 4, "ignore_eos": True, "strategies": "prefix_cache",
 }  # fmt: skip

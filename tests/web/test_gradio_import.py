@@ -1,8 +1,14 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 CODE = """
 import inspect, time
+import pytest
+
 from kvdemo.web.gradio_import import import_gradio
 before = inspect.getfile
 import ast

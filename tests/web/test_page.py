@@ -95,7 +95,7 @@ def test_the_api_streams_progress_and_ends_with_the_document() -> None:
 
 def test_the_api_streams_the_whole_text_of_a_lane() -> None:
     state = {"lanes": [{"text": "ok ", "finish_reason": None}]}
-    ended = api._after(state, Ended(0, "length", text="\ufffd"))
+    ended = api.state_after(state, Ended(0, "length", text="\ufffd"))
     assert ended["lanes"] == [{"text": "ok \ufffd", "finish_reason": "length"}]
 
 

@@ -61,6 +61,7 @@ def test_the_bandwidth_is_the_larger_of_the_two(copy: float, matvec: float) -> N
     assert DevicePeaks(copy, matvec, 1.0, 1.0, "float32", "cpu").bandwidth == 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.dtype) -> None:

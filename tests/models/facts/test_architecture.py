@@ -70,6 +70,7 @@ def live_bytes(cache: DynamicCache) -> int:
     return sum(tensor.nbytes for layer in cache.layers for tensor in tensors(vars(layer)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", TINY)
 def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: torch.dtype) -> None:
@@ -103,6 +104,7 @@ def test_a_transformers_window_of_w_keeps_w_minus_1() -> None:
     assert windows == {WINDOW - 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "per_token", "parameters"),
     [

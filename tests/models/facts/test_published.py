@@ -7,13 +7,14 @@ from kvdemo.costs.planner import plan
 from kvdemo.models.facts import architecture
 from tests.models.published import PUBLISHED
 
+pytestmark = pytest.mark.slow
+
 
 def planned(name: str) -> dict:
     fields, _, _ = PUBLISHED[name]
     return plan(architecture.parse(json.dumps(fields)), memory_bytes=10**12, bandwidth_bytes_per_s=1e12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_bytes_a_position_of_published_models(name: str) -> None:
     _, within, past = PUBLISHED[name]
@@ -21,7 +22,6 @@ def test_bytes_a_position_of_published_models(name: str) -> None:
     assert (cache["bytes_per_token"], cache["bytes_per_token_past_windows"]) == (within, past)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "positions"),
     [
@@ -58,7 +58,6 @@ def test_heads_that_differ_from_layer_to_layer_are_listed() -> None:
     assert shared["layer_kinds"] == {"sliding": 12, "full": 3, "state": 20}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "billions", "active"),  # of the text part alone: the model cards count what reads pictures too
     [

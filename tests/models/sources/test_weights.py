@@ -38,6 +38,7 @@ def generated(network: Any) -> list[int]:
     return network.generate(ids, attention_mask=torch.ones_like(ids), **settings)[0, len(PROMPT) :].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRAPPERS)
 def test_a_model_for_more_than_text_continues_text_as_generate_does(kind: str, tmp_path: Path) -> None:
     whole = wrapper(kind)

@@ -62,6 +62,7 @@ def is_text(data: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @given(data=st.data())
 def test_the_pieces_of_an_answer_join_to_what_decode_makes_of_all_its_tokens(
@@ -84,6 +85,7 @@ def test_of_a_broken_run_of_byte_tokens_the_whole_characters_are_kept(
     assert models["byte fallback"].text_of(ids) == text.removeprefix(" ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @given(data=st.data())
 def test_text_that_was_shown_stays_wherever_the_answer_is_cut(

@@ -81,6 +81,7 @@ def steps_until(steps: Iterator[Step], tokens: int) -> list[Step]:
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
 def test_sampled_tokens_are_those_of_a_lane_that_guesses_nothing(

@@ -55,6 +55,7 @@ def tokens(steps: list[Step]) -> list[int]:
     return [token for step in steps for token in step.tokens]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @settings(max_examples=40, deadline=None)
 @given(beginning=texts, first=texts, second=texts, whole=st.booleans())
@@ -192,6 +193,7 @@ def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
     assert store.find(llama) is found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_limits")
 def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
     request = MeasureRequest.parse(

@@ -65,6 +65,7 @@ def test_it_writes_what_transformers_beam_search_writes(
     assert unlike_greedy > 20  # it must have had something to find
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES])
 def test_the_rows_of_every_kind_of_layer_follow_their_beams(name: str) -> None:
     model, rng = model_of(name), random.Random(name)
