@@ -95,6 +95,7 @@ def test_the_plain_loops_and_caches_refuse_none_of_them(
         assert strategies.get(strategy).unavailable_reason(model) is None
 
 
+@pytest.mark.slow
 @every_strategy
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

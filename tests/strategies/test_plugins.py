@@ -13,6 +13,8 @@ from kvdemo.strategies import discover, plugins
 
 from ..toy import REFRESH
 
+pytestmark = pytest.mark.slow
+
 FILES = {"kvdemo_refresh/__init__.py": "", "kvdemo_refresh/refresh.py": REFRESH}
 MODULE = "kvdemo_refresh"
 

@@ -28,6 +28,7 @@ def without_a_cache(model: LoadedModel, text: str) -> list[int]:
     return ids[start:]
 
 
+@pytest.mark.slow
 @every_strategy
 @pytest.mark.parametrize("name", sorted(set(ODD) - set(OF_TWO_MINDS)))
 def test_a_lossless_strategy_writes_their_text_or_says_why_not(name: str, strategy: Strategy) -> None:

@@ -42,6 +42,7 @@ def passes_of(model: LoadedModel) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES, "mamba"])
 def test_models_that_can_are_not_refused_in_any_number_format(name: str, dtype: torch.dtype) -> None:
