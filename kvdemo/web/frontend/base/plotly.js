@@ -38,8 +38,3 @@ export const plotLayout = (element, { x = {}, y = {}, ...more }) => {
     ...more,
   };
 };
-
-/** Keeps a chart as large as its frame; one that is not on show keeps what it has until it is. */
-export const fitPlot = (frame, plot, library) => new ResizeObserver(() => {
-  if (library() && plot.data && frame.clientWidth && frame.clientHeight) library().Plots.resize(plot);
-}).observe(frame);

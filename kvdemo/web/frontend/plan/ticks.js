@@ -1,4 +1,5 @@
 // The ticks of a plan's chart: powers of ten, in tokens and in bytes.
+import { format } from "../base/format.js";
 
 /** The powers of ten from the one at or below `low` to the one at or above `high`. */
 export const decades = (low, high) => {
@@ -8,3 +9,6 @@ export const decades = (low, high) => {
 
 /** A power of ten as it stands at a tick: 1k, 100M. */
 export const powers = (n) => (n >= 1e9 ? `${n / 1e9}G` : n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : String(n));
+
+/** Bytes without zeros after the point: 24 GB for what somebody typed as 24. */
+export const roundBytes = (bytes) => format.bytes(bytes).replace(/\.0+(?= )/, "");

@@ -1,8 +1,7 @@
-// One chart for all lanes. Plotly keeps zoom and hover over updates (uirevision); this file keeps it cheap.
-import { on } from "../base/bus.js";
-import { cssColor, laneColor, onTheme } from "../base/colors.js";
-import { el, write } from "../base/dom.js";
-import { fitPlot, loadPlotly, plotConfig, plotLayout, plotName } from "../base/plotly.js";
+// What each token cost: one chart for all lanes, drawn while they run, and no more often than is cheap.
+import { cssColor, laneColor } from "../base/colors.js";
+import { el } from "../base/dom.js";
+import { LineChart } from "../base/line_chart.js";
 import { explain } from "../base/tooltip.js";
 
 const VIEWS = [
@@ -18,52 +17,39 @@ const SHARE = 0.06;
 export class RaceChart {
   constructor(definitions) {
     this.view = VIEWS[0];
+    /** @type {import("./wire.js").Race | null} */
     this.race = null;
     this.last = 0;
     this.cost = 0;
-    this.revision = 0;
-    this.#build(definitions);
-    onTheme(() => this.draw(true));
-    on("tab", () => this.draw(true));
-    loadPlotly().then((library) => { this.library = library; this.draw(true); })
-      .catch(() => { this.empty.textContent = "The chart's script did not load."; });
-  }
-
-  #build(definitions) {
-    this.definitions = definitions;
-    this.title = el("h3", {});
-    this.keys = el("div", { class: "kv-keys" });
-    this.reset = el("button", { type: "button", class: "kv-button kv-reset", hidden: true, onclick: () => this.#resetZoom() }, "Reset zoom");
     this.tabs = VIEWS.map((view) => explain(
       el("button", { type: "button", "aria-pressed": String(view === this.view), onclick: () => this.choose(view) }, view.label),
       { title: definitions[view.term].long, text: definitions[view.term].text }));
-    this.empty = el("p", { class: "kv-empty" }, "One line a lane, one point a token, drawn while they come.");
-    this.plot = el("div", { class: "kv-plot" });
-    this.frame = el("div", { class: "kv-frame", role: "img" }, this.plot, this.empty);
-    this.element = el("section", { class: "kv-chart", "aria-label": "Chart" },
-      el("header", {}, this.title, this.keys, this.reset,
-        el("div", { class: "kv-segments", role: "group", "aria-label": "Quantity" }, ...this.tabs)),
-      this.frame);
-    this.#titles();
-    fitPlot(this.frame, this.plot, () => this.library);
+    this.chart = new LineChart({
+      name: "Chart",
+      read: () => this.#drawing(),
+      controls: [el("div", { class: "kv-segments", role: "group", "aria-label": "Quantity" }, ...this.tabs)],
+      empty: "One line a lane, one point a token, drawn while they come.",
+    });
+    this.element = this.chart.element;
+    this.#describe();
+    this.chart.load();
   }
 
   choose(view) {
     this.view = view;
     for (const [i, tab] of this.tabs.entries()) tab.setAttribute("aria-pressed", String(VIEWS[i] === view));
-    this.#titles();
+    this.#describe();
     this.draw(true);
   }
 
-  #titles() {
-    write(this.title, this.view.title);
-    this.frame.setAttribute("aria-label", `${this.view.title}, ${this.view.unit}, against the position in the sequence`);
+  #describe() {
+    const { title, unit } = this.view;
+    this.chart.describe(title, `${title}, ${unit}, against the position in the sequence`);
   }
 
   /** The names behind the colours, for a race or for lanes that have yet to run. */
   name(lanes) {
-    this.keys.replaceChildren(...lanes.map((lane, index) => el(
-      "span", { style: `--lane: var(${laneColor(index)})` }, el("i"), lane.name)));
+    this.chart.name(lanes.map(({ name }, index) => ({ name, color: laneColor(index) })));
   }
 
   show(race) {
@@ -75,7 +61,6 @@ export class RaceChart {
 
   /** Draws now if it must, else when the last drawing has been paid off. */
   draw(now = false) {
-    if (!this.library || !this.race?.lanes.length || !this.frame.clientWidth) return;
     clearTimeout(this.timer);
     const wait = this.last + Math.max(INTERVAL, Math.min(LONGEST, this.cost / SHARE)) - performance.now();
     if (!now && wait > 0) {
@@ -83,49 +68,25 @@ export class RaceChart {
       return;
     }
     const begin = performance.now();
-    const first = !this.plot.data;
-    this.#react();
+    const first = !this.last;
+    if (!this.chart.draw()) return;
     this.last = performance.now();
     if (!first) this.cost = 0.7 * this.cost + 0.3 * (this.last - begin);
   }
 
-  #react() {
-    this.empty.hidden = true;
-    const first = !this.plot.data;
-    this.library.react(this.plot, this.#traces(), this.#layout(), plotConfig);
-    if (first) this.plot.on("plotly_relayout", () => { this.reset.hidden = !this.#zoomed(); });
-  }
-
-  #zoomed() {
-    const { xaxis, yaxis } = this.plot.layout;
-    return xaxis.autorange === false || yaxis.autorange === false;
-  }
-
-  #resetZoom() {
-    this.library.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true });
-    this.reset.hidden = true;
-  }
-
-  #traces() {
-    return this.race.lanes.map((lane) => ({
-      type: "scatter",
-      mode: lane.x.length > 1 ? "lines" : "markers",
-      name: plotName(lane.name),
-      x: lane.x,
-      y: lane[this.view.id],
-      line: { color: cssColor(laneColor(lane.index)), width: 1.75, simplify: true },
-      hovertemplate: `${this.view.hover}<extra>%{fullData.name}</extra>`,
-    }));
-  }
-
-  #layout() {
-    return plotLayout(this.element, {
-      datarevision: ++this.revision,
-      uirevision: `${this.race.run} ${this.view.id}`,
-      x: { title: { text: "position in the sequence", font: { size: 11 }, standoff: 6 } },
-      y: { ticksuffix: ` ${this.view.unit}` },
-      ...this.#partings(cssColor("--kv-ink-3")),
-    });
+  #drawing() {
+    if (!this.race?.lanes.length) return null;
+    return {
+      lines: this.race.lanes.map((lane) => ({
+        name: lane.name, color: laneColor(lane.index), x: lane.x, y: lane[this.view.id], hover: this.view.hover,
+      })),
+      zoom: `${this.race.run} ${this.view.id}`,
+      layout: {
+        x: { title: { text: "position in the sequence", font: { size: 11 }, standoff: 6 } },
+        y: { ticksuffix: ` ${this.view.unit}` },
+        ...this.#partings(cssColor("--kv-ink-3")),
+      },
+    };
   }
 
   /** A dotted line where a lane's tokens depart from the baseline's; of several, the first is labelled. */
