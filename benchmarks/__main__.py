@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.service import Service
 
-MEASURES = ("startup", "contention", "lanes", "compiled", "recording", "app", "measured", "lookup", "wire")
+MEASURES = ("startup", "page", "contention", "lanes", "compiled", "recording", "app", "measured", "lookup", "wire")
 # Each measure imports what it needs when it is asked for: `gpu` runs where there is no gradio.
 # ruff: noqa: PLC0415
 
@@ -74,11 +74,15 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks import startup
 
         yield from startup.run()
+    if "page" in measures:
+        from benchmarks import page
+
+        yield from page.run()
     if "contention" in measures:
         from benchmarks import contention
 
         yield from contention.run()
-    if not set(measures) <= {"startup", "contention"}:
+    if not set(measures) <= {"startup", "page", "contention"}:
         yield from on_the_default_model(measures)
 
 

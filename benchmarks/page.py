@@ -1,0 +1,88 @@
+"""Time a visit on a slow machine: until Race can be pressed, beside a bare Gradio page with one load event.
+
+Chromium's processor is throttled four times (Chrome DevTools Protocol, `Emulation.setCPUThrottlingRate`). Each round
+opens both pages, in random order, in a browser that has nothing in its cache, and then the app once more with it. The
+limit is the bare page: what Gradio itself takes until the answer to a load event is on the page.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from playwright.sync_api import BrowserContext, sync_playwright
+
+from benchmarks.figure import Figure
+from tests.serving import ROOT, free_port, served, wait_for
+
+ROUNDS = 5
+THROTTLE = 4
+PATIENCE_MS = 120_000
+BARE = """
+import gradio as gr
+with gr.Blocks(analytics_enabled=False) as blocks:
+    button = gr.Button("Go", interactive=False, elem_id="kv-race")
+    blocks.load(lambda: gr.Button(interactive=True), outputs=button)
+blocks.launch(ssr_mode=False)
+"""
+ENABLED = "() => document.querySelector('#kv-race')?.disabled === false"
+
+
+@contextmanager
+def bare() -> Iterator[str]:
+    """The address of a page with one button, which its load event enables."""
+    port = free_port()
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    page = subprocess.Popen([sys.executable, "-c", BARE], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        wait_for(url, page)
+        yield url
+    finally:
+        page.terminate()
+        page.wait()
+
+
+def visit(context: BrowserContext, url: str) -> float:
+    """Seconds from asking for a page until its button can be pressed."""
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
+    start = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.wait_for_function(ENABLED)
+    seconds = time.perf_counter() - start
+    page.close()
+    return seconds
+
+
+def run() -> Iterator[Figure]:
+    """Medians over the rounds. The app's model is loaded before the first, so that its loading takes no part."""
+    first: dict[str, list[float]] = {"app": [], "bare": []}
+    again: list[float] = []
+    with sync_playwright() as playwright, served() as app, bare() as other:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        waiting = browser.new_page()
+        waiting.goto(app)
+        waiting.wait_for_selector("#kv-header:has-text('cpu'), #kv-header:has-text('cuda')", timeout=PATIENCE_MS)
+        waiting.close()
+        for _ in range(ROUNDS):
+            for name, url in random.sample([("app", app), ("bare", other)], 2):
+                context = browser.new_context(viewport={"width": 1440, "height": 900})
+                first[name].append(visit(context, url))
+                if name == "app":
+                    again.append(visit(context, url))
+                context.close()
+        browser.close()
+    seconds, least = median(first["app"]), median(first["bare"])
+    yield Figure(f"opening the page to Race enabled, processor throttled {THROTTLE} times", seconds, "s")
+    yield Figure("(for reference) the same with the files in the browser's cache", median(again), "s")
+    yield Figure("(for reference) a bare Gradio page with one load event", least, "s")
+    yield Figure("the page over the bare page", seconds / least, "times", 2)
