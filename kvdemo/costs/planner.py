@@ -21,6 +21,7 @@ from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache, shared
 
 GB = 10**9
+#: Lengths in tokens at which the cache is given.
 LENGTHS = (1024, 8192, 32_768, 131_072)
 # Bits of a weight, and the format in which the cache is kept beside such weights: what the model computes in.
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}

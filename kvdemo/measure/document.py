@@ -14,6 +14,7 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.metrics import seconds_to_token, token_gaps
 from kvdemo.core.types import LaneInfo, Pass, TimedStep
 from kvdemo.costs import formulas
+from kvdemo.costs.planner import LENGTHS
 from kvdemo.measure.peak_memory import NOT_MEASURED
 from kvdemo.measure.roofline import bounds
 from kvdemo.measure.roofline.bounds import RooflineModel
@@ -22,7 +23,6 @@ from kvdemo.measure.trial import Trial
 from kvdemo.race.document import pass_entries
 
 SCHEMA = 1
-LENGTHS = (1024, 8192, 32768, 131072)
 #: Contexts at which the floors are worked out for the chart.
 FLOOR_POINTS = 60
 Entry = dict[str, Any]

@@ -1,5 +1,6 @@
 """The browser's half as it is served: every file is reached, kept by the browser, and harmless."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from kvdemo.core.metrics import SAME
+from kvdemo.core.types import BOUNDS
 from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
+from kvdemo.web.definitions import DEFINITIONS
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
 STYLES = [path for path in assets.files() if path.suffix == ".css"]
@@ -79,3 +83,13 @@ def test_the_address_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.M
 def test_a_definition_cannot_end_the_script_that_it_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "DEFINITIONS", {"bad": {"text": "</script><img src=x>"}})
     assert "<img" not in assets.head()
+
+
+def test_the_head_states_what_python_and_the_browser_both_know() -> None:
+    """Or the browser would say "undefined" for what binds a step, and call equal times different."""
+    stated = re.search(r"Object\.assign\(kvdemo, (\{.*?\})\);", assets.head())
+    assert stated
+    facts = json.loads(stated[1])
+    assert facts["bounds"] == dict(BOUNDS)
+    assert facts["same"] == SAME
+    assert facts["definitions"].keys() == DEFINITIONS.keys()
