@@ -47,7 +47,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page.goto(f"{url}?{urlencode(query)}", wait_until="load")
         page.wait_for_selector("#kv-header:has-text('cpu')")  # the model is loaded
         # A page with a form holds what the link asks for; what is entered before that is overwritten.
-        page.wait_for_function("() => !document.querySelector('#kv-race')?.disabled")
+        # By default it polls by frames, and a page at rest takes loops of frames away.
+        page.wait_for_function("() => !document.querySelector('#kv-race')?.disabled", polling=100)
         return page
 
     yield open_page

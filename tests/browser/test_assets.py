@@ -40,7 +40,7 @@ def test_a_page_under_a_path_finds_its_files_and_its_chart(browser: Browser) -> 
     with served_under("/some/where") as url:
         page = browser.new_page()
         page.goto(url)
-        page.wait_for_function("() => document.querySelector('#kv-race')?.disabled === false")
+        page.wait_for_function("() => document.querySelector('#kv-race')?.disabled === false", polling=100)
         race(page)
         expect(page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
         page.close()
