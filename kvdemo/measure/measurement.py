@@ -17,12 +17,12 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.costs.architecture import Architecture
-from kvdemo.engine import environment, first_use
+from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure import document, probe
 from kvdemo.measure.document import LaneTrials
 from kvdemo.measure.published import rows_for
-from kvdemo.measure.roofline import one_row
+from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
 from kvdemo.measure.sweep_prompt import prompt_of
@@ -131,7 +131,7 @@ class _Measurement:
         """
         try:
             self.limits = measure_peaks(
-                self.model.device, self.model.dtype, self.stop, one_row.matrices(self.model.network)
+                self.model.device, self.model.dtype, self.stop, one_row_products.matrices(self.model.network)
             )
             if self.limits is None:
                 return
@@ -204,8 +204,8 @@ class _Measurement:
     def _remarks(self, strategy: Strategy, trial: Trial) -> list[str]:
         """What a lane's first timed run shows, by itself and against the warm-up run of the same lengths."""
         first = self.first_runs.get(strategy.spec)
-        found = first_use.between_runs(first.steps, trial.steps) if first else None
-        new = [first_use.warmup_sentence(strategy.info.name, found)] if found else []
+        found = first_time_cost.between_runs(first.steps, trial.steps) if first else None
+        new = [first_time_cost.warmup_sentence(strategy.info.name, found)] if found else []
         return new + session.remarks_on(strategy, trial.steps)
 
     def _sweep(self) -> None:

@@ -22,7 +22,7 @@ from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import attention, device
 from kvdemo.models.catalog import quoted
 from kvdemo.models.errors import first_line
-from kvdemo.models.facts import cache_shape, stated
+from kvdemo.models.facts import cache_shape, config_numbers
 from kvdemo.models.text.chat_template import has_template, named_templates, render
 from kvdemo.models.text.detokenizer import TextStream
 from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
@@ -87,7 +87,7 @@ class LoadedModel:
     @property
     def context_length(self) -> int | None:
         """The most positions that the model can attend to; None where its configuration sets no limit."""
-        return stated.context_length(self.config)
+        return config_numbers.context_length(self.config)
 
     @cached_property
     def layers(self) -> tuple[LayerCache, ...] | None:
@@ -241,7 +241,7 @@ class LoadedModel:
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "weight_bytes": sum(p.nbytes for p in self.network.parameters()),
             "layers": len(layers) if layers else None,
-            "heads": _one_or_all(stated.whole_numbers(self.config, "num_attention_heads")),
+            "heads": _one_or_all(config_numbers.whole_numbers(self.config, "num_attention_heads")),
             "kv_heads": _one_or_all({layer.kv_heads for layer in growing}),
             "head_dim": _one_or_all({layer.head_dim for layer in growing}),
             "vocab_size": self.rows,

@@ -35,8 +35,8 @@ from kvdemo.models.facts import rope
 from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.strategies.base import Job
-from kvdemo.strategies.trial import support
-from kvdemo.strategies.trial.scripted import Decode, Script
+from kvdemo.strategies.compatibility import cache_support
+from kvdemo.strategies.compatibility.scripted import Decode, Script
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Rounding:
     def _behind(self) -> Tensor | None:
         """Run the last position after a cache, (1, vocab); None where the model takes none or the text is short."""
         line = len(self._ids) - 1 in rope.switch_lengths(self._model.config)
-        if line or len(self._ids) < 2 or support.unavailable_reason(self._model):
+        if line or len(self._ids) < 2 or cache_support.unavailable_reason(self._model):
             return None
         cache = DynamicCache(config=self._model.network.config)
         forward(self._model, self._ids[None, :-1], cache)

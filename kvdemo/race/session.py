@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import TimedStep
-from kvdemo.engine import environment, first_use
+from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
@@ -25,7 +25,7 @@ from kvdemo.race import beam_tree, divergence, document, proof
 from kvdemo.race.verdict import judge
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
-from kvdemo.strategies.trial.scripted import Decode
+from kvdemo.strategies.compatibility.scripted import Decode
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ Emit = Callable[[RaceEvent], None]
 
 # Before the clock runs, each lane commits this many tokens after the real prompt: prefill and four decode steps. First
 # calls pay for memory, thread pools and kernel selection, which is not what a race is about. Where each new length has
-# such a cost, the steps that the warm-up has taken before are quicker than those that follow (`first_use`).
+# such a cost, the steps that the warm-up has taken before are quicker than those that follow (`first_time_cost`).
 WARMUP_TOKENS = 5
 # What a lane that runs elsewhere warms up with: a server that had read the prompt before would have it in its cache.
 OTHER_PROMPT = "Hi"
@@ -264,8 +264,8 @@ class _Race:
         """Say what new lengths cost this lane. Nothing where lanes slow each other down, because it cannot be told."""
         if self.request.schedule != "fair" or record.info.elsewhere:
             return []
-        found = first_use.in_race(record.steps, warmed)
-        return [first_use.race_sentence(record.info.name, found)] if found else []
+        found = first_time_cost.in_race(record.steps, warmed)
+        return [first_time_cost.race_sentence(record.info.name, found)] if found else []
 
     def _finish(self, stop: CancelToken) -> Finished:
         self._prove(stop)

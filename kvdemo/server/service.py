@@ -356,9 +356,9 @@ def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
     """Inside, no strategy is tried on the model, because the device belongs to somebody else."""
     if model is None:
         return nullcontext()
-    from kvdemo.strategies.trial import trial  # noqa: PLC0415 - torch is imported with a model
+    from kvdemo.strategies.compatibility import tryout  # noqa: PLC0415 - torch is imported with a model
 
-    return trial.known_only()
+    return tryout.known_only()
 
 
 def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from kvdemo.core import strategy_spec
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Option
-from kvdemo.strategies.source_file import SourceFile, dotted_name, statements_of
+from kvdemo.strategies.read_source import SourceFile, dotted_name, statements_of
 
 _BASE = "kvdemo.strategies.base"
 _MAKE_OPTIONS = (f"{_BASE}.option", "kvdemo.core.types.Option")

@@ -68,7 +68,7 @@ class Plans(Strategy):
 
 
 def test_what_each_new_length_costs_is_a_finding(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That lengths which have run cost nothing more is tested with a scripted clock, in test_first_use."""
+    """That lengths which have run cost nothing more is tested with a scripted clock, in test_first_time_cost."""
     there = strategies.get
     monkeypatch.setattr(strategies, "get", lambda name: Plans() if name == "plans" else there(name))
     Plans.lengths.clear()

@@ -28,7 +28,7 @@ from torch.nn import functional
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.engine.timer import Clock
-from kvdemo.measure.roofline import one_row
+from kvdemo.measure.roofline import one_row_products
 from kvdemo.models import memory_check
 from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
@@ -59,7 +59,7 @@ class DevicePeaks:
     Of a CPU also, and 0 where they were not measured:
 
     read_bytes_per_s    memory bandwidth of reading alone: a sum over a buffer
-    eager_bytes_per_s   weights that the math library reads in this model's own one-row products (`one_row`)
+    eager_bytes_per_s   weights that the math library reads in this model's own one-row products (`one_row_products`)
     packed_bytes_per_s  the same with the weights packed beforehand, as the compiled lane has them
     """
 
@@ -80,7 +80,10 @@ class DevicePeaks:
 
 
 def measure_peaks(
-    device: torch.device, dtype: torch.dtype, stop: CancelToken, layers: Mapping[one_row.Shape, int] | None = None
+    device: torch.device,
+    dtype: torch.dtype,
+    stop: CancelToken,
+    layers: Mapping[one_row_products.Shape, int] | None = None,
 ) -> DevicePeaks | None:
     """Measure the peaks of a device for one number format, in one to three seconds; None if stopped before the end.
 
@@ -142,7 +145,9 @@ class Bench:
 
 
 @torch.inference_mode()
-def _measure(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> DevicePeaks | None:
+def _measure(
+    bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row_products.Shape, int]
+) -> DevicePeaks | None:
     """The limits, with buffers of `size` bytes; None where the memory does not hold them."""
     on_cpu = bench.device.type == "cpu"
     try:
@@ -154,7 +159,9 @@ def _measure(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_ro
             dtype=str(dtype).removeprefix("torch."),
             device=str(bench.device),
             read_bytes_per_s=read_bandwidth(bench, size) if on_cpu else 0.0,
-            eager_bytes_per_s=one_row.bytes_per_s(bench, dtype, size, layers, one_row.eager) if on_cpu else 0.0,
+            eager_bytes_per_s=one_row_products.bytes_per_s(bench, dtype, size, layers, one_row_products.eager)
+            if on_cpu
+            else 0.0,
             packed_bytes_per_s=_packed(bench, dtype, size, layers) if on_cpu else 0.0,
         )
     except (RuntimeError, MemoryError) as error:
@@ -177,10 +184,10 @@ def read_bandwidth(bench: Bench, size: int) -> float:
     return source.nbytes / bench.seconds(source.sum)
 
 
-def _packed(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row.Shape, int]) -> float:
+def _packed(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row_products.Shape, int]) -> float:
     """Weights a second in packed one-row products; 0 where this processor packs no such numbers."""
     try:
-        return one_row.bytes_per_s(bench, dtype, size, layers, one_row.packed)
+        return one_row_products.bytes_per_s(bench, dtype, size, layers, one_row_products.packed)
     except RuntimeError as error:
         if out_of_memory(error):
             raise

@@ -1,6 +1,6 @@
 """Work out from a configuration what a model's cache and steps cost, without its weights.
 
-The text part is built and run on the meta device (`meta_trial`), and what its cache keeps is read off the tensors
+The text part is built and run on the meta device (`meta_run`), and what its cache keeps is read off the tensors
 (`cache_shape`). So these figures are what a race with this model keeps, byte for byte.
 """
 
@@ -18,7 +18,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.models import catalog
-from kvdemo.models.facts import cache_shape, config_check, meta_trial, stated, text_part
+from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
 from kvdemo.models.sources import hub_errors, random_weights
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.find import folders_allowed
@@ -60,9 +60,7 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
     """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
     raw = config_check.read(given, name)
     text_part.check(raw, name)
-    config = meta_trial.try_build(
-        name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw))
-    )
+    config = meta_run.try_build(name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw)))
     return from_config(config, str(raw["model_type"]) if name == PASTED else name)
 
 
@@ -72,19 +70,19 @@ def from_config(config: PreTrainedConfig, name: str | None = None) -> Architectu
     Raises BadInput for a model whose cache is none that can be accounted for here.
     """
     name = name or str(config.model_type)
-    return meta_trial.try_build(name, lambda: _of(config, name))
+    return meta_run.try_build(name, lambda: _of(config, name))
 
 
 def _of(config: PreTrainedConfig, name: str) -> Architecture:
-    trial = meta_trial.run_trial(config, name)
+    trial = meta_run.run_trial(config, name)
     layers = cache_shape.layer_caches(trial, name)
     network, text = trial.network, trial.text
     tied = getattr(text, "tie_word_embeddings", False)
-    heads = max(stated.whole_numbers(text, "num_attention_heads"), default=0)
-    repeats = _repeats(layers, heads, stated.one_number(text, "num_key_value_heads", "num_kv_heads"))
-    attention = _attention(layers, repeats, heads, stated.one_number(text, "kv_lora_rank"))
+    heads = max(config_numbers.whole_numbers(text, "num_attention_heads"), default=0)
+    repeats = _repeats(layers, heads, config_numbers.one_number(text, "num_key_value_heads", "num_kv_heads"))
+    attention = _attention(layers, repeats, heads, config_numbers.one_number(text, "kv_lora_rank"))
     if attention is None:
-        raise BadInput(meta_trial.NO_KEYS.format(name))
+        raise BadInput(meta_run.NO_KEYS.format(name))
     return Architecture(
         name=name,
         layers=layers,
@@ -94,7 +92,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         vocab_size=int(text.vocab_size),
         parameters=_parameters(network) + (0 if tied else trial.missing_head),
         active_parameters=_active(network, text, name) + trial.missing_head,
-        context_length=stated.context_length(text),
+        context_length=config_numbers.context_length(text),
         attention=attention,
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,
@@ -150,7 +148,10 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
     """The mean width of a query and of a value, which is what an attention product costs."""
     if attention == "latent":  # what is kept is not what is multiplied: keys and values are computed from it
         return (
-            sum(stated.one_number(text, part) or 0 for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
+            sum(
+                config_numbers.one_number(text, part) or 0
+                for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+            )
             // 2
         )
     first = next(layer for layer in layers if layer.per_position)
@@ -192,5 +193,9 @@ def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
 
 def _experts(text: PreTrainedConfig, names: tuple[str, ...]) -> float | None:
     """The first of some numbers of experts that the configuration states; the mean where layers differ."""
-    found = (stated.whole_numbers(place, name) for place in (text, getattr(text, "ffn_config", None)) for name in names)
+    found = (
+        config_numbers.whole_numbers(place, name)
+        for place in (text, getattr(text, "ffn_config", None))
+        for name in names
+    )
     return next((mean(values) for values in found if values), None)

@@ -16,15 +16,13 @@ from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import LayerCache
-from kvdemo.models.facts import meta_trial
-from kvdemo.models.facts.meta_trial import POSITIONS, Shapes, Trial
+from kvdemo.models.facts import meta_run
+from kvdemo.models.facts.meta_run import POSITIONS, Shapes, Trial
 
 
 def read_layer_caches(network: PreTrainedModel, name: str) -> tuple[LayerCache, ...]:
     """Read what each layer of a loaded model's cache keeps; the model itself is not run. Raises BadInput."""
-    return meta_trial.try_build(
-        name, lambda: layer_caches(meta_trial.run_trial(network.config, name, type(network)), name)
-    )
+    return meta_run.try_build(name, lambda: layer_caches(meta_run.run_trial(network.config, name, type(network)), name))
 
 
 def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:

@@ -25,8 +25,8 @@ from kvdemo.models.forward import forward, next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Picked
+from kvdemo.strategies.compatibility import cache_support, scripted, tryout
 from kvdemo.strategies.longrope import Factors
-from kvdemo.strategies.trial import scripted, support, trial
 
 #: From all ids so far, prompt included, and a number: at most that many ids that may come next.
 Guess = Callable[[Sequence[int], int], list[int]]
@@ -34,13 +34,13 @@ Guess = Callable[[Sequence[int], int], list[int]]
 
 def unavailable_reason(model: LoadedModel) -> str | None:
     """Say why a wrong draft could not be cut off this model's cache again; None if it can."""
-    if reason := support.unavailable_reason(model):
+    if reason := cache_support.unavailable_reason(model):
         return reason
     fresh = DynamicCache(config=model.network.config)
     # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
     if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):
         return "a wrong guess must be cut off the cache, and this model has layers whose state cannot be turned back."
-    return trial.reason(model, "speculate", _tried, instead="DynamicCache")
+    return tryout.reason(model, "speculate", _tried, instead="DynamicCache")
 
 
 def _tried(job: Job) -> Iterator[Step]:

@@ -13,8 +13,8 @@ from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.forward import Ids, forward, on_device
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.longrope import Reading
-from kvdemo.strategies.trial import support, trial
 
 
 class Batched(Strategy):
@@ -39,7 +39,9 @@ class Batched(Strategy):
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         few = Batched()  # any number of rows runs where a few do
-        return support.unavailable_reason(model) or trial.reason(model, self.id, few.decode, instead="DynamicCache")
+        return cache_support.unavailable_reason(model) or tryout.reason(
+            model, self.id, few.decode, instead="DynamicCache"
+        )
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from kvdemo.caches.reserved import Reserved
+from kvdemo.caches.reserved_bytes import Reserved
 from kvdemo.core import units
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import next_token_logits

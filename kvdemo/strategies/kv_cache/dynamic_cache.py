@@ -11,8 +11,8 @@ from kvdemo.core.types import Step
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading
-from kvdemo.strategies.trial import support
 
 
 class DynamicCached(Strategy):
@@ -30,7 +30,7 @@ class DynamicCached(Strategy):
     picture = "cached"
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return support.unavailable_reason(model)
+        return cache_support.unavailable_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -19,7 +19,7 @@ from kvdemo.models.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser
-from kvdemo.strategies.trial import support, trial
+from kvdemo.strategies.compatibility import cache_support, tryout
 
 
 class PrefixCached(Strategy):
@@ -53,9 +53,9 @@ class PrefixCached(Strategy):
             return "it has states that hold all of a text at once, of which a beginning cannot be cut out."
         if rope.switch_lengths(model.config):
             return "its rotary positions (longrope) change with the text's length, and with them the keys to be kept."
-        if reason := cache_file.unavailable_reason(model) or support.unavailable_reason(model):
+        if reason := cache_file.unavailable_reason(model) or cache_support.unavailable_reason(model):
             return reason
-        return trial.reason(model, self.id, _resumed, instead="DynamicCache")
+        return tryout.reason(model, self.id, _resumed, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

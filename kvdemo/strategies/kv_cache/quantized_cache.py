@@ -22,9 +22,9 @@ from kvdemo.models import cache_layers
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.kv_cache import teacher_forcing
 from kvdemo.strategies.longrope import Reading
-from kvdemo.strategies.trial import support, trial
 
 _BITS = {"int4": 4, "int2": 2}
 # Numbers that share a scale, at most: what the two packages and transformers use by default.
@@ -59,9 +59,9 @@ class Quantized(Strategy):
             return "it keeps no keys and values by themselves that could be packed: use DynamicCache."
         if self.kind != "fp8" and (reason := _widths_reason(self.kind, model)):
             return reason
-        if reason := support.unavailable_reason(model):
+        if reason := cache_support.unavailable_reason(model):
             return reason
-        return trial.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
+        return tryout.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -14,7 +14,7 @@ from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.trial import movable_keys, support, trial
+from kvdemo.strategies.compatibility import cache_support, movable_keys, tryout
 
 
 class SlidingWindow(Strategy):
@@ -42,10 +42,10 @@ class SlidingWindow(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if set(get_layer_types_and_kwargs(model.config)[0]) != {"full_attention"}:
             return "its layers have windows or states of their own, so another window would not be what they learnt."
-        if reason := movable_keys.unavailable_reason(model) or support.unavailable_reason(model):
+        if reason := movable_keys.unavailable_reason(model) or cache_support.unavailable_reason(model):
             return reason
         whole = SlidingWindow()  # drops nothing in a trial, so that the text is known
-        return trial.reason(model, self.id, whole.decode, instead="DynamicCache")
+        return tryout.reason(model, self.id, whole.decode, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

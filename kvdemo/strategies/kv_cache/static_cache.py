@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import StaticCache
 
-from kvdemo.caches.reserved import Reserved
+from kvdemo.caches.reserved_bytes import Reserved
 from kvdemo.core import units
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.longrope import Reading
-from kvdemo.strategies.trial import support, trial
 
 
 class StaticCached(Strategy):
@@ -40,7 +40,9 @@ class StaticCached(Strategy):
             StaticCache(config=model.network.config, max_cache_len=1)
         except KeyError as kind:  # transformers' table of layers that can be reserved
             return f"transformers has no cache of fixed size for its layers of the kind {kind}: use DynamicCache."
-        return support.unavailable_reason(model) or trial.reason(model, self.id, self.decode, instead="DynamicCache")
+        return cache_support.unavailable_reason(model) or tryout.reason(
+            model, self.id, self.decode, instead="DynamicCache"
+        )
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

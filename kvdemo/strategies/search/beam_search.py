@@ -13,8 +13,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.search import beams
-from kvdemo.strategies.trial import support, trial
 
 
 class BeamSearch(Strategy):
@@ -40,7 +40,9 @@ class BeamSearch(Strategy):
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         few = BeamSearch()  # any number of beams runs where a few do
-        return support.unavailable_reason(model) or trial.reason(model, self.id, few.decode, instead="DynamicCache")
+        return cache_support.unavailable_reason(model) or tryout.reason(
+            model, self.id, few.decode, instead="DynamicCache"
+        )
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -17,7 +17,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
 from kvdemo.models.cache_argument import cache_kwargs
-from kvdemo.models.facts import architecture, config_check, meta_trial
+from kvdemo.models.facts import architecture, config_check, meta_run
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
 from tests.models.tiny_configs import TINY, WINDOW, tiny
@@ -236,7 +236,7 @@ def test_what_is_no_configuration_gets_one_sentence(config: Any, says: str) -> N
 
 
 def test_a_construction_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meta_trial, "MOST_CALLS", 1000)
+    monkeypatch.setattr(meta_run, "MOST_CALLS", 1000)
     assert "more parts than" in refusal(lambda: architecture.parse(with_(num_hidden_layers=1000)))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Page
 
 from kvdemo.web.assets import FRONTEND, files
-
-from .conftest import Visit
-from .test_measure import LONG, over, start
+from tests.browser.conftest import Visit
+from tests.browser.test_measure import LONG, over, start
 
 # Requests for frames are numbered, so the next number tells how many were asked for. Looks until there were none.
 FRAMES_ASKED = """async () => {

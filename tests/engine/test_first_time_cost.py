@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core.types import Choice, Step, TimedStep
-from kvdemo.engine import first_use
+from kvdemo.engine import first_time_cost
 
 WARMED = 5
 PLAN = 0.040
@@ -26,16 +26,16 @@ def noise(rng: random.Random, share: float = 0.1) -> float:
 
 def test_a_plan_for_each_new_length_is_found_with_its_cost() -> None:
     rng = random.Random(1)
-    found = first_use.in_race(lane(lambda n: 0.018 * noise(rng) + (PLAN if n >= WARMED else 0)), WARMED)
+    found = first_time_cost.in_race(lane(lambda n: 0.018 * noise(rng) + (PLAN if n >= WARMED else 0)), WARMED)
     assert found is not None
     assert found.extra_s == pytest.approx(PLAN, rel=0.1)
-    sentence = first_use.race_sentence("DynamicCache", found)
+    sentence = first_time_cost.race_sentence("DynamicCache", found)
     assert sentence.startswith("DynamicCache: a step at a new length took 5")
     assert "of each step is first-time cost" in sentence
 
 
 def test_a_plan_for_each_new_length_is_found_in_a_loop_without_cache() -> None:
-    found = first_use.in_race(lane(lambda n: 0.015 + n * 1e-5 + (PLAN if n >= WARMED else 0), whole=True), WARMED)
+    found = first_time_cost.in_race(lane(lambda n: 0.015 + n * 1e-5 + (PLAN if n >= WARMED else 0), whole=True), WARMED)
     assert found is not None
 
 
@@ -43,23 +43,23 @@ def test_a_plan_for_each_new_length_is_found_in_a_loop_without_cache() -> None:
 def test_noise_alone_is_hardly_ever_found(seed: int, share: float) -> None:
     rng = random.Random(seed)
     lanes = [lane(lambda _: 0.018 * noise(rng, share)) for _ in range(20)]
-    assert sum(first_use.in_race(steps, WARMED) is not None for steps in lanes) <= 1
+    assert sum(first_time_cost.in_race(steps, WARMED) is not None for steps in lanes) <= 1
 
 
 @given(prompt=st.integers(1, 500), fixed=st.floats(0, 1), each=st.floats(0.001, 1))
 def test_a_text_that_runs_whole_and_grows_is_not_found(prompt: int, fixed: float, each: float) -> None:
     steps = lane(lambda n: fixed + each * (prompt + n), prompt=prompt, whole=True)
-    assert first_use.in_race(steps, WARMED) is None
+    assert first_time_cost.in_race(steps, WARMED) is None
 
 
 @pytest.mark.parametrize("slow", [0, 2, WARMED, WARMED + 3])
 def test_one_slow_step_is_not_found_wherever_it_is(slow: int) -> None:
-    assert first_use.in_race(lane(lambda n: 5.0 if n == slow else 0.018 + n * 1e-6), WARMED) is None
+    assert first_time_cost.in_race(lane(lambda n: 5.0 if n == slow else 0.018 + n * 1e-6), WARMED) is None
 
 
 def test_too_few_steps_on_either_side_say_nothing() -> None:
-    def planned(steps: int, warmed: int) -> first_use.FirstUse | None:
-        return first_use.in_race(lane(lambda n: 1.0 if n >= warmed else 0.1, steps=steps), warmed)
+    def planned(steps: int, warmed: int) -> first_time_cost.FirstUse | None:
+        return first_time_cost.in_race(lane(lambda n: 1.0 if n >= warmed else 0.1, steps=steps), warmed)
 
     assert planned(steps=9, warmed=5)
     assert planned(steps=8, warmed=5) is None
@@ -69,18 +69,18 @@ def test_too_few_steps_on_either_side_say_nothing() -> None:
 
 def test_a_warm_up_run_that_paid_for_its_lengths_is_found() -> None:
     again = lane(lambda n: 0.018 + n * 1e-6)
-    found = first_use.between_runs(lane(lambda n: 0.018 + n * 1e-6 + PLAN), again)
+    found = first_time_cost.between_runs(lane(lambda n: 0.018 + n * 1e-6 + PLAN), again)
     assert found is not None
     assert found.extra_s == pytest.approx(PLAN)
-    assert "the first time costs 40" in first_use.warmup_sentence("DynamicCache", found)
+    assert "the first time costs 40" in first_time_cost.warmup_sentence("DynamicCache", found)
 
 
 @pytest.mark.parametrize("drift", [0.67, 1.0, 1.49])
 def test_a_machine_that_drifts_between_two_runs_is_not_found(drift: float) -> None:
     again = lane(lambda _: 0.018)
-    assert first_use.between_runs(lane(lambda _: 0.018 * drift), again) is None
+    assert first_time_cost.between_runs(lane(lambda _: 0.018 * drift), again) is None
 
 
 def test_a_slow_prefill_of_the_warm_up_is_not_found() -> None:
-    assert first_use.between_runs(lane(lambda n: 9.0 if n < 2 else 0.018), lane(lambda _: 0.018)) is None
-    assert first_use.between_runs(lane(lambda _: 1.0, steps=3), lane(lambda _: 0.1, steps=3)) is None
+    assert first_time_cost.between_runs(lane(lambda n: 9.0 if n < 2 else 0.018), lane(lambda _: 0.018)) is None
+    assert first_time_cost.between_runs(lane(lambda _: 1.0, steps=3), lane(lambda _: 0.1, steps=3)) is None

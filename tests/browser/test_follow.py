@@ -11,10 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kvdemo.web.backend import Form
+from tests.browser.conftest import Visit
+from tests.browser.scripted import scripted_page
 from tests.web.scripted_backend import ScriptedBackend
-
-from .conftest import Visit
-from .scripted import scripted_page
 
 
 class Slow(ScriptedBackend):

@@ -13,7 +13,7 @@ from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked, record
-from kvdemo.strategies.trial.reference import Text, distance, logprobs
+from kvdemo.strategies.compatibility.reference import Text, distance, logprobs
 
 Decode = Callable[[Job], Iterator[Step]]
 

@@ -1,15 +1,15 @@
 """Tell whether a model can go on from a cache of transformers, and if not, why.
 
 A cache is passed to the model with each pass, and some models ignore or misread it. Nothing is raised then: they write
-a text that has little to do with the prompt. So it is tried before the first token (`trial`).
+a text that has little to do with the prompt. So it is tried before the first token (`tryout`).
 """
 
 from __future__ import annotations
 
 from kvdemo.models import cache_argument
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.compatibility import tryout
 from kvdemo.strategies.recompute.no_cache import NoCache
-from kvdemo.strategies.trial import trial
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
@@ -18,4 +18,4 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 
     if not cache_argument.takes_cache(model.network):
         return f"it takes no cache of transformers, and keeps what it has seen in a form of its own: use {NoCache.id}."
-    return trial.reason(model, DynamicCached.id, DynamicCached().decode, instead=NoCache.id)
+    return tryout.reason(model, DynamicCached.id, DynamicCached().decode, instead=NoCache.id)

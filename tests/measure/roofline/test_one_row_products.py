@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from kvdemo.measure.roofline import one_row
+from kvdemo.measure.roofline import one_row_products
 from kvdemo.models.loaded import LoadedModel
 
 
@@ -28,34 +28,36 @@ def test_weights_are_counted_by_how_often_a_step_reads_them() -> None:
         copies = -(-4096 // weight.nbytes)
         return call
 
-    assert one_row.bytes_per_s(bench, torch.float32, 4096, {(8, 4): 3, (64, 64): 1}, product) == pytest.approx(1000)
-    assert one_row.bytes_per_s(bench, torch.float32, 4096, {}, product) == 0
+    assert one_row_products.bytes_per_s(bench, torch.float32, 4096, {(8, 4): 3, (64, 64): 1}, product) == pytest.approx(
+        1000
+    )
+    assert one_row_products.bytes_per_s(bench, torch.float32, 4096, {}, product) == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_packed_products_are_the_products(dtype: torch.dtype) -> None:
     row, weight = torch.randn(1, 32).to(dtype), torch.randn(48, 32).to(dtype)
     try:
-        made = one_row.packed(row, weight)
+        made = one_row_products.packed(row, weight)
     except RuntimeError:
         pytest.skip("this processor packs no such numbers")
-    torch.testing.assert_close(made(), one_row.eager(row, weight)(), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(made(), one_row_products.eager(row, weight)(), rtol=1e-2, atol=1e-2)
 
 
 def test_the_matrices_stand_for_a_models_step_or_are_none(
     tiny_llama: LoadedModel, tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_row, "LEAST_BYTES", 1)
-    found = one_row.matrices(tiny_llama.network)
+    monkeypatch.setattr(one_row_products, "LEAST_BYTES", 1)
+    found = one_row_products.matrices(tiny_llama.network)
     layers = tiny_llama.config.num_hidden_layers
     hidden, inner = tiny_llama.config.hidden_size, tiny_llama.config.intermediate_size
     assert found[inner, hidden] == 2 * layers
     assert found[hidden, inner] == layers
     assert found[tiny_llama.config.vocab_size, hidden] == 1
-    assert one_row.matrices(tiny_gpt2.network) == {}
+    assert one_row_products.matrices(tiny_gpt2.network) == {}
 
 
 def test_matrices_of_which_a_buffer_would_hold_thousands_are_not_measured(tiny_llama: LoadedModel) -> None:
-    assert one_row.matrices(tiny_llama.network) == {}
+    assert one_row_products.matrices(tiny_llama.network) == {}
     large = torch.nn.Linear(256, 256)
-    assert one_row.matrices(torch.nn.ModuleList([large, torch.nn.Linear(8, 8)])) == {(256, 256): 1}
+    assert one_row_products.matrices(torch.nn.ModuleList([large, torch.nn.Linear(8, 8)])) == {(256, 256): 1}

@@ -24,8 +24,8 @@ from transformers import PreTrainedModel
 from kvdemo.core.errors import BadInput
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.trial.reference import Reference, looks_ahead, reference_of
-from kvdemo.strategies.trial.scripted import Decode, ScriptedLane, take_turns
+from kvdemo.strategies.compatibility.reference import Reference, looks_ahead, reference_of
+from kvdemo.strategies.compatibility.scripted import Decode, ScriptedLane, take_turns
 
 # A cache that changes scores by design must beat no past at all: see `reference` for the measure.
 _ALLOWED_LOSSY = 1.0
