@@ -201,7 +201,7 @@ def drop_events(lines: Iterable[bytes]) -> Iterable[bytes]:
 BROKEN: dict[str, tuple[Mischief, str]] = {
     "drops midway": (cut(2), "broke the connection"),
     "drops at once": (cut(0), "broke the connection"),
-    "is silent": (pause(1.5, after=1), "sent nothing for"),
+    "is silent": (pause(5, after=1), "sent nothing for"),
     "no JSON": (lambda _: [b"data: {oops\n"], "no stream of completions"),
     "another JSON": (lambda _: [b'data: {"hello": "world"}\n'], "no stream of completions"),
     "an error event": (lambda _: [b'data: {"error": {"message": "' + KEY.encode() + b'"}}\n'], "no stream"),
