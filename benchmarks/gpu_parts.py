@@ -256,7 +256,7 @@ def starts(models: Models, shape: str) -> Iterator[Figure]:
     kept = sum(file.stat().st_size for file in Path(os.environ[CACHE_FOLDER]).rglob("*") if file.is_file())
     yield Figure("compiling, first process", first, "s")
     yield Figure("compiling, second process", second["compile_seconds"], "s")
-    yield Figure("compiling and recording, second process", second["seconds"], "s", 60)
+    yield Figure("compiling and recording, second process", second["seconds"], "s", 20)
     yield Figure("compiling, second process / first", second["compile_seconds"] / first, "×", 0.6)
     yield Figure("kept on the disk", kept / 1e6, "MB")
 

@@ -67,15 +67,17 @@ class Plans(Strategy):
             yield step
 
 
-def test_what_each_new_length_costs_is_a_finding(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That lengths which have run cost nothing more is tested with a scripted clock, in test_first_time_cost."""
+def test_what_each_new_length_costs_is_a_finding_and_lengths_that_have_run_cost_nothing(
+    tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = strategies.get
     monkeypatch.setattr(strategies, "get", lambda name: Plans() if name == "plans" else there(name))
     Plans.lengths.clear()
-    finished = run(tiny_model, strategies="plans")[-1]
-    assert isinstance(finished, Finished)
-    assert any("is first-time cost" in sentence for sentence in finished.verdict.sentences)
-    assert any("is first-time cost" in remark for remark in document([finished])["lanes"][0]["remarks"])
+    for expected in (True, False):
+        finished = run(tiny_model, strategies="plans")[-1]
+        assert isinstance(finished, Finished)
+        assert any("is first-time cost" in sentence for sentence in finished.verdict.sentences) is expected
+        assert any("is first-time cost" in remark for remark in document([finished])["lanes"][0]["remarks"]) is expected
 
 
 class FailsToPrepare(Strategy):
