@@ -18,7 +18,8 @@ from spaces.config import Config as Space
 from kvdemo.engine import openmp
 from kvdemo.models import catalog
 from kvdemo.server import zerogpu
-from kvdemo.server.service import Batches, BatchesOf, Request, Service
+from kvdemo.server.runs import Batches, BatchesOf, Request
+from kvdemo.server.service import Service
 from kvdemo.web import page
 
 

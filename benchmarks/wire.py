@@ -27,7 +27,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from benchmarks.figure import Figure
 from kvdemo.core.events import TokensCommitted
 from kvdemo.core.metrics import percentile
-from kvdemo.server import service
+from kvdemo.server import runs
 
 # In the page: when the frame after a chip's insertion began, for each lane in order, in Unix milliseconds.
 WATCH = """
@@ -70,7 +70,7 @@ def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
 def commit_times() -> Iterator[dict[int, list[float]]]:
     """When each lane's tokens were committed, in Unix milliseconds, for the races that run meanwhile."""
     committed: dict[int, list[float]] = defaultdict(list)
-    batches = service.batches
+    batches = runs.batches
 
     def noting(work: Callable[[Callable[[Any], None]], object], *rest: Any) -> Any:
         def noted(emit: Callable[[Any], None]) -> object:
@@ -83,7 +83,7 @@ def commit_times() -> Iterator[dict[int, list[float]]]:
 
         return batches(noted, *rest)
 
-    with mock.patch.object(service, "batches", noting):
+    with mock.patch.object(runs, "batches", noting):
         yield committed
 
 

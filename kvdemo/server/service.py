@@ -1,6 +1,5 @@
-"""Run races and measurements, one at a time, and answer the page's questions: the server that all visitors share.
+"""Check requests, start their runs (`kvdemo.server.runs`), and answer the page's questions, for all visitors.
 
-A race waits for the device, reports that it waits, and releases the device when it ends (`kvdemo.server.device`).
 Modules that need torch are imported with the first model, not with this module.
 """
 
@@ -12,31 +11,28 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
-from kvdemo.caches.prefix_store import PrefixStore, SessionPrefixes
+from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.compare import comparison
-from kvdemo.core.cancellation import CancelFile, CancelToken
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
-from kvdemo.core.units import count
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import presets, store, tables
-from kvdemo.measure.duration_forecast import StepTimeModel, sentence
+from kvdemo.measure.duration_forecast import sentence
 from kvdemo.models import catalog
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.event_stream import EventChannel, batches
+from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
-    from kvdemo.measure.measurement import State
     from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -50,14 +46,9 @@ MOST_STEPS = 100_000
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
 
-Request = RaceRequest | MeasureRequest
-#: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
-Batches = Generator[list[Any], None, None]
-BatchesOf = Callable[[Request, str], Batches]
-
 
 class Service:
-    """Races, a model, and what there is to choose from; implements `kvdemo.web.backend.Backend`.
+    """Answer whatever the page asks; implements `kvdemo.web.backend.Backend`.
 
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
     ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
@@ -76,10 +67,7 @@ class Service:
         self.default_model = default_model
         self.only_default = only_default
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
-        self._batches = on_gpu(self._on_thread)
-        self._costs: tuple[str, StepTimeModel] | None = None
-        self._planned = 0
-        self._running: dict[str, PrefixStore | None] = {}
+        self._runs = Runs(self._holder, on_gpu)
         self.prefixes = SessionPrefixes()
 
     def preload(self) -> None:
@@ -94,7 +82,7 @@ class Service:
 
         request = RaceRequest(DEFAULT_PROMPT, strategies=("dynamic_cache",), max_new_tokens=3, ignore_eos=True)
         try:
-            self._learn([session.run(request, model, lambda _: None, NeverStops())])
+            self._runs.learn([session.run(request, model, lambda _: None, NeverStops())])
         except BadInput as error:
             log.info("no steps to forecast from: %s", error)
         start = time.monotonic()
@@ -120,7 +108,7 @@ class Service:
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        return self._run(request, run_id, self.prefixes.for_session(page) if page else None)
+        return self._runs.start(request, run_id, self.prefixes.for_session(page) if page else None)
 
     def forget(self, page: str) -> None:
         """Let go of what the races of a page kept: it is closed."""
@@ -137,14 +125,14 @@ class Service:
         return self._states(request, run_id)
 
     def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
-        with closing(self._run(request, run_id)) as measured:
+        with closing(self._runs.start(request, run_id)) as measured:
             for batch in measured:
                 yield _latest(batch)
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """The document of a measurement, as far as it came; None if it is not kept."""
         document = store.find(run_id)
-        if document and document["status"] == "running" and run_id not in self._running:
+        if document and document["status"] == "running" and not self._runs.is_under_way(run_id):
             return document | {"status": "stopped"}  # the server was stopped, or the page was closed
         return document
 
@@ -171,90 +159,12 @@ class Service:
 
                     session.check(request, model)
 
-    def _run(self, request: Request, run_id: str, prefix_store: PrefixStore | None = None) -> Batches:
-        """What happens in a run, which `stop` knows meanwhile; the next estimate learns from its document."""
-        self._running[run_id] = prefix_store
-        try:
-            with closing(self._batches(request, run_id)) as batches_of_run:
-                for batch in batches_of_run:
-                    self._learn(batch)
-                    yield batch
-            CancelFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
-        finally:
-            self._running.pop(run_id, None)
-
-    def _learn(self, batch: list[Any]) -> None:
-        """What a run's document says about the cost of steps is the forecast of the next measurement."""
-        for event in batch:
-            document = getattr(event, "document", None)
-            if document and (costs := StepTimeModel.fit(document)):
-                model = document["model"]["id"]
-                earlier = self._costs[1] if self._costs and self._costs[0] == model else None
-                self._costs = (model, costs.after(earlier))
-
-    def _on_thread(self, request: Request, run_id: str) -> Batches:
-        """The run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
-        stop = CancelFile(run_id)
-        return batches(partial(self._work, request, run_id, self._running.get(run_id), stop), stop)
-
-    def _work(
-        self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
-    ) -> None:
-        """The run itself, when it has the device."""
-        try:
-            with self._holder.acquire(tell, stop):
-                if stop.is_set():
-                    return
-                # Under the turn: two threads that import transformers at once trip over each other.
-                if isinstance(request, MeasureRequest):
-                    self._measure(request, run_id, tell, stop)
-                else:
-                    from kvdemo.race import session  # noqa: PLC0415
-
-                    model = self._holder.load(request.model or self.default_model, tell)
-                    session.run(request, model, tell, stop, prefix_store)
-        finally:
-            stop.clear()
-
-    def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
-        from kvdemo.measure import measurement  # noqa: PLC0415
-        from kvdemo.server.measurement_feed import MeasurementFeed  # noqa: PLC0415
-
-        relay = MeasurementFeed(tell)
-        planned = self._planned
-
-        def noting(state: State) -> None:
-            if state.document and (disturbed := self._planned - planned):
-                # Planning is Python work, and a step that is launched from Python waits for it.
-                note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
-                state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
-            relay(state)
-
-        model, notes = self._model_for(request, tell)
-        try:
-            measurement.run(request, model, run_id, noting, stop, notes)
-        except BaseException:
-            relay.broke_off()
-            raise
-
-    def _model_for(self, request: MeasureRequest, tell: EventChannel[Any]) -> tuple[LoadedModel, tuple[str, ...]]:
-        """The model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
-        name = request.race.model or self.default_model
-        try:
-            return self._holder.load(name, tell), ()
-        except BadInput as error:
-            if request.preset != "classic":
-                raise
-            note = f"{name} could not be had, so this is {self.default_model}: {error}"
-            return self._holder.load(self.default_model, tell), (note,)
-
     def stop(self, run_id: str) -> None:
         """End a race after the step that it is in; it still reports what was done and the verdict on it.
 
         An id that is not running is ignored.
         """
-        if run_id in self._running:
-            CancelFile(run_id).set()
+        self._runs.stop(run_id)
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """How a prompt fits the held model; None if that is another one, or the form is not filled in yet.
@@ -292,8 +202,7 @@ class Service:
             fit = self.fit(form)
         except BadInput as error:
             return str(error)
-        costs = self._costs[1] if self._costs and self._costs[0] == wanted else None
-        return sentence(request, fit["prompt_tokens"] if fit else None, costs)
+        return sentence(request, fit["prompt_tokens"] if fit else None, self._runs.costs(wanted))
 
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
@@ -303,7 +212,7 @@ class Service:
                 importlib.import_module("kvdemo.models.facts.architecture")
         from kvdemo.models.facts import architecture  # noqa: PLC0415
 
-        self._planned += 1
+        self._runs.note_plan()
         if request.config is not None:
             return request.plan(_shape(architecture.parse, request.config))
         return request.plan(_shape(architecture.from_hub, request.model or self.default_model))

@@ -10,7 +10,8 @@ from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.server import zerogpu
-from kvdemo.server.service import BatchesOf, Service
+from kvdemo.server.runs import BatchesOf
+from kvdemo.server.service import Service
 
 
 def race(*strategies: str, tokens: int = 100) -> RaceRequest:

@@ -1,0 +1,140 @@
+"""Run races and measurements, each on a thread that holds the device, and stop them.
+
+A run waits for the device, reports that it waits, and releases the device when it ends (`kvdemo.server.device`).
+Modules that need torch are imported with the first model, not with this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kvdemo.caches.prefix_store import PrefixStore
+from kvdemo.core.cancellation import CancelFile, CancelToken
+from kvdemo.core.errors import BadInput
+from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
+from kvdemo.core.units import count
+from kvdemo.measure.duration_forecast import StepTimeModel
+from kvdemo.server.device import DeviceLease
+from kvdemo.server.event_stream import EventChannel, batches
+
+if TYPE_CHECKING:
+    from kvdemo.measure.measurement import State
+    from kvdemo.models.loaded import LoadedModel
+
+Request = RaceRequest | MeasureRequest
+#: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
+Batches = Generator[list[Any], None, None]
+BatchesOf = Callable[[Request, str], Batches]
+
+
+class Runs:
+    """Start runs, know which ones are under way, and learn from their documents how long steps take.
+
+    `device` lends the device and the model. `on_gpu` wraps the generator function that needs the device, as
+    `spaces.GPU` does on ZeroGPU.
+    """
+
+    def __init__(self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf]) -> None:
+        self._device = device
+        self._batches = on_gpu(self._on_thread)
+        self._under_way: dict[str, PrefixStore | None] = {}
+        self._costs: tuple[str, StepTimeModel] | None = None
+        self._planned = 0
+
+    def is_under_way(self, run_id: str) -> bool:
+        """Tell whether a run has been started and has not ended."""
+        return run_id in self._under_way
+
+    def stop(self, run_id: str) -> None:
+        """End a run after the step that it is in. An id that is not under way is ignored."""
+        if run_id in self._under_way:
+            CancelFile(run_id).set()
+
+    def start(self, request: Request, run_id: str, prefix_store: PrefixStore | None = None) -> Batches:
+        """Yield what happens in a run, which `stop` knows meanwhile, and learn from its document."""
+        self._under_way[run_id] = prefix_store
+        try:
+            with closing(self._batches(request, run_id)) as batches_of_run:
+                for batch in batches_of_run:
+                    self.learn(batch)
+                    yield batch
+            CancelFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
+        finally:
+            self._under_way.pop(run_id, None)
+
+    def learn(self, batch: list[Any]) -> None:
+        """Keep what documents among the events say of how long steps take: `costs` gives it."""
+        for event in batch:
+            document = getattr(event, "document", None)
+            if document and (costs := StepTimeModel.fit(document)):
+                model = document["model"]["id"]
+                self._costs = (model, costs.after(self.costs(model)))
+
+    def costs(self, model: str) -> StepTimeModel | None:
+        """Return what was learned of the steps of a model; None if the last run was another model's."""
+        return self._costs[1] if self._costs and self._costs[0] == model else None
+
+    def note_plan(self) -> None:
+        """Count a plan that was calculated: a measurement that runs meanwhile says so in its notes."""
+        self._planned += 1
+
+    def _on_thread(self, request: Request, run_id: str) -> Batches:
+        """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
+        stop = CancelFile(run_id)
+        return batches(partial(self._work, request, run_id, self._under_way.get(run_id), stop), stop)
+
+    def _work(
+        self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
+    ) -> None:
+        """Run a race or a measurement once the device is free."""
+        try:
+            with self._device.acquire(tell, stop):
+                if stop.is_set():
+                    return
+                # Under the turn: two threads that import transformers at once trip over each other.
+                if isinstance(request, MeasureRequest):
+                    self._measure(request, run_id, tell, stop)
+                else:
+                    from kvdemo.race import session  # noqa: PLC0415
+
+                    model = self._device.load(request.model or self._device.default_model, tell)
+                    session.run(request, model, tell, stop, prefix_store)
+        finally:
+            stop.clear()
+
+    def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
+        from kvdemo.measure import measurement  # noqa: PLC0415
+        from kvdemo.server.measurement_feed import MeasurementFeed  # noqa: PLC0415
+
+        relay = MeasurementFeed(tell)
+        planned = self._planned
+
+        def noting(state: State) -> None:
+            if state.document and (disturbed := self._planned - planned):
+                # Planning is Python work, and a step that is launched from Python waits for it.
+                note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
+                state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
+            relay(state)
+
+        model, notes = self._model_for(request, tell)
+        try:
+            measurement.run(request, model, run_id, noting, stop, notes)
+        except BaseException:
+            relay.broke_off()
+            raise
+
+    def _model_for(self, request: MeasureRequest, tell: EventChannel[Any]) -> tuple[LoadedModel, tuple[str, ...]]:
+        """Load the model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
+        name = request.race.model or self._device.default_model
+        try:
+            return self._device.load(name, tell), ()
+        except BadInput as error:
+            if request.preset != "classic":
+                raise
+            note = f"{name} could not be had, so this is {self._device.default_model}: {error}"
+            return self._device.load(self._device.default_model, tell), (note,)
