@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from kvdemo.cli import compare, lists, measure, plan, race
+from kvdemo.cli import compare, inside, lists, measure, plan, race
 from kvdemo.core.errors import BadInput
 
 __all__ = ["main"]
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m kvdemo", description="Race and measure decoding strategies on one prompt.")
-    files = (race, measure, compare, plan, lists)
+    files = (race, measure, inside, compare, plan, lists)
     metavar = "|".join(name for file in files for name in file.NAMES)
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar=metavar)
     for file in files:

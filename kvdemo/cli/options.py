@@ -42,7 +42,7 @@ def add_settings(parser: argparse.ArgumentParser, request: type[Any], without: C
 
 
 def _help(setting: Setting) -> str:
-    default = ",".join(setting.default) if setting.kind == "lanes" else setting.default
+    default = ",".join(setting.default) if setting.kind in ("several", "lanes") else setting.default
     parts = [
         setting.about.rstrip("."),
         f"one of {', '.join(setting.choices)}" if setting.choices else "",

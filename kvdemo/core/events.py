@@ -143,4 +143,11 @@ class Finished:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class PanelsShown:
+    """Panels of Inside are computed. `document` is Inside's document with those that there are so far."""
+
+    document: Mapping[str, Any]
+
+
 RaceEvent = Progress | Started | TokensCommitted | Diverged | Ended | Finished

@@ -20,8 +20,9 @@ BOUNDS: dict[Bound, str] = {
 }
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
-#: What a setting takes: text, a whole number, a number, yes or no, one of some words, lanes, lengths in tokens.
-Kind = Literal["text", "whole", "number", "switch", "choice", "lanes", "lengths"]
+#: What a setting takes: text, a whole number, a number, yes or no, one of some words, several of them, lanes,
+#: lengths in tokens.
+Kind = Literal["text", "whole", "number", "switch", "choice", "several", "lanes", "lengths"]
 
 #: The id of a token that another machine chose and of which it sent the text alone.
 UNKNOWN = -1

@@ -79,6 +79,19 @@ def choice(called: str, value: Any, choices: Sequence[str], spelt: Mapping[str, 
     raise BadInput(f"There is no {called} {show(value)}: choose {offered}.")
 
 
+def several(called: str, value: Any, choices: Sequence[str]) -> tuple[str, ...]:
+    """At least one of some words, each once, from a list or a text with commas; in the order of the choices."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise BadInput(f"The {called} must be a list of names, not {show(value)}.")
+    named = {word.strip().lower() for word in words} - {""}
+    if unknown := named - set(choices):
+        raise BadInput(f"{show(min(unknown))} is none of the {called}: choose from {', '.join(choices)}.")
+    if not named:
+        raise BadInput(f"None of the {called} is chosen: choose from {', '.join(choices)}.")
+    return tuple(word for word in choices if word in named)
+
+
 def lanes(value: Any, most: int) -> tuple[str, ...]:
     """Specs of strategies, from a list or a text with commas between them; at least one, and no more than `most`."""
     specs = value.split(",") if isinstance(value, str) else value

@@ -11,16 +11,18 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from pydantic.json_schema import GenerateJsonSchema
 
 from kvdemo.documents.comparison import ComparisonDocument
+from kvdemo.documents.inside import InsideDocument
 from kvdemo.documents.measure import MeasureDocument
 from kvdemo.documents.plan import PlanDocument
 from kvdemo.documents.race import RaceDocument
 
-Kind = Literal["race", "measure", "plan", "comparison"]
+Kind = Literal["race", "measure", "plan", "comparison", "inside"]
 KINDS: dict[Kind, Any] = {
     "race": RaceDocument,
     "measure": MeasureDocument,
     "plan": PlanDocument,
     "comparison": ComparisonDocument,
+    "inside": InsideDocument,
 }
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: No key but those described, no number in quotes, no NaN. It holds for the parts of a document too.

@@ -17,6 +17,7 @@ _TYPES: dict[Kind, Any] = {
     "number": float,
     "switch": bool,
     "choice": str,
+    "several": list[str],
     "lanes": list[str],
     "lengths": list[int],
 }

@@ -1,4 +1,4 @@
-"""Run races and measurements, each on a thread that holds the device, and stop them.
+"""Run races, measurements and Inside, each on a thread that holds the device, and stop them.
 
 A run waits for the device, reports that it waits, and releases the device when it ends (`kvdemo.server.device`).
 Modules that need torch are imported with the first model, not with this module.
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.caches.prefix_store import PrefixStore
 from kvdemo.core.cancellation import CancelFile, CancelToken
 from kvdemo.core.errors import BadInput
+from kvdemo.core.events import PanelsShown
+from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.units import count
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from kvdemo.measure.measurement import State
     from kvdemo.models.loaded import LoadedModel
 
-Request = RaceRequest | MeasureRequest
-#: What happens in a race (`RaceEvent`) or a measurement (`Progress` and `State`), about ten times a second.
+Request = RaceRequest | MeasureRequest | InsideRequest
+#: What happens in a run, about ten times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
+#: the `Progress` and `PanelsShown` of Inside.
 Batches = Generator[list[Any], None, None]
 BatchesOf = Callable[[Request, str], Batches]
 
@@ -70,7 +73,7 @@ class Runs:
     def learn(self, batch: list[Any]) -> None:
         """Keep what documents among the events say of how long steps take: `costs` gives it."""
         for event in batch:
-            document = getattr(event, "document", None)
+            document = None if isinstance(event, PanelsShown) else getattr(event, "document", None)
             if document and (costs := StepTimeModel.fit(document)):
                 model = document["model"]["id"]
                 self._costs = (model, costs.after(self.costs(model)))
@@ -91,7 +94,7 @@ class Runs:
     def _work(
         self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
     ) -> None:
-        """Run a race or a measurement once the device is free."""
+        """Run what was asked for once the device is free."""
         try:
             with self._device.acquire(tell, stop):
                 if stop.is_set():
@@ -99,6 +102,12 @@ class Runs:
                 # Under the turn: two threads that import transformers at once trip over each other.
                 if isinstance(request, MeasureRequest):
                     self._measure(request, run_id, tell, stop)
+                elif isinstance(request, InsideRequest):
+                    from kvdemo.inside import session as inside  # noqa: PLC0415
+
+                    inside.run(
+                        request, self._device.load(request.model or self._device.default_model, tell), tell, stop
+                    )
                 else:
                     from kvdemo.race import session  # noqa: PLC0415
 

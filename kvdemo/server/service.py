@@ -20,7 +20,8 @@ from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.compare import comparison
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Progress
+from kvdemo.core.events import PanelsShown, Progress
+from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
 from kvdemo.costs.planner import PlanRequest
@@ -29,7 +30,7 @@ from kvdemo.measure.duration_forecast import sentence
 from kvdemo.models import catalog
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
+from kvdemo.server.runs import Batches, BatchesOf, Runs
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
@@ -129,6 +130,27 @@ class Service:
             for batch in measured:
                 yield _latest(batch)
 
+    def inside(self, form: Mapping[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
+        """Compute panels of Inside; yields its states: text, fraction, document. Raises BadInput.
+
+        They wait for the device as a race does. Closing the iterator stops the run before its next forward pass;
+        `stop(run_id)` does too, and a last state with what is computed still comes.
+        """
+        request = InsideRequest.parse(form)
+        self._holder.check(request.model)
+        return self._panels(request, run_id)
+
+    def _panels(self, request: InsideRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
+        with closing(self._runs.start(request, run_id)) as shown:
+            for batch in shown:
+                documents = [event.document for event in batch if isinstance(event, PanelsShown)]
+                progress = [event for event in batch if isinstance(event, Progress)][-1:]
+                yield {
+                    "text": progress[0].text if progress else "",
+                    "fraction": progress[0].fraction if progress else None,
+                    "document": documents[-1] if documents else None,
+                }
+
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """The document of a measurement, as far as it came; None if it is not kept."""
         document = store.find(run_id)
@@ -136,7 +158,7 @@ class Service:
             return document | {"status": "stopped"}  # the server was stopped, or the page was closed
         return document
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: RaceRequest | MeasureRequest) -> None:
         """Raise BadInput for what can be said without a model, or with the only one there is."""
         race = request.race if isinstance(request, MeasureRequest) else request
         for strategy_id in race.strategies:

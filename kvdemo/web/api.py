@@ -38,6 +38,7 @@ _TYPES: Mapping[Kind, Any] = {
     "number": float,
     "switch": bool,
     "choice": str,
+    "several": list[str],
     "lanes": list[str],
     "lengths": str,
 }

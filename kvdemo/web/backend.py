@@ -1,9 +1,10 @@
 """Define what the page asks of the server, as a Protocol; `kvdemo.server.service.Service` implements it.
 
 A form is a mapping of raw values, straight from the browser, a link or the API. Its keys are the settings of
-`RaceRequest`, `MeasureRequest` or `PlanRequest`. Among them are `strategies`, the lanes, the first of which is the
-baseline: a list of specs, or one text with commas between them. (A spec is the id of a strategy, and its settings where
-they are not at their defaults.) The page does not check the values. Whoever runs the race does, once, for everybody.
+`RaceRequest`, `MeasureRequest`, `InsideRequest` or `PlanRequest`. Among them are `strategies`, the lanes, the first of
+which is the baseline: a list of specs, or one text with commas between them. (A spec is the id of a strategy, and its
+settings where they are not at their defaults.) The page does not check the values. Whoever runs the race does, once,
+for everybody.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ class Backend(Protocol):
         `fraction`, `remaining_s` and `document` are None while they are not known, the last also where it has not
         changed. The last state has the final document, and what was done is kept under `run_id` if the run is closed.
         Raises BadInput, at once or while iterated.
+        """
+
+    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+        """Compute panels of Inside; yield its states: {"text", "fraction", "document"}.
+
+        `document` is the one so far, None where it has not changed; the last state has all panels. Raises BadInput, at
+        once or while iterated.
         """
 
     def stop(self, run_id: str) -> None:

@@ -64,6 +64,7 @@ _CONVERT: Mapping[Kind, Callable[[str], Any]] = {
     "number": _number,
     "switch": _flag,
     "choice": str,
+    "several": str,
     "lanes": _lanes,
     "lengths": str,
 }

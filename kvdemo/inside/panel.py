@@ -1,0 +1,45 @@
+"""Define what a panel is given to work with, and how it says that it cannot be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.models.loaded import LoadedModel, Prompt
+
+
+class CannotShow(Exception):
+    """A panel cannot be shown for this model or this text. The message is one sentence that says why."""
+
+
+class Stopped(Exception):
+    """The run was stopped while a panel was computed."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the panels are about: one text on one model.
+
+    ids   the prompt's tokens, at least one
+    stop  checked by `check` before each forward pass
+    tell  takes a sentence on what is being done, before work that takes long
+    """
+
+    model: LoadedModel
+    prompt: Prompt
+    ids: list[int]
+    request: InsideRequest
+    stop: CancelToken
+    tell: Callable[[str], None]
+
+    def check(self) -> None:
+        """Raise Stopped where the run is to stop; to be called before each forward pass."""
+        if self.stop.is_set():
+            raise Stopped
+
+
+#: Computes a panel: its entry of `documents.inside.Panels`. Raises CannotShow, and Stopped by way of `Subject.check`.
+Show = Callable[[Subject], Mapping[str, Any]]

@@ -1,0 +1,1 @@
+"""Compute a panel each: `show` takes a Subject and returns the panel's entry of the document."""

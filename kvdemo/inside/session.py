@@ -1,0 +1,84 @@
+"""Compute the panels that were asked for, one after the other, and build the document."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.declaration import recorded
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import PanelsShown, Progress
+from kvdemo.core.inside_settings import InsideRequest, Panel
+from kvdemo.engine import environment
+from kvdemo.engine.start_lane import describe_failure
+from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
+from kvdemo.inside.panels import loops
+from kvdemo.models.loaded import LoadedModel
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+Emit = Callable[[Progress | PanelsShown], None]
+#: What computes each panel.
+SHOW: dict[Panel, Show] = {"loops": loops.show}
+
+
+def subject(
+    request: InsideRequest, model: LoadedModel, stop: CancelToken, tell: Callable[[str], None] = lambda _: None
+) -> Subject:
+    """Make what the panels work with. Raises BadInput for a text that this model cannot read or hold."""
+    prompt = model.prompt(request.prompt, chat=request.chat)
+    ids = model.encode(prompt)
+    room = model.context_length
+    if room is not None and len(ids) > room:
+        raise BadInput(
+            f"The text has {len(ids):,} tokens, and {model.id} can hold {room:,}: shorten it by at least "
+            f"{len(ids) - room:,} tokens."
+        )
+    return Subject(model, prompt, ids, request, stop, tell)
+
+
+def run(request: InsideRequest, model: LoadedModel, emit: Emit, stop: CancelToken) -> dict[str, Any]:
+    """Compute the request's panels on a loaded model; emit the document as it grows, and return it.
+
+    The caller holds the device. Raises BadInput before anything has run.
+    """
+    about = subject(request, model, stop, lambda text: emit(Progress(text)))
+    panels: dict[str, Any] = {}
+    document = {
+        "schema": SCHEMA,
+        "kind": "inside",
+        "status": "running",
+        "environment": environment.describe(model.attention, model.device),
+        "model": model.facts(),
+        "prompt": {"text": request.prompt, "model_text": about.prompt.text, "tokens": about.ids},
+        "settings": recorded(request) | {"chat": about.prompt.text != request.prompt},
+        "panels": panels,
+    }
+    for name in filter(SHOW.__contains__, request.panels):
+        try:
+            about.check()
+            panels[name] = _computed(SHOW[name], about)
+        except Stopped:
+            document["status"] = "stopped"
+            break
+        emit(PanelsShown({**document, "panels": dict(panels)}))
+    else:
+        document["status"] = "done"
+    emit(PanelsShown(document))
+    return document
+
+
+def _computed(show: Show, about: Subject) -> Mapping[str, Any]:
+    try:
+        return show(about)
+    except CannotShow as error:
+        return {"cannot": str(error)}
+    except BadInput as error:
+        return {"cannot": str(error)}
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
+        # A model's own code may raise these for what it does not support; the other panels can still be shown.
+        log.debug("%s cannot be shown", show.__module__, exc_info=True)
+        return {"cannot": f"{about.model.id} cannot be run in the way that this panel needs: {describe_failure(error)}"}

@@ -1,0 +1,24 @@
+"""Say in plain sentences what each panel of a document shows, for the command line. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kvdemo.core.inside_settings import Panel
+
+#: The sentences of each panel.
+SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
+    "loops": lambda panel: [
+        f"{loop['path']} has {sum(line['only'] for line in loop['lines'])} lines that the other file does not have."
+        for loop in panel["loops"]
+    ],
+}
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines: a heading for each panel, and its sentences or why it cannot be shown."""
+    for name, panel in document["panels"].items():
+        yield f"── {name}"
+        yield from [panel["cannot"]] if "cannot" in panel else SAY[name](panel)
+        yield ""
