@@ -25,12 +25,15 @@ FindingKind = Literal[
     "no_time_saved",
     "same_text",
     "divergence",
+    "groups",
     "contention",
     "best",
     "remark",
     "failed",
     "stopped",
 ]
+#: A figure of a finding; several where it is about several lanes, several lists of lanes where it groups them.
+Number = float | bool | tuple[int, ...] | tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,14 @@ class Finding:
     lanes    the lane that it is about, by index, then the lane that it is compared with. () if about all of them
     numbers  its figures by name, seconds and bytes where the name ends so
     text     the sentence
+    reason   of a divergence: why the texts part
     """
 
     kind: FindingKind
     lanes: tuple[int, ...]
-    numbers: Mapping[str, float | bool | tuple[int, ...]]
+    numbers: Mapping[str, Number]
     text: str
+    reason: DivergenceKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

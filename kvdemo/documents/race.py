@@ -138,12 +138,16 @@ class Comparison(TypedDict):
 
 
 class Finding(TypedDict):
-    """One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against."""
+    """One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against.
+
+    `reason` is null but for a divergence: why the texts part.
+    """
 
     kind: FindingKind
     lanes: list[int]
-    numbers: dict[str, float | bool | list[int]]
+    numbers: dict[str, float | bool | list[int] | list[list[int]]]
     text: str
+    reason: DivergenceKind | None
 
 
 class Verdict(TypedDict):

@@ -117,8 +117,17 @@ def _comparison(baseline: LaneHistory, record: LaneHistory) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    numbers = {name: list(n) if isinstance(n, tuple) else n for name, n in finding.numbers.items()}
-    return {"kind": finding.kind, "lanes": list(finding.lanes), "numbers": numbers, "text": finding.text}
+    return {
+        "kind": finding.kind,
+        "lanes": list(finding.lanes),
+        "numbers": {name: _listed(number) for name, number in finding.numbers.items()},
+        "text": finding.text,
+        "reason": finding.reason,
+    }
+
+
+def _listed(number: Any) -> Any:
+    return [_listed(one) for one in number] if isinstance(number, tuple) else number
 
 
 def to_csv(document: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ Seconds are device time, to the last token that both lanes have: `tokens` of the
     nothing_to_reuse  both wrote one token
     no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
     same_text         tokens
-    divergence        index of the first token that differs
+    divergence        index of the first token that differs; its reason beside the numbers
+    groups            groups of lanes that agree, the largest first (`agreement`); index at which each other one departs
     contention        the lanes ran at once
     best              fastest, first_token, least_memory (lanes), with their seconds and bytes; same_text (lanes)
     remark            what the strategy or the race remarks on the lane
@@ -30,9 +31,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from kvdemo.core.events import FindingKind
+from kvdemo.core.events import DivergenceKind, FindingKind
 from kvdemo.core.metrics import SAME, lane_metrics, searched, seconds_to_token
 from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.race import agreement
 
 #: A lane and its index in the race.
 Entry = tuple[int, LaneHistory]
@@ -46,6 +48,7 @@ class Found:
     lanes: tuple[int, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     words: str = ""
+    reason: DivergenceKind | None = None
 
 
 def alone(lane: LaneHistory) -> Found:
@@ -91,7 +94,8 @@ def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
     if lane.divergence is None:
         yield Found("same_text", (index, 0), {"tokens": min(len(baseline.tokens), len(lane.tokens))})
     else:
-        yield Found("divergence", (index, 0), {"index": lane.divergence.index}, lane.divergence.detail)
+        why = lane.divergence
+        yield Found("divergence", (index, 0), {"index": why.index}, why.detail, why.kind)
 
 
 def _why_not(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
@@ -119,6 +123,14 @@ def _why_not(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
         (index, 0),
         {"positions": positions, "seconds": long_step, "new_positions": new, "new_seconds": short_step},
     )
+
+
+def groups(records: Sequence[LaneHistory]) -> Iterator[Found]:
+    """Which lanes wrote the same text, among three or more of which that can be said."""
+    found = agreement.groups(records)
+    if sum(len(group.lanes) for group in found) > 2:
+        departs = tuple(group.departs for group in found if group.departs is not None)
+        yield Found("groups", (), {"groups": tuple(group.lanes for group in found), "index": departs})
 
 
 def best(records: Sequence[LaneHistory]) -> Iterator[Found]:

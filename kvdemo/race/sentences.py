@@ -111,6 +111,32 @@ def _divergence(found: Found, _: Names) -> str:
     return f"{opening} {found.words}"
 
 
+def _groups(found: Found, names: Names) -> str:
+    """The largest group by name, then each other one with the token at which it departs."""
+    (largest, *others), departs = found.numbers["groups"], found.numbers["index"]
+    if not others:
+        return f"All {len(largest)} lanes wrote the same text, each to its own end."
+    alone = len(largest) == 1
+    opening = (
+        f"No two lanes agree to the end. Against {names[largest[0]]}"
+        if alone
+        else f"{units.count(len(largest), 'lane')} agree to the end: {_list([names[lane] for lane in largest])}"
+    )
+    parts = [
+        f"{_list([names[lane] for lane in group])} {'departs' if len(group) == 1 else 'depart'} {_after(index)}"
+        for group, index in zip(others, departs, strict=True)
+    ]
+    return f"{opening}{', ' if alone else '; '}{'; '.join(parts)}."
+
+
+def _after(index: int) -> str:
+    return f"after token {index:,}" if index else "at the first token"
+
+
+def _list(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def _contention(_: Found, __: Names) -> str:
     return "The lanes ran at once and slowed each other down: use fair turns to compare their speed."
 
@@ -158,6 +184,7 @@ _WRITERS: dict[FindingKind, Callable[[Found, Names], str]] = {
     "no_time_saved": _no_time_saved,
     "same_text": _same_text,
     "divergence": _divergence,
+    "groups": _groups,
     "contention": _contention,
     "best": _best,
     "remark": _remark,

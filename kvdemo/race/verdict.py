@@ -1,8 +1,9 @@
 """Judge a race that is over: put its findings in order. Every number in them was measured in this race.
 
 The first lane is the baseline. Each other lane gets a finding on time, one on work and memory, one on whether the text
-is the same, and, where keeping a cache did not pay, the reason that the steps show. What a strategy itself has to
-remark on its run comes after that. The headline is the time of the lane that gained most.
+is the same, and, where keeping a cache did not pay, the reason that the steps show. Of three or more lanes, one finding
+says which wrote the same text. What a strategy itself has to remark on its run comes after that. The headline is the
+time of the lane that gained most.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def judge(records: Sequence[LaneHistory], schedule: Schedule) -> Verdict:
     names = [record.info.name for record in records]
     return Verdict(
         tuple(
-            Finding(found.kind, found.lanes, found.numbers, sentences.write(found, names))
+            Finding(found.kind, found.lanes, found.numbers, sentences.write(found, names), found.reason)
             for found in _in_order(records, schedule)
         )
     )
@@ -42,6 +43,7 @@ def _in_order(records: Sequence[LaneHistory], schedule: Schedule) -> Iterator[Fo
     else:
         yield findings.time(baseline, leader)
     yield from (findings.time(baseline, entry) for entry in compared if entry is not leader)
+    yield from findings.groups(records)
     for entry in compared:
         yield from findings.about(baseline, entry)
     if schedule == "simultaneous" and others:

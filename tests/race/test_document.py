@@ -36,7 +36,7 @@ def test_the_document_has_the_fields_that_scripts_depend_on(made: dict[str, Any]
 def test_the_verdicts_sentences_are_those_of_its_findings(made: dict[str, Any]) -> None:
     verdict = made["verdict"]
     assert [finding["text"] for finding in verdict["findings"]] == [verdict["headline"], *verdict["sentences"]]
-    assert all(finding.keys() == {"kind", "lanes", "numbers", "text"} for finding in verdict["findings"])
+    assert all(finding.keys() == {"kind", "lanes", "numbers", "text", "reason"} for finding in verdict["findings"])
 
 
 def test_it_is_strict_json(made: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def test_a_finding_names_lanes_of_the_race_and_its_sentence_no_others(
     for one in judge(lanes, schedule).findings:
         named = {index for index, lane in enumerate(lanes) if f"{lane.info.name} " in one.text}
         assert set(one.lanes) <= set(range(len(lanes)))
-        assert one.kind == "best" or named <= set(one.lanes)
+        assert one.kind in ("best", "groups") or named <= set(one.lanes)  # these two are about all lanes
 
 
 def test_the_headline_is_the_first_finding() -> None:
@@ -94,3 +94,28 @@ def test_the_best_at_each_are_lanes_by_index() -> None:
         "Best at each: fastest B (2 s); first token B (500 ms); least memory among those that keep a cache B (800 B); "
         "same text as A: B.",
     )  # fmt: skip
+
+
+def test_lanes_that_wrote_the_same_text_are_grouped_and_the_others_say_where_they_depart() -> None:
+    lanes = [
+        record(name, tokens, [1.0] * len(tokens))
+        for name, tokens in (("Re-encode", [1, 2, 9]), ("No cache", [1, 2, 3]), ("Cached", [1, 2, 3]), ("Odd", [7]))
+    ]
+    assert found(lanes, "groups") == Finding(
+        "groups", (), {"groups": ((1, 2), (0,), (3,)), "index": (2, 0)},
+        "2 lanes agree to the end: No cache and Cached; Re-encode departs after token 2; Odd departs at the first "
+        "token.",
+    )  # fmt: skip
+    assert found(lanes[1:3] * 2, "groups").text == "All 4 lanes wrote the same text, each to its own end."
+    assert not [one for one in judge(lanes[:2], "fair").findings if one.kind == "groups"]
+
+
+def test_where_no_two_lanes_agree_each_departs_from_the_first() -> None:
+    lanes = [record(name, [1, n], [1.0, 1.0]) for n, name in enumerate("ABC")]
+    assert found(lanes, "groups").text == (
+        "No two lanes agree to the end. Against A, B departs after token 1; C departs after token 1."
+    )
+
+
+def test_a_divergence_carries_its_reason() -> None:
+    assert found([flat("A", 2, 1.0), diverged(flat("B", 2, 1.0))], "divergence").reason == "numeric"
