@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.declaration import group, read, setting
+from kvdemo.core.declaration import declared, group, read, setting
 from kvdemo.core.types import SCHEDULES, Schedule
 
 MOST_LANES = 6
@@ -30,6 +30,11 @@ class Sampling:
         slider=(0.05, 1, 0.05), example="P", work=True,
     )  # fmt: skip
     seed: int = setting(0, "Seed", "of the random numbers; each lane draws the same ones", high=2**63 - 1, example="S")
+
+
+def race_option(name: str) -> Any:
+    """Declare an option that is a setting of `Sampling` too, of which a race sets the default for all lanes."""
+    return declared(Sampling)[name]
 
 
 @dataclass(frozen=True)

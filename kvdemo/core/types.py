@@ -163,6 +163,14 @@ class Option:
         return self.label.lower()
 
 
+def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
+    """Declare a setting of a strategy or a sampler (`Option`). Its arguments are literals: they are read, not run.
+
+    Declared as Any, so that `window: int = option(...)` reads as what an instance has there.
+    """
+    return Option(default, label, about, **bounds)
+
+
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
     """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value.

@@ -19,11 +19,13 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core import strategy_spec
 from kvdemo.core.settings import Sampling
-from kvdemo.core.types import LaneInfo, Option, Step, TimedStep
+from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option
+
+__all__ = ["Job", "Strategy", "option"]
 
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
@@ -52,14 +54,6 @@ class Job:
     sampling: Sampling = field(default_factory=Sampling)
     handover: PrefixSlot | None = None
     tell: Callable[[str], None] = lambda _: None
-
-
-def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
-    """Declare a setting of a strategy (`core.types.Option`). Its arguments are literals: they are read, not run.
-
-    Declared as Any, so that `window: int = option(...)` reads as what an instance has there.
-    """
-    return Option(default, label, about, **bounds)
 
 
 class Strategy(ABC):
