@@ -14,7 +14,7 @@ from kvdemo.core.inside_settings import InsideRequest, Panel
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import loops
+from kvdemo.inside.panels import loops, scratch
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
-SHOW: dict[Panel, Show] = {"loops": loops.show}
+SHOW: dict[Panel, Show] = {"scratch": scratch.show, "loops": loops.show}
 
 
 def subject(

@@ -9,6 +9,11 @@ from kvdemo.core.inside_settings import Panel
 
 #: The sentences of each panel.
 SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
+    "scratch": lambda panel: [
+        f"{panel['path']}: {len(panel['steps'])} positions fed one by one into buffers of the shape "
+        f"{panel['buffer_shape']} differ from full causal attention by at most {panel['largest_difference']:.1e} "
+        f"(tolerance {panel['tolerance']:.0e})."
+    ],
     "loops": lambda panel: [
         f"{loop['path']} has {sum(line['only'] for line in loop['lines'])} lines that the other file does not have."
         for loop in panel["loops"]
