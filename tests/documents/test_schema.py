@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from docs.schema import typescript
 from kvdemo.compare.comparison import compare
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
@@ -130,6 +131,11 @@ def test_a_value_of_another_type_is_found(tiny_llama: LoadedModel, section: str,
 def test_the_published_schemas_are_those_of_the_code(kind: Kind) -> None:
     published = json.loads((PUBLISHED / f"{kind}.json").read_text("utf-8"))
     assert published == json.loads(schema.published(kind)), "write them again: python -m docs.schema.write"
+
+
+def test_the_browsers_types_are_those_of_the_code() -> None:
+    written = typescript.FILE.read_text("utf-8")
+    assert written == typescript.declarations(), "write them again: python -m docs.schema.write"
 
 
 def test_nothing_else_is_published() -> None:
