@@ -15,28 +15,33 @@ import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
 import { whenOpen } from "./shell/tabs.js";
 
+/** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
   asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, header: drawHeader,
   lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, plan: drawPlan, stage: drawStage,
 };
 
+/** @type {Record<string, import("./form/actions.js").Actions>} */
 const ACTIONS = { race: raceActions, measure: measureActions };
+/** @type {Record<string, (...details: never[]) => void>} */
 const MESSAGES = {
   answered,
   ask,
   chooseModel,
   pressPreset,
   share,
-  busy: (tab, running) => ACTIONS[tab].busy(running),
-  stopping: (tab) => ACTIONS[tab].stopping(),
+  busy: (/** @type {string} */ tab, /** @type {boolean} */ running) => ACTIONS[tab].busy(running),
+  stopping: (/** @type {string} */ tab) => ACTIONS[tab].stopping(),
   showQuestion: () => raceActions.showQuestion(),
 };
 
-const draw = (name, tab, element, props, watch, fire, facts) => {
-  const now = () => ELEMENTS[name](element, props, watch, fire, facts);
+/** @type {Kvdemo["draw"]} */
+const draw = (name, tab, ...how) => {
+  const now = () => ELEMENTS[name](...how);
   if (tab) whenOpen(tab, now);
   else now();
 };
+/** @type {Kvdemo["tell"]} */
 const tell = (message, ...details) => MESSAGES[message](...details);
 
 const { kvdemo } = window;

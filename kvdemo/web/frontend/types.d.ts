@@ -1,36 +1,42 @@
 // Types that more than one module names, and what is on `window`. For the checker alone: nothing imports it.
+// The documents and records that Python hands over are in documents.d.ts.
 
-/** A definition of kvdemo/web/definitions.py. */
+/** A definition of kvdemo/web/definitions.py, or of a tab's own terms. */
 interface Definition {
   name: string;
   long: string;
   text: string;
   also: string;
 }
+type Definitions = Record<string, Definition>;
+
+/** Listeners by their attributes: `onclick`, `onkeydown`. */
+type Listeners = { [Name in keyof GlobalEventHandlersEventMap as `on${Name}`]?: ((event: GlobalEventHandlersEventMap[Name]) => unknown) | null };
+/** Attributes of an element as `el` takes them: null, undefined and false are left out, true has no value. */
+interface Attributes extends Listeners {
+  [name: string]: string | number | boolean | null | undefined | ((event: never) => unknown);
+}
+/** What `el` puts into an element: null and undefined are left out, text stays text. */
+type Child = Node | string | null | undefined;
 
 /** What Gradio hands to the function that draws an element. */
 type Watch = (property: string, callback: () => void) => void;
-interface Props {
-  value: any;
-  [name: string]: any;
-}
-type DrawElement = (element: HTMLElement, props: Props, watch: Watch, fire: () => void, facts: any) => void;
+type Props<Value> = { value: Value };
+/** `fire` triggers the element's event, where it has one. */
+type DrawElement<Value, Facts> = (element: HTMLElement, props: Props<Value>, watch: Watch, fire: () => void, facts: Facts) => void;
+/** Any of them: what props and facts are is between the function and the Python that makes its element. */
+type Drawing = (element: HTMLElement, props: never, watch: Watch, fire: () => void, facts: never) => void;
 
-/** A strategy and its options, as the server describes them. */
-interface StrategyOption {
-  default: string | number;
-  label: string;
-  about: string;
-  low: number;
-  high: number;
+/** A strategy's setting as a form has it; `whole` tells a whole 1 from a 1.0 (kvdemo/web/components/fields.py). */
+interface StrategyOption extends core.Option {
   whole: boolean;
-  choices: string[];
 }
-interface StrategyFacts {
-  id: string;
-  name: string;
-  summary: string;
-  description?: string;
+/** What tells a strategy and its lanes from others: all that a form needs of it. */
+interface StrategyFacts extends Pick<core.StrategyInfo, "id" | "name" | "summary"> {
+  options: Record<string, Pick<StrategyOption, "label" | "default">>;
+}
+/** A strategy in the form's menu. */
+interface OfferedStrategy extends StrategyFacts {
   options: Record<string, StrategyOption>;
 }
 
@@ -40,14 +46,56 @@ interface PickedLane {
   values: Record<string, string>;
 }
 
-/** A lane that runs, as the wire format introduces it (kvdemo/web/wire.py). */
-interface LaneFacts {
-  strategy: string;
-  name: string;
-  summary: string;
-  lossless: boolean;
-  elsewhere?: boolean;
-  searches?: boolean;
+/** What the server says of its model (`standing` of kvdemo/web/tabs/race_events.py). */
+interface Status {
+  state: "loading" | "ready" | "failed";
+  text: string;
+  fraction: number | null;
+  model: race.Model | null;
+  /** Why strategies cannot run on the model, by id; there once a model is. */
+  reasons?: Record<string, string>;
+  /** Whether the link that opened the page asks for a race at once. */
+  run?: boolean;
+}
+
+/** What parts of the page tell each other (base/bus.js). */
+interface BusEvents {
+  /** The server has said what its model does. */
+  status: Status;
+  /** A run has said which model it is on. */
+  model: race.Model;
+  /** A tab was opened. */
+  tab: string;
+  /** A form's lanes have changed: their specs. */
+  lanes: { tab: string; text: string };
+  /** What the strategies cannot do has changed. */
+  reasons: null;
+  /** A question to the server has begun, or was answered. */
+  asking: { tab: string; busy: boolean };
+  /** A tab's run has begun, or is over. */
+  submitted: string;
+  settled: string;
+}
+
+/** A measurement as its tab draws it (`drawn_part` of kvdemo/web/tabs/measure_events.py): of the runs the seconds. */
+interface DrawnLane extends Omit<measure.Lane, "runs" | "tokens" | "text"> {
+  runs: number[];
+}
+interface DrawnMeasurement extends Omit<measure.MeasureDocument, "lanes" | "prompt"> {
+  lanes: DrawnLane[];
+  /** `tokens` is how many there are. */
+  prompt: { text: string; tokens: number };
+}
+/** What the Measure tab draws (kvdemo/web/tabs/measure_events.py says what each means). */
+interface MeasureState {
+  run: string | null;
+  phase: "idle" | "running" | "over" | "kept" | "refused";
+  text: string;
+  fraction: number | null;
+  remaining_s: number | null;
+  document: DrawnMeasurement | null;
+  error: string | null;
+  notices: string[];
 }
 
 /** A node of a search's tree (race/beams/tree.js). */
@@ -64,22 +112,53 @@ interface BeamNode {
   rank: number | null;
   /** The last level that any text which begins so reached. */
   depth: number;
-  row?: number | null;
-  greedy?: boolean;
+  row: number | null;
+  greedy: boolean;
 }
 
-/** What is left on `window`: for the inline scripts that Gradio runs. */
+/** What an element hands to the Gradio event that it fires (base/given.js). */
+interface Given {
+  /** The value of the chip that was pressed. */
+  picked: unknown;
+  /** The number of tokens that would fit. */
+  tokens: number | null;
+  /** The measurement to show. */
+  run: string | null;
+}
+
+/** What is on `window`: for the inline scripts that Gradio runs, and the facts from kvdemo/web/assets.py. */
 interface Kvdemo {
   early: (() => void)[];
-  definitions?: Record<string, Definition>;
-  bounds?: Record<string, string>;
-  same?: number;
-  given?: { picked: any; tokens: number | null; run: string | null };
-  draw(name: string, tab: string | null, element: HTMLElement, props: Props, watch: Watch, fire: () => void, facts: any): void;
-  tell(message: string, ...details: any[]): void;
+  definitions: Definitions;
+  bounds: Record<string, string>;
+  same: number;
+  given: Given;
+  /** The scripts of kvdemo/web/components/ call it, with what the function of that name takes. */
+  draw(name: string, tab: string | null, ...how: Parameters<Drawing>): void;
+  tell(message: string, ...details: never[]): void;
+}
+
+/** plotly.js, as far as it is used. */
+interface Plotly {
+  react(plot: PlotElement, traces: object[], layout: object, config: object): void;
+  relayout(plot: PlotElement, changes: Record<string, unknown>): void;
+  Plots: { resize(plot: PlotElement): void };
+}
+type PlotAxis = { fixedrange?: boolean; autorange?: boolean };
+/** An element, with what plotly.js adds to it when it draws there. */
+interface PlotElement extends HTMLElement {
+  data?: object[];
+  layout?: { xaxis: PlotAxis; yaxis: PlotAxis };
+  on?(event: string, callback: () => void): void;
+}
+/** A chart's layout: what is added to the axes, and to the whole. */
+interface PlotLayout {
+  x?: object;
+  y?: object;
+  [more: string]: unknown;
 }
 
 interface Window {
   kvdemo: Kvdemo;
-  Plotly: any;
+  Plotly: Plotly;
 }

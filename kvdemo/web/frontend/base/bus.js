@@ -1,22 +1,24 @@
-// Events between parts of the page that know nothing of each other: status, model, tab, lanes, reasons, asking, submitted, settled.
+// Events between parts of the page that know nothing of each other. `BusEvents` (types.d.ts) names them all.
 
-/** @type {Map<string, ((detail: any) => void)[]>} */
-const listeners = new Map();
+/** @type {{ [Name in keyof BusEvents]: ((detail: BusEvents[Name]) => unknown)[] }} */
+const listeners = { status: [], model: [], tab: [], lanes: [], reasons: [], asking: [], submitted: [], settled: [] };
 
 /**
  * Calls back whenever an event of this name is emitted.
- * @param {string} name
- * @param {(detail: any) => void} callback
+ * @template {keyof BusEvents} Name
+ * @param {Name} name
+ * @param {(detail: BusEvents[Name]) => unknown} callback
  */
 export const on = (name, callback) => {
-  listeners.set(name, [...(listeners.get(name) ?? []), callback]);
+  listeners[name].push(callback);
 };
 
 /**
  * Calls the listeners of an event in the order in which they came.
- * @param {string} name
- * @param {any} [detail]
+ * @template {keyof BusEvents} Name
+ * @param {Name} name
+ * @param {BusEvents[Name]} detail
  */
 export const emit = (name, detail) => {
-  for (const callback of listeners.get(name) ?? []) callback(detail);
+  for (const callback of [...listeners[name]]) callback(detail);
 };

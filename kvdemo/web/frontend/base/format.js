@@ -3,11 +3,13 @@
 const plain = new Intl.NumberFormat("en-US");
 // Made once: a formatter costs more to build than to use, and the live numbers use it a hundred times a second.
 const digitized = [0, 1, 2].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+/** @type {(value: number, digits: number) => string} */
 const fixed = (value, digits) => digitized[digits].format(value);
-/** Three significant digits, the way a stopwatch would show them. */
+/** Three significant digits, the way a stopwatch would show them.
+ * @type {(value: number) => string} */
 const three = (value) => fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 const NONE = "–";
-/** @type {(value: number | null | undefined) => boolean} */
+/** @type {(value: number | null | undefined) => value is number} */
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 
 /**

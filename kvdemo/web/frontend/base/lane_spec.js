@@ -1,7 +1,7 @@
 // Lanes as one word each, `sliding_window:window=64:sinks=4`, as links and forms carry them; and as people read them.
 
 /** Whether a setting, as it was written, is what it would be anyway.
- * @type {(option: StrategyOption, written: string) => boolean} */
+ * @type {(option: { default: number | string }, written: string) => boolean} */
 const usual = ({ default: value }, written) => written === "" || written === String(value)
   || (typeof value === "number" && Number(written) === value);
 
@@ -17,9 +17,9 @@ export const readSpecs = (text) => (text ?? "").split(",").filter(Boolean).map((
 
 /**
  * The settings that are not at their defaults, as [name, option] in the strategy's order.
- * @param {StrategyFacts | undefined} strategy
+ * @template {{ default: number | string }} Option
+ * @param {{ options: Record<string, Option> } | undefined} strategy
  * @param {Record<string, string>} values
- * @returns {[string, StrategyOption][]}
  */
 export const changedSettings = (strategy, values) => Object.entries(strategy?.options ?? {})
   .filter(([name, option]) => values[name] !== undefined && !usual(option, values[name]));

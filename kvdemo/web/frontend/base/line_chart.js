@@ -10,7 +10,7 @@ import { loadPlotly, plotConfig, plotLayout, plotName } from "./plotly.js";
  * @property {string} name
  * @property {string} color a custom property of tokens.css
  * @property {number[]} x
- * @property {number[]} y
+ * @property {(number | null)[]} y null where there is no point
  * @property {string} hover how a point is written, in plotly.js' template language
  * @property {string} [dash] "dash" or "dot"
  * @property {number} [width] in pixels
@@ -20,9 +20,9 @@ import { loadPlotly, plotConfig, plotLayout, plotName } from "./plotly.js";
 /**
  * @typedef {object} Drawing
  * @property {Line[]} lines
- * @property {any[]} [marks] further traces, which have no key
+ * @property {object[]} [marks] further traces, which have no key
  * @property {string} zoom the zoom stays for as long as this does
- * @property {any} layout as plotLayout takes it
+ * @property {PlotLayout} layout
  */
 
 const MISSING = "The chart's script did not load.";
@@ -52,6 +52,7 @@ export class LineChart {
   constructor({ name, title = name, read, beside = [], controls = [], empty = "" }) {
     this.read = read;
     this.revision = 0;
+    /** @type {Plotly | null} */
     this.library = null;
     /** @type {Promise<void> | null} */
     this.loading = null;
@@ -60,6 +61,7 @@ export class LineChart {
     this.keys = el("div", { class: "kv-keys" });
     this.reset = el("button", { type: "button", class: "kv-button kv-reset", hidden: true, onclick: () => this.#resetZoom() }, "Reset zoom");
     this.empty = el("p", { class: "kv-empty", hidden: !empty }, empty);
+    /** @type {PlotElement} */
     this.plot = el("div", { class: "kv-plot" });
     this.frame = el("div", { class: "kv-frame", role: "img" }, this.plot, this.empty);
     this.element = el("section", { class: "kv-chart", "aria-label": name },
@@ -69,7 +71,11 @@ export class LineChart {
     this.#fit();
   }
 
-  /** Says what the lines are, above them and to a screen reader. */
+  /**
+   * Says what the lines are, above them and to a screen reader.
+   * @param {string} title
+   * @param {string} label
+   */
   describe(title, label) {
     write(this.heading, title);
     this.frame.setAttribute("aria-label", label);
@@ -112,17 +118,17 @@ export class LineChart {
     this.name(lines);
     this.library.react(this.plot, [...lines.map(trace), ...marks],
       plotLayout(this.element, { datarevision: ++this.revision, uirevision: zoom, ...layout }), plotConfig);
-    if (first) this.plot.on("plotly_relayout", () => { this.reset.hidden = !this.#zoomed(); });
+    if (first) this.plot.on?.("plotly_relayout", () => { this.reset.hidden = !this.#zoomed(); });
     return true;
   }
 
   #zoomed() {
-    const { xaxis, yaxis } = this.plot.layout;
-    return [xaxis, yaxis].some(({ fixedrange, autorange }) => !fixedrange && autorange === false);
+    const { layout } = this.plot;
+    return layout && [layout.xaxis, layout.yaxis].some(({ fixedrange, autorange }) => !fixedrange && autorange === false);
   }
 
   #resetZoom() {
-    this.library.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true });
+    this.library?.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true });
     this.reset.hidden = true;
   }
 

@@ -2,6 +2,7 @@
 import { cssColor } from "./colors.js";
 import { el } from "./dom.js";
 
+/** @type {Promise<Plotly> | null} */
 let loading = null;
 /** plotly.js, which the server has beside this folder (kvdemo/web/assets.py). */
 export const loadPlotly = () => (loading ??= new Promise((resolve, reject) => {
@@ -17,10 +18,12 @@ const axis = () => {
 
 export const plotConfig = { displaylogo: false, showSendToCloud: false, displayModeBar: false, responsive: false, doubleClick: "reset" };
 
-/** Names come from models and strategies; Plotly reads some markup, so what could be markup goes. */
-export const plotName = (text) => String(text).replace(/[<>&]/g, "");
+/** Names come from models and strategies; Plotly reads some markup, so what could be markup goes.
+ * @type {(text: string) => string} */
+export const plotName = (text) => text.replace(/[<>&]/g, "");
 
-/** A layout in the page's colours. `x` and `y` are added to the axes, `more` to the whole. */
+/** A layout in the page's colours. `x` and `y` are added to the axes, `more` to the whole.
+ * @type {(element: Element, layout: PlotLayout) => object} */
 export const plotLayout = (element, { x = {}, y = {}, ...more }) => {
   const ink = cssColor("--kv-ink-3");
   return {

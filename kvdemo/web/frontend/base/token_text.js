@@ -5,6 +5,7 @@ import { el } from "./dom.js";
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/;
 const HIDDEN = /[\u0000-\u001f\u007f\u200b\ufeff\u202a-\u202e\u2066-\u2069]/;
 
+/** @param {string} char */
 const symbol = (char) => {
   if (char === "\n") return "↵";
   if (char === "\t") return "→";
@@ -13,9 +14,11 @@ const symbol = (char) => {
   return BIDI.test(char) ? "⇄" : "▫";
 };
 
+/** @param {string} text */
 const mark = (text) => el("span", { class: "kv-mark" }, text);
 
-/** The nodes that show a token's text inside a lane, where a line break also breaks the line. */
+/** The nodes that show a token's text inside a lane, where a line break also breaks the line.
+ * @type {(text: string) => (Node | string)[]} */
 export const spell = (text) => {
   if (text === "") return [mark("◦")];
   if (/^ +$/.test(text)) return [mark("·".repeat(text.length))];
@@ -29,7 +32,8 @@ export const spell = (text) => {
   return nodes;
 };
 
-/** The same on one line, quoted, as a name for the token. */
+/** The same on one line, quoted, as a name for the token.
+ * @param {string} text */
 export const quote = (text) => {
   if (text === "") return "part of a character";
   return `“${text.replace(new RegExp(HIDDEN, "g"), symbol)}”`;

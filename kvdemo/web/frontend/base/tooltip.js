@@ -1,10 +1,15 @@
 // One small card that any element can show to explain itself, on hover, focus or tap.
-import { el, showFloating } from "./dom.js";
+import { el, showFloating, within } from "./dom.js";
 
+/** @typedef {{ title?: string, text: string, also?: string }} Explanation */
+
+/** @type {HTMLElement | null} */
 let card = null;
+/** @type {HTMLElement | null} */
 let owner = null;
 
-/** Puts a fixed card next to `anchor`, above it where there is room, inside the window always. */
+/** Puts a fixed card next to `anchor`, above it where there is room, inside the window always.
+ * @type {(floating: HTMLElement, anchor: Element) => void} */
 export const place = (floating, anchor) => {
   const box = anchor.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = floating;
@@ -20,6 +25,7 @@ const hide = () => {
   card = owner = null;
 };
 
+/** @type {(target: HTMLElement, content: Explanation) => void} */
 const show = (target, { title, text, also }) => {
   hide();
   owner = target;
@@ -34,9 +40,14 @@ const show = (target, { title, text, also }) => {
   place(card, target);
 };
 
-/** Makes `target` explain itself. `content` is { title, text, also }. */
+/**
+ * Makes `target` explain itself, unless there is nothing to say.
+ * @template {HTMLElement} Target
+ * @param {Target} target
+ * @param {Explanation} content
+ */
 export const explain = (target, content) => {
-  if (!content?.text) return target;
+  if (!content.text) return target;
   target.addEventListener("pointerenter", () => show(target, content));
   target.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
   target.addEventListener("focus", () => show(target, content));
@@ -46,11 +57,12 @@ export const explain = (target, content) => {
 };
 
 document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-document.addEventListener("pointerdown", (event) => owner && !owner.contains(event.target) && hide());
+document.addEventListener("pointerdown", (event) => owner && !within(event, owner) && hide());
 /** The keyboard brings what it reaches into view, and the card goes along; a mouse has moved on to something else. */
 const follow = () => {
+  if (!card || !owner) return;
   const { top, bottom } = owner.getBoundingClientRect();
   if (document.activeElement === owner && bottom > 0 && top < innerHeight) place(card, owner);
   else hide();
 };
-addEventListener("scroll", () => owner && follow(), true);
+addEventListener("scroll", follow, true);

@@ -1,48 +1,63 @@
 // Two documents against each other: the headline, a row for each figure with its ratio drawn, and what differs.
-import { el, whenThere, write } from "../base/dom.js";
+import { el, mount, present, whenThere, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { term } from "../base/terms.js";
 import { explain } from "../base/tooltip.js";
 
+/** @typedef {"good" | "bad" | "none"} Claim what a row allows to say, as a colour */
+/** @typedef {{ end: number, at: (ratio: number) => number }} Axis where it ends, and where a ratio stands on it, in percent */
+/** @typedef {Pick<comparison.Speedup, "ratio" | "low" | "high">} Interval */
+
+/** @type {("a" | "b")[]} */
 const SIDES = ["a", "b"];
 /** Where the axis of the ratios may end, so that its ends are round. */
 const ENDS = [1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000];
 
-/** What a row's runs allow to say, in two words and a colour. */
+/** What a row's runs allow to say, in two words and a colour.
+ * @type {(row: comparison.Figure) => [string, Claim]} */
 const claim = ({ significant, ratio }) => {
   if (significant === true) return ratio < 1 ? ["B is faster", "good"] : ["B is slower", "bad"];
   return significant === false ? ["no difference shown", "none"] : ["no claim", "none"];
 };
 
-/** The ratios' common axis: logarithmic, 1 in its middle. */
+/** The ratios' common axis: logarithmic, 1 in its middle.
+ * @type {(rows: Interval[]) => Axis} */
 const axis = (rows) => {
   const reach = Math.max(...rows.flatMap(({ ratio, low, high }) => [ratio, low ?? ratio, high ?? ratio]).map((x) => Math.abs(Math.log(x))));
-  const end = ENDS.find((x) => Math.log(x) >= reach) ?? ENDS.at(-1);
+  const end = ENDS.find((x) => Math.log(x) >= reach) ?? ENDS[ENDS.length - 1];
+  /** @param {number} x */
   const at = (x) => Math.min(100, Math.max(0, 50 + (50 * Math.log(x)) / Math.log(end)));
   return { end, at };
 };
 
+/** @param {Axis} axis */
 const ends = ({ end }) => [1 / end, 1, end].map((x) => el("span", {}, String(Number(x.toPrecision(2)))));
 
+/** @type {(interval: Interval, kind: Claim, axis: Axis) => HTMLElement} */
 const whisker = ({ ratio, low, high }, kind, { at }) => el(
   "div", { class: "kv-whisker", "data-claim": kind, "aria-hidden": "true" },
   el("i", {}),
-  low === null ? null : el("u", { style: `left:${at(low)}%;right:${100 - at(high)}%` }),
+  low === null || high === null ? null : el("u", { style: `left:${at(low)}%;right:${100 - at(high)}%` }),
   el("b", { style: `left:${at(ratio)}%` }));
 
+/** @type {(summary: comparison.Summary) => Child[]} */
 const mean = ({ mean: value, std }) => [
   format.seconds(value), std === null ? null : el("small", {}, ` ± ${format.seconds(std)}`),
 ];
 
+/** @param {comparison.Summary} summary */
 const spread = ({ n, median, p90, min, max }) => (n === 1 ? "one run" :
   `median ${format.seconds(median)}, p90 ${format.seconds(p90)}, ${format.seconds(min)} to ${format.seconds(max)}`);
 
+/** @param {comparison.Figure} row */
 const runs = ({ a, b }) => explain(
   el("button", { type: "button", class: "kv-term", "aria-label": `${a.n} runs in A, ${b.n} in B` }, `${format.count(a.n)} / ${format.count(b.n)}`),
   { title: "The runs", text: `A: ${spread(a)}. B: ${spread(b)}.` });
 
+/** @type {(column: string, label: string, ...children: Child[]) => HTMLElement} */
 const cell = (column, label, ...children) => el("td", { role: "cell", "data-column": column, "data-label": label }, ...children);
 
+/** @type {(name: string, row: comparison.Figure, terms: Definitions, scale: Axis) => HTMLElement} */
 const figure = (name, row, terms, scale) => {
   const [word, kind] = claim(row);
   const { speedup } = row;
@@ -57,17 +72,22 @@ const figure = (name, row, terms, scale) => {
       el("span", {}, row.claim)));
 };
 
+/** @param {number[]} list */
 const counts = (list) => (list.length ? list.map(format.count).join(", ") : "no");
+/** @param {comparison.Tokens} counted */
 const tokens = ({ a, b }) => (String(a) === String(b) ? `${counts(a)} tokens` : `${counts(a)} tokens in A, ${counts(b)} in B`);
 
+/** @type {(entry: comparison.Lane, terms: Definitions, scale: Axis) => HTMLElement} */
 const lane = (entry, terms, scale) => el("tbody", { role: "rowgroup" },
   el("tr", { role: "row", class: "kv-lanerow" }, el("th", { role: "rowheader", scope: "rowgroup", colspan: 7 },
     el("bdi", {}, entry.name), el("small", {}, tokens(entry.tokens)),
     ...entry.warnings.map((warning) => el("p", { class: "kv-noise" }, warning)))),
   ...Object.entries(entry.metrics).filter(([name]) => terms[name]).map(([name, row]) => figure(name, row, terms, scale)));
 
+/** @type {(column: string, ...children: Child[]) => HTMLElement} */
 const heading = (column, ...children) => el("th", { role: "columnheader", scope: "col", "data-column": column }, ...children);
 
+/** @type {(lanes: comparison.Lane[], terms: Definitions) => HTMLElement} */
 const table = (lanes, terms) => {
   const scale = axis([{ ratio: 1.05, low: null, high: null }, ...lanes.flatMap((entry) => Object.values(entry.metrics).map(({ speedup }) => speedup))]);
   return el("table", { role: "table", class: "kv-figures", "aria-label": "Times of A and B, lane by lane" },
@@ -81,8 +101,10 @@ const table = (lanes, terms) => {
     ...lanes.map((entry) => lane(entry, terms, scale)));
 };
 
+/** @param {comparison.Difference["a"]} value */
 const written = (value) => (value === null ? "none" : value === true ? "yes" : value === false ? "no" : String(value));
 
+/** @param {comparison.Difference[]} found */
 const differences = (found) => el("section", { class: "kv-differences" },
   el("h3", {}, "What differs between the two"),
   found.length
@@ -91,8 +113,10 @@ const differences = (found) => el("section", { class: "kv-differences" },
       el("tbody", {}, ...found.map(({ field, a, b }) => el("tr", {}, el("th", { scope: "row" }, field), el("td", {}, written(a)), el("td", {}, written(b))))))
     : el("p", {}, "Nothing that both files state: the same work, settings, model and machine."));
 
+/** @type {(names: string[], file: string) => Child} */
 const listed = (names, file) => (names.length ? el("p", {}, `Only in ${file}: `, el("bdi", {}, names.join(", ")), ".") : null);
 
+/** @type {(found: comparison.ComparisonDocument, terms: Definitions) => Child[]} */
 const whole = (found, terms) => [
   el("header", {},
     el("span", { class: "kv-likeness", "data-like": String(found.like_with_like) }, found.like_with_like ? "Like with like" : "Not like with like"),
@@ -105,6 +129,7 @@ const whole = (found, terms) => [
       : null),
 ];
 
+/** @param {string[]} waiting the inputs that still want a file */
 const empty = (waiting) => el("div", { class: "kv-nothing" },
   el("h2", {}, waiting.length === 1 ? `${waiting[0]} still wants a file.` : "Drop two JSON files, and see whether they differ."),
   el("p", {}, "Each is the JSON export of a measurement or of a race, from this page or from the command line’s --json: "
@@ -115,9 +140,15 @@ const empty = (waiting) => el("div", { class: "kv-nothing" },
       + "That takes repeats: a race is one run, and shows no more than its ratio."),
     el("li", {}, el("b", {}, "What else differs?"), " GPU, driver, versions, number format, settings.")));
 
+/**
+ * What the tab draws: a comparison, the inputs that still want a file, or what is wrong with the files.
+ * @typedef {{ comparison: comparison.ComparisonDocument | null, waiting: string[], error: string | null }} Drawn
+ */
+
+/** @type {DrawElement<Drawn, Definitions>} */
 export const drawComparison = (element, props, watch, _, terms) => {
   const root = el("div", { class: "kv-comparison", "aria-live": "polite" });
-  element.firstElementChild.replaceChildren(root);
+  mount(element, root);
   for (const side of SIDES) {
     whenThere(`kv-file-${side}`, (input) => {
       input.setAttribute("role", "group");
@@ -126,17 +157,18 @@ export const drawComparison = (element, props, watch, _, terms) => {
   }
   const draw = () => {
     const { comparison, waiting, error } = props.value;
-    root.replaceChildren(...(error ? [el("p", { class: "kv-alert", role: "alert" }, error)]
-      : comparison ? whole(comparison, terms) : [empty(waiting)]).filter(Boolean));
+    root.replaceChildren(...present(error ? [el("p", { class: "kv-alert", role: "alert" }, error)]
+      : comparison ? whole(comparison, terms) : [empty(waiting)]));
   };
   watch("value", draw);
   draw();
 };
 
-/** The sentence under a file's input. */
+/** The sentence under a file's input.
+ * @type {DrawElement<{ text: string, bad: boolean }, null>} */
 export const drawFileNote = (element, props, watch) => {
   const note = el("p", { class: "kv-filenote", role: "status" });
-  element.firstElementChild.replaceChildren(note);
+  mount(element, note);
   const draw = () => {
     write(note, props.value.text);
     note.toggleAttribute("data-bad", props.value.bad);

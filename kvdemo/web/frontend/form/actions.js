@@ -1,6 +1,6 @@
 // The buttons that start and stop: their busy state, the shortcut, and a link that starts by itself.
 import { emit, on } from "../base/bus.js";
-import { whenThere } from "../base/dom.js";
+import { find, whenThere } from "../base/dom.js";
 import { nextFrame } from "../shell/idle.js";
 import { currentTab, tabBusy } from "../shell/tabs.js";
 
@@ -16,6 +16,14 @@ const control = (id) => {
 
 /** The two buttons of a tab: one starts, the other stops. Emits `submitted` and `settled` with the tab's name. */
 export class Actions {
+  /**
+   * @param {object} how
+   * @param {string} how.tab
+   * @param {string} how.start the id of the button that starts
+   * @param {string} how.stop the id of the one that stops
+   * @param {string} how.idle what the first says while nothing runs
+   * @param {string} how.working what it says while something does
+   */
   constructor({ tab, start, stop, idle, working }) {
     this.tab = tab;
     this.start = start;
@@ -23,9 +31,13 @@ export class Actions {
     this.idle = idle;
     this.working = working;
     this.running = false;
-    whenThere(stop, () => { if (!this.running) control(stop).disabled = true; });
+    whenThere(stop, () => {
+      const button = control(stop);
+      if (button && !this.running) button.disabled = true;
+    });
   }
 
+  /** @param {boolean} running */
   busy(running) {
     this.running = running;
     const start = control(this.start);
@@ -52,8 +64,8 @@ export class Actions {
 
   /** A long example ends with what it asks: two that share a document would look alike. */
   showQuestion() {
-    const box = document.querySelector("#kv-prompt textarea");
-    nextFrame(() => nextFrame(() => { box.scrollTop = box.scrollHeight; }));
+    const box = find(document, "#kv-prompt textarea");
+    if (box) nextFrame(() => nextFrame(() => { box.scrollTop = box.scrollHeight; }));
   }
 
   press() {
@@ -65,7 +77,7 @@ export const raceActions = new Actions({ tab: "race", start: "kv-race", stop: "k
 export const measureActions = new Actions({ tab: "measure", start: "kv-m-start", stop: "kv-m-stop", idle: "Start", working: "Measuring…" });
 
 document.addEventListener("keydown", (event) => {
-  const actions = { race: raceActions, measure: measureActions }[currentTab()];
+  const actions = [raceActions, measureActions].find(({ tab }) => tab === currentTab());
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !actions || actions.running) return;
   event.preventDefault();
   // The prompt reports its text on input; a frame later the form holds it.
@@ -82,5 +94,5 @@ on("status", ({ state, run }) => {
 
 /** On a phone the settings start closed, below the two buttons. */
 whenThere("kv-settings", (settings) => {
-  if (matchMedia("(max-width: 760px)").matches) settings.querySelector("button.label-wrap")?.click();
+  if (matchMedia("(max-width: 760px)").matches) find(settings, "button.label-wrap")?.click();
 });

@@ -1,22 +1,37 @@
 // A row of small buttons that fill a form.
-import { el } from "../base/dom.js";
+import { el, mount } from "../base/dom.js";
 import { given } from "../base/given.js";
 import { explain } from "../base/tooltip.js";
+
+/**
+ * A button: the value that it stands for, and why to press it.
+ * @template Value
+ * @typedef {{ label: string, value: Value, why: string }} Chip
+ */
 
 /** @type {(id: string) => void} */
 let press = () => {};
 
-/** Presses the button of a preset, which is the last of its values: it stays pressed while the form is what it filled. */
+/** Presses the button of a preset, which is the last of its values: it stays pressed while the form is what it filled.
+ * @param {string} id */
 export const pressPreset = (id) => press(id);
 
-/** The one pressed leaves its value in kvdemo.given.picked. */
+/**
+ * The one pressed leaves its value in kvdemo.given.picked. A sticky row's values are lists, each with a name at its end.
+ * @typedef {{ name: string } & ({ sticky: true, items: Chip<unknown[]>[] } | { sticky: false, items: Chip<unknown>[] })} Row
+ * @param {HTMLElement} element
+ * @param {Row} props
+ * @param {Watch} _watch
+ * @param {() => void} pick
+ */
 export const drawChips = (element, props, _watch, pick) => {
   const buttons = props.items.map(({ label, value, why }) => explain(
     el("button", { type: "button", class: "kv-choice", onclick: () => { given.picked = value; pick(); } }, label),
     { text: why }));
   if (props.sticky) {
-    press = (id) => { for (const [i, { value }] of props.items.entries()) buttons[i].setAttribute("aria-pressed", String(value.at(-1) === id)); };
-    press(props.items[0]?.value.at(-1));
+    const names = props.items.map(({ value }) => String(value.at(-1)));
+    press = (id) => { for (const [i, name] of names.entries()) buttons[i].setAttribute("aria-pressed", String(name === id)); };
+    press(names[0]);
   }
-  element.firstElementChild.replaceChildren(el("div", { class: "kv-choices", role: "group", "aria-label": props.name }, ...buttons));
+  mount(element, el("div", { class: "kv-choices", role: "group", "aria-label": props.name }, ...buttons));
 };

@@ -3,16 +3,21 @@ import { emit, on } from "../base/bus.js";
 import { currentTab } from "../shell/tabs.js";
 
 const REST = 300;
+/** By tab. @type {Map<string, Asker>} */
 const askers = new Map();
 
 class Asker {
+  /**
+   * @param {string} tab
+   * @param {() => void} put
+   */
   constructor(tab, put) {
     this.tab = tab;
     this.put = put;
     this.wanted = true;
     this.running = false;
     this.again = false;
-    /** @type {number | undefined} */
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
   }
 
@@ -38,7 +43,8 @@ class Asker {
   }
 }
 
-/** An element without a look (kvdemo/web/components/follow.py): `put` sends the form. */
+/** An element without a look (kvdemo/web/components/follow.py): `put` sends the form.
+ * @type {DrawElement<string, { tab: string, onModel: boolean }>} */
 export const drawAsker = (_element, _props, _watch, put, { tab, onModel }) => {
   const asker = new Asker(tab, put);
   askers.set(tab, asker);
@@ -46,5 +52,7 @@ export const drawAsker = (_element, _props, _watch, put, { tab, onModel }) => {
   if (onModel) on("status", ({ state }) => state !== "loading" && asker.want());
   asker.want(onModel ? REST : 0);
 };
+/** @param {string} tab */
 export const ask = (tab) => askers.get(tab)?.want();
+/** @param {string} tab */
 export const answered = (tab) => askers.get(tab)?.answered();

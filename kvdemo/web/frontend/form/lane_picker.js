@@ -1,18 +1,25 @@
 // The lanes of a form: a row for each, with its settings, and a menu to add one. The value is a text of specs (base/lane_spec.js).
 import { emit, on } from "../base/bus.js";
 import { laneColor } from "../base/colors.js";
-import { el, showFloating, write } from "../base/dom.js";
+import { el, find, mount, showFloating, within, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { readSpecs, specName, writeSpecs } from "../base/lane_spec.js";
 import { explain } from "../base/tooltip.js";
 import { reasonsFor } from "./reasons.js";
 
-/** What a setting may be, in words, under what it does. */
+/**
+ * What a form's lanes may be: the strategies on offer, and how many lanes at most.
+ * @typedef {{ strategies: OfferedStrategy[], most: number, tab: string }} Offer
+ */
+
+/** What a setting may be, in words, under what it does.
+ * @param {StrategyOption} option */
 const bounds = ({ default: value, low, high, choices }) => {
   const range = choices.length ? choices.join(", ") : high >= 1e6 ? `${format.count(low)} or more` : `${format.count(low)} to ${format.count(high)}`;
   return `${range}; ${value} if nothing is set.`;
 };
 
+/** @type {(option: StrategyOption, written: string) => boolean} */
 const fits = ({ low, high, choices, whole }, written) => {
   if (choices.length) return choices.includes(written);
   const number = Number(written);
@@ -20,14 +27,25 @@ const fits = ({ low, high, choices, whole }, written) => {
 };
 
 class LanePicker {
+  /**
+   * @param {HTMLElement} element
+   * @param {Offer} offer
+   * @param {(text: string) => void} changed
+   */
   constructor(element, { strategies, most, tab }, changed) {
     this.strategies = strategies;
     this.most = most;
     this.tab = tab;
     this.changed = changed;
-    /** @type {{ id: string, values: Record<string, string> }[]} */
+    /** @type {PickedLane[]} */
     this.lanes = [];
+    /** @type {string | null} */
     this.text = null;
+    /** The menu, while it is open. @type {HTMLElement | null} */
+    this.menu = null;
+    /** Its items, a strategy each. @type {HTMLElement[]} */
+    this.items = [];
+    /** @type {Map<string, OfferedStrategy>} */
     this.known = new Map(strategies.map((strategy) => [strategy.id, strategy]));
     this.rows = el("ol", { class: "kv-picks" });
     this.add = el("button", { type: "button", class: "kv-addlane", "aria-haspopup": "menu", "aria-expanded": "false",
@@ -38,10 +56,10 @@ class LanePicker {
       this.open();
     });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
-    element.firstElementChild.replaceChildren(el("div", { class: "kv-lanepicker", role: "group", "aria-label": "Lanes" },
+    mount(element, el("div", { class: "kv-lanepicker", role: "group", "aria-label": "Lanes" },
       el("header", {}, el("b", {}, "Lanes"), el("span", {}, "the first is the baseline"), this.add), this.rows, this.speech));
-    document.addEventListener("pointerdown", (event) => this.menu && !this.menu.contains(event.target) && !this.add.contains(event.target) && this.close());
-    addEventListener("scroll", (event) => this.menu && !this.menu.contains(event.target) && this.close(), true);
+    document.addEventListener("pointerdown", (event) => this.menu && !within(event, this.menu) && !within(event, this.add) && this.close());
+    addEventListener("scroll", (event) => this.menu && !within(event, this.menu) && this.close(), true);
     addEventListener("resize", () => this.close());
     on("reasons", () => {
       this.#warn();
@@ -49,7 +67,8 @@ class LanePicker {
     });
   }
 
-  /** Takes in a value that somebody else has written: a link, a preset. */
+  /** Takes in a value that somebody else has written: a link, a preset.
+   * @param {string} text */
   take(text) {
     if (text === this.text) return;
     this.text = text;
@@ -62,7 +81,10 @@ class LanePicker {
     this.changed(this.text);
   }
 
+  /** The strategy of a lane; one that is not known has its id as a name.
+   * @type {(lane: PickedLane) => OfferedStrategy} */
   #strategy({ id }) { return this.known.get(id) ?? { id, name: id, summary: "", options: {} }; }
+  /** @param {PickedLane} lane */
   #name(lane) { return specName(this.#strategy(lane), lane.values); }
 
   #draw() {
@@ -72,8 +94,10 @@ class LanePicker {
     this.#warn();
   }
 
+  /** @type {(lane: PickedLane, index: number) => HTMLElement} */
   #row(lane, index) {
     const strategy = this.#strategy(lane);
+    /** @type {(label: string, mark: string, act: () => void) => HTMLElement} */
     const small = (label, mark, act) => el("button", { type: "button", class: "kv-small", "aria-label": `${label} ${this.#name(lane)}`, title: label, onclick: act }, mark);
     const settings = Object.entries(strategy.options).flatMap(([name, option]) => this.#setting(lane, name, option));
     const heading = explain(el("b", { tabindex: -1 }, strategy.name), { text: strategy.summary });
@@ -84,7 +108,8 @@ class LanePicker {
       el("p", { class: "kv-unfit", hidden: true }));
   }
 
-  /** A setting's name, which explains it, and its control. */
+  /** A setting's name, which explains it, and its control.
+   * @type {(lane: PickedLane, name: string, option: StrategyOption) => HTMLElement} */
   #setting(lane, name, option) {
     const about = `${option.about} ${bounds(option)}`;
     const written = lane.values[name] ?? "";
@@ -103,46 +128,53 @@ class LanePicker {
     return el("label", {}, explain(el("span", { class: "kv-term", tabindex: 0, role: "note" }, option.label), { title: option.label, text: about }), control);
   }
 
-  /** A list of words; one that a link has brought and that is not among them stays, for the race to refuse. */
+  /** A list of words; one that a link has brought and that is not among them stays, for the race to refuse.
+   * @type {(option: StrategyOption, written: string, known: Attributes) => HTMLSelectElement} */
   #select({ choices, default: value }, written, known) {
-    const chosen = written || value;
+    const chosen = written || String(value);
     const words = choices.includes(chosen) ? choices : [...choices, chosen];
     return el("select", known, ...words.map((word) => el("option", { value: word, selected: word === chosen }, word)));
   }
 
+  /** @param {number} index */
   #up(index) {
     this.lanes.splice(index - 1, 0, ...this.lanes.splice(index, 1));
     this.#draw();
     this.#write();
-    this.rows.children[index - 1].querySelector(".kv-small").focus();
+    find(this.rows.children[index - 1], ".kv-small")?.focus();
     write(this.speech, `${this.#name(this.lanes[index - 1])} is lane ${index}${index === 1 ? ", the baseline" : ""}.`);
   }
 
+  /** @param {number} index */
   #remove(index) {
     const [gone] = this.lanes.splice(index, 1);
     this.#draw();
     this.#write();
     const next = this.rows.children[Math.min(index, this.lanes.length - 1)];
-    (next?.querySelector(".kv-small:last-of-type") ?? this.add).focus();
+    ((next && find(next, ".kv-small:last-of-type")) ?? this.add).focus();
     write(this.speech, `${this.#name(gone)} is removed.`);
   }
 
+  /** @param {string} id */
   #append(id) {
+    /** @type {PickedLane} */
     const lane = { id, values: {} };
     this.lanes.push(lane);
     this.close();
     this.#draw();
     this.#write();
     write(this.speech, `${this.#name(lane)} is lane ${this.lanes.length}.`);
-    (this.rows.lastElementChild.querySelector(".kv-setting") ?? (this.add.disabled ? this.rows.lastElementChild.querySelector(".kv-small:last-of-type") : this.add)).focus();
+    const row = this.rows.children[this.lanes.length - 1];
+    (find(row, ".kv-setting") ?? (this.add.disabled ? find(row, ".kv-small:last-of-type") : this.add))?.focus();
   }
 
   /** Under a lane that the loaded model cannot run, the reason. */
   #warn() {
     const reasons = reasonsFor(this.tab);
     [...this.rows.children].forEach((row, i) => {
-      const line = row.querySelector(".kv-unfit");
+      const line = find(row, ".kv-unfit");
       const reason = reasons[this.lanes[i].id];
+      if (!line) return;
       line.hidden = !reason;
       write(line, reason ? `Not here: ${reason}` : "");
     });
@@ -155,7 +187,7 @@ class LanePicker {
     this.#judge();
     this.menu = el("div", { class: "kv-menu", role: "menu", "aria-label": "Add a lane", onkeydown: (event) => this.#walk(event, items) }, ...items);
     showFloating(this.menu);
-    this.#place();
+    this.#place(this.menu);
     this.add.setAttribute("aria-expanded", "true");
     items[0]?.focus();
   }
@@ -163,27 +195,29 @@ class LanePicker {
   /** In the open menu, what a strategy does, or why it cannot: the model may come while somebody is looking. */
   #judge() {
     const reasons = reasonsFor(this.tab);
-    this.items?.forEach((item, i) => {
+    this.items.forEach((item, i) => {
       const { id, summary } = this.strategies[i];
       if (reasons[id]) item.setAttribute("aria-disabled", "true");
       else item.removeAttribute("aria-disabled");
-      write(item.lastElementChild, reasons[id] ? `Not here: ${reasons[id]}` : summary);
+      write(item.children[1], reasons[id] ? `Not here: ${reasons[id]}` : summary);
     });
   }
 
-  /** Below the button where there is room, else above it; never wider or higher than the window. */
-  #place() {
+  /** Below the button where there is room, else above it; never wider or higher than the window.
+   * @param {HTMLElement} menu */
+  #place(menu) {
     const { left } = this.rows.getBoundingClientRect();
     const { top, bottom } = this.add.getBoundingClientRect();
     const below = innerHeight - bottom - 16;
-    const under = below >= Math.min(this.menu.offsetHeight, 320) || below >= top;
-    this.menu.style.maxHeight = `${Math.max(under ? below : top - 16, 120)}px`;
-    this.menu.style.left = `${Math.max(8, Math.min(left, innerWidth - this.menu.offsetWidth - 8))}px`;
-    this.menu.style.top = `${under ? bottom + 6 : Math.max(8, top - this.menu.offsetHeight - 6)}px`;
+    const under = below >= Math.min(menu.offsetHeight, 320) || below >= top;
+    menu.style.maxHeight = `${Math.max(under ? below : top - 16, 120)}px`;
+    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
+    menu.style.top = `${under ? bottom + 6 : Math.max(8, top - menu.offsetHeight - 6)}px`;
   }
 
+  /** @type {(event: KeyboardEvent, items: HTMLElement[]) => void} */
   #walk(event, items) {
-    const at = items.indexOf(document.activeElement);
+    const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     const letter = event.key.length === 1 && event.key !== " " ? event.key.toLowerCase() : null;
     const typed = letter ? items.findIndex((item, i) => i > at && item.textContent.toLowerCase().startsWith(letter)) : -1;
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key] ?? (typed < 0 ? undefined : typed);
@@ -194,7 +228,7 @@ class LanePicker {
     if (event.key === "Escape") event.stopPropagation();
     if (to === undefined) return;
     event.preventDefault();
-    items.at(to % items.length).focus();
+    items.at(to % items.length)?.focus();
   }
 
   close() {
@@ -204,10 +238,12 @@ class LanePicker {
   }
 }
 
-/** The lanes that each tab's form holds. */
+/** The lanes that each tab's form holds. @type {Record<string, string>} */
 export const lanesOf = {};
 
+/** @type {DrawElement<string | null, Offer>} */
 export const drawLanePicker = (element, props, watch, input, facts) => {
+  /** @param {string} text */
   const tell = (text) => {
     lanesOf[facts.tab] = text;
     emit("lanes", { tab: facts.tab, text });

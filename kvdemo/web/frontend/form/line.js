@@ -1,10 +1,11 @@
 // A line of text under a control.
-import { el, write } from "../base/dom.js";
+import { el, mount, write } from "../base/dom.js";
 
-/** A line of text under a control. */
+/** A line of text under a control.
+ * @type {DrawElement<string | null, null>} */
 export const drawLine = (element, props, watch) => {
   const line = el("p", { class: "kv-said", role: "status", dir: "auto" });
-  element.firstElementChild.replaceChildren(line);
+  mount(element, line);
   const take = () => write(line, props.value ?? "");
   watch("value", take);
   take();

@@ -1,11 +1,26 @@
 // A race or a measurement as a link: built here from what the form holds, read on arrival by kvdemo/web/links.py.
-import { el, showFloating } from "../base/dom.js";
+import { el, showFloating, within } from "../base/dom.js";
 import { place } from "../base/tooltip.js";
 
+/**
+ * What a form's links have: `keys` its settings, `names` those of the settings that a link has, and the values that
+ * need not stand in it.
+ * @typedef {object} About
+ * @property {string} title
+ * @property {string} button the id of the one that shares
+ * @property {string[]} keys
+ * @property {Record<string, string>} names
+ * @property {Record<string, unknown>} defaults
+ * @property {string} [tab]
+ * @property {string} [run] a label, where the link may also start
+ */
+
 const ALWAYS = new Set(["prompt", "model", "max_new_tokens", "strategies", "repeats", "warmup"]);
+/** @param {unknown} value */
 const spelled = (value) => (Array.isArray(value) ? value.join(",") : typeof value === "boolean" ? String(+value) : String(value ?? ""));
 
-/** `names` has the query name of each form key that goes into a link. */
+/** `names` has the query name of each form key that goes into a link.
+ * @type {(about: About, form: Record<string, unknown>, run: boolean) => string} */
 const link = ({ names, defaults, tab }, form, run) => {
   const query = new URLSearchParams(tab ? { tab } : {});
   for (const [key, name] of Object.entries(names)) {
@@ -17,16 +32,19 @@ const link = ({ names, defaults, tab }, form, run) => {
   return `${location.origin}${location.pathname}?${String(query).replace(/%2C|%3A|%3D/g, decodeURIComponent)}`;
 };
 
+/** @type {HTMLElement | null} */
 let card = null;
 const close = () => {
   card?.remove();
   card = null;
 };
 
-/** Shows the link for what the form holds: `keys` names the values. With `run` as a label, it may also start. */
+/** Shows the link for what the form holds.
+ * @type {(about: About, values: unknown[]) => void} */
 export const share = (about, values) => {
   close();
   const form = Object.fromEntries(about.keys.map((key, i) => [key, values[i]]));
+  /** @type {HTMLInputElement} */
   const field = el("input", { type: "text", readonly: true, "aria-label": about.title, onfocus: () => field.select() });
   const run = el("input", { type: "checkbox", checked: Boolean(about.run) });
   const said = el("span", { role: "status" });
@@ -46,9 +64,9 @@ export const share = (about, values) => {
     field, about.run ? el("label", {}, run, about.run) : null);
   showFloating(card);
   const button = document.getElementById(about.button);
-  place(card, button);
+  if (button) place(card, button);
   refresh().then(() => field.focus());
 };
 
 document.addEventListener("keydown", (event) => event.key === "Escape" && close());
-document.addEventListener("pointerdown", (event) => card && !card.contains(event.target) && close());
+document.addEventListener("pointerdown", (event) => card && !within(event, card) && close());

@@ -2,15 +2,18 @@
 import { laneColor } from "../base/colors.js";
 import { LineChart } from "../base/line_chart.js";
 
+/** @type {(Pick<import("../base/line_chart.js").Line, "name" | "color" | "dash"> & { key: "decode_floor_s" | "no_cache_floor_s" })[]} */
 const FLOORS = [
   { key: "decode_floor_s", name: "floor with a cache (predicted)", color: "--kv-ink-2", dash: "dash" },
   { key: "no_cache_floor_s", name: "floor without (predicted)", color: "--kv-ink-3", dash: "dot" },
 ];
 const HOVER = "%{y:.4~g} ms";
+/** @param {number[]} seconds */
 const milliseconds = (seconds) => seconds.map((s) => s * 1000);
 
 export class LatencyChart {
   constructor() {
+    /** @type {DrawnMeasurement | null} */
     this.document = null;
     this.drawn = "";
     this.chart = new LineChart({ name: "Latency against context", read: () => this.#drawing() });
@@ -18,7 +21,8 @@ export class LatencyChart {
     this.element = this.chart.element;
   }
 
-  /** Draws a measurement's document where it has something new to draw. */
+  /** Draws a measurement's document where it has something new to draw.
+   * @param {DrawnMeasurement} document */
   show(document) {
     this.document = document;
     const { run_id: run, lanes, roofline } = document;
@@ -35,9 +39,9 @@ export class LatencyChart {
       name, color: laneColor(index), hover: HOVER,
       x: latency.map(([context]) => context), y: milliseconds(latency.map(([, seconds]) => seconds)),
     }));
-    const floors = (roofline ? FLOORS : []).map(({ key, ...line }) => ({
+    const floors = roofline ? FLOORS.map(({ key, ...line }) => ({
       ...line, width: 1.25, hover: HOVER, x: roofline.context, y: milliseconds(roofline[key]),
-    }));
+    })) : [];
     return {
       lines: [...measured, ...floors],
       zoom: run,

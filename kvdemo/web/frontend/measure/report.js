@@ -1,5 +1,5 @@
 // A measurement's document as a page of a report: its parts in order, each drawn again only when it has changed.
-import { el } from "../base/dom.js";
+import { el, present } from "../base/dom.js";
 import { basis } from "../base/terms.js";
 import { LatencyChart } from "./chart.js";
 import { cacheFormula, cacheTable, deviceLimits } from "./device.js";
@@ -9,19 +9,30 @@ import { measuredTable, publishedTable } from "./table.js";
 
 /** A part of the report that is drawn again only when what it shows has changed. */
 class Part {
-  constructor(title, hint, ...classes) {
+  /** What is drawn now. @type {string | undefined} */
+  now = undefined;
+
+  /**
+   * @param {string} title
+   * @param {Child[]} hint beside the title
+   */
+  constructor(title, hint) {
     this.body = el("div", {});
-    this.element = el("section", { class: ["kv-block", ...classes].join(" "), "aria-label": title, hidden: true },
+    this.element = el("section", { class: "kv-block", "aria-label": title, hidden: true },
       el("header", {}, el("h3", {}, title), ...hint), this.body);
   }
 
+  /**
+   * @param {unknown} shown what it is drawn from
+   * @param {() => Child[] | null} draw nothing hides the part
+   */
   show(shown, draw) {
     const now = JSON.stringify(shown);
     if (now === this.now) return;
     this.now = now;
     const nodes = draw();
     this.element.hidden = !nodes?.length;
-    this.body.replaceChildren(...(nodes ?? []).filter(Boolean));
+    this.body.replaceChildren(...present(nodes ?? []));
   }
 }
 
@@ -33,6 +44,7 @@ export class Report {
     this.chart = new LatencyChart();
     this.against = new Part("Against the floor", [basis("predicted")]);
     this.sweep = new Sweep();
+    this.swept = "";
     this.memory = new Part("Memory", []);
     this.notes = new Part("Notes", []);
     this.element = el("div", { class: "kv-report", hidden: true }, this.table.element,
@@ -40,6 +52,7 @@ export class Report {
       this.sweep.element, this.memory.element, this.notes.element);
   }
 
+  /** @param {DrawnMeasurement} document */
   show(document) {
     const { lanes, comparison, published, limits, memory, sweep, notes } = document;
     this.element.hidden = false;
@@ -53,7 +66,7 @@ export class Report {
     this.swept = JSON.stringify(sweep);
     this.memory.show([memory, lanes.map((lane) => lane.memory)], () => {
       const [measured, formula] = [cacheTable(document), cacheFormula(document)];
-      return [...measured, formula.length ? el("div", { class: "kv-apart" }, ...formula) : null].filter(Boolean);
+      return [...measured, formula.length ? el("div", { class: "kv-apart" }, ...formula) : null];
     });
     this.notes.show(notes, () => (notes?.length ? [el("ul", { class: "kv-notes" }, ...notes.map((note) => el("li", {}, note)))] : null));
   }

@@ -7,8 +7,11 @@ import { decades, powers, roundBytes } from "./ticks.js";
 
 const COLOR = "--kv-lane-1";
 
-/** One line, or two where there are several sequences: theirs together, and one of them, dotted. */
+/** One line, or two where there are several sequences: theirs together, and one of them, dotted.
+ * @type {(curve: plan.Size[], batch: number) => import("../base/line_chart.js").Line[]} */
 const linesOf = (curve, batch) => {
+  /** @param {string} name
+   * @param {number} times */
   const line = (name, times) => {
     const y = curve.map(({ bytes }) => times * bytes);
     return { name, color: COLOR, width: 2, x: curve.map(({ positions }) => positions), y, written: y.map(format.bytes), hover: "%{customdata}" };
@@ -17,13 +20,14 @@ const linesOf = (curve, batch) => {
   return batch === 1 ? [one] : [line(`${format.count(batch)} sequences`, batch), { ...one, dash: "dot", width: 1.25 }];
 };
 
-/** The plan's own context and batch, as a point. */
+/** The plan's own context and batch, as a point.
+ * @param {plan.SizeAtContext} size */
 const pointOf = ({ positions, batch_bytes: bytes }) => ({
   type: "scatter", mode: "markers", x: [positions], y: [bytes], hoverinfo: "skip",
   marker: { size: 10, color: cssColor(COLOR), line: { width: 2, color: cssColor("--kv-bg") } },
 });
 
-/** @type {(ends: number[], heights: number[], levels: { label: string, bytes: number, color: string }[]) => any} */
+/** @type {(ends: number[], heights: number[], levels: { label: string, bytes: number, color: string }[]) => PlotLayout} */
 const layoutOf = ([first, end], [low, high], levels) => {
   const [lowest, highest] = [low / 1.6, high * 2.6];
   const sizes = decades(lowest, highest);
@@ -43,11 +47,13 @@ const layoutOf = ([first, end], [low, high], levels) => {
 
 export class GrowthChart {
   constructor() {
+    /** @type {plan.PlanDocument | null} */
     this.plan = null;
     this.chart = new LineChart({ name: "Cache against context", beside: [basis("formula")], read: () => this.#drawing() });
     this.element = this.chart.element;
   }
 
+  /** @param {plan.PlanDocument} plan */
   show(plan) {
     this.plan = plan;
     const { settings, weights } = plan;
@@ -58,13 +64,13 @@ export class GrowthChart {
   #drawing() {
     if (!this.plan) return null;
     const { settings, weights, cache } = this.plan;
-    const ends = [cache.curve[0].positions, cache.curve.at(-1).positions];
+    const ends = [cache.curve[0], cache.curve[cache.curve.length - 1]].map(({ positions }) => positions);
     const lines = linesOf(cache.curve, settings.batch);
     const levels = [
       { label: "memory", bytes: settings.memory_bytes, color: "--kv-bad" },
       { label: "weights", bytes: weights.bytes, color: "--kv-ink-3" },
     ].sort((a, b) => b.bytes - a.bytes);
-    const heights = [...lines.flatMap(({ y }) => y), ...levels.map(({ bytes }) => bytes)].filter((bytes) => bytes > 0);
+    const heights = [...lines.flatMap(({ y }) => y), ...levels.map(({ bytes }) => bytes)].flatMap((bytes) => (bytes ? [bytes] : []));
     return { lines, marks: [pointOf(cache.at_context)], zoom: "none", layout: layoutOf(ends, [Math.min(...heights), Math.max(...heights)], levels) };
   }
 }

@@ -8,6 +8,7 @@
  * @returns {{ general: string[], lanes: { lane: Lane, said: string[] }[] }}
  */
 export const byLane = (findings, lanes) => {
+  /** @param {number | undefined} index */
   const on = (index) => findings.filter(({ lanes: [about] }) => about === index).map(({ text }) => text);
   return { general: on(undefined), lanes: lanes.map((lane) => ({ lane, said: on(lane.index) })).filter(({ said }) => said.length) };
 };

@@ -5,6 +5,13 @@ import { el } from "../base/dom.js";
 import { LineChart } from "../base/line_chart.js";
 import { explain } from "../base/tooltip.js";
 
+/** @typedef {import("./wire.js").Race} Race */
+/**
+ * A quantity over the positions: `id` is the list of a lane that holds it, `term` its definition.
+ * @typedef {{ id: "latency" | "elapsed" | "bytes", label: string, title: string, unit: string, term: string, hover: string }} View
+ */
+
+/** @type {View[]} */
 const VIEWS = [
   { id: "latency", label: "Latency", title: "What each token cost", unit: "ms", term: "latency", hover: "%{y:.4~g} ms" },
   { id: "elapsed", label: "Elapsed time", title: "Device time so far", unit: "s", term: "cumulative", hover: "%{y:.4~g} s" },
@@ -16,12 +23,15 @@ const LONGEST = 500;
 const SHARE = 0.06;
 
 export class RaceChart {
+  /** @param {Definitions} definitions */
   constructor(definitions) {
     this.view = VIEWS[0];
-    /** @type {import("./wire.js").Race | null} */
+    /** @type {Race | null} */
     this.race = null;
     this.last = 0;
     this.cost = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     this.tabs = VIEWS.map((view) => explain(
       el("button", { type: "button", "aria-pressed": String(view === this.view), onclick: () => this.choose(view) }, view.label),
       { title: definitions[view.term].long, text: definitions[view.term].text }));
@@ -37,6 +47,7 @@ export class RaceChart {
     on("status", () => this.chart.load());
   }
 
+  /** @param {View} view */
   choose(view) {
     this.view = view;
     for (const [i, tab] of this.tabs.entries()) tab.setAttribute("aria-pressed", String(VIEWS[i] === view));
@@ -49,11 +60,13 @@ export class RaceChart {
     this.chart.describe(title, `${title}, ${unit}, against the position in the sequence`);
   }
 
-  /** The names behind the colours, for a race or for lanes that have yet to run. */
+  /** The names behind the colours, for a race or for lanes that have yet to run.
+   * @param {{ name: string }[]} lanes */
   name(lanes) {
     this.chart.name(lanes.map(({ name }, index) => ({ name, color: laneColor(index) })));
   }
 
+  /** @param {Race} race */
   show(race) {
     const fresh = this.race !== race;
     this.race = race;
@@ -77,24 +90,25 @@ export class RaceChart {
   }
 
   #drawing() {
-    if (!this.race?.lanes.length) return null;
+    const { race } = this;
+    if (!race?.lanes.length) return null;
     return {
-      lines: this.race.lanes.map((lane) => ({
+      lines: race.lanes.map((lane) => ({
         name: lane.name, color: laneColor(lane.index), x: lane.x, y: lane[this.view.id], hover: this.view.hover,
       })),
-      zoom: `${this.race.run} ${this.view.id}`,
+      zoom: `${race.run} ${this.view.id}`,
       layout: {
         x: { title: { text: "position in the sequence", font: { size: 11 }, standoff: 6 } },
         y: { ticksuffix: ` ${this.view.unit}` },
-        ...this.#partings(cssColor("--kv-ink-3")),
+        ...this.#partings(race, cssColor("--kv-ink-3")),
       },
     };
   }
 
-  /** A dotted line where a lane's tokens depart from the baseline's; of several, the first is labelled. */
-  #partings(color) {
-    const found = this.race.lanes.filter((lane) => lane.divergence)
-      .map((lane) => this.race.start.prompt_tokens + lane.divergence.index + 1);
+  /** A dotted line where a lane's tokens depart from the baseline's; of several, the first is labelled.
+   * @type {(race: Race, color: string) => object} */
+  #partings(race, color) {
+    const found = race.lanes.flatMap(({ divergence }) => (divergence ? [race.start.prompt_tokens + divergence.index + 1] : []));
     const at = [...new Set(found)].sort((a, b) => a - b);
     return {
       shapes: at.map((x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color, width: 1, dash: "dot" } })),

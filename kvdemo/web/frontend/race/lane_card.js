@@ -1,15 +1,22 @@
 // A lane's card: its name, its numbers, and its text as chips coloured by what each token cost.
 import { laneColor } from "../base/colors.js";
-import { el, write } from "../base/dom.js";
+import { el, targetOf, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { term } from "../base/terms.js";
 import { spell } from "../base/token_text.js";
 import { explain } from "../base/tooltip.js";
 import { tokenCard } from "./token_card.js";
 
+/** @typedef {import("./wire.js").Lane} Lane */
+/** @typedef {import("./wire.js").Race} Race */
+/** @typedef {{ name: string, summary: string, searches?: boolean }} Introduction what a card says of a lane before it runs */
+/** @typedef {import("./token_card.js").How} How */
+
 /** Latency over the fastest, on a logarithmic scale of seven colours, half an octave each. */
 export const HEAT_LEVELS = 7;
+/** @type {(seconds: number, fastest: number) => number} */
 export const heat = (seconds, fastest) => Math.min(HEAT_LEVELS - 1, Math.max(0, Math.round(2 * Math.log2(seconds / fastest))));
+/** @type {(fastest: number, level: number) => number} */
 export const heatLimit = (fastest, level) => fastest * 2 ** (level / 2);
 
 const STATUS = {
@@ -19,6 +26,7 @@ const STATUS = {
 const METRICS = ["ttft", "tpot", "rate", "positions", "cache"];
 /** A search has no first token to wait for, and its tokens do not follow one by one. */
 const SEARCH_METRICS = ["total", "level", "rate", "positions", "cache"];
+/** @type {Record<string, (lane: Lane) => string>} */
 const VALUES = {
   ttft: (lane) => format.seconds(lane.ttft),
   tpot: (lane) => format.seconds(lane.tpot),
@@ -30,31 +38,47 @@ const VALUES = {
 };
 
 export class LaneCard {
-  constructor(info, index, definitions) {
-    this.index = index;
-    this.race = null;
-    this.lane = null;
-    this.drawn = 0;
-    this.chips = [];
-    this.stick = true;
-    this.values = {};
-    this.#build(info, definitions);
-  }
+  /** @type {Race | null} */
+  race = null;
+  /** @type {Lane | null} */
+  lane = null;
+  /** How many tokens are drawn, and how many were when the text was last scrolled. */
+  drawn = 0;
+  scrolled = 0;
+  /** @type {HTMLElement[]} */
+  chips = [];
+  /** The place of each chip's token. @type {Map<Element, number>} */
+  places = new Map();
+  /** What the last chip spells. @type {string | undefined} */
+  spelled = undefined;
+  /** The paragraph that is being written. @type {HTMLElement | null} */
+  paragraph = null;
+  /** Whether the text follows its end. */
+  stick = true;
+  /** Whether the keyboard walks the tokens, and to which one it or the pointer came. */
+  keyboard = false;
+  selected = -1;
+  /** The divergence that is told of. @type {race.Divergence | null} */
+  parted = null;
+  /** The numbers' elements, by the name of the metric. @type {Record<string, HTMLElement>} */
+  values = {};
 
-  #build(info, definitions) {
-    const { index } = this;
+  /**
+   * @param {Introduction} info
+   * @param {number} index
+   * @param {Definitions} definitions
+   */
+  constructor(info, index, definitions) {
     this.metrics = info.searches ? SEARCH_METRICS : METRICS;
     this.status = el("span", { class: "kv-status" });
     this.lead = el("span", { class: "kv-lead" });
-    const badge = index === 0 ? el("span", { class: "kv-badge" }, "baseline")
-      : explain(el("button", { type: "button", class: "kv-badge kv-speedup", hidden: true }), {
-        title: definitions.speedup.long, text: definitions.speedup.text });
-    if (index > 0) {
-      this.times = badge.appendChild(el("span"));
-      badge.append(el("span", { class: "kv-roomy" }, " as fast"));
-      this.speedup = badge;
-    }
-    this.bar = el("div", { class: "kv-progress", role: "progressbar", "aria-label": `${info.name}: tokens`, "aria-valuemin": 0 }, el("i"));
+    this.times = el("span");
+    this.speedup = index === 0 ? null
+      : explain(el("button", { type: "button", class: "kv-badge kv-speedup", hidden: true }, this.times, el("span", { class: "kv-roomy" }, " as fast")),
+        { title: definitions.speedup.long, text: definitions.speedup.text });
+    const badge = this.speedup ?? el("span", { class: "kv-badge" }, "baseline");
+    this.filled = el("i");
+    this.bar = el("div", { class: "kv-progress", role: "progressbar", "aria-label": `${info.name}: tokens`, "aria-valuemin": 0 }, this.filled);
     this.text = el("div", { class: "kv-text", tabindex: "0", role: "group",
       "aria-label": `Tokens of ${info.name}. Arrow keys inspect them.` });
     this.note = el("p", { class: "kv-note", hidden: true });
@@ -68,6 +92,7 @@ export class LaneCard {
     this.#listen();
   }
 
+  /** @type {(name: string, definition: Definition) => HTMLElement} */
   #metric(name, definition) {
     this.values[name] = el("dd", {}, format.none);
     return el("div", { "data-metric": name }, el("dt", {}, term(definition)), this.values[name]);
@@ -75,27 +100,29 @@ export class LaneCard {
 
   #listen() {
     const { text } = this;
-    const chipAt = (event) => event.target.closest(".kv-chip");
+    /** @type {(event: Event, how?: How) => void} */
+    const inspectAt = (event, how) => {
+      const chip = targetOf(event, ".kv-chip");
+      const place = chip && this.places.get(chip);
+      if (typeof place === "number") this.inspect(place, how);
+    };
     text.addEventListener("scroll", () => {
       this.stick = text.scrollHeight - text.scrollTop - text.clientHeight < 24;
     }, { passive: true });
-    text.addEventListener("pointerover", (event) => {
-      const chip = event.pointerType === "mouse" && chipAt(event);
-      if (chip) this.inspect(chip.index);
-    });
+    text.addEventListener("pointerover", (event) => event.pointerType === "mouse" && inspectAt(event));
     text.addEventListener("pointerleave", () => tokenCard().leave());
-    text.addEventListener("click", (event) => {
-      const chip = chipAt(event);
-      if (chip) this.inspect(chip.index, { pinned: true });
-    });
+    text.addEventListener("click", (event) => inspectAt(event, { pinned: true }));
     text.addEventListener("keydown", (event) => this.#key(event));
     text.addEventListener("blur", () => this.keyboard && tokenCard().hide());
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     const last = this.chips.length - 1;
-    const at = this.selected ?? -1;
-    const next = { ArrowRight: at + 1, ArrowDown: at + 10, ArrowLeft: at - 1, ArrowUp: at - 10, Home: 0, End: last }[event.key];
+    const at = this.selected;
+    /** @type {Record<string, number>} */
+    const moves = { ArrowRight: at + 1, ArrowDown: at + 10, ArrowLeft: at - 1, ArrowUp: at - 10, Home: 0, End: last };
+    const next = moves[event.key];
     if (next === undefined || last < 0 || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     this.keyboard = true;
@@ -103,14 +130,20 @@ export class LaneCard {
     this.inspect(Math.max(0, Math.min(last, next)), { pinned: true, aloud: true });
   }
 
+  /**
+   * Shows what is known of a token.
+   * @param {number} index
+   * @param {How} [how]
+   */
   inspect(index, how = {}) {
     const chip = this.chips[index];
-    if (!chip || !this.lane) return;
+    if (!chip || !this.lane || !this.race) return;
     this.selected = index;
     if (how.aloud) chip.scrollIntoView({ block: "nearest" });
     tokenCard().show(this.race, this.lane, index, chip, how);
   }
 
+  /** @type {(race: Race, lane: Lane, fastest: number) => void} */
   update(race, lane, fastest) {
     Object.assign(this, { race, lane });
     this.#append(lane, fastest);
@@ -118,12 +151,13 @@ export class LaneCard {
     this.#diverge(lane);
   }
 
-  /** A paragraph is a block of its own, so that a new token lays out one paragraph and not the whole text. */
+  /** A paragraph is a block of its own, so that a new token lays out one paragraph and not the whole text.
+   * @type {(lane: Lane, fastest: number) => void} */
   #append(lane, fastest) {
     for (; this.drawn < lane.count; this.drawn++) {
       const token = lane.tokens[this.drawn];
       const chip = el("span", { class: "kv-chip", "data-heat": heat(token.seconds, fastest) }, ...spell(token.text));
-      chip.index = this.drawn;
+      this.places.set(chip, this.drawn);
       this.spelled = token.text;
       this.chips.push(chip);
       if (!this.paragraph) {
@@ -134,9 +168,9 @@ export class LaneCard {
       if (token.text.endsWith("\n")) this.paragraph = null;
     }
     const last = lane.tokens.at(-1)?.text;
-    if (last === this.spelled) return;
+    if (last === undefined || last === this.spelled) return;
     this.spelled = last; // the lane ended, and its last token got what was still waiting
-    this.chips.at(-1).replaceChildren(...spell(last));
+    this.chips.at(-1)?.replaceChildren(...spell(last));
   }
 
   /** Apart from `update`, since it reads the layout: first all lanes write, then all scroll. */
@@ -145,10 +179,12 @@ export class LaneCard {
     this.scrolled = this.drawn;
   }
 
+  /** @param {number} fastest */
   recolor(fastest) {
-    this.chips.forEach((chip, i) => { chip.dataset.heat = heat(this.lane.tokens[i].seconds, fastest); });
+    this.lane?.tokens.slice(0, this.drawn).forEach(({ seconds }, i) => { this.chips[i].dataset.heat = String(heat(seconds, fastest)); });
   }
 
+  /** @type {(race: Race, lane: Lane) => void} */
   #numbers(race, lane) {
     for (const name of this.metrics) write(this.values[name], VALUES[name](lane));
     const goal = race.start.max_new_tokens;
@@ -156,18 +192,19 @@ export class LaneCard {
     const shown = race.interrupted && !lane.reason ? "interrupted" : status;
     this.element.dataset.status = shown;
     write(this.status, lane.count ? `${STATUS[shown]} ${format.count(lane.count)} / ${format.count(goal)}` : STATUS[shown]);
-    this.bar.firstChild.style.transform = `scaleX(${lane.count / goal})`;
-    this.bar.setAttribute("aria-valuemax", goal);
-    this.bar.setAttribute("aria-valuenow", lane.count);
+    this.filled.style.transform = `scaleX(${lane.count / goal})`;
+    this.bar.setAttribute("aria-valuemax", String(goal));
+    this.bar.setAttribute("aria-valuenow", String(lane.count));
     if (lane.reason === "error") this.#say(`This lane failed. ${lane.error}`, "kv-failed");
-    const gain = this.speedup && race.speedup(lane);
-    if (gain) {
+    const gain = race.speedup(lane);
+    if (this.speedup && gain) {
       this.speedup.hidden = false;
       write(this.times, format.times(gain.times));
     }
   }
 
-  /** What was presumed of a divergence is replaced by what was found when the race was over. */
+  /** What was presumed of a divergence is replaced by what was found when the race was over.
+   * @param {Lane} lane */
   #diverge(lane) {
     if (!lane.divergence || this.parted === lane.divergence) return;
     const { index: at, kind, detail } = lane.divergence;
@@ -179,16 +216,19 @@ export class LaneCard {
     this.note.append(el("button", { type: "button", onclick: () => this.reveal(at) }, "Show"));
   }
 
-  /** Underlines the token at which this lane and the baseline part. */
+  /** Underlines the token at which this lane and the baseline part.
+   * @param {number} index */
   mark(index) { this.chips[index]?.classList.add("kv-parting"); }
 
+  /** @type {(text: string, kind: string) => void} */
   #say(text, kind) {
     this.note.hidden = false;
     this.note.className = `kv-note ${kind}`;
     this.note.textContent = text;
   }
 
-  /** Scrolls to a token and opens it. */
+  /** Scrolls to a token and opens it.
+   * @param {number} index */
   reveal(index) {
     this.stick = false;
     this.chips[index].scrollIntoView({ block: "nearest" });

@@ -1,23 +1,29 @@
 // One token under the magnifying glass: what it cost, how likely it was, and what the step read to produce it.
 import { laneColor } from "../base/colors.js";
-import { el, showFloating } from "../base/dom.js";
+import { el, showFloating, targetOf, within } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { quote } from "../base/token_text.js";
 import { place } from "../base/tooltip.js";
 
-/** Positions that the step had in front of it: the prompt and every token committed before. */
+/** @typedef {import("./wire.js").Lane} Lane */
+/** @typedef {import("./wire.js").Race} Race */
+/** @typedef {import("./wire.js").Token} Token */
+/** @typedef {{ pinned?: boolean, aloud?: boolean }} How the card stays until it is closed, and is spoken */
+
+/** Positions that the step had in front of it: the prompt and every token committed before.
+ * @type {(race: Race, token: Token) => number} */
 const context = (race, token) => race.start.prompt_tokens + token.first;
 
-/** What the step read, as prompt and the lane's own writing before it. */
+/** What the step read, as prompt and the lane's own writing before it.
+ * @type {(race: Race, lane: Lane, token: Token) => string} */
 const textBefore = (race, lane, token) =>
   race.start.prompt_text + lane.tokens.slice(0, token.first).map((t) => t.written).join("");
 
-const share = (computed, total) => {
-  const bar = el("div", { class: "kv-share", "aria-hidden": "true" }, el("i"));
-  bar.firstChild.style.width = `${Math.min(100, Math.max(1.5, (100 * computed) / total))}%`;
-  return bar;
-};
+/** @type {(computed: number, total: number) => HTMLElement} */
+const share = (computed, total) => el("div", { class: "kv-share", "aria-hidden": "true" },
+  el("i", { style: `width: ${Math.min(100, Math.max(1.5, (100 * computed) / total))}%` }));
 
+/** @type {(race: Race, lane: Lane, token: Token) => string} */
 const sentence = (race, lane, token) => {
   if (lane.elsewhere) return "Another machine computed it: what it ran and what it had kept cannot be seen from here.";
   const total = context(race, token);
@@ -38,11 +44,13 @@ const sentence = (race, lane, token) => {
   return `${fresh}; ${count(Math.max(0, total - token.positions))} came from the cache.`;
 };
 
+/** @type {(label: string, value: string, note?: string) => Node[]} */
 const fact = (label, value, note) => [el("dt", {}, label), el("dd", {}, value, note ? el("small", {}, note) : null)];
 
+/** @type {(lane: Lane, token: Token) => HTMLElement} */
 const facts = (lane, token) => {
   const shared = token.size > 1 ? ` of a ${token.size}-token step` : "";
-  const { positions, bytes } = lane.elsewhere ? {} : token;
+  const { positions, bytes } = lane.elsewhere ? { positions: null, bytes: null } : token;
   return el(
     "dl", {},
     ...fact("Token id", token.id < 0 ? format.none : String(token.id)),
@@ -53,6 +61,7 @@ const facts = (lane, token) => {
   );
 };
 
+/** @type {(race: Race, lane: Lane, token: Token) => HTMLElement} */
 const reading = (race, lane, token) => {
   if (lane.elsewhere) return el("div", { class: "kv-read" }, el("p", {}, sentence(race, lane, token)));
   const whole = !token.bytes;
@@ -71,14 +80,17 @@ class Inspector {
     this.card = el("div", { class: "kv-inspector", role: "dialog", "aria-label": "Token", hidden: true });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
     this.pinned = false;
+    /** @type {HTMLElement | null} */
+    this.chip = null;
     showFloating(this.card);
     showFloating(this.speech);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
-    document.addEventListener("pointerdown", ({ target }) => {
-      if (target instanceof Element && !this.card.contains(target) && !target.closest(".kv-chip")) this.hide();
+    document.addEventListener("pointerdown", (event) => {
+      if (!within(event, this.card) && !targetOf(event, ".kv-chip")) this.hide();
     });
   }
 
+  /** @type {(race: Race, lane: Lane, index: number, chip: HTMLElement, how?: How) => void} */
   show(race, lane, index, chip, { pinned = false, aloud = false } = {}) {
     const token = lane.tokens[index];
     if (!token || (this.pinned && !pinned)) return;
@@ -110,5 +122,6 @@ class Inspector {
   }
 }
 
+/** @type {Inspector | null} */
 let inspector = null;
 export const tokenCard = () => (inspector ??= new Inspector());

@@ -1,9 +1,44 @@
 // The race as data: lines of the wire format (kvdemo/web/wire.py) in, running sums out. Nothing here draws.
 
-const ESCAPES = { "~": "~", n: "\n", l: "<" };
-const unescaped = (text) => (text.includes("~") ? text.replace(/~([~nl])/g, (_, c) => ESCAPES[c]) : text);
+/**
+ * What a race is about (`Started`).
+ * @typedef {object} Start
+ * @property {core.LaneInfo[]} lanes
+ * @property {string} prompt_text
+ * @property {number} prompt_tokens
+ * @property {number} max_new_tokens
+ * @property {string} schedule
+ * @property {race.Model} model
+ */
 
-/** Splits off the first `n` fields; what follows them is free text, spaces and all. */
+/**
+ * A search's tree (kvdemo/web/components/beams.py): its levels, with nodes as [parent, token, text, logprob, score].
+ * @typedef {object} Search
+ * @property {number} lane
+ * @property {[number, number, string, number, number][][]} levels
+ * @property {Record<number, number>} sums of other lanes, over as many tokens
+ */
+
+/** @typedef {Pick<race.Finding, "lanes" | "text">} Finding */
+/** @typedef {{ findings: Finding[], beams: Search[] }} Verdict how the race came out, the headline first */
+/** @typedef {{ message: string, max_new_tokens: number | null }} Refusal why it cannot run, and how many tokens could */
+
+/**
+ * What a step cost; its tokens share the seconds. `first` is the place of the first of them.
+ * @typedef {{ seconds: number, stepSeconds: number, size: number, positions: number, bytes: number, first: number }} Cost
+ */
+
+/**
+ * A token: `written` is what the lane itself wrote for it, `probability` null where it is not known.
+ * @typedef {Cost & { id: number, text: string, written: string, probability: number | null }} Token
+ */
+
+const ESCAPES = /** @type {Record<string, string>} */ ({ "~": "~", n: "\n", l: "<" });
+/** @param {string} text */
+const unescaped = (text) => (text.includes("~") ? text.replace(/~([~nl])/g, (_, char) => ESCAPES[char]) : text);
+
+/** Splits off the first `n` fields; what follows them is free text, spaces and all.
+ * @type {(line: string, n: number) => string[]} */
 const fields = (line, n) => {
   const out = [];
   let from = 0;
@@ -17,7 +52,7 @@ const fields = (line, n) => {
 
 export class Lane {
   /**
-   * @param {LaneFacts} info
+   * @param {core.LaneInfo} info
    * @param {number} index
    */
   constructor(info, index) {
@@ -28,20 +63,29 @@ export class Lane {
     this.elsewhere = info.elsewhere;
     this.searches = info.searches;
     this.index = index;
-    /** @type {any[]} */
+    /** @type {Token[]} */
     this.tokens = [];
     this.seconds = 0;
     this.steps = 0;
     this.levels = 0;
     this.positions = 0;
     this.cache = 0;
+    /** @type {number | null} */
     this.ttft = null;
+    /** @type {race.Lane["finish_reason"] | null} */
     this.reason = null;
     this.error = "";
+    /** @type {race.Divergence | null} */
     this.divergence = null;
+    /** @type {Cost} */
+    this.current = { seconds: 0, stepSeconds: 0, size: 1, positions: 0, bytes: 0, first: 0 };
+    /** The chart's: a place for each token, and what stands there. @type {number[]} */
     this.x = [];
+    /** @type {number[]} */
     this.latency = [];
+    /** @type {number[]} */
     this.elapsed = [];
+    /** @type {(number | null)[]} */
     this.bytes = [];
   }
 
@@ -55,12 +99,11 @@ export class Lane {
   get level() { return this.levels ? this.seconds / this.levels : null; }
   /** It ended after its first token, which says nothing of its speed. */
   get cutShort() { return this.count === 1 && this.reason !== null; }
-  get status() {
-    if (this.reason) return this.reason;
-    return this.count ? "decoding" : "waiting";
-  }
 
-  /** The first token of a step carries the step's cost; `size` tokens share it. */
+  /**
+   * The first token of a step carries the step's cost; `size` tokens share it.
+   * @type {(seconds: number, size: number, levels: number, positions: number, bytes: number) => void}
+   */
   step(seconds, size, levels, positions, bytes) {
     this.seconds += seconds;
     this.positions += positions;
@@ -71,8 +114,9 @@ export class Lane {
     this.current = { seconds: seconds / size, stepSeconds: seconds, size, positions, bytes, first: this.count };
   }
 
+  /** @type {(id: number, surprise: string, text: string, promptTokens: number) => void} */
   token(id, surprise, text, promptTokens) {
-    const probability = surprise === "-" ? null : Math.exp(-surprise / 1000);
+    const probability = surprise === "-" ? null : Math.exp(-Number(surprise) / 1000);
     const token = { id, text, written: text, probability, ...this.current };
     this.tokens.push(token);
     this.x.push(promptTokens + this.tokens.length);
@@ -82,86 +126,130 @@ export class Lane {
   }
 }
 
+/** The method that reads a line, by the line's first character. */
+const READERS = /** @type {const} */ ({ "+": "more", "=": "written", T: "rest", P: "prepare", S: "started", D: "diverged", E: "ended",
+  V: "finished", X: "refused", N: "notice" });
+
 export class Race {
+  /** @type {Start | null} */
+  #start = null;
+  /** @type {Lane | null} */
+  #current = null;
+
+  /** @param {string} run */
   constructor(run) {
     this.run = run;
-    this.phase = "preparing"; // then racing, finished, refused, or notice
+    /** @type {"preparing" | "racing" | "finished" | "refused" | "notice"} */
+    this.phase = "preparing";
+    /** @type {{ text: string, fraction: number | null } | null} */
     this.progress = null;
-    this.start = null;
     /** @type {Lane[]} */
     this.lanes = [];
     this.interrupted = false;
+    /** @type {Verdict | null} */
     this.verdict = null;
+    /** @type {Refusal | null} */
     this.refusal = null;
+    /** @type {string[]} */
     this.notices = [];
     this.fastest = Infinity;
   }
 
-  feed(line) {
-    const kind = line[0];
-    if (kind >= "0" && kind <= "9") return this.#step(line);
-    const read = { "+": "more", "=": "written", T: "rest", P: "prepare", S: "started", D: "diverged", E: "ended", V: "finished" };
-    const method = { ...read, X: "refused", N: "notice" }[kind];
-    if (method) this[method](line);
+  /** What the race is about, known from its S line on, before which it has no lanes. */
+  get start() {
+    if (!this.#start) throw new Error("a race is asked of before it has started");
+    return this.#start;
   }
 
+  /** The lane of the last step. */
+  get #stepping() {
+    if (!this.#current) throw new Error("a token's line stands before any step's");
+    return this.#current;
+  }
+
+  /** @param {string} line */
+  feed(line) {
+    const kind = line[0];
+    if (kind >= "0" && kind <= "9") this.#step(line);
+    else if (kind in READERS) this[READERS[/** @type {keyof typeof READERS} */ (kind)]](line);
+  }
+
+  /** @param {string} line */
   #step(line) {
     const [lane, id, cost, positions, bytes, surprise, text] = fields(line, 6);
     const [whole, levels] = cost.split("/");
     const [micros, size] = whole.split("*");
-    this.current = this.lanes[+lane];
-    this.current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
-    this.current.token(+id, surprise, text, this.start.prompt_tokens);
+    const current = this.lanes[+lane];
+    this.#current = current;
+    current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
+    current.token(+id, surprise, text, this.start.prompt_tokens);
     // Tokens of another machine come in bursts, next to which every step here would look slow.
-    if (!this.current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, this.current.current.seconds);
+    if (!current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, current.current.seconds);
   }
 
+  /** @param {string} line */
   more(line) {
     const [, id, surprise, text] = fields(line, 3);
-    this.current.token(+id, surprise, text, this.start.prompt_tokens);
+    this.#stepping.token(+id, surprise, text, this.start.prompt_tokens);
   }
 
-  written(line) { this.current.tokens.at(-1).written = unescaped(line.slice(2)); }
+  /** @param {string} line */
+  written(line) {
+    const token = this.#stepping.tokens.at(-1);
+    if (token) token.written = unescaped(line.slice(2));
+  }
 
-  /** The text that was still waiting when a lane ended: its last token's. */
+  /** The text that was still waiting when a lane ended: its last token's.
+   * @param {string} line */
   rest(line) {
     const [, lane, text] = fields(line, 2);
     const token = this.lanes[+lane].tokens.at(-1);
+    if (!token) return;
     token.text += text;
     token.written += text;
   }
 
+  /** @param {string} line */
   prepare(line) {
     const [, permille, text] = fields(line, 2);
-    this.progress = { text, fraction: permille === "-" ? null : permille / 1000 };
+    this.progress = { text, fraction: permille === "-" ? null : Number(permille) / 1000 };
   }
 
+  /** @param {string} line */
   started(line) {
-    this.start = JSON.parse(line.slice(2));
-    this.lanes = this.start.lanes.map((info, index) => new Lane(info, index));
+    /** @type {Start} */
+    const start = JSON.parse(line.slice(2));
+    this.#start = start;
+    this.lanes = start.lanes.map((info, index) => new Lane(info, index));
     this.phase = "racing";
   }
 
+  /** @param {string} line */
   diverged(line) {
+    /** @type {race.Divergence & { lane: number }} */
     const { lane, ...divergence } = JSON.parse(line.slice(2));
     this.lanes[lane].divergence = divergence;
   }
 
+  /** @param {string} line */
   ended(line) {
     const [, lane, reason, error] = fields(line, 3);
     Object.assign(this.lanes[+lane], { reason, error });
   }
 
+  /** @param {string} line */
   finished(line) {
     this.verdict = JSON.parse(line.slice(2));
     this.phase = "finished";
   }
 
+  /** @param {string} line */
   refused(line) {
     this.refusal = JSON.parse(line.slice(2));
     this.phase = "refused";
   }
 
+  /** @param {string} line */
   notice(line) {
     this.notices.push(unescaped(line.slice(2)));
     this.phase = "notice";
@@ -172,6 +260,7 @@ export class Race {
   /**
    * Baseline seconds over the lane's, both at the smaller of the two token counts. Null where that means nothing: with
    * unequal counts a search, of which only the whole compares, and a lane that ended after its first token.
+   * @param {Lane} lane
    */
   speedup(lane) {
     const baseline = this.lanes[0];

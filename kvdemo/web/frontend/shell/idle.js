@@ -2,12 +2,15 @@
 // after the indicator has left the page, and a browser that draws nothing sixty times a second takes a share of a core.
 
 const ENOUGH = 60;
+/** @type {Set<number>} */
 const ours = new Set();
 let own = requestAnimationFrame(look);
+/** @type {number | null} */
 let others = null;
 let times = 0;
 
-/** A frame for this page's own scripts, which all ask for theirs here: it is never cancelled. */
+/** A frame for this page's own scripts, which all ask for theirs here: it is never cancelled.
+ * @param {FrameRequestCallback} act */
 export const nextFrame = (act) => {
   const id = requestAnimationFrame((now) => {
     ours.delete(id);

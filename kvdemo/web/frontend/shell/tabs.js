@@ -4,13 +4,15 @@ import { el, whenThere } from "../base/dom.js";
 
 const TABS = [["race", "Race"], ["measure", "Measure"], ["compare", "Compare"], ["plan", "Plan"]];
 const names = TABS.map(([name]) => name);
+/** @type {Map<string, { button: HTMLElement, dot: HTMLElement }>} */
 const buttons = new Map();
-let opened = null;
+let opened = "";
 
 /** The tab that is open. */
 export const currentTab = () => opened;
 
-/** Changes the address without loading anything; null removes a parameter. */
+/** Changes the address without loading anything; null removes a parameter.
+ * @param {Record<string, string | null>} changes */
 export const setAddress = (changes) => {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(changes)) {
@@ -20,6 +22,7 @@ export const setAddress = (changes) => {
   history.replaceState(history.state, "", url);
 };
 
+/** @param {string} name */
 const show = (name) => {
   opened = name;
   document.documentElement.dataset.kvTab = name;
@@ -29,6 +32,7 @@ const show = (name) => {
   }
 };
 
+/** @param {string} name */
 export const openTab = (name) => {
   if (!names.includes(name) || name === currentTab()) return;
   show(name);
@@ -37,9 +41,11 @@ export const openTab = (name) => {
   emit("tab", name);
 };
 
-/** Calls back once, when the tab is open for the first time. */
+/** Calls back once, when the tab is open for the first time.
+ * @type {(name: string, act: () => void) => void} */
 export const whenOpen = (name, act) => {
   let due = true;
+  /** @param {string} open */
   const once = (open) => {
     if (!due || open !== name) return;
     due = false;
@@ -49,20 +55,25 @@ export const whenOpen = (name, act) => {
   once(currentTab());
 };
 
-/** A dot beside the name of a tab where something is at work. */
+/** A dot beside the name of a tab where something is at work.
+ * @type {(name: string, busy: boolean) => void} */
 export const tabBusy = (name, busy) => {
-  if (buttons.has(name)) buttons.get(name).dot.hidden = !busy;
+  const tab = buttons.get(name);
+  if (tab) tab.dot.hidden = !busy;
 };
 
-/** Left, right, home and end, as in every row of tabs. */
+/** Left, right, home and end, as in every row of tabs.
+ * @param {KeyboardEvent} event */
 const walk = (event) => {
   const at = names.indexOf(currentTab());
-  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: names.length - 1 }[event.key];
+  /** @type {Record<string, number>} */
+  const moves = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: names.length - 1 };
+  const to = moves[event.key];
   if (to === undefined) return;
   event.preventDefault();
-  const name = names.at(to % names.length);
+  const name = names[(to + names.length) % names.length];
   openTab(name);
-  buttons.get(name).button.focus();
+  buttons.get(name)?.button.focus();
 };
 
 /** The row of tabs, for the header. */
@@ -82,5 +93,5 @@ export const tabRow = () => {
   return el("nav", { class: "kv-tabs", role: "tablist", "aria-label": "What to do", onkeydown: walk }, ...row);
 };
 
-const asked = new URLSearchParams(location.search).get("tab");
+const asked = new URLSearchParams(location.search).get("tab") ?? "";
 show(names.includes(asked) ? asked : "race");

@@ -1,7 +1,7 @@
 // How a beam search grew, drawn once it is over: a column a token, the texts that were kept, and what became of them.
 import { on } from "../../base/bus.js";
 import { laneColor } from "../../base/colors.js";
-import { el, showFloating, write } from "../../base/dom.js";
+import { el, showFloating, targetOf, write } from "../../base/dom.js";
 import { format } from "../../base/format.js";
 import { quote } from "../../base/token_text.js";
 import { place } from "../../base/tooltip.js";
@@ -17,40 +17,74 @@ const MOST = 5000;
 /** Heights in pixels: of the line of numbers, and of a row. */
 const TOP = 16;
 const ROW = 38;
+const SVG = "http://www.w3.org/2000/svg";
 
+/** The row that the tree gave to a node that is drawn.
+ * @param {BeamNode} node */
+const rowOf = ({ row }) => row ?? 0;
+
+/** @type {(node: BeamNode, lane: import("../wire.js").Lane) => "dropped" | "best" | "kept"} */
 const fate = (node, lane) => {
   if (node.rank === null) return "dropped";
   return node.rank === 0 && node.level < lane.count ? "best" : "kept";
 };
 
+/** @typedef {{ left: number, right: number, y: number }} Box where a node stands, in pixels of the grid */
+/** @typedef {{ pinned?: boolean, aloud?: boolean }} How a card stays until it is closed, and is spoken */
+
 class BeamFigure {
-  constructor(race, { lane, levels, sums }, speech) {
+  /** The node that the card is about. @type {BeamNode | null} */
+  current = null;
+  /** @type {HTMLElement | null} */
+  card = null;
+  pinned = false;
+  grid = el("div", {});
+  svg = document.createElementNS(SVG, "svg");
+  /** How many levels are not drawn. */
+  hidden = 0;
+  /** The elements of the nodes that are drawn. @type {Map<BeamNode, HTMLElement>} */
+  nodes = new Map();
+  /** @type {Map<Element, BeamNode>} */
+  drawn = new Map();
+  root = el("span");
+  /** The line that leads to a node, in SVG's path language. @type {(node: BeamNode) => string} */
+  line = () => "";
+  observer = new ResizeObserver(() => this.#edges());
+
+  /**
+   * @param {import("../wire.js").Race} race
+   * @param {import("../wire.js").Search} search
+   * @param {HTMLElement} speech
+   * @param {boolean} alone whether it is the only search of the race
+   */
+  constructor(race, { lane, levels, sums }, speech, alone) {
     this.speech = speech;
-    this.title = race.verdict.beams.length > 1 ? `How the beams of ${race.lanes[lane].name} grew` : "How the beams grew";
+    this.title = !alone ? `How the beams of ${race.lanes[lane].name} grew` : "How the beams grew";
     this.tree = new BeamTree(levels);
     this.lane = race.lanes[lane];
-    this.greedy = race.lanes.find((other) => other.lossless && !other.elsewhere && other.index !== lane);
-    this.greedyScore = this.greedy && (sums[this.greedy.index] ?? null);
+    this.greedy = race.lanes.find((other) => other.lossless && !other.elsewhere && other.index !== lane) ?? null;
+    this.greedyScore = this.greedy ? sums[this.greedy.index] ?? null : null;
     this.foldable = this.tree.shared - VISIBLE >= LEAST;
     this.folded = this.foldable && this.tree.length > UNFOLDED;
-    this.#build();
+    this.toggle = this.foldable ? el("button", { type: "button", class: "kv-button kv-reset", onclick: () => this.#fold() }) : null;
+    this.box = el("div", { class: "kv-beambox", tabindex: "0", role: "group", "aria-label": `Tree of ${this.tree.width} beams over `
+      + `${this.tree.length} tokens. Arrow keys walk it; the table below has its outcome.` });
+    this.element = this.#built();
+    this.#listen();
     this.#draw();
   }
 
-  #build() {
+  #built() {
     const { lane, tree, greedy } = this;
-    this.box = el("div", { class: "kv-beambox", tabindex: "0", role: "group",
-      "aria-label": `Tree of ${tree.width} beams over ${tree.length} tokens. Arrow keys walk it; the table below has its outcome.` });
-    this.toggle = this.foldable ? el("button", { type: "button", class: "kv-button kv-reset", onclick: () => this.#fold() }) : null;
+    /** @type {(kind: string, text: string) => HTMLElement} */
     const key = (kind, text) => el("span", { "data-edge": kind }, el("i", {}), text);
-    this.element = el("section", { class: "kv-beams", "aria-label": this.title,
+    return el("section", { class: "kv-beams", "aria-label": this.title,
       style: `--lane: var(${laneColor(lane.index)}); --greedy: var(${greedy ? laneColor(greedy.index) : "--kv-ink-2"})` },
     el("header", {}, el("h3", {}, this.title),
       el("div", { class: "kv-keys" }, key("best", "the best text"), key("kept", `others of the last ${tree.width}`), key("dropped", "dropped"),
         key("greedy", greedy ? `greedy, like ${greedy.name}` : "greedy")),
       this.toggle),
     el("p", { class: "kv-finding" }, finding(this)), this.box, table(this));
-    this.#listen();
   }
 
   // --- the picture
@@ -67,25 +101,25 @@ class BeamFigure {
     this.hidden = Math.max(this.folded ? tree.shared - VISIBLE : 0, tree.length - Math.floor(MOST / tree.width));
     if (this.toggle) write(this.toggle, this.folded ? `All ${format.count(tree.length)} columns` : "Fold what all beams share");
     const { levels, rows } = tree.from(this.hidden);
-    this.svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    this.svg = document.createElementNS(SVG, "svg");
     this.nodes = new Map();
+    this.drawn = new Map();
     this.grid = el("div", { class: "kv-beamgrid", "aria-hidden": "true", style: `grid-template-rows: ${TOP}px repeat(${rows}, ${ROW}px)` }, this.svg, this.#root());
     for (const level of levels) {
       const column = level[0].level - this.hidden + 2;
       this.grid.append(el("i", { style: `grid-area: 1 / ${column}` }, format.count(level[0].level + 1)));
       for (const node of level) {
-        const twig = el("span", { class: "kv-twig", "data-edge": fate(node, lane), "data-greedy": Boolean(node.greedy), style: `grid-area: ${node.row + 2} / ${column}` },
+        const twig = el("span", { class: "kv-twig", "data-edge": fate(node, lane), "data-greedy": Boolean(node.greedy), style: `grid-area: ${rowOf(node) + 2} / ${column}` },
           el("bdi", {}, ...spelled(node.text)), el("small", {}, score(node.score)));
-        twig.node = node;
         this.nodes.set(node, twig);
+        this.drawn.set(twig, node);
         this.grid.append(twig);
       }
     }
     const end = levels.length + 2;
-    this.grid.append(...tree.finals.map(({ rank }) => el("b", { style: `grid-area: ${rank + 2} / ${end}` }, String(rank + 1))));
+    this.grid.append(...tree.finals.map(({ place: rank }) => el("b", { style: `grid-area: ${rank + 2} / ${end}` }, String(rank + 1))));
     this.box.replaceChildren(this.grid);
-    this.observer?.disconnect();
-    this.observer = new ResizeObserver(() => this.#edges());
+    this.observer.disconnect();
     this.observer.observe(this.grid);
   }
 
@@ -99,8 +133,9 @@ class BeamFigure {
 
   /** Lines from parent to child, one path element a kind; they bend between the columns, where no word is in the way. */
   #edges() {
+    /** @type {(element: HTMLElement, row: number) => Box} */
     const box = (element, row) => ({ left: element.offsetLeft, right: element.offsetLeft + element.offsetWidth, y: TOP + ROW * (row + 0.5) });
-    const boxes = new Map([...this.nodes].map(([node, twig]) => [node, box(twig, node.row)]));
+    const boxes = new Map([...this.nodes].map(([node, twig]) => [node, box(twig, rowOf(node))]));
     const root = box(this.root, 0);
     const columns = new Map([[this.hidden - 1, { left: root.left, right: root.right }]]);
     for (const [{ level }, { left, right }] of boxes) {
@@ -108,21 +143,20 @@ class BeamFigure {
       columns.set(level, { left: Math.min(column.left, left), right: Math.max(column.right, right) });
     }
     const lines = { dropped: "", kept: "", best: "", greedy: "", hidden: "" };
-    const line = (node) => {
-      const [from, to] = [boxes.get(node.parent) ?? root, boxes.get(node)];
-      const [out, into] = [columns.get(node.level - 1).right, columns.get(node.level).left];
+    this.line = (node) => {
+      const [from, to] = [(node.parent && boxes.get(node.parent)) ?? root, boxes.get(node) ?? root];
+      const [out, into] = [columns.get(node.level - 1)?.right ?? from.right, columns.get(node.level)?.left ?? to.left];
       const middle = (out + into) / 2;
       return `M${from.right} ${from.y}H${out}C${middle} ${from.y} ${middle} ${to.y} ${into} ${to.y}H${to.left}`;
     };
     for (const node of this.nodes.keys()) {
-      const drawn = line(node);
-      const fromHidden = node.level === this.hidden && this.hidden && node.parent.rank === null;
+      const drawn = this.line(node);
+      const fromHidden = node.level === this.hidden && this.hidden && node.parent?.rank === null;
       lines[fromHidden ? "hidden" : fate(node, this.lane)] += drawn;
       if (node.greedy) lines.greedy += drawn;
     }
-    this.line = line;
     this.svg.replaceChildren(...Object.entries({ ...lines, now: "" }).map(([kind, d]) => {
-      const path = document.createElementNS(this.svg.namespaceURI, "path");
+      const path = document.createElementNS(SVG, "path");
       path.setAttribute("d", d);
       path.setAttribute("data-edge", kind);
       return path;
@@ -132,9 +166,13 @@ class BeamFigure {
   // --- one node under the magnifying glass
 
   #listen() {
-    const twigAt = (event) => event.target.closest(".kv-twig")?.node;
+    /** @param {Event} event */
+    const twigAt = (event) => {
+      const twig = targetOf(event, ".kv-twig");
+      return twig && this.drawn.get(twig);
+    };
     this.box.addEventListener("pointerover", (event) => {
-      const node = event.pointerType === "mouse" && twigAt(event);
+      const node = event.pointerType === "mouse" ? twigAt(event) : null;
       if (node && !this.pinned) this.show(node);
     });
     this.box.addEventListener("pointerleave", () => !this.pinned && this.hide());
@@ -146,23 +184,33 @@ class BeamFigure {
     this.box.addEventListener("blur", () => this.hide());
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     const { tree } = this;
     const first = tree.best[this.hidden];
     const at = this.current;
-    const column = ({ level }) => [...tree.levels[level]].sort((a, b) => a.row - b.row);
+    /** @param {BeamNode} node */
+    const column = ({ level }) => [...tree.levels[level]].sort((a, b) => rowOf(a) - rowOf(b));
+    /** @param {number} step */
     const beside = (step) => at && column(at)[column(at).indexOf(at) + step];
-    const next = { ArrowRight: () => (at ? tree.next(at) : first), ArrowLeft: () => at?.parent, ArrowUp: () => beside(-1), ArrowDown: () => beside(1), Home: () => first, End: () => tree.best.at(-1) }[event.key];
+    /** @type {Record<string, () => BeamNode | null | undefined>} */
+    const moves = { ArrowRight: () => (at ? tree.next(at) : first), ArrowLeft: () => at?.parent, ArrowUp: () => beside(-1), ArrowDown: () => beside(1), Home: () => first, End: () => tree.best.at(-1) };
+    const next = moves[event.key];
     if (!next || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const node = next() ?? at ?? first;
     if (this.nodes.has(node)) this.show(node, { pinned: true, aloud: true });
   }
 
+  /**
+   * @param {BeamNode} node
+   * @param {How} how
+   */
   show(node, { pinned = false, aloud = false } = {}) {
     this.hide();
-    Object.assign(this, { current: node, pinned });
     const twig = this.nodes.get(node);
+    if (!twig) return;
+    Object.assign(this, { current: node, pinned });
     if (aloud) twig.scrollIntoView({ block: "nearest", inline: "nearest" });
     twig.classList.add("kv-current");
     const now = this.svg.querySelector("[data-edge=now]");
@@ -170,19 +218,20 @@ class BeamFigure {
     this.card = this.#card(node);
     showFloating(this.card);
     const text = this.card.querySelector("pre");
-    text.scrollTop = text.scrollHeight;
+    if (text) text.scrollTop = text.scrollHeight;
     if (!matchMedia("(max-width: 760px)").matches) place(this.card, twig);
     if (aloud) this.speech.textContent = `${quote(node.text)}, score ${score(node.score)}. ${this.#fateOf(node)}`;
   }
 
   hide() {
     this.card?.remove();
-    this.svg?.querySelector("[data-edge=now]")?.setAttribute("d", "");
+    this.svg.querySelector("[data-edge=now]")?.setAttribute("d", "");
     if (this.current) this.nodes.get(this.current)?.classList.remove("kv-current");
     this.card = this.current = null;
     this.pinned = false;
   }
 
+  /** @param {BeamNode} node */
   #fateOf(node) {
     const { tree } = this;
     if (node.rank === null) return `Dropped: no text that begins so was kept after token ${format.count(node.depth + 1)}.`;
@@ -190,7 +239,9 @@ class BeamFigure {
     return node.rank ? `The text that became number ${node.rank + 1} begins so.` : "The best text begins so.";
   }
 
+  /** @param {BeamNode} node */
   #card(node) {
+    /** @type {(label: string, value: string) => Node[]} */
     const fact = (label, value) => [el("dt", {}, label), el("dd", {}, value)];
     const path = beamPath(node);
     return el("div", { class: "kv-inspector kv-twigcard", role: "tooltip", style: `--lane: var(${laneColor(this.lane.index)})` },
@@ -207,18 +258,23 @@ export class Beams {
   constructor() {
     this.element = el("div", { class: "kv-beamed" });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
+    /** @type {BeamFigure[]} */
     this.figures = [];
+    /** @type {import("../wire.js").Verdict | null} */
+    this.shown = null;
     const hide = () => { for (const figure of this.figures) figure.hide(); };
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-    document.addEventListener("pointerdown", ({ target }) => { if (!(target instanceof Element && target.closest(".kv-beambox, .kv-twigcard"))) hide(); });
+    document.addEventListener("pointerdown", (event) => { if (!targetOf(event, ".kv-beambox, .kv-twigcard")) hide(); });
     on("tab", hide);
   }
 
+  /** @param {import("../wire.js").Race} race */
   show(race) {
     if (this.shown === race.verdict) return;
     this.shown = race.verdict;
     for (const figure of this.figures) figure.hide();
-    this.figures = (race.verdict?.beams ?? []).map((search) => new BeamFigure(race, search, this.speech));
+    const searches = race.verdict?.beams ?? [];
+    this.figures = searches.map((search) => new BeamFigure(race, search, this.speech, searches.length === 1));
     this.element.replaceChildren(this.speech, ...this.figures.map((figure) => figure.element));
   }
 }
