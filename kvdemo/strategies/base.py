@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core import strategy_spec
+from kvdemo.core.picture import Picture
 from kvdemo.core.settings import Sampling
 from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option
 
@@ -68,11 +69,8 @@ class Strategy(ABC):
     turns, and what it warms up with must not be the prompt, which that machine would remember. One that starts from
     what an earlier race kept, and leaves something to the next (`Job.handover`), says so by `keeps_prefix`.
 
-    `picture` is what the page draws of its first steps before a race, one of these; empty for nothing:
-
-    recompute   every step computes every position
-    cached      the first step computes the prompt, each later one a position, and reads the others
-    resumed     as cached, but the first step finds a part of the prompt computed
+    `picture` says what its steps compute and keep, so that the page can draw them before a race (`core.picture`). It is
+    written as a call with literals. Without one, the page draws the steps once they have run.
 
     What its steps cost follows from these. The defaults fit a strategy that runs one position of one row a step:
 
@@ -96,7 +94,7 @@ class Strategy(ABC):
     drafts_from: ClassVar[str] = ""
     eager: ClassVar[bool] = True
     keeps_prefix: ClassVar[bool] = False
-    picture: ClassVar[str] = ""
+    picture: ClassVar[Picture | None] = None
     formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:

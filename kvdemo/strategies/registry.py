@@ -6,8 +6,9 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_type_hints
+from typing import get_type_hints
 
+from kvdemo.core.picture import Picture
 from kvdemo.core.source.classes import Sources, modules
 from kvdemo.core.types import Option
 
@@ -35,14 +36,14 @@ class StrategyInfo:
     drafts_from: str = ""
     eager: bool = True
     keeps_prefix: bool = False
-    picture: Literal["", "recompute", "cached", "resumed"] = ""
+    picture: Picture | None = None
 
 
 #: What a class states as literals, and what kind of literal that is.
 _ATTRIBUTES = {
     name: kind
     for name, kind in get_type_hints(StrategyInfo).items()
-    if name not in {"description", "module", "class_name", "options"}
+    if name not in {"description", "module", "class_name", "options", "picture"}
 }
 
 
@@ -70,7 +71,7 @@ def _introductions(sources: Sources, module: str) -> Iterator[StrategyInfo]:
         literals = {name: sources.literal(module, made, name, kind) for name, kind in _ATTRIBUTES.items()}
         if not _ID.fullmatch(literals["id"]):
             raise ImportError(f"{module}: {literals['id']!r} is no id: write letters, digits, _ and -")
-        options, description = sources.options(module, made), inspect.getdoc(made) or ""
         yield StrategyInfo(
-            **literals, description=description, module=module, options=options, class_name=made.__name__
-        )
+            **literals, description=inspect.getdoc(made) or "", module=module, class_name=made.__name__,
+            options=sources.options(module, made), picture=sources.call(module, made, "picture", Picture),
+        )  # fmt: skip

@@ -26,6 +26,10 @@ class Toy(Strategy):
         yield
 '''
 
+PICTURED = "from kvdemo.core.picture import Picture\n" + TOY.format(id="bad").replace(
+    "lossless = False", "lossless = False\n    picture = Picture({picture})"
+)
+
 
 def test_a_new_file_is_a_new_strategy(tmp_path: Path) -> None:
     with package(tmp_path, one=TOY.format(id="toy"), _shared=TOY.format(id="hidden")):
@@ -39,6 +43,8 @@ def test_strategies_introduce_themselves_without_torch_and_truly() -> None:
         strategy = get(introduction.id)
         stated = asdict(introduction)
         del stated["module"], stated["class_name"]
+        assert introduction.picture == strategy.picture
+        del stated["picture"]
         assert inspect.getdoc(type(strategy)) == stated.pop("description")
         assert list(strategy.options().items()) == list(introduction.options.items())
         del stated["options"]
@@ -213,13 +219,38 @@ def test_what_runs_elsewhere_is_known_before_the_import(tmp_path: Path) -> None:
         (TOY.format(id="bad").replace("False", "0"), "toys.bad: the lossless of Toy is 0: state a bool"),
         (
             TOY.format(id="bad").replace("lossless = False", "lossless = False\n    picture = 'rosy'"),
-            "toys.bad: the picture of Toy is 'rosy': state one of '', 'recompute', 'cached', 'resumed'",
+            r"toys.bad: the picture of Toy is no Picture\(...\)",
+        ),
+        (
+            PICTURED.format(picture="computes='rosy', keeps='all'"),
+            r"toys.bad: the picture of Toy cannot be made \(computes is 'rosy': state one of all, new,",
+        ),
+        (
+            PICTURED.format(picture="computes='new', keeps='window', window='size'"),
+            r"toys.bad: the picture of Toy cannot be made \(sinks is missing",
         ),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named(tmp_path: Path, source: str, says: str) -> None:
     with pytest.raises(ImportError, match=says):
         found_in(tmp_path, bad=source)
+
+
+def test_every_strategy_says_how_its_steps_are_drawn() -> None:
+    """The settings that it names must be its own: the picture follows them in the form."""
+    for introduction in introductions().values():
+        picture = introduction.picture
+        assert picture is not None, introduction.id
+        assert set(picture.settings) <= introduction.options.keys()
+        if picture.packing:
+            assert picture.bits.keys() == set(introduction.options[picture.packing].choices)
+            assert picture.in_full.keys() <= picture.bits.keys()
+        assert (picture.computes == "all") == introduction.recomputes
+        assert (picture.computes == "elsewhere") == introduction.elsewhere
+
+
+def test_a_strategy_without_a_picture_is_one(tmp_path: Path) -> None:
+    assert found_in(tmp_path, one=TOY.format(id="toy"))["toy"].picture is None
 
 
 def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:

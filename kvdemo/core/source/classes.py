@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from kvdemo.core import settings, strategy_spec, types
 from kvdemo.core.errors import BadInput
@@ -28,6 +28,8 @@ _MAKERS: Mapping[str, Callable[..., Option]] = {
     f"{types.__name__}.Option": Option,
     f"{settings.__name__}.race_option": settings.race_option,
 }
+
+_Made = TypeVar("_Made")
 
 
 def modules(module: str) -> Iterator[str]:
@@ -158,15 +160,24 @@ class Sources:
             if not isinstance(value, _Value) or not isinstance(call := value.node, ast.Call):
                 continue
             if make := _MAKERS.get(self._origin(value.module, dotted_name(call.func) or "")):
-                what = f"the option {name} of {made.__name__}"
-                given = [value.literal(argument, what) for argument in call.args]
-                named = {str(keyword.arg): value.literal(keyword.value, what) for keyword in call.keywords}
+                what = f"option {name} of {made.__name__}"
+                found[name] = option = value.make(make, call, what)
                 try:
-                    found[name] = option = make(*given, **named)
                     strategy_spec.read(made.__name__, {name: option}, {name: option.default})
-                except (TypeError, KeyError, BadInput) as error:
-                    raise ImportError(f"{module}: {what} cannot be made ({error})") from error
+                except BadInput as error:
+                    raise ImportError(f"{module}: the {what} cannot be made ({error})") from error
         return found
+
+    def call(self, module: str, made: type, name: str, kind: type[_Made]) -> _Made | None:
+        """Read an attribute that is None, or a call of `kind` with literals. Raises ImportError for any other."""
+        value, what = inspect.getattr_static(made, name, None), f"{name} of {made.__name__}"
+        match value:
+            case _Value(node=ast.Constant(value=None)) | None:
+                return None
+            case _Value(node=ast.Call() as call):
+                if self._origin(value.module, dotted_name(call.func) or "") == f"{kind.__module__}.{kind.__name__}":
+                    return value.make(kind, call, what)
+        raise ImportError(f"{module}: the {what} is no {kind.__name__}(...), and it is read without being run")
 
 
 @dataclass(frozen=True)
@@ -181,6 +192,15 @@ class _Value:
             return ast.literal_eval(node)
         except ValueError as error:
             raise ImportError(f"{self.module}: the {what} is no literal, and it is read without being run") from error
+
+    def make(self, kind: Callable[..., _Made], call: ast.Call, what: str) -> _Made:
+        """Do what a call says whose arguments are literals."""
+        given = [self.literal(argument, what) for argument in call.args]
+        named = {str(keyword.arg): self.literal(keyword.value, what) for keyword in call.keywords}
+        try:
+            return kind(*given, **named)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ImportError(f"{self.module}: the {what} cannot be made ({error})") from error
 
 
 class _Function:

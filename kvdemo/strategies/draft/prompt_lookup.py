@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
@@ -29,6 +30,7 @@ class PromptLookup(Strategy):
     name = "Prompt lookup"
     summary = "Guesses the next tokens from repetitions in the text and checks them in one pass."
     lossless = True
+    picture = Picture(computes="drafted", keeps="all", draft="draft_tokens")
 
     ngram: int = option(
         3,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
@@ -29,6 +30,7 @@ class Speculative(Strategy):
     name = "Speculative"
     summary = "A smaller model drafts the next tokens; the model checks them in one pass."
     lossless = True
+    picture = Picture(computes="drafted", keeps="all", draft="draft_tokens")
     drafts_from = "draft_tokens"
 
     draft: str = option(

@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.forward import Ids, forward, on_device
 from kvdemo.models.loaded import LoadedModel
@@ -33,6 +34,7 @@ class Batched(Strategy):
     name = "Batched"
     summary = "Decodes several rows in one pass: each waits longer, all together get more."
     lossless = True
+    picture = Picture(computes="new", keeps="all")
     rows_from = "rows"
 
     rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)

@@ -8,6 +8,7 @@ import torch
 
 from kvdemo.caches.reserved_bytes import Reserved
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
@@ -33,7 +34,7 @@ class CompiledCached(Strategy):
     name = "Compiled"
     summary = "StaticCache with the decoding step compiled; CUDA graphs on a GPU."
     lossless = True
-    picture = "cached"
+    picture = Picture(computes="new", keeps="reserved")
     eager = False
     formula_note = "The part of the reserved room that is in use."
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from transformers import DynamicCache
 
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
@@ -27,7 +28,7 @@ class DynamicCached(Strategy):
     name = "DynamicCache"
     summary = "Runs the prompt once, keeps its keys and values, then one token a step."
     lossless = True
-    picture = "cached"
+    picture = Picture(computes="new", keeps="all")
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return cache_support.unavailable_reason(model)

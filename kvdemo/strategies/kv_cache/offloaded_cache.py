@@ -8,6 +8,7 @@ import torch
 from transformers import Cache, DynamicCache
 
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.forward import Ids, next_token_logits
@@ -30,7 +31,7 @@ class Offloaded(Strategy):
     name = "Offloaded cache"
     summary = "Keeps keys and values in main memory and fetches them layer by layer (CUDA)."
     lossless = True
-    picture = "cached"
+    picture = Picture(computes="new", keeps="host")
     formula_note = "The keys and values on the GPU and in main memory together."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixSlot
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.facts import rope
@@ -44,7 +45,7 @@ class PrefixCached(Strategy):
     summary = "Keeps keys and values for the next prompt that begins the same."
     lossless = True
     keeps_prefix = True
-    picture = "resumed"
+    picture = Picture(computes="new", keeps="all")
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if os.environ.get("SPACES_ZERO_GPU"):

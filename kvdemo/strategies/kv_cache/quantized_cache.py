@@ -17,6 +17,7 @@ from kvdemo.caches import byte_count
 from kvdemo.core import units
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import cache_layers
 from kvdemo.models.forward import Ids, next_token_logits
@@ -46,7 +47,10 @@ class Quantized(Strategy):
     name = "QuantizedCache"
     summary = "Keeps past keys and values in fewer bits: less memory, slightly other scores."
     lossless = False
-    picture = "cached"
+    picture = Picture(
+        computes="new", keeps="packed", packing="kind", bits={"fp8": 8, "int4": 4, "int2": 2},
+        in_full={"int4": 127, "int2": 127},
+    )  # fmt: skip
     formula_note = "An exact cache of as many positions, in the model's number format."
 
     kind: str = option("fp8", "Format", "Of the numbers in the cache.", choices=("fp8", "int4", "int2"))

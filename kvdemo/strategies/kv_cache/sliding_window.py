@@ -10,6 +10,7 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 
 from kvdemo.caches.sink_cache import SinkCache
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
@@ -34,6 +35,7 @@ class SlidingWindow(Strategy):
     name = "Sliding window"
     summary = "Keeps the first positions and the latest ones: constant memory, and it forgets the rest."
     lossless = False
+    picture = Picture(computes="new", keeps="window", window="window", sinks="sinks")
     formula_note = "A cache of all positions, of which none is dropped."
 
     window: int = option(256, "Window", "Latest positions kept, the newest included.", low=1, high=100000)

@@ -10,6 +10,7 @@ from transformers import StaticCache
 
 from kvdemo.caches.reserved_bytes import Reserved
 from kvdemo.core import units
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
@@ -32,7 +33,7 @@ class StaticCached(Strategy):
     name = "StaticCache"
     summary = "Reserves room for prompt and answer at the start and fills it in place."
     lossless = True
-    picture = "cached"
+    picture = Picture(computes="new", keeps="reserved")
     formula_note = "The part of the reserved room that is in use."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step
 from kvdemo.models.forward import next_token_logits, on_device
 from kvdemo.strategies.base import Job, Strategy
@@ -23,7 +24,7 @@ class NoCache(Strategy):
     name = "No cache"
     summary = "Keeps the token ids and runs all of them through the model each step."
     lossless = True
-    picture = "recompute"
+    picture = Picture(computes="all", keeps="nothing")
     recomputes = True
 
     @torch.inference_mode()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step
 from kvdemo.models.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
@@ -26,7 +27,7 @@ class Reencode(Strategy):
     name = "Re-encode"
     summary = "Tokenises the whole text again each step and runs all of it; keeps nothing."
     lossless = True
-    picture = "recompute"
+    picture = Picture(computes="all", keeps="nothing")
     recomputes = True
 
     @torch.inference_mode()

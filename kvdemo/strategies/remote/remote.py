@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import UNKNOWN, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
@@ -33,6 +34,7 @@ class Remote(Strategy):
     name = "Remote"
     summary = "A server on another machine decodes; what is timed is what arrives here."
     lossless = False
+    picture = Picture(computes="elsewhere", keeps="elsewhere")
     elsewhere = True
 
     served = ""

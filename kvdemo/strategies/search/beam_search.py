@@ -10,6 +10,7 @@ import torch
 
 from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.picture import Picture
 from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
@@ -33,6 +34,7 @@ class BeamSearch(Strategy):
     name = "Beam search"
     summary = "Follows the likeliest few texts at once and keeps the best of them."
     lossless = False
+    picture = Picture(computes="new", keeps="all")
     searches = True
     rows_from = "beams"
 

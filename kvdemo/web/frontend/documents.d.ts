@@ -888,6 +888,17 @@ declare namespace core {
     high: number;
     choices: (string)[];
   }
+  /** What a strategy's steps compute and keep. Where a number is a setting of the strategy, its name stands for it. */
+  interface Picture {
+    computes: "all" | "new" | "drafted" | "elsewhere";
+    keeps: "nothing" | "all" | "reserved" | "window" | "packed" | "host" | "elsewhere";
+    draft: string;
+    window: string;
+    sinks: string;
+    packing: string;
+    bits: Record<string, number>;
+    in_full: Record<string, number>;
+  }
   /** What a strategy states about itself, and where its class is. `description` is the class docstring. */
   interface StrategyInfo {
     id: string;
@@ -905,6 +916,6 @@ declare namespace core {
     drafts_from: string;
     eager: boolean;
     keeps_prefix: boolean;
-    picture: "" | "recompute" | "cached" | "resumed";
+    picture: Picture | null;
   }
 }

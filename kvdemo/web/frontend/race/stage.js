@@ -52,14 +52,15 @@ class Stage {
     if (this.race?.lanes.length) return;
     const known = new Map(this.facts.strategies.map((strategy) => [strategy.id, strategy]));
     const reasons = reasonsFor("race");
+    this.dtype = modelStatus()?.model?.dtype;
     const picked = readSpecs(text).map(({ id, values }) => {
       const strategy = known.get(id) ?? { id, name: id, summary: "" };
-      return { ...strategy, name: specName(strategy, values), reason: reasons[id] };
+      return { ...strategy, name: specName(strategy, values), reason: reasons[id], values };
     });
     this.#lay(picked.map((strategy) => ({ ...strategy, strategy: strategy.id })));
     this.cards.forEach((card, i) => {
       card.element.dataset.status = "idle";
-      card.text.replaceChildren(previewBody(picked[i]));
+      card.text.replaceChildren(previewBody(picked[i], picked[i].values, this.dtype));
       card.text.tabIndex = -1;
     });
     this.chart.name(picked);
@@ -147,6 +148,7 @@ class Stage {
   }
 
   model(status) {
+    if (status.model?.dtype !== this.dtype) this.preview();
     if (!this.race || this.race.phase === "notice") this.strip.model(status);
     if (this.race?.phase === "notice") this.draw();
   }
