@@ -23,6 +23,7 @@ FindingKind = Literal[
     "work",
     "nothing_to_reuse",
     "no_time_saved",
+    "small_gain",
     "same_text",
     "divergence",
     "groups",

@@ -5,15 +5,19 @@ Seconds are device time, to the last token that both lanes have: `tokens` of the
 
     alone             tokens, seconds
     nothing_compared  no lane can be held against the baseline
-    faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast)
+    faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast); where a cache gained
+                      little, the reason in short: prompt_share (of the lane's time), or step_share (of the time of a
+                      step over step_positions that one over new_positions took)
     slower            the same; ratio says how many times as long it took
     same_time         the same, without a ratio: less than `metrics.SAME` apart
-    no_clock          the same: a time of 0
+    no_clock          the same, without a reason: a time of 0
     unequal_search    tokens, baseline_tokens: a search can be compared over the whole of equally long texts alone
     too_short         tokens, baseline_tokens, first_token_s, baseline_first_token_s: one lane ended after one token
     work              positions, baseline_positions, cache_bytes
     nothing_to_reuse  both wrote one token
     no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
+    small_gain        a gain below SMALL_GAIN. The same, where steps gained little; else prompt_seconds of the step over
+                      the prompt and its prompt_share of the lane's time, and the mean seconds of the further tokens
     same_text         tokens
     divergence        index of the first token that differs; its reason beside the numbers
     groups            groups of lanes that agree, the largest first (`agreement`); index at which each other one departs
@@ -35,6 +39,9 @@ from kvdemo.core.events import DivergenceKind, FindingKind
 from kvdemo.core.metrics import SAME, lane_metrics, searched, seconds_to_token
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race import agreement
+
+#: A cache that gains less than this leaves the question why; the verdict answers it.
+SMALL_GAIN = 2.0
 
 #: A lane and its index in the race.
 Entry = tuple[int, LaneHistory]
@@ -72,6 +79,7 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
     numbers = {"tokens": shared, "whole": whole, "seconds": mine, "baseline_seconds": its}
     if min(mine, its) <= 0:
         return Found("no_clock", lanes, numbers)
+    numbers |= _in_short(_why_little(baseline, entry))
     if its > mine * SAME:
         return Found("faster", lanes, {**numbers, "ratio": its / mine})
     if mine > its * SAME:
@@ -79,50 +87,75 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
     return Found("same_time", lanes, numbers)
 
 
+def _in_short(why: Found | None) -> dict[str, Any]:
+    """The reason for a small gain as a headline has it."""
+    numbers = why.numbers if why else {}
+    if "prompt_share" in numbers:
+        return {"prompt_share": numbers["prompt_share"]}
+    if not numbers.get("seconds"):
+        return {}
+    return {
+        "step_share": numbers["new_seconds"] / numbers["seconds"],
+        "step_positions": numbers["positions"],
+        "new_positions": numbers["new_positions"],
+    }
+
+
 def _done(lane: LaneHistory) -> bool:
     return lane.ended is not None and lane.ended.reason in ("length", "eos")
 
 
 def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
-    """A lane's work, why its cache saved no time, and whether its text is the baseline's."""
+    """A lane's work, why its cache saved little or no time, and whether its text is the baseline's."""
     index, lane = entry
     if not (lane.info.elsewhere or baseline.info.elsewhere):
         ours, theirs = lane_metrics(lane.steps).positions, lane_metrics(baseline.steps).positions
         held = lane.steps[-1].step.cache_bytes
         yield Found("work", (index, 0), {"positions": ours, "baseline_positions": theirs, "cache_bytes": held})
-    yield from _why_not(baseline, entry)
+    if why := _why_little(baseline, entry):
+        yield why
     if lane.divergence is None:
         yield Found("same_text", (index, 0), {"tokens": min(len(baseline.tokens), len(lane.tokens))})
     else:
-        why = lane.divergence
-        yield Found("divergence", (index, 0), {"index": why.index}, why.detail, why.kind)
+        parted = lane.divergence
+        yield Found("divergence", (index, 0), {"index": parted.index}, parted.detail, parted.kind)
 
 
-def _why_not(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
-    """Why a lane that keeps a cache saved no time by it; nothing where it did, or where there is no cache.
+def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
+    """Why a lane that keeps a cache saved no time by it, or little; None where it did, or where there is no cache.
 
-    Also nothing for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
+    Also None for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
     """
     index, lane = entry
     shared = min(len(baseline.tokens), len(lane.tokens))
     if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes or searched(lane.steps):
-        return
+        return None
     if shared == 1:
-        if len(baseline.tokens) == len(lane.tokens):
-            yield Found("nothing_to_reuse", (index, 0))
-        return
-    decoding = lane.steps[1:]
-    if not decoding or seconds_to_token(baseline.steps, shared) > seconds_to_token(lane.steps, shared) * SAME:
-        return
-    # Half of the shared steps, the later ones: there the baseline has the most positions to run again.
-    late = baseline.steps[len(baseline.steps) // 2 :]
+        return Found("nothing_to_reuse", (index, 0)) if len(baseline.tokens) == len(lane.tokens) else None
+    mine, its = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
+    if len(lane.steps) == 1 or its >= mine * SMALL_GAIN:
+        return None
+    if its > mine * SAME:
+        first, its_first = lane.steps[0].seconds, baseline.steps[0].seconds
+        if its - its_first >= (mine - first) * SMALL_GAIN:
+            further = shared - 1
+            return Found("small_gain", (index, 0), {
+                "prompt_seconds": first, "prompt_share": first / mine, "seconds": (its - its_first) / further,
+                "new_seconds": (mine - first) / further,
+            })  # fmt: skip
+        return Found("small_gain", (index, 0), _step_costs(baseline, lane))
+    return Found("no_time_saved", (index, 0), _step_costs(baseline, lane))
+
+
+def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:
+    """Medians of positions and seconds: of the baseline's steps in the later half, and of the lane's after the prompt.
+
+    In the later half the baseline has the most positions to run again.
+    """
+    late, decoding = baseline.steps[len(baseline.steps) // 2 :], lane.steps[1:]
     positions, new = (round(median(timed.step.positions for timed in some)) for some in (late, decoding))
-    long_step, short_step = (median(timed.seconds for timed in some) for some in (late, decoding))
-    yield Found(
-        "no_time_saved",
-        (index, 0),
-        {"positions": positions, "seconds": long_step, "new_positions": new, "new_seconds": short_step},
-    )
+    seconds, new_seconds = (median(timed.seconds for timed in some) for some in (late, decoding))
+    return {"positions": positions, "seconds": seconds, "new_positions": new, "new_seconds": new_seconds}
 
 
 def groups(records: Sequence[LaneHistory]) -> Iterator[Found]:

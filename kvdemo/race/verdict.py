@@ -1,9 +1,9 @@
 """Judge a race that is over: put its findings in order. Every number in them was measured in this race.
 
 The first lane is the baseline. Each other lane gets a finding on time, one on work and memory, one on whether the text
-is the same, and, where keeping a cache did not pay, the reason that the steps show. Of three or more lanes, one finding
-says which wrote the same text. What a strategy itself has to remark on its run comes after that. The headline is the
-time of the lane that gained most.
+is the same, and, where keeping a cache gained little or nothing, the reason that the steps show. Of three or more
+lanes, one finding says which wrote the same text. What a strategy itself has to remark on its run comes after that. The
+headline is the time of the lane that gained most.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ RACES: list[tuple[Schedule, list[LaneHistory]]] = [
     ("fair", [flat("A", 3, 1.0), search("B", (1.0, 1), (1.0, 3))]),
     ("fair", [flat("A", 3, 1.0), flat("B", 1, 1.0)]),
     ("fair", [flat("A", 1, 1.0), flat("B", 1, 1.0, cached=True)]),
+    ("fair", [flat("A", 4, 1.0), flat("B", 4, 0.8, cached=True)]),
 ]
 
 

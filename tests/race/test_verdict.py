@@ -31,6 +31,37 @@ def test_where_the_cache_did_not_win_the_steps_say_why() -> None:
     assert "one over a single new position 10 ms" in why
 
 
+def test_a_small_gain_is_explained_by_what_a_step_costs_at_any_length() -> None:
+    """A large GPU or a short text: a step is launched and the weights are read, however few positions it runs."""
+    lanes = [record("No cache", range(6), [0.010] * 6, prompt=94), record("Cache", range(6), [0.008] * 6, cached=True)]
+    got = judge(lanes, "fair")
+    assert got.headline == (
+        "Cache finished 1.2× sooner: 6 tokens in 48 ms against 60 ms, because a step over a single new position took "
+        "80 % of the time of one over 98."
+    )
+    why = next(s for s in got.sentences if s.startswith("Much of a step is a fixed cost"))
+    assert "a step over 98 positions took 10 ms here, and one over a single new position 8 ms." in why
+
+
+def test_a_small_gain_is_explained_by_the_prompt_where_further_tokens_gained_much() -> None:
+    slow = record("No cache", range(3), [4.0, 1.0, 1.0])
+    fast = record("Cache", range(3), [4.0, 0.1, 0.1], cached=True)
+    got = judge([slow, fast], "fair")
+    assert got.headline == (
+        "Cache finished 1.4× sooner: 3 tokens in 4.2 s against 6 s, because the step over the prompt, which every lane "
+        "needs, was 95 % of Cache's time."
+    )
+    assert (
+        "After the prompt, which took Cache 4 s, a token took 100 ms, and 1 s in No cache: with more new tokens the "
+        "gain grows."
+    ) in got.sentences
+
+
+def test_a_large_gain_needs_no_excuse() -> None:
+    lanes = [record("No cache", range(4), [1.0] * 4), record("Cache", range(4), [0.5] * 4, cached=True)]
+    assert judge(lanes, "fair").headline == "Cache finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+
+
 def test_a_slower_cache_is_called_slower() -> None:
     got = judge([record("No cache", [1, 2], [1, 1]), record("DynamicCache", [1, 2], [2, 2], cached=True)], "fair")
     assert got.headline.startswith("DynamicCache took 2× as long as No cache: 2 tokens in 4 s against 2 s")
