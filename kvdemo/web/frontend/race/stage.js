@@ -1,6 +1,6 @@
 // The stage: reads what Gradio appended to the value, keeps the race, and lets the parts draw themselves.
 import { emit, on } from "../base/bus.js";
-import { el, write } from "../base/dom.js";
+import { el, mount, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { given } from "../base/given.js";
 import { readSpecs, specName } from "../base/lane_spec.js";
@@ -17,11 +17,20 @@ import { tokenCard } from "./token_card.js";
 import { VerdictStrip } from "./verdict_strip.js";
 import { Race } from "./wire.js";
 
+/** @typedef {{ strategies: core.StrategyInfo[], lanes: string }} StageFacts the strategies on offer, and the lanes at first */
+
 class Stage {
+  /**
+   * @param {HTMLElement} element
+   * @param {StageFacts} facts
+   * @param {(tokens: number) => void} useTokens
+   */
   constructor(element, facts, useTokens) {
     this.facts = facts;
     /** @type {Race | null} */
     this.race = null;
+    /** The frame that is asked for. @type {number | null} */
+    this.frame = null;
     this.sheet = 0;
     this.read = 0;
     this.opening = "";
@@ -31,15 +40,16 @@ class Stage {
     this.strip = new VerdictStrip(useTokens);
     this.lanes = el("div", { class: "kv-lanes" });
     this.chart = new RaceChart(definitions);
+    this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
     this.legend = this.#legend();
     this.beams = new Beams();
     this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element, this.beams.element);
-    element.firstElementChild.replaceChildren(this.root);
-    this.preview(lanesOf.race ?? facts.lanes);
+    mount(element, this.root);
+    this.previewed = lanesOf.race ?? facts.lanes;
+    this.preview();
   }
 
   #legend() {
-    this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
     const swatches = Array.from({ length: HEAT_LEVELS }, (_, level) => el("i", { "data-heat": level }));
     return el("div", { class: "kv-legend" },
       el("p", {}, "A token’s colour is its latency. Point at one, tap it or use the arrow keys to see what its step read."),
@@ -54,7 +64,7 @@ class Stage {
     const reasons = reasonsFor("race");
     this.dtype = modelStatus()?.model?.dtype;
     const picked = readSpecs(text).map(({ id, values }) => {
-      const strategy = known.get(id) ?? { id, name: id, summary: "" };
+      const strategy = known.get(id) ?? { id, name: id, summary: "", options: {} };
       return { ...strategy, name: specName(strategy, values), reason: reasons[id], values };
     });
     this.#lay(picked.map((strategy) => ({ ...strategy, strategy: strategy.id })));
@@ -66,13 +76,15 @@ class Stage {
     this.chart.name(picked);
   }
 
+  /** @param {import("./lane_card.js").Introduction[]} infos */
   #lay(infos) {
     this.cards = infos.map((info, index) => new LaneCard(info, index, definitions));
     this.lanes.replaceChildren(...this.cards.map((card) => card.element));
-    this.lanes.dataset.count = infos.length;
+    this.lanes.dataset.count = String(infos.length);
   }
 
-  /** Takes in the sheets: what was not read already, or all of it if a new race began. */
+  /** Takes in the sheets: what was not read already, or all of it if a new race began.
+   * @param {string[]} sheets */
   take(sheets) {
     const opening = sheets.length ? sheets[0].slice(0, sheets[0].indexOf("\n") + 1) : "";
     if (!opening) return;
@@ -80,29 +92,33 @@ class Stage {
       Object.assign(this, { opening, sheet: 0, read: opening.length });
       this.race = new Race(opening.slice(2, -1));
     }
-    const began = this.race.lanes.length;
-    this.#read(sheets[this.sheet]);
+    const { race } = this;
+    if (!race) return;
+    const began = race.lanes.length;
+    this.#read(race, sheets[this.sheet]);
     while (this.sheet < sheets.length - 1) {
       this.sheet += 1;
       this.read = 0;
-      this.#read(sheets[this.sheet]);
+      this.#read(race, sheets[this.sheet]);
     }
-    if (!began && this.race.lanes.length) this.#begin();
+    if (!began && race.lanes.length) this.#begin(race);
     this.#schedule();
   }
 
-  /** The lines of a sheet that have come since it was read last. */
-  #read(text) {
+  /** The lines of a sheet that have come since it was read last.
+   * @type {(race: Race, text: string) => void} */
+  #read(race, text) {
     const end = text.lastIndexOf("\n") + 1;
-    for (const line of text.slice(this.read, end).split("\n")) if (line) this.race.feed(line);
+    for (const line of text.slice(this.read, end).split("\n")) if (line) race.feed(line);
     this.read = Math.max(this.read, end);
   }
 
-  #begin() {
+  /** @param {Race} race */
+  #begin(race) {
     tokenCard().hide();
     this.scale = Infinity;
-    this.#lay(this.race.lanes);
-    emit("model", this.race.start.model);
+    this.#lay(race.lanes);
+    emit("model", race.start.model);
   }
 
   /** One drawing a frame, however many values arrived; a hidden tab draws when it comes back. */
@@ -121,7 +137,7 @@ class Stage {
     this.root.toggleAttribute("data-stale", race.phase === "refused" && !race.lanes.length && this.cards.some((card) => card.lane));
     this.strip.update(race);
     if (!race.lanes.length) return;
-    this.#rescale();
+    this.#rescale(race);
     for (const [i, card] of this.cards.entries()) card.update(race, race.lanes[i], this.scale);
     for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
     for (const card of this.cards) card.scroll();
@@ -129,9 +145,9 @@ class Stage {
     this.beams.show(race);
   }
 
-  /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting. */
-  #rescale() {
-    const { fastest } = this.race;
+  /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting.
+   * @param {Race} race */
+  #rescale({ fastest }) {
     if (!(fastest < this.scale / 1.08)) return;
     this.scale = fastest;
     for (const card of this.cards) if (card.lane) card.recolor(fastest);
@@ -147,6 +163,7 @@ class Stage {
     else this.draw();
   }
 
+  /** @param {Status} status */
   model(status) {
     if (status.model?.dtype !== this.dtype) this.preview();
     if (!this.race || this.race.phase === "notice") this.strip.model(status);
@@ -154,17 +171,21 @@ class Stage {
   }
 }
 
+/** @type {Stage | null} */
 let stage = null;
 
-/** Called once by Gradio when the element is on the page. */
+/** Called once by Gradio when the element is on the page.
+ * @type {DrawElement<string[] | null, StageFacts>} */
 export const drawStage = (element, props, watch, useTokens, facts) => {
-  stage = new Stage(element, facts, (tokens) => {
+  const shown = new Stage(element, facts, (tokens) => {
     given.tokens = tokens;
     useTokens();
   });
-  watch("value", () => stage.take(props.value ?? []));
-  stage.take(props.value ?? []);
-  if (modelStatus()) stage.model(modelStatus());
+  stage = shown;
+  watch("value", () => shown.take(props.value ?? []));
+  shown.take(props.value ?? []);
+  const status = modelStatus();
+  if (status) shown.model(status);
 };
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
 on("reasons", () => stage?.preview());

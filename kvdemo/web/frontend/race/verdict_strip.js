@@ -12,20 +12,30 @@ const IDLE = {
     + "lane; the work behind each token is not.",
 };
 
+/** @typedef {import("./wire.js").Lane} Lane */
+/** @typedef {import("./wire.js").Race} Race */
+/** @typedef {{ lane: Lane, gain: import("./wire.js").Gain }} Leader a lane, and how it stands against the baseline */
+
+/** @type {(race: Race) => Leader | undefined} */
 const leader = (race) => race.lanes.slice(1)
-  .map((lane) => ({ lane, gain: race.speedup(lane) }))
-  .filter(({ gain }) => gain)
+  .flatMap((lane) => {
+    const gain = race.speedup(lane);
+    return gain ? [{ lane, gain }] : [];
+  })
   .sort((a, b) => b.gain.times - a.gain.times)[0];
 
+/** @type {(baseline: Lane, leader: Leader) => string} */
 const lead = (baseline, { lane, gain }) => {
   if (gain.times > SAME) return `${lane.name} is ${format.times(gain.times)} as fast as ${baseline.name}`;
   if (1 / gain.times > SAME) return `${baseline.name} is ${format.times(1 / gain.times)} as fast as ${lane.name}`;
   return "Neck and neck";
 };
 
+/** @type {(lane: Lane, baseline: Lane) => string} */
 const computed = (lane, baseline) => (lane.elsewhere || baseline.elsewhere ? ""
   : ` Positions computed so far: ${format.count(lane.positions)} and ${format.count(baseline.positions)}.`);
 
+/** @type {(race: Race) => { headline: string, text: string }} */
 const standing = (race) => {
   const first = leader(race);
   const [baseline] = race.lanes;
@@ -42,7 +52,8 @@ const standing = (race) => {
   };
 };
 
-/** A line a lane, cut off at the end of the line until it is unfolded. */
+/** A line a lane, cut off at the end of the line until it is unfolded.
+ * @type {(lanes: { lane: Lane, said: string[] }[]) => HTMLElement} */
 const list = (lanes) => {
   const lines = lanes.map(({ lane, said }) => el("li", { style: `--lane: var(${laneColor(lane.index)})` },
     el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("span", { dir: "auto" }, said.join(" "))));
@@ -56,6 +67,12 @@ const list = (lanes) => {
 };
 
 export class VerdictStrip extends Strip {
+  /** The race that is told of lane by lane, and the list that does. @type {Race | null} */
+  told = null;
+  /** @type {HTMLElement | null} */
+  list = null;
+
+  /** @param {(tokens: number) => void} useTokens */
   constructor(useTokens) {
     super("Verdict");
     this.useTokens = useTokens;
@@ -64,7 +81,8 @@ export class VerdictStrip extends Strip {
 
   idle() { this.say("idle", IDLE); }
 
-  /** The model is on its way, or failed to come. */
+  /** The model is on its way, or failed to come.
+   * @param {Status} status */
   model({ state, text, fraction }) {
     if (state === "loading") this.work(text, fraction, "Getting the model ready");
     else if (state === "failed") {
@@ -73,6 +91,7 @@ export class VerdictStrip extends Strip {
     } else this.idle();
   }
 
+  /** @param {Race} race */
   update(race) {
     if (race.phase === "preparing") this.work(race.progress?.text ?? "Waiting for the server", race.progress?.fraction ?? null);
     else if (race.phase === "racing") this.say("racing", standing(race));
@@ -81,8 +100,10 @@ export class VerdictStrip extends Strip {
     else this.#notice(race);
   }
 
-  /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds. */
+  /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds.
+   * @param {Race} race */
   #finish(race) {
+    if (!race.verdict) return;
     const [headline, ...findings] = race.verdict.findings;
     const sentences = findings.map(({ text }) => text);
     const { general, lanes } = byLane(findings, race.lanes);
@@ -90,12 +111,14 @@ export class VerdictStrip extends Strip {
     this.say("finished", { headline: headline.text, text: (many ? general : sentences).join(" ") });
     this.speak([headline.text, ...sentences].join(" "));
     if (!many) return;
-    if (this.told !== race) this.list = list(lanes);
+    if (this.told !== race || !this.list) this.list = list(lanes);
     this.told = race;
     this.text.after(this.list);
   }
 
+  /** @param {Race} race */
   #refuse(race) {
+    if (!race.refusal) return;
     const { message, max_new_tokens: tokens } = race.refusal;
     const started = race.lanes.length > 0;
     this.say("refused", { headline: started ? "The race broke off" : "This race cannot start", text: "" });
@@ -103,6 +126,7 @@ export class VerdictStrip extends Strip {
       onclick: () => this.useTokens(tokens) }, `Use ${format.count(tokens)} tokens`) : null);
   }
 
+  /** @param {Race} race */
   #notice(race) {
     this.idle();
     this.warn(race.notices.join("\n"), null, "notice");

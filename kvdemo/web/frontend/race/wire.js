@@ -24,6 +24,11 @@
 /** @typedef {{ message: string, max_new_tokens: number | null }} Refusal why it cannot run, and how many tokens could */
 
 /**
+ * How many times as fast as the baseline a lane is: at how many tokens, and the seconds of both.
+ * @typedef {{ at: number, times: number, baseline: number, lane: number }} Gain
+ */
+
+/**
  * What a step cost; its tokens share the seconds. `first` is the place of the first of them.
  * @typedef {{ seconds: number, stepSeconds: number, size: number, positions: number, bytes: number, first: number }} Cost
  */
@@ -261,6 +266,7 @@ export class Race {
    * Baseline seconds over the lane's, both at the smaller of the two token counts. Null where that means nothing: with
    * unequal counts a search, of which only the whole compares, and a lane that ended after its first token.
    * @param {Lane} lane
+   * @returns {Gain | null}
    */
   speedup(lane) {
     const baseline = this.lanes[0];
