@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, SCHEMA, Document, Field, load, plain
+from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, Document, Field, load, plain
 from kvdemo.core.errors import BadInput
 from kvdemo.core.statistics import figures, noise_warning, speedup, statement, summarize
+from kvdemo.documents.common import SCHEMA
 from kvdemo.measure.tables import mean_and_std
 
 SHORTEST_SECONDS = 1e-12

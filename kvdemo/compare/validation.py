@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import stated
+from kvdemo.documents.common import SCHEMA
 
-SCHEMA = 1
 MOST_BYTES = 64_000_000
 MOST_LANES = 64
 MOST_SECONDS = 1e9

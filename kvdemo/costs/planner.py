@@ -19,6 +19,7 @@ from kvdemo.core.declaration import blank, read, setting
 from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache, shared
+from kvdemo.documents.common import SCHEMA
 
 GB = 10**9
 #: Lengths in tokens at which the cache is given.
@@ -111,7 +112,7 @@ def plan(
     fit = _fit(model, memory_bytes - weight_bytes, itemsize, a_sequence)
     floor = formulas.decode_floor_s(read_bytes, batch * a_sequence, bandwidth_bytes_per_s)
     document: dict[str, Any] = {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "plan",
         "model": _model(model),
         "settings": {

@@ -6,6 +6,10 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
+#: The version of the documents, which a reader of a file checks first.
+Version = Literal[1]
+SCHEMA: Version = 1
+
 
 class Environment(TypedDict):
     """On what a figure was taken: versions, hardware, and settings that change times.

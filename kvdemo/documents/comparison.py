@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from kvdemo.documents.common import Summary
+from kvdemo.documents.common import Summary, Version
 
 
 class Difference(TypedDict):
@@ -76,7 +76,7 @@ class Lane(TypedDict):
 class ComparisonDocument(TypedDict):
     """Two races or measurements against each other. `like_with_like`: all lanes did the same work."""
 
-    schema: Literal[1]
+    schema: Version
     kind: Literal["comparison"]
     like_with_like: bool
     headline: str

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.documents.common import Environment, Model, Prompt
+from kvdemo.documents.common import Environment, Model, Prompt, Version
 from kvdemo.documents.settings import SettingsOf
 
 
@@ -345,7 +345,7 @@ class InsideDocument(TypedDict):
     status  "stopped" where it was stopped before all panels were computed
     """
 
-    schema: Literal[1]
+    schema: Version
     kind: Literal["inside"]
     status: Literal["running", "done", "stopped"]
     environment: Environment

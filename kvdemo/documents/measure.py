@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import Bound
-from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Size, Summary
+from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Size, Summary, Version
 from kvdemo.documents.settings import SettingsOf
 
 
@@ -189,7 +189,7 @@ class MeasureDocument(TypedDict):
     sweep                     null where none was asked for
     """
 
-    schema: Literal[1]
+    schema: Version
     kind: Literal["measure"]
     run_id: str
     started_at: str

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from kvdemo.documents.common import Size
+from kvdemo.documents.common import Size, Version
 
 
 class Model(TypedDict):
@@ -104,7 +104,7 @@ class Decode(TypedDict):
 class PlanDocument(TypedDict):
     """What a model's cache needs of a machine: formulas and one prediction. Nothing in it was measured."""
 
-    schema: Literal[1]
+    schema: Version
     kind: Literal["plan"]
     model: Model
     settings: Settings

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from kvdemo.core.events import DivergenceKind, FindingKind, FinishReason, LaneStatus
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Schedule
-from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt
+from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Version
 from kvdemo.documents.settings import SettingsOf
 
 
@@ -161,7 +161,7 @@ class Verdict(TypedDict):
 class RaceDocument(TypedDict):
     """A race of several decoding strategies on one prompt. The first lane is the baseline."""
 
-    schema: Literal[1]
+    schema: Version
     environment: Environment
     model: Model
     prompt: Prompt

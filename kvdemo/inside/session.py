@@ -11,6 +11,7 @@ from kvdemo.core.declaration import recorded
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest, Panel
+from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
@@ -19,7 +20,6 @@ from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
 SHOW: dict[Panel, Show] = {"scratch": scratch.show, "loops": loops.show}

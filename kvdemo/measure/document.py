@@ -22,7 +22,6 @@ from kvdemo.measure.roofline.device_peaks import DevicePeaks
 from kvdemo.measure.trial import Trial
 from kvdemo.race.document import pass_entries
 
-SCHEMA = 1
 #: Contexts at which the floors are worked out for the chart.
 FLOOR_POINTS = 60
 Entry = dict[str, Any]

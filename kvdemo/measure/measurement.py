@@ -17,6 +17,7 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.costs.architecture import Architecture
+from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure import document, probe
@@ -275,7 +276,7 @@ class _Measurement:
         prompt, longest = len(self.prompt_ids), len(self.prompt_ids) + race.max_new_tokens
         facts = model.facts()
         return {
-            "schema": document.SCHEMA,
+            "schema": SCHEMA,
             "kind": "measure",
             "run_id": self.run_id,
             "started_at": self.started_at,

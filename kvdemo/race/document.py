@@ -15,9 +15,9 @@ from kvdemo.core.events import Finding, FinishReason, LaneStatus, Verdict
 from kvdemo.core.metrics import lane_metrics, speedup
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import UNKNOWN, Step, TimedStep
+from kvdemo.documents.common import SCHEMA
 from kvdemo.engine.lane_history import LaneHistory
 
-SCHEMA = 1
 STATUS: dict[FinishReason, LaneStatus] = {"length": "done", "eos": "done", "stopped": "stopped", "error": "failed"}
 
 
