@@ -32,6 +32,7 @@ class Setting(Option):
     most       entries that a list may have
     spelt      other spellings of its choices
     link       its name in a link; its own name unless given
+    in_links   whether a link states it always, or only where it is not at its default
     example    what `--help` and an empty text field show in its place
     slider     lowest, highest and step of its slider; None for a field to type in
     only       the one place that offers it, where that is not everywhere
@@ -47,6 +48,7 @@ class Setting(Option):
     most: int = 0
     spelt: Mapping[str, str] = field(default_factory=dict, hash=False)
     link: str = ""
+    in_links: Literal["always", "changed"] = "changed"
     example: str = ""
     slider: tuple[float, float, float] | None = None
     only: Place | None = None

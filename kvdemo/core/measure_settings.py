@@ -30,11 +30,12 @@ class MeasureRequest:
 
     race: RaceRequest = group(RaceRequest, defaults={"strategies": DEFAULT_LANES}, fixed=FIXED)
     repeats: int = setting(
-        3, "Repeats", "timed runs of each lane", named="number of repeats", low=1, high=MOST_REPEATS, example="R"
-    )
+        3, "Repeats", "timed runs of each lane", named="number of repeats", low=1, high=MOST_REPEATS, example="R",
+        in_links="always",
+    )  # fmt: skip
     warmup: int = setting(
         1, "Warm-up", "untimed runs of each lane, in full length", named="number of warm-up runs", high=MOST_WARMUPS,
-        example="W",
+        example="W", in_links="always",
     )  # fmt: skip
     sweep_prompt: tuple[int, ...] = setting(
         (), "Prompt lengths", "tokens, with commas; empty for no sweep", typed="lengths",

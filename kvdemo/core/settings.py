@@ -42,20 +42,20 @@ class RaceRequest:
     """A race as it was asked for. `chat` is True, False, or None for "if the model has a chat template"."""
 
     prompt: str = setting(
-        None, "Prompt", "the text to go on from", typed="text", recorded=False,
+        None, "Prompt", "the text to go on from", typed="text", recorded=False, in_links="always",
         missing="The prompt is empty: write something for the model to continue.",
     )  # fmt: skip
     model: str | None = setting(
         None, "Model", "catalogue name, Hub id, folder, or random:gpt2 for random weights", typed="text",
-        example="ID_OR_FOLDER", recorded=False,
+        example="ID_OR_FOLDER", recorded=False, in_links="always",
     )  # fmt: skip
     max_new_tokens: int = setting(
         128, "New tokens", "how many tokens each lane writes at the most", named="token count", low=1, high=MOST_TOKENS,
-        link="tokens", example="N", work=True,
+        link="tokens", example="N", work=True, in_links="always",
     )  # fmt: skip
     strategies: tuple[str, ...] = setting(
         DEFAULT_LANES, "Lanes", "strategies, each with its settings, as in sliding_window:window=64", typed="lanes",
-        most=MOST_LANES, link="lanes", example="a,b,...", recorded=False,
+        most=MOST_LANES, link="lanes", example="a,b,...", recorded=False, in_links="always",
     )  # fmt: skip
     schedule: Schedule = setting(
         SCHEDULES[0], "Schedule", "Fair turns: one lane at a time has the device, each step is timed alone. "

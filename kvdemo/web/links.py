@@ -84,6 +84,11 @@ def names(parameters: Parameters) -> dict[str, str]:
     return {key: name for name, (key, _) in parameters.items()}
 
 
+def always(parameters: Parameters) -> list[str]:
+    """List the form keys that every link states; one at its default may change with the next version."""
+    return [key for key, setting in parameters.values() if setting.in_links == "always"]
+
+
 @dataclass(frozen=True)
 class Link:
     """What a link asks for: form values, whether to start at once, and what could not be used."""

@@ -72,6 +72,12 @@ def test_a_link_can_hold_every_field_of_its_form() -> None:
     assert set(links.names(links.MEASURE)) == set(offered(MeasureRequest, "form")) - {"preset"}
 
 
+def test_a_link_states_what_it_is_about_at_its_default_too() -> None:
+    race = ["prompt", "model", "max_new_tokens", "strategies"]
+    assert links.always(links.RACE) == race
+    assert set(links.always(links.MEASURE)) == {*race, "repeats", "warmup"}
+
+
 def test_a_measurement_as_a_link() -> None:
     query = {"tokens": "64", "repeats": "5", "warmup": "x", "sweep_prompt": "16,a", "schedule": "fair"}
     link = links.read(query, KNOWN, links.MEASURE)

@@ -141,7 +141,8 @@ def _wire_form(tab: MeasureTab, backend: Backend) -> None:
     controls, panel = tab.controls, tab.panel
     share = json.dumps(
         {"title": "Link to this measurement", "names": links.names(links.MEASURE), "keys": list(controls),
-         "defaults": default_form(backend), "tab": "measure", "button": "kv-m-link"}
+         "always": links.always(links.MEASURE), "defaults": default_form(backend),
+         "tab": "measure", "button": "kv-m-link"}
     )  # fmt: skip
 
     model = controls["model"]

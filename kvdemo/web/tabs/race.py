@@ -134,8 +134,9 @@ def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None,
 def _wire_form(tab: RaceTab, backend: Backend) -> None:
     controls, panel = tab.controls, tab.panel
     share = json.dumps(
-        {"title": "Link to this race", "names": links.names(links.RACE), "keys": list(controls),
-         "defaults": backend.default_form(), "run": "Start the race when the link is opened", "button": "kv-share"}
+        {"title": "Link to this race", "names": links.names(links.RACE), "always": links.always(links.RACE),
+         "keys": list(controls), "defaults": backend.default_form(),
+         "run": "Start the race when the link is opened", "button": "kv-share"}
     )  # fmt: skip
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 

@@ -3,29 +3,28 @@ import { el, showFloating, within } from "../base/dom.js";
 import { place } from "../base/tooltip.js";
 
 /**
- * What a form's links have: `keys` its settings, `names` those of the settings that a link has, and the values that
- * need not stand in it.
+ * What a form's links may state: `keys` are its settings, `names` those in links, with their names there, `always` those
+ * that stand in every link, and the others stand there where they are not at their `defaults`.
  * @typedef {object} About
  * @property {string} title
  * @property {string} button the id of the one that shares
  * @property {string[]} keys
  * @property {Record<string, string>} names
+ * @property {string[]} always
  * @property {Record<string, unknown>} defaults
  * @property {string} [tab]
  * @property {string} [run] a label, where the link may also start
  */
 
-const ALWAYS = new Set(["prompt", "model", "max_new_tokens", "strategies", "repeats", "warmup"]);
 /** @param {unknown} value */
 const spelled = (value) => (Array.isArray(value) ? value.join(",") : typeof value === "boolean" ? String(+value) : String(value ?? ""));
 
-/** `names` has the query name of each form key that goes into a link.
- * @type {(about: About, form: Record<string, unknown>, run: boolean) => string} */
-const link = ({ names, defaults, tab }, form, run) => {
+/** @type {(about: About, form: Record<string, unknown>, run: boolean) => string} */
+const link = ({ names, always, defaults, tab }, form, run) => {
   const query = new URLSearchParams(tab ? { tab } : {});
   for (const [key, name] of Object.entries(names)) {
     const value = spelled(form[key]);
-    if (ALWAYS.has(key) || value !== spelled(defaults[key])) query.set(name, value);
+    if (always.includes(key) || value !== spelled(defaults[key])) query.set(name, value);
   }
   if (run) query.set("run", "1");
   // What parts lanes and settings may stand as it is in an address, which can then be read.
