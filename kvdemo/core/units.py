@@ -1,6 +1,12 @@
-"""Write numbers for sentences: three figures, and the unit that fits."""
+"""Write numbers for sentences: three figures, and the unit that fits.
+
+The page's tables have the same figures (frontend/base/format.js), with zeros at their end so that columns align.
+"""
 
 from __future__ import annotations
+
+#: From here on a number is written as 1 of its unit.
+_NEARLY = 0.9995
 
 
 def count(n: int, thing: str) -> str:
@@ -11,7 +17,7 @@ def count(n: int, thing: str) -> str:
 def seconds(value: float) -> str:
     """Write a time in s, ms, µs or ns."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size:
+        if value >= _NEARLY * size:
             return f"{figures(value / size)} {unit}"
     return f"{value * 1e9:.3g} ns"
 
@@ -19,7 +25,7 @@ def seconds(value: float) -> str:
 def amount(value: float, unit: str) -> str:
     """Write an amount with a decimal prefix: 1,500 and "B/s" make "1.5 kB/s"."""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
+        if value >= _NEARLY * size:
             return f"{figures(value / size)} {prefix}{unit}"
     return f"{figures(value)} {unit}"
 

@@ -1,10 +1,14 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core.metrics import first_difference, lane_metrics, percentile, seconds_to_token, speedup, token_gaps
-from kvdemo.core.types import TimedStep
+from kvdemo.core.types import BeamNode, TimedStep
+from tests.cases import cases
 from tests.scripted import search, step, time_steps
 
 SECONDS = st.floats(1e-6, 1e3)
@@ -112,3 +116,22 @@ def test_a_speedup_is_one_of_the_same_work() -> None:
     assert speedup(stream[:1], stream[:1]) == 1.0
     still = list(time_steps([0.0] * 4))
     assert speedup(still, stream) is speedup(stream, still) is None
+
+
+def steps_of(steps: list[list[float]]) -> list[TimedStep]:
+    """Steps from [seconds, tokens, levels of a search]."""
+    kept = ((BeamNode(0, 1, -0.5, -0.5),),)
+    return [
+        TimedStep(replace(step(*range(int(tokens))), levels=kept * int(levels[0]) if levels else ()), seconds)
+        for seconds, tokens, *levels in steps
+    ]
+
+
+@pytest.mark.parametrize("case", cases("lane_figures"), ids=lambda case: case["says"])
+def test_the_figures_are_those_that_the_page_works_out_as_it_runs(case: dict[str, Any]) -> None:
+    lanes = [steps_of(lane["steps"]) for lane in case["lanes"]]
+    for steps, lane in zip(lanes, case["lanes"], strict=True):
+        got = lane_metrics(steps)
+        figures = {"seconds": got.e2e_s, "ttft": got.ttft_s, "tpot": got.tpot_s, "rate": got.tokens_per_s}
+        assert figures | {"level": got.level_s} == pytest.approx(lane["figures"])
+    assert speedup(*lanes) == pytest.approx(case["speedup"])

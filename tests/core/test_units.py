@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
 from kvdemo.core import units
+from tests.cases import cases
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,11 @@ def test_an_amount_has_the_prefix_that_fits(value: float, unit: str, said: str) 
 
 def test_one_thing_is_not_plural() -> None:
     assert [units.count(n, "token") for n in (0, 1, 2000)] == ["0 tokens", "1 token", "2,000 tokens"]
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("seconds", ""), ("bytes", "B"), ("flops", "FLOP/s")])
+def test_sentences_and_the_pages_tables_write_the_same_figures(kind: str, unit: str) -> None:
+    """But for zeros at the end, which align a table's column."""
+    for value, tabled in cases("numbers")[kind]:
+        said = units.amount(value, unit) if unit else units.seconds(value)
+        assert said == re.sub(r"(\.\d*?)0+ ", r"\1 ", tabled).replace(". ", " ")

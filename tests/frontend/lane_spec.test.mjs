@@ -2,11 +2,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changedSettings, readSpecs, specName, writeSpecs } from "../../kvdemo/web/frontend/base/lane_spec.js";
+import { cases } from "./cases.mjs";
 
 const option = (label, value) => ({ label, default: value, about: "", low: 0, high: 100, whole: true, choices: [] });
 const WINDOW = { id: "sliding_window", name: "Window", summary: "", options: { window: option("Window", 64), sinks: option("Sinks", 4) } };
 const PLAIN = { id: "no_cache", name: "No cache", summary: "", options: {} };
 const KNOWN = new Map([WINDOW, PLAIN].map((strategy) => [strategy.id, strategy]));
+
+const SHARED = cases("lane_specs");
+
+for (const [text, lanes] of SHARED.read) {
+  test(`${text} is read as Python reads it`, () => {
+    assert.deepEqual(readSpecs(text), lanes.map(([id, values]) => ({ id, values })));
+  });
+}
+
+for (const [text, shortest] of SHARED.shortest) {
+  test(`${text} is written as Python writes it`, () => {
+    assert.equal(writeSpecs(readSpecs(text), new Map([["toy", { id: "toy", name: "Toy", options: SHARED.options }]])), shortest);
+  });
+}
 
 test("a text with settings is read lane by lane", () => {
   assert.deepEqual(readSpecs("no_cache,sliding_window:window=12:sinks=2"), [

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Race } from "../../kvdemo/web/frontend/race/wire.js";
+import { cases } from "./cases.mjs";
 
 const LANES = [
   { strategy: "no_cache", name: "No cache", summary: "", lossless: true },
@@ -77,3 +78,23 @@ test("a search has no speed-up before both are done, and no TTFT", () => {
 test("an unknown line of a newer server is passed over", () => {
   assert.equal(raced(["Q something"]).lanes.length, 2);
 });
+
+/** The lines of a lane whose steps are [seconds, tokens, levels of a search], and its end. */
+const linesOf = (lane, steps) => [...steps.flatMap(([seconds, tokens, levels]) => [
+  `${lane} 1 ${Math.round(seconds * 1e6)}*${tokens}${levels ? `/${levels}` : ""} 1 0 - a`, ...Array(tokens - 1).fill("+ 1 - a"),
+]), `E ${lane} length `];
+
+const near = (value, expected) => (expected === null ? value === null : Math.abs(value - expected) <= 1e-6 * Math.max(1, expected));
+
+for (const { says, lanes, speedup } of cases("lane_figures")) {
+  test(`${says}, as in Python`, () => {
+    const infos = lanes.map(({ steps }, i) => ({ ...LANES[i], searches: steps.some(([, , levels]) => levels) }));
+    const race = raced(lanes.flatMap(({ steps }, i) => linesOf(i, steps)), infos);
+    for (const [i, { figures }] of lanes.entries()) {
+      for (const [name, expected] of Object.entries(figures)) {
+        assert.ok(near(race.lanes[i][name], expected), `lane ${i}: ${name} is ${race.lanes[i][name]} and not ${expected}`);
+      }
+    }
+    assert.ok(near(race.speedup(race.lanes[1])?.times ?? null, speedup), `the speed-up is not ${speedup}`);
+  });
+}

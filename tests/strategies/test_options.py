@@ -1,16 +1,20 @@
 """Settings of a strategy: read from its source, set by a spec, checked, and part of the lane's name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core import strategy_spec
+from kvdemo.core.declaration import offered, read_value
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Option
 from kvdemo.strategies import discover, load
 
+from ..cases import cases
 from ..toy import package
 
 TOY = '''
@@ -64,6 +68,26 @@ def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) 
     strategy_id, given_values = strategy_spec.split(strategy_spec.write("toy", OPTIONS, values))
     assert strategy_id == "toy"
     assert strategy_spec.read("toy", OPTIONS, given_values) == values
+
+
+SHARED = cases("lane_specs")
+SHARED_OPTIONS = {
+    name: Option(option["default"], name, "", option["low"], option["high"], tuple(option["choices"]))
+    for name, option in SHARED["options"].items()
+}
+
+
+@pytest.mark.parametrize(("text", "lanes"), SHARED["read"])
+def test_lanes_are_read_as_the_page_reads_them(text: str, lanes: list[list[Any]]) -> None:
+    specs = read_value(offered(RaceRequest)["strategies"], text)
+    assert [list(strategy_spec.split(spec)) for spec in specs] == lanes
+
+
+@pytest.mark.parametrize(("spec", "shortest"), SHARED["shortest"])
+def test_a_spec_is_written_as_the_page_writes_it(spec: str, shortest: str) -> None:
+    strategy_id, given_values = strategy_spec.split(spec)
+    values = strategy_spec.read(strategy_id, SHARED_OPTIONS, given_values)
+    assert strategy_spec.write(strategy_id, SHARED_OPTIONS, values) == shortest
 
 
 @pytest.mark.parametrize(

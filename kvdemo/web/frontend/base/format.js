@@ -8,6 +8,20 @@ const fixed = (value, digits) => digitized[digits].format(value);
 /** Three significant digits, the way a stopwatch would show them.
  * @type {(value: number) => string} */
 const three = (value) => fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
+/** From here on a number is written as 1 of its unit (kvdemo/core/units.py has the same). */
+const NEARLY = 0.9995;
+/** A number in the unit that fits; `units` has each with its size, the largest first.
+ * @type {(value: number, units: [string, number][]) => string} */
+const scaled = (value, units) => {
+  const [unit, size] = units.find(([, least]) => value >= NEARLY * least) ?? units[units.length - 1];
+  return `${three(value / size)} ${unit}`;
+};
+/** @type {[string, number][]} */
+const TIMES = [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]];
+/** @type {(unit: string) => [string, number][]} */
+const prefixed = (unit) => [[`P${unit}`, 1e15], [`T${unit}`, 1e12], [`G${unit}`, 1e9], [`M${unit}`, 1e6], [`k${unit}`, 1e3], [unit, 1]];
+const BYTES = prefixed("B");
+const FLOPS = prefixed("FLOP/s");
 const NONE = "–";
 /** @type {(value: number | null | undefined) => value is number} */
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
@@ -20,16 +34,11 @@ const known = (value) => value !== null && value !== undefined && Number.isFinit
 export const format = {
   none: NONE,
   count: (n) => (known(n) ? plain.format(n) : NONE),
-  seconds: (s) => (!known(s) ? NONE : s >= 0.9995 ? `${three(s)} s` : s >= 0.0000995 || s === 0 ? `${three(s * 1000)} ms` : `${three(s * 1e6)} µs`),
+  seconds: (s) => (!known(s) ? NONE : s === 0 ? "0.00 ms" : scaled(s, TIMES)),
   rate: (r) => (known(r) ? three(r) : NONE),
   times: (x) => (known(x) ? `${three(x)}×` : NONE),
-  bytes: (b) => {
-    if (!known(b)) return NONE;
-    if (b < 1000) return `${b} B`;
-    const power = Math.min(Math.floor(Math.log10(b) / 3), 4);
-    return `${three(b / 1000 ** power)} ${["", "kB", "MB", "GB", "TB"][power]}`;
-  },
-  flops: (f) => (known(f) ? `${three(f / (f >= 1e12 ? 1e12 : 1e9))} ${f >= 1e12 ? "TFLOP/s" : "GFLOP/s"}` : NONE),
+  bytes: (b) => (!known(b) ? NONE : b < 1000 * NEARLY ? `${b} B` : scaled(b, BYTES)),
+  flops: (f) => (known(f) ? scaled(f, FLOPS) : NONE),
   duration: (s) => {
     if (!known(s)) return NONE;
     const whole = Math.max(1, Math.ceil(s));

@@ -10,9 +10,12 @@ const usual = ({ default: value }, written) => written === "" || written === Str
  * @param {string | null | undefined} text
  * @returns {PickedLane[]}
  */
-export const readSpecs = (text) => (text ?? "").split(",").filter(Boolean).map((spec) => {
+export const readSpecs = (text) => (text ?? "").split(",").filter((spec) => spec.trim()).map((spec) => {
   const [id, ...settings] = spec.split(":").map((part) => part.trim());
-  return { id, values: Object.fromEntries(settings.map((setting) => setting.split("=").map((part) => part.trim()))) };
+  return { id, values: Object.fromEntries(settings.map((setting) => {
+    const [name, ...value] = setting.split("=");
+    return [name.trim(), value.join("=").trim()];
+  })) };
 });
 
 /**
