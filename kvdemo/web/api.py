@@ -1,6 +1,6 @@
-"""Add the endpoints `/race`, `/measure`, `/models` and `/strategies` of the Gradio API, for programs.
+"""Add the endpoints `/race`, `/measure`, `/inside`, `/models` and `/strategies` of the Gradio API, for programs.
 
-`/race` and `/measure` stream what has happened so far and end with the document of the command line's `--json`.
+The first three stream what has happened so far and end with the document of the command line's `--json`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import gradio as gr
 from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.inside_settings import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Kind
 from kvdemo.web.backend import Backend, Form
-from kvdemo.web.tabs import measure_events, measure_form
+from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
@@ -97,10 +98,27 @@ def measured_progress(backend: Backend, form: Form) -> Generator[dict[str, Any],
     yield dict(document or {})
 
 
-def add_endpoints(backend: Backend, *, races: dict[str, Any], measurements: dict[str, Any]) -> None:
+def shown_progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
+    """The states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
+
+    `panels` names those that are computed.
+    """
+    document: Any = {}
+    with closing(backend.inside(form, uuid.uuid4().hex[:12])) as states:
+        for state in states:
+            document = state["document"] or document
+            done = {"panels": list(document.get("panels", ()))}
+            yield {"state": "computing", "text": state["text"], "fraction": state["fraction"], **done}
+    yield dict(document)
+
+
+def add_endpoints(
+    backend: Backend, *, races: dict[str, Any], measurements: dict[str, Any], insides: dict[str, Any]
+) -> None:
     """Add the endpoints to the Blocks that is being built. They wait in line with the page's own events."""
     gr.api(race_endpoint(backend), api_name="race", **races)
     gr.api(measure_endpoint(backend), api_name="measure", **measurements)
+    gr.api(inside_endpoint(backend), api_name="inside", **insides)
 
     def models() -> list[dict]:
         """The catalogue of models."""
@@ -134,6 +152,17 @@ def measure_endpoint(backend: Backend) -> Endpoint:
     return _endpoint("measure", about, MeasureRequest, measure_form.default_form(backend), states)
 
 
+def inside_endpoint(backend: Backend) -> Endpoint:
+    """`/inside` with the defaults of the command line, and a text to look at."""
+
+    def states(form: Form) -> Iterator[dict]:
+        return _told(shown_progress(backend, form), "a look inside failed", inside_events.ACCIDENT)
+
+    about = "Show what a model computes and keeps for one text. Streams progress, then the document."
+    default = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
+    return _endpoint("inside", about, InsideRequest, default, states)
+
+
 def _endpoint(
     name: str, about: str, request: type[Any], default: Form, states: Callable[[Form], Iterator[dict]]
 ) -> Endpoint:
@@ -164,8 +193,8 @@ def _endpoint(
 
 
 def _spelled(setting: Setting, value: Any) -> Any:
-    """A default as a parameter holds it: lanes are a list."""
-    if setting.kind != "lanes":
+    """A default as a parameter holds it: lanes and several choices are a list."""
+    if setting.kind not in ("lanes", "several"):
         return value
     return value.split(",") if isinstance(value, str) else list(value)
 

@@ -1,6 +1,7 @@
 """Read the form from a link: `?prompt=…&model=…&tokens=64&lanes=reencode,dynamic_cache&run=1`.
 
 With `tab=measure` it is the measuring form. `measurement=<run id>` is the browser's to read (frontend/measure/view.js).
+With `tab=inside` it is that form; what its panels vary is the browser's to read (frontend/inside/settings.js).
 
 `lanes` holds a spec for each lane: the id of a strategy, and its settings if they are not at their defaults, as in
 `lanes=dynamic_cache,sliding_window:window=64:sinks=4`.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvdemo.core.declaration import Setting, offered
+from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Kind
@@ -77,6 +79,7 @@ def parameters(request: type[Any]) -> Parameters:
 
 RACE = parameters(RaceRequest)
 MEASURE = parameters(MeasureRequest)
+INSIDE = parameters(InsideRequest)
 
 
 def names(parameters: Parameters) -> dict[str, str]:

@@ -14,6 +14,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.gradio_quiet import quieten
 from kvdemo.web.tabs.compare import add_compare_tab
+from kvdemo.web.tabs.inside import INSIDES, InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MEASUREMENTS, MeasureTab, add_measure_tab
 from kvdemo.web.tabs.plan import add_plan_tab
 from kvdemo.web.tabs.race import RACES, RaceTab, add_race_tab
@@ -42,10 +43,12 @@ def build(backend: Backend) -> gr.Blocks:
                 add_compare_tab(backend)
             with _tab("plan"):
                 add_plan_tab(backend)
-        _wire_arrival(blocks, header, race, measure, backend)
+            with _tab("inside"):
+                inside = add_inside_tab(backend)
+        _wire_arrival(blocks, header, race, measure, inside, backend)
         _wire_standing(header, backend)
         _wire_leaving(blocks, backend)
-        add_endpoints(backend, races=RACES, measurements=MEASUREMENTS)
+        add_endpoints(backend, races=RACES, measurements=MEASUREMENTS, insides=INSIDES)
     return quieten(blocks.queue(api_open=False, max_size=64))
 
 
@@ -53,19 +56,24 @@ def _tab(name: str) -> gr.Column:
     return gr.Column(elem_id=f"kv-tab-{name}", elem_classes="kv-tab")
 
 
-def _wire_arrival(blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, backend: Backend) -> None:
+def _wire_arrival(
+    blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, inside: InsideTab, backend: Backend
+) -> None:
     async def on_arrival(request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
         query = request.query_params
         # A link is for one tab. The others keep their own.
-        for_race, for_measure = (query if query.get("tab", "race") == tab else {} for tab in ("race", "measure"))
+        for_race, for_measure, for_inside = (
+            query if query.get("tab", "race") == tab else {} for tab in ("race", "measure", "inside")
+        )
         filled, run = race.arrive(for_race, settings)
         filled |= measure.arrive(for_measure, settings)
+        filled |= inside.arrive(for_inside)
         async for status in watch(backend):
             yield {header: {**status, "run": run}, **filled}
             filled = {}
 
     settings = {s["id"]: set(s.get("options") or ()) for s in backend.strategies()}
-    outputs = [header, *race.arrival_outputs, *measure.arrival_outputs]
+    outputs = [header, *race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
     blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, **PRIVATE)
 
 

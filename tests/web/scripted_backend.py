@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, To
 from kvdemo.core.types import Choice, LaneInfo, Step, TimedStep
 from kvdemo.web.backend import Backend, Form
 from tests.scripted import verdict
+from tests.web import inside_document
 from tests.web.measured import document, states
 
 FORM = {
@@ -71,11 +73,18 @@ def race() -> list[list[RaceEvent]]:
     ]
 
 
+def open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
 @dataclass
 class ScriptedBackend(Backend):
     """A backend that plays what it is given, and notes what was asked of it.
 
-    `refuse` is raised by a race or a measurement at once, `break_after` so many batches ends it in an accident.
+    `refuse` is raised by any run at once, `break_after` so many batches ends it in an accident. `shown` replaces panels
+    of Inside, which has its panel while `gate` is set, and waits for that or for `stop` while it is not.
     """
 
     batches: list[list[RaceEvent]] = field(default_factory=race)
@@ -86,6 +95,8 @@ class ScriptedBackend(Backend):
     fits: dict[str, Any] | Exception | None = None
     states: list[dict[str, Any]] = field(default_factory=states)
     kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
+    shown: dict[str, Any] = field(default_factory=dict)
+    gate: threading.Event = field(default_factory=open_gate)
     effort: str | Exception = "384 tokens to decode, about 20 s."
 
     forms: list[Form] = field(default_factory=list)
@@ -124,6 +135,26 @@ class ScriptedBackend(Backend):
                 if state["document"]:
                     self.kept[run_id] = state["document"] | {"run_id": run_id}
                 yield state | {"document": self.kept.get(run_id)}
+        finally:
+            self.closed = True
+
+    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+        self.forms.append(form)
+        if self.refuse:
+            raise self.refuse
+        return self._looked(dict(form), run_id)
+
+    def _looked(self, form: dict[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
+        try:
+            yield {"text": "Waiting for the device", "fraction": None, "document": None}
+            if self.break_after is not None:
+                raise RuntimeError("secret detail")
+            made = inside_document.document(form, **self.shown)
+            while not self.gate.wait(0.05):
+                if run_id in self.stopped:
+                    made |= {"status": "stopped", "panels": {}}
+                    break
+            yield {"text": "", "fraction": None, "document": made}
         finally:
             self.closed = True
 

@@ -2,13 +2,14 @@
 // and what the page's inline scripts may tell. What was asked before this file had loaded (early.js) is done first.
 import { given } from "./base/given.js";
 import { drawComparison, drawFileNote } from "./compare/view.js";
-import { measureActions, raceActions } from "./form/actions.js";
+import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
 import { drawLanePicker } from "./form/lane_picker.js";
 import { drawLine } from "./form/line.js";
 import { chooseModel } from "./form/reasons.js";
 import { share } from "./form/share.js";
+import { answeredInside, changeInside, drawHandedOver, drawInside, shareInside, showInside, stopInside } from "./inside/view.js";
 import { drawMeasurement } from "./measure/view.js";
 import { drawPlan } from "./plan/view.js";
 import { drawStage } from "./race/stage.js";
@@ -17,19 +18,25 @@ import { whenOpen } from "./shell/tabs.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
-  asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, header: drawHeader,
+  asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, handedOver: drawHandedOver, header: drawHeader,
+  inside: drawInside,
   lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, plan: drawPlan, stage: drawStage,
 };
 
 /** @type {Record<string, import("./form/actions.js").Actions>} */
-const ACTIONS = { race: raceActions, measure: measureActions };
+const ACTIONS = { race: raceActions, measure: measureActions, inside: insideActions };
 /** @type {Record<string, (...details: never[]) => void>} */
 const MESSAGES = {
   answered,
+  answeredInside,
   ask,
+  changeInside,
   chooseModel,
   pressPreset,
   share,
+  shareInside,
+  showInside,
+  stopInside,
   busy: (/** @type {string} */ tab, /** @type {boolean} */ running) => ACTIONS[tab].busy(running),
   stopping: (/** @type {string} */ tab) => ACTIONS[tab].stopping(),
   showQuestion: () => raceActions.showQuestion(),

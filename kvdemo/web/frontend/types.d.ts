@@ -124,6 +124,10 @@ interface Given {
   tokens: number | null;
   /** The measurement to show. */
   run: string | null;
+  /** Makes the question that Inside puts, of its form's values. */
+  question: (values: any[]) => any[];
+  /** What a race hands over to the form of Inside, in its order. */
+  handed: any[] | null;
 }
 
 /** What is on `window`: for the inline scripts that Gradio runs, and the facts from kvdemo/web/assets.py. */

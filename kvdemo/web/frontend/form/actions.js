@@ -71,13 +71,18 @@ export class Actions {
   press() {
     if (!this.running) control(this.start)?.click();
   }
+
+  pressStop() {
+    if (this.running) control(this.stop)?.click();
+  }
 }
 
 export const raceActions = new Actions({ tab: "race", start: "kv-race", stop: "kv-stop", idle: "Race", working: "Racing…" });
 export const measureActions = new Actions({ tab: "measure", start: "kv-m-start", stop: "kv-m-stop", idle: "Start", working: "Measuring…" });
+export const insideActions = new Actions({ tab: "inside", start: "kv-i-start", stop: "kv-i-stop", idle: "Show", working: "Computing…" });
 
 document.addEventListener("keydown", (event) => {
-  const actions = [raceActions, measureActions].find(({ tab }) => tab === currentTab());
+  const actions = [raceActions, measureActions, insideActions].find(({ tab }) => tab === currentTab());
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !actions || actions.running) return;
   event.preventDefault();
   // The prompt reports its text on input; a frame later the form holds it.

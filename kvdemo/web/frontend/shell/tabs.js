@@ -1,8 +1,8 @@
-// The four tabs. All panels are on the page and one is laid out (page.css); `?tab=` opens one and says which is open.
+// The five tabs. All panels are on the page and one is laid out (page.css); `?tab=` opens one and says which is open.
 import { emit, on } from "../base/bus.js";
 import { el, whenThere } from "../base/dom.js";
 
-const TABS = [["race", "Race"], ["measure", "Measure"], ["compare", "Compare"], ["plan", "Plan"]];
+const TABS = [["race", "Race"], ["measure", "Measure"], ["compare", "Compare"], ["plan", "Plan"], ["inside", "Inside"]];
 const names = TABS.map(([name]) => name);
 /** @type {Map<string, { button: HTMLElement, dot: HTMLElement }>} */
 const buttons = new Map();

@@ -1,0 +1,67 @@
+// Attention weights in the triangle: fetched for one layer and head when the reader asks for them.
+import { el, write } from "../base/dom.js";
+import { chooser } from "./chooser.js";
+import { weightPixels } from "./triangle.js";
+
+/** The red, green and blue of a colour as style sheets write it. */
+const channels = (color) => {
+  const context = el("canvas", { width: 1, height: 1 }).getContext("2d");
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+};
+
+export class AttentionColors {
+  constructor(host, changed) {
+    this.host = host;
+    this.changed = changed;
+    this.panel = this.made = this.color = null;
+    this.box = el("input", { type: "checkbox" });
+    this.box.addEventListener("change", () => this.#switch());
+    this.layer = chooser(host, "layer");
+    this.head = chooser(host, "head");
+    this.note = el("p", { class: "kv-quiet", role: "status", dir: "auto" });
+    this.choose = el("div", { class: "kv-choosers", hidden: true }, this.layer.element, this.head.element);
+    this.element = el("div", { class: "kv-attention" },
+      el("label", {}, this.box, "Colour by the real attention weights"), this.choose, this.note);
+    host.questions.add("attention", { form: ["prompt", "model", "chat", "max_new_tokens"], varied: ["layer", "head"], take: (answer) => this.#take(answer) });
+  }
+
+  #switch() {
+    this.choose.hidden = !this.box.checked;
+    this.host.questions.want("attention", this.box.checked);
+    write(this.note, "");
+    this.changed();
+  }
+
+  #take({ state, text, panel }) {
+    const working = state === "working" || state === "stale";
+    write(this.note, working ? "Computing the weights" : text ?? "");
+    if (state === "cannot" || state === "error" || state === "stopped") this.panel = this.made = null;
+    if (state === "shown") {
+      this.panel = panel;
+      this.made = null;
+      this.layer.bound(panel.layers - 1);
+      this.head.bound(panel.heads - 1);
+      write(this.note, "The stronger the colour, the more the row’s query reads of the column’s value; each row adds up to 100 %.");
+    }
+    if (!working) this.changed();
+  }
+
+  /** Another text: what was fetched belongs to the last one. */
+  load() { this.panel = this.made = null; }
+
+  /** What a query reads of a key, or null while that is not shown. */
+  weight({ query, key }) { return this.box.checked ? this.panel?.rows[query]?.[key] ?? null : null; }
+
+  /** A picture with a pixel a product, or null while none is to be shown. */
+  picture(color) {
+    if (!this.box.checked || !this.panel) return null;
+    if (this.made && this.color === color) return this.made;
+    const { length } = this.panel.rows;
+    this.color = color;
+    this.made = el("canvas", { width: length, height: length });
+    this.made.getContext("2d").putImageData(new ImageData(weightPixels(this.panel.rows, channels(color)), length, length), 0, 0);
+    return this.made;
+  }
+}

@@ -1,0 +1,51 @@
+// Two loops, side by side: the real files of two strategies, the lines that only one of them has marked.
+import { el } from "../base/dom.js";
+import { lines, spans } from "./highlight.js";
+
+class Loops {
+  constructor() {
+    this.element = el("div", { class: "kv-loops" });
+    this.more = [el("p", {}, "These are the files that the race runs, read from this server when the panel was computed. A marked line stands in one file alone; everything else is the same.")];
+  }
+
+  show({ loops: files, pairs }) {
+    const sides = files.map(({ lines: file }) => ({ file, code: lines(file.map(({ text }) => text).join("\n")) }));
+    this.element.replaceChildren(...files.map((loop, side) => el("section", { class: "kv-loop", "aria-label": loop.name },
+      el("header", {}, el("h4", {}, loop.name), el("code", {}, loop.path), el("small", {}, this.#only(loop))),
+      el("ol", { class: "kv-code", tabindex: "0", "aria-label": `Source of ${loop.name}` },
+        ...pairs.map((pair) => this.#line(sides[side], pair[side]))))));
+    this.#together();
+  }
+
+  #only({ lines: file }) {
+    const count = file.filter(({ only }) => only).length;
+    return `${count} of ${file.length} lines stand here alone`;
+  }
+
+  #line({ file, code }, at) {
+    if (at === null) return el("li", { class: "kv-gap", "aria-hidden": "true" });
+    return el("li", { "data-only": String(file[at].only), value: file[at].number }, el("span", { class: "kv-number", "aria-hidden": "true" }, String(file[at].number)),
+      el("code", {}, ...spans(code[at]), file[at].only ? el("span", { class: "kv-hidden" }, " (only here)") : null));
+  }
+
+  /** Lines that face each other stay so when one side is scrolled. */
+  #together() {
+    const both = [...this.element.querySelectorAll(".kv-code")];
+    for (const file of both) {
+      file.addEventListener("scroll", () => {
+        for (const other of both) if (other !== file && other.scrollTop !== file.scrollTop) other.scrollTop = file.scrollTop;
+      }, { passive: true });
+    }
+  }
+}
+
+/** @type {import("./shell.js").Panel} */
+export const loops = {
+  name: "loops",
+  title: "Two loops, side by side",
+  question: "What has to be written differently?",
+  lead: "In code the cache is a handful of lines: the one loop hands the model the whole text each step, the other the last token and what it kept.",
+  form: [],
+  varied: [],
+  make: () => new Loops(),
+};

@@ -1,0 +1,66 @@
+// Equal up to rounding: cached against uncached logits in each number format, beside the margin that decides; and two experiments.
+import { el } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { quote } from "../base/token_text.js";
+import { columnKeys, columnsChart, table, verdict } from "./columns.js";
+import { difference, several } from "./scale.js";
+
+class Rounding {
+  constructor() {
+    this.formats = el("div", { class: "kv-formats" });
+    this.experiments = el("div", { class: "kv-experiments" });
+    this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a logit, with and without a cache"], ["margin", "margin of the best token over the second"]]), this.experiments);
+    this.table = el("div", {});
+    this.more = [
+      el("p", {}, "A logit is the model’s score of a token; the highest is chosen. With a cache the same numbers are added in another order, and rounded sums depend on the order. "
+        + "Another token is chosen only where the difference is larger than the margin: seldom in float32, sooner in 16 bits."),
+      this.table,
+    ];
+  }
+
+  show({ formats, sum, scatter }) {
+    this.formats.replaceChildren(...formats.map((one) => ("cannot" in one ? this.#cannot(one) : this.#format(one))));
+    this.experiments.replaceChildren(this.#sum(sum), this.#scatter(scatter));
+    const shown = formats.filter((one) => !("cannot" in one));
+    this.table.replaceChildren(...shown.map((one) => table(one.dtype, [`${one.dtype}, token`, "difference", "margin", "same choice"],
+      one.steps.map(({ piece, largest_difference: off, margin, same }) => [quote(piece), difference(off), difference(margin), same ? "yes" : "no"]))));
+  }
+
+  #cannot({ dtype, cannot }) {
+    return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), el("p", { class: "kv-quiet", dir: "auto" }, cannot));
+  }
+
+  #format({ dtype, steps, largest_difference: largest, smallest_margin: least }) {
+    const departed = steps.filter(({ same }) => !same).length;
+    const text = departed ? `Another token in ${departed} of ${several(steps.length, "step")}: a difference of up to ${difference(largest)} met a margin of ${difference(least)}.`
+      : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`;
+    const columns = steps.map(({ piece, largest_difference: off, margin, same }, i) => ({
+      label: String(i + 1), odd: !same, mark: margin, bars: [{ value: off, kind: "computed" }],
+      title: `step ${i + 1}, ${quote(piece)}: difference ${difference(off)}, margin ${difference(margin)}${same ? "" : ", another token"}`,
+    }));
+    return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }), verdict(!departed, text));
+  }
+
+  #sum({ numbers, whole, split, exact, difference: off }) {
+    return el("section", { class: "kv-experiment" }, el("h4", {}, "One sum, in two ways"),
+      table(`A float32 sum of ${numbers} numbers`, ["", "float32"], [["all at once", String(whole)], ["in two halves", String(split)], ["exactly", String(exact)]]),
+      el("p", { class: "kv-quiet" }, `${format.count(numbers)} numbers; the two sums differ by ${difference(Math.abs(off))}. A cache splits sums in just this way.`));
+  }
+
+  #scatter({ numbers, slots, runs, results, largest_difference: off, sentence }) {
+    return el("section", { class: "kv-experiment" }, el("h4", {}, "The same sum, run again"),
+      table(`${numbers} numbers added into ${slots} slots`, ["", ""], [["runs", String(runs)], ["different results", String(results)], ["largest difference", difference(off)]]),
+      el("p", { class: "kv-quiet" }, `${format.count(numbers)} numbers are added into ${format.count(slots)} slots (a scatter-add). ${sentence}`));
+  }
+}
+
+/** @type {import("./shell.js").Panel} */
+export const rounding = {
+  name: "rounding",
+  title: "Equal up to rounding",
+  question: "Why are both texts equal, and when not?",
+  lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token changes only where two candidates are closer than that.",
+  form: ["prompt", "model", "chat", "max_new_tokens"],
+  varied: [],
+  make: () => new Rounding(),
+};

@@ -1,0 +1,180 @@
+// Step through decoding: the tokens, the triangle of products, the growing cache and the work of each step, at one step.
+import { el, write } from "../base/dom.js";
+import { format } from "../base/format.js";
+import { quote, spell } from "../base/token_text.js";
+import { AttentionColors } from "./attention.js";
+import { CacheGrowth } from "./cache_growth.js";
+import { Canvas } from "./canvas.js";
+import { Player } from "./player.js";
+import { amount } from "./scale.js";
+import { cellAt, cellSize, drawTriangle, sentence, stepOf, totals } from "./triangle.js";
+import { WorkBars } from "./work_bars.js";
+
+/** The triangle is never wider than this. */
+const WIDEST = 520;
+/** So many tokens are shown before the text scrolls by itself. */
+const ROWS = [
+  { name: "Positions", now: "positions", sum: "positions", unit: "" },
+  { name: "Products", now: "products", sum: "products", unit: "" },
+  { name: "Arithmetic", now: "flops", sum: "flops", unit: "FLOP" },
+];
+
+class Steps {
+  constructor(host) {
+    this.host = host;
+    this.panel = null;
+    this.player = new Player({ move: () => this.draw(), rest: () => this.#rest() });
+    this.say = el("p", { class: "kv-now" });
+    this.speech = el("p", { class: "kv-hidden", "aria-live": "polite" });
+    this.text = el("div", { class: "kv-run", role: "group", "aria-label": "The tokens; a click goes to the step that reads one", dir: "auto" });
+    this.triangle = new Canvas({ label: "", draw: () => this.draw(),
+      colors: { computed: "--kv-lane-1", saved: "--kv-line-2", ahead: "--kv-grid", ground: "--kv-bg" } });
+    this.pointed = el("p", { class: "kv-quiet", "aria-live": "off" });
+    this.attention = new AttentionColors(host, () => this.draw());
+    this.cache = new CacheGrowth();
+    this.work = new WorkBars((step) => this.#goto(step));
+    this.figures = this.#figures();
+    this.handed = el("p", { class: "kv-quiet", hidden: true });
+    this.element = el("div", { class: "kv-steps" }, this.player.element, this.say, this.speech, this.text,
+      el("div", { class: "kv-stepsgrid" },
+        el("figure", { class: "kv-trianglefigure" }, el("h4", {}, "Products of queries and keys"), this.triangle.frame,
+          el("figcaption", { class: "kv-partkeys" }, key("computed", "computed in this step"), key("saved", "computed again without a cache"), key("ahead", "later")),
+          this.pointed, this.attention.element),
+        el("div", { class: "kv-stepsside" }, this.work.element, this.figures, this.cache.element)));
+    this.note = el("p", {});
+    this.more = [
+      el("p", {}, "A product is a query of one position times a key of another, in one head of one layer: the row is the position that asks, the column the one that is looked up. "
+        + "No position looks ahead, which leaves a triangle."),
+      el("p", {}, "The first step reads the whole text (the prefill), so every row of its triangle is new, and it takes longest. Each later step feeds the token that was just chosen: one row (decode)."),
+      this.note, this.handed,
+    ];
+    this.#listen();
+  }
+
+  #figures() {
+    this.cells = {};
+    const rows = ROWS.map(({ name, now }) => el("tr", {}, el("th", { scope: "row" }, name), ...["now", "all", "sum", "sumAll"].map((column) => {
+      this.cells[`${now} ${column}`] = el("td", {}, format.none);
+      return this.cells[`${now} ${column}`];
+    })));
+    return el("table", { class: "kv-work-table" },
+      el("caption", { class: "kv-hidden" }, "Work of this step and so far, with and without a cache"),
+      el("thead", {},
+        el("tr", {}, el("td", {}), el("th", { scope: "colgroup", colspan: 2 }, "this step"), el("th", { scope: "colgroup", colspan: 2 }, "so far")),
+        el("tr", {}, el("td", {}), ...["with", "without", "with", "without"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, ...rows));
+  }
+
+  #listen() {
+    const { canvas } = this.triangle;
+    canvas.addEventListener("pointermove", (event) => this.#point(event));
+    canvas.addEventListener("pointerleave", () => write(this.pointed, ""));
+    canvas.addEventListener("click", (event) => {
+      const at = cellAt(event.offsetX, event.offsetY, this.cell, this.length);
+      if (at) this.#goto(stepOf(this.panel.steps, at.query));
+    });
+    this.text.addEventListener("click", (event) => {
+      const at = this.chips.indexOf(/** @type {HTMLElement} */ (event.target).closest("button"));
+      if (at >= 0) this.#goto(stepOf(this.panel.steps, at));
+    });
+  }
+
+  #goto(step) {
+    this.player.pause();
+    this.player.go(step);
+    this.#rest();
+  }
+
+  #point({ offsetX, offsetY }) {
+    const at = this.panel && cellAt(offsetX, offsetY, this.cell, this.length);
+    if (!at) return write(this.pointed, "");
+    const { pieces, steps } = this.panel;
+    const weight = this.attention.weight(at);
+    write(this.pointed, `query of ${quote(pieces[at.query])} × key of ${quote(pieces[at.key])}, first computed in step ${stepOf(steps, at.query) + 1}`
+      + (weight === null ? "" : `: reads ${format.percent(weight)} of it`));
+  }
+
+  show(panel) {
+    this.panel = panel;
+    const { steps, pieces, prompt_tokens: prompt } = panel;
+    this.length = steps.at(-1).length;
+    this.chips = pieces.map((piece, position) => el(
+      "button", { type: "button", tabindex: "-1", "data-part": position < prompt ? "prompt" : "new" }, ...spell(piece)));
+    this.text.replaceChildren(...this.chips);
+    this.drawn = null;
+    this.work.load(steps);
+    this.cache.load(panel);
+    this.attention.load();
+    const { totals: formula } = panel;
+    write(this.note, panel.attends
+      ? `Over the whole run ${format.count(steps.at(-1).products_all_so_far)} products without a cache and ${format.count(steps.at(-1).products_so_far)} with, in each head of each layer; `
+        + `the closed forms give ${Object.values(formula).map(format.count).join(" and ")}.`
+      : "Some layers of this model look at fewer positions than the triangle shows: they have a window, or keep a state in place of keys and values.");
+    const asked = this.host.settings.step;
+    this.player.load(steps.length, asked === null ? Math.min(2, steps.length - 1) : asked - 1);
+    this.draw();
+    this.#describe();
+  }
+
+  #rest() {
+    this.host.settings.at({ step: this.player.at + 1, panel: "steps" });
+    write(this.speech, sentence(this.panel.steps, this.player.at));
+    this.#describe();
+  }
+
+  #describe() {
+    const { steps } = this.panel;
+    const { from, to } = { from: steps[this.player.at].length - steps[this.player.at].positions, to: steps[this.player.at].length };
+    this.triangle.describe(`Triangle of ${this.length} rows. This step computes ${to - from === 1 ? `row ${to}` : `rows ${from + 1} to ${to}`}; `
+      + `the ${from} above were computed before. ${sentence(steps, this.player.at)}`);
+  }
+
+  /** Everything as it is at the player's step; up to 30 times a second. */
+  draw() {
+    const { panel, player, triangle } = this;
+    if (!panel) return;
+    const step = panel.steps[player.at];
+    write(this.say, sentence(panel.steps, player.at));
+    this.#marks(step);
+    this.cell = cellSize(this.length, Math.min(WIDEST, triangle.room));
+    const size = Math.ceil(this.cell * this.length);
+    triangle.size(size, size);
+    drawTriangle(triangle.context, { length: this.length, cell: this.cell, step, colors: triangle.colors, weights: this.attention.picture(triangle.colors.computed) });
+    this.work.draw(player.at);
+    this.cache.draw(player.at);
+    for (const { now, sum, unit } of ROWS) {
+      write(this.cells[`${now} now`], amount(step[now], unit));
+      write(this.cells[`${now} all`], amount(step[`${now}_all`], unit));
+      write(this.cells[`${now} sum`], amount(totals(panel.steps, player.at, sum), unit));
+      write(this.cells[`${now} sumAll`], amount(totals(panel.steps, player.at, `${sum}_all`), unit));
+    }
+  }
+
+  /** Which tokens are read, are fed now, were chosen now: only the chips that changed are touched. */
+  #marks({ length, positions }) {
+    const from = this.drawn === null ? 0 : Math.min(this.drawn.from, length - positions);
+    const to = this.drawn === null ? this.chips.length : Math.min(this.chips.length, Math.max(this.drawn.to, length) + 1);
+    for (let at = from; at < to; at += 1) {
+      const state = at < length - positions ? "read" : at < length ? "fed" : at === length ? "chosen" : "ahead";
+      if (this.chips[at].dataset.state !== state) this.chips[at].dataset.state = state;
+    }
+    this.drawn = { from: length - positions, to: length };
+    const chip = this.chips[Math.min(length, this.chips.length - 1)];
+    const [top, bottom] = [chip.offsetTop, chip.offsetTop + chip.offsetHeight];
+    if (top < this.text.scrollTop) this.text.scrollTop = top - 4;
+    else if (bottom > this.text.scrollTop + this.text.clientHeight) this.text.scrollTop = bottom - this.text.clientHeight + 4;
+  }
+}
+
+const key = (kind, text) => el("span", {}, el("i", { "data-kind": kind }), text);
+
+/** @type {import("./shell.js").Panel} */
+export const steps = {
+  name: "steps",
+  title: "Step through decoding",
+  question: "Why is the first token slow, and what is kept?",
+  lead: "To choose the next token, the newest position’s query is multiplied with the key of every position before it; those keys do not change, so a cache keeps them (and their values), and each step computes one new row.",
+  form: ["prompt", "model", "chat", "max_new_tokens"],
+  varied: [],
+  make: (host) => new Steps(host),
+};

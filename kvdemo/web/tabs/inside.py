@@ -1,0 +1,149 @@
+"""The Inside tab: layout and wiring. inside_events.py decides what is said, frontend/inside/ what is drawn.
+
+The form says which text is read by which model. What a panel varies by itself (a layer, a batch) has no control here:
+frontend/inside/ has it, asks with it, and puts it into the page's address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from kvdemo.core.declaration import offered
+from kvdemo.core.inside_settings import DEFAULT_PROMPT, PANELS, InsideRequest
+from kvdemo.web import links
+from kvdemo.web.backend import Backend
+from kvdemo.web.components import fields
+from kvdemo.web.components.element import drawn
+from kvdemo.web.components.fields import Controls
+from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.tabs.inside_events import asked_form, idle, show
+from kvdemo.web.tabs.race_events import Runs
+
+PREFIX = "kv-i-"
+#: Panels in progress or waiting for the device, over all visitors. The engine runs one at a time.
+INSIDES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "inside"}
+SETTINGS = offered(InsideRequest, "form")
+#: What has a control; the panels vary the others.
+FORM = tuple(key for key in ("prompt", "model", "max_new_tokens", "append", "chat") if key in SETTINGS)
+VARIED = tuple(key for key in SETTINGS if key not in FORM)
+
+
+@dataclass(frozen=True)
+class InsideTab:
+    """The components that events write to."""
+
+    controls: Controls
+    start: gr.Button
+    stop: gr.Button
+    drawing: gr.HTML
+    link: gr.Button
+
+    @property
+    def arrival_outputs(self) -> list[Component]:
+        """What a link may write to."""
+        return [*self.controls.values(), self.drawing, self.start]
+
+    def arrive(self, query: Mapping[str, str]) -> dict[Component, Any]:
+        """Fill the form from a link, and let it be started."""
+        link = links.read(query, {}, {name: one for name, one in links.INSIDE.items() if one[0] in FORM})
+        filled: dict[Component, Any] = {self.controls[key]: value for key, value in link.form.items()}
+        if link.notices:
+            filled[self.drawing] = idle(link.notices)
+        return {**filled, self.start: gr.Button(interactive=True)}
+
+
+def default_form(backend: Backend) -> dict[str, Any]:
+    """The form as it stands before anybody touches it."""
+    form = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
+    return {key: fields.spelled(SETTINGS[key], form.get(key, SETTINGS[key].default)) for key in FORM}
+
+
+def add_inside_tab(backend: Backend) -> InsideTab:
+    """Add the tab's content, with its events, to the Blocks that is being built."""
+    with gr.Row(equal_height=False, elem_classes="kv-split"):
+        with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
+            controls, start, stop = _form(backend)
+            page = gr.Textbox("", visible="hidden", elem_id=f"{PREFIX}page", label="What the panels vary")
+        with gr.Column(min_width=300, elem_classes="kv-main"):
+            with gr.Row(elem_classes="kv-exports"):
+                link = gr.Button("Link", size="sm", min_width=60, elem_id=f"{PREFIX}link")
+            drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", tab="inside", facts=_facts())
+            handed = drawn("handedOver", value="", elem_id=f"{PREFIX}handed", event="fill", classes=["kv-unseen"])
+    tab = InsideTab(controls, start, stop, drawing, link)
+    _wire_runs(tab, page, backend)
+    _wire_form(tab, handed, backend)
+    return tab
+
+
+def _facts() -> dict[str, Any]:
+    """What the browser needs to ask: the panels, the form's keys, and each setting that a panel varies."""
+    varied = {
+        key: {"link": setting.link or key, "default": setting.default, "low": setting.low, "high": setting.high,
+              "label": setting.label, "about": setting.about}
+        for key, setting in ((key, SETTINGS[key]) for key in VARIED)
+        if setting.kind == "whole"
+    }  # fmt: skip
+    return {"panels": PANELS, "form": FORM, "varied": varied}
+
+
+def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button]:
+    default = default_form(backend)
+    made: dict[str, Component] = {"prompt": fields.prompt_box(default["prompt"], PREFIX)}
+    start, stop = fields.buttons("Show", PREFIX, name="start")
+    made["model"] = fields.model_picker(backend, default["model"], PREFIX)
+    with gr.Row(elem_classes="kv-row"):
+        for key in ("max_new_tokens", "append"):
+            made[key] = fields.control(key, SETTINGS[key], default[key], PREFIX)
+    made["chat"] = fields.control("chat", SETTINGS["chat"], default["chat"], PREFIX)
+    return Controls({key: made[key] for key in FORM}), start, stop
+
+
+def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
+    runs = Runs()
+    controls = tab.controls
+
+    def on_ask(request: gr.Request, *values: Any) -> Iterator[Any]:
+        form, asked = asked_form(dict(zip(controls, values[:-1], strict=True)), values[-1])
+        with runs.running(request.session_hash or "") as run_id, closing(show(backend, form, run_id, asked)) as states:
+            yield from states
+
+    def on_stop(request: gr.Request) -> None:
+        if run_id := runs.of(request.session_hash or ""):
+            backend.stop(run_id)
+
+    # The browser asks again when this has ended, so nothing is asked twice at a time.
+    asked = tab.drawing.ask(
+        on_ask, inputs=[*controls.values(), page], outputs=tab.drawing, preprocess=False, trigger_mode="multiple",
+        js="(...values) => kvdemo.given.question(values)", **INSIDES, **PRIVATE,
+    )  # fmt: skip
+    asked.then(fn=None, js="() => { kvdemo.tell('answeredInside'); }", **PRIVATE)
+    tab.start.click(fn=None, js="() => { kvdemo.tell('showInside'); }", **PRIVATE)
+    tab.stop.click(
+        on_stop, js="() => { kvdemo.tell('stopping', 'inside'); kvdemo.tell('stopInside'); }", concurrency_limit=None,
+        **PRIVATE,
+    )  # fmt: skip
+
+
+def _wire_form(tab: InsideTab, handed: gr.HTML, backend: Backend) -> None:
+    controls = tab.controls
+    names = {key: name for key, name in links.names(links.INSIDE).items() if key in FORM}
+    share = json.dumps(
+        {"title": "Link to this", "names": names, "keys": list(controls), "defaults": default_form(backend),
+         "tab": "inside", "button": f"{PREFIX}link"}
+    )  # fmt: skip
+    inputs = list(controls.values())
+    gr.on(
+        controls.events("change"), fn=None, inputs=inputs,
+        js="(...values) => { kvdemo.tell('changeInside', values); }", **PRIVATE,
+    )  # fmt: skip
+    tab.link.click(
+        fn=None, inputs=inputs, js=f"(...values) => {{ kvdemo.tell('shareInside', {share}, values); }}", **PRIVATE
+    )
+    handed.fill(fn=None, js="() => kvdemo.given.handed", outputs=inputs, **PRIVATE)

@@ -1,0 +1,77 @@
+"""Handle the Inside tab's events in plain generators: a form goes in, what to show comes out.
+
+The tab draws one value, the state below. What was computed goes as one JSON text: Gradio compares each part of a value
+with the one before, which would take longer than computing it where a panel has thousands of numbers.
+
+    asked        the number that the browser gave to its question; None before there is one
+    text         what is being done
+    fraction     how far it is; None while that is unknown
+    answer       the document so far, without what is not drawn, as JSON text; None while there is nothing
+    error        one sentence on what is wrong, or None
+    over         nothing more comes
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from typing import Any
+
+from kvdemo.core.errors import BadInput
+from kvdemo.web.backend import Backend, Form
+
+log = logging.getLogger(__name__)
+
+ACCIDENT = "Something went wrong on the server, and this panel could not be computed. The form is as you left it."
+#: What the tab draws of a document.
+DRAWN = ("status", "model", "prompt", "settings", "panels")
+
+State = dict[str, Any]
+
+
+def idle(notices: tuple[str, ...] = ()) -> State:
+    """The tab before it has asked for anything; `notices` are sentences on the link that opened the page."""
+    return {
+        "asked": None, "text": "", "fraction": None, "answer": None, "error": None, "over": True,
+        "notices": list(notices),
+    }  # fmt: skip
+
+
+def asked_form(form: Form, page: str) -> tuple[dict[str, Any], Any]:
+    """The whole form from its controls and from what the panels vary, a JSON text; and the number of the question."""
+    try:
+        varied = json.loads(page)
+    except (TypeError, ValueError):
+        varied = {}
+    varied = dict(varied) if isinstance(varied, dict) else {}
+    asked = varied.pop("asked", None)
+    return {**form, **varied}, asked
+
+
+def show(backend: Backend, form: Form, run_id: str, asked: Any = None) -> Generator[State, None, None]:
+    """Compute the panels that a form asks for; the last state has the final document.
+
+    Closing this generator ends the run. Nothing is raised: what goes wrong is said in the state.
+    """
+    now: State = {**idle(), "asked": asked, "text": "Waiting for the server", "over": False}
+    yield now
+    try:
+        with closing(backend.inside(form, run_id)) as states:
+            for state in states:
+                answer = drawn_part(state["document"]) if state["document"] else now["answer"]
+                now = {**now, "text": state["text"], "fraction": state["fraction"], "answer": answer}
+                yield now
+    except BadInput as error:
+        now = {**now, "error": str(error)}
+    except Exception:
+        log.exception("a panel of Inside failed")
+        now = {**now, "error": ACCIDENT}
+    yield {**now, "text": "", "fraction": None, "over": True}
+
+
+def drawn_part(document: Mapping[str, Any]) -> str:
+    """What the tab draws of a document, as JSON text without halves of characters, which no browser can be sent."""
+    text = json.dumps({key: document[key] for key in DRAWN if key in document}, ensure_ascii=False, default=str)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

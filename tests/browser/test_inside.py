@@ -1,0 +1,327 @@
+"""The Inside tab in a browser, on documents that are written down: what each panel shows, and when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.inside_settings import SHOWN
+from tests.web import inside_document
+from tests.web.scripted_backend import ScriptedBackend
+
+from .actions import imported
+from .conftest import Visit
+from .scripted import scripted_page
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[tuple[ScriptedBackend, str]]:
+    script = ScriptedBackend()
+    with scripted_page(script) as url:
+        yield script, url
+
+
+@pytest.fixture
+def script(pages: tuple[ScriptedBackend, str]) -> Iterator[ScriptedBackend]:
+    """The backend of the page, as new."""
+    backend, _ = pages
+    backend.forms.clear()
+    yield backend
+    backend.shown, backend.refuse, backend.break_after = {}, None, None
+    backend.gate.set()
+
+
+@pytest.fixture
+def url(pages: tuple[ScriptedBackend, str]) -> str:
+    return pages[1]
+
+
+def panel(page: Page, name: str, state: str = "shown") -> Locator:
+    """A panel, once it is in a state."""
+    found = page.locator(f"#kv-i-{name}")
+    expect(found).to_have_attribute("data-state", state)
+    return found
+
+
+def parameters(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def asked(script: ScriptedBackend) -> list[str]:
+    return [name for form in script.forms for name in form.get("panels", ())]
+
+
+def test_a_panel_is_asked_for_when_it_comes_into_view(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url, tab="inside", height=500)
+    panel(page, "steps")
+    assert "legacy" not in asked(script)
+    page.get_by_role("button", name="The legacy format").click()
+    panel(page, "legacy")
+    assert "legacy" in asked(script)
+    assert all(len(form["panels"]) == 1 for form in script.forms)
+    assert parameters(page)["panel"] == ["legacy"]
+
+
+def test_nothing_is_asked_before_the_tab_is_opened(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url)
+    page.wait_for_timeout(400)
+    assert not asked(script)
+    page.get_by_role("tab", name="Inside").click()
+    panel(page, "steps")
+
+
+def test_a_step_says_what_it_computes_and_what_a_cache_saves(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    """Row 8 of the list of systems: the triangle of products, counted."""
+    assert script
+    page = visit(url, tab="inside", step=3)
+    steps = panel(page, "steps")
+    made = inside_document.steps()["steps"][2]
+    expect(steps.locator(".kv-steps > .kv-now")).to_have_text(
+        f"Step 3: {made['products_all']} products without a cache, {made['products']} with; "
+        f"so far {made['products_all_so_far']} against {made['products_so_far']}. With a cache it reads 1 token."
+    )
+    cells = steps.locator(".kv-work-table tbody tr").nth(1).locator("td").all_inner_texts()
+    assert cells == [str(made[key]) for key in ("products", "products_all", "products_so_far", "products_all_so_far")]
+    expect(steps.locator(".kv-growth")).to_contain_text("keys (1, 2, 5, 8)")
+    expect(steps.locator(".kv-growth b")).to_have_text("1.28 kB")
+    assert "rows 1 to" not in (steps.locator(".kv-trianglefigure canvas").get_attribute("aria-label") or "")
+
+
+def test_arrow_keys_walk_the_run_and_the_address_follows(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside", step=1)
+    steps = panel(page, "steps")
+    steps.locator(".kv-player input").focus()
+    page.keyboard.press("End")
+    expect(steps.locator(".kv-at")).to_have_text("step 4 of 4")
+    page.keyboard.press("ArrowLeft")
+    expect(steps.locator(".kv-at")).to_have_text("step 3 of 4")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('step') === '3'")
+    page.keyboard.press("Home")
+    page.keyboard.press(" ")
+    expect(steps.locator(".kv-at")).to_have_text("step 4 of 4")
+    expect(steps.locator(".kv-play")).to_have_text("Play")
+
+
+def test_attention_is_fetched_when_it_is_asked_for(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url, tab="inside", layer=1)
+    steps = panel(page, "steps")
+    assert "attention" not in asked(script)
+    steps.get_by_label("Colour by the real attention weights").check()
+    expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
+    assert script.forms[-1]["layer"] == 1
+    steps.get_by_label("Head").fill("1")
+    page.keyboard.press("Tab")
+    expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('head') === '1'")
+    canvas = steps.locator(".kv-trianglefigure canvas")
+    canvas.hover(position={"x": 5, "y": 40})
+    expect(steps.locator(".kv-trianglefigure > .kv-quiet")).to_contain_text("query of “ quick” × key of “The”")
+
+
+def test_the_past_does_not_change_and_what_would_break_it(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    """Row 6."""
+    assert script
+    page = visit(url, tab="inside", panel="past")
+    past = panel(page, "past")
+    verdict = past.locator(".kv-verdict")
+    expect(verdict).to_contain_text("differ by 6.0 · 10⁻⁶ at most (layer 2), within the tolerance of 1.0 · 10⁻⁴")
+    assert past.locator(".kv-column").count() == inside_document.LAYERS + 1
+    past.get_by_role("button", name="What would break it?").click()
+    expect(past.locator(".kv-tryrow")).to_contain_text("change the past by up to 14")
+    assert past.locator(".kv-column i[data-kind=without]").count() == inside_document.LAYERS + 1
+
+
+def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    """Row 11."""
+    page = visit(url, tab="inside", panel="roles")
+    roles = panel(page, "roles")
+    rows = roles.get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("not read again")
+    expect(rows.nth(1)).to_contain_text("60 %")
+    expect(roles.locator(".kv-now")).to_contain_text("keeping the queries too would add 1.02 kB")
+    roles.get_by_label("Layer").fill("1")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('layer') === '1'")
+    panel(page, "roles")
+    assert script.forms[-1]["layer"] == 1
+
+
+def test_logits_are_equal_up_to_rounding_and_the_margin_decides(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    """Row 7."""
+    assert script
+    page = visit(url, tab="inside", panel="rounding")
+    rounding = panel(page, "rounding")
+    formats = rounding.locator(".kv-format")
+    expect(formats.nth(0).locator(".kv-verdict")).to_contain_text("The same token in each of 4 steps")
+    expect(formats.nth(1).locator(".kv-verdict")).to_contain_text("Another token in 1 of 4 steps")
+    expect(formats.nth(2)).to_contain_text("float16 cannot be run on this device.")
+    expect(rounding.locator(".kv-experiments")).to_contain_text("500123.28125")
+    expect(rounding.locator(".kv-experiments")).to_contain_text("8 runs gave the same numbers")
+
+
+def test_the_attention_from_scratch_is_shown_and_runs_at_the_readers_sizes(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    """Row 4."""
+    page = visit(url, tab="inside", panel="scratch")
+    scratch = panel(page, "scratch")
+    code = "\n".join(scratch.locator(".kv-code code").all_text_contents())
+    assert code == inside_document.scratch()["source"].rstrip("\n")
+    expect(scratch.locator(".kv-verdict")).to_contain_text("Fed in 8 calls")
+    scratch.get_by_label("Positions").fill("12")
+    page.keyboard.press("Tab")
+    expect(scratch.locator(".kv-verdict")).to_contain_text("Fed in 12 calls")
+    assert parameters(page)["positions"] == ["12"]
+    assert script.forms[-1]["positions"] == 12
+
+
+def test_sliders_move_the_formulas_at_once_and_the_numbers_follow(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    """Row 9."""
+    page = visit(url, tab="inside", panel="formulas")
+    formulas = panel(page, "formulas")
+    memory = formulas.locator(".kv-formula").nth(0)
+    expect(memory.locator("output")).to_have_text("262 kB")
+    before = len(script.forms)
+    formulas.get_by_label("Length", exact=True).focus()
+    page.keyboard.press("End")
+    expect(memory.locator("output")).to_have_text("268 MB")  # 2^20 positions, from the terms alone
+    page.wait_for_function("() => document.querySelector('.kv-numbers').textContent.endsWith('1048576')")
+    assert len(script.forms) > before
+    assert formulas.locator(".kv-formula").nth(2).locator("output").count() == 0
+
+
+def test_two_loops_face_each_other_and_lines_of_one_alone_are_marked(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    assert script
+    page = visit(url, tab="inside", panel="loops")
+    loops = panel(page, "loops")
+    for side, made in enumerate(inside_document.loops()["loops"]):
+        file = loops.locator(".kv-code").nth(side)
+        marked = file.locator("li[data-only=true] .kv-number").all_text_contents()
+        assert marked == [str(line["number"]) for line in made["lines"] if line["only"]]
+    assert loops.locator(".kv-code").nth(0).locator("li").count() == 4
+    assert loops.locator(".kv-gap").count() == 1
+
+
+def test_a_cache_goes_to_the_legacy_format_and_to_a_file_and_back(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    """Row 3."""
+    assert script
+    page = visit(url, tab="inside", panel="legacy")
+    legacy = panel(page, "legacy")
+    expect(legacy.locator(".kv-box pre")).to_contain_text("keys (1, 2, 3, 8)")
+    assert legacy.locator(".kv-resumed > div").count() == 3
+    expect(legacy.locator(".kv-verdict")).to_contain_text("The same 4 tokens each time.")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
+    name: str, script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    script.shown = {name: {"cannot": f"This model has no {inside_document.HOSTILE}."}}
+    page = visit(url, tab="inside", panel=name)
+    expect(panel(page, name, "cannot")).to_contain_text(f"This model has no {inside_document.HOSTILE}.")
+    other = "past" if name != "past" else "loops"
+    page.locator(f"#kv-i-{other}").scroll_into_view_if_needed()
+    panel(page, other)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_attention_that_cannot_be_shown_says_why(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.shown = {"attention": {"cannot": "This model has no attention weights."}}
+    page = visit(url, tab="inside")
+    steps = panel(page, "steps")
+    steps.get_by_label("Colour by the real attention weights").check()
+    expect(steps.locator(".kv-attention")).to_contain_text("This model has no attention weights.")
+
+
+def test_model_text_is_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside")
+    expect(panel(page, "steps").locator(".kv-run")).to_contain_text(inside_document.HOSTILE)
+    assert page.locator(".kv-inside img").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_refusal_is_one_sentence_and_another_text_is_asked_anew(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    script.refuse = BadInput("The text has 99 tokens, and this model can hold 64.")
+    page = visit(url, tab="inside")
+    expect(panel(page, "steps", "error")).to_contain_text("The text has 99 tokens, and this model can hold 64.")
+    script.refuse = None
+    page.fill("#kv-i-prompt textarea", "Shorter")
+    panel(page, "steps")
+    assert script.forms[-1]["prompt"] == "Shorter"
+
+
+def test_stop_ends_the_run_and_show_asks_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.gate.clear()
+    page = visit(url, tab="inside")
+    panel(page, "steps", "working")
+    page.click("#kv-i-stop button, button#kv-i-stop")
+    expect(panel(page, "steps", "stopped")).to_contain_text("Stopped before this was computed.")
+    assert script.stopped
+    script.gate.set()
+    page.click("#kv-i-start")
+    panel(page, "steps")
+
+
+def test_a_changed_text_ends_the_run_for_the_old_one(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.gate.clear()
+    page = visit(url, tab="inside")
+    panel(page, "steps", "working")
+    page.fill("#kv-i-prompt textarea", "Another text")
+    page.wait_for_timeout(1500)
+    script.gate.set()
+    panel(page, "steps")
+    assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["prompt"] == "Another text"
+
+
+def test_a_link_leads_back_to_the_step_the_layer_and_the_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url, tab="inside", prompt="A link’s own text", step=2, layer=1, head=1, panel="steps")
+    panel(page, "steps")
+    assert script.forms[0]["prompt"] == "A link’s own text"
+    page.click("#kv-i-link")
+    link = page.locator(".kv-sharecard input[type=text]").input_value()
+    query = parse_qs(urlsplit(link).query)
+    assert {key: query[key][0] for key in ("tab", "panel", "step", "layer", "head", "prompt")} == {
+        "tab": "inside", "panel": "steps", "step": "2", "layer": "1", "head": "1", "prompt": "A link’s own text",
+    }  # fmt: skip
+
+
+def test_on_a_phone_nothing_is_cut_off(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, width=390, height=844, tab="inside")
+    for name in SHOWN:
+        page.locator(f"#kv-i-{name}").scroll_into_view_if_needed()
+        panel(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_every_picture_has_words_for_it(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside")
+    for name in SHOWN:
+        page.locator(f"#kv-i-{name}").scroll_into_view_if_needed()
+        panel(page, name)
+    words = page.eval_on_selector_all(".kv-inside [role=img]", "all => all.map(one => one.getAttribute('aria-label'))")
+    assert len(words) >= 7
+    assert all(len(text or "") > 20 for text in words)
+
+
+def test_panels_are_in_the_order_of_the_lesson(url: str, visit: Visit) -> None:
+    page = visit(url)
+    names = imported(page, "inside/panels.js", "({ PANELS }) => PANELS.map(({ name }) => name)")
+    assert names == ["steps", "past", "roles", "rounding", "scratch", "formulas", "loops", "legacy"]

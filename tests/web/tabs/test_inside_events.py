@@ -1,0 +1,62 @@
+"""The Inside tab's generators: what is asked, what is drawn, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.web.tabs.inside import FORM, VARIED, default_form
+from kvdemo.web.tabs.inside_events import ACCIDENT, asked_form, show
+from tests.web.scripted_backend import ScriptedBackend
+
+PROMPT = {"prompt": "The quick brown", "panels": ["past"]}
+
+
+def test_a_question_is_the_form_and_what_the_panels_vary() -> None:
+    form, asked = asked_form({"prompt": "Hi"}, '{"panels": ["steps"], "layer": 3, "asked": 7}')
+    assert (form, asked) == ({"prompt": "Hi", "panels": ["steps"], "layer": 3}, 7)
+    assert asked_form({"prompt": "Hi"}, "no json") == ({"prompt": "Hi"}, None)
+    assert asked_form({"prompt": "Hi"}, "[1]") == ({"prompt": "Hi"}, None)
+
+
+def test_an_answer_carries_its_number_and_the_panel_as_text() -> None:
+    states = list(show(ScriptedBackend(), PROMPT, "run", 7))
+    assert {state["asked"] for state in states} == {7}
+    assert [state["over"] for state in states] == [False, False, False, True]
+    assert states[1]["text"] == "Waiting for the device"
+    answer = json.loads(states[-1]["answer"])
+    assert list(answer["panels"]) == ["past"]
+    assert "environment" not in answer  # the tab draws nothing of it
+
+
+def test_half_a_character_can_be_sent() -> None:
+    script = ScriptedBackend(shown={"past": {"cannot": "half \ud83d an emoji"}})
+    *_, last = show(script, PROMPT, "run")
+    assert json.loads(last["answer"].encode("utf-8"))["panels"]["past"]["cannot"] == "half \ufffd an emoji"
+
+
+def test_what_is_wrong_is_one_sentence() -> None:
+    *_, last = show(ScriptedBackend(refuse=BadInput("The text is too long.")), PROMPT, "run")
+    assert (last["error"], last["over"], last["answer"]) == ("The text is too long.", True, None)
+
+
+def test_an_accident_tells_no_detail_and_is_over() -> None:
+    *_, last = show(ScriptedBackend(break_after=0), PROMPT, "run")
+    assert (last["error"], last["over"]) == (ACCIDENT, True)
+
+
+def test_closing_the_page_ends_the_run() -> None:
+    script = ScriptedBackend()
+    states = show(script, PROMPT, "run")
+    next(states)
+    next(states)
+    states.close()
+    assert script.closed
+
+
+def test_every_setting_is_in_the_form_or_varied_by_a_panel() -> None:
+    assert not set(FORM) & set(VARIED)
+    default = InsideRequest.parse(default_form(ScriptedBackend()))
+    assert default.prompt
+    assert default.append == " dog"  # its blank is part of the token
