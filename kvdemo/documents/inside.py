@@ -101,7 +101,8 @@ class AttentionPanel(TypedDict):
 class LayerDifference(TypedDict):
     """The largest difference of a layer's hidden states at the positions that both texts share.
 
-    `layer` 0 is the embedding, layer n what the n-th block puts out. `scale` is the largest of the values.
+    `layer` 0 is the embedding, layer n what the n-th block puts out, the last one after the final norm. `scale` is the
+    largest of the values.
     """
 
     layer: int
@@ -113,7 +114,9 @@ class PastPanel(TypedDict):
     """Hidden states before and after a text is appended.
 
     shared         tokens that both texts have in common; fewer than the text has where appending changes its tokens
-    note           one sentence where that is so
+    note           one sentence where that is so, or where the text is too long to be shown whole
+    tolerance      what a difference may be as a share of `scale`, or of 1 where the scale is smaller: 1e-4, and eight
+                   roundings in a format of 16 bits
     holds          whether every difference is within the tolerance
     bidirectional  the same with a mask that lets each position look ahead
     """

@@ -15,14 +15,14 @@ from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import loops, scratch
+from kvdemo.inside.panels import loops, past, scratch
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
-SHOW: dict[Panel, Show] = {"scratch": scratch.show, "loops": loops.show}
+SHOW: dict[Panel, Show] = {"past": past.show, "scratch": scratch.show, "loops": loops.show}
 
 
 def subject(

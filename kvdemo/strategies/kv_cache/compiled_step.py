@@ -137,6 +137,9 @@ class Compiled:
     packed_bytes: int = 0
     runs: list[Run] = field(default_factory=list)
 
+    def __deepcopy__(self, _memo: dict[int, object]) -> None:
+        """Leave a copy of the network without: this was compiled for the one that it is kept on."""
+
 
 _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()
 

@@ -1,31 +1,20 @@
 """The panel shows the file that it ran, and what it ran agrees with attention over the whole text."""
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.documents import schema
-from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
+from tests.inside.shown import shown
 
 ROOT = Path(__file__).parents[3]
 
 
-def shown(model: LoadedModel, **raw: Any) -> dict[str, Any]:
-    request = InsideRequest.parse({"prompt": "The fox", "panels": "scratch"} | raw)
-    document = session.run(request, model, lambda _: None, threading.Event())
-    schema.check(document)
-    assert all(map(str.strip, list(summary.lines(document))[:-1]))
-    return document["panels"]["scratch"]
-
-
 def test_the_first_sizes_are_those_of_the_articles(tiny_llama: LoadedModel) -> None:
-    panel = shown(tiny_llama)
+    panel = shown(tiny_llama, "scratch")
     assert panel["buffer_shape"] == [1, 8, 2, 8]
     assert [(step["start_pos"], step["positions"], step["buffer_used"]) for step in panel["steps"]] == [
         (at, 1, at + 1) for at in range(8)
@@ -35,14 +24,14 @@ def test_the_first_sizes_are_those_of_the_articles(tiny_llama: LoadedModel) -> N
 
 
 def test_the_reader_chooses_the_sizes(tiny_llama: LoadedModel) -> None:
-    panel = shown(tiny_llama, dim=24, heads=3, positions=5, seed=7)
+    panel = shown(tiny_llama, "scratch", dim=24, heads=3, positions=5, seed=7)
     assert panel["buffer_shape"] == [1, 5, 3, 8]
     assert len(panel["steps"]) == 5 and panel["holds"]
 
 
 def test_a_fault_of_the_attention_would_be_seen(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "masked_fill", lambda scores, *_: scores * 1.001)
-    assert not shown(tiny_llama)["holds"]
+    assert not shown(tiny_llama, "scratch")["holds"]
 
 
 def test_a_width_that_the_heads_cannot_share_is_refused() -> None:

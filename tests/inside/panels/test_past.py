@@ -1,0 +1,159 @@
+"""Hidden states of the past: those that forward hooks see, unchanged unless positions look ahead."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.inside import session
+from kvdemo.inside.panel import CannotShow
+from kvdemo.inside.panels.past import continued, tolerance
+from kvdemo.models.cache_argument import cache_kwargs
+from kvdemo.models.loaded import LoadedModel
+from tests.inside.shown import TEXT, shown, state
+from tests.strategies.layered import model_of
+
+WORDS = "w10 w11 w12 w13 w14 w15 w16"
+
+
+@torch.inference_mode()
+def by_hooks(model: LoadedModel, ids: list[int], **asked: Any) -> list[torch.Tensor]:
+    """The embedding's sum, each block's output, the last one after the final norm; seen by hooks of this test."""
+    inner = model.network.base_model
+    blocks, norm = (inner.h, inner.ln_f) if hasattr(inner, "h") else (inner.layers, inner.norm)
+    seen: list[torch.Tensor] = []
+    hooks = [blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))]
+    for module in [*blocks[:-1], norm]:
+        hooks.append(
+            module.register_forward_hook(lambda _, __, out: seen.append(out[0] if isinstance(out, tuple) else out))
+        )
+    model.network(input_ids=torch.tensor([ids]), **cache_kwargs(model.network, None), **asked)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_differences_are_those_that_forward_hooks_see(tiny_model: LoadedModel, both_ways: bool) -> None:
+    panel = shown(tiny_model, "past")
+    texts = [tiny_model.tokenizer.encode(text) for text in (TEXT, TEXT + " dog")]
+    shared = len(texts[0])
+    assert panel["shared"] == shared and texts[1][:shared] == texts[0]
+    asked = [{"attention_mask": torch.zeros(1, 1, len(ids), len(ids))} if both_ways else {} for ids in texts]
+    before, after = (by_hooks(tiny_model, ids, **more) for ids, more in zip(texts, asked, strict=True))
+    layers = panel["bidirectional" if both_ways else "layers"]
+    assert [layer["layer"] for layer in layers] == list(range(len(before)))
+    for layer, was, now in zip(layers, before, after, strict=True):
+        assert layer["largest_difference"] == pytest.approx(float((now[:, :shared] - was).abs().max()))
+        assert layer["scale"] == pytest.approx(float(was.abs().max()))
+
+
+def test_the_past_of_a_causal_model_does_not_change(tiny_model: LoadedModel) -> None:
+    panel = shown(tiny_model, "past")
+    assert panel["holds"] and panel["tolerance"] == 1e-4 and panel["note"] is None
+    assert panel["layers"][0]["largest_difference"] == 0  # the embedding
+    assert all(layer["largest_difference"] <= 1e-4 for layer in panel["layers"])
+
+
+def test_where_each_position_looks_ahead_the_past_changes_much(tiny_model: LoadedModel) -> None:
+    first, *others = shown(tiny_model, "past")["bidirectional"]
+    assert first["largest_difference"] == 0
+    assert all(layer["largest_difference"] > 0.1 for layer in others)
+
+
+@pytest.mark.parametrize("name", ["mistral", "gemma3", "mixtral", "deepseek_v3", "gemma4, layers that share keys"])
+def test_windows_experts_latents_and_shared_keys_change_no_past(name: str) -> None:
+    panel = shown(model_of(name), "past", WORDS, append=" w20 w21")
+    assert panel["holds"] and len(panel["layers"]) == model_of(name).config.num_hidden_layers + 1
+    assert panel["bidirectional"][-1]["largest_difference"] > 0.1
+
+
+def test_a_model_that_reads_both_ways_is_found_out() -> None:
+    assert not shown(model_of("bert"), "past", WORDS, append=" w20")["holds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("mamba", "takes no mask"),
+        ("bloom", "takes no mask"),
+        ("xlm", "takes no mask"),
+        ("rwkv", "does not look ahead even with"),
+        ("gpt_neo", "does not look ahead even with"),
+    ],
+)
+def test_models_that_cannot_look_ahead_say_so(name: str, why: str) -> None:
+    panel = shown(model_of(name), "past", WORDS, append=" w20")
+    assert why in panel["bidirectional"]["cannot"]
+    assert len(panel["layers"]) == 3
+
+
+def test_tokens_that_merge_across_the_boundary_are_not_compared(tiny_llama: LoadedModel) -> None:
+    before, after = tiny_llama.tokenizer.encode("The qu"), tiny_llama.tokenizer.encode("The quick")
+    panel = shown(tiny_llama, "past", "The qu", append="ick")
+    assert 0 < panel["shared"] < len(before) and before[: panel["shared"]] == after[: panel["shared"]]
+    assert f"from position {panel['shared']} on" in panel["note"]
+    assert panel["holds"]
+
+
+def test_what_adds_no_token_is_said() -> None:
+    request = replace(InsideRequest.parse({"prompt": WORDS}), append=" ")
+    with pytest.raises(CannotShow, match="adds no token"):
+        continued(session.subject(request, model_of("qwen3"), threading.Event()))
+
+
+def test_a_text_whose_first_token_changes_says_so() -> None:
+    assert "first token" in shown(model_of("qwen3"), "past", "w1", append="0 w20")["cannot"]
+
+
+def test_a_text_that_fills_the_context_is_shown_without_its_end(tiny_gpt2: LoadedModel) -> None:
+    ids = tiny_gpt2.tokenizer.encode("fox " * 512)[:512]
+    panel = shown(tiny_gpt2, "past", tiny_gpt2.decode(ids))
+    room = 512 - len(tiny_gpt2.tokenizer.encode(" dog"))
+    assert panel["shared"] == room and f"first {room} tokens" in panel["note"] and panel["holds"]
+    assert "leaves no room" in shown(tiny_gpt2, "past", append=" fox jumps" * 600)["cannot"]
+
+
+@pytest.mark.parametrize("prompt", ["a", "é", "👩‍💻", "\ufffd"])
+def test_short_texts_and_halves_of_characters_are_shown(tiny_model: LoadedModel, prompt: str) -> None:
+    assert shown(tiny_model, "past", prompt)["holds"]
+
+
+def test_nothing_is_left_on_the_model(tiny_model: LoadedModel) -> None:
+    before = state(tiny_model)
+    shown(tiny_model, "past")
+    assert state(tiny_model) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sixteen_bits_hold_up_to_their_own_rounding(dtype: torch.dtype) -> None:
+    assert tolerance(dtype) == 8 * torch.finfo(dtype).eps > tolerance(torch.float32) == 1e-4
+
+
+class StopAfter(threading.Event):
+    """Stops a run when it was asked so many times whether to."""
+
+    def __init__(self, asked: int) -> None:
+        super().__init__()
+        self.left = asked
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3, 4])
+def test_it_stops_before_each_pass(tiny_llama: LoadedModel, asked: int) -> None:
+    request = InsideRequest.parse({"prompt": TEXT, "panels": "past"})
+    document: dict[str, Any] = session.run(request, tiny_llama, lambda _: None, StopAfter(asked))
+    assert document["status"] == "stopped" and "past" not in document["panels"]
+
+
+def test_only_the_shared_beginning_is_common(tiny_llama: LoadedModel) -> None:
+    request = InsideRequest.parse({"prompt": "The qu", "append": "ick fox"})
+    texts = continued(session.subject(request, tiny_llama, threading.Event()))
+    assert texts.before[: texts.shared] == texts.after[: texts.shared]
+    assert texts.before[texts.shared] != texts.after[texts.shared]
