@@ -163,7 +163,7 @@ class RolesPanel(TypedDict):
 
 
 class LogitStep(TypedDict):
-    """Cached against uncached logits of one step.
+    """Cached against uncached logits that one token is chosen from. Those without a cache are of one pass over all.
 
     margin  logit of the best token over that of the second, without a cache
     same    whether both choose the same token
@@ -192,7 +192,7 @@ class UnsupportedFormat(Cannot):
 
 
 class SplitSum(TypedDict):
-    """A float32 sum of random numbers, whole and split in two."""
+    """A float32 sum of random numbers, whole and split in two; `exact` is the sum without rounding."""
 
     numbers: int
     whole: float
@@ -216,9 +216,13 @@ class ScatterAdd(TypedDict):
 
 
 class RoundingPanel(TypedDict):
-    """Why cached and uncached logits are equal up to rounding, and what that decides."""
+    """Why cached and uncached logits are equal up to rounding, and what that decides.
+
+    note  one sentence where the text is too long to be taken whole
+    """
 
     formats: list[Format | UnsupportedFormat]
+    note: str | None
     sum: SplitSum
     scatter: ScatterAdd
 
@@ -314,6 +318,7 @@ class LegacyPanel(TypedDict):
     tokens      what the model writes from the cache as it was
     converted   the same after the cache was converted there and back
     resumed     the same after it was written to a file and read from it
+    note        one sentence where the text is too long to be taken whole
     """
 
     layers: int
@@ -321,6 +326,7 @@ class LegacyPanel(TypedDict):
     other_shapes: list[list[list[int]]]
     bytes: int
     file_bytes: int
+    note: str | None
     tokens: list[int]
     pieces: list[str]
     converted: list[int]

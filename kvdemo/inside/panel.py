@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.inside_settings import MOST_SHOWN_TOKENS, InsideRequest
+from kvdemo.core.units import count
 from kvdemo.models.loaded import LoadedModel, Prompt
 
 
@@ -39,6 +40,21 @@ class Subject:
         """Raise Stopped where the run is to stop; to be called before each forward pass."""
         if self.stop.is_set():
             raise Stopped
+
+
+def beginning(model: LoadedModel, ids: list[int], more: int) -> tuple[list[int], str | None]:
+    """Take as many of a text's first tokens as leave room for `more`, and a sentence where that is not the whole text.
+
+    Raises CannotShow where they leave none.
+    """
+    room = min(model.context_length or MOST_SHOWN_TOKENS, MOST_SHOWN_TOKENS) - more
+    if room < 1:
+        raise CannotShow(f"{count(more, 'token')} behind the text leave no room for it: choose fewer.")
+    if len(ids) <= room:
+        return ids, None
+    return ids[
+        :room
+    ], f"Only the first {count(room, 'token')} of the text are taken: {count(more, 'token')} follow them."
 
 
 #: Computes a panel: its entry of `documents.inside.Panels`. Raises CannotShow, and Stopped by way of `Subject.check`.

@@ -15,14 +15,20 @@ from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import loops, past, scratch
+from kvdemo.inside.panels import legacy, loops, past, rounding, scratch
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
-SHOW: dict[Panel, Show] = {"past": past.show, "scratch": scratch.show, "loops": loops.show}
+SHOW: dict[Panel, Show] = {
+    "past": past.show,
+    "rounding": rounding.show,
+    "scratch": scratch.show,
+    "loops": loops.show,
+    "legacy": legacy.show,
+}
 
 
 def subject(

@@ -11,9 +11,10 @@ from kvdemo.core.units import count
 
 def _past(panel: Mapping[str, Any]) -> list[str]:
     worst = max(panel["layers"], key=lambda layer: layer["largest_difference"])
+    most, scale = worst["largest_difference"], worst["scale"]
+    change = f"change by at most {most:.1e} (layer {worst['layer']}, values up to {scale:.3g})" if most else "are equal"
     said = [
-        f"With {panel['appended']!r} appended, the hidden states of {count(panel['shared'], 'position')} change by at "
-        f"most {worst['largest_difference']:.1e} (layer {worst['layer']}, whose values reach {worst['scale']:.3g}): "
+        f"With {panel['appended']!r} appended, the hidden states of {count(panel['shared'], 'position')} {change}: "
         + ("the past does not change." if panel["holds"] else "that is more than rounding.")
     ]
     if panel["note"]:
@@ -25,9 +26,41 @@ def _past(panel: Mapping[str, Any]) -> list[str]:
     return [*said, f"With a mask that lets each position look ahead they change by up to {largest:.3g}."]
 
 
+def _rounding(panel: Mapping[str, Any]) -> list[str]:
+    said = [panel["note"]] if panel["note"] else []
+    for found in panel["formats"]:
+        if "cannot" in found:
+            said.append(found["cannot"])
+            continue
+        same = sum(step["same"] for step in found["steps"])
+        said.append(
+            f"In {found['dtype']} cached and uncached logits differ by at most {found['largest_difference']:.1e}; the "
+            f"best token leads by at least {found['smallest_margin']:.2g}, and {same} of "
+            f"{count(len(found['steps']), 'choice')} are the same."
+        )
+    total = panel["sum"]
+    said.append(
+        f"A float32 sum of {total['numbers']:,} numbers is {total['whole']:.6f} at once and {total['split']:.6f} in "
+        f"two halves (exactly {total['exact']:.6f})."
+    )
+    return [*said, panel["scatter"]["sentence"]]
+
+
+def _legacy(panel: Mapping[str, Any]) -> list[str]:
+    keys, values = panel["shapes"]
+    outcome = "the same tokens" if panel["same"] else "other tokens"
+    return [
+        *([panel["note"]] if panel["note"] else []),
+        f"{count(panel['layers'], 'pair')} of keys {keys} and values {values}, {panel['bytes']:,} bytes in all, and "
+        f"{panel['file_bytes']:,} in a file.",
+        f"Converted and read from the file, the cache leads to {outcome}: {''.join(panel['pieces'])!r}.",
+    ]
+
+
 #: The sentences of each panel.
 SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
     "past": _past,
+    "rounding": _rounding,
     "scratch": lambda panel: [
         f"{panel['path']}: {len(panel['steps'])} positions fed one by one into buffers of the shape "
         f"{panel['buffer_shape']} differ from full causal attention by at most {panel['largest_difference']:.1e} "
@@ -37,6 +70,7 @@ SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
         f"{loop['path']} has {sum(line['only'] for line in loop['lines'])} lines that the other file does not have."
         for loop in panel["loops"]
     ],
+    "legacy": _legacy,
 }
 
 

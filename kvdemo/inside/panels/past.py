@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kvdemo.core.inside_settings import MOST_SHOWN_TOKENS
 from kvdemo.core.units import count
 from kvdemo.inside.copied import sharing_weights
-from kvdemo.inside.panel import CannotShow, Subject
+from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.facts import rope
@@ -79,13 +78,9 @@ def continued(subject: Subject) -> Continued:
             f"Written on, the text is cut into other tokens from position {shared} on, so the {count(shared, 'token')} "
             "before it are compared."
         )
-    room = min(model.context_length or MOST_SHOWN_TOKENS, MOST_SHOWN_TOKENS) - len(added)
-    if room < 1:
-        raise CannotShow(f"The appended text has {count(len(added), 'token')} and leaves no room: append less.")
-    if shared > room:
-        shared = room
-        note = f"The first {count(room, 'token')} of the text are shown, so that there is room for what is appended."
-        before, after = before[:room], before[:room] + added
+    kept, cut = beginning(model, before[:shared], len(added))
+    if cut:
+        shared, note, before, after = len(kept), cut, kept, kept + added
     if any(len(before) <= line < len(after) for line in rope.switch_lengths(model.config)):
         note = f"{model.id} rotates all positions by other angles in a text of this length, so here its past changes."
     return Continued(before, after, shared, note)

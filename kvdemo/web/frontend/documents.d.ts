@@ -49,7 +49,7 @@ declare namespace race {
   }
   /** One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against. */
   interface Finding {
-    kind: "alone" | "nothing_compared" | "faster" | "slower" | "same_time" | "unequal_search" | "too_short" | "no_clock" | "work" | "nothing_to_reuse" | "no_time_saved" | "same_text" | "divergence" | "groups" | "contention" | "best" | "remark" | "failed" | "stopped";
+    kind: "alone" | "nothing_compared" | "faster" | "slower" | "same_time" | "unequal_search" | "too_short" | "no_clock" | "work" | "nothing_to_reuse" | "no_time_saved" | "small_gain" | "same_text" | "divergence" | "groups" | "contention" | "best" | "remark" | "failed" | "stopped";
     lanes: (number)[];
     numbers: Record<string, number | boolean | (number)[] | ((number)[])[]>;
     text: string;
@@ -672,13 +672,14 @@ declare namespace inside {
     other_shapes: (((number)[])[])[];
     bytes: number;
     file_bytes: number;
+    note: string | null;
     tokens: (number)[];
     pieces: (string)[];
     converted: (number)[];
     resumed: (number)[];
     same: boolean;
   }
-  /** Cached against uncached logits of one step. */
+  /** Cached against uncached logits that one token is chosen from. Those without a cache are of one pass over all. */
   interface LogitStep {
     token: number;
     piece: string;
@@ -761,6 +762,7 @@ declare namespace inside {
   /** Why cached and uncached logits are equal up to rounding, and what that decides. */
   interface RoundingPanel {
     formats: (Format | UnsupportedFormat)[];
+    note: string | null;
     sum: SplitSum;
     scatter: ScatterAdd;
   }
@@ -825,7 +827,7 @@ declare namespace inside {
     text: string;
     only: boolean;
   }
-  /** A float32 sum of random numbers, whole and split in two. */
+  /** A float32 sum of random numbers, whole and split in two; `exact` is the sum without rounding. */
   interface SplitSum {
     numbers: number;
     whole: number;

@@ -1,0 +1,150 @@
+"""Compare logits with a cache and without in three number formats, and show two sums that depend on their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from kvdemo.inside.copied import in_format
+from kvdemo.inside.panel import CannotShow, Subject, beginning
+from kvdemo.models.errors import first_line, out_of_memory
+from kvdemo.models.forward import forward, next_token_logits, on_device
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.strategies.compatibility import cache_support
+
+#: Most tokens that are compared. Each takes a pass in each number format.
+STEPS = 6
+FORMATS = (torch.float32, torch.bfloat16, torch.float16)
+#: Numbers in each of the two sums.
+NUMBERS = 100_000
+SLOTS, RUNS, SEED = 16, 8, 0
+
+
+def show(subject: Subject) -> Mapping[str, Any]:
+    """Let the model write some tokens in its own format, and compare the logits of that text in each format."""
+    ids, note = beginning(subject.model, subject.ids, min(STEPS, subject.request.max_new_tokens))
+    return {
+        "formats": _formats(subject, ids),
+        "note": note,
+        "sum": split_sum(subject.model.device),
+        "scatter": scatter_add(subject.model.device),
+    }
+
+
+def _formats(subject: Subject, ids: list[int]) -> list[Mapping[str, Any]]:
+    model = subject.model
+    formats = list(dict.fromkeys((*FORMATS, model.dtype)))
+    if reason := cache_support.unavailable_reason(model):
+        return [_cannot(dtype, f"{model.id} cannot go on from a cache: {reason}") for dtype in formats]
+    tokens = _written(subject, ids)
+    found = []
+    for dtype in formats:
+        subject.tell(f"Comparing logits in {_name(dtype)}")
+        try:
+            found.append(_compared(subject, in_format(model, dtype), ids, tokens))
+        except CannotShow as error:
+            found.append(_cannot(dtype, str(error)))
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
+            why = "there is no memory for it" if out_of_memory(error) else first_line(error)
+            found.append(_cannot(dtype, f"{model.id} cannot run in {_name(dtype)} on {model.device}: {why}."))
+    return found
+
+
+@torch.inference_mode()
+def _written(subject: Subject, ids: Sequence[int]) -> list[int]:
+    """Let the model go on greedily with a cache."""
+    cache, tokens = DynamicCache(config=subject.model.network.config), list[int]()
+    new: Sequence[int] = ids
+    for _ in range(min(STEPS, subject.request.max_new_tokens)):
+        subject.check()
+        new = [int(next_token_logits(subject.model, new, cache).argmax())]
+        tokens += new
+    return tokens
+
+
+@torch.inference_mode()
+def _compared(subject: Subject, model: LoadedModel, ids: list[int], tokens: list[int]) -> Mapping[str, Any]:
+    """Run the text token by token with a cache, and in one pass without; compare the logits before each token."""
+    cache = DynamicCache(config=model.network.config)
+    cached = []
+    for new in [ids, *([token] for token in tokens[:-1])]:
+        subject.check()
+        cached.append(next_token_logits(model, new, cache).float())
+    subject.check()
+    text = on_device(model, [*ids, *tokens[:-1]])
+    uncached = forward(model, text[None], None, keep=len(tokens))[0].float()
+    steps = [_step(subject, token, *pair) for token, *pair in zip(tokens, cached, uncached, strict=True)]
+    return {
+        "dtype": _name(model.dtype),
+        "steps": steps,
+        "largest_difference": max(step["largest_difference"] for step in steps),
+        "smallest_margin": min(step["margin"] for step in steps),
+    }
+
+
+def _step(subject: Subject, token: int, cached: Tensor, uncached: Tensor) -> Mapping[str, Any]:
+    # Tokens that a model masks have the logit minus infinity in both.
+    difference = float(torch.where(cached == uncached, 0, cached - uncached).abs().max())
+    best, second = uncached.topk(2).values.tolist()
+    if not math.isfinite(difference) or not math.isfinite(best - second):
+        raise CannotShow(f"The logits of {subject.model.id} are too large for this format, which ends in infinity.")
+    return {
+        "token": token,
+        "piece": subject.model.piece(token),
+        "largest_difference": difference,
+        "margin": best - second,
+        "same": int(cached.argmax()) == int(uncached.argmax()),
+    }
+
+
+def split_sum(device: torch.device) -> Mapping[str, Any]:
+    """Add up random numbers in float32, at once and in two halves; `exact` is the sum without rounding."""
+    numbers = torch.randn(NUMBERS, generator=torch.Generator().manual_seed(SEED))
+    there, half = numbers.to(device), NUMBERS // 2
+    whole, split = float(there.sum()), float(there[:half].sum() + there[half:].sum())
+    return {
+        "numbers": NUMBERS,
+        "whole": whole,
+        "split": split,
+        "exact": math.fsum(numbers.tolist()),
+        "difference": abs(whole - split),
+    }
+
+
+def scatter_add(device: torch.device) -> Mapping[str, Any]:
+    """Add random numbers to a few slots, all at once, several times over, and count the different results."""
+    generator = torch.Generator().manual_seed(SEED)
+    numbers = torch.randn(NUMBERS, generator=generator).to(device)
+    slots = torch.randint(SLOTS, (NUMBERS,), generator=generator).to(device)
+    runs = [torch.zeros(SLOTS, device=device).scatter_add_(0, slots, numbers).cpu() for _ in range(RUNS)]
+    results = len({tuple(run.tolist()) for run in runs})
+    return {
+        "numbers": NUMBERS,
+        "slots": SLOTS,
+        "runs": RUNS,
+        "results": results,
+        "largest_difference": max(float((run - runs[0]).abs().max()) for run in runs),
+        "sentence": scatter_sentence(device.type, results),
+    }
+
+
+def scatter_sentence(device: str, results: int) -> str:
+    """Say what the scatter-adds showed, and why."""
+    if results > 1:
+        return f"{RUNS} runs gave {results} results: the additions to a slot run in whatever order the device takes."
+    if device == "cpu":
+        return f"{RUNS} runs gave the same result: on a CPU the additions run in a fixed order. A GPU fixes none."
+    return f"{RUNS} runs gave the same result this time: a GPU fixes no order for the additions to a slot."
+
+
+def _cannot(dtype: torch.dtype, why: str) -> Mapping[str, Any]:
+    return {"dtype": _name(dtype), "cannot": why}
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
