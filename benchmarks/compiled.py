@@ -19,10 +19,10 @@ from transformers.cache_utils import StaticLayer
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
-from kvdemo.core.settings import Sampling
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, record
 
@@ -62,7 +62,7 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
             model,
             prompt,
             lambda appended: model.encode(prompt, appended),
-            Chooser(Sampling(), model.device),
+            Chooser(Rule(), model.device),
             POSITIONS + 8,
         )
         for taken in time_steps(strategies.get(strategy).decode(job), model.synchronize, Stopwatch(), record=record):

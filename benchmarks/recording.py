@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from benchmarks import lockstep
 from benchmarks.figure import Figure
 from kvdemo import strategies
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, record
 
@@ -54,7 +54,7 @@ def _loop(
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)
-        choose = Chooser(Sampling(), model.device)
+        choose = Chooser(Rule(), model.device)
         job = Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, positions + 2)
         steps = within(strategies.get(strategy).decode(job))
         for taken in time_steps(steps, model.synchronize, Stopwatch(), record=behind):

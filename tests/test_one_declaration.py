@@ -112,9 +112,11 @@ def test_what_picks_the_tokens_is_handed_it(copy: Path) -> None:
     code = """
 import torch
 from kvdemo.core.settings import RaceRequest
+from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser
 request = RaceRequest.parse({"prompt": "Hi", "spice": "0.5"})
-print(json.dumps([request.sampling.spice, Chooser(request.sampling, torch.device("cpu")).greedy]))
+rule = Rule(request.sampling)
+print(json.dumps([rule.values["spice"], Chooser(rule, torch.device("cpu")).plain]))
 """
     assert printed(copy, code) == [0.5, True]
 
@@ -122,8 +124,9 @@ print(json.dumps([request.sampling.spice, Chooser(request.sampling, torch.device
 def test_a_server_is_sent_it_where_it_is_set(copy: Path) -> None:
     code = """
 from kvdemo.core.settings import Sampling
+from kvdemo.samplers import Rule
 from kvdemo.strategies.remote.openai_client import request_fields
-print(json.dumps([request_fields(Sampling()), request_fields(Sampling(spice=0.5))]))
+print(json.dumps([request_fields(Rule(Sampling())), request_fields(Rule(Sampling(spice=0.5)))]))
 """
     standard = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
     assert printed(copy, code) == [standard, standard | {"extra_body": {"spice": 0.5}}]

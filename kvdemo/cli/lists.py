@@ -1,4 +1,4 @@
-"""`models` and `strategies`: what there is to choose from, and why some strategies cannot run on a model here."""
+"""`models`, `strategies` and `samplers`: list what there is to choose from, and what cannot run on a model here."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from kvdemo import samplers
 from kvdemo.cli.options import Commands, add_model, print_json, show_progress
 from kvdemo.core.events import Progress
 from kvdemo.models.catalog import CATALOG, DEFAULT
 from kvdemo.server.service import describe_strategies
 
-NAMES = ("models", "strategies")
+NAMES = ("models", "strategies", "samplers")
 
 
 def add(commands: Commands) -> None:
-    """Add both commands to the parser."""
+    """Add the commands to the parser."""
     models = commands.add_parser("models", help="list the catalogue")
     models.set_defaults(command=_models)
     strategies = commands.add_parser("strategies", help="list the strategies, and whether they run on a model here")
     strategies.set_defaults(command=_strategies)
     add_model(strategies)
-    for listing in (models, strategies):
+    choosing = commands.add_parser("samplers", help="list the rules by which a lane may choose its tokens")
+    choosing.set_defaults(command=_samplers)
+    for listing in (models, strategies, choosing):
         listing.add_argument("--json", action="store_true")
 
 
@@ -39,6 +42,12 @@ def _strategies(options: argparse.Namespace) -> int:
 
     model = load(options.model or DEFAULT, device=options.device, dtype=options.dtype, progress=tell)
     _list(describe_strategies(model), options.json, _strategy)
+    return 0
+
+
+def _samplers(options: argparse.Namespace) -> int:
+    rows = [asdict(introduction) for introduction in samplers.introductions().values()]
+    _list(rows, options.json, lambda row: f"{row['id']:20} {row['summary']}")
     return 0
 
 

@@ -39,11 +39,37 @@ def read(strategy_id: str, options: Mapping[str, Option], given: Mapping[str, An
     }
 
 
+def read_lane(
+    strategy_id: str, options: Mapping[str, Option], samplers: Mapping[str, Option], given: Mapping[str, Any]
+) -> tuple[Values, Values]:
+    """Read a lane's settings: the value of every one of its own, and those of samplers that were given.
+
+    `samplers` is empty for a strategy that has a rule of its own. Raises BadInput, which names the lane.
+    """
+    own = {name: value for name, value in given.items() if name not in samplers}
+    if samplers and (unknown := [name for name in own if name not in options]):
+        known = f"it has {', '.join(options)}, and takes" if options else "it takes"
+        raise BadInput(
+            f"{strategy_id} has no setting {validation.show(unknown[0])}: {known} the samplers' {', '.join(samplers)}."
+        )
+    try:
+        sampling = {name: read_value(samplers[name], given[name]) for name in samplers if name in given}
+    except BadInput as error:
+        raise BadInput(f"The lane {strategy_id} cannot be sampled so: {error}") from error
+    return read(strategy_id, options, own), sampling
+
+
 def changed(options: Mapping[str, Option], values: Mapping[str, Any]) -> Values:
     """The settings that are not at their defaults."""
     return {name: values[name] for name, option in options.items() if values[name] != option.default}
 
 
-def write(strategy_id: str, options: Mapping[str, Option], values: Mapping[str, Any]) -> str:
-    """The shortest spec that `split` and `read` turn back into these values."""
-    return ":".join([strategy_id, *(f"{name}={value}" for name, value in changed(options, values).items())])
+def write(
+    strategy_id: str,
+    options: Mapping[str, Option],
+    values: Mapping[str, Any],
+    sampling: Mapping[str, Any] | None = None,
+) -> str:
+    """The shortest spec that `split` and `read_lane` turn back into these values and these settings of samplers."""
+    shown = changed(options, values) | dict(sampling or {})
+    return ":".join([strategy_id, *(f"{name}={value}" for name, value in shown.items())])

@@ -176,7 +176,8 @@ class LaneInfo:
     """How a lane introduces itself. `summary` is one line on what it does; `options` holds every setting's value.
 
     `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here. `searches`: tokens
-    come when a search is certain of them, so that TTFT and TPOT mean nothing.
+    come when a search is certain of them, so that TTFT and TPOT mean nothing. `sampling`: the settings by which it
+    chooses, as they are in effect; empty for a strategy that has a rule of its own.
     """
 
     strategy: str
@@ -186,3 +187,4 @@ class LaneInfo:
     options: Mapping[str, float | str] = field(default_factory=dict)
     elsewhere: bool = False
     searches: bool = False
+    sampling: Mapping[str, float | str] = field(default_factory=dict)

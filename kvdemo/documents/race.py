@@ -90,6 +90,7 @@ class BeamNode(TypedDict):
 class Lane(TypedDict):
     """A strategy with its settings, and all that it did.
 
+    sampling the settings by which it chose its tokens, as they were in effect; empty for a rule of its own
     error    one sentence where the lane failed
     tokens   ids; null for one that another machine chose
     remarks  what the strategy remarks on its run
@@ -98,6 +99,7 @@ class Lane(TypedDict):
 
     strategy: str
     options: dict[str, float | str]
+    sampling: dict[str, float | str]
     status: LaneStatus
     finish_reason: FinishReason
     error: str | None

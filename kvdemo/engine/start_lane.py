@@ -14,6 +14,7 @@ from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.samplers import Rule
 from kvdemo.strategies import chooser
 from kvdemo.strategies.base import Job, Strategy
 
@@ -40,13 +41,14 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
     if cut is not None and strategy.searches:
         max_new_tokens = min(cut, max_new_tokens)
     tokenizing = Stopwatch()
+    rule = Rule(request.sampling, strategy.sampling)
     job = Job(
         model=model,
         prompt=prompt,
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
-        choose=chooser.Chooser(request.sampling, model.device),
+        choose=chooser.Chooser(rule, model.device, lambda: model.encode(prompt)),
         max_new_tokens=max_new_tokens,
-        sampling=request.sampling,
+        sampling=rule,
         handover=handover,
         tell=tell,
     )

@@ -118,13 +118,11 @@ def _kind(lane: Mapping[str, Any]) -> Kind:
 
 def _kind_of(spec: str) -> Kind:
     try:
-        strategy_id, given = strategy_spec.split(spec)
-        known = strategies.check(spec)
-        values = strategy_spec.read(strategy_id, known.options, given)
+        known, values, _ = strategies.read(spec)
     except BadInput:
         return Kind(spec)  # a strategy of another version
     return Kind(
-        spec=strategy_spec.write(strategy_id, known.options, values),
+        spec=strategy_spec.write(known.id, known.options, values),
         recomputes=known.recomputes,
         searches=known.searches,
         rows=int(values[known.rows_from]) if known.rows_from else 1,

@@ -3,6 +3,7 @@
 Reasons, looked for in this order:
 
     remote       another machine wrote one of the texts: what it computed, on which weights, is not known here
+    rule         the two lanes choose by different rules, or one draws other random numbers
     lossy        one of the strategies approximates: it may choose other tokens by design
     retokenized  a lane that works on text read other ids than it had written
     sampled      the ids agree, the draws agree, but rounding moved a probability past a draw
@@ -28,6 +29,7 @@ from kvdemo.core.events import Divergence
 from kvdemo.core.metrics import first_difference
 from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.samplers import Rule
 
 if TYPE_CHECKING:
     from kvdemo.race.proof import Evidence
@@ -47,14 +49,17 @@ def explain(
     prompt_ids: Sequence[int],
     encode: Callable[[str], list[int]],
     piece: Callable[[int], str],
-    sampling: bool,
+    rules: tuple[Rule, Rule],
 ) -> Divergence:
     """Find the reason for the two lanes' different tokens at `index`, with its evidence.
 
-    `encode` turns text appended to the prompt into the ids of the whole; `piece` is the text of one token.
+    `rules` are those of the baseline and the lane. `encode` turns text appended to the prompt into the ids of the
+    whole; `piece` is the text of one token.
     """
     if lane.info.elsewhere or baseline.info.elsewhere:
         return Divergence(index, "remote", _unknown(baseline, lane))
+    if rules[0].values != rules[1].values:
+        return Divergence(index, "rule", _chose(baseline, lane, index, piece) + _rules(rules))
     for record in (baseline, lane):
         if not record.info.lossless:
             why = f" {record.info.name} may choose other tokens by design."
@@ -65,7 +70,7 @@ def explain(
             read = encode("".join(record.texts[:index]))
             if read != written:
                 return Divergence(index, "retokenized", _retokenized(record.info.name, written, read, piece))
-    if sampling:
+    if not rules[0].greedy:
         return Divergence(index, "sampled", _chose(baseline, lane, index, piece) + " Same ids and draws." + _LATER)
     return Divergence(index, "numeric", _numeric(baseline, lane, index, piece))
 
@@ -131,6 +136,11 @@ def _fault(record: LaneHistory, index: int, side: int, piece: Callable[[int], st
         f"{said}; over {units.count(standing.steps, 'token')} it is {standing.all:.1f} times as far off as {form} "
         f"takes an exact sum, and luck makes {evidence.most(standing):.1f} times of it at the most"
     )
+
+
+def _rules(rules: tuple[Rule, Rule]) -> str:
+    """Say what each rule is."""
+    return f" They choose by different rules: {rules[0].described}, and {rules[1].described}."
 
 
 def _unknown(baseline: LaneHistory, lane: LaneHistory, most: int = 24) -> str:

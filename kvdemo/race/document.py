@@ -60,6 +60,7 @@ def _lane(record: LaneHistory, prompt_text: str | None) -> dict[str, Any]:
     return {
         "strategy": record.info.strategy,
         "options": dict(record.info.options),
+        "sampling": dict(record.info.sampling),
         "status": STATUS[reason],
         "finish_reason": reason,
         "error": record.ended.error if record.ended else None,

@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Choice
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race.rounding import Rounding, apart
+from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser, drawable
 from kvdemo.strategies.compatibility.scripted import Decode
 
@@ -136,7 +136,7 @@ def examine(
     prompt_ids: Sequence[int],
     sides: tuple[Sequence[Choice], Sequence[Choice]],
     again: tuple[Decode | None, Decode | None],
-    sampling: Sampling,
+    sampling: Rule,
     stop: CancelToken,
     rounding: Callable[..., Rounding] = Rounding,
 ) -> Evidence:
@@ -169,7 +169,7 @@ def _evidence(
     rounding: Rounding,
     sides: tuple[Sequence[Choice], Sequence[Choice]],
     squares: Sequence[Tensor | None],
-    sampling: Sampling,
+    sampling: Rule,
     noise: Tensor | None,
 ) -> Evidence:
     ours, theirs = (standing(rounding, choices) for choices in sides)
@@ -210,25 +210,25 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
     )
 
 
-def draw_noise(rounding: Rounding, sampling: Sampling, index: int, stop: CancelToken) -> Tensor | None:
+def draw_noise(rounding: Rounding, sampling: Rule, index: int, stop: CancelToken) -> Tensor | None:
     """The numbers with which token `index` was drawn, made again; None for lanes that draw nothing."""
     like = rounding.exact[-1].float()
-    chooser = Chooser(sampling, like.device)
-    if chooser.greedy:
+    if sampling.greedy:
         return None
+    chooser = Chooser(sampling, like.device)
     for _ in range(index):
         _heed(stop)
         chooser.noise(like)
     return chooser.noise(like)
 
 
-def _scores(rounding: Rounding, sampling: Sampling, noise: Tensor | None) -> Tensor:
+def _scores(rounding: Rounding, sampling: Rule, noise: Tensor | None) -> Tensor:
     """What decides between two tokens, shape (vocab,), in the size of log-probabilities at temperature 1."""
     exact = rounding.exact[-1]
     return exact if noise is None else exact - sampling.temperature * noise.to(exact.dtype).log()
 
 
-def units_outscored(rounding: Rounding, tokens: Sequence[int], sampling: Sampling, noise: Tensor | None) -> list[float]:
+def units_outscored(rounding: Rounding, tokens: Sequence[int], sampling: Rule, noise: Tensor | None) -> list[float]:
     """By how many units the exact distribution prefers another token, for each of two.
 
     Drawn, a token is picked for the highest score among those of the top-p part. What is near its edge may be in it or

@@ -23,6 +23,7 @@ from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import beam_tree, divergence, document, proof
 from kvdemo.race.verdict import judge
+from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.compatibility.scripted import Decode
@@ -129,7 +130,11 @@ class _Race:
     ) -> None:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
-        self.records = [LaneHistory(strategy.info) for strategy in chosen]
+        self.rules = [Rule(request.sampling, strategy.sampling) for strategy in chosen]
+        self.records = [
+            LaneHistory(replace(strategy.info, sampling=rule.recorded if strategy.samples else {}))
+            for strategy, rule in zip(chosen, self.rules, strict=True)
+        ]
         self.streams = [model.text_stream() for _ in chosen]
         self.store, self.found = store, store.find(model) if store else None
         self.handovers = [self._handover() for _ in chosen]
@@ -219,7 +224,7 @@ class _Race:
             prompt_ids=self.prompt_ids,
             encode=lambda appended: self.model.encode(self.prompt, appended),
             piece=self.model.piece,
-            sampling=self.request.sampling.temperature > 0,
+            rules=(self.rules[0], self.rules[lane]),
         )
         self.emit(Diverged(lane, record.divergence))
 
@@ -236,8 +241,12 @@ class _Race:
         baseline, record, end = self.records[0], self.records[lane], presumed.index + 1
         sides = baseline.choices[:end], record.choices[:end]
         again = steps_in_wider_format(self.chosen[0]), steps_in_wider_format(self.chosen[lane])
+        rule = self.rules[lane]
+        if not rule.by_temperature_and_top_p:
+            names = ", ".join(sampler.name for sampler in rule.samplers)
+            return divergence.unchecked(presumed, f"the proof knows temperature and top-p, and not {names}")
         try:
-            evidence = proof.examine(self.model, self.prompt_ids, sides, again, self.request.sampling, stop)
+            evidence = proof.examine(self.model, self.prompt_ids, sides, again, rule, stop)
         except proof.Stopped:
             return divergence.unchecked(presumed, "the race was stopped")
         except Exception as error:

@@ -11,6 +11,7 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kvdemo import samplers
 from kvdemo.core import strategy_spec
 from kvdemo.core.errors import BadInput
 from kvdemo.strategies import plugins
@@ -28,6 +29,7 @@ __all__ = [
     "introductions",
     "load",
     "passes_a_token",
+    "read",
     "unavailable_reason",
 ]
 
@@ -43,12 +45,12 @@ def introductions() -> dict[str, StrategyInfo]:
 
 def check(wanted: str) -> StrategyInfo:
     """The introduction of the strategy that a spec names, its settings checked. Raises BadInput."""
-    return _read(wanted)[0]
+    return read(wanted)[0]
 
 
 def passes_a_token(wanted: str) -> int:
     """The most forward passes that a strategy runs for one token, its draft model's included. Raises BadInput."""
-    introduction, values = _read(wanted)
+    introduction, values, _ = read(wanted)
     return 1 + (int(values[introduction.drafts_from]) if introduction.drafts_from else 0)
 
 
@@ -57,9 +59,9 @@ def get(wanted: str) -> Strategy:
 
     Raises BadInput for a spec that names none, and for a strategy that cannot be imported.
     """
-    introduction, values = _read(wanted)
+    introduction, values, sampling = read(wanted)
     try:
-        return load(introduction)(**values)
+        return load(introduction)(**values, **sampling)
     except ImportError as error:
         raise BadInput(f"{introduction.name} cannot run here: {error}.") from error
 
@@ -78,13 +80,18 @@ def unavailable_reason(introduction: StrategyInfo, model: LoadedModel) -> str | 
         return f"{introduction.module} failed when it was asked ({type(error).__name__}: {error})."
 
 
-def _read(text: str) -> tuple[StrategyInfo, strategy_spec.Values]:
+def read(text: str) -> tuple[StrategyInfo, strategy_spec.Values, strategy_spec.Values]:
+    """Read a spec: the strategy, the value of each of its settings, and the samplers' settings that are given.
+
+    Raises BadInput.
+    """
     strategy_id, given = strategy_spec.split(text)
     known = introductions()
     if strategy_id not in known:
         raise BadInput(f"There is no strategy {strategy_id[:80]!r}: choose from {', '.join(known)}.")
     introduction = known[strategy_id]
-    return introduction, strategy_spec.read(strategy_id, introduction.options, given)
+    taken = samplers.options() if introduction.samples else {}
+    return introduction, *strategy_spec.read_lane(strategy_id, introduction.options, taken, given)
 
 
 @cache

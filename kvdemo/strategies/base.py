@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core import strategy_spec
 from kvdemo.core.picture import Picture
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option
+from kvdemo.samplers import Rule
+from kvdemo.samplers import options as sampler_options
 
 __all__ = ["Job", "Strategy", "option"]
 
@@ -52,7 +53,7 @@ class Job:
     encode: Callable[[str], list[int]]
     choose: Chooser
     max_new_tokens: int
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Rule = field(default_factory=Rule)
     handover: PrefixSlot | None = None
     tell: Callable[[str], None] = lambda _: None
 
@@ -80,6 +81,7 @@ class Strategy(ABC):
     drafts_from      the setting that says how many passes of a draft model one token may take; empty for none
     eager            PyTorch runs its operations one by one: they can be counted, and run in another number format. Not
                      those of compiled code
+    samples          its tokens are chosen by the lane's samplers; false for one that has a rule of its own
     formula_note     what the formula for an exact cache stands for, where the cache holds something else
     """
 
@@ -95,10 +97,15 @@ class Strategy(ABC):
     eager: ClassVar[bool] = True
     keeps_prefix: ClassVar[bool] = False
     picture: ClassVar[Picture | None] = None
+    samples: ClassVar[bool] = True
     formula_note: ClassVar[str | None] = None
 
     def __init__(self, **values: float | str) -> None:
-        for name, value in strategy_spec.read(self.id, self.options(), values).items():
+        """`values` are those of its own settings, and of samplers (`kvdemo.samplers`), kept as `sampling`."""
+        own, self.sampling = strategy_spec.read_lane(
+            self.id, self.options(), sampler_options() if self.samples else {}, values
+        )
+        for name, value in own.items():
             setattr(self, name, value)
 
     @classmethod
@@ -116,14 +123,19 @@ class Strategy(ABC):
     @property
     def spec(self) -> str:
         """This strategy with its settings as one word; the bare id where all are at their defaults."""
-        return strategy_spec.write(self.id, self.options(), self.values)
+        return strategy_spec.write(self.id, self.options(), self.values, self.sampling)
 
     @property
     def info(self) -> LaneInfo:
-        """How a lane of it introduces itself: settings that are not at their defaults are part of its name."""
+        """How a lane of it introduces itself: settings that are not at their defaults are part of its name.
+
+        So are the settings of samplers that it was given: "DynamicCache · temperature 0.8".
+        """
         changed = strategy_spec.changed(self.options(), self.values)
         settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
         name = f"{self.name} ({settings})" if settings else self.name
+        if self.sampling:
+            name += f" · {Rule(given=self.sampling).label}"
         return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere

@@ -9,17 +9,16 @@ plain `Choice` once the clock has been read. Recording adds nothing to a step's 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.models.forward import cache_bytes
+from kvdemo.samplers import Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,33 +51,43 @@ def pick_on_device(token: Tensor, logits: Tensor) -> Picked:
 
 
 class Chooser:
-    """Picks tokens by a lane's rule: greedy at temperature 0, else from the top-p part, by a seeded generator.
+    """Picks tokens by a lane's rule (`kvdemo.samplers.Rule`): its samplers change the scores, then the highest is
+    taken, or one is drawn by a seeded generator.
 
     Each lane has its own, with a random generator of its own from the same seed: equal logits then give equal tokens
-    in every lane. One draw is made for each token that is committed.
+    in every lane that has the same rule. One draw is made for each token that is committed.
+
+    plain  the likeliest token of the logits as they are: what a compiled step can do by itself
     """
 
-    def __init__(self, sampling: Sampling, device: torch.device) -> None:
-        self.greedy = sampling.temperature == 0
-        self._warp = LogitsProcessorList()
-        if not self.greedy:
-            self._warp.append(TemperatureLogitsWarper(sampling.temperature))
-        if sampling.top_p < 1:
-            self._warp.append(TopPLogitsWarper(sampling.top_p))
-        self._generator = torch.Generator(device).manual_seed(sampling.seed)
+    def __init__(self, rule: Rule, device: torch.device, text: Callable[[], Sequence[int]] = list) -> None:
+        """`text` gives the prompt's ids; it is called here and only if a sampler looks at the text."""
+        samplers = rule.samplers
+        self.plain = rule.greedy and not samplers
+        self._draws = not rule.greedy
+        self._processors = [sampler.processor() for sampler in samplers]
+        self._reads_text = any(sampler.reads_text for sampler in samplers)
+        self._ids = torch.tensor([list(text()) if self._reads_text else []], dtype=torch.long, device=device)
+        self._generator = torch.Generator(device).manual_seed(rule.seed)
 
     def __call__(self, logits: Tensor) -> Picked:
         """Pick a token from logits of shape (vocab,)."""
-        return pick_on_device(greedy(logits) if self.greedy else self._drawn(logits), logits)
+        if self.plain:
+            return pick_on_device(greedy(logits), logits)
+        scores = self.scores(logits)
+        token = self._drawn(scores.softmax(-1)) if self._draws else greedy(scores)
+        if self._reads_text:
+            self._ids = torch.cat((self._ids, token.reshape(1, 1)), 1)
+        return pick_on_device(token, logits)
 
     def while_expected(self, rows: Tensor, expected: Sequence[int]) -> list[Picked]:
         """Pick from one row after the other as long as the token is the expected one; one more than are accepted.
 
-        `rows` has shape (n, vocab), one more than `expected`. Greedy tokens of all rows are picked at once, in one
-        copy. Draws are made row by row up to the first other token, one copy each: a draw for a later row would make
-        this lane's generator differ from those of other lanes.
+        `rows` has shape (n, vocab), one more than `expected`. Plain greedy tokens of all rows are picked at once, in
+        one copy. Others are picked row by row up to the first other token, one copy each: a draw for a later row would
+        make this lane's generator differ from those of other lanes, and a sampler may look at the tokens before.
         """
-        if self.greedy:
+        if self.plain:
             ids = greedy(rows)
             tokens = ids.tolist()
             n = _agreed(tokens, expected) + 1
@@ -90,25 +99,30 @@ class Chooser:
                 break
         return picked
 
+    def scores(self, logits: Tensor) -> Tensor:
+        """Apply the samplers to logits of shape (vocab,): float32 scores of the same shape, -inf for a cut token."""
+        scores = logits.float()[None]
+        for processor in self._processors:
+            scores = processor(self._ids, scores)
+        return scores[0]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability with which each token is drawn, shape (vocab,)."""
+        return self.scores(logits).softmax(-1)
+
     def noise(self, like: Tensor) -> Tensor:
         """Return the numbers of the next draw, one a token. The highest probability divided by its number is picked."""
         return torch.empty_like(like).exponential_(1, generator=self._generator)
 
-    def _drawn(self, logits: Tensor) -> Tensor:
+    def _drawn(self, probabilities: Tensor) -> Tensor:
         """Draw a token as `torch.multinomial` does, number for number, and without its copies to the host."""
-        probabilities = self.probabilities(logits)
         return (probabilities / self.noise(probabilities)).argmax(-1)
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        no_ids = torch.empty((1, 0), dtype=torch.long, device=logits.device)  # these warpers look at scores alone
-        probabilities: Tensor = self._warp(no_ids, logits.float()[None]).softmax(-1)[0]
-        return probabilities
 
-
-def drawable(logits: Tensor, sampling: Sampling, slack: float) -> tuple[Tensor, Tensor]:
+def drawable(logits: Tensor, sampling: Rule, slack: float) -> tuple[Tensor, Tensor]:
     """Which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share of it.
 
-    From exact logits of shape (vocab,) at temperature 1; two masks of that shape.
+    From exact logits of shape (vocab,) at temperature 1; two masks of that shape. For a rule of temperature and top-p.
     """
     tempered = (logits / sampling.temperature).log_softmax(-1)
     order = tempered.sort(descending=True)

@@ -36,6 +36,7 @@ class StrategyInfo:
     drafts_from: str = ""
     eager: bool = True
     keeps_prefix: bool = False
+    samples: bool = True
     picture: Picture | None = None
 
 

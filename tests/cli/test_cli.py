@@ -56,7 +56,7 @@ BAD: list[tuple[list[str], str]] = [
     (["race", "--prompt", "x", "--dtype", "int3"], "int3"),
     (["race", "--prompt", "x", "--model", "/no/such/folder"], "/no/such/folder"),
     (["dance"], "invalid choice: 'dance'"),
-    ([], "race|measure|compare"),
+    ([], "race|measure|inside|compare"),
 ]
 
 

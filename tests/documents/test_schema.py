@@ -99,7 +99,8 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
 
 def test_a_key_too_many_or_too_few_is_found_wherever_it_stands(tiny_llama: LoadedModel) -> None:
     race = raced(tiny_llama, strategies="beam_search,reencode")
-    free = [race["lanes"][0]["options"], *(step.get("details") for lane in race["lanes"] for step in lane["steps"])]
+    free = [race["lanes"][0]["options"], *(lane["sampling"] for lane in race["lanes"])]
+    free += [*(step.get("details") for lane in race["lanes"] for step in lane["steps"])]
     free += [finding["numbers"] for finding in race["verdict"]["findings"]]  # a dictionary of any names
     left_out = {"details", "passes", "beams"}
     for number, part in enumerate(parts(race)):

@@ -2,21 +2,28 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvdemo.core.events import Divergence
+from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.divergence import explain, unchecked
+from kvdemo.samplers import Rule
 from tests.scripted import record
 
 PROMPT = [1, 2]
 TEXTS = {10: "\n", 11: "\n\n", 12: "a", 13: " b", 99: "\ufffd"}
 
+DRAWN = Rule(Sampling(temperature=0.7))
+
 
 def explained(
-    a: LaneHistory, b: LaneHistory, encode: Callable[[str], list[int]] = lambda _: [], sampling: bool = False
+    a: LaneHistory,
+    b: LaneHistory,
+    encode: Callable[[str], list[int]] = lambda _: [],
+    rules: tuple[Rule, Rule] = (Rule(), Rule()),
 ) -> Divergence:
     at = b.first_divergence_from(a)
     assert at is not None
-    return explain(a, b, at, prompt_ids=PROMPT, encode=encode, piece=TEXTS.__getitem__, sampling=sampling)
+    return explain(a, b, at, prompt_ids=PROMPT, encode=encode, piece=TEXTS.__getitem__, rules=rules)
 
 
 def lane(name: str, *tokens: int, on_text: bool = False, lossless: bool = True) -> LaneHistory:
@@ -67,8 +74,8 @@ def test_a_lane_on_text_that_read_what_it_wrote_differs_for_numeric_reasons() ->
 
 
 def test_sampling_and_lossy_lanes_have_kinds_of_their_own() -> None:
-    assert explained(lane("A", 12), lane("B", 13), sampling=True).kind == "sampled"
-    lossy = explained(lane("A", 12), lane("B", 13, lossless=False), sampling=True)
+    assert explained(lane("A", 12), lane("B", 13), rules=(DRAWN, DRAWN)).kind == "sampled"
+    lossy = explained(lane("A", 12), lane("B", 13, lossless=False), rules=(DRAWN, DRAWN))
     assert lossy.kind == "lossy"
     assert "B may choose other tokens by design" in lossy.detail
 
@@ -101,3 +108,12 @@ def test_a_space_at_the_beginning_and_half_a_character_at_the_end_make_no_other_
     there.texts = [" ok", "", " 言"]
     assert there.first_divergence_from(here) == 2
     assert explained(here, there).detail.startswith('Here goes on with "語", There with "言".')
+
+
+def test_lanes_that_choose_by_different_rules_are_said_to() -> None:
+    found = explained(lane("A", 12), lane("B", 13), rules=(Rule(), Rule(given={"temperature": 0.7, "top_k": 5})))
+    assert found.kind == "rule"
+    assert found.detail.endswith("They choose by different rules: greedy, and temperature 0.7, top-k 5.")
+    seeds = Rule(DRAWN.race, {"seed": 1}), Rule(DRAWN.race, {"seed": 2})
+    detail = explained(lane("A", 12), lane("B", 13), rules=seeds).detail
+    assert detail.endswith("temperature 0.7, seed 1, and temperature 0.7, seed 2.")

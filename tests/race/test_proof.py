@@ -32,6 +32,7 @@ from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import proof, rounding, session
 from kvdemo.race.rounding import Rounding
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
@@ -305,7 +306,7 @@ def test_a_top_p_edge_is_no_fault() -> None:
     likelier = logits.softmax(-1).sort(descending=True).values.cumsum(0)
     for edge in range(1, 6):
         for by in (-1e-4, 1e-4):
-            sampling = Sampling(1.0, float(likelier[edge]) + by, seed=1)
+            sampling = Rule(Sampling(1.0, float(likelier[edge]) + by, seed=1))
             token = Chooser(sampling, model.device)(logits).token
             found = Rounding(model, prompt, 1)
             noise = proof.draw_noise(found, sampling, 0, Event())

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser, record
 
@@ -67,9 +68,9 @@ def job_of(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
-        choose=Chooser(Sampling(temperature, seed=seed), torch.device("cpu")),
+        choose=Chooser(Rule(Sampling(temperature, seed=seed)), torch.device("cpu")),
         max_new_tokens=tokens,
-        sampling=Sampling(temperature, seed=seed),
+        sampling=Rule(Sampling(temperature, seed=seed)),
         tell=tell,
     )
 

@@ -15,6 +15,7 @@ from kvdemo.core.settings import Sampling
 from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser, greedy, pick_on_device, record
 from tests.strategies.conftest import job_of
 
@@ -29,7 +30,7 @@ def chosen(chooser: Chooser, logits: torch.Tensor) -> Choice:
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=20))
 def test_greedy_is_argmax_also_where_logits_tie(values: list[int]) -> None:
     logits = torch.tensor(values, dtype=torch.float32)
-    choice = chosen(Chooser(Sampling(0, 1, 0), CPU), logits)
+    choice = chosen(Chooser(Rule(Sampling(0, 1, 0)), CPU), logits)
     assert choice.token == int(logits.argmax())
     assert choice.runner_up != choice.token
     assert choice.logprob >= choice.runner_up_logprob
@@ -38,7 +39,7 @@ def test_greedy_is_argmax_also_where_logits_tie(values: list[int]) -> None:
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=20), st.sampled_from([torch.bfloat16, torch.float16]))
 def test_sixteen_bit_logits_give_the_token_that_they_give_in_float32(values: list[int], dtype: torch.dtype) -> None:
     logits = torch.tensor(values).to(dtype) / 7
-    picked = Chooser(Sampling(0, 1, 0), CPU)(logits)
+    picked = Chooser(Rule(Sampling(0, 1, 0)), CPU)(logits)
     assert picked.token == int(logits.float().argmax()) == int(picked.ids)
 
 
@@ -48,7 +49,7 @@ def test_sixteen_bit_logits_give_the_token_that_they_give_in_float32(values: lis
 )
 def test_rows_decided_at_once_are_those_decided_one_by_one(rows: list[list[int]], guesses: list[int]) -> None:
     logits, expected = torch.tensor(rows, dtype=torch.float32), guesses[: len(rows) - 1]
-    choose = Chooser(Sampling(0, 1, 0), CPU)
+    choose = Chooser(Rule(Sampling(0, 1, 0)), CPU)
     at_once = record(Step(tuple(choose.while_expected(logits, expected)), 1)).choices
     one_by_one = []
     for row, token in zip(logits, [*expected, None], strict=True):
@@ -61,7 +62,7 @@ def test_rows_decided_at_once_are_those_decided_one_by_one(rows: list[list[int]]
 def test_draws_behind_a_wrong_guess_are_not_made() -> None:
     torch.manual_seed(0)
     rows = torch.randn(60, 12)
-    plain, guessing = Chooser(Sampling(1.0, 0.9, 3), CPU), Chooser(Sampling(1.0, 0.9, 3), CPU)
+    plain, guessing = Chooser(Rule(Sampling(1.0, 0.9, 3)), CPU), Chooser(Rule(Sampling(1.0, 0.9, 3)), CPU)
     right = [plain(row).token for row in rows]
     at, got = 0, []
     while at < 50:
@@ -78,7 +79,7 @@ def test_a_draw_is_the_one_that_multinomial_makes(dtype: torch.dtype, temperatur
     torch.manual_seed(0)
     for vocabulary in (2, 30, 5000):
         rows = (3 * torch.randn(40, vocabulary)).to(dtype)
-        choose, generator = Chooser(Sampling(temperature, top_p, 5), CPU), torch.Generator(CPU).manual_seed(5)
+        choose, generator = Chooser(Rule(Sampling(temperature, top_p, 5)), CPU), torch.Generator(CPU).manual_seed(5)
         probabilities = (choose.probabilities(row) for row in rows)
         expected = [int(torch.multinomial(p, 1, generator=generator)) for p in probabilities]
         assert [choose(row).token for row in rows] == expected
@@ -87,7 +88,7 @@ def test_a_draw_is_the_one_that_multinomial_makes(dtype: torch.dtype, temperatur
 def test_a_draw_can_be_made_again_from_its_numbers() -> None:
     torch.manual_seed(0)
     rows = torch.randn(50, 30)
-    one, other = Chooser(Sampling(0.8, 1.0, 5), CPU), Chooser(Sampling(0.8, 1.0, 5), CPU)
+    one, other = Chooser(Rule(Sampling(0.8, 1.0, 5)), CPU), Chooser(Rule(Sampling(0.8, 1.0, 5)), CPU)
     tokens = [one(row).token for row in rows]
     for row in rows[:40]:
         other.noise(row)
@@ -97,14 +98,14 @@ def test_a_draw_can_be_made_again_from_its_numbers() -> None:
 def test_equal_logits_give_equal_tokens_in_every_lane() -> None:
     torch.manual_seed(0)
     rows = torch.randn(50, 30)
-    one, other = Chooser(Sampling(0.8, 0.9, 5), CPU), Chooser(Sampling(0.8, 0.9, 5), CPU)
+    one, other = Chooser(Rule(Sampling(0.8, 0.9, 5)), CPU), Chooser(Rule(Sampling(0.8, 0.9, 5)), CPU)
     torch.rand(7)  # the global generator plays no part
     assert [one(row).token for row in rows] == [other(row).token for row in rows]
 
 
 def test_draws_follow_the_tempered_distribution() -> None:
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0])
-    draw = Chooser(Sampling(2.0, 1.0, 1), CPU)
+    draw = Chooser(Rule(Sampling(2.0, 1.0, 1)), CPU)
     n = 20_000
     counts = torch.bincount(torch.tensor([draw(logits).token for _ in range(n)]), minlength=4) / n
     assert torch.allclose(counts, (logits / 2).softmax(-1), atol=0.015)  # more than 4 standard errors
@@ -112,7 +113,7 @@ def test_draws_follow_the_tempered_distribution() -> None:
 
 def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
-    draw = Chooser(Sampling(1.0, 0.6, 1), CPU)
+    draw = Chooser(Rule(Sampling(1.0, 0.6, 1)), CPU)
     assert {draw(logits).token for _ in range(500)} == {0, 1}
     # the log-probability stays that of the model, not of the narrowed distribution
     assert chosen(draw, logits).logprob in (pytest.approx(-0.693, abs=1e-3), pytest.approx(-1.204, abs=1e-3))
@@ -121,7 +122,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
 @pytest.mark.parametrize("temperature", [0, 1.0])
 @pytest.mark.parametrize("broken", [[math.nan, 1.0], [math.inf, 1.0], [-math.inf, -math.inf]])
 def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list[float]) -> None:
-    choose = Chooser(Sampling(temperature, 1, 0), CPU)
+    choose = Chooser(Rule(Sampling(temperature, 1, 0)), CPU)
 
     def decode() -> Iterator[Step]:
         yield Step((choose(torch.tensor([1.0, 2.0])),), 1)
@@ -135,7 +136,7 @@ def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list
 
 def test_one_that_was_picked_knows_its_token_and_no_figures_until_it_is_recorded() -> None:
     logits = torch.tensor([1.0, 3.0, 2.0])
-    picked = Chooser(Sampling(0, 1, 0), CPU)(logits)
+    picked = Chooser(Rule(Sampling(0, 1, 0)), CPU)(logits)
     assert (picked.token, picked.runner_up) == (1, UNKNOWN)
     assert math.isnan(picked.logprob) and math.isnan(picked.runner_up_logprob)
     logprobs = logits.log_softmax(-1).tolist()
@@ -159,7 +160,7 @@ class Operations(TorchDispatchMode):
 
 
 def test_a_greedy_choice_is_one_argmax_and_one_copy() -> None:
-    rows, choose = torch.randn(9, 50), Chooser(Sampling(0, 1, 0), CPU)
+    rows, choose = torch.randn(9, 50), Chooser(Rule(Sampling(0, 1, 0)), CPU)
     with Operations() as one:
         choose(rows[0])
     assert [name for name in one.names if name in ("argmax", "_local_scalar_dense", "log_softmax", "topk")] == [

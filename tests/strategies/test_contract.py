@@ -13,9 +13,9 @@ import torch
 
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import Sampling
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import proof
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.draft import draft_model
 
@@ -112,7 +112,7 @@ def test_nothing_but_rounding_parts_a_lossless_strategy_from_the_model(
         for end in range(1, len(choices) + 1, 5):
             sides = choices[:end], choices[:end]
             again = None if strategy.recomputes else strategy.decode
-            evidence = proof.examine(model, model.tokenizer.encode(text), sides, (None, again), Sampling(), Event())
+            evidence = proof.examine(model, model.tokenizer.encode(text), sides, (None, again), Rule(), Event())
             assert max(evidence.off) < 1
 
 

@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked, record
 from kvdemo.strategies.compatibility.reference import Text, distance, logprobs
@@ -25,8 +25,8 @@ class Script(Chooser):
     """Chooses the tokens that are prescribed. `seen` is what each was chosen from, as log-probabilities."""
 
     def __init__(self, tokens: Sequence[int], device: torch.device) -> None:
-        super().__init__(Sampling(), device)
-        self.greedy = False  # each token is asked for
+        super().__init__(Rule(), device)
+        self.plain = False  # each token is asked for
         self._tokens = tokens
         self.seen: list[Tensor] = []
 

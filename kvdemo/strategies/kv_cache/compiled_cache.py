@@ -65,7 +65,7 @@ class CompiledCached(Strategy):
             used = {"bytes_used": reserved.used(held)}
             yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | used)
             logits = run()
-            if job.choose.greedy:
+            if job.choose.plain:
                 choice = pick_on_device(run.token, logits)
             else:
                 choice = job.choose(logits)

@@ -13,11 +13,11 @@ from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixSlot
 from kvdemo.core import units
 from kvdemo.core.picture import Picture
-from kvdemo.core.settings import Sampling
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.facts import rope
 from kvdemo.models.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser
 from kvdemo.strategies.compatibility import cache_support, tryout
@@ -127,7 +127,7 @@ def _resumed(job: Job) -> Iterator[Step]:
     """What is tried on a model: a run that resumes from the beginning of another text."""
     ids = job.encode("")
     other, left = [*ids[: -(-len(ids) // 2)], *ids[:1]][: len(ids)], PrefixSlot()
-    plain = Chooser(Sampling(), job.model.device)
+    plain = Chooser(Rule(), job.model.device)
     next(PrefixCached().decode(replace(job, encode=lambda _: list(other), choose=plain, handover=left)))
     if left.cache is None:
         raise TypeError("a run must leave its cache")

@@ -18,14 +18,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import openai
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import Sampling
 from kvdemo.models.loaded import Prompt
+from kvdemo.samplers import Rule
 
 URL, MODEL, KEY = "KVDEMO_REMOTE_URL", "KVDEMO_REMOTE_MODEL", "KVDEMO_REMOTE_KEY"
 # A server that sends nothing for so long is given up; one that cannot even be reached, sooner.
@@ -88,7 +88,7 @@ class Server:
                     self._listed = []
         return self._listed[0] if len(self._listed) == 1 else loaded
 
-    def events(self, model: str, prompt: Prompt, sampling: Sampling, most: int) -> Iterator[Event]:
+    def events(self, model: str, prompt: Prompt, sampling: Rule, most: int) -> Iterator[Event]:
         """The answer as it comes, of at most `most` tokens; the server stops when this iterator is closed.
 
         Raises BadInput.
@@ -97,7 +97,7 @@ class Server:
             for chunk in stream:
                 yield _event(chunk)
 
-    def _open(self, model: str, prompt: Prompt, sampling: Sampling, most: int) -> openai.Stream[Any]:
+    def _open(self, model: str, prompt: Prompt, sampling: Rule, most: int) -> openai.Stream[Any]:
         wanted = {
             "model": model,
             "max_tokens": most,
@@ -127,10 +127,10 @@ class Server:
         return create(messages=[{"role": "user", "content": prompt.message}], **request)
 
 
-def request_fields(sampling: Sampling) -> dict[str, Any]:
+def request_fields(sampling: Rule) -> dict[str, Any]:
     """The sampling settings as a request has them. Those that are not OpenAI's are sent only where they are set."""
-    values, default = asdict(sampling), asdict(Sampling())
-    own = {name: value for name, value in values.items() if name not in _STANDARD and value != default[name]}
+    changed, values = sampling.changed, sampling.values
+    own = {name: value for name, value in changed.items() if name not in _STANDARD}
     return {name: values[name] for name in _STANDARD} | ({"extra_body": own} if own else {})
 
 

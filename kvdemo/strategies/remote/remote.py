@@ -18,6 +18,9 @@ from kvdemo.strategies.base import Job, Strategy
 if TYPE_CHECKING:
     from kvdemo.strategies.remote.openai_client import Event
 
+#: Settings that servers of this kind know (OpenAI's own, and vLLM's, SGLang's and llama.cpp's further ones).
+_ASKED_FOR = ("temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")
+
 
 class Remote(Strategy):
     """Any server with an OpenAI-compatible address: vLLM, SGLang, TGI, llama.cpp, `transformers serve`.
@@ -50,6 +53,10 @@ class Remote(Strategy):
         """A step for each event with text in it; at the end one for the tokens that had none of their own."""
         from kvdemo.strategies.remote import openai_client  # noqa: PLC0415 - its package need not be installed
 
+        if unknown := sorted(job.sampling.changed.keys() - set(_ASKED_FOR)):
+            raise BadInput(
+                f"A remote server is asked for {', '.join(_ASKED_FOR)}, and may ignore {unknown[0]}: leave it out."
+            )
         server = openai_client.server()
         self.served = server.model_for(job.model.id)
         written, total, finish, details = 0, None, None, {}

@@ -14,6 +14,7 @@ from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked, record
 from kvdemo.strategies.draft import verify
@@ -28,7 +29,7 @@ NEW = 24
 
 def job_of(model: LoadedModel, text: str, tokens: int, temperature: float = 0, seed: int = 0) -> Job:
     prompt = model.prompt(text, chat=False)
-    choose = Chooser(Sampling(temperature, seed=seed), torch.device("cpu"))
+    choose = Chooser(Rule(Sampling(temperature, seed=seed)), torch.device("cpu"))
     return Job(model, prompt, lambda appended: model.encode(prompt, appended), choose, tokens)
 
 
@@ -108,7 +109,7 @@ def test_one_draw_is_made_for_each_committed_token(word_models: dict[str, Loaded
             return super().__call__(logits)
 
     likely = tokens_of(DynamicCached(), word_models["llama"], "w3 w4", 40, temperature=0.5)
-    counting = Counting(Sampling(temperature=0.5), torch.device("cpu"))
+    counting = Counting(Rule(Sampling(temperature=0.5)), torch.device("cpu"))
     job = replace(job_of(word_models["llama"], "w3 w4", 40), choose=counting)
     steps = steps_until(guessing(job, oracle(likely, 2, wrong_every=4), 5), 40)
     assert 0 < sum(step.details["accepted"] for step in steps) < sum(step.details["drafted"] for step in steps)

@@ -1,0 +1,10 @@
+"""Choose the next token from a model's scores: one file a rule.
+
+Strategies differ in how they compute a token's scores; samplers in what is done with them. Each rule is a `Sampler`
+(`base`), found by reading its source (`registry`); the ones of a lane are a `Rule` (`rule`).
+"""
+
+from kvdemo.samplers.registry import SamplerInfo, introductions, options
+from kvdemo.samplers.rule import Rule
+
+__all__ = ["Rule", "SamplerInfo", "introductions", "options"]
