@@ -24,7 +24,7 @@ declare namespace race {
   /** The first token (from 0) that differs from the baseline's, and why. */
   interface Divergence {
     index: number;
-    kind: "retokenized" | "numeric" | "sampled" | "lossy" | "remote" | "unexplained";
+    kind: "retokenized" | "numeric" | "sampled" | "rule" | "lossy" | "remote" | "unexplained";
     detail: string;
   }
   /** On what a figure was taken: versions, hardware, and settings that change times. */
@@ -53,7 +53,7 @@ declare namespace race {
     lanes: (number)[];
     numbers: Record<string, number | boolean | (number)[] | ((number)[])[]>;
     text: string;
-    reason: "retokenized" | "numeric" | "sampled" | "lossy" | "remote" | "unexplained" | null;
+    reason: "retokenized" | "numeric" | "sampled" | "rule" | "lossy" | "remote" | "unexplained" | null;
   }
   /** One forward pass: `positions` new ones in each of `rows`, which attend to `context` positions. */
   interface ForwardPass {
@@ -69,6 +69,7 @@ declare namespace race {
   interface Lane {
     strategy: string;
     options: Record<string, number | string>;
+    sampling: Record<string, number | string>;
     status: "done" | "stopped" | "failed";
     finish_reason: "length" | "eos" | "stopped" | "error";
     error: string | null;
@@ -880,6 +881,7 @@ declare namespace core {
     options: Record<string, number | string>;
     elsewhere: boolean;
     searches: boolean;
+    sampling: Record<string, number | string>;
   }
   /** A setting of a strategy: a control in the page, and what a link or a command line may set. */
   interface Option {
@@ -918,6 +920,7 @@ declare namespace core {
     drafts_from: string;
     eager: boolean;
     keeps_prefix: boolean;
+    samples: boolean;
     picture: Picture | null;
   }
 }
