@@ -129,7 +129,7 @@ def test_the_past_does_not_change_and_what_would_break_it(script: ScriptedBacken
     page = visit(url, tab="inside", panel="past")
     past = panel(page, "past")
     verdict = past.locator(".kv-verdict")
-    expect(verdict).to_contain_text("differ by 6.0 · 10⁻⁶ at most (layer 2), within the tolerance of 1.0 · 10⁻⁴")
+    expect(verdict).to_contain_text("differ by 6.0 · 10⁻⁶ at most (layer 2), within the tolerance of 10⁻⁴")
     assert past.locator(".kv-column").count() == inside_document.LAYERS + 1
     past.get_by_role("button", name="What would break it?").click()
     expect(past.locator(".kv-tryrow")).to_contain_text("change the past by up to 14")
@@ -299,6 +299,32 @@ def test_a_link_leads_back_to_the_step_the_layer_and_the_text(script: ScriptedBa
     assert {key: query[key][0] for key in ("tab", "panel", "step", "layer", "head", "prompt")} == {
         "tab": "inside", "panel": "steps", "step": "2", "layer": "1", "head": "1", "prompt": "A link’s own text",
     }  # fmt: skip
+
+
+def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url)
+    reader = {"prompt": "What the race read", "model": "org/model", "chat": "1"}
+    asked_for = {"panel": "steps", "reader": reader, "continuation": [7, 8, 9], "lane": "Re-encoding"}
+    imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
+    steps = panel(page, "steps")
+    expect(steps.locator(".kv-handed")).to_contain_text("The tokens are those that Re-encoding wrote in the race.")
+    form = next(form for form in reversed(script.forms) if "steps" in form["panels"])
+    assert (form["prompt"], form["chat"], form["continuation"]) == ("What the race read", True, [7, 8, 9])
+    assert form["max_new_tokens"] == 3
+    page.wait_for_timeout(1000)  # what the hand-over itself changed does not take it back
+    expect(steps.locator(".kv-handed")).to_be_visible()
+    page.get_by_role("button", name="Have the model write").click()
+    expect(steps.locator(".kv-handed")).to_be_hidden()
+    assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
+
+
+def test_why_opens_the_panel_on_the_text_of_the_race(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url)
+    asked_for = {"panel": "rounding", "reader": {"prompt": "What the race read"}}
+    imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
+    panel(page, "rounding")
+    assert script.forms[-1]["prompt"] == "What the race read"
+    assert parameters(page)["panel"] == ["rounding"]
 
 
 def test_on_a_phone_nothing_is_cut_off(script: ScriptedBackend, url: str, visit: Visit) -> None:

@@ -72,6 +72,8 @@ interface BusEvents {
   reasons: null;
   /** A question to the server has begun, or was answered. */
   asking: { tab: string; busy: boolean };
+  /** Somebody asks why: a panel of Inside, what a link to it says of the race, and the tokens that a lane wrote. */
+  why: { panel: string; reader: Record<string, string>; continuation?: number[]; lane?: string };
   /** A tab's run has begun, or is over. */
   submitted: string;
   settled: string;
@@ -126,8 +128,8 @@ interface Given {
   run: string | null;
   /** Makes the question that Inside puts, of its form's values. */
   question: (values: any[]) => any[];
-  /** What a race hands over to the form of Inside, in its order. */
-  handed: any[] | null;
+  /** Fills the form of Inside with what a race hands over: its values before, and after. */
+  handed: (values: any[]) => any[];
 }
 
 /** What is on `window`: for the inline scripts that Gradio runs, and the facts from kvdemo/web/assets.py. */

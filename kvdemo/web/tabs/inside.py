@@ -90,7 +90,7 @@ def _facts() -> dict[str, Any]:
         for key, setting in ((key, SETTINGS[key]) for key in VARIED)
         if setting.kind == "whole"
     }  # fmt: skip
-    return {"panels": PANELS, "form": FORM, "varied": varied}
+    return {"panels": PANELS, "form": FORM, "names": links.names(links.INSIDE), "varied": varied}
 
 
 def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button]:
@@ -146,4 +146,4 @@ def _wire_form(tab: InsideTab, handed: gr.HTML, backend: Backend) -> None:
     tab.link.click(
         fn=None, inputs=inputs, js=f"(...values) => {{ kvdemo.tell('shareInside', {share}, values); }}", **PRIVATE
     )
-    handed.fill(fn=None, js="() => kvdemo.given.handed", outputs=inputs, **PRIVATE)
+    handed.fill(fn=None, js="(...form) => kvdemo.given.handed(form)", inputs=inputs, outputs=inputs, **PRIVATE)

@@ -1,11 +1,57 @@
 // The formulas with this model's numbers: two sliders move the values at once, from the terms; the numbers follow when they rest.
 import { el, write } from "../base/dom.js";
 import { format } from "../base/format.js";
+import { Canvas } from "./canvas.js";
 import { amount, evaluate, several } from "./scale.js";
 
 const REST = 400;
 /** The sliders go by doublings: length to 2^20 at most, batch to 2^10. */
 const DOUBLINGS = { batch: 10, length: 20 };
+const SAYS = { batch: "texts at a time", length: "positions of each text" };
+/** Of the small curves, in pixels. */
+const HEIGHT = 44;
+
+/** By how much a value grows when the length doubles, in words. */
+const growth = (terms, batch, length) => {
+  const times = evaluate(terms, batch, 2 * length) / evaluate(terms, batch, length);
+  return times < 1.005 ? "the same for twice the length" : `${format.times(times)} for twice the length`;
+};
+
+/** A value over the length, both by doublings; a dot at the length of now. */
+class Curve {
+  constructor(terms) {
+    this.terms = terms;
+    this.batch = this.length = 1;
+    this.canvas = new Canvas({ label: "", colors: { line: "--kv-lane-1", dot: "--kv-ink" }, draw: () => this.draw() });
+  }
+
+  at(batch, length) {
+    Object.assign(this, { batch, length });
+    this.draw();
+  }
+
+  draw() {
+    const { canvas, terms, batch } = this;
+    if (!canvas.room) return;
+    const most = DOUBLINGS.length;
+    const value = (doublings) => Math.log2(Math.max(1, evaluate(terms, batch, 2 ** doublings)));
+    const [low, high] = [value(0), Math.max(value(most), value(0) + most)];
+    /** @type {(doublings: number) => [number, number]} */
+    const place = (doublings) => [4 + (doublings / most) * (canvas.room - 8), HEIGHT - 5 - ((value(doublings) - low) / (high - low)) * (HEIGHT - 10)];
+    canvas.size(canvas.room, HEIGHT);
+    const { context, colors } = canvas;
+    context.beginPath();
+    for (let i = 0; i <= 2 * most; i += 1) context.lineTo(...place(i / 2));
+    context.strokeStyle = colors.line;
+    context.lineWidth = 2;
+    context.stroke();
+    context.beginPath();
+    const [x, y] = place(Math.log2(this.length));
+    context.arc(x, y, 4, 0, 2 * Math.PI);
+    context.fillStyle = colors.dot;
+    context.fill();
+  }
+}
 
 class Formulas {
   constructor(host) {
@@ -20,14 +66,14 @@ class Formulas {
   }
 
   #slider(key) {
-    const { label, about } = this.host.settings.facts[key];
+    const { label } = this.host.settings.facts[key];
     const value = this.host.settings.values[key];
     const range = el("input", { type: "range", min: "0", max: String(DOUBLINGS[key]), step: "0.25", value: String(Math.log2(value)), "aria-label": label });
     const field = el("input", { type: "number", min: "1", step: "1", value: String(value), "aria-label": `${label}, as a number`, inputmode: "numeric" });
     this[key] = { now: value, range, field };
     range.addEventListener("input", () => this.#move(key, Math.round(2 ** Number(range.value)), field));
     field.addEventListener("change", () => this.#move(key, Math.max(1, Math.round(Number(field.value)) || 1), range));
-    return el("div", { class: "kv-slider" }, el("span", {}, el("b", {}, label), el("small", {}, about)), range, field);
+    return el("div", { class: "kv-slider" }, el("span", {}, el("b", {}, label), el("small", {}, SAYS[key])), range, field);
   }
 
   #move(key, value, other) {
@@ -43,9 +89,10 @@ class Formulas {
   #tell(key) { this[key].range.setAttribute("aria-valuetext", format.count(this[key].now)); }
 
   show({ formulas: computed }) {
-    this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}) }));
-    this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, output, terms }) => el("section", { class: "kv-formula", "aria-label": name },
-      el("h4", {}, name), terms.length ? output : null, el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
+    this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}), grows: el("small", {}), curve: formula.terms.length ? new Curve(formula.terms) : null }));
+    this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, value, output, grows, curve, terms }) => el("section", { class: "kv-formula", "aria-label": name },
+      el("h4", {}, name), terms.length || value !== null ? el("p", { class: "kv-value" }, output, grows) : null, curve?.canvas.frame,
+      el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
     this.about.replaceChildren(...this.shown.flatMap(({ name, about }) => [el("dt", {}, name), el("dd", {}, about)]));
     for (const key of ["batch", "length"]) this.#tell(key);
     this.#values();
@@ -53,8 +100,14 @@ class Formulas {
 
   #values() {
     const { batch, length } = { batch: this.batch.now, length: this.length.now };
-    for (const { output, terms, unit } of this.shown) if (terms.length) write(output, amount(evaluate(terms, batch, length), unit));
-    this.list.setAttribute("aria-label", `For ${several(batch, "sequence")} of ${several(length, "position")}`);
+    for (const { name, output, grows, curve, terms, unit, value } of this.shown) {
+      write(output, terms.length ? amount(evaluate(terms, batch, length), unit) : value === null ? "" : amount(value, unit));
+      if (!curve) continue;
+      write(grows, growth(terms, batch, length));
+      curve.at(batch, length);
+      curve.canvas.describe(`${name} over the length: ${output.textContent} at ${several(length, "position")}, ${grows.textContent}.`);
+    }
+    this.list.setAttribute("aria-label", `For ${several(batch, "text")} of ${several(length, "position")}`);
   }
 }
 

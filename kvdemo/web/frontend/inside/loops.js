@@ -15,17 +15,27 @@ class Loops {
       el("ol", { class: "kv-code", tabindex: "0", "aria-label": `Source of ${loop.name}` },
         ...pairs.map((pair) => this.#line(sides[side], pair[side]))))));
     this.#together();
+    this.#toTheLoop(files, pairs);
   }
 
   #only({ lines: file }) {
     const count = file.filter(({ only }) => only).length;
-    return `${count} of ${file.length} lines stand here alone`;
+    return `${count} of ${file.length} lines are in this file alone`;
   }
 
   #line({ file, code }, at) {
     if (at === null) return el("li", { class: "kv-gap", "aria-hidden": "true" });
     return el("li", { "data-only": String(file[at].only), value: file[at].number }, el("span", { class: "kv-number", "aria-hidden": "true" }, String(file[at].number)),
       el("code", {}, ...spans(code[at]), file[at].only ? el("span", { class: "kv-hidden" }, " (only here)") : null));
+  }
+
+  /** The loop itself comes behind what is imported and explained: both begin there, and can be scrolled up. */
+  #toTheLoop(files, pairs) {
+    const at = pairs.findIndex((pair) => pair.some((line, side) => line !== null && files[side].lines[line].text.includes("def decode(")));
+    for (const file of this.element.querySelectorAll(".kv-code")) {
+      const row = /** @type {HTMLElement | undefined} */ (file.children[Math.max(0, at - 2)]);
+      file.scrollTop = row ? row.offsetTop - /** @type {HTMLElement} */ (file.children[0]).offsetTop : 0;
+    }
   }
 
   /** Lines that face each other stay so when one side is scrolled. */
@@ -44,7 +54,7 @@ export const loops = {
   name: "loops",
   title: "Two loops, side by side",
   question: "What has to be written differently?",
-  lead: "In code the cache is a handful of lines: the one loop hands the model the whole text each step, the other the last token and what it kept.",
+  lead: "The one loop hands the model the whole text in each step, the other the last token and what it kept: the lines that only one file has are marked.",
   form: [],
   varied: [],
   make: () => new Loops(),

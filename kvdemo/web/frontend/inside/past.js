@@ -48,8 +48,10 @@ class Past {
     const around = this.broken && !cannot ? bidirectional : null;
     const most = largest(layers);
     const same = layers.filter(({ largest_difference: value }) => value === 0).length;
-    const text = `${several(shared, "shared position")}: the hidden states differ by ${difference(most.largest_difference)} at most (${named(most.layer)}), `
-      + `${holds ? "within" : "beyond"} the tolerance of ${difference(tolerance)}${same ? `; ${several(same, "layer")} exactly equal` : ""}.`;
+    const found = most.largest_difference === 0 ? `all ${several(layers.length, "state")}, from the embedding to the last layer, are exactly equal`
+      : `the hidden states differ by ${difference(most.largest_difference)} at most (${named(most.layer)}), ${holds ? "within" : "beyond"} the tolerance of ${difference(tolerance)}`
+        + `${same ? `; ${several(same, "layer")} exactly equal` : ""}`;
+    const text = `${several(shared, "shared position")}: ${found}.`;
     this.verdict.replaceChildren(verdict(holds, note ? `${text} ${note}` : text));
     const columns = layers.map(({ layer, largest_difference: own }, i) => ({
       label: layer === 0 ? "emb" : String(layer),

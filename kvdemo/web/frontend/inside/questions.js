@@ -23,18 +23,18 @@ export class Questions {
    * @param {object} how
    * @param {string[]} how.keys the form's keys, in its order
    * @param {Record<string, number>} how.varied the settings that the panels vary, as they are now
+   * @param {() => number[]} [how.continuation] tokens behind the text, which take the place of those that the model would write
    * @param {() => void} how.fire puts a question: has `question` called for its content
    * @param {() => void} how.stop ends the run that is under way
    * @param {(busy: boolean) => void} how.busy
    */
-  constructor({ keys, varied, fire, stop, busy }) {
+  constructor({ keys, varied, fire, stop, busy, continuation = () => [] }) {
     this.keys = keys;
     this.varied = varied;
     this.fire = fire;
     this.end = stop;
     this.busy = busy;
-    /** What else goes along. @type {(name: string) => Record<string, any>} */
-    this.extra = () => ({});
+    this.continuation = continuation;
     /** @type {Map<string, Ask>} */
     this.asks = new Map();
     /** @type {Map<string, string>} */
@@ -62,8 +62,11 @@ export class Questions {
   /** What an answer stands for: all on which it depends. */
   key(name) {
     const { form, varied } = this.asks.get(name);
-    return JSON.stringify([...form.map((key) => this.form?.[key] ?? null), ...varied.map((key) => this.varied[key])]);
+    return JSON.stringify([...form.map((key) => this.form?.[key] ?? null), ...varied.map((key) => this.varied[key]), this.#written(name)]);
   }
+
+  /** The tokens that are given, for a panel that is about what the model writes. */
+  #written(name) { return this.asks.get(name).form.includes("max_new_tokens") ? this.continuation() : []; }
 
   /** Asks for the first panel that is wanted and not there. */
   next() {
@@ -83,7 +86,9 @@ export class Questions {
     this.#learn(values);
     this.running.key = this.key(name);
     const varied = Object.fromEntries(this.asks.get(name).varied.map((key) => [key, this.varied[key]]));
-    return [...values.slice(0, this.keys.length), JSON.stringify({ ...varied, panels: [name], asked: number, ...this.extra(name) })];
+    const written = this.#written(name);
+    const given = written.length ? { continuation: written } : {};
+    return [...values.slice(0, this.keys.length), JSON.stringify({ ...varied, ...given, panels: [name], asked: number })];
   }
 
   #learn(values) { this.form = Object.fromEntries(this.keys.map((key, i) => [key, values[i]])); }
@@ -115,6 +120,7 @@ export class Questions {
     const { take } = this.asks.get(name);
     if (!state) take({ state: "error", text: LOST });
     else if (state.error) take({ state: "error", text: state.error });
+    else if (!panel && document?.status === "done") take({ state: "error", text: "This server does not compute this panel." });
     else if (!panel) take({ state: "stopped", text: "Stopped before this was computed." });
     else if ("cannot" in panel) take({ state: "cannot", text: panel.cannot, document });
     else take({ state: "shown", panel, document });

@@ -27,8 +27,9 @@ export const powerOfTen = (power) => {
 export const difference = (value) => {
   if (value === 0) return "0";
   if (value >= 0.001 && value < 1000) return String(Number(value.toPrecision(2)));
-  const power = Math.floor(Math.log10(value));
-  return `${(value / 10 ** power).toFixed(1)} · ${powerOfTen(power)}`;
+  const [digits, power] = value.toExponential(1).split("e");
+  // Blanks that do not break: it is one number.
+  return digits === "1.0" ? powerOfTen(+power) : `${digits}\u00a0·\u00a0${powerOfTen(+power)}`;
 };
 
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];

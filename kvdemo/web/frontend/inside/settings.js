@@ -14,6 +14,8 @@ export class Settings {
     /** @type {Record<string, number>} */
     this.values = {};
     for (const [key, fact] of Object.entries(facts)) this.values[key] = whole(query.get(fact.link), fact) ?? fact.default;
+    /** Tokens that a race wrote already, in place of those that the model would write; [] for those. @type {number[]} */
+    this.continuation = [];
     this.panel = query.get("panel");
     this.step = whole(query.get("step"), { low: 1, high: 1e6 });
   }

@@ -16,7 +16,7 @@ const WIDEST = 520;
 const ROWS = [
   { name: "Positions", now: "positions", sum: "positions", unit: "" },
   { name: "Products", now: "products", sum: "products", unit: "" },
-  { name: "Arithmetic", now: "flops", sum: "flops", unit: "FLOP" },
+  { name: "Arithmetic", now: "flops", sum: "flops", unit: "FLOPs" },
 ];
 
 class Steps {
@@ -34,8 +34,10 @@ class Steps {
     this.cache = new CacheGrowth();
     this.work = new WorkBars((step) => this.#goto(step));
     this.figures = this.#figures();
-    this.handed = el("p", { class: "kv-quiet", hidden: true });
-    this.element = el("div", { class: "kv-steps" }, this.player.element, this.say, this.speech, this.text,
+    this.lane = el("b", {});
+    this.handed = el("p", { class: "kv-handed", hidden: true }, "The tokens are those that ", this.lane, " wrote in the race.",
+      el("button", { type: "button", class: "kv-button", onclick: () => host.letGo() }, "Have the model write"));
+    this.element = el("div", { class: "kv-steps" }, this.player.element, this.handed, this.say, this.speech, this.text,
       el("div", { class: "kv-stepsgrid" },
         el("figure", { class: "kv-trianglefigure" }, el("h4", {}, "Products of queries and keys"), this.triangle.frame,
           el("figcaption", { class: "kv-partkeys" }, key("computed", "computed in this step"), key("saved", "computed again without a cache"), key("ahead", "later")),
@@ -46,7 +48,7 @@ class Steps {
       el("p", {}, "A product is a query of one position times a key of another, in one head of one layer: the row is the position that asks, the column the one that is looked up. "
         + "No position looks ahead, which leaves a triangle."),
       el("p", {}, "The first step reads the whole text (the prefill), so every row of its triangle is new, and it takes longest. Each later step feeds the token that was just chosen: one row (decode)."),
-      this.note, this.handed,
+      this.note,
     ];
     this.#listen();
   }
@@ -110,6 +112,8 @@ class Steps {
       ? `Over the whole run ${format.count(steps.at(-1).products_all_so_far)} products without a cache and ${format.count(steps.at(-1).products_so_far)} with, in each head of each layer; `
         + `the closed forms give ${Object.values(formula).map(format.count).join(" and ")}.`
       : "Some layers of this model look at fewer positions than the triangle shows: they have a window, or keep a state in place of keys and values.");
+    this.handed.hidden = !this.host.settings.continuation.length;
+    write(this.lane, this.host.lane);
     const asked = this.host.settings.step;
     this.player.load(steps.length, asked === null ? Math.min(2, steps.length - 1) : asked - 1);
     this.draw();

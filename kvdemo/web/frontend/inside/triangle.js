@@ -17,7 +17,7 @@
 
 /** Above this a cell has room for a gap around it. */
 const GAP_FROM = 5;
-const LARGEST = 26;
+const LARGEST = 40;
 
 /** Pixels of a cell, so that all of a length have room: whole ones where there are enough. */
 export const cellSize = (length, room) => {

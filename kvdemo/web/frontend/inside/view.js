@@ -6,7 +6,7 @@ import { modelStatus } from "../base/status.js";
 import { Strip } from "../base/strip.js";
 import { insideActions } from "../form/actions.js";
 import { share } from "../form/share.js";
-import { currentTab } from "../shell/tabs.js";
+import { currentTab, openTab } from "../shell/tabs.js";
 import { PANELS } from "./panels.js";
 import { Questions } from "./questions.js";
 import { Settings } from "./settings.js";
@@ -24,11 +24,14 @@ class Inside {
     this.facts = facts;
     this.settings = new Settings(facts.varied);
     this.questions = new Questions({
-      keys: facts.form, varied: this.settings.values, fire,
+      keys: facts.form, varied: this.settings.values, continuation: () => this.settings.continuation, fire,
       stop: () => insideActions.pressStop(), busy: (busy) => this.#busy(busy),
     });
     given.question = (values) => this.questions.question(values);
     this.model = null;
+    /** What a race handed over, by key of the form; null where the model writes by itself. @type {Record<string, unknown> | null} */
+    this.handed = null;
+    this.lane = "";
     this.strip = new Strip("Inside");
     this.strip.say("idle", { headline: HEADLINE, text: TEXT });
     this.shells = new Map();
@@ -63,9 +66,10 @@ class Inside {
   }
 
   /** Once the form holds what a link asks for. */
-  ready() {
+  ready(handedOver = false) {
     if (this.questions.ready) return;
     this.questions.ready = true;
+    if (handedOver) return;
     if (this.shells.has(this.settings.panel)) this.open(this.settings.panel);
     this.questions.next();
   }
@@ -84,7 +88,41 @@ class Inside {
   /** The form changed; it is asked about when it rests. */
   change(values) {
     clearTimeout(this.rest);
-    this.rest = setTimeout(() => this.questions.change(values), REST);
+    this.rest = setTimeout(() => {
+      const form = Object.fromEntries(this.facts.form.map((key, i) => [key, values[i]]));
+      // Tokens of a race belong to the text and the model that it had.
+      if (this.handed && Object.entries(this.handed).some(([key, value]) => form[key] !== value)) this.#give([], null);
+      this.questions.change(values);
+    }, REST);
+  }
+
+  /**
+   * Shows a panel on what a race was about; `reader` has it by its name in a link, `continuation` the tokens that a lane wrote.
+   * @param {BusEvents["why"]} asked
+   */
+  takeOver({ panel, reader, continuation = [], lane = "" }) {
+    const { names } = this.facts;
+    const asked = Object.fromEntries(this.facts.form.filter((key) => reader[names[key]] !== undefined).map((key) => [
+      key, key === "chat" ? reader[names[key]] === "1" : reader[names[key]]]));
+    const handed = continuation.length ? { ...asked, max_new_tokens: continuation.length } : asked;
+    this.#give(continuation, continuation.length ? handed : null, lane);
+    given.handed = (values) => this.facts.form.map((key, i) => handed[key] ?? values[i]);
+    fill();
+    if (continuation.length) this.settings.at({ step: 1 });
+    this.questions.vary();
+    if (this.shells.has(panel)) this.open(panel);
+  }
+
+  #give(tokens, handed, lane = "") {
+    this.settings.continuation = tokens;
+    this.handed = handed;
+    this.lane = lane;
+  }
+
+  /** The tokens are the model's own again. */
+  letGo() {
+    this.#give([], null);
+    this.questions.vary();
   }
 
   show() { this.questions.show([...this.shells].filter(([, { state }]) => state !== "shown").map(([name]) => name)); }
@@ -104,11 +142,30 @@ class Inside {
 
 /** @type {Inside | null} */
 let inside = null;
+/** Fires the event that fills the form; null until its element is on the page. @type {(() => void) | null} */
+let fill = null;
+/** What is asked for before the tab is there. @type {BusEvents["why"] | null} */
+let pending = null;
+
+const takeOver = () => {
+  if (!pending || !fill || !inside?.questions.ready) return;
+  inside.takeOver(pending);
+  pending = null;
+};
+on("why", (asked) => {
+  pending = asked;
+  openTab("inside");
+  takeOver();
+});
 
 const begin = () => {
   const status = modelStatus();
   // What is on the page before the load event has answered does not say whether to run.
-  if (inside && status && "run" in status && currentTab() === "inside") setTimeout(() => inside.ready(), 100);
+  if (!inside || !status || !("run" in status) || currentTab() !== "inside") return;
+  setTimeout(() => {
+    inside.ready(Boolean(pending));
+    takeOver();
+  }, 100);
 };
 on("status", begin);
 on("tab", begin);
@@ -127,9 +184,7 @@ export const stopInside = () => inside?.questions.stop();
 export const shareInside = (about, values) => inside?.share(about, values);
 
 /** An element without a look: puts what a race hands over into the form. */
-let fill = () => {};
-export const drawHandedOver = (_element, _props, _watch, put) => { fill = put; };
-export const handOver = (values) => {
-  given.handed = values;
-  fill();
+export const drawHandedOver = (_element, _props, _watch, put) => {
+  fill = put;
+  takeOver();
 };

@@ -23,7 +23,7 @@ export class WorkBars {
     this.steps = steps;
     const known = steps.every(({ flops, flops_all: all }) => flops !== null && all !== null);
     [this.withCache, this.without] = known ? ["flops", "flops_all"] : ["products", "products_all"];
-    this.unit = known ? "FLOP" : "products";
+    this.unit = known ? "FLOPs" : "products";
     this.most = Math.max(...steps.map((step) => step[this.without]));
     write(this.title, known ? "Arithmetic of each step" : "Products of each step");
     const last = steps.at(-1);

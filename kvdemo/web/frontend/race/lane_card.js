@@ -5,6 +5,7 @@ import { format } from "../base/format.js";
 import { term } from "../base/terms.js";
 import { spell } from "../base/token_text.js";
 import { explain } from "../base/tooltip.js";
+import { stepThrough } from "./step_through.js";
 import { tokenCard } from "./token_card.js";
 
 /** @typedef {import("./wire.js").Lane} Lane */
@@ -60,6 +61,8 @@ export class LaneCard {
   selected = -1;
   /** The divergence that is told of. @type {race.Divergence | null} */
   parted = null;
+  /** The way to the steps of a lane that is done. @type {HTMLElement | null} */
+  onward = null;
   /** The numbers' elements, by the name of the metric. @type {Record<string, HTMLElement>} */
   values = {};
 
@@ -149,6 +152,9 @@ export class LaneCard {
     this.#append(lane, fastest);
     this.#numbers(race, lane);
     this.#diverge(lane);
+    if (this.onward) return;
+    this.onward = stepThrough(race, lane);
+    if (this.onward) this.element.firstElementChild?.append(this.onward);
   }
 
   /** A paragraph is a block of its own, so that a new token lays out one paragraph and not the whole text.
