@@ -3,7 +3,8 @@ import { el } from "../base/dom.js";
 import { declared } from "./picture/declared.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 
-/** First paragraph of a docstring, its line breaks undone. */
+/** First paragraph of a docstring, its line breaks undone.
+ * @param {string | undefined} text */
 const opening = (text) => (text ?? "").trim().split(/\n\s*\n/)[0].replace(/\s+/g, " ");
 
 /**
@@ -17,7 +18,7 @@ const figure = ({ rows, said, sum }) => el("figure", {},
 
 /**
  * The body of a lane that has not run yet. `dtype` is the number format of the model, if one is known.
- * @param {core.StrategyInfo & { reason?: string }} strategy
+ * @param {Partial<core.StrategyInfo> & { reason?: string }} strategy one that is not known has no more than a name
  * @param {Record<string, string>} values
  * @param {string} [dtype]
  */

@@ -38,7 +38,7 @@ const APART = 10;
 
 /** What stands in the cache, by what is kept. */
 export const HELD = { nothing: "read", all: "read", reserved: "read", window: "read", packed: "packed", host: "fetched", elsewhere: "read" };
-/** The format of a model's numbers in bits. */
+/** The format of a model's numbers in bits. @type {Record<string, number>} */
 const BITS = { float32: 32, bfloat16: 16, float16: 16 };
 
 /** @type {(kind: string, count: number, more?: Partial<Piece>) => Piece[]} */
@@ -48,9 +48,11 @@ const folded = (kind, count, text, most = APART) => (count > most ? [{ kind, tex
 /** @type {(count: number, noun: string) => string} */
 const several = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 const GAP = { label: "⋮", prompt: [], rest: [], computes: "" };
+/** @param {number} step */
 const label = (step) => `step ${step + 1}`;
 
-/** The prompt of the first step, of which a part may have been left by the run before. */
+/** The prompt of the first step, of which a part may have been left by the run before.
+ * @type {(asked: Asked) => Piece[]} */
 const prefill = ({ resumes }) => (resumes
   ? [{ kind: "read", text: "kept", share: 0.5 }, { kind: "computed", text: "new", share: 0.5 }] : [{ kind: "computed" }]);
 
@@ -63,7 +65,13 @@ const again = () => ({
   sum: "n tokens after a prompt of P compute n·P + n(n − 1)/2 positions.",
 });
 
-/** What is special about how the past is kept: a piece of it, what stands behind it, and a sentence. */
+/**
+ * What is special about how the past is kept: a sentence, whether there is room behind it, how high a piece of it is, and
+ * how many of the newest are apart.
+ * @typedef {{ said: string, room?: boolean, size?: number, late?: number }} Keeping
+ */
+
+/** @type {Record<string, (asked: Asked) => Keeping>} */
 const KEEPING = {
   all: ({ resumes }) => ({ said: resumes
     ? "What the prompt has in common with the run before is read, not computed. Each later step computes one position."
@@ -84,7 +92,7 @@ const KEEPING = {
 const newest = (asked) => {
   const { picture, rows, branches } = asked;
   if (picture.keeps === "window") return windowed(asked);
-  const { said, room = false, size = 1, late = 0 } = { room: false, ...KEEPING[picture.keeps]?.(asked) };
+  const { said, room = false, size = 1, late = 0 } = KEEPING[picture.keeps]?.(asked) ?? { said: "" };
   const kind = HELD[picture.keeps];
   const steps = Array.from({ length: STEPS }, (_, step) => ({
     label: label(step),
@@ -110,6 +118,7 @@ const windowed = ({ picture, number }) => {
   const kept = number(picture.window);
   const sinks = number(picture.sinks);
   const first = sinks ? [{ kind: "read", text: `first ${sinks}`, share: 0.55 }] : [];
+  /** @type {(name: string, dropped: number) => Row} */
   const full = (name, dropped) => ({
     label: name,
     prompt: [...first, { kind: "dropped", share: sinks ? 0.45 : 1 }],
@@ -134,6 +143,7 @@ const drafted = ({ picture, number }) => {
   const most = number(picture.draft);
   const kind = HELD[picture.keeps];
   const guess = folded("drafted", most, `${most} drafted`);
+  /** @type {(name: string, before: Piece[]) => Row} */
   const behind = (name, before) => ({
     label: name, prompt: [{ kind }], rest: [...before, ...cells("computed", 1), ...guess], computes: `1 + ${most}`,
   });
@@ -162,7 +172,7 @@ export const drawable = { computes: Object.keys(DRAWN), keeps: Object.keys(HELD)
 /**
  * The first steps of a strategy whose settings are `values`, as they were written; null where it declares none. `dtype` is
  * the number format of the model, if one is known.
- * @param {Pick<core.StrategyInfo, "picture" | "options" | "searches" | "rows_from" | "keeps_prefix">} strategy
+ * @param {Partial<core.StrategyInfo>} strategy
  * @param {Record<string, string>} values
  * @param {string} [dtype]
  * @returns {Declared | null}
@@ -170,11 +180,13 @@ export const drawable = { computes: Object.keys(DRAWN), keeps: Object.keys(HELD)
 export const declared = (strategy, values, dtype = "") => {
   const { picture, options = {} } = strategy;
   if (!picture || !(picture.computes in DRAWN) || !(picture.keeps in HELD)) return null;
+  /** @param {string} name */
   const number = (name) => {
     const { default: usual, low = 0, high = Infinity } = options[name] ?? { default: 1 };
     const asked = Number(values[name] === "" ? usual : values[name] ?? usual);
     return Number.isInteger(asked) && asked >= low && asked <= high ? asked : Number(usual);
   };
+  /** @param {string} name */
   const word = (name) => String(values[name] || options[name]?.default);
   return DRAWN[picture.computes]({
     picture, number, word, full: BITS[dtype] ?? null, branches: Boolean(strategy.searches), resumes: Boolean(strategy.keeps_prefix),

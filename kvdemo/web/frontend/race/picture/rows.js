@@ -1,7 +1,7 @@
 // Steps as rows of cells, and what the cells stand for.
 import { el } from "../../base/dom.js";
 
-/** What each kind of cell is, in words: the key beside a picture. */
+/** What each kind of cell is, in words: the key beside a picture. @type {Record<string, string>} */
 export const KINDS = {
   computed: "computed in this step",
   read: "read from the cache",
@@ -22,6 +22,7 @@ const piece = ({ kind, cells, text, size, share }) => {
   return cells === undefined ? [cell()] : Array.from({ length: cells }, cell);
 };
 
+/** @param {import("./declared.js").Row} row */
 const line = ({ prompt, rest }) => el("div", { class: "kv-line" },
   el("span", { class: "kv-prompt" }, ...prompt.flatMap(piece)), ...rest.flatMap(piece));
 
@@ -46,7 +47,8 @@ export const drawRows = (rows, prompt) => {
     ...rows.map(step));
 };
 
-/** The kinds of cells that rows have, in the order of KINDS. */
+/** The kinds of cells that rows have, in the order of KINDS.
+ * @param {import("./declared.js").Row[]} rows */
 export const kindsOf = (rows) => Object.keys(KINDS).filter((kind) => rows.some(({ prompt, rest }) => [...prompt, ...rest].some((part) => part.kind === kind)));
 
 /** @param {string[]} kinds */
