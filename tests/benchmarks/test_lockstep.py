@@ -73,6 +73,7 @@ def test_a_difference_of_one_percent_is_seen_through_a_drift_of_twenty() -> None
     assert found.interval == (found.low, found.high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_round", [0.0, 0.02])
 def test_the_interval_holds_the_true_ratio_as_often_as_it_claims(per_round: float) -> None:
     """Drawing single pairs would hold it in 62 % of the cases where the rounds differ among themselves."""

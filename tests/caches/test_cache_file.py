@@ -16,8 +16,8 @@ from kvdemo.caches import cache_file
 from kvdemo.core.errors import BadInput
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
-from tests.conftest import tiny_llama_network
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
+from tests.tiny_models import tiny_llama_network
 
 TEXT = "The quick brown fox jumps"
 

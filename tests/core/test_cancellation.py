@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from kvdemo.core.cancellation import CancelFile
 
 
@@ -13,6 +15,7 @@ def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
     CancelFile("run/../1").clear()  # clearing twice is no error
 
 
+@pytest.mark.slow
 def test_the_flag_crosses_processes() -> None:
     flag = CancelFile("across")
     subprocess.run(

@@ -172,6 +172,7 @@ def test_a_ratio_close_to_1_never_reads_1() -> None:
     assert figures(1234.5, 0.0001) == ["1,234", "0.0001"]
 
 
+@pytest.mark.slow
 def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing() -> None:
     code = (
         "import sys; sys.modules['scipy'] = sys.modules['scipy.stats'] = None\n"
@@ -184,6 +185,7 @@ def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing()
     assert "B was 1.95× as fast as A. No interval can be given, because SciPy is not installed" in ran.stdout
 
 
+@pytest.mark.slow
 def test_no_module_here_needs_more_than_the_standard_library_to_be_imported() -> None:
     code = (
         "import sys\nfor name in ('torch', 'transformers', 'numpy', 'scipy', 'gradio'): sys.modules[name] = None\n"

@@ -80,6 +80,6 @@ def test_another_model_takes_all_that_was_kept_with_it(
 
 @pytest.fixture
 def tiny_gpt2_folder(tiny_gpt2: Any, tmp_path: Path) -> Path:
-    from tests.conftest import save  # noqa: PLC0415
+    from tests.tiny_models import save  # noqa: PLC0415
 
     return save(tiny_gpt2, tmp_path)

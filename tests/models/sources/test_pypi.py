@@ -110,6 +110,7 @@ def test_an_index_without_the_package_and_one_that_cannot_be_reached(tmp_path, m
     assert "no connection to the package index" in refusal(fetch)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_a_python_without_pip_is_told_how_to_get_it(tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)

@@ -14,8 +14,8 @@ from transformers import CTRLTokenizer, PreTrainedTokenizerFast
 
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.detokenizer import TextStream
-from tests.conftest import loaded, tiny_llama_network
 from tests.models.kinds import BYTES, KINDS
+from tests.tiny_models import loaded, tiny_llama_network
 
 CHARACTERS = ["a", " ", "\n", "é", "日", "本", "ไ", "ท", "👩\u200d💻", "e\u0301", "ש", "\ufffd", "\u202e", "😀"]
 

@@ -18,9 +18,9 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache import compiled_step
 from kvdemo.strategies.kv_cache.compiled_cache import CompiledCached
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
-from tests.conftest import loaded, tiny_llama_network
 from tests.strategies.conftest import WORDS, generated, job_of, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import SLIDING, STATES, model_of
+from tests.tiny_models import loaded, tiny_llama_network
 
 pytestmark = pytest.mark.slow  # most of these compile
 

@@ -25,10 +25,10 @@ from kvdemo.race import session
 from kvdemo.strategies.chooser import record
 from kvdemo.strategies.kv_cache import dynamic_cache
 from kvdemo.strategies.kv_cache.prefix_cache import PrefixCached
-from tests.conftest import loaded
 from tests.strategies.conftest import WORDS, generated, word_tokenizer
 from tests.strategies.draft.test_prompt_lookup import job_of
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
+from tests.tiny_models import loaded
 
 NEW = 8
 texts = st.lists(st.integers(3, WORDS - 1), min_size=1, max_size=12)
