@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from kvdemo.compare import validation
+from kvdemo.compare import entries, validation
 from kvdemo.compare.comparison import as_text, compare, compare_texts
 from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
@@ -234,6 +235,17 @@ def test_a_file_beyond_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(validation, "MOST_BYTES", 1_000)
     with pytest.raises(BadInput, match="larger than"):
         load("x" * 1_001)
+
+
+@pytest.mark.parametrize("wrong", [{}, 3, {"tokens": 4, "e2e_s": "fast"}])
+def test_a_file_of_faults_is_left_at_the_first_one(wrong: Any) -> None:
+    """A file of 64 MB may hold millions of them: one is enough for the sentence."""
+    document = measured(SLOW)
+    for lane in document["lanes"]:
+        lane["runs"] = [wrong] * 1_000
+    with pytest.raises(ValidationError) as raised:
+        entries.adapter("measure").validate_python(document, strict=True)
+    assert raised.value.error_count() <= len(entries.Run.__annotations__)
 
 
 def test_runs_smuggled_into_a_race_are_not_read() -> None:
