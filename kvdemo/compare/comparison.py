@@ -30,7 +30,7 @@ Lanes = dict[tuple[str, int], Mapping[str, Any]]
 
 
 def compare(a: Document, b: Document) -> dict[str, Any]:
-    """The comparison of two documents that `load` has read, or that were built here.
+    """Compare two documents that `load` has read, or that were built here.
 
     Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval. Its
     `speedup` is the same the other way round: how many times as fast B is.
@@ -52,7 +52,7 @@ def compare(a: Document, b: Document) -> dict[str, Any]:
 
 
 def compare_texts(a: str, b: str) -> dict[str, Any]:
-    """The comparison of two files' contents. Raises BadInput, naming the file."""
+    """Compare the contents of two files. Raises BadInput, naming the file."""
     documents = []
     for name, text in (("A", a), ("B", b)):
         try:
@@ -235,7 +235,7 @@ def _notes(lanes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def as_text(comparison: Mapping[str, Any]) -> str:
-    """The comparison for a terminal."""
+    """Write the comparison for a terminal."""
     lines = [comparison["headline"]]
     for found in comparison["differences"]:
         lines.append(f"  {found['field']}: A {_written(found['a'])} | B {_written(found['b'])}")

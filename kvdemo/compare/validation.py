@@ -115,6 +115,6 @@ def _show(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Text from a file, fit for a page and a terminal: printable, on one line, and short."""
+    """Make text from a file fit for a page and a terminal: printable, on one line, and short."""
     text = "".join(char if char.isprintable() else " " for char in text[: LONGEST_TEXT + 1])
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

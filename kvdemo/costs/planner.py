@@ -69,7 +69,7 @@ class PlanRequest:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> PlanRequest:
-        """A request from whatever a form, a URL or a program sent. Raises BadInput."""
+        """Read a request from whatever a form, a URL or a program sent. Raises BadInput."""
         if blank(raw.get("model")) and blank(raw.get("config")):
             raise BadInput("There is nothing to plan for: name a model, or paste its config.json.")
         return read(cls, raw)

@@ -50,12 +50,12 @@ class LaneTrials:
 
 
 def settings(request: MeasureRequest, *, chat: bool) -> Entry:
-    """The "settings" entry."""
+    """Build the "settings" entry."""
     return {"strategies": list(request.race.strategies)} | recorded(request) | {"chat": chat}
 
 
 def lane(record: LaneTrials, prompt_tokens: int, machine: RooflineModel | None, text: str) -> Entry:
-    """One entry of "lanes"; `text` is what the first run wrote."""
+    """Build one entry of "lanes"; `text` is what the first run wrote."""
     trials = record.trials
     return {
         "strategy": record.info.strategy,
@@ -208,13 +208,13 @@ def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Rooflin
 def predict(
     trial: Trial, prompt_tokens: int, machine: RooflineModel, steps: slice = slice(1, None)
 ) -> bounds.Prediction:
-    """What the device allows for some of a run's steps: those after the prefill, unless told otherwise."""
+    """Predict the least that some of a run's steps take: those after the prefill, unless told otherwise."""
     ran = _ran(trial, prompt_tokens)[steps]
     return machine.steps((passes, timed.step.cache_bytes) for timed, passes in ran)
 
 
 def comparison(records: Sequence[LaneTrials]) -> Entry:
-    """Each lane against the first, on E2E. Lanes that wrote unequal numbers of tokens are not compared."""
+    """Compare each lane with the first, on E2E. Lanes that wrote unequal numbers of tokens are not compared."""
     baseline, others = records[0], records[1:]
     return {
         "baseline": baseline.info.strategy,
@@ -248,7 +248,7 @@ def _not_compared(other: LaneTrials, why: str) -> Entry:
 
 
 def roofline(machine: RooflineModel, prompt_tokens: int, longest: int) -> Entry:
-    """The floors of this model on this device, from the prompt's length to the longest context: for the chart."""
+    """Calculate the floors of this model on this device, from the prompt's length to the longest context."""
     stride = max(1, (longest - prompt_tokens) // FLOOR_POINTS)
     contexts = [*range(max(1, prompt_tokens), longest, stride), longest]
     return {
@@ -260,7 +260,7 @@ def roofline(machine: RooflineModel, prompt_tokens: int, longest: int) -> Entry:
 
 
 def limits(found: DevicePeaks) -> Entry:
-    """The device's ceilings as they were measured."""
+    """Build the entry of the device's ceilings as they were measured."""
     return {
         "basis": "measured",
         "copy_bytes_per_s": found.copy_bytes_per_s,
@@ -274,7 +274,7 @@ def limits(found: DevicePeaks) -> Entry:
 
 
 def memory(machine: RooflineModel, weight_bytes: int) -> Entry:
-    """What the formula says of this model's cache."""
+    """Calculate the size of this model's cache by formula."""
     architecture, itemsize = machine.architecture, machine.itemsize
     return {
         "basis": "formula",
@@ -291,7 +291,7 @@ def cell(
     runs: Mapping[str, tuple[LaneInfo, Sequence[Trial]]],
     machine: RooflineModel | None,
 ) -> Entry:
-    """One cell of the sweep: each lane's median time to the count, read from runs that went at least as far."""
+    """Build one cell of the sweep: each lane's median time to the count, read from runs that went at least as far."""
     samples = {
         strategy: [seconds_to_token(trial.steps, new_tokens) for trial in trials]
         for strategy, (_, trials) in runs.items()

@@ -24,7 +24,7 @@ LONGEST_CELL = 300
 
 
 def to_csv(document: Mapping[str, Any]) -> str:
-    """One row a run. Times in seconds; an empty cell is a figure that is undefined, such as TPOT for one token."""
+    """Write one row a run. Times are in seconds; an empty cell is an undefined figure, such as TPOT for one token."""
     counts = ("repeat", "position", "tokens")
     rows = (
         [number, _name(lane.get("strategy")), *(_number(run.get(name)) for name in (*counts, *RUN_FIGURES))]
@@ -35,7 +35,7 @@ def to_csv(document: Mapping[str, Any]) -> str:
 
 
 def sweep_csv(document: Mapping[str, Any]) -> str:
-    """One row for each cell of the sweep and strategy; the header alone without a sweep. Times in seconds."""
+    """Write one row for each cell of the sweep and strategy; the header alone without a sweep. Times in seconds."""
     cells = (document.get("sweep") or {}).get("cells") or ()
     rows = (
         [
@@ -71,7 +71,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def to_markdown(document: Mapping[str, Any]) -> str:
-    """The measured table, remarks on it, the published rows in a table of their own, and where it was measured."""
+    """Write the measured table, remarks on it, the published rows in another table, and where it was measured."""
     blocks = [
         _title(document),
         _measured(document),
@@ -234,7 +234,7 @@ def _plainly(value: Any) -> str:
 
 
 def statistics_of(lane: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """A figure's summary: the document's own, or, while it has none, that of the runs that are done."""
+    """Return a figure's summary: the document's own, or, while it has none, that of the runs that are done."""
     given = (lane.get("statistics") or {}).get(name)
     if given:
         return dict(given)
@@ -243,12 +243,12 @@ def statistics_of(lane: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def label(lane: Mapping[str, Any]) -> str:
-    """What a lane is called in a table: its name, or its strategy's id where the document gives no name."""
+    """Name a lane in a table: by its name, or by its strategy's id where the document gives no name."""
     return escape(lane.get("name") or lane.get("strategy"))
 
 
 def mean_and_std(summary: Mapping[str, Any] | None) -> str:
-    """Mean ± sample standard deviation, both in the unit that suits the mean; the mean alone for a single run."""
+    """Write mean ± sample standard deviation in the unit that suits the mean; the mean alone for a single run."""
     if summary is None:
         return NONE
     scale, unit, decimals = _unit(summary["mean"])
@@ -259,7 +259,7 @@ def mean_and_std(summary: Mapping[str, Any] | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """Five significant digits or three decimals, whichever is less, in s or ms."""
+    """Write a time in s or ms, with five significant digits or three decimals, whichever is less."""
     return mean_and_std({"mean": value})
 
 
@@ -281,7 +281,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def escape(value: Any) -> str:
-    """A value as one line of Markdown that reads as it is written: no pipe, tag, link or emphasis of its own."""
+    """Write a value as one line of Markdown that reads as it is: no pipe, tag, link or emphasis of its own."""
     if value is None:
         return NONE
     text = "".join(char if char.isprintable() else " " for char in str(value)[: LONGEST_CELL + 1])

@@ -1,4 +1,4 @@
-"""Batched decoding: several rows share each step, as requests do on a server."""
+"""Decode several rows in each step, as a server does with requests."""
 
 from __future__ import annotations
 

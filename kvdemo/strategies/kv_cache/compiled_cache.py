@@ -1,4 +1,4 @@
-"""Compiled decoding: the step's kernels are fused and, on a GPU, launched as one."""
+"""Decode with a compiled step: its kernels are fused and, on a GPU, launched as one."""
 
 from __future__ import annotations
 

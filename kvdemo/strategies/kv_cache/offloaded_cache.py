@@ -1,4 +1,4 @@
-"""OffloadedCache: the keys and values wait in main memory until their layer is due."""
+"""Keep keys and values in main memory until their layer is due (OffloadedCache)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Offloaded(Strategy):
 
 
 def split(cache: Cache) -> tuple[int, int]:
-    """Bytes that a cache holds on its device, and bytes in main memory."""
+    """Count the bytes that a cache holds on its device, and those in main memory."""
     held = [tensor for layer in cache.layers for tensor in cache_layers.layer_tensors(layer)]
     host = sum(tensor.nbytes for tensor in held if tensor.device.type == "cpu")
     return sum(tensor.nbytes for tensor in held) - host, host

@@ -1,4 +1,4 @@
-"""Beam search: several texts are followed at once, and the likeliest of them is the result."""
+"""Follow several texts at once; the likeliest of them is the result (beam search)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BeamSearch(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        """Several steps of the search make one Step where the beams agree on no further token before.
+        """Make one Step of several steps of the search where the beams agree on no further token before.
 
         A Step hands on the beams of each of them, so that the tree can be drawn and nothing has to run again for it.
         Inside the time that is measured this is a tuple of four numbers for each beam.
