@@ -6,7 +6,7 @@ import pytest
 from kvdemo.core.cancellation import CancelFile
 
 
-def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
+def test_a_stop_flag_is_seen_by_its_own_run_only() -> None:
     CancelFile("run/../1").set()
     assert CancelFile("run/../1").is_set()
     assert not CancelFile("run 2").is_set()
@@ -16,7 +16,7 @@ def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
 
 
 @pytest.mark.slow
-def test_the_flag_crosses_processes() -> None:
+def test_a_stop_flag_is_seen_in_another_process() -> None:
     flag = CancelFile("across")
     subprocess.run(
         [sys.executable, "-c", "from kvdemo.core.cancellation import CancelFile; CancelFile('across').set()"],

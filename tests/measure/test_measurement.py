@@ -60,7 +60,7 @@ def test_every_lane_runs_as_often_as_asked_in_alternating_order(tiny_llama: Load
         assert [context for context, _ in lane["latency"]] == [len(made["prompt"]["tokens"]) + n for n in range(6)]
 
 
-def test_a_run_adds_up(tiny_llama: LoadedModel) -> None:
+def test_the_times_of_a_run_add_up(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama)
     for lane in made["lanes"]:
         for run in lane["runs"]:
@@ -146,7 +146,7 @@ def test_a_lane_that_fails_is_not_run_again_and_the_other_goes_on(
     assert made["comparison"]["lanes"] == []
 
 
-def test_lanes_that_wrote_unequally_much_are_not_compared() -> None:
+def test_lanes_with_different_token_counts_are_not_compared() -> None:
     lanes = [
         LaneTrials(LaneInfo(name, name, "", lossless=True), [Trial(list(time_steps([0.1] * n)), "length")], [0])
         for name, n in (("a", 5), ("b", 4))

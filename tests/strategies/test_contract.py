@@ -88,7 +88,7 @@ def test_a_lossless_strategy_writes_what_generate_writes(strategy: Strategy, eac
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_plain_loops_and_caches_refuse_none_of_them(
+def test_plain_loops_and_caches_run_on_every_architecture(
     architecture: str, word_models: Mapping[str, LoadedModel]
 ) -> None:
     """A reason that is given too often would let the test above pass without a look at a token."""
@@ -101,7 +101,7 @@ def test_the_plain_loops_and_caches_refuse_none_of_them(
 @every_strategy
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_nothing_but_rounding_parts_a_lossless_strategy_from_the_model(
+def test_a_lossless_strategy_departs_from_the_model_by_rounding_alone(
     strategy: Strategy, model: LoadedModel, dtype: torch.dtype
 ) -> None:
     """Every few steps as if it had departed there: what it recorded is no further off than rounding takes it."""

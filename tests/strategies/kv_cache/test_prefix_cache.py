@@ -59,7 +59,7 @@ def tokens(steps: list[Step]) -> list[int]:
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @settings(max_examples=40, deadline=None)
 @given(beginning=texts, first=texts, second=texts, whole=st.booleans())
-def test_on_any_prompts_cache_the_next_writes_what_it_writes_afresh_and_reuses_what_is_common(
+def test_a_resumed_run_writes_what_a_fresh_one_writes_and_reuses_the_common_prefix(
     name: str, word_models: Mapping[str, LoadedModel], beginning: list[int], first: list[int], second: list[int],
     whole: bool,
 ) -> None:  # fmt: skip
