@@ -25,7 +25,7 @@ from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import presets, store, tables
+from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
 from kvdemo.models import catalog
 from kvdemo.race.document import to_csv as race_csv
@@ -249,7 +249,7 @@ class Service:
 
     def measure_csv(self, document: Mapping[str, Any]) -> str:
         """Write a measurement's document as CSV."""
-        return tables.to_csv(document)
+        return csv_tables.to_csv(document)
 
     def measure_markdown(self, document: Mapping[str, Any]) -> str:
         """Write a measurement's document as a Markdown table."""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from kvdemo.measure.tables import escape, mean_and_std, sweep_csv, to_csv, to_markdown
+from kvdemo.measure.csv_tables import sweep_csv, to_csv
+from kvdemo.measure.tables import escape, mean_and_std, to_markdown
 
 from .documents import measured
 
