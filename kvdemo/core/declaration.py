@@ -151,6 +151,7 @@ _CHECKS: dict[Kind, Callable[[Any, Any], Any]] = {
     "several": lambda s, value: validation.several(s.called, value, s.choices),
     "lanes": lambda s, value: validation.lanes(value, s.most),
     "lengths": lambda s, value: validation.lengths(s.called, value, int(s.high), s.most),
+    "ids": lambda s, value: validation.ids(s.called, value, int(s.high), s.most),
 }
 
 

@@ -16,6 +16,8 @@ PANELS: tuple[Panel, ...] = get_args(Panel)
 SHOWN: tuple[Panel, ...] = tuple(panel for panel in PANELS if panel != "attention")
 #: A document of more tokens would be too large to scrub through.
 MOST_SHOWN_TOKENS = 1024
+#: Far above the ids of any vocabulary; the model's own are checked against its own.
+MOST_ID = 2**31 - 1
 DEFAULT_PROMPT = "The quick brown fox jumps over the lazy"
 
 
@@ -44,6 +46,10 @@ class InsideRequest:
     max_new_tokens: int = setting(
         16, "New tokens", "how many tokens the model writes after the text", named="token count", low=1,
         high=MOST_SHOWN_TOKENS, link="tokens", example="N",
+    )  # fmt: skip
+    continuation: tuple[int, ...] = setting(
+        (), "Tokens after the text", "ids that were written after the text already; empty to have the model write",
+        typed="ids", high=MOST_ID, most=MOST_SHOWN_TOKENS, only="form", recorded=False,
     )  # fmt: skip
     chat: bool | None = setting(False, "Chat template", "apply the chat template", typed="switch", named="chat setting")
     append: str = setting(" dog", "Appended text", "what is appended to see whether the past changes", example="TEXT")

@@ -21,8 +21,8 @@ BOUNDS: dict[Bound, str] = {
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 #: What a setting takes: text, a whole number, a number, yes or no, one of some words, several of them, lanes,
-#: lengths in tokens.
-Kind = Literal["text", "whole", "number", "switch", "choice", "several", "lanes", "lengths"]
+#: lengths in tokens, ids of tokens.
+Kind = Literal["text", "whole", "number", "switch", "choice", "several", "lanes", "lengths", "ids"]
 
 #: The id of a token that another machine chose and of which it sent the text alone.
 UNKNOWN = -1

@@ -116,6 +116,16 @@ def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
     return tuple(sorted(distinct))
 
 
+def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
+    """Ids of tokens in their order, from "464,2068" or a list; no more than `most` of them."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise BadInput(f"The {called} must be ids of tokens with commas between them, not {show(value)}.")
+    if len(items) > most:
+        raise BadInput(f"{len(items):,} {called} are too many: send at most {most:,}.")
+    return tuple(whole(f"entry of the {called}", item, 0, high) for item in items)
+
+
 def show(value: Any) -> str:
     """Write a value as a message may quote it: short, and printable whatever it holds."""
     shown = ascii(value)

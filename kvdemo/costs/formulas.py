@@ -52,13 +52,15 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
     """Calculate the least floating-point operations of a pass: `step_flops` a row, the head for `ran.logits`."""
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
     attention = sum(
-        n * _pairs(ran.positions, ran.context, layer) * _width(arch, layer) for layer, n in arch.kinds if layer.kv_heads
+        n * query_key_pairs(ran.positions, ran.context, layer) * product_width(arch, layer)
+        for layer, n in arch.kinds
+        if layer.kv_heads
     )
     dense = 2.0 * ran.positions * (arch.active_parameters - head) + 2.0 * ran.logits * head
     return ran.rows * (dense + 2.0 * attention * arch.heads)
 
 
-def _width(arch: Architecture, layer: LayerCache) -> int:
+def product_width(arch: Architecture, layer: LayerCache) -> int:
     """Add the width of a query and that of a value, in one head of a layer.
 
     Layers may differ (Gemma 4). A latent is not what is multiplied: keys and values are computed from it.
@@ -66,7 +68,7 @@ def _width(arch: Architecture, layer: LayerCache) -> int:
     return 2 * arch.head_dim if arch.attention == "latent" else layer.head_dim + layer.value_dim
 
 
-def _pairs(new_positions: int, context: int, layer: LayerCache) -> int:
+def query_key_pairs(new_positions: int, context: int, layer: LayerCache) -> int:
     """Count the query-key pairs of one row in one layer: each new position with itself and those before it.
 
     In a sliding layer the first `ramp` of them still see less than the window of W = layer.window + 1 positions, each

@@ -20,6 +20,7 @@ _TYPES: dict[Kind, Any] = {
     "several": list[str],
     "lanes": list[str],
     "lengths": list[int],
+    "ids": list[int],
 }
 
 

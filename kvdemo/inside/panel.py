@@ -26,7 +26,8 @@ class Subject:
 
     ids   the prompt's tokens, at least one
     stop  checked by `check` before each forward pass
-    tell  takes a sentence on what is being done, before work that takes long
+    tell    takes a sentence on what is being done, before work that takes long
+    partly  takes the panel as far as it is computed, where it grows
     """
 
     model: LoadedModel
@@ -35,6 +36,12 @@ class Subject:
     request: InsideRequest
     stop: CancelToken
     tell: Callable[[str], None]
+    partly: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+    @property
+    def run_ids(self) -> list[int]:
+        """The tokens that go through the model: the text, and those after it but for the last, if they are given."""
+        return [*self.ids, *self.request.continuation[:-1]]
 
     def check(self) -> None:
         """Raise Stopped where the run is to stop; to be called before each forward pass."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
@@ -11,11 +13,12 @@ from kvdemo.core.declaration import recorded
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest, Panel
+from kvdemo.core.units import count
 from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import legacy, loops, past, rounding, scratch
+from kvdemo.inside.panels import attention, formulas, legacy, loops, past, rounding, scratch
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -23,9 +26,11 @@ log = logging.getLogger(__name__)
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
 SHOW: dict[Panel, Show] = {
+    "attention": attention.show,
     "past": past.show,
     "rounding": rounding.show,
     "scratch": scratch.show,
+    "formulas": formulas.show,
     "loops": loops.show,
     "legacy": legacy.show,
 }
@@ -42,6 +47,16 @@ def subject(
         raise BadInput(
             f"The text has {len(ids):,} tokens, and {model.id} can hold {room:,}: shorten it by at least "
             f"{len(ids) - room:,} tokens."
+        )
+    if beyond := [token for token in request.continuation if token >= model.rows]:
+        raise BadInput(
+            f"The tokens after the text have the id {beyond[0]:,}, and {model.id} knows the ids 0 to "
+            f"{model.rows - 1:,}: send those that this model wrote."
+        )
+    if room is not None and len(ids) + len(request.continuation) - 1 > room:
+        raise BadInput(
+            f"{count(len(ids), 'token')} and {len(request.continuation):,} after them exceed the {room:,} that "
+            f"{model.id} can hold: send at most {room - len(ids) + 1:,}."
         )
     return Subject(model, prompt, ids, request, stop, tell)
 
@@ -63,10 +78,15 @@ def run(request: InsideRequest, model: LoadedModel, emit: Emit, stop: CancelToke
         "settings": recorded(request) | {"chat": about.prompt.text != request.prompt},
         "panels": panels,
     }
+
+    def show_part(name: Panel, panel: Mapping[str, Any]) -> None:
+        panels[name] = panel
+        emit(PanelsShown({**document, "panels": dict(panels)}))
+
     for name in filter(SHOW.__contains__, request.panels):
         try:
             about.check()
-            panels[name] = _computed(SHOW[name], about)
+            panels[name] = _computed(SHOW[name], replace(about, partly=partial(show_part, name)))
         except Stopped:
             document["status"] = "stopped"
             break

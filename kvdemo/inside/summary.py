@@ -57,6 +57,27 @@ def _legacy(panel: Mapping[str, Any]) -> list[str]:
     ]
 
 
+
+def _attention(panel: Mapping[str, Any]) -> list[str]:
+    last = panel["rows"][-1]
+    most = max(range(len(last)), key=last.__getitem__)
+    return [
+        f"In head {panel['head']} of layer {panel['layer']} ({panel['layers']} layers of {panel['heads']} heads) "
+        f"position {len(last) - 1} puts most weight, {last[most]:.2f}, on position {most}."
+    ]
+
+
+def _formulas(panel: Mapping[str, Any]) -> list[str]:
+    at = f"at batch b = {panel['batch']:,} and length t = {panel['length']:,}"
+    return [
+        f"{formula['name']}: {formula['formula']}"
+        + (f"; here {formula['numbers']}" if formula["numbers"] else "")
+        + (f"; {formula['value']:,.0f} {formula['unit']}".rstrip() if formula["value"] is not None else "")
+        + (f" {at}." if formula["terms"] else ".")
+        for formula in panel["formulas"]
+    ]
+
+
 #: The sentences of each panel.
 SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
     "past": _past,
@@ -66,6 +87,8 @@ SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
         f"{panel['buffer_shape']} differ from full causal attention by at most {panel['largest_difference']:.1e} "
         f"(tolerance {panel['tolerance']:.0e})."
     ],
+    "attention": _attention,
+    "formulas": _formulas,
     "loops": lambda panel: [
         f"{loop['path']} has {sum(line['only'] for line in loop['lines'])} lines that the other file does not have."
         for loop in panel["loops"]

@@ -42,6 +42,7 @@ _TYPES: Mapping[Kind, Any] = {
     "several": list[str],
     "lanes": list[str],
     "lengths": str,
+    "ids": str,
 }
 
 

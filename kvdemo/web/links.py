@@ -69,6 +69,7 @@ _CONVERT: Mapping[Kind, Callable[[str], Any]] = {
     "several": str,
     "lanes": _lanes,
     "lengths": str,
+    "ids": str,
 }
 
 

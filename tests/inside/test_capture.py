@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -16,7 +15,7 @@ from kvdemo.inside.capture import QUERIES_AT_A_TIME, capture, check_keeps, check
 from kvdemo.inside.panel import CannotShow
 from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
-from tests.conftest import byte_level_tokenizer, loaded
+from tests.inside.tiny_models import model, network
 from tests.models.tiny_configs import TINY, tiny
 
 IDS = [5, 9, 17, 4, 33, 8, 21, 40, 11, 3, 29, 50, 13, 7, 25, 44, 6, 38, 19, 55]  # more than twice the tiny windows
@@ -38,17 +37,6 @@ KEEPS_NO_KEYS = {(name, layer) for name in LATENT for layer in (0, 1)}
 KEEPS_NO_KEYS |= {("gemma4, layers that share keys", layer) for layer in (2, 3)}
 
 
-@functools.cache
-def network(name: str, attention: str | None = None) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(tiny(name), attn_implementation=attention).eval()
-
-
-@functools.cache
-def model(name: str) -> LoadedModel:
-    return loaded(name, network(name), byte_level_tokenizer())
-
-
 SHOWN = [(name, n) for name in TINY for n in range(tiny(name).num_hidden_layers) if n not in HIDDEN.get(name, {})]
 
 
@@ -65,8 +53,6 @@ def test_weights_are_those_that_the_model_puts_out_in_eager_attention(name: str,
 
 @pytest.mark.parametrize(("name", "layer"), SHOWN)
 def test_keys_and_values_are_those_that_a_cache_keeps(name: str, layer: int) -> None:
-    from transformers import DynamicCache  # noqa: PLC0415
-
     held = capture(model(name), IDS, [layer])[layer]
     if (name, layer) in KEEPS_NO_KEYS:
         with pytest.raises(CannotShow, match=f"Layer {layer} of "):

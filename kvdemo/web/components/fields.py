@@ -32,8 +32,12 @@ class Controls(dict[str, Any]):
 
 
 def spelled(setting: Setting, value: Any) -> Any:
-    """A value as its control holds it: lanes and lengths are text with commas, and nothing is an empty text."""
-    if setting.kind in ("several", "lanes", "lengths") and isinstance(value, Sequence) and not isinstance(value, str):
+    """A value as its control holds it: lanes, lengths and ids are text with commas, and nothing is an empty text."""
+    if (
+        setting.kind in ("several", "lanes", "lengths", "ids")
+        and isinstance(value, Sequence)
+        and not isinstance(value, str)
+    ):
         return ",".join(map(str, value))
     if setting.kind == "switch":
         return bool(value)

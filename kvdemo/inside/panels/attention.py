@@ -1,0 +1,37 @@
+"""Show the attention weights of one head of one layer over the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvdemo.inside.capture import capture, check_layer, heads
+from kvdemo.inside.panel import CannotShow, Subject
+
+#: Of a longer text the weights are not sent: they are as many as half the square of its positions.
+MOST_POSITIONS = 512
+DIGITS = 4
+
+
+def show(subject: Subject) -> Mapping[str, Any]:
+    """Record the weights of every query, of the text and of the tokens after it. The last of these is never run."""
+    model, request = subject.model, subject.request
+    check_layer(model, request.layer, request.head)
+    ids = subject.run_ids
+    if len(ids) > MOST_POSITIONS:
+        raise CannotShow(
+            f"The text has {len(ids):,} positions, and attention weights are shown for at most {MOST_POSITIONS}: they "
+            "grow with the square of the positions."
+        )
+    subject.check()
+    held = capture(model, ids, [request.layer], weights=len(ids), head=request.head)[request.layer]
+    if held.weights is None or held.weights.shape[1:] != (len(ids), len(ids)):
+        raise CannotShow(f"Layer {request.layer} of {model.id} gives no weight for each query and key of the text.")
+    rows = held.weights[0].float().tolist()
+    return {
+        "layer": request.layer,
+        "head": request.head,
+        "layers": model.config.num_hidden_layers,
+        "heads": heads(model),
+        "rows": [[round(weight, DIGITS) for weight in row[: number + 1]] for number, row in enumerate(rows)],
+    }

@@ -1,0 +1,249 @@
+"""Write out the formulas of the cache with this model's numbers, for a batch b and a length t.
+
+A formula that has a value is a sum of terms in b and t, so that a reader can move both without asking again. The sums
+are those of `kvdemo.costs.formulas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from kvdemo.core import units
+from kvdemo.costs import formulas
+from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.inside.costs import architecture_of, weight_bytes
+from kvdemo.inside.panel import CannotShow, Subject
+from kvdemo.models.loaded import LoadedModel
+
+#: A layer with a window of W positions keeps W - 1; see `LayerCache.window`.
+_CAPPED = "min(t, {})"
+
+
+@dataclass(frozen=True)
+class Term:
+    """`coefficient` · b^batch · t^length, where t counts at most `cap` positions, if that is set."""
+
+    coefficient: float
+    batch: int
+    length: int
+    cap: int | None = None
+
+    def value(self, batch: int, length: int) -> float:
+        counted = length if self.cap is None else min(length, self.cap)
+        return self.coefficient * batch**self.batch * counted**self.length
+
+    def entry(self) -> dict[str, float]:
+        """Build the document's entry."""
+        capped = {} if self.cap is None else {"cap": self.cap}
+        return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **capped}
+
+
+def show(subject: Subject) -> Mapping[str, Any]:
+    """Fill in the formulas."""
+    model, batch, length = subject.model, subject.request.batch, subject.request.length
+    arch = architecture_of(model)
+    if not any(layer.kv_heads for layer in arch.layers):
+        raise CannotShow(f"{model.id} keeps no keys and values, so the formulas of a cache of them do not apply.")
+    found = [*_tensors(arch), *_work(arch, model), *_memory(arch, model)]
+    return {
+        "batch": batch,
+        "length": length,
+        "formulas": [_filled(formula, batch, length) for formula in found],
+    }
+
+
+def _filled(formula: dict[str, Any], batch: int, length: int) -> dict[str, Any]:
+    terms: Sequence[Term] = formula.pop("terms")
+    value = formula.pop("value", None)
+    if terms:
+        value = sum(term.value(batch, length) for term in terms)
+    return {**formula, "terms": [term.entry() for term in terms], "value": value}
+
+
+def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
+    """State the formulas of shapes and places: the cache's update, the mask, the next position."""
+    keys = "; ".join(
+        f"{_layers(n)}: (b, {layer.kv_heads}, {_kept(layer)}, {layer.head_dim})"
+        for layer, n in arch.kinds
+        if layer.kv_heads
+    )
+    yield {
+        "name": "Cache update",
+        "formula": "K_t = [K_(t-1); k_t],  V_t = [V_(t-1); v_t]",
+        "numbers": f"K after t positions, {keys}",
+        "unit": "",
+        "terms": [],
+        "about": "The new position's key and value are put behind those that are kept; nothing else of them changes.",
+    }
+    yield {
+        "name": "Mask",
+        "formula": "(batch, past + new)",
+        "numbers": "(b, (t - 1) + 1)",
+        "unit": "",
+        "terms": [],
+        "about": "The attention mask has a column for each position that is kept and for each new one.",
+    }
+    yield {
+        "name": "Next position",
+        "formula": "position = length of the cache",
+        "numbers": "t - 1, counted from 0",
+        "unit": "",
+        "terms": [Term(1, 0, 1), Term(-1, 0, 0)],
+        "about": "The newest of t positions finds t - 1 in the cache, and that number is its place in the text.",
+    }
+
+
+def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
+    """State the formulas of operations: a multiplication and an addition for each weight and each product."""
+    attention = [layer for layer in arch.kinds if layer[0].kv_heads]
+    row = [Term(_per_pair(arch, layer, n), 1, 1, _window(layer)) for layer, n in attention]
+    widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _ in attention})
+    yield {
+        "name": "Attention of one row",
+        "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
+        "numbers": f"d = {_either(widths)}, {units.count(arch.heads, 'head')}; in FLOPs b · ({_sum(row)})",
+        "unit": "FLOPs",
+        "terms": row,
+        "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer.",
+    }
+    yield _feed_forward(model)
+    head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
+    dense = arch.active_parameters - head
+    projected = Term(2.0 * head, 1, 0)
+    cached = [Term(2.0 * dense, 1, 0), projected, *row]
+    yield {
+        "name": "A step with the cache",
+        "formula": "2 · N + 4 · layers · heads · d · t, for each sequence",
+        "numbers": f"N = {arch.active_parameters:,}; b · ({_sum(cached)})",
+        "unit": "FLOPs",
+        "terms": cached,
+        "about": "One position goes through the weights, whatever the length; only its row of attention grows.",
+    }
+    whole = [
+        Term(2.0 * dense, 1, 1),
+        projected,
+        *(term for layer, n in attention for term in _triangle(arch, layer, n)),
+    ]
+    yield {
+        "name": "The same step without it",
+        "formula": "2 · N · t + 4 · layers · heads · d · t(t+1)/2, for each sequence",
+        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; b · ({_sum(whole)})",
+        "unit": "FLOPs",
+        "terms": whole,
+        "about": "All t positions go through the weights again, and attention computes the whole triangle.",
+    }
+
+
+def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
+    """State the formulas of bytes."""
+    itemsize = model.dtype.itemsize
+    growing = [Term(n * layer.bytes_per_position(itemsize), 1, 1, layer.window) for layer, n in arch.kinds]
+    constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in arch.kinds)
+    terms = [term for term in [*growing, Term(constant, 1, 0)] if term.coefficient]
+    parts = [_bytes(layer, n, itemsize) for layer, n in arch.kinds if layer.per_position]
+    states = f" + {constant:,} of states" if constant else ""
+    yield {
+        "name": "Memory of the cache",
+        "formula": "2 · layers · kv_heads · head_dim · bytes · t · b",
+        "numbers": f"({' + '.join(parts)}{states}) · b",
+        "unit": "bytes",
+        "terms": terms,
+        "about": "A key and a value for each position in each layer and each key-value head.",
+    }
+    at = formulas.outgrows_weights_at(arch, itemsize, held := weight_bytes(model))
+    yield {
+        "name": "Cache larger than weights",
+        "formula": "smallest t with memory(t) > weights",
+        "numbers": f"weights: {held:,} bytes",
+        "unit": "positions",
+        "terms": [],
+        "value": at,
+        "about": "The cache of one sequence stops growing before it is as large as the weights."
+        if at is None
+        else "From this length on, the cache of one sequence takes more memory than the model's weights.",
+    }
+
+
+def _feed_forward(model: LoadedModel) -> dict[str, Any]:
+    """State what a position costs in one feed-forward network; without numbers where the model has no plain one."""
+    shared = {"name": "Feed-forward of one position", "formula": "W_2 · act(W_1 · x_t)", "unit": "FLOPs"}
+    found = _plain_feed_forward(model.network)
+    if found is None:
+        return shared | {
+            "numbers": "",
+            "terms": [],
+            "about": f"{model.id} has no plain feed-forward network whose weights could be counted: each position may "
+            "be sent to a few of several experts.",
+        }
+    shapes = [tuple(weight.shape) for weight in found.parameters() if weight.ndim == 2]
+    written = " + ".join(f"{rows:,} · {columns:,}" for rows, columns in shapes)
+    return shared | {
+        "numbers": f"b · 2 · ({written})",
+        "terms": [Term(2 * sum(rows * columns for rows, columns in shapes), 1, 0)],
+        "about": f"It looks at the new position alone, so no past is needed ({type(found).__name__}, one layer).",
+    }
+
+
+def _plain_feed_forward(network: nn.Module) -> nn.Module | None:
+    """Find a feed-forward network by the name of its class, if no layer of the model has experts."""
+    modules = list(network.modules())
+    if any("Expert" in type(module).__name__ or "Moe" in type(module).__name__ for module in modules):
+        return None
+    named = [module for module in modules if type(module).__name__.endswith("MLP")]
+    return next((module for module in named if any(weight.ndim == 2 for weight in module.parameters())), None)
+
+
+def _per_pair(arch: Architecture, layer: LayerCache, layers: int) -> float:
+    """Count the operations of each query with each key: its product and the value's, in all heads of the layers."""
+    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer)
+
+
+def _window(layer: LayerCache) -> int | None:
+    """Return the positions that a query looks at, at most: those that are kept, and its own."""
+    return None if layer.window is None else layer.window + 1
+
+
+def _triangle(arch: Architecture, layer: LayerCache, layers: int) -> list[Term]:
+    """Count the operations of all queries with all keys that they may look at.
+
+    t(t+1)/2 pairs; with a window of W, min(t, W)(min(t, W)+1)/2 for the first queries, and W for each later one.
+    """
+    each, window = _per_pair(arch, layer, layers), _window(layer)
+    if window is None:
+        return [Term(each / 2, 1, 2), Term(each / 2, 1, 1)]
+    ramp = [Term(each / 2, 1, 2, window), Term(each / 2 - each * window, 1, 1, window)]
+    return [*ramp, Term(each * window, 1, 1)]
+
+
+def _sum(terms: Sequence[Term]) -> str:
+    """Write a sum of terms in t."""
+    parts = []
+    for term in terms:
+        t = "t" if term.cap is None else _CAPPED.format(term.cap)
+        power = {0: "", 1: f" · {t}", 2: f" · {t}²"}[term.length]
+        parts.append(f"{term.coefficient:,.0f}{power}")
+    return " + ".join(parts).replace("+ -", "- ")
+
+
+def _bytes(layer: LayerCache, layers: int, itemsize: int) -> str:
+    t = "t" if layer.window is None else _CAPPED.format(layer.window)
+    plain = layer.head_dim == layer.value_dim and not layer.index_elements + layer.index_bytes
+    if plain:
+        return f"2 · {layers} · {layer.kv_heads} · {layer.head_dim} · {itemsize} · {t}"
+    return f"{layers} · {layer.bytes_per_position(itemsize)} · {t}"
+
+
+def _kept(layer: LayerCache) -> str:
+    return "t" if layer.window is None else _CAPPED.format(layer.window)
+
+
+def _layers(n: int) -> str:
+    return f"in {units.count(n, 'layer')}"
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))

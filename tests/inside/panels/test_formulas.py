@@ -1,0 +1,97 @@
+"""The terms that a reader moves give what the formulas of costs give, for every kind of layer."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from transformers import DynamicCache
+
+from kvdemo.costs import formulas
+from kvdemo.costs.architecture import Architecture
+from kvdemo.inside.costs import architecture_of, weight_bytes
+from kvdemo.models.forward import cache_bytes, next_token_logits
+from kvdemo.models.loaded import LoadedModel
+from tests.inside.tiny_models import model, panel
+from tests.models.tiny_configs import TINY, WINDOW
+
+#: What the value of a formula is by `kvdemo.costs.formulas`, at a batch and a length, with 4 bytes a number.
+EXPECTED = {
+    "Next position": lambda _, __, t: t - 1,
+    "A step with the cache": lambda arch, b, t: b * formulas.step_flops(arch, 1, t),
+    "The same step without it": lambda arch, b, t: b * formulas.step_flops(arch, t, t),
+    "Memory of the cache": lambda arch, b, t: formulas.kv_bytes(arch, t, 4, b),
+}
+
+
+@functools.cache
+def shown(name: str) -> dict[str, dict[str, Any]]:
+    found = panel(model(name), "formulas")
+    assert "cannot" not in found
+    return {formula["name"]: formula for formula in found["formulas"]}
+
+
+def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
+    """The value of a formula as its document describes its terms."""
+    return sum(
+        term["coefficient"] * batch ** term["batch"] * min(length, term.get("cap", length)) ** term["length"]
+        for term in terms
+    )
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: str) -> None:
+    arch: Architecture = architecture_of(model(name))
+    listed = shown(name)
+
+    @settings(max_examples=40)
+    @example(2, WINDOW - 1)
+    @example(2, WINDOW)
+    @example(2, WINDOW + 1)
+    @given(st.integers(1, 64), st.integers(1, 100_000))
+    def check(batch: int, length: int) -> None:
+        for formula, expected in EXPECTED.items():
+            value = summed(listed[formula]["terms"], batch, length)
+            assert value == pytest.approx(expected(arch, batch, length), rel=1e-12), formula
+
+    check()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_value_is_that_of_the_batch_and_length_asked_for(name: str) -> None:
+    found = panel(model(name), "formulas", batch=3, length=21)
+    for formula in found["formulas"]:
+        if formula["terms"]:
+            assert formula["value"] == pytest.approx(summed(formula["terms"], 3, 21))
+
+
+def test_memory_is_what_the_tensors_of_a_cache_take(tiny_model: LoadedModel) -> None:
+    ids = tiny_model.encode_text("The quick brown fox jumps over the lazy dog.", special=True)
+    cache = DynamicCache(config=tiny_model.network.config)
+    with torch.inference_mode():
+        next_token_logits(tiny_model, ids, cache)
+    listed = {f["name"]: f for f in panel(tiny_model, "formulas", length=len(ids))["formulas"]}
+    assert listed["Memory of the cache"]["value"] == cache_bytes(cache)
+
+
+def test_the_cache_outgrows_the_weights_at_the_length_that_is_named(tiny_model: LoadedModel) -> None:
+    listed = {f["name"]: f for f in panel(tiny_model, "formulas")["formulas"]}
+    at = listed["Cache larger than weights"]["value"]
+    memory = listed["Memory of the cache"]["terms"]
+    assert summed(memory, 1, at - 1) <= weight_bytes(tiny_model) < summed(memory, 1, at)
+
+
+def test_the_feed_forward_counts_the_weights_of_one_layer(tiny_llama: LoadedModel) -> None:
+    listed = {f["name"]: f for f in panel(tiny_llama, "formulas")["formulas"]}
+    assert listed["Feed-forward of one position"]["value"] == 2 * 3 * 32 * 64
+    assert "LlamaMLP" in listed["Feed-forward of one position"]["about"]
+
+
+def test_a_mixture_of_experts_has_no_feed_forward_to_count_and_says_so() -> None:
+    formula = shown("mixtral")["Feed-forward of one position"]
+    assert (formula["value"], formula["terms"]) == (None, [])
+    assert "experts" in formula["about"]
