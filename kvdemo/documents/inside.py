@@ -72,8 +72,11 @@ class StepsPanel(TypedDict):
     tokens         ids of the same
     prompt_tokens  how many of them the prompt has
     totals         the counts of the closed forms, to compare with the sums over the steps:
-                   without a cache the sum of t(t+1)/2 over the lengths t, with one T(T+1)/2 at the last length T
+                   without a cache the sum of t(t+1)/2 over the lengths t, with one T(T+1)/2 at the last length T;
+                   and of positions run through the model
     attends        whether each query looks at all positions before it: false where layers have windows or states
+    note           one sentence on what is counted where that is so
+    ended          "given" where the tokens after the text were given and not decoded; null while they are decoded
     """
 
     pieces: list[str]
@@ -83,6 +86,8 @@ class StepsPanel(TypedDict):
     totals: dict[str, int]
     caches: list[CacheLayers]
     attends: bool
+    note: str | None
+    ended: Literal["length", "eos", "given"] | None
 
 
 class AttentionPanel(TypedDict):

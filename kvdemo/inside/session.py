@@ -18,7 +18,7 @@ from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import attention, formulas, legacy, loops, past, rounding, scratch
+from kvdemo.inside.panels import attention, formulas, legacy, loops, past, rounding, scratch, steps
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Emit = Callable[[Progress | PanelsShown], None]
 #: What computes each panel.
 SHOW: dict[Panel, Show] = {
+    "steps": steps.show,
     "attention": attention.show,
     "past": past.show,
     "rounding": rounding.show,

@@ -58,6 +58,24 @@ def _legacy(panel: Mapping[str, Any]) -> list[str]:
 
 
 
+def _steps(panel: Mapping[str, Any]) -> list[str]:
+    last, all_of, totals = panel["steps"][-1], len(panel["steps"]), panel["totals"]
+    kept = f"{last['cache_bytes']:,} bytes in the cache"
+    formula = last["formula_bytes"]
+    lines = [
+        f"{all_of} steps after {panel['prompt_tokens']} tokens: {totals['products']:,} products of a query and a key "
+        f"with the cache, {totals['products_all']:,} without it (in one head of one layer).",
+        f"{totals['positions']:,} positions run through the model with it, {totals['positions_all']:,} without.",
+        f"{kept} after the last step" + (f", {formula:,} by formula." if formula is not None else "."),
+    ]
+    lines += [
+        f"{len(group['layers'])} layers ({group['kind']}): keys of the shape {group['key_shape']}."
+        for group in panel["caches"]
+        if group["key_shape"]
+    ]
+    return lines + ([panel["note"]] if panel["note"] else [])
+
+
 def _attention(panel: Mapping[str, Any]) -> list[str]:
     last = panel["rows"][-1]
     most = max(range(len(last)), key=last.__getitem__)
@@ -87,6 +105,7 @@ SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
         f"{panel['buffer_shape']} differ from full causal attention by at most {panel['largest_difference']:.1e} "
         f"(tolerance {panel['tolerance']:.0e})."
     ],
+    "steps": _steps,
     "attention": _attention,
     "formulas": _formulas,
     "loops": lambda panel: [

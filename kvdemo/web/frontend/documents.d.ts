@@ -845,6 +845,8 @@ declare namespace inside {
     totals: Record<string, number>;
     caches: (CacheLayers)[];
     attends: boolean;
+    note: string | null;
+    ended: "length" | "eos" | "given" | null;
   }
   /** `coefficient` · batch^batch · length^length; with `cap`, at most so many positions of the length count. */
   interface Term {
