@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import Cache, DynamicCache
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import Sampling
-from kvdemo.inside.panel import Subject
+from kvdemo.core.units import count
+from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models import cache_layers
 from kvdemo.models.forward import next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
@@ -44,6 +46,22 @@ class Ran:
     positions: int
     length: int
     layers: tuple[Held, ...]
+
+
+def check_cache(model: LoadedModel) -> None:
+    """Raise CannotShow unless the model can go on from a DynamicCache."""
+    if reason := DynamicCached().unavailable_reason(model):
+        raise CannotShow(f"{model.id} cannot go on from a DynamicCache: {reason}")
+
+
+def check_fit(subject: Subject) -> None:
+    """Raise BadInput, with the largest count that fits, where a run exceeds the context. Its last token is not run."""
+    room, new = subject.model.context_length, subject.request.max_new_tokens
+    if room is not None and len(subject.ids) + new - 1 > room:
+        raise BadInput(
+            f"{count(len(subject.ids), 'token')} and {new:,} new ones exceed the {room:,} positions that "
+            f"{subject.model.id} can hold: ask for at most {room - len(subject.ids) + 1:,} new tokens."
+        )
 
 
 def decoded(subject: Subject, tokens: Sequence[int] = ()) -> Iterator[Ran]:
@@ -91,6 +109,21 @@ def given(subject: Subject) -> Iterator[Ran]:
             layers.append(replace(layer, positions=layer.positions - (more if layer.key_shape else 0), bytes=kept))
         again = factors.change(at)
         yield Ran(token, at if again or not number else 1, at, tuple(layers))
+
+
+def run_ids(subject: Subject) -> list[int]:
+    """Return the tokens that decoding runs through the model: the text, and what is written after it but for the last.
+
+    They are decoded unless they are given; a model that cannot go on from a cache runs the text alone.
+    """
+    if subject.request.continuation:
+        return subject.run_ids
+    try:
+        check_cache(subject.model)
+    except CannotShow:
+        return subject.ids
+    check_fit(subject)
+    return [*subject.ids, *(ran.token for ran in decoded(subject))][:-1]
 
 
 def held(cache: Cache) -> tuple[Held, ...]:

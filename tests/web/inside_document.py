@@ -45,7 +45,7 @@ def steps() -> dict[str, Any]:
     totals = {"products": triangle(lengths[-1]), "products_all": sum(map(triangle, lengths))}
     return {
         "pieces": PIECES, "tokens": [100 + i for i in range(len(PIECES))], "prompt_tokens": PROMPT_TOKENS,
-        "steps": made, "totals": totals, "caches": caches, "attends": True,
+        "steps": made, "totals": totals, "caches": caches, "attends": True, "note": None, "ended": "length",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvdemo.inside.capture import capture, check_layer, heads
+from kvdemo.inside.decoding import run_ids
 from kvdemo.inside.panel import CannotShow, Subject
 
 #: Of a longer text the weights are not sent: they are as many as half the square of its positions.
@@ -17,12 +18,13 @@ def show(subject: Subject) -> Mapping[str, Any]:
     """Record the weights of every query, of the text and of the tokens after it. The last of these is never run."""
     model, request = subject.model, subject.request
     check_layer(model, request.layer, request.head)
-    ids = subject.run_ids
-    if len(ids) > MOST_POSITIONS:
+    most = len(subject.ids) + (len(request.continuation) or request.max_new_tokens) - 1
+    if most > MOST_POSITIONS:
         raise CannotShow(
-            f"The text has {len(ids):,} positions, and attention weights are shown for at most {MOST_POSITIONS}: they "
-            "grow with the square of the positions."
+            f"With its new tokens the text has {most:,} positions, and attention weights are shown for at most "
+            f"{MOST_POSITIONS}: they grow with the square of the positions."
         )
+    ids = run_ids(subject)
     subject.check()
     held = capture(model, ids, [request.layer], weights=len(ids), head=request.head)[request.layer]
     if held.weights is None or held.weights.shape[1:] != (len(ids), len(ids)):

@@ -10,10 +10,9 @@ from kvdemo.core.units import count
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.inside.costs import architecture_of
-from kvdemo.inside.decoding import Ran, decoded, given
+from kvdemo.inside.decoding import Ran, check_cache, check_fit, decoded, given
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 
 #: So many steps are decoded before they are shown for the first time.
 SHOWN_AT_A_TIME = 8
@@ -22,10 +21,9 @@ SHOWN_AT_A_TIME = 8
 def show(subject: Subject) -> Mapping[str, Any]:
     """Decode the text, or take the tokens that are given after it, and count each step."""
     model, request = subject.model, subject.request
-    if reason := DynamicCached().unavailable_reason(model):
-        raise CannotShow(f"{model.id} cannot go on from a DynamicCache: {reason}")
+    check_cache(model)
     if not request.continuation:
-        _check_fit(subject)
+        check_fit(subject)
         subject.tell(f"Decoding {count(request.max_new_tokens, 'token')}")
     panel, due = _Panel(subject), SHOWN_AT_A_TIME
     for ran in given(subject) if request.continuation else decoded(subject):
@@ -34,16 +32,6 @@ def show(subject: Subject) -> Mapping[str, Any]:
             subject.partly(panel.entry())
             due += max(SHOWN_AT_A_TIME, due // 4)  # what is sent again grows, too
     return panel.entry(over=True)
-
-
-def _check_fit(subject: Subject) -> None:
-    """Raise BadInput, with the largest count that fits, where a run exceeds the context. Its last token is not run."""
-    room, new = subject.model.context_length, subject.request.max_new_tokens
-    if room is not None and len(subject.ids) + new - 1 > room:
-        raise BadInput(
-            f"{count(len(subject.ids), 'token')} and {new:,} new ones exceed the {room:,} positions that "
-            f"{subject.model.id} can hold: ask for at most {room - len(subject.ids) + 1:,} new tokens."
-        )
 
 
 class _Panel:

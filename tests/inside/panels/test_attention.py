@@ -15,7 +15,7 @@ TEXT = "The quick brown fox jumps over"
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_model_shows_its_weights_or_says_in_a_sentence_why_not(name: str) -> None:
-    shown = panel(model(name), "attention", layer=1, head=2, prompt=TEXT)
+    shown = panel(model(name), "attention", layer=1, head=2, prompt=TEXT, continuation=[5])
     if "cannot" in shown:
         assert "Layer 1 of" in shown["cannot"]
         assert shown["cannot"].endswith(".")
@@ -32,11 +32,19 @@ def test_every_model_shows_its_weights_or_says_in_a_sentence_why_not(name: str) 
 
 
 def test_the_tokens_after_the_text_have_rows_but_for_the_last_which_is_never_run(tiny_llama: LoadedModel) -> None:
-    alone = panel(tiny_llama, "attention", prompt=TEXT)["rows"]
+    alone = panel(tiny_llama, "attention", prompt=TEXT, continuation=[5])["rows"]
     longer = panel(tiny_llama, "attention", prompt=TEXT, continuation="5,6,7")["rows"]
     assert len(longer) == len(alone) + 2
     for before, after in zip(alone, longer[: len(alone)], strict=True):
         assert after == pytest.approx(before, abs=2e-4)
+
+
+def test_without_tokens_after_the_text_the_weights_are_those_of_the_steps(tiny_llama: LoadedModel) -> None:
+    steps = panel(tiny_llama, "steps", prompt=TEXT, max_new_tokens=6)
+    written = steps["tokens"][steps["prompt_tokens"] :]
+    alone = panel(tiny_llama, "attention", prompt=TEXT, max_new_tokens=6)
+    assert alone == panel(tiny_llama, "attention", prompt=TEXT, continuation=written)
+    assert len(alone["rows"]) == steps["steps"][-1]["length"]
 
 
 @pytest.mark.parametrize(("asked", "says"), [({"layer": 2}, "choose layer 1 or lower"), ({"head": 4}, "choose head 3")])

@@ -110,8 +110,8 @@ class Steps {
     const { totals: formula } = panel;
     write(this.note, panel.attends
       ? `Over the whole run ${format.count(steps.at(-1).products_all_so_far)} products without a cache and ${format.count(steps.at(-1).products_so_far)} with, in each head of each layer; `
-        + `the closed forms give ${Object.values(formula).map(format.count).join(" and ")}.`
-      : "Some layers of this model look at fewer positions than the triangle shows: they have a window, or keep a state in place of keys and values.");
+        + `the closed forms give ${format.count(formula.products_all)} and ${format.count(formula.products)}.`
+      : panel.note);
     this.handed.hidden = !this.host.settings.continuation.length;
     write(this.lane, this.host.lane);
     const asked = this.host.settings.step;

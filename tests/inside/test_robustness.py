@@ -1,0 +1,45 @@
+"""Models that keep no keys, and texts at the ends of what is allowed: each panel is shown or says why it cannot be."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from transformers import MambaConfig, MambaForCausalLM
+
+from kvdemo.models.loaded import LoadedModel
+from tests.conftest import loaded
+from tests.inside.tiny_models import TOKENIZER, model, panel
+from tests.models.tiny_configs import TINY
+
+COMPUTED = ("steps", "attention", "formulas")
+
+
+@functools.cache
+def mamba() -> LoadedModel:
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=len(TOKENIZER), hidden_size=32, num_hidden_layers=2, state_size=8)
+    return loaded("mamba", MambaForCausalLM(config).eval(), TOKENIZER)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_model_of_states_alone_says_in_one_sentence_that_it_has_no_keys(name: str) -> None:
+    says = panel(mamba(), name)["cannot"]
+    assert says.endswith(".")
+    assert says.count(". ") == 0
+    assert "Error" not in says
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("kind", TINY)
+def test_a_text_of_one_token_is_shown_or_a_sentence_says_why_not(kind: str, name: str) -> None:
+    shown = panel(model(kind), name, prompt="T", max_new_tokens=2)
+    assert "cannot" not in shown or (shown["cannot"].endswith(".") and "Error" not in shown["cannot"])
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_half_a_character_at_the_end_of_a_text_is_refused_or_shown(tiny_llama: LoadedModel, name: str) -> None:
+    ids = tiny_llama.encode_text("é", special=False)
+    shown = panel(tiny_llama, name, prompt="coffee", continuation=ids[:1])
+    assert "cannot" not in shown
