@@ -57,7 +57,6 @@ def _legacy(panel: Mapping[str, Any]) -> list[str]:
     ]
 
 
-
 def _steps(panel: Mapping[str, Any]) -> list[str]:
     last, all_of, totals = panel["steps"][-1], len(panel["steps"]), panel["totals"]
     kept = f"{last['cache_bytes']:,} bytes in the cache"
