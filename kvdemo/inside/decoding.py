@@ -13,12 +13,12 @@ import torch
 from transformers import Cache, DynamicCache
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import Sampling
 from kvdemo.core.units import count
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models import cache_layers
 from kvdemo.models.forward import next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.samplers.rule import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
@@ -74,7 +74,7 @@ def decoded(subject: Subject, tokens: Sequence[int] = ()) -> Iterator[Ran]:
         model=model,
         prompt=subject.prompt,
         encode=lambda _: list(subject.ids),
-        choose=Prescribed(tokens, model.device) if tokens else Chooser(Sampling(), model.device),
+        choose=Prescribed(tokens, model.device) if tokens else Chooser(Rule(), model.device),
         max_new_tokens=len(tokens) or subject.request.max_new_tokens,
     )
     steps, length = DynamicCached().decode(job), len(subject.ids)
@@ -141,7 +141,8 @@ class Prescribed(Chooser):
     """Chooses the tokens that are given, one after the other."""
 
     def __init__(self, tokens: Sequence[int], device: torch.device) -> None:
-        super().__init__(Sampling(), device)
+        super().__init__(Rule(), device)
+        self.plain = False  # each token is asked for
         self._tokens = iter(tokens)
 
     def __call__(self, logits: torch.Tensor) -> Picked:
