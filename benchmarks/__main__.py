@@ -20,13 +20,25 @@ if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.service import Service
 
-MEASURES = ("startup", "page", "contention", "lanes", "compiled", "recording", "app", "measured", "lookup", "wire")
+MEASURES = (
+    "startup",
+    "page",
+    "contention",
+    "lanes",
+    "compiled",
+    "recording",
+    "app",
+    "measured",
+    "lookup",
+    "inside",
+    "wire",
+)
 # Each measure imports what it needs when it is asked for: `gpu` runs where there is no gradio.
 # ruff: noqa: PLC0415
 
 
 def holding(model: str) -> tuple[Service, LoadedModel]:
-    """Make a service that has loaded a model."""
+    """An engine that has loaded a model."""
     from kvdemo.server.service import Service
 
     engine = Service(model, device="cpu")
@@ -40,7 +52,7 @@ def holding(model: str) -> tuple[Service, LoadedModel]:
 
 @contextmanager
 def serving(engine: Service) -> Iterator[str]:
-    """Serve the app in this process; yields its address."""
+    """The address of the app, in this process."""
     from kvdemo.web import page
 
     blocks = page.build(engine)
@@ -53,7 +65,7 @@ def serving(engine: Service) -> Iterator[str]:
 
 @contextmanager
 def fast_model(like: LoadedModel) -> Iterator[str]:
-    """Write a small random Llama behind a real tokenizer to a folder: tokens of real lengths, at hundreds a second."""
+    """A folder with a small random Llama behind a real tokenizer: tokens of real lengths, at hundreds a second."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -69,7 +81,7 @@ def fast_model(like: LoadedModel) -> Iterator[str]:
 
 
 def figures(measures: list[str]) -> Iterator[Figure]:
-    """Yield all figures of the measures asked for."""
+    """All figures of the measures asked for."""
     if "startup" in measures:
         from benchmarks import startup
 
@@ -87,10 +99,10 @@ def figures(measures: list[str]) -> Iterator[Figure]:
 
 
 def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
-    """Yield the figures for which a model is loaded in this process."""
+    """The figures for which a model is loaded in this process."""
     import torch
 
-    from benchmarks import app, compiled, lanes, lookup, measured, recording, wire
+    from benchmarks import app, compiled, inside, lanes, lookup, measured, recording, wire
     from kvdemo.models import catalog
 
     engine, model = holding(catalog.DEFAULT)
@@ -100,6 +112,8 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
             yield from run(model)
     if "measured" in measures:
         yield from measured.run(model, lambda: serving(engine))
+    if "inside" in measures:
+        yield from inside.run(engine, lambda: serving(engine))
     with serving(engine) as url:
         if "app" in measures:
             yield from app.run(model, url)
@@ -112,7 +126,7 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Run the measures named on the command line, or all; return 1 if a target was missed."""
+    """Run the measures named on the command line, or all; 1 if a target was missed."""
     if sys.argv[1:2] == ["gpu"]:
         from benchmarks import gpu
 

@@ -1,4 +1,4 @@
-"""Run `compare a.json b.json`: say what differs between two documents, and whether their times do."""
+"""`compare a.json b.json`: what two documents say of each other."""
 
 from __future__ import annotations
 

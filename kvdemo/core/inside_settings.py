@@ -37,11 +37,11 @@ class InsideRequest:
 
     prompt: str = setting(
         None, "Text", "the text that the model reads and goes on from", typed="text", recorded=False,
-        missing="The text is empty: write something for the model to read.",
+        in_links="always", missing="The text is empty: write something for the model to read.",
     )  # fmt: skip
     model: str | None = setting(
         None, "Model", "catalogue name, Hub id, folder, or random:gpt2 for random weights", typed="text",
-        example="ID_OR_FOLDER", recorded=False,
+        example="ID_OR_FOLDER", recorded=False, in_links="always",
     )  # fmt: skip
     max_new_tokens: int = setting(
         16, "New tokens", "how many tokens the model writes after the text", named="token count", low=1,

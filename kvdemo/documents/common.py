@@ -1,4 +1,4 @@
-"""Define the parts that several kinds of documents have."""
+"""Parts that several kinds of documents have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the document of a comparison of two documents, A and B."""
+"""The document of a comparison of two documents, A and B."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the document of a plan."""
+"""The document of a plan."""
 
 from __future__ import annotations
 

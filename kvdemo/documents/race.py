@@ -1,4 +1,4 @@
-"""Define the document of a race."""
+"""The document of a race."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Chooser:
 
 
 def drawable(logits: Tensor, sampling: Rule, slack: float) -> tuple[Tensor, Tensor]:
-    """Tell which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share.
+    """Which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share of it.
 
     From exact logits of shape (vocab,) at temperature 1; two masks of that shape. For a rule of temperature and top-p.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -141,7 +142,7 @@ def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBacken
     page = visit(url, tab="inside", panel="roles")
     roles = panel(page, "roles")
     rows = roles.get_by_role("row")
-    expect(rows.nth(1)).to_contain_text("not read again")
+    expect(rows.nth(1)).to_contain_text("never again")
     expect(rows.nth(1)).to_contain_text("60 %")
     expect(roles.locator(".kv-now")).to_contain_text("keeping the queries too would add 1.02 kB")
     roles.get_by_label("Layer").fill("1")
@@ -294,6 +295,7 @@ def test_a_link_leads_back_to_the_step_the_layer_and_the_text(script: ScriptedBa
     panel(page, "steps")
     assert script.forms[0]["prompt"] == "A link’s own text"
     page.click("#kv-i-link")
+    expect(page.locator(".kv-sharecard input[type=text]")).to_have_value(re.compile("tab=inside"))
     link = page.locator(".kv-sharecard input[type=text]").input_value()
     query = parse_qs(urlsplit(link).query)
     assert {key: query[key][0] for key in ("tab", "panel", "step", "layer", "head", "prompt")} == {
@@ -345,6 +347,19 @@ def test_every_picture_has_words_for_it(script: ScriptedBackend, url: str, visit
     words = page.eval_on_selector_all(".kv-inside [role=img]", "all => all.map(one => one.getAttribute('aria-label'))")
     assert len(words) >= 7
     assert all(len(text or "") > 20 for text in words)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_each_panel_shows_the_real_model(name: str, real_app: str, visit: Visit) -> None:
+    page = visit(real_app, tab="inside", panel=name, tokens=6)
+    shown = panel(page, name)
+    assert "NaN" not in shown.inner_text()
+    assert "undefined" not in shown.inner_text()
+    if name == "steps":
+        expect(shown.locator(".kv-at")).to_have_text("step 3 of 6")
+        expect(shown.locator(".kv-growth")).to_contain_text("30 layers: keys (1, 3, ")
+        shown.get_by_label("Colour by the real attention weights").check()
+        expect(shown.locator(".kv-attention")).to_contain_text("adds up to 100 %")
 
 
 def test_panels_are_in_the_order_of_the_lesson(url: str, visit: Visit) -> None:

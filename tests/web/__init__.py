@@ -1,3 +1,0 @@
-from kvdemo.web.gradio_import import import_gradio
-
-import_gradio()  # before a test does, without its type stubs: they take half of the time

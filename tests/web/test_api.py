@@ -56,3 +56,17 @@ def test_parameters_reach_the_form_by_place_and_by_name() -> None:
 def test_a_refusal_reaches_the_program_as_its_sentence() -> None:
     with pytest.raises(gr.Error, match="Too long"):
         list(api.race_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())
+
+
+def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() -> None:
+    script = ScriptedBackend()
+    *states, document = api.inside_endpoint(script)("The fox", panels=["past", "loops"])
+    assert states[0] == {"state": "computing", "text": "Waiting for the device", "fraction": None, "panels": []}
+    assert states[-1]["panels"] == ["past", "loops"]
+    assert list(document["panels"]) == ["past", "loops"]
+    assert (script.forms[0]["prompt"], script.forms[0]["append"]) == ("The fox", " dog")
+
+
+def test_what_inside_cannot_read_reaches_the_program_as_its_sentence() -> None:
+    with pytest.raises(gr.Error, match="Too long"):
+        list(api.inside_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())

@@ -3,6 +3,7 @@
 import pytest
 
 from kvdemo.core.declaration import offered
+from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.web import links
@@ -91,3 +92,11 @@ def test_a_link_survives_being_written_and_read() -> None:
     names = links.names(links.MEASURE)
     spelled = {names[key]: str(value) for key, value in form.items()}
     assert links.read(spelled, KNOWN, links.MEASURE).form == form
+
+
+def test_a_link_fills_the_form_of_inside() -> None:
+    query = {"prompt": "The fox", "model": "org/m", "tokens": "9", "append": " dog", "chat": "1", "layer": "x"}
+    link = links.read(query, KNOWN, links.INSIDE)
+    assert link.form == {"prompt": "The fox", "model": "org/m", "max_new_tokens": 9, "append": " dog", "chat": True}
+    assert len(link.notices) == 1
+    assert set(links.names(links.INSIDE)) == set(offered(InsideRequest))

@@ -1,1 +1,1 @@
-"""Draft tokens and verify them in one pass."""
+"""Strategies that draft tokens and verify them in one pass."""

@@ -1,4 +1,4 @@
-"""Draft the next tokens from the text itself, and verify them in one pass (prompt lookup)."""
+"""Prompt lookup: the next tokens are drafted from the text itself and verified in one pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draft the next tokens with a small model, and verify them with the large one in one pass (speculative decoding)."""
+"""Speculative decoding: a small model drafts the next tokens, the large one verifies them in one pass."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Decode with keys and values that are kept."""
+"""Strategies that keep keys and values."""

@@ -1,4 +1,4 @@
-"""Prefill once, then run one position a step (DynamicCache)."""
+"""DynamicCache: prefill once, then one position a step."""
 
 from __future__ import annotations
 

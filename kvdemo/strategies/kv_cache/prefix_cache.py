@@ -1,4 +1,4 @@
-"""Keep keys and values after the race, for the next prompt that begins the same."""
+"""Prefix cache: keys and values are kept after the race, for the next prompt that begins the same."""
 
 from __future__ import annotations
 

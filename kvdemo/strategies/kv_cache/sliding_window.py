@@ -1,4 +1,4 @@
-"""Keep the first positions (attention sinks) and the latest ones, and drop the others (sliding window)."""
+"""Sliding window with attention sinks: the first positions and the latest are kept, the others are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reserve room for the whole text before the first token (StaticCache)."""
+"""StaticCache: room for the whole text is reserved before the first token."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Run the whole text again each step."""
+"""Strategies that run the whole text again each step."""

@@ -1,4 +1,4 @@
-"""Keep token ids, and run all of them again for each token."""
+"""No cache: token ids are kept, keys and values are not."""
 
 from __future__ import annotations
 

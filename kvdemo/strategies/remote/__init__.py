@@ -1,1 +1,1 @@
-"""Have another machine decode."""
+"""A strategy that another machine runs."""

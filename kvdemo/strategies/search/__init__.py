@@ -1,1 +1,1 @@
-"""Follow several texts."""
+"""Strategies that follow several texts."""

@@ -135,8 +135,8 @@ def _wire_form(tab: InsideTab, handed: gr.HTML, backend: Backend) -> None:
     controls = tab.controls
     names = {key: name for key, name in links.names(links.INSIDE).items() if key in FORM}
     share = json.dumps(
-        {"title": "Link to this", "names": names, "keys": list(controls), "defaults": default_form(backend),
-         "tab": "inside", "button": f"{PREFIX}link"}
+        {"title": "Link to this", "names": names, "keys": list(controls), "always": links.always(links.INSIDE),
+         "defaults": default_form(backend), "tab": "inside", "button": f"{PREFIX}link"}
     )  # fmt: skip
     inputs = list(controls.values())
     gr.on(

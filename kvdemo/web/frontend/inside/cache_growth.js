@@ -17,7 +17,7 @@ export class CacheGrowth {
     this.groups = el("ul", {});
     this.element = el("figure", { class: "kv-growth" }, el("h4", {}, "The cache, a bar a layer"), this.canvas.frame,
       el("figcaption", {}, el("p", {}, this.total, " ", this.formula), this.groups,
-        el("div", { class: "kv-partkeys" }, el("span", {}, el("i", { "data-kind": "computed" }), "keys"), el("span", {}, el("i", { "data-kind": "values" }), "values"))));
+        el("div", { class: "kv-partkeys" }, el("span", {}, el("i", { "data-kind": "computed" }), "keys"), el("span", {}, el("i", { "data-kind": "values" }), "values"), el("span", {}, el("i", { "data-kind": "fresh" }), "added in this step"))));
   }
 
   load(panel) {

@@ -35,7 +35,8 @@ class Curve {
     if (!canvas.room) return;
     const most = DOUBLINGS.length;
     const value = (doublings) => Math.log2(Math.max(1, evaluate(terms, batch, 2 ** doublings)));
-    const [low, high] = [value(0), Math.max(value(most), value(0) + most)];
+    // The same scale for all: what stays is flat, what grows with the length rises to the middle, with its square to the top.
+    const [low, high] = [value(0), Math.max(value(most), value(0) + 2 * most)];
     /** @type {(doublings: number) => [number, number]} */
     const place = (doublings) => [4 + (doublings / most) * (canvas.room - 8), HEIGHT - 5 - ((value(doublings) - low) / (high - low)) * (HEIGHT - 10)];
     canvas.size(canvas.room, HEIGHT);

@@ -59,6 +59,12 @@ export class Questions {
     this.next();
   }
 
+  /** Asks for a panel before all others. */
+  first(name) {
+    this.wanted = new Set([name, ...this.wanted]);
+    this.next();
+  }
+
   /** What an answer stands for: all on which it depends. */
   key(name) {
     const { form, varied } = this.asks.get(name);

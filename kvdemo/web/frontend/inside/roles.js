@@ -28,14 +28,14 @@ class Roles {
     const cell = (name, attributes, ...children) => el("span", { role: name, ...attributes }, ...children);
     const line = ({ piece, weight, position }) => el("div", { role: "row" },
       cell("rowheader", { dir: "auto" }, ...spell(piece)),
-      cell("cell", { "data-role": "query", title: `The query of position ${position} is never read again` }, "not read again"),
+      cell("cell", { "data-role": "query", title: `The query of position ${position} is never read again` }, "never again"),
       ...["key", "value"].map((role) => cell("cell", { "data-role": role, style: `--much: ${Math.round(8 + 80 * Math.sqrt(weight / most))}%` },
         role === "key" ? format.percent(weight) : "")));
     this.picture.replaceChildren(
       el("div", { role: "row" }, ...["Token", "Query", "Key", "Value"].map((name) => cell("columnheader", {}, name))),
       ...rows.map(line),
       el("div", { role: "row", "data-new": true }, cell("rowheader", { dir: "auto" }, ...spell(appended)),
-        cell("cell", { "data-role": "asks" }, "asks all of them"), cell("cell", { "data-role": "fresh" }, "kept from now on"), cell("cell", { "data-role": "fresh" }, "kept from now on")));
+        cell("cell", { "data-role": "asks" }, "asks all"), ...["key", "value"].map((role) => cell("cell", { "data-role": "fresh", title: `Its ${role} is kept from now on` }, "kept"))));
     this.#bytes(panel);
     this.shapes.textContent = `In this layer, over the whole text: queries ${shape(panel.query_shape)}, keys ${shape(panel.key_shape)}, values ${shape(panel.value_shape)}.`;
     this.table.replaceChildren(table("How far appending a token changes each row", ["Position", "query", "key", "value", "read by the new query"],

@@ -12,11 +12,11 @@ import { WorkBars } from "./work_bars.js";
 
 /** The triangle is never wider than this. */
 const WIDEST = 520;
-/** So many tokens are shown before the text scrolls by itself. */
+/** The rows of the table, and their keys in a step. */
 const ROWS = [
-  { name: "Positions", now: "positions", sum: "positions", unit: "" },
-  { name: "Products", now: "products", sum: "products", unit: "" },
-  { name: "Arithmetic", now: "flops", sum: "flops", unit: "FLOPs" },
+  { name: "Positions", now: "positions", sum: "positions" },
+  { name: "Products", now: "products", sum: "products" },
+  { name: "FLOPs", now: "flops", sum: "flops" },
 ];
 
 class Steps {
@@ -146,11 +146,11 @@ class Steps {
     drawTriangle(triangle.context, { length: this.length, cell: this.cell, step, colors: triangle.colors, weights: this.attention.picture(triangle.colors.computed) });
     this.work.draw(player.at);
     this.cache.draw(player.at);
-    for (const { now, sum, unit } of ROWS) {
-      write(this.cells[`${now} now`], amount(step[now], unit));
-      write(this.cells[`${now} all`], amount(step[`${now}_all`], unit));
-      write(this.cells[`${now} sum`], amount(totals(panel.steps, player.at, sum), unit));
-      write(this.cells[`${now} sumAll`], amount(totals(panel.steps, player.at, `${sum}_all`), unit));
+    for (const { now, sum } of ROWS) {
+      write(this.cells[`${now} now`], amount(step[now], ""));
+      write(this.cells[`${now} all`], amount(step[`${now}_all`], ""));
+      write(this.cells[`${now} sum`], amount(totals(panel.steps, player.at, sum), ""));
+      write(this.cells[`${now} sumAll`], amount(totals(panel.steps, player.at, `${sum}_all`), ""));
     }
   }
 

@@ -29,6 +29,8 @@ class Inside {
     });
     given.question = (values) => this.questions.question(values);
     this.model = null;
+    /** The panel that was opened, until the reader moves. @type {HTMLElement | null} */
+    this.anchor = null;
     /** What a race handed over, by key of the form; null where the model writes by itself. @type {Record<string, unknown> | null} */
     this.handed = null;
     this.lane = "";
@@ -55,10 +57,13 @@ class Inside {
       for (const { target, isIntersecting } of entries) this.questions.want(target.id.replace("kv-i-", ""), isIntersecting);
     }, { rootMargin: AHEAD });
     for (const { element } of this.shells.values()) watcher.observe(element);
+    // A panel above the one that was opened may grow when its answer comes: until the reader moves, the opened one stays.
+    for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(name, () => { this.anchor = null; }, { passive: true });
   }
 
   #take(shell, answer) {
     shell.take(answer);
+    if (answer.state !== "working" && answer.state !== "stale") this.anchor?.scrollIntoView({ block: "start" });
     const model = answer.document?.model;
     if (!model || JSON.stringify(model) === this.model) return;
     this.model = JSON.stringify(model);
@@ -71,15 +76,17 @@ class Inside {
     this.questions.ready = true;
     if (handedOver) return;
     if (this.shells.has(this.settings.panel)) this.open(this.settings.panel);
-    this.questions.next();
+    else this.questions.next();
   }
 
   /** Goes to a panel; the address has it. */
   open(name) {
     const { element, heading } = this.shells.get(name);
     this.settings.at({ panel: name });
+    this.anchor = element;
     element.scrollIntoView({ block: "start" });
     heading.focus({ preventScroll: true });
+    this.questions.first(name);
   }
 
   /** A panel's own setting; what depends on it is asked again. */
@@ -136,7 +143,7 @@ class Inside {
   share(about, values) {
     const named = Object.entries(this.settings.named).filter(([, value]) => value !== null);
     const names = Object.fromEntries(named.map(([name]) => [`page ${name}`, name]));
-    share({ ...about, names: { ...about.names, ...names }, keys: [...about.keys, ...Object.keys(names)] }, [...values, ...named.map(([, value]) => value)]);
+    share({ ...about, names: { ...about.names, ...names }, keys: [...about.keys, ...Object.keys(names)], always: [...about.always, ...Object.keys(names)] }, [...values, ...named.map(([, value]) => value)]);
   }
 }
 
