@@ -95,7 +95,8 @@ class Step:
     cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
     cache        a cache whose bytes are added to these after the clock was read; None once the step is recorded
     texts        for a strategy that works on text: what it appended for each token
-    details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ...
+    details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ... Where an
+                 exact cache of all positions would hold other bytes than this one, these are its `exact_bytes`
     levels       for a search: the texts kept after each of its steps since the last Step, best first
     """
 

@@ -10,7 +10,7 @@ bytes).
     R <run>                                           a race begins; always the first line, and never twice the same
     P <permille or -> <text>                          work before the race
     S <json>                                          `Started`: lanes, prompt, token count, schedule, model
-    <lane> <id> <µs>[*k][/levels] <positions> <bytes> <mn or -> <text>   a step's first token
+    <lane> <id> <µs>[*k][/levels] <ran> <bytes>[/exact] <mn or -> <text>   a step's first token
     + <id> <mn or -> <text>                           each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
     T <lane> <text>                                   what is still added to the text of the lane's last token
@@ -23,9 +23,13 @@ bytes).
     N <text>                                          a notice, for example about a link
 
 `µs` is the whole step's device time in microseconds, `levels` those that a search went through in it, `bytes` the cache
-held after it, and `mn` the surprise of the token, -1000 ln p, as an integer, or - where it is not known. The text of a
-token that is only part of a character is empty, and the token that completes it has it all; one that nothing completes
-gets what there is of it by a T line.
+held after it, `exact` those of an exact cache of all positions where the strategy states it, and `mn` the surprise of
+the token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character
+is empty, and the token that completes it has it all; one that nothing completes gets what there is of it by a T line.
+
+`ran` is the number of positions where the step was one pass of one row over the newest of all positions, or over all of
+them with no cache. Else it is the passes of the model, joined by `+`: `[rows x]positions@context[-rejected][*n]`, where
+`n` passes follow each other, each with as many positions more in its context as it runs.
 
 The browser puts model text into the page as text nodes and nowhere else, so nothing here needs HTML escaping. No line
 holds a `<` all the same: a value that looks like markup makes Gradio warn, and there is no reason to look like it.
@@ -34,7 +38,7 @@ holds a `<` all the same: a value that looks like markup makes Gradio warn, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import singledispatch
 from math import isnan
@@ -42,6 +46,7 @@ from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.types import Pass, Step
 from kvdemo.web.components.beams import trees
 
 #: Characters after which a sheet is full. The longest batch of lines may go beyond it.
@@ -112,7 +117,9 @@ def _(event: TokensCommitted) -> str:
     step = event.timed.step
     width = "" if len(step.choices) == 1 else f"*{len(step.choices)}"
     levels = f"/{len(step.levels)}" if step.levels else ""
-    head = f"{event.lane} {{}} {round(1e6 * event.timed.seconds)}{width}{levels} {step.positions} {step.cache_bytes}"
+    exact = step.details.get("exact_bytes", step.cache_bytes)
+    held = f"{step.cache_bytes}" if exact == step.cache_bytes else f"{step.cache_bytes}/{exact:.0f}"
+    head = f"{event.lane} {{}} {round(1e6 * event.timed.seconds)}{width}{levels} {_ran(step)} {held}"
     written = step.texts or event.texts
     out = []
     for i, choice in enumerate(step.choices):
@@ -138,6 +145,33 @@ def _(event: Ended) -> str:
 def _(event: Finished) -> str:
     findings = [{"lanes": finding.lanes, "text": finding.text} for finding in event.verdict.findings]
     return _json("V", {"findings": findings, "beams": trees(event.document)})
+
+
+def _ran(step: Step) -> str:
+    """Write what a step ran; the draft model's passes are left out."""
+    passes = [one for one in step.passes if not one.draft]
+    if not passes or (not step.cache_bytes and passes == [Pass(1, step.positions, step.positions)]):
+        return str(step.positions)
+    written: list[str] = []
+    for (rows, positions, rejected), group in _runs(passes):
+        row = f"{rows}x" if rows > 1 else ""
+        cut = f"-{rejected}" if rejected else ""
+        times = f"*{len(group)}" if len(group) > 1 else ""
+        written.append(f"{row}{positions}@{group[0].context}{cut}{times}")
+    return "+".join(written)
+
+
+def _runs(passes: Iterable[Pass]) -> Iterator[tuple[tuple[int, int, int], list[Pass]]]:
+    """Group equal passes that follow each other, each over a context that has grown by what one runs."""
+    key, group = (0, 0, 0), list[Pass]()
+    for one in passes:
+        shape = (one.rows, one.positions, one.rejected)
+        if group and (shape != key or one.context != group[-1].context + one.positions):
+            yield key, group
+            group = []
+        key, group = shape, [*group, one]
+    if group:
+        yield key, group
 
 
 def _surprise(logprob: float) -> int | str:

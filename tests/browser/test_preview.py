@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
 
 
 def cells(card: Locator, kind: str) -> int:
-    return card.locator(f".kv-steps i[data-kind={kind}]").count()
+    return card.locator(f".kv-steprows i[data-kind={kind}]").count()
 
 
 def test_each_lane_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> None:
@@ -33,13 +33,13 @@ def test_each_lane_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> 
     cards = page.locator("#kv-stage .kv-preview")
     computes = (["P", "P + 1", "P + 2", "P + 3", "P + 4"], ["P", "1", "1", "1", "1"], ["P", "1", "1", "1", "1"])
     for card, shown, computed in zip(cards.all(), computes, (15, 5, 5), strict=False):
-        expect(card.locator(".kv-step:not(.kv-columns) u")).to_have_text(shown)
+        expect(card.locator(".kv-step:not(.kv-stepcolumns) u")).to_have_text(shown)
         assert cells(card, "computed") == computed
         expect(card.locator("figcaption")).not_to_be_empty()
     assert cells(cards.nth(2), "read") == 1 + cells(cards.nth(1), "read")  # a part of the prompt
     expect(cards).to_have_count(4)
     expect(cards.last.locator(".kv-words")).to_have_count(1)
-    expect(cards.last.locator(".kv-steps")).to_have_count(0)
+    expect(cards.last.locator(".kv-steprows")).to_have_count(0)
 
 
 @pytest.mark.parametrize("strategy", LISTED, ids=lambda row: str(row["id"]))
@@ -48,7 +48,7 @@ def test_every_strategy_has_its_picture(strategy: dict[str, object], url: str, v
     expect(page.locator("#kv-stage .kv-lane h3")).to_have_text([str(strategy["name"])])
     figure = page.locator("#kv-stage .kv-preview figure")
     expect(figure.locator("figcaption")).not_to_be_empty()
-    expect(figure.locator(".kv-steps")).to_have_count(0 if strategy["elsewhere"] else 1)
+    expect(figure.locator(".kv-steprows")).to_have_count(0 if strategy["elsewhere"] else 1)
 
 
 def test_the_picture_follows_the_settings_of_its_lane(url: str, visit: Visit) -> None:

@@ -1,8 +1,11 @@
-// What a strategy declares of its steps (kvdemo/core/picture.py), made into rows of cells.
+// What a strategy declares of its steps (kvdemo/core/picture.py), and what steps ran, made into rows of cells.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { declared, drawable } from "../../kvdemo/web/frontend/race/picture/declared.js";
+import { capacity, geometryOf, partsOf, rowAt } from "../../kvdemo/web/frontend/race/picture/geometry.js";
+import { fold, lookOf, rangesOf, sums } from "../../kvdemo/web/frontend/race/picture/ranges.js";
+import { Race } from "../../kvdemo/web/frontend/race/wire.js";
 
 const PYTHON = readFileSync(new URL("../../kvdemo/core/picture.py", import.meta.url), "utf8");
 /** The values that Python lets a strategy declare. */
@@ -83,4 +86,81 @@ test("what a run before has left is read in the first step", () => {
 
 test("a setting that is half typed is drawn as its default", () => {
   for (const most of ["", "-", "2.5", "99999999"]) assert.equal(count(drawn({ computes: "drafted" }, { most }).rows[1], "drafted"), 3);
+});
+
+/** A race of one lane whose steps are these lines, after a prompt of 40 tokens. */
+const passes = (...lines) => {
+  const lane = { strategy: "mine", name: "Mine", summary: "", lossless: true, options: {} };
+  const race = new Race("run");
+  race.feed(`S ${JSON.stringify({ prompt_text: "", prompt_tokens: 40, max_new_tokens: 8, lanes: [lane] })}`);
+  for (const line of lines) race.feed(line);
+  return race.lanes[0].passes;
+};
+const READS = { kind: "read", sinks: 0, room: 0 };
+const ranges = (pass, look = {}) => rangesOf(pass, { ...READS, ...look }).map(({ kind, from, to }) => [kind, from, to]);
+const TOKEN = (ran, bytes = 9) => `0 1 10 ${ran} ${bytes} - a`;
+
+test("a cached step reads all but its newest position, one without a cache computes all", () => {
+  const [prefill, next] = passes(TOKEN(40), TOKEN(1));
+  assert.deepEqual([ranges(prefill), ranges(next)], [[["computed", 0, 40]], [["read", 0, 40], ["computed", 40, 41]]]);
+  assert.deepEqual(ranges(passes(TOKEN(40, 0), TOKEN(41, 0))[1]), [["computed", 0, 41]]);
+});
+
+test("a window drops what lies between the first positions and the latest", () => {
+  const [, step] = passes(TOKEN("40@40"), TOKEN("1@10"));
+  assert.deepEqual(ranges(step, { sinks: 2 }), [["read", 0, 2], ["dropped", 2, 33], ["read", 33, 40], ["computed", 40, 41]]);
+  assert.deepEqual(ranges(passes(TOKEN("40@40"), TOKEN("1@1"))[1], { sinks: 2 }), [["dropped", 0, 40], ["computed", 40, 41]]);
+});
+
+test("rejected drafts stand at the end, and room behind what is filled", () => {
+  const [, step] = passes(TOKEN(40), TOKEN("5@45-3"));
+  assert.deepEqual(ranges(step, { room: 48 }), [["read", 0, 40], ["computed", 40, 42], ["rejected", 42, 45], ["room", 42, 48]]);
+});
+
+test("a smaller cache makes lower cells, by as much as was measured", () => {
+  const [, step] = passes(TOKEN(40), TOKEN(1, "25/100"));
+  assert.deepEqual(rangesOf(step, { ...READS, kind: "packed" }).map(({ size }) => size), [0.25, 1]);
+  assert.deepEqual(rangesOf(step, READS).map(({ size }) => size), [1, 1]);
+});
+
+test("the prompt is folded into its column, and all but the newest positions into one cell", () => {
+  const steps = passes(TOKEN(40), ...Array.from({ length: 29 }, () => TOKEN(1)));
+  const { prompt, rest } = fold(rangesOf(steps[29], READS), 40);
+  assert.deepEqual(prompt.map(({ kind, text, share }) => [kind, text, share]), [["read", undefined, 1]]);
+  assert.deepEqual(rest.map(({ kind, text, cells }) => [kind, text ?? cells]), [["read", "21"], ["read", 7], ["computed", 1]]);
+  const parted = fold(rangesOf(passes(TOKEN("10@40"))[0], READS), 40);
+  assert.deepEqual(parted.prompt.map(({ kind, text, share }) => [kind, text, share]), [["read", "30", 0.75], ["computed", "10", 0.25]]);
+});
+
+test("the sums are those of the closed forms", () => {
+  const cached = passes(TOKEN(40), ...Array.from({ length: 5 }, () => TOKEN(1)));
+  assert.deepEqual(sums(cached), { computed: 40 + 5, whole: 6 * 40 + (6 * 5) / 2 });
+  const again = passes(...[0, 1, 2].map((step) => TOKEN(40 + step, 0)));
+  assert.deepEqual(sums(again), { computed: 3 * 40 + 3, whole: 3 * 40 + 3 });
+  assert.deepEqual(sums(passes(TOKEN("4x40@40"), TOKEN("4x1@41"))), { computed: 164, whole: 324 });
+});
+
+test("a lane whose strategy declares nothing is drawn all the same", () => {
+  assert.deepEqual(lookOf(null, {}, 48), READS);
+  const named = { draft: "", window: "kept", sinks: "first", packing: "", bits: {}, in_full: {} };
+  assert.deepEqual(lookOf({ ...named, computes: "new", keeps: "window" }, { kept: 8, first: 2 }, 48), { kind: "read", sinks: 2, room: 0 });
+  assert.deepEqual(lookOf({ ...named, computes: "new", keeps: "reserved" }, {}, 48).room, 48);
+});
+
+test("a thousand steps fit into a picture of any size, none beyond its edges", () => {
+  const steps = passes(TOKEN(40), ...Array.from({ length: 999 }, () => TOKEN(1)));
+  for (const [width, height] of [[600, 78], [180, 60]]) {
+    const geometry = geometryOf({ width, height, column: 104, rows: capacity(steps.length), cells: capacity(1000) });
+    const parts = steps.flatMap((pass) => partsOf(rangesOf(pass, READS), 40, geometry));
+    assert.ok(parts.every(({ left, right }) => left >= 0 && right <= width + 1e-9 && right >= left));
+    assert.equal(rowAt(1e6, steps.length, geometry), 999);
+    assert.equal(rowAt(-5, steps.length, geometry), 0);
+  }
+});
+
+test("few steps are drawn cell by cell, as large as the cells of the idle page nearly are", () => {
+  const geometry = geometryOf({ width: 600, height: 78, column: 104, rows: capacity(3), cells: capacity(3) });
+  const [, , step] = passes(TOKEN(40), TOKEN(1), TOKEN(1));
+  assert.equal(partsOf(rangesOf(step, READS), 40, geometry).length, 3); // the prompt, one that is read, one computed
+  assert.deepEqual([capacity(8), capacity(9), capacity(0)], [8, 16, 8]);
 });

@@ -33,6 +33,33 @@ test("a step of three tokens carries its cost once and shares it", () => {
   assert.equal(lane.tokens[2].probability, null);
 });
 
+/** What the first lane's passes ran: rows, positions, context, rejected, all positions so far. */
+const ran = (...lines) => raced(lines).lanes[0].passes.map((pass) => [pass.rows, pass.positions, pass.context, pass.rejected, pass.seen]);
+
+test("a step of one row reads all positions before its own, or nothing where nothing is kept", () => {
+  assert.deepEqual(ran("0 1 10 3 64 - a", "0 1 10 1 80 - b", "0 1 10 1 96 - c"), [[1, 3, 3, 0, 3], [1, 1, 4, 0, 4], [1, 1, 5, 0, 5]]);
+  assert.deepEqual(ran("0 1 10 3 0 - a", "0 1 10 4 0 - b"), [[1, 3, 3, 0, 3], [1, 4, 4, 0, 4]]);
+});
+
+test("rows, windows and rejected drafts are in the passes, and their positions in the sums", () => {
+  const { lanes: [lane] } = raced(["0 1 10 2x3@3 64 - a", "0 1 10 5@7-3 80 - b", "0 1 10 1@3 80 - c"]);
+  assert.deepEqual(lane.passes.map(({ rows, positions, context, rejected, seen }) => [rows, positions, context, rejected, seen]),
+    [[2, 3, 3, 0, 3], [1, 5, 7, 3, 7], [1, 1, 3, 0, 5]]);
+  assert.deepEqual([lane.positions, lane.tokens[0].positions], [12, 6]);
+});
+
+test("equal passes of a search are several, each over a longer context", () => {
+  assert.deepEqual(ran("0 1 10*2/4 3@3+4x1@4*3 64 - a", "+ 1 - b"), [[1, 3, 3, 0, 3], [4, 1, 4, 0, 4], [4, 1, 5, 0, 5], [4, 1, 6, 0, 6]]);
+});
+
+test("a step of another machine has no passes", () => assert.deepEqual(ran("0 1 10 0 0 - a"), []));
+
+test("an exact cache's bytes stand beside those that are held", () => {
+  const [lane] = raced(["0 1 10 3 25/100 - a", "0 1 10 1 30 - b"]).lanes;
+  assert.deepEqual(lane.passes.map(({ bytes, exact }) => [bytes, exact]), [[25, 100], [30, 30]]);
+  assert.equal(lane.cache, 30);
+});
+
 test("line breaks, tildes and markup come back as they were", () => {
   const [lane] = raced(["0 1 10 1 0 - ~n~~~l/script> x"]).lanes;
   assert.equal(lane.tokens[0].text, "\n~</script> x");

@@ -3,6 +3,7 @@
 import json
 import math
 import timeit
+from typing import Any
 
 import pytest
 from gradio import utils
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, Ended, Finding, Finished, Progress, TokensCommitted
-from kvdemo.core.types import Choice, Step, TimedStep
+from kvdemo.core.types import Choice, Pass, Step, TimedStep
 from kvdemo.web import wire
 from tests.scripted import search, verdict
 from tests.web.scripted_backend import committed, started
@@ -53,6 +54,33 @@ def test_a_token_line() -> None:
 def test_a_step_of_three_tokens_carries_its_cost_once() -> None:
     text = wire.line(committed(0, ("a", "b", ""), 0.06, positions=5))
     assert text.splitlines() == ["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 500 "]
+
+
+def ran(cache_bytes: int = 9, **step: Any) -> str:
+    return wire.line(committed(0, ("a",), cache_bytes=cache_bytes, **step)).split(" ")[3]
+
+
+def test_a_step_of_one_row_is_told_by_its_positions() -> None:
+    assert ran(positions=1) == "1"
+    assert ran(0, positions=7, passes=(Pass(1, 7, 7),)) == "7"  # without a cache there is nothing but these
+
+
+def test_rows_contexts_and_rejected_drafts_are_told_where_positions_do_not_say_them() -> None:
+    assert ran(positions=1, passes=(Pass(1, 1, 260),)) == "1@260"  # a window: the context does not grow
+    assert ran(positions=5, passes=(Pass(1, 1, 9, draft=True), Pass(1, 5, 14, logits=5, rejected=3))) == "5@14-3"
+    assert ran(positions=4, passes=(Pass(4, 1, 9),)) == "4x1@9"
+
+
+def test_equal_passes_of_a_search_are_told_once() -> None:
+    passes = (Pass(1, 4, 4), Pass(3, 1, 5), Pass(3, 1, 6), Pass(3, 1, 7), Pass(3, 1, 7))
+    assert ran(positions=16, passes=passes) == "4@4+3x1@5*3+3x1@7"
+
+
+def test_an_exact_cache_is_told_where_it_holds_something_else() -> None:
+    def held(**details: float) -> str:
+        return wire.line(committed(0, ("a",), cache_bytes=25, details=details)).split(" ")[4]
+
+    assert (held(), held(exact_bytes=25), held(exact_bytes=100.0)) == ("25", "25", "25/100")
 
 
 def test_what_the_lane_wrote_itself_is_told_only_where_it_differs() -> None:

@@ -77,6 +77,14 @@ interface BusEvents {
   /** A tab's run has begun, or is over. */
   submitted: string;
   settled: string;
+  /** Another step of a race is under the pointer, or none. */
+  marked: Marked | null;
+}
+
+/** A step of a race that is pointed at: the lane, and the token that was pointed at (race/marked.js). */
+interface Marked {
+  lane: number;
+  token: number;
 }
 
 /** A measurement as its tab draws it (`drawn_part` of kvdemo/web/tabs/measure_events.py): of the runs the seconds. */
@@ -150,12 +158,17 @@ interface Plotly {
   relayout(plot: PlotElement, changes: Record<string, unknown>): void;
   Plots: { resize(plot: PlotElement): void };
 }
-type PlotAxis = { fixedrange?: boolean; autorange?: boolean };
+type PlotAxis = { fixedrange?: boolean; autorange?: boolean; range?: [number, number] };
+/** What plotly.js says of the pointer: the points at its x, and its own place on the axes. */
+interface PlotHover {
+  points: { curveNumber: number; pointNumber: number; y: number }[];
+  yvals: number[];
+}
 /** An element, with what plotly.js adds to it when it draws there. */
 interface PlotElement extends HTMLElement {
   data?: object[];
   layout?: { xaxis: PlotAxis; yaxis: PlotAxis };
-  on?(event: string, callback: () => void): void;
+  on?(event: string, callback: (hover: PlotHover) => void): void;
 }
 /** A chart's layout: what is added to the axes, and to the whole. */
 interface PlotLayout {

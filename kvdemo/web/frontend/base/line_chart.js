@@ -3,7 +3,7 @@
 import { on } from "./bus.js";
 import { cssColor, onTheme } from "./colors.js";
 import { el, write } from "./dom.js";
-import { loadPlotly, plotConfig, plotLayout, plotName } from "./plotly.js";
+import { loadPlotly, MARGIN, plotConfig, plotLayout, plotName } from "./plotly.js";
 
 /**
  * @typedef {object} Line
@@ -24,6 +24,9 @@ import { loadPlotly, plotConfig, plotLayout, plotName } from "./plotly.js";
  * @property {string} zoom the zoom stays for as long as this does
  * @property {PlotLayout} layout
  */
+
+/** A point that is pointed at: the place of its line, its own place in that, and whether another one is meant.
+ * @typedef {{ line: number, place: number, faint?: boolean }} Point */
 
 const MISSING = "The chart's script did not load.";
 
@@ -47,10 +50,16 @@ export class LineChart {
    * @param {() => Drawing | null} how.read what to draw now; null while there is nothing
    * @param {Node[]} [how.beside] what stands beside the heading
    * @param {Node[]} [how.controls] what stands at the end of the head
+   * @param {(point: Point | null) => void} [how.onPoint] told of the point that the pointer is nearest to, and when it leaves
    * @param {string} [how.empty] what stands in place of the lines until there are any
    */
-  constructor({ name, title = name, read, beside = [], controls = [], empty = "" }) {
+  constructor({ name, title = name, read, beside = [], controls = [], onPoint, empty = "" }) {
     this.read = read;
+    this.onPoint = onPoint;
+    /** @type {Line[]} */
+    this.lines = [];
+    /** @type {Point[]} */
+    this.points = [];
     this.revision = 0;
     /** @type {Plotly | null} */
     this.library = null;
@@ -63,7 +72,8 @@ export class LineChart {
     this.empty = el("p", { class: "kv-empty", hidden: !empty }, empty);
     /** @type {PlotElement} */
     this.plot = el("div", { class: "kv-plot" });
-    this.frame = el("div", { class: "kv-frame", role: "img" }, this.plot, this.empty);
+    this.pointers = el("div", { class: "kv-pointers", "aria-hidden": "true" });
+    this.frame = el("div", { class: "kv-frame", role: "img" }, this.plot, this.pointers, this.empty);
     this.element = el("section", { class: "kv-chart", "aria-label": name },
       el("header", {}, this.heading, ...beside, this.keys, this.reset, ...controls), this.frame);
     onTheme(() => this.draw());
@@ -118,8 +128,56 @@ export class LineChart {
     this.name(lines);
     this.library.react(this.plot, [...lines.map(trace), ...marks],
       plotLayout(this.element, { datarevision: ++this.revision, uirevision: zoom, ...layout }), plotConfig);
-    if (first) this.plot.on?.("plotly_relayout", () => { this.reset.hidden = !this.#zoomed(); });
+    this.lines = lines;
+    if (first) this.#listen();
+    this.#place();
     return true;
+  }
+
+  #listen() {
+    this.plot.on?.("plotly_relayout", () => {
+      this.reset.hidden = !this.#zoomed();
+      this.#place();
+    });
+    if (!this.onPoint) return;
+    this.plot.on?.("plotly_hover", ({ points, yvals: [y] }) => {
+      const nearest = points.filter(({ curveNumber }) => curveNumber < this.lines.length)
+        .sort((a, b) => Math.abs(a.y - y) - Math.abs(b.y - y))[0];
+      if (nearest) this.onPoint?.({ line: nearest.curveNumber, place: nearest.pointNumber });
+    });
+    this.plot.on?.("plotly_unhover", () => this.onPoint?.(null));
+  }
+
+  /**
+   * Points at points, until it is told otherwise.
+   * @param {Point[] | null} points
+   */
+  point(points) {
+    this.points = points ?? [];
+    this.#place();
+  }
+
+  /** Puts a line and dots over the plot, which need not be drawn again for them. Its margins are fixed (plotLayout). */
+  #place() {
+    const { layout } = this.plot;
+    if (!this.points.length || !layout) {
+      this.pointers.replaceChildren();
+      return;
+    }
+    const { clientWidth: width, clientHeight: height } = this.frame;
+    const inner = { width: width - MARGIN.l - MARGIN.r, height: height - MARGIN.t - MARGIN.b };
+    const share = (/** @type {PlotAxis} */ { range: [from, to] = [0, 1] }, /** @type {number} */ value) => (value - from) / (to - from);
+    const seen = this.points.flatMap(({ line, place, faint }) => {
+      const { color, x: { [place]: x }, y: { [place]: y } } = this.lines[line] ?? { color: "", x: [], y: [] };
+      if (x === undefined || y === undefined || y === null) return [];
+      const [across, up] = [share(layout.xaxis, x), share(layout.yaxis, y)];
+      if (Math.min(across, up) < 0 || Math.max(across, up) > 1.001) return [];
+      return [{ color, faint: Boolean(faint), left: MARGIN.l + across * inner.width, top: MARGIN.t + (1 - up) * inner.height }];
+    });
+    const own = seen.find(({ faint }) => !faint);
+    this.pointers.replaceChildren(
+      ...(own ? [el("hr", { style: `--lane: var(${own.color}); left: ${own.left}px; top: ${MARGIN.t}px; height: ${inner.height}px` })] : []),
+      ...seen.map(({ color, faint, left, top }) => el("i", { "data-faint": String(faint), style: `--lane: var(${color}); left: ${left}px; top: ${top}px` })));
   }
 
   #zoomed() {
@@ -135,7 +193,10 @@ export class LineChart {
   /** Keeps the lines as large as their frame; a chart that is not on show keeps what it has until it is. */
   #fit() {
     new ResizeObserver(() => {
-      if (this.library && this.plot.data && this.frame.clientWidth && this.frame.clientHeight) this.library.Plots.resize(this.plot);
+      if (this.library && this.plot.data && this.frame.clientWidth && this.frame.clientHeight) {
+        this.library.Plots.resize(this.plot);
+        this.#place();
+      }
     }).observe(this.frame);
   }
 }

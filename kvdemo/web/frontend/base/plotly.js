@@ -22,13 +22,16 @@ export const plotConfig = { displaylogo: false, showSendToCloud: false, displayM
  * @type {(text: string) => string} */
 export const plotName = (text) => text.replace(/[<>&]/g, "");
 
+/** Around the plot, in pixels. */
+export const MARGIN = { l: 58, r: 12, t: 8, b: 38 };
+
 /** A layout in the page's colours. `x` and `y` are added to the axes, `more` to the whole.
  * @type {(element: Element, layout: PlotLayout) => object} */
 export const plotLayout = (element, { x = {}, y = {}, ...more }) => {
   const ink = cssColor("--kv-ink-3");
   return {
     autosize: true,
-    margin: { l: 58, r: 12, t: 8, b: 38 },
+    margin: MARGIN,
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { family: getComputedStyle(element).fontFamily, size: 11, color: ink },

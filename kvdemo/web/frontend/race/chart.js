@@ -4,6 +4,7 @@ import { cssColor, laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
 import { LineChart } from "../base/line_chart.js";
 import { explain } from "../base/tooltip.js";
+import { mark, unmark } from "./marked.js";
 
 /** @typedef {import("./wire.js").Race} Race */
 /**
@@ -38,6 +39,7 @@ export class RaceChart {
     this.chart = new LineChart({
       name: "Chart",
       read: () => this.#drawing(),
+      onPoint: (point) => (point ? mark(point.line, point.place) : unmark()),
       controls: [el("div", { class: "kv-segments", role: "group", "aria-label": "Quantity" }, ...this.tabs)],
       empty: "One line a lane, one point a token, drawn while they come.",
     });
@@ -64,6 +66,14 @@ export class RaceChart {
    * @param {{ name: string }[]} lanes */
   name(lanes) {
     this.chart.name(lanes.map(({ name }, index) => ({ name, color: laneColor(index) })));
+  }
+
+  /** Points at the token that is marked, and in other lanes, faintly, at that of the same place.
+   * @param {Marked | null} marked */
+  point(marked) {
+    this.chart.point(marked && (this.race?.lanes ?? []).map((lane) => ({
+      line: lane.index, place: marked.token, faint: lane.index !== marked.lane,
+    })));
   }
 
   /** @param {Race} race */

@@ -48,6 +48,8 @@ export class LaneCard {
   scrolled = 0;
   /** @type {HTMLElement[]} */
   chips = [];
+  /** The chips of the marked step. @type {HTMLElement[]} */
+  pointed = [];
   /** The place of each chip's token. @type {Map<Element, number>} */
   places = new Map();
   /** What the last chip spells. @type {string | undefined} */
@@ -70,8 +72,10 @@ export class LaneCard {
    * @param {Introduction} info
    * @param {number} index
    * @param {Definitions} definitions
+   * @param {HTMLElement} [picture] what its steps computed, to stand under its text
    */
-  constructor(info, index, definitions) {
+  constructor(info, index, definitions, picture) {
+    this.index = index;
     this.metrics = info.searches ? SEARCH_METRICS : METRICS;
     this.status = el("span", { class: "kv-status" });
     this.lead = el("span", { class: "kv-lead" });
@@ -91,7 +95,7 @@ export class LaneCard {
         el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", {}, info.name), badge, this.status),
         el("p", { class: "kv-summary", title: info.summary }, info.summary),
         el("dl", { class: "kv-metrics" }, ...this.metrics.map((name) => this.#metric(name, definitions[name]))),
-        this.bar, this.text, this.note));
+        this.bar, this.text, picture, this.note));
     this.#listen();
   }
 
@@ -207,6 +211,28 @@ export class LaneCard {
       this.speedup.hidden = false;
       write(this.times, format.times(gain.times));
     }
+  }
+
+  /** Outlines the tokens of the marked step, and in another lane than its own, faintly, the token of the same place.
+   * @param {Marked | null} marked */
+  point(marked) {
+    for (const chip of this.pointed) chip.classList.remove("kv-current", "kv-beside");
+    this.pointed = [];
+    if (!marked) return;
+    const own = marked.lane === this.index;
+    const { first, size } = (own && this.lane?.tokens[marked.token]) || { first: marked.token, size: 1 };
+    this.pointed = this.chips.slice(first, first + size);
+    for (const chip of this.pointed) chip.classList.add(own ? "kv-current" : "kv-beside");
+    this.#showChip(this.chips[marked.token]);
+  }
+
+  /** Scrolls the text, and nothing around it, to where a chip is seen.
+   * @param {HTMLElement | undefined} chip */
+  #showChip(chip) {
+    if (!chip) return;
+    const [seen, box] = [this.text.getBoundingClientRect(), chip.getBoundingClientRect()];
+    if (box.top < seen.top) this.text.scrollTop -= seen.top - box.top;
+    else if (box.bottom > seen.bottom) this.text.scrollTop += box.bottom - seen.bottom;
   }
 
   /** What was presumed of a divergence is replaced by what was found when the race was over.

@@ -1,5 +1,6 @@
 // The stage: reads what Gradio appended to the value, keeps the race, and lets the parts draw themselves.
 import { emit, on } from "../base/bus.js";
+import { onTheme } from "../base/colors.js";
 import { el, mount, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { given } from "../base/given.js";
@@ -12,6 +13,8 @@ import { nextFrame } from "../shell/idle.js";
 import { Beams } from "./beams/figure.js";
 import { RaceChart } from "./chart.js";
 import { HEAT_LEVELS, heatLimit, LaneCard } from "./lane_card.js";
+import { markedStep, unmark } from "./marked.js";
+import { LanePicture } from "./picture/lane_picture.js";
 import { previewBody } from "./preview.js";
 import { tokenCard } from "./token_card.js";
 import { VerdictStrip } from "./verdict_strip.js";
@@ -36,6 +39,8 @@ class Stage {
     this.opening = "";
     /** @type {LaneCard[]} */
     this.cards = [];
+    /** @type {LanePicture[]} */
+    this.pictures = [];
     this.scale = Infinity;
     this.strip = new VerdictStrip(useTokens);
     this.lanes = el("div", { class: "kv-lanes" });
@@ -76,9 +81,11 @@ class Stage {
     this.chart.name(picked);
   }
 
-  /** @param {import("./lane_card.js").Introduction[]} infos */
+  /** @param {(import("./lane_card.js").Introduction & { strategy: string })[]} infos */
   #lay(infos) {
-    this.cards = infos.map((info, index) => new LaneCard(info, index, definitions));
+    const declared = new Map(this.facts.strategies.map(({ id, picture }) => [id, picture]));
+    this.pictures = infos.map((info, index) => new LanePicture(info, index, declared.get(info.strategy)));
+    this.cards = infos.map((info, index) => new LaneCard(info, index, definitions, this.pictures[index].element));
     this.lanes.replaceChildren(...this.cards.map((card) => card.element));
     this.lanes.dataset.count = String(infos.length);
   }
@@ -116,6 +123,7 @@ class Stage {
   /** @param {Race} race */
   #begin(race) {
     tokenCard().hide();
+    unmark();
     this.scale = Infinity;
     this.#lay(race.lanes);
     emit("model", race.start.model);
@@ -141,8 +149,15 @@ class Stage {
     for (const [i, card] of this.cards.entries()) card.update(race, race.lanes[i], this.scale);
     for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
     for (const card of this.cards) card.scroll();
+    for (const [i, picture] of this.pictures.entries()) picture.update(race, race.lanes[i]);
     this.chart.show(race);
     this.beams.show(race);
+  }
+
+  /** Shows the marked step in texts, pictures and chart. */
+  point() {
+    const marked = markedStep();
+    for (const part of [...this.cards, ...this.pictures, this.chart]) part.point(marked);
   }
 
   /** Follows the fastest step. A gain of under a twelfth would change no colour, and is not worth repainting.
@@ -187,6 +202,11 @@ export const drawStage = (element, props, watch, useTokens, facts) => {
   const status = modelStatus();
   if (status) shown.model(status);
 };
+on("marked", () => stage?.point());
+onTheme(() => {
+  for (const picture of stage?.pictures ?? []) picture.draw();
+});
+document.addEventListener("keydown", (event) => event.key === "Escape" && unmark());
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
 on("reasons", () => stage?.preview());
 on("status", (status) => stage?.model(status));

@@ -4,6 +4,7 @@ import { el, showFloating, targetOf, within } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { quote } from "../base/token_text.js";
 import { place } from "../base/tooltip.js";
+import { mark, unmark } from "./marked.js";
 
 /** @typedef {import("./wire.js").Lane} Lane */
 /** @typedef {import("./wire.js").Race} Race */
@@ -80,8 +81,6 @@ class Inspector {
     this.card = el("div", { class: "kv-inspector", role: "dialog", "aria-label": "Token", hidden: true });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
     this.pinned = false;
-    /** @type {HTMLElement | null} */
-    this.chip = null;
     showFloating(this.card);
     showFloating(this.speech);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
@@ -94,10 +93,8 @@ class Inspector {
   show(race, lane, index, chip, { pinned = false, aloud = false } = {}) {
     const token = lane.tokens[index];
     if (!token || (this.pinned && !pinned)) return;
-    this.chip?.classList.remove("kv-current");
-    this.chip = chip;
     this.pinned = pinned;
-    chip.classList.add("kv-current");
+    mark(lane.index, index);
     const marked = lane.divergence?.index === index ? el("p", { class: "kv-why" }, lane.divergence.detail) : null;
     this.card.replaceChildren(
       el("header", {},
@@ -116,7 +113,7 @@ class Inspector {
   leave() { if (!this.pinned) this.hide(); }
 
   hide() {
-    this.chip?.classList.remove("kv-current");
+    if (!this.card.hidden) unmark();
     this.card.hidden = true;
     this.pinned = false;
   }

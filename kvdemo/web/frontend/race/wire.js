@@ -38,6 +38,13 @@
  * @typedef {Cost & { id: number, text: string, written: string, probability: number | null }} Token
  */
 
+/**
+ * A forward pass of a lane: the token of which its step is the first and how many that step committed; rows side by side,
+ * positions that were run in each, positions that the last query saw, drafts cut off again, all positions of the text so
+ * far; bytes held after the step, and by an exact cache.
+ * @typedef {{ first: number, size: number, rows: number, positions: number, context: number, rejected: number, seen: number, bytes: number, exact: number }} Pass
+ */
+
 const ESCAPES = /** @type {Record<string, string>} */ ({ "~": "~", n: "\n", l: "<" });
 /** @param {string} text */
 const unescaped = (text) => (text.includes("~") ? text.replace(/~([~nl])/g, (_, char) => ESCAPES[char]) : text);
@@ -55,6 +62,26 @@ const fields = (line, n) => {
   return [...out, unescaped(line.slice(from))];
 };
 
+const PASS = /^(?:(\d+)x)?(\d+)@(\d+)(?:-(\d+))?(?:\*(\d+))?$/;
+
+/**
+ * The passes of a step as it is written (`ran` of kvdemo/web/wire.py); `text` is how many positions the text has.
+ * @type {(ran: string, text: number, kept: boolean) => Pick<Pass, "rows" | "positions" | "context" | "rejected" | "seen">[]}
+ */
+export const passesOf = (ran, text, kept) => ran.split("+").flatMap((one) => {
+  const found = PASS.exec(one);
+  if (!found) {
+    const positions = Number(one);
+    const context = kept ? Math.max(text, positions) : positions;
+    return positions ? [{ rows: 1, positions, context, rejected: 0, seen: context }] : [];
+  }
+  const [rows, positions, first, rejected, times] = found.slice(1).map((part) => Number(part ?? 0));
+  return Array.from({ length: times || 1 }, (_, i) => {
+    const context = first + i * positions;
+    return { rows: rows || 1, positions, context, rejected, seen: Math.max(context, text) };
+  });
+});
+
 export class Lane {
   /**
    * @param {core.LaneInfo} info
@@ -67,6 +94,7 @@ export class Lane {
     this.lossless = info.lossless;
     this.elsewhere = info.elsewhere;
     this.searches = info.searches;
+    this.options = info.options;
     this.index = index;
     /** @type {Token[]} */
     this.tokens = [];
@@ -92,6 +120,8 @@ export class Lane {
     this.elapsed = [];
     /** @type {(number | null)[]} */
     this.bytes = [];
+    /** @type {Pass[]} */
+    this.passes = [];
   }
 
   get count() { return this.tokens.length; }
@@ -107,9 +137,13 @@ export class Lane {
 
   /**
    * The first token of a step carries the step's cost; `size` tokens share it.
-   * @type {(seconds: number, size: number, levels: number, positions: number, bytes: number) => void}
+   * @type {(seconds: number, size: number, levels: number, ran: string, held: string, promptTokens: number) => void}
    */
-  step(seconds, size, levels, positions, bytes) {
+  step(seconds, size, levels, ran, held, promptTokens) {
+    const [bytes, exact = bytes] = held.split("/").map(Number);
+    const passes = passesOf(ran, promptTokens + this.count, bytes > 0);
+    const positions = passes.reduce((sum, pass) => sum + pass.rows * pass.positions, 0);
+    for (const pass of passes) this.passes.push({ first: this.count, size, bytes, exact, ...pass });
     this.seconds += seconds;
     this.positions += positions;
     this.cache = bytes;
@@ -181,12 +215,12 @@ export class Race {
 
   /** @param {string} line */
   #step(line) {
-    const [lane, id, cost, positions, bytes, surprise, text] = fields(line, 6);
+    const [lane, id, cost, ran, held, surprise, text] = fields(line, 6);
     const [whole, levels] = cost.split("/");
     const [micros, size] = whole.split("*");
     const current = this.lanes[+lane];
     this.#current = current;
-    current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), +positions, +bytes);
+    current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), ran, held, this.start.prompt_tokens);
     current.token(+id, surprise, text, this.start.prompt_tokens);
     // Tokens of another machine come in bursts, next to which every step here would look slow.
     if (!current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, current.current.seconds);

@@ -23,11 +23,11 @@ const piece = ({ kind, cells, text, size, share }) => {
 };
 
 /** @param {import("./declared.js").Row} row */
-const line = ({ prompt, rest }) => el("div", { class: "kv-line" },
-  el("span", { class: "kv-prompt" }, ...prompt.flatMap(piece)), ...rest.flatMap(piece));
+const line = ({ prompt, rest }) => el("div", { class: "kv-cellrow" },
+  el("span", { class: "kv-promptcells" }, ...prompt.flatMap(piece)), ...rest.flatMap(piece));
 
 /** @param {import("./declared.js").Row} row */
-const step = (row) => {
+export const drawStep = (row) => {
   const lines = Math.min(row.lines ?? 1, LINES);
   return el("div", { class: "kv-step", "data-branches": Boolean(row.branches) && lines > 1 },
     el("b", {}, row.label),
@@ -42,15 +42,18 @@ const step = (row) => {
  */
 export const drawRows = (rows, prompt) => {
   const width = Math.max(1, ...rows.map(({ rest }) => rest.reduce((sum, { cells = 4 }) => sum + cells, 0)));
-  return el("div", { class: "kv-steps", style: `--cells: ${width}`, "aria-hidden": "true" },
-    el("div", { class: "kv-step kv-columns" }, el("b"), el("div", { class: "kv-line" }, el("span", { class: "kv-prompt" }, prompt), el("span", {}, "new tokens")), el("u", {}, "computed")),
-    ...rows.map(step));
+  return el("div", { class: "kv-steprows", style: `--cells: ${width}`, "aria-hidden": "true" },
+    el("div", { class: "kv-step kv-stepcolumns" }, el("b"), el("div", { class: "kv-cellrow" }, el("span", { class: "kv-promptcells" }, prompt), el("span", {}, "new tokens")), el("u", {}, "computed")),
+    ...rows.map(drawStep));
 };
 
 /** The kinds of cells that rows have, in the order of KINDS.
  * @param {import("./declared.js").Row[]} rows */
 export const kindsOf = (rows) => Object.keys(KINDS).filter((kind) => rows.some(({ prompt, rest }) => [...prompt, ...rest].some((part) => part.kind === kind)));
 
+/** @param {string} kind */
+export const swatch = (kind) => el("i", { "data-kind": kind });
+
 /** @param {string[]} kinds */
 export const drawKey = (kinds) => el("p", { class: "kv-key", "aria-hidden": "true" },
-  ...kinds.map((kind) => el("span", {}, el("i", { "data-kind": kind }), KINDS[kind])));
+  ...kinds.map((kind) => el("span", {}, swatch(kind), KINDS[kind])));
