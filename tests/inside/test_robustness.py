@@ -9,9 +9,9 @@ import torch
 from transformers import MambaConfig, MambaForCausalLM
 
 from kvdemo.models.loaded import LoadedModel
-from tests.conftest import loaded
 from tests.inside.tiny_models import TOKENIZER, model, panel
 from tests.models.tiny_configs import TINY
+from tests.tiny_models import loaded
 
 COMPUTED = ("steps", "attention", "formulas")
 

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.inside import session
 from kvdemo.models.loaded import LoadedModel
-from tests.conftest import byte_level_tokenizer, loaded
 from tests.models.tiny_configs import tiny
+from tests.tiny_models import byte_level_tokenizer, loaded
 
 TOKENIZER = byte_level_tokenizer()
 
