@@ -18,7 +18,7 @@ from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.inside.panel import CannotShow, Show, Stopped, Subject
-from kvdemo.inside.panels import attention, formulas, legacy, loops, past, rounding, scratch, steps
+from kvdemo.inside.panels import attention, formulas, legacy, loops, past, roles, rounding, scratch, steps
 from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ SHOW: dict[Panel, Show] = {
     "steps": steps.show,
     "attention": attention.show,
     "past": past.show,
+    "roles": roles.show,
     "rounding": rounding.show,
     "scratch": scratch.show,
     "formulas": formulas.show,

@@ -26,6 +26,20 @@ def _past(panel: Mapping[str, Any]) -> list[str]:
     return [*said, f"With a mask that lets each position look ahead they change by up to {largest:.3g}."]
 
 
+def _roles(panel: Mapping[str, Any]) -> list[str]:
+    rows = panel["rows"]
+    change = max(max(row["key_difference"], row["value_difference"]) for row in rows)
+    read = max(rows, key=lambda row: row["weight"])
+    return [
+        *([panel["note"]] if panel["note"] else []),
+        f"With {panel['appended']!r} appended, the keys and values of {count(len(rows), 'position')} in layer "
+        f"{panel['layer']} {f'change by at most {change:.1e}' if change else 'stay as they are'}, and the new query "
+        f"reads them: most of position {read['position']}, with a weight of {read['weight']:.2f}.",
+        f"No later token reads the queries of the past. Keys and values take {panel['bytes']:,} bytes in all layers; "
+        f"the queries would add {panel['query_bytes']:,}.",
+    ]
+
+
 def _rounding(panel: Mapping[str, Any]) -> list[str]:
     said = [panel["note"]] if panel["note"] else []
     for found in panel["formats"]:
@@ -98,6 +112,7 @@ def _formulas(panel: Mapping[str, Any]) -> list[str]:
 #: The sentences of each panel.
 SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
     "past": _past,
+    "roles": _roles,
     "rounding": _rounding,
     "scratch": lambda panel: [
         f"{panel['path']}: {len(panel['steps'])} positions fed one by one into buffers of the shape "

@@ -753,6 +753,7 @@ declare namespace inside {
     layer: number;
     layers: number;
     appended: string;
+    note: string | null;
     query_shape: (number)[];
     key_shape: (number)[];
     value_shape: (number)[];

@@ -9,8 +9,9 @@ import torch
 
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.inside import session
+from kvdemo.inside.continued import continued
 from kvdemo.inside.panel import CannotShow
-from kvdemo.inside.panels.past import continued, tolerance
+from kvdemo.inside.panels.past import tolerance
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.shown import TEXT, shown, state
