@@ -178,7 +178,11 @@ class _Recorder:
             if getattr(module, "layer_idx", None) == layer
         }
         mixers = [name for name in named if not name.endswith(("Layer", "Block"))] or list(named)
-        what = f" ({', '.join(mixers)})" if mixers else ""
+        if not mixers:  # the parts of this model do not say which layer they are of
+            return (
+                f"Layer {layer} of {self.model.id} runs in code of its own, which hides what it attends to, if it does."
+            )
+        what = f" ({', '.join(mixers)})"
         if any("attention" in name.lower() for name in mixers):
             return (
                 f"Layer {layer} of {self.model.id}{what} computes attention in code of its own, which hides its keys."

@@ -57,7 +57,7 @@ def _rounding(panel: Mapping[str, Any]) -> list[str]:
         f"A float32 sum of {total['numbers']:,} numbers is {total['whole']:.6f} at once and {total['split']:.6f} in "
         f"two halves (exactly {total['exact']:.6f})."
     )
-    return [*said, panel["scatter"]["sentence"]]
+    return [*dict.fromkeys(said), panel["scatter"]["sentence"]]  # what holds for all formats is said once
 
 
 def _legacy(panel: Mapping[str, Any]) -> list[str]:
