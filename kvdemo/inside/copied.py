@@ -27,12 +27,10 @@ def sharing_weights(model: LoadedModel) -> LoadedModel:
 
 
 def in_format(model: LoadedModel, dtype: torch.dtype) -> LoadedModel:
-    """Copy the model with its weights in another number format, or shared where it runs in that one.
+    """Copy the model with its weights in another number format.
 
     Buffers, such as the frequencies of rotary positions, stay as they are. Raises CannotShow where there is no memory.
     """
-    if dtype == model.dtype:
-        return sharing_weights(model)
     weights = [weight for weight in model.network.parameters() if weight.is_floating_point()]
     needed, free = sum(weight.numel() for weight in weights) * dtype.itemsize, _free(model.device)
     if free is not None and needed > free:

@@ -18,7 +18,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.compatibility import cache_support
 
 #: Most tokens that are compared. Each takes a pass in each number format.
-STEPS = 6
+STEPS = 4
 FORMATS = (torch.float32, torch.bfloat16, torch.float16)
 #: Numbers in each of the two sums.
 NUMBERS = 100_000
@@ -41,12 +41,13 @@ def _formats(subject: Subject, ids: list[int]) -> list[Mapping[str, Any]]:
     formats = list(dict.fromkeys((*FORMATS, model.dtype)))
     if reason := cache_support.unavailable_reason(model):
         return [_cannot(dtype, f"{model.id} cannot go on from a cache: {reason}") for dtype in formats]
-    tokens = _written(subject, ids)
+    own = _compared(subject, model, ids)
+    tokens = [step["token"] for step in own["steps"]]
     found = []
     for dtype in formats:
         subject.tell(f"Comparing logits in {_name(dtype)}")
         try:
-            found.append(_compared(subject, in_format(model, dtype), ids, tokens))
+            found.append(own if dtype == model.dtype else _compared(subject, in_format(model, dtype), ids, tokens))
         except CannotShow as error:
             found.append(_cannot(dtype, str(error)))
         except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
@@ -56,25 +57,20 @@ def _formats(subject: Subject, ids: list[int]) -> list[Mapping[str, Any]]:
 
 
 @torch.inference_mode()
-def _written(subject: Subject, ids: Sequence[int]) -> list[int]:
-    """Let the model go on greedily with a cache."""
-    cache, tokens = DynamicCache(config=subject.model.network.config), list[int]()
-    new: Sequence[int] = ids
-    for _ in range(min(STEPS, subject.request.max_new_tokens)):
-        subject.check()
-        new = [int(next_token_logits(subject.model, new, cache).argmax())]
-        tokens += new
-    return tokens
+def _compared(
+    subject: Subject, model: LoadedModel, ids: list[int], written: Sequence[int] | None = None
+) -> Mapping[str, Any]:
+    """Run the text token by token with a cache, and in one pass without; compare the logits before each token.
 
-
-@torch.inference_mode()
-def _compared(subject: Subject, model: LoadedModel, ids: list[int], tokens: list[int]) -> Mapping[str, Any]:
-    """Run the text token by token with a cache, and in one pass without; compare the logits before each token."""
-    cache = DynamicCache(config=model.network.config)
-    cached = []
-    for new in [ids, *([token] for token in tokens[:-1])]:
+    Without tokens that are `written` behind the text, the model writes its own.
+    """
+    cache, new = DynamicCache(config=model.network.config), ids
+    tokens, cached = list[int](), list[Tensor]()
+    for at in range(len(written or ()) or min(STEPS, subject.request.max_new_tokens)):
         subject.check()
         cached.append(next_token_logits(model, new, cache).float())
+        new = [written[at] if written else int(cached[-1].argmax())]
+        tokens += new
     subject.check()
     text = on_device(model, [*ids, *tokens[:-1]])
     uncached = forward(model, text[None], None, keep=len(tokens))[0].float()
