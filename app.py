@@ -1,4 +1,4 @@
-"""The Space's entry, and what `python app.py` starts: the one place where the server meets the page.
+"""Start the app, here and as a Space: the one place where the server meets the page.
 
 Settings come from the environment: KVDEMO_MODEL (a catalogue name, Hub id or folder), KVDEMO_DEVICE,
 KVDEMO_DTYPE; Gradio reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE itself.
@@ -39,7 +39,7 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
 
 
 def make_service() -> Service:
-    """The service as the environment asks for it."""
+    """Make the service as the environment asks for it."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
         return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu)

@@ -38,7 +38,7 @@ MEASURES = (
 
 
 def holding(model: str) -> tuple[Service, LoadedModel]:
-    """An engine that has loaded a model."""
+    """Make a service that has loaded a model."""
     from kvdemo.server.service import Service
 
     engine = Service(model, device="cpu")
@@ -52,7 +52,7 @@ def holding(model: str) -> tuple[Service, LoadedModel]:
 
 @contextmanager
 def serving(engine: Service) -> Iterator[str]:
-    """The address of the app, in this process."""
+    """Serve the app in this process; yields its address."""
     from kvdemo.web import page
 
     blocks = page.build(engine)
@@ -65,7 +65,7 @@ def serving(engine: Service) -> Iterator[str]:
 
 @contextmanager
 def fast_model(like: LoadedModel) -> Iterator[str]:
-    """A folder with a small random Llama behind a real tokenizer: tokens of real lengths, at hundreds a second."""
+    """Write a small random Llama behind a real tokenizer to a folder: tokens of real lengths, at hundreds a second."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -81,7 +81,7 @@ def fast_model(like: LoadedModel) -> Iterator[str]:
 
 
 def figures(measures: list[str]) -> Iterator[Figure]:
-    """All figures of the measures asked for."""
+    """Yield all figures of the measures asked for."""
     if "startup" in measures:
         from benchmarks import startup
 
@@ -99,7 +99,7 @@ def figures(measures: list[str]) -> Iterator[Figure]:
 
 
 def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
-    """The figures for which a model is loaded in this process."""
+    """Yield the figures for which a model is loaded in this process."""
     import torch
 
     from benchmarks import app, compiled, inside, lanes, lookup, measured, recording, wire
@@ -126,7 +126,7 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Run the measures named on the command line, or all; 1 if a target was missed."""
+    """Run the measures named on the command line, or all; return 1 if a target was missed."""
     if sys.argv[1:2] == ["gpu"]:
         from benchmarks import gpu
 

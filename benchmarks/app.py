@@ -46,7 +46,7 @@ for line in sys.stdin:
 
 @torch.inference_mode()
 def bare_loop(model: LoadedModel) -> None:
-    """The smallest loop that can be written: tokenise, prefill, argmax, one token at a time."""
+    """Run the smallest loop that can be written: tokenise, prefill, argmax, one token at a time."""
     ids = model.tokenizer(PROMPT, return_tensors="pt").input_ids
     cache = DynamicCache(config=model.network.config)
     for _ in range(TOKENS):
@@ -56,7 +56,7 @@ def bare_loop(model: LoadedModel) -> None:
 
 
 def streamed_generate(model: LoadedModel) -> None:
-    """`generate()` on a thread, its text read from a TextIteratorStreamer."""
+    """Run `generate()` on a thread, and read its text from a TextIteratorStreamer."""
     inputs = model.tokenizer(PROMPT, return_tensors="pt")
     streamer = TextIteratorStreamer(model.tokenizer, skip_prompt=True)
     options = {"max_new_tokens": TOKENS, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
@@ -68,7 +68,7 @@ def streamed_generate(model: LoadedModel) -> None:
 
 
 def seconds(function: Callable[[LoadedModel], None], model: LoadedModel) -> float:
-    """One timed call, on a thread of its own as a race in the app is.
+    """Time one call, on a thread of its own as a race in the app is.
 
     Each thread that calls torch has an OpenMP team. While the main thread keeps one alive, there are more threads
     than cores, and OpenMP stops spinning in all of them: the loops would be measured under different rules.
@@ -81,7 +81,7 @@ def seconds(function: Callable[[LoadedModel], None], model: LoadedModel) -> floa
 
 
 def run(model: LoadedModel, url: str) -> Iterator[Figure]:
-    """The three in turn, in random order, in one process on one model; the app answers at `url`."""
+    """Run the three in turn, in random order, in one process on one model; the app answers at `url`."""
     command = [sys.executable, "-c", CLICK, url, PROMPT, model.id, str(TOKENS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as visitor:
         assert visitor.stdin is not None and visitor.stdout is not None

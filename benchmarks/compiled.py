@@ -41,7 +41,7 @@ class _Layer(StaticLayer):
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """The lane against the loop by hand, which may be 1.05 at the most, and against the eager lane."""
+    """Compare the lane with the loop by hand, which may be 1.05 at the most, and with the eager lane."""
     seconds = lockstep.take(
         {"lane": _lane(model, "compiled_cache"), "hand": _by_hand(model), "eager": _lane(model, "dynamic_cache")},
         rounds=ROUNDS,

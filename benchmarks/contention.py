@@ -26,7 +26,7 @@ PROMPTS = (12, 200)
 
 @contextmanager
 def busy_neighbour() -> Iterator[None]:
-    """Another process that keeps one core busy."""
+    """Keep one core busy with another process."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
         try:
             yield
@@ -35,7 +35,7 @@ def busy_neighbour() -> Iterator[None]:
 
 
 def sampled(processes: Mapping[str, stepper.Process]) -> Iterator[tuple[str, dict[str, lockstep.Samples]]]:
-    """What was timed in lockstep, and each process's seconds."""
+    """Return what was timed in lockstep, and each process's seconds."""
     decoding = {name: process.decode(PROMPTS[0], STEPS) for name, process in processes.items()}
     yield "decode", lockstep.take(decoding, rounds=ROUNDS, positions=BURSTS)
     for prompt in PROMPTS:
@@ -44,7 +44,7 @@ def sampled(processes: Mapping[str, stepper.Process]) -> Iterator[tuple[str, dic
 
 
 def run() -> Iterator[Figure]:
-    """Both settings alone on the machine, then beside the neighbour."""
+    """Run both settings alone on the machine, then beside the neighbour."""
     targets = {"decode alone": 1.05, "decode beside a busy process": 0.9}
     with ExitStack() as running:
         settings = {"chosen": CHOSEN, "own": OWN}

@@ -23,7 +23,7 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """None without a target, and where the interval contains it."""
+        """Tell whether the target holds; None without a target, and where the interval contains it."""
         if self.target is None:
             return None
         reached = {self._reaches(bound, self.target) for bound in self.interval or (self.value,)}

@@ -39,7 +39,7 @@ BUDGET_S = 480
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the parts; 1 if a target was missed or a part failed."""
+    """Run the parts; return 1 if a target was missed or a part failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__.partition("\n")[0])
     parser.add_argument("--tiny", action="store_true", help="small shapes; always so without a GPU")
     parser.add_argument("--out", type=Path, metavar="F", help="where the result goes")

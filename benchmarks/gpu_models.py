@@ -27,7 +27,7 @@ _TINY_SHAPES: dict[str, PreTrainedConfig] = {
 
 
 def tiny(shape: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
-    """A small model of the same family; Llama-like ones are one and the same."""
+    """Make a small model of the same family; Llama-like ones are one and the same."""
     config = _TINY_SHAPES.get(shape, _TINY_SHAPES["llama"])
     torch.manual_seed(0)
     network = AutoModelForCausalLM.from_config(config, dtype=dtype).to(device).eval().requires_grad_(False)
@@ -44,7 +44,7 @@ class Models:
         self.held: LoadedModel | None = None
 
     def get(self, shape: str) -> LoadedModel:
-        """The model of a shape that `random:` names."""
+        """Return the model of a shape that `random:` names."""
         name = "llama" if self.tiny and shape not in _TINY_SHAPES else shape
         if self.held is None or name != self._name:
             self.release()

@@ -57,12 +57,12 @@ class Part:
 
 
 def text_of(tokens: int, first: str = "a") -> str:
-    """A prompt of so many tokens for the tokenizer of random weights, where a byte is a token."""
+    """Write a prompt of so many tokens for the tokenizer of random weights, where a byte is a token."""
     return (first + "bcdefghij" * (tokens // 9 + 1))[:tokens]
 
 
 def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) -> Trial:
-    """One run of a lane as a measurement takes it. Raises RuntimeError with its sentence where the lane fails."""
+    """Run a lane once as a measurement does. Raises RuntimeError with its sentence where the lane fails."""
     asked = request(prompt, (strategy,), new_tokens)
     (chosen,), checked = session.check(asked, model)
     lane = start_lane(chosen, asked, model, checked, new_tokens)
@@ -73,12 +73,12 @@ def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) ->
 
 
 def request(prompt: str, lanes: Sequence[str], new_tokens: int) -> RaceRequest:
-    """A race without end of text: a random model may write it at any place."""
+    """Ask for a race without end of text: a random model may write it at any place."""
     return RaceRequest(prompt, strategies=tuple(lanes), max_new_tokens=new_tokens, chat=False, ignore_eos=True)
 
 
 def race(model: LoadedModel, prompt: str, lanes: Sequence[str], new_tokens: int) -> tuple[Finished, int]:
-    """A race, and how many graphs torch compiled while its clock ran."""
+    """Run a race, and count the graphs that torch compiled while its clock ran."""
     at_start = 0
 
     def emit(event: RaceEvent) -> None:
@@ -93,22 +93,22 @@ def race(model: LoadedModel, prompt: str, lanes: Sequence[str], new_tokens: int)
 
 
 def compiled_graphs() -> int:
-    """Graphs that this process has compiled."""
+    """Count the graphs that this process has compiled."""
     return int(counters["stats"]["unique_graphs"])
 
 
 def decode_seconds(steps: Sequence[TimedStep]) -> list[float]:
-    """Without the first step, which is the prefill."""
+    """Return the seconds of each step without the first, which is the prefill."""
     return [step.seconds for step in steps[1:]]
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios at the same positions."""
+    """Calculate the median of the ratios at the same positions."""
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def limits_of(model: LoadedModel) -> DevicePeaks:
-    """What the device reaches in the model's number format."""
+    """Measure what the device reaches in the model's number format."""
     found = measure_peaks(model.device, model.dtype, threading.Event())
     if found is None:
         raise RuntimeError("nobody stops a benchmark")
@@ -117,7 +117,7 @@ def limits_of(model: LoadedModel) -> DevicePeaks:
 
 @contextmanager
 def cudnn(device: torch.device, on: str) -> Iterator[None]:
-    """cuDNN's attention on or off, as the environment variable has it, and as it was afterwards."""
+    """Switch cuDNN's attention on or off, as the environment variable does, and back afterwards."""
     before = os.environ.get(attention.SETTING)
     os.environ[attention.SETTING] = on
     attention.choose(device)
@@ -131,7 +131,7 @@ def cudnn(device: torch.device, on: str) -> Iterator[None]:
 
 
 def new_lengths(models: Models, shape: str) -> Iterator[Figure]:
-    """The same lengths twice: the first time must not cost more, with cuDNN's attention off."""
+    """Run the same lengths twice: the first time must not cost more, with cuDNN's attention off."""
     model = models.get(shape)
     new = 12 if models.tiny else 24
     run_lane(model, "dynamic_cache", text_of(16), 4)  # wakes the device
@@ -145,7 +145,7 @@ def new_lengths(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def lanes_of(model: LoadedModel) -> list[str]:
-    """Lanes to hold against each other; the compiled one where its step is compiled already, which takes a minute."""
+    """List lanes to compare; the compiled one where its step is compiled already, which takes a minute."""
     lanes = ["no_cache", "dynamic_cache"]
     if (
         strategies.get("compiled_cache").unavailable_reason(model) is None
@@ -156,7 +156,7 @@ def lanes_of(model: LoadedModel) -> list[str]:
 
 
 def race_and_measure(models: Models, shape: str) -> Iterator[Figure]:
-    """The same lanes in a race and in a measurement, in turns."""
+    """Run the same lanes in a race and in a measurement, in turns."""
     model = models.get(shape)
     new, rounds, prompt = 8 if models.tiny else 16, lockstep.LEAST_ROUNDS, text_of(40 if models.tiny else 200)
     lanes = lanes_of(model)
@@ -177,14 +177,14 @@ def race_and_measure(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def recorded(models: Models, shape: str) -> Iterator[Figure]:
-    """An eager and a compiled step, with and without what is recorded of each choice."""
+    """Time an eager and a compiled step, with and without what is recorded of each choice."""
     model = models.get(shape)
     for strategy in ("dynamic_cache", "compiled_cache"):
         yield from recording.run(model, strategy, lockstep.LEAST_ROUNDS, 8 if models.tiny else 16)
 
 
 def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
-    """Two compiled lanes in one race against one alone."""
+    """Time two compiled lanes in one race against one alone."""
     model = models.get(shape)
     new, prompt = (12, text_of(40)) if models.tiny else (96, text_of(200))
 
@@ -208,7 +208,7 @@ def two_compiled(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def peak_memory(models: Models, shape: str) -> Iterator[Figure]:
-    """A plain lane's peak before a compiled lane was there and beside it."""
+    """Measure a plain lane's peak before a compiled lane was there and beside it."""
     models.release()  # a model that has no compiled lane yet
     model = models.get(shape)
     prompt, new = text_of(64), 16
@@ -221,7 +221,7 @@ def peak_memory(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def departures(models: Models, shape: str) -> Iterator[Figure]:
-    """Lanes that are lossless in float32, in the model's format: each departure has its explanation."""
+    """Race lanes that are lossless in float32 in the model's format: each departure has its explanation."""
     model = models.get(shape)
     finished, _ = race(model, text_of(64), lanes_of(model), 24 if models.tiny else 96)
     found = [lane["first_divergence"] for lane in finished.document["comparison"]["lanes"]]
@@ -231,7 +231,7 @@ def departures(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def classic(models: Models, shape: str) -> Iterator[Figure]:
-    """The articles' table: gpt2, "What is KV caching?", 1,000 new tokens."""
+    """Measure the articles' table: gpt2, "What is KV caching?", 1,000 new tokens."""
     model = models.get(shape)
     new, prompt = 40 if models.tiny else 1000, "What is KV caching?"
     seconds = {}
@@ -244,7 +244,7 @@ def classic(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def starts(models: Models, shape: str) -> Iterator[Figure]:
-    """What compiling took in this process, which kept its code, and what it takes in the next one."""
+    """Time compiling in this process, which kept its code, and in the next one."""
     model = models.get(shape)
     if compiled_step.compiled_for(model).seconds is None:
         run_lane(model, "compiled_cache", text_of(64), 4)
@@ -262,7 +262,7 @@ def starts(models: Models, shape: str) -> Iterator[Figure]:
 
 
 def floor(models: Models, shape: str) -> Iterator[Figure]:
-    """The compiled lane against the least that its bytes take at the bandwidth that was measured."""
+    """Compare the compiled lane with the least that its bytes take at the bandwidth that was measured."""
     model = models.get(shape)
     limits = limits_of(model)
     machine = RooflineModel(architecture.from_config(model.network.config), limits, model.dtype.itemsize, None)

@@ -34,7 +34,7 @@ UNCACHED_ROUNDS, UNCACHED_POSITIONS = 12, 16
 
 @torch.inference_mode()
 def bare_dynamic_cache(model: LoadedModel, turns: Turns) -> None:
-    """The smallest loop with a cache that can be written: a pass over the new token, argmax."""
+    """Run the smallest loop with a cache that can be written: a pass over the new token, argmax."""
     ids = model.tokenizer(PROMPT, return_tensors="pt").input_ids
     cache = DynamicCache(config=model.network.config)
     while not turns.is_set():
@@ -46,7 +46,7 @@ def bare_dynamic_cache(model: LoadedModel, turns: Turns) -> None:
 
 @torch.inference_mode()
 def bare_no_cache(model: LoadedModel, turns: Turns) -> None:
-    """The smallest loop without a cache: a pass over all ids, argmax."""
+    """Run the smallest loop without a cache: a pass over all ids, argmax."""
     ids = model.tokenizer(PROMPT).input_ids
     while not turns.is_set():
         start = time.perf_counter()
@@ -57,7 +57,7 @@ def bare_no_cache(model: LoadedModel, turns: Turns) -> None:
 
 @torch.inference_mode()
 def bare_reencode(model: LoadedModel, turns: Turns) -> None:
-    """The smallest loop over text: tokenise all of it, a pass over all ids, argmax, append the token's text."""
+    """Run the smallest loop over text: tokenise all of it, a pass over all ids, argmax, append the token's text."""
     text = PROMPT
     while not turns.is_set():
         start = time.perf_counter()
@@ -68,7 +68,7 @@ def bare_reencode(model: LoadedModel, turns: Turns) -> None:
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """The loops with a cache in lockstep, then those without."""
+    """Run the loops with a cache in lockstep, then those without."""
     cached = lockstep.take(
         {
             "bare": bare(bare_dynamic_cache, model),
@@ -100,13 +100,13 @@ def run(model: LoadedModel) -> Iterator[Figure]:
 def compared(
     name: str, samples: lockstep.Samples, bare_samples: lockstep.Samples, target: float | None = None
 ) -> Figure:
-    """The ratio of two loops as a figure."""
+    """Return the ratio of two loops as a figure."""
     found = lockstep.ratio(samples, bare_samples)
     return Figure(name, found.value, "×", target, interval=found.interval)
 
 
 def bare(loop: Callable[[LoadedModel, Turns], None], model: LoadedModel) -> lockstep.Loop:
-    """A loop written by hand; it has no warm-up."""
+    """Make a loop written by hand; it has no warm-up."""
 
     def from_its_first_step(turns: Turns) -> None:
         turns.begin()
@@ -116,12 +116,12 @@ def bare(loop: Callable[[LoadedModel, Turns], None], model: LoadedModel) -> lock
 
 
 def request(strategy: str, positions: int) -> RaceRequest:
-    """More tokens than are taken, so that no run ends by itself."""
+    """Ask for more tokens than are taken, so that no run ends by itself."""
     return RaceRequest(PROMPT, strategies=(strategy,), max_new_tokens=positions + 2, chat=False, ignore_eos=True)
 
 
 def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
-    """One run as a measurement takes it; the seconds are those of its report."""
+    """Run once as a measurement does; the seconds are those of its report."""
 
     def trial(turns: Turns) -> None:
         asked = request(strategy, positions)
@@ -140,7 +140,7 @@ def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
 
 
 def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
-    """A whole race as the page runs it: texts, records and events, which another thread reads ten times a second."""
+    """Run a whole race as the page does: texts, records and events, which another thread reads ten times a second."""
 
     def raced(turns: Turns) -> None:
         def work(tell: event_stream.EventChannel[RaceEvent]) -> None:

@@ -60,7 +60,7 @@ def take(loops: Mapping[str, Loop], *, rounds: int, positions: int, skip: int = 
 
 
 def repeated(run: Callable[[], float]) -> Loop:
-    """A loop whose step is a whole run, which gives its seconds. Take it with one position a round, skipping none."""
+    """Make a loop whose step is a whole run, which gives its seconds. Take one position a round, and skip none."""
 
     def runs() -> Generator[float, None, None]:
         while True:
@@ -70,7 +70,7 @@ def repeated(run: Callable[[], float]) -> Loop:
 
 
 def ratio(numerator: Samples, denominator: Samples, seed: int = 0) -> Ratio:
-    """How many times as long the steps of one loop take as those of the other at the same positions.
+    """Calculate how many times as long the steps of one loop take as those of the other at the same positions.
 
     The interval is a percentile bootstrap of the median (Efron, B., and Tibshirani, R. J. (1993), "An Introduction to
     the Bootstrap", chapter 13). Whole rounds are drawn, not single pairs: the steps of one round share the memory that

@@ -48,7 +48,7 @@ TOKENS, ROUNDS = 200, 8
 
 
 def lane(model: LoadedModel, strategy: str) -> dict[str, Any]:
-    """The lane's part of the document of a race that it runs alone."""
+    """Return the lane's part of the document of a race that it runs alone."""
     asked = RaceRequest(PROMPT, strategies=(strategy,), max_new_tokens=TOKENS, chat=True)
     document = session.run(asked, model, lambda _: None, threading.Event()).document
     found: dict[str, Any] = document["lanes"][0]
@@ -56,7 +56,7 @@ def lane(model: LoadedModel, strategy: str) -> dict[str, Any]:
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """One run of each in turn, in random order."""
+    """Run each once in turn, in random order."""
     ran: dict[str, list[dict[str, Any]]] = {"dynamic_cache": [], "prompt_lookup": []}
 
     def run_of(strategy: str) -> lockstep.Loop:

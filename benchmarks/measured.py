@@ -68,13 +68,13 @@ new MutationObserver(say).observe(report, { attributes: true });
 
 
 def outside(model: LoadedModel) -> float:
-    """Mean seconds of the loop, by a stopwatch in a process of its own."""
+    """Return the mean seconds of the loop, by a stopwatch in a process of its own."""
     command = [sys.executable, "-c", OUTSIDE, str(model.source.folder), PROMPT, str(TOKENS), str(REPEATS)]
     return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def command_line(model: LoadedModel) -> float:
-    """Mean E2E of the same loop, as `python -m kvdemo measure` reports it."""
+    """Return the mean E2E of the same loop, as `python -m kvdemo measure` reports it."""
     command = [
         sys.executable, "-m", "kvdemo", "measure", "--model", str(model.source.folder), "--prompt", PROMPT, "--no-chat",
         "--strategies", "dynamic_cache", "--max-new-tokens", str(TOKENS), "--repeats", str(REPEATS), "--json",
@@ -85,12 +85,12 @@ def command_line(model: LoadedModel) -> float:
 
 
 def mean_e2e(document: dict[str, Any]) -> float:
-    """The first lane's."""
+    """Return the mean E2E of the first lane."""
     return float(document["lanes"][0]["statistics"]["e2e_s"]["mean"])
 
 
 def without_page(model: LoadedModel) -> float:
-    """Mean E2E in this process, nobody looking on; on a thread of its own, as in the app."""
+    """Return the mean E2E in this process, nobody looking on; on a thread of its own, as in the app."""
     raw = {"prompt": PROMPT, "strategies": "dynamic_cache", "max_new_tokens": TOKENS, "repeats": REPEATS, "chat": False}
     request, found = MeasureRequest.parse(raw), []
     thread = threading.Thread(
@@ -102,7 +102,7 @@ def without_page(model: LoadedModel) -> float:
 
 
 def with_page(page: Page) -> float:
-    """Mean E2E of one measurement that is started in the page, drawn in it, and taken out of its document."""
+    """Return the mean E2E of one measurement that is started and drawn in the page, and taken out of its document."""
     page.evaluate(ANNOUNCE)
     with page.expect_console_message(lambda message: message.text == "over", timeout=600_000):
         page.click("#kv-m-start")
@@ -113,7 +113,7 @@ def with_page(page: Page) -> float:
 
 
 def run(model: LoadedModel, serving: Callable[[], AbstractContextManager[str]]) -> Iterator[Figure]:
-    """Both in turn, in random order. `serving()` is the address of the app, in this process and on this model.
+    """Run both in turn, in random order. `serving()` is the address of the app, in this process and on this model.
 
     The browser stands back: what it draws on a visitor's machine takes nothing from the decoding.
     """
@@ -136,7 +136,7 @@ def run(model: LoadedModel, serving: Callable[[], AbstractContextManager[str]]) 
 
 
 def compared(first: Callable[[], float], second: Callable[[], float]) -> lockstep.Ratio:
-    """The first's seconds over the second's, of runs that take turns."""
+    """Divide the first's seconds by the second's, of runs that take turns."""
     loops = {"first": lockstep.repeated(first), "second": lockstep.repeated(second)}
     taken = lockstep.take(loops, rounds=ROUNDS, positions=1, skip=0)
     return lockstep.ratio(taken["first"], taken["second"])

@@ -37,7 +37,7 @@ ENABLED = "() => document.querySelector('#kv-race')?.disabled === false"
 
 @contextmanager
 def bare() -> Iterator[str]:
-    """The address of a page with one button, which its load event enables."""
+    """Serve a page with one button, which its load event enables; yields its address."""
     port = free_port()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     page = subprocess.Popen([sys.executable, "-c", BARE], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
@@ -51,7 +51,7 @@ def bare() -> Iterator[str]:
 
 
 def visit(context: BrowserContext, url: str) -> float:
-    """Seconds from asking for a page until its button can be pressed."""
+    """Measure the seconds from asking for a page until its button can be pressed."""
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
@@ -64,7 +64,7 @@ def visit(context: BrowserContext, url: str) -> float:
 
 
 def run() -> Iterator[Figure]:
-    """Medians over the rounds. The app's model is loaded before the first, so that its loading takes no part."""
+    """Return medians over the rounds. The app's model is loaded before the first, so that its loading takes no part."""
     first: dict[str, list[float]] = {"app": [], "bare": []}
     again: list[float] = []
     with sync_playwright() as playwright, served() as app, bare() as other:

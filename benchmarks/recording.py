@@ -25,7 +25,7 @@ PROMPT = "What is KV caching?"
 def run(
     model: LoadedModel, strategy: str = "dynamic_cache", rounds: int = 16, positions: int = 32, target: float = 1.01
 ) -> Iterator[Figure]:
-    """The ratio of a recorded step to one that records nothing, and what recording within the step would cost."""
+    """Measure a recorded step against one that records nothing, and what recording within the step would cost."""
     seconds = lockstep.take(
         {
             "recorded": _loop(model, strategy, positions, lambda steps: steps, record),

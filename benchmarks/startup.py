@@ -30,21 +30,21 @@ print(time.perf_counter() - start)
 
 
 def python(code: str) -> tuple[float, str]:
-    """Seconds of a fresh Python that runs `code`, and what it printed."""
+    """Run `code` in a fresh Python; return its seconds and what it printed."""
     start = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return time.perf_counter() - start, out
 
 
 def page_up() -> float:
-    """Seconds from `python app.py` to the page's first answer."""
+    """Measure the seconds from `python app.py` to the page's first answer."""
     start = time.perf_counter()
     with served():
         return time.perf_counter() - start
 
 
 def run() -> Iterator[Figure]:
-    """Medians of fresh processes; the first one, which may compile bytecode, is not counted."""
+    """Return medians of fresh processes; the first one, which may compile bytecode, is not counted."""
     python("import kvdemo")
     imports = [python("import kvdemo")[0] - python("pass")[0] for _ in range(ROUNDS)]
     yield Figure("import kvdemo, beyond Python's own start", median(imports), "s", 0.3)

@@ -52,7 +52,7 @@ class Turns:
 
 
 def steps_of(run: Callable[[Turns], None]) -> Generator[float, None, None]:
-    """The seconds of each step of a run, which goes on a thread of its own, as in the app; closing it ends the run.
+    """Yield the seconds of each step of a run on a thread of its own, as in the app; closing it ends the run.
 
     Raises what the run raised, and RuntimeError where the run ends while another step is wanted.
     """

@@ -45,7 +45,7 @@ new MutationObserver((records) => requestAnimationFrame((now) => {
 
 @contextmanager
 def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
-    """A page of a headless Chromium, the one on the PATH if there is one.
+    """Open a page of a headless Chromium, the one on the PATH if there is one.
 
     One that stands back takes only what nobody else wants of the processor: the nearest to a browser on a machine of
     its own.
@@ -68,7 +68,7 @@ def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
 
 @contextmanager
 def commit_times() -> Iterator[dict[int, list[float]]]:
-    """When each lane's tokens were committed, in Unix milliseconds, for the races that run meanwhile."""
+    """Note when each lane's tokens are committed, in Unix milliseconds, for the races that run meanwhile."""
     committed: dict[int, list[float]] = defaultdict(list)
     batches = runs.batches
 
@@ -122,13 +122,13 @@ def race(page: Page, tokens: int) -> Seen:
 
 
 def task_seconds(devtools: CDPSession) -> float:
-    """Seconds that the page's main thread has been at work."""
+    """Return the seconds that the page's main thread has been at work."""
     metrics = devtools.send("Performance.getMetrics")["metrics"]
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
 def run(url: str, tokens: int, what: str, *, judged: bool) -> Iterator[Figure]:
-    """A race of two lanes of `tokens` tokens; `judged` holds it to the targets."""
+    """Run a race of two lanes of `tokens` tokens; `judged` holds it to the targets."""
     query = f"?prompt=What+is+KV+caching%3F&tokens={tokens}&lanes=no_cache,dynamic_cache&ignore_eos=1&chat=0"
     with browser_page(url + query) as page, commit_times() as committed:
         page.wait_for_function("n => document.querySelector('#kv-tokens input').value == n", arg=tokens)

@@ -17,21 +17,21 @@ BEGIN, END = "<!-- layers: written by docs/layers.py -->\n", "<!-- end of layers
 
 
 def layers() -> list[list[str]]:
-    """The packages of each layer, the highest layer first. Packages of one layer do not import each other."""
+    """Read the packages of each layer, the highest layer first. Packages of one layer do not import each other."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contract = next(c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
     return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
 
 
 def summary(package: str) -> str:
-    """The first sentence of a package's docstring."""
+    """Return the first sentence of a package's docstring."""
     source = (ROOT / "kvdemo" / package / "__init__.py").read_text(encoding="utf-8")
     first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
     return re.split(r"[.:;](?:\s|$)", first)[0]
 
 
 def mermaid() -> str:
-    """The diagram: one box a package, one row a layer, an arrow from each layer to the next one below."""
+    """Draw the diagram: one box a package, one row a layer, an arrow from each layer to the next one below."""
     lines = ["```mermaid", "flowchart TB"]
     rows = layers()
     for packages in rows:
@@ -45,7 +45,7 @@ def mermaid() -> str:
 
 
 def drawn(page: str) -> str:
-    """The page with the diagram of today."""
+    """Return the page with the diagram of today."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}{mermaid()}{END}{rest.partition(END)[2]}"
 

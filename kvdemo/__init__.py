@@ -1,4 +1,4 @@
-"""kvdemo races decoding strategies side by side and shows what each token cost.
+"""Race decoding strategies side by side and show what each token costs.
 
 The one idea: a decoding strategy is a generator that yields a `Step` whenever it has committed tokens. Everything else
 is wrapped around that generator from outside. From the ground up, each package imports only those before it:

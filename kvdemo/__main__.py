@@ -1,4 +1,4 @@
-"""The command line: `python -m kvdemo race|measure|compare|plan|models|strategies`, one file a command in `cli/`."""
+"""Run the command line: `python -m kvdemo COMMAND`, one file a command in `cli/`."""
 
 from __future__ import annotations
 

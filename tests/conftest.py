@@ -1,33 +1,28 @@
-"""Test models: two tiny random ones made here in milliseconds, and the real one for the end-to-end runs."""
+"""Mark the tests by what they use, and give them models: two tiny random ones, and the real one.
+
+Nothing here imports torch before a test asks for it: a run of tests that need no model starts at once, and so does the
+process that hands out tests to others.
+"""
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-from kvdemo.models.loaded import LoadedModel, Source
 
 from .serving import served
+
+if TYPE_CHECKING:
+    from kvdemo.models.loaded import LoadedModel
 
 # Seconds are measured in benchmarks, not in tests: a busy machine fails none.
 hypothesis.settings.register_profile("kvdemo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("kvdemo")
-
-CHAT_TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-CORPUS = [
-    "The quick brown fox jumps over the lazy dog.\n\n\n  What is KV caching?\n\tdef f(x):\n\n    return x * 2\n",
-    "Large language models are recent advances in deep learning. She poured coffee. 键值缓存 在 推理 中\n\n\n",
-]
-
 
 #: A test that uses one of these fixtures gets its markers (see pyproject.toml).
 FIXTURE_MARKERS = {
@@ -53,64 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
 
 
-def byte_level_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE like GPT-2's and SmolLM2's: any text, merges over runs of newlines and spaces."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        CORPUS * 4,
-        trainers.BpeTrainer(
-            vocab_size=400,
-            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", clean_up_tokenization_spaces=False
-    )
+def pytest_collection_finish() -> None:
+    """Spare each test what the whole suite has imported: the collector no longer looks through it.
 
-
-def tiny_llama_network(vocab_size: int, seed: int = 0) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocab_size,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.2,  # wide enough for texts that vary; the default makes every logit nearly equal
-        bos_token_id=None,
-        eos_token_id=2,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
-def tiny_gpt2_network(vocab_size: int, seed: int = 0) -> GPT2LMHeadModel:
-    torch.manual_seed(seed)
-    config = GPT2Config(
-        vocab_size=vocab_size,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        n_positions=512,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=2,
-    )
-    return GPT2LMHeadModel(config).eval()
-
-
-def loaded(name: str, network: torch.nn.Module, tokenizer: PreTrainedTokenizerFast) -> LoadedModel:
-    return LoadedModel(name, network, tokenizer, Source("folder", "made in the test", Path()))
+    A layer of a tiny model is done before a second thread has its part of it, so one thread computes.
+    """
+    gc.freeze()
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def tiny_llama() -> LoadedModel:
     """Grouped-query attention, rotary positions, a chat template."""
+    from .tiny_models import CHAT_TEMPLATE, byte_level_tokenizer, loaded, tiny_llama_network  # noqa: PLC0415
+
     tokenizer = byte_level_tokenizer()
     tokenizer.chat_template = CHAT_TEMPLATE
     return loaded("tiny-llama", tiny_llama_network(len(tokenizer)), tokenizer)
@@ -119,6 +71,8 @@ def tiny_llama() -> LoadedModel:
 @pytest.fixture(scope="session")
 def tiny_gpt2() -> LoadedModel:
     """Multi-head attention, learned positions, no chat template."""
+    from .tiny_models import byte_level_tokenizer, loaded, tiny_gpt2_network  # noqa: PLC0415
+
     tokenizer = byte_level_tokenizer()
     return loaded("tiny-gpt2", tiny_gpt2_network(len(tokenizer)), tokenizer)
 
@@ -152,16 +106,11 @@ def smollm2() -> LoadedModel:
     return load(DEFAULT, device="cpu", dtype="float32")
 
 
-def save(model: LoadedModel, folder: Path) -> Path:
-    """Write a model to a folder that can be loaded like any other."""
-    model.network.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def tiny_folder(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Llama as a folder."""
+    from .tiny_models import save  # noqa: PLC0415
+
     return save(tiny_llama, tmp_path_factory.mktemp("tiny-llama"))
 
 

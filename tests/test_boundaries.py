@@ -57,5 +57,5 @@ def test_what_compares_or_lists_needs_neither(module: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_block_blocks() -> None:
+def test_a_blocked_import_fails() -> None:
     assert "import of torch halted" in imports("kvdemo.race.session", "torch").stderr

@@ -46,7 +46,7 @@ def printed(copy: Path, code: str) -> object:
     return json.loads(ran.stdout)
 
 
-def test_both_forms_have_its_control(copy: Path) -> None:
+def test_both_forms_have_a_control_for_a_new_setting(copy: Path) -> None:
     code = """
 from kvdemo.web.page import build
 components = build(ScriptedBackend()).get_config_file()["components"]
@@ -58,7 +58,7 @@ print(json.dumps([[kind, p["value"], p["minimum"], p["maximum"], p["elem_id"]] f
 
 
 @pytest.mark.parametrize("command", ["race", "measure"])
-def test_the_command_line_lists_and_checks_it(copy: Path, command: str) -> None:
+def test_the_command_line_lists_and_checks_a_new_setting(copy: Path, command: str) -> None:
     shown = run(copy, "-m", "kvdemo", command, "--help").stdout
     assert "--spice SPICE" in shown
     assert "how hot it is; default: 0.25" in shown
@@ -67,7 +67,7 @@ def test_the_command_line_lists_and_checks_it(copy: Path, command: str) -> None:
     assert refused.stderr == "kvdemo: The spice must be a number from 0 to 3, not '7'.\n"
 
 
-def test_links_carry_it(copy: Path) -> None:
+def test_links_carry_a_new_setting(copy: Path) -> None:
     code = """
 from kvdemo.web import links
 read = [links.read({"spice": text}, {}, form) for form in (links.RACE, links.MEASURE) for text in ("0.5", "hot")]
@@ -77,7 +77,7 @@ print(json.dumps([[(link.form, len(link.notices)) for link in read], written]))
     assert printed(copy, code) == [[[{"spice": 0.5}, 0], [{}, 1]] * 2, ["spice", "spice"]]
 
 
-def test_the_api_takes_it_behind_the_parameters_that_programs_know_by_place(copy: Path) -> None:
+def test_the_api_takes_a_new_setting_after_the_parameters_known_by_place(copy: Path) -> None:
     code = """
 from kvdemo.web.page import build
 backend = ScriptedBackend()
@@ -90,7 +90,7 @@ print(json.dumps([[(one["parameter_name"], one["parameter_default"]) for one in 
     assert printed(copy, code) == [[["spice", 0.25]] * 2, 0.5]
 
 
-def test_documents_state_it_and_comparisons_and_tables_know_it(copy: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_documents_comparisons_and_tables_state_a_new_setting(copy: Path, tiny_folder: Path, tmp_path: Path) -> None:
     command = ("--prompt", "The fox", "--model", str(tiny_folder), "--max-new-tokens", "2", "--json")
     raced = run(copy, "-m", "kvdemo", "race", *command, "--spice", "0.5")
     measured = run(copy, "-m", "kvdemo", "measure", *command, "--spice", "1.5", "--repeats", "1", "--warmup", "0")
@@ -108,7 +108,7 @@ print(json.dumps(tables.to_markdown(json.load(open({str(tmp_path / "b.json")!r})
     assert "spice 1.5" in str(printed(copy, code))
 
 
-def test_what_picks_the_tokens_is_handed_it(copy: Path) -> None:
+def test_the_chooser_gets_a_new_setting(copy: Path) -> None:
     code = """
 import torch
 from kvdemo.core.settings import RaceRequest
@@ -121,7 +121,7 @@ print(json.dumps([rule.values["spice"], Chooser(rule, torch.device("cpu")).plain
     assert printed(copy, code) == [0.5, True]
 
 
-def test_a_server_is_sent_it_where_it_is_set(copy: Path) -> None:
+def test_a_remote_server_gets_a_new_setting_where_it_is_set(copy: Path) -> None:
     code = """
 from kvdemo.core.settings import Sampling
 from kvdemo.samplers import Rule

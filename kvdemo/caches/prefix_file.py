@@ -25,7 +25,7 @@ class PrefixFile:
         self.error: str | None = None
 
     def find(self, model: LoadedModel) -> PrefixEntry | None:
-        """What the file holds; None if there is no such file yet. Raises BadInput for one that cannot be used."""
+        """Read what the file holds; None if there is no such file yet. Raises BadInput for one that cannot be used."""
         if not self.path.exists():
             return None
         pairs, ids, note = cache_file.read(self.path, model)

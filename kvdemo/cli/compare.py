@@ -1,4 +1,4 @@
-"""`compare a.json b.json`: what two documents say of each other."""
+"""Run `compare a.json b.json`: say what differs between two documents, and whether their times do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`models`, `strategies` and `samplers`: list what there is to choose from, and what cannot run on a model here."""
+"""Run `models`, `strategies` and `samplers`: list what there is to choose from, and what cannot run on a model here."""
 
 from __future__ import annotations
 

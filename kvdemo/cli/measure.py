@@ -1,4 +1,4 @@
-"""`measure`: repeats with statistics, and the break-even sweep. Ctrl-C keeps what is done."""
+"""Run `measure`: repeats with statistics, and the break-even sweep. Ctrl-C keeps what is done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure; 1 if a lane failed."""
+    """Measure; return 1 if a lane failed."""
     request = MeasureRequest.parse(given(options, MeasureRequest) | {"prompt": prompt_of(options)})
     for strategy_id in request.race.strategies:
         strategies.check(strategy_id)

@@ -19,7 +19,7 @@ Commands = Any
 
 
 def add_decoding(parser: argparse.ArgumentParser, request: type[Any], *, prompt_required: bool = True) -> None:
-    """The settings of a race or a measurement, and the device: the same for every command that decodes."""
+    """Add the settings of a race or a measurement, and the device: the same for every command that decodes."""
     prompt = parser.add_mutually_exclusive_group(required=prompt_required)
     prompt.add_argument("--prompt", metavar="TEXT")
     prompt.add_argument("--prompt-file", metavar="F", help="a UTF-8 file; - for standard input")
@@ -29,7 +29,7 @@ def add_decoding(parser: argparse.ArgumentParser, request: type[Any], *, prompt_
 
 
 def add_settings(parser: argparse.ArgumentParser, request: type[Any], without: Collection[str] = ()) -> None:
-    """A flag for each setting of a class."""
+    """Add a flag for each setting of a class."""
     for name, setting in offered(request, "cli").items():
         if name in without:
             continue
@@ -52,12 +52,12 @@ def _help(setting: Setting) -> str:
 
 
 def given(options: argparse.Namespace, request: type[Any]) -> dict[str, Any]:
-    """What the command line says of the settings of a class; None for those that it leaves out."""
+    """Collect what the command line says of the settings of a class; None for those that it leaves out."""
     return {name: getattr(options, name) for name in offered(request, "cli") if hasattr(options, name)}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Which model, on which device, in which number format."""
+    """Add the options for a model, its device and its number format."""
     parser.add_argument(
         "--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id, folder, or random:gpt2 for random weights"
     )
@@ -66,7 +66,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def prompt_of(options: argparse.Namespace) -> str:
-    """The prompt, from the command line or a file. Raises BadInput."""
+    """Return the prompt, from the command line or a file. Raises BadInput."""
     if options.prompt_file is None:
         return str(options.prompt)
     raw = sys.stdin.buffer.read() if options.prompt_file == "-" else read(options.prompt_file, "prompt file")
@@ -74,7 +74,7 @@ def prompt_of(options: argparse.Namespace) -> str:
 
 
 def read(name: str, what: str) -> bytes:
-    """A file that the command line names. Raises BadInput."""
+    """Read a file that the command line names. Raises BadInput."""
     try:
         return Path(name).read_bytes()
     except OSError as error:
@@ -84,7 +84,7 @@ def read(name: str, what: str) -> bytes:
 
 
 def text_of(raw: bytes, name: str, what: str) -> str:
-    """The text of a file. Raises BadInput."""
+    """Read the text of a file. Raises BadInput."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -92,17 +92,17 @@ def text_of(raw: bytes, name: str, what: str) -> str:
 
 
 def show_progress(text: str, fraction: float | None = None) -> None:
-    """What is being done, on stderr."""
+    """Print on stderr what is being done."""
     print(text if fraction is None else f"{text} {fraction:.0%}", file=sys.stderr)
 
 
 def stop_once(stop: threading.Event) -> None:
-    """The first Ctrl-C ends the run after its step; a second one ends the program."""
+    """End the run after its step at the first Ctrl-C; end the program at the second."""
     stop.set()
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def print_json(document: object) -> None:
-    """A document, and nothing else, on stdout."""
+    """Print a document, and nothing else, on stdout."""
     json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
     print()

@@ -1,4 +1,4 @@
-"""`plan`: what a model's configuration needs of a machine; no weights are loaded."""
+"""Run `plan`: say what a model's configuration needs of a machine; no weights are loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Plan."""
+    """Print the plan."""
     settings = given(options, PlanRequest)
     if options.config is not None:
         raw = sys.stdin.buffer.read() if options.config == "-" else read(options.config, "configuration")

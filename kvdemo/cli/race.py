@@ -1,4 +1,4 @@
-"""`race`: one prompt through several strategies."""
+"""Run `race`: one prompt through several strategies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Race; 1 if a lane failed, or the cache file could not be written."""
+    """Race; return 1 if a lane failed, or the cache file could not be written."""
     request = RaceRequest.parse(given(options, RaceRequest) | {"prompt": prompt_of(options)})
     lanes = [strategies.check(spec) for spec in request.strategies]
     path = None if options.cache_file is None else _cache_file(options.cache_file, lanes)

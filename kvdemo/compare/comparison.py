@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from kvdemo.compare.validation import FIELDS, LONGEST_TEXT, Document, Field, load, plain
+from kvdemo.compare.facts import FACTS, Fact
+from kvdemo.compare.validation import LONGEST_TEXT, Document, load, plain
 from kvdemo.core.errors import BadInput
 from kvdemo.core.statistics import figures, noise_warning, speedup, statement, summarize
 from kvdemo.documents.common import SCHEMA
@@ -29,7 +30,7 @@ Lanes = dict[tuple[str, int], Mapping[str, Any]]
 
 
 def compare(a: Document, b: Document) -> dict[str, Any]:
-    """The comparison of two documents that `load` has read, or that were built here.
+    """Compare two documents that `load` has read, or that were built here.
 
     Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval. Its
     `speedup` is the same the other way round: how many times as fast B is.
@@ -51,7 +52,7 @@ def compare(a: Document, b: Document) -> dict[str, Any]:
 
 
 def compare_texts(a: str, b: str) -> dict[str, Any]:
-    """The comparison of two files' contents. Raises BadInput, naming the file."""
+    """Compare the contents of two files. Raises BadInput, naming the file."""
     documents = []
     for name, text in (("A", a), ("B", b)):
         try:
@@ -61,7 +62,7 @@ def compare_texts(a: str, b: str) -> dict[str, Any]:
     return compare(*documents)
 
 
-Difference = tuple[Field, Any, Any]
+Difference = tuple[Fact, Any, Any]
 
 
 def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
@@ -71,8 +72,8 @@ def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
     """
     found: list[Difference] = []
     if (kinds := (_run_kind(a), _run_kind(b)))[0] != kinds[1]:
-        found.append((Field("kind of run", "", "kind"), *kinds))
-    for field in FIELDS:
+        found.append((Fact("kind of run", "", "kind"), *kinds))
+    for field in FACTS:
         of_a, of_b = a[field.section], b[field.section]
         if field.key in of_a and field.key in of_b and of_a[field.key] != of_b[field.key]:
             found.append((field, _value(field, of_a), _value(field, of_b)))
@@ -87,7 +88,7 @@ def _run_kind(document: Document) -> str:
     return f"race ({plain(schedule) if isinstance(schedule, str) else 'fair'})"
 
 
-def _value(field: Field, section: Mapping[str, Any]) -> str | int | float | bool | None:
+def _value(field: Fact, section: Mapping[str, Any]) -> str | int | float | bool | None:
     value = section[field.key]
     if field.key == "tokens":
         return plain(f"{len(value)} tokens: {section['text'][: LONGEST_TEXT + 1]}")
@@ -234,7 +235,7 @@ def _notes(lanes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def as_text(comparison: Mapping[str, Any]) -> str:
-    """The comparison for a terminal."""
+    """Write the comparison for a terminal."""
     lines = [comparison["headline"]]
     for found in comparison["differences"]:
         lines.append(f"  {found['field']}: A {_written(found['a'])} | B {_written(found['b'])}")

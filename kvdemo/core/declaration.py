@@ -74,7 +74,7 @@ class _Group:
 
 
 def setting(default: Any, label: str, about: str, **more: Any) -> Any:
-    """A field of a class of settings (see `Setting`); one with `missing` has no default.
+    """Declare a field of a class of settings (see `Setting`); one with `missing` has no default.
 
     Declared as Any, so that `seed: int = setting(...)` reads as what an instance has there.
     """
@@ -89,7 +89,7 @@ def group(of: type[Any], defaults: Mapping[str, Any] | None = None, fixed: Mappi
 
 
 def declared(cls: type[Any]) -> dict[str, Setting]:
-    """The settings of a class that can be chosen, by name, in the order of their declaration."""
+    """Return the settings of a class that can be chosen, by name, in the order of their declaration."""
     found: dict[str, Setting] = {}
     for one in fields(cls):
         inner: _Group | None = one.metadata.get("group")
@@ -103,12 +103,12 @@ def declared(cls: type[Any]) -> dict[str, Setting]:
 
 
 def offered(cls: type[Any], place: Place | None = None) -> dict[str, Setting]:
-    """What one place offers of them; without a place, what is offered everywhere."""
+    """Return the settings that one place offers; without a place, those that are offered everywhere."""
     return {name: one for name, one in declared(cls).items() if one.only in (None, place)}
 
 
 def read(cls: type[T], raw: Mapping[str, Any]) -> T:
-    """Settings from whatever a form, a link or a program sent. Raises BadInput.
+    """Read settings from whatever a form, a link or a program sent. Raises BadInput.
 
     One that is missing, None or blank takes its default.
     """
@@ -119,7 +119,7 @@ def read(cls: type[T], raw: Mapping[str, Any]) -> T:
 
 
 def blank(value: Any) -> bool:
-    """Whether a value stands for none."""
+    """Tell whether a value stands for none."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -137,7 +137,7 @@ def _made(cls: type[T], given: Mapping[str, Any]) -> T:
 
 
 def read_value(option: Option, value: Any) -> Any:
-    """One value, given as itself or as text. Raises BadInput."""
+    """Read one value, given as itself or as text. Raises BadInput."""
     return _CHECKS[option.kind](option, value)
 
 
@@ -156,18 +156,18 @@ _CHECKS: dict[Kind, Callable[[Any, Any], Any]] = {
 
 
 def values(settings: Any) -> dict[str, Any]:
-    """What each setting of an instance is set to, by name: a flat mapping that `read` takes again."""
+    """Return what each setting of an instance is set to, by name: a flat mapping that `read` takes again."""
     return {name: value for name, _, value in _each(settings)}
 
 
 def recorded(settings: Any) -> dict[str, Any]:
-    """An instance as a document's "settings": those without a place of their own in the document."""
+    """Return an instance as a document's "settings": those without a place of their own in the document."""
     flat = ((name, value) for name, one, value in _each(settings) if one.recorded)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in flat}
 
 
 def in_documents(cls: type[Any]) -> dict[str, Setting]:
-    """The settings that `recorded` writes of an instance of a class, by name."""
+    """Return the settings that `recorded` writes of an instance of a class, by name."""
     found: dict[str, Setting] = {}
     for one in fields(cls):
         if inner := one.metadata.get("group"):

@@ -1,4 +1,4 @@
-"""What a measurement can be asked to do: a race's settings, and how often and over which lengths."""
+"""Declare what a measurement can be asked to do: a race's settings, how often, and over which lengths."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MeasureRequest:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> MeasureRequest:
-        """A request from whatever a form, a URL or a program sent. Raises BadInput."""
+        """Read a request from whatever a form, a URL or a program sent. Raises BadInput."""
         if raw.get("schedule") not in (None, "", "fair"):
             raise BadInput("A measurement runs each lane alone on the device: leave the schedule out.")
         request = read(cls, {name: value for name, value in raw.items() if name not in FIXED})
@@ -74,5 +74,5 @@ class MeasureRequest:
 
 
 def stated() -> dict[str, Setting]:
-    """The settings of which the documents of races and measurements state one value, by the key that it has there."""
+    """Return the settings of which documents state one value, by the key that it has there."""
     return {name: one for name, one in in_documents(MeasureRequest).items() if one.kind not in ("lanes", "lengths")}

@@ -1,4 +1,4 @@
-"""What a race can be asked for: each setting, declared once."""
+"""Declare what a race can be asked for: each setting once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RaceRequest:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> RaceRequest:
-        """A request from whatever a form, a URL or a program sent. Raises BadInput."""
+        """Read a request from whatever a form, a URL or a program sent. Raises BadInput."""
         return read(cls, raw)
 
     @property

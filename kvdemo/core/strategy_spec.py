@@ -1,4 +1,4 @@
-"""A strategy with its settings as one word: `sliding_window:window=64:sinks=4`.
+"""Read and write a strategy with its settings as one word: `sliding_window:window=64:sinks=4`.
 
 That word is what a link, a command line and a form carry for a lane. Settings that are left out have their defaults, so
 a bare id is a spec too. Commas part the lanes of a list, colons the settings of a lane.
@@ -18,7 +18,7 @@ Values = dict[str, float | str]
 
 
 def split(spec: str) -> tuple[str, dict[str, str]]:
-    """The id, and each setting as it was written. Raises BadInput."""
+    """Split a spec into the id and each setting as it was written. Raises BadInput."""
     strategy_id, *settings = (part.strip() for part in spec.split(":"))
     given: dict[str, str] = {}
     for setting in settings:
@@ -30,7 +30,7 @@ def split(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def read(strategy_id: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> Values:
-    """The value of every setting, given or default. Raises BadInput for one that is unknown or out of its bounds."""
+    """Return the value of every setting, given or default. Raises BadInput for one that is unknown or out of bounds."""
     if unknown := [name for name in given if name not in options]:
         known = f"it has {', '.join(options)}" if options else "it has none"
         raise BadInput(f"{strategy_id} has no setting {validation.show(unknown[0])}: {known}.")
@@ -60,7 +60,7 @@ def read_lane(
 
 
 def changed(options: Mapping[str, Option], values: Mapping[str, Any]) -> Values:
-    """The settings that are not at their defaults."""
+    """Return the settings that are not at their defaults."""
     return {name: values[name] for name, option in options.items() if values[name] != option.default}
 
 
@@ -70,6 +70,6 @@ def write(
     values: Mapping[str, Any],
     sampling: Mapping[str, Any] | None = None,
 ) -> str:
-    """The shortest spec that `split` and `read_lane` turn back into these values and these settings of samplers."""
+    """Write the shortest spec that `split` and `read_lane` turn back into these values and settings of samplers."""
     shown = changed(options, values) | dict(sampling or {})
     return ":".join([strategy_id, *(f"{name}={value}" for name, value in shown.items())])

@@ -110,7 +110,7 @@ class Step:
     cache: Any = field(default=None, repr=False, compare=False)
 
     def ran(self, context: int) -> tuple[Pass, ...]:
-        """The passes of this step; `context` is the prompt's tokens and those committed before. () if run elsewhere."""
+        """Return the passes, () if run elsewhere; `context` is the prompt's tokens and those committed before."""
         if self.passes or not self.positions:
             return self.passes
         return (Pass(1, self.positions, max(context, self.positions)),)

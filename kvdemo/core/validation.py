@@ -1,4 +1,4 @@
-"""Single values from a form, a URL or a program, checked. Each function returns the value or raises BadInput.
+"""Check single values from a form, a URL or a program. Each function returns the value or raises BadInput.
 
 `called` is what the sentence calls the value.
 """
@@ -13,7 +13,7 @@ from kvdemo.core.errors import BadInput
 
 
 def text(called: str, value: Any) -> str:
-    """A text as it is."""
+    """Check that a value is text with whole characters."""
     if not isinstance(value, str):
         raise BadInput(f"The {called} must be text, not {show(value)}.")
     try:
@@ -28,7 +28,7 @@ def text(called: str, value: Any) -> str:
 
 
 def whole(called: str, value: Any, low: int, high: int) -> int:
-    """A whole number from `low` to `high`, or its digits."""
+    """Read a whole number from `low` to `high`, or its digits."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -41,7 +41,7 @@ def whole(called: str, value: Any, low: int, high: int) -> int:
 
 
 def number(called: str, value: Any, low: float, high: float, above_low: str = "") -> float:
-    """A number from `low` to `high`, or its digits; with `above_low`, which says why, `low` itself is refused."""
+    """Read a number from `low` to `high`, or its digits; with `above_low`, which says why, `low` itself is refused."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -59,7 +59,7 @@ SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false
 
 
 def switch(called: str, value: Any) -> bool:
-    """True or false, or a word for it."""
+    """Read true or false, or a word for it."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -69,7 +69,7 @@ def switch(called: str, value: Any) -> bool:
 
 
 def choice(called: str, value: Any, choices: Sequence[str], spelt: Mapping[str, str]) -> str:
-    """One of some words, or another spelling of it, in capital or small letters."""
+    """Read one of some words, or another spelling of it, in capital or small letters."""
     if isinstance(value, str):
         word = value.strip().lower()
         for known in (value, word, spelt.get(word)):
@@ -93,7 +93,7 @@ def several(called: str, value: Any, choices: Sequence[str]) -> tuple[str, ...]:
 
 
 def lanes(value: Any, most: int) -> tuple[str, ...]:
-    """Specs of strategies, from a list or a text with commas between them; at least one, and no more than `most`."""
+    """Read specs of strategies, from a list or a text with commas between them; at least one, at most `most`."""
     specs = value.split(",") if isinstance(value, str) else value
     if not isinstance(specs, list | tuple) or not all(isinstance(spec, str) for spec in specs):
         raise BadInput(f"The strategies must be a list of names, not {show(value)}.")
@@ -106,7 +106,7 @@ def lanes(value: Any, most: int) -> tuple[str, ...]:
 
 
 def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
-    """Distinct lengths in tokens, in order, from "16,128" or a list; no more than `most` of them."""
+    """Read distinct lengths in tokens, in order, from "16,128" or a list; at most `most` of them."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, Sequence):
         raise BadInput(f"The {called} must be whole numbers with commas between them, not {show(value)}.")
@@ -127,6 +127,6 @@ def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
 
 
 def show(value: Any) -> str:
-    """A value as a message may quote it: short, and printable whatever it holds."""
+    """Write a value as a message may quote it: short, and printable whatever it holds."""
     shown = ascii(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

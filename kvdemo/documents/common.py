@@ -1,4 +1,4 @@
-"""Parts that several kinds of documents have."""
+"""Define the parts that several kinds of documents have."""
 
 from __future__ import annotations
 

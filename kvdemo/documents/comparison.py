@@ -1,4 +1,4 @@
-"""The document of a comparison of two documents, A and B."""
+"""Define the document of a comparison of two documents, A and B."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of a measurement. It is whole at any moment: what is not known yet is null or empty."""
+"""Define the document of a measurement. It is whole at any moment: what is not known yet is null or empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of a plan."""
+"""Define the document of a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of a race."""
+"""Define the document of a race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of the documents, and a check of a document against its own."""
+"""Write the JSON Schemas of the documents, and check a document against its own."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def check(document: Mapping[str, Any]) -> None:
 
 
 def published(kind: Kind) -> str:
-    """The JSON Schema of a kind of document, as the text of its file in docs/schema."""
+    """Return the JSON Schema of a kind of document, as the text of its file in docs/schema."""
     schema = {"$schema": _DIALECT, **_adapter(kind).json_schema(schema_generator=_Untitled)}
     return json.dumps(schema, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The "settings" of a document, as they are declared: a further setting stands in the schema by itself."""
+"""Derive the "settings" of a document from their declarations: a further setting stands in the schema by itself."""
 
 from __future__ import annotations
 

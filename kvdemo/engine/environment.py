@@ -61,7 +61,7 @@ def float32_matmul(device: torch.device) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name as the system states it."""
+    """Return the processor's name as the system states it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -72,7 +72,7 @@ def cpu_name() -> str:
 
 @cache
 def gpu_driver() -> str | None:
-    """The version of NVIDIA's driver, which torch does not know; None where the system does not say.
+    """Return the version of NVIDIA's driver, which torch does not know; None where the system does not say.
 
     The kernel states it to containers, too; the driver's own tool may be missing there.
     """
@@ -86,7 +86,7 @@ def gpu_driver() -> str | None:
 
 @cache
 def git_revision(package: Path = _PACKAGE) -> str | None:
-    """The commit that a package's folder is checked out at, with "-dirty" where a tracked file was changed.
+    """Return the commit that a package's folder is checked out at, with "-dirty" where a tracked file was changed.
 
     None for a package that was installed, even into a folder inside of somebody's repository, and where git is
     missing or refuses. Asked once: what runs is what was there at the start.
@@ -97,7 +97,7 @@ def git_revision(package: Path = _PACKAGE) -> str | None:
 
 
 def program_output(*command: str) -> str | None:
-    """What a program prints, stripped; None if it is missing, fails, or takes longer than two seconds."""
+    """Return what a program prints, stripped; None if it is missing, fails, or takes longer than two seconds."""
     # A hook's GIT_DIR would have git speak of another repository; without optional locks it changes nothing.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:

@@ -71,7 +71,7 @@ class StepTimeModel:
 
     @classmethod
     def fit(cls, document: Mapping[str, Any]) -> StepTimeModel | None:
-        """The costs that a race's or a measurement's document shows; None where it shows nothing."""
+        """Read the costs that a race's or a measurement's document shows; None where it shows nothing."""
         seen = [(kind, steps) for lane in document["lanes"] if (steps := _steps(lane, kind := _kind(lane)))]
         if not seen:
             return None
@@ -84,7 +84,7 @@ class StepTimeModel:
         return cls(fixed, each, {kind.spec: _lane(kind, steps, each or 0.0) for kind, steps in seen})
 
     def after(self, earlier: StepTimeModel | None) -> StepTimeModel:
-        """These costs, and what they do not know from earlier ones of the same model on the same device."""
+        """Complete these costs by earlier ones of the same model on the same device."""
         if earlier is None:
             return self
         lanes = {**earlier.lanes, **self.lanes}
@@ -93,7 +93,7 @@ class StepTimeModel:
         return replace(self, lanes=lanes)
 
     def seconds(self, strategy: str, prompt: int, tokens: int) -> float | None:
-        """One run of a lane; None where nothing like it has been seen."""
+        """Predict the seconds of one run of a lane; None where nothing like it has been seen."""
         kind = _kind_of(strategy)
         seen, each = self.lanes.get(kind.spec), self.each or 0.0
         fixed = seen.fixed if seen else self.fixed
@@ -191,7 +191,7 @@ def _lane(kind: Kind, steps: Sequence[Step], each: float) -> Lane:
 
 
 def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: StepTimeModel | None) -> str:
-    """What is to be done, and how long that may take where it can be told."""
+    """Say what is to be done, and how long that may take where it can be told."""
     lanes = units.count(len(request.race.strategies), "lane")
     runs = f"{units.count(request.repeats, 'repeat')} and {units.count(request.warmup, 'warm-up')}"
     sweep = ", then the sweep" if request.sweep_prompt else ""

@@ -21,11 +21,12 @@ from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure import document, probe
-from kvdemo.measure.document import LaneTrials
+from kvdemo.measure.lane_entry import LaneTrials, lane_entry
 from kvdemo.measure.published import rows_for
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
+from kvdemo.measure.sweep_cell import sweep_cell
 from kvdemo.measure.sweep_prompt import prompt_of
 from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take
@@ -215,7 +216,7 @@ class _Measurement:
             runs = self._sweep_row(prompt, length, wanted)
             taken = {s.spec: (self.records[s.spec].info, runs[s.spec]) for s in self.chosen if runs[s.spec]}
             if taken and self.chosen[0].spec in taken:
-                self.cells += [document.cell(length, n, taken, self.machine) for n in self.request.sweep_tokens]
+                self.cells += [sweep_cell(length, n, taken, self.machine) for n in self.request.sweep_tokens]
             if self.stop.is_set():
                 return
             self._changed = True
@@ -288,7 +289,7 @@ class _Measurement:
             "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),
             "limits": document.limits(self.limits) if self.limits else None,
             "lanes": [
-                document.lane(
+                lane_entry(
                     record,
                     prompt,
                     machine.for_strategy(record.info.strategy) if machine else None,

@@ -63,7 +63,7 @@ PUBLISHED = T4 + GPT_124M + QWEN3 + LLAMA_2_7B
 
 
 def rows_for(model_id: str, max_new_tokens: int) -> list[dict[str, Any]]:
-    """The rows worth showing beside a run of this model, as the document's "published" entries.
+    """Choose the rows worth showing beside a run of this model, as the document's "published" entries.
 
     Those of the same model where there are any; else the T4 pair, as orientation. The 124M rows are for gpt2's shape
     and a text of 200 tokens: they join the T4 pair where the run is of about that length, within a factor of two.

@@ -1,15 +1,11 @@
-"""Write a measurement as tables: rows for a spreadsheet, and the classic table for a report.
+"""Write a measurement as Markdown: the classic table for a report.
 
-Both take an unfinished document too: lanes that have not run yet, statistics that are not there yet. What is missing
-stays empty. What the document got from outside (a prompt, a model's id, an error) is escaped for Markdown. CSV holds
-nothing but numbers and plain names, so that no cell can be a formula.
+An unfinished document is taken too: lanes that have not run yet, statistics that are not there yet. What is missing
+stays empty. What the document got from outside (a prompt, a model's id, an error) is escaped.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,61 +13,14 @@ from typing import Any
 
 from kvdemo.core.measure_settings import stated
 from kvdemo.core.statistics import figures, summarize
+from kvdemo.measure.csv_tables import number_of
 
-RUN_FIGURES = ("e2e_s", "ttft_s", "decode_s", "tpot_s", "tokenize_s", "tokens_per_s", "level_s")
 NONE = "–"
 LONGEST_CELL = 300
 
 
-def to_csv(document: Mapping[str, Any]) -> str:
-    """One row a run. Times in seconds; an empty cell is a figure that is undefined, such as TPOT for one token."""
-    counts = ("repeat", "position", "tokens")
-    rows = (
-        [number, _name(lane.get("strategy")), *(_number(run.get(name)) for name in (*counts, *RUN_FIGURES))]
-        for number, lane in enumerate(document.get("lanes") or ())
-        for run in lane.get("runs") or ()
-    )
-    return _csv(["lane", "strategy", *counts, *RUN_FIGURES], rows)
-
-
-def sweep_csv(document: Mapping[str, Any]) -> str:
-    """One row for each cell of the sweep and strategy; the header alone without a sweep. Times in seconds."""
-    cells = (document.get("sweep") or {}).get("cells") or ()
-    rows = (
-        [
-            *(_number(cell.get(name)) for name in ("prompt_tokens", "new_tokens")),
-            _name(strategy),
-            _number(seconds),
-            _number((cell.get("speedup") or {}).get(strategy)),
-            _name((cell.get("bound") or {}).get(strategy)),
-        ]
-        for cell in cells
-        for strategy, seconds in (cell.get("seconds") or {}).items()
-    )
-    return _csv(["prompt_tokens", "new_tokens", "strategy", "seconds", "speedup", "bound"], rows)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(header)
-    table.writerows(rows)
-    return out.getvalue()
-
-
-def _name(value: Any) -> str:
-    """A strategy's id or a bound, and nothing that a spreadsheet would run or that would break a row."""
-    return re.sub(r"[^A-Za-z0-9_]+", "_", value) if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> float | int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        return None
-    return value
-
-
 def to_markdown(document: Mapping[str, Any]) -> str:
-    """The measured table, remarks on it, the published rows in a table of their own, and where it was measured."""
+    """Write the measured table, remarks on it, the published rows in another table, and where it was measured."""
     blocks = [
         _title(document),
         _measured(document),
@@ -119,7 +68,7 @@ def _measured(document: Mapping[str, Any]) -> str:
 
 
 def _speedup(row: Mapping[str, Any] | None) -> str:
-    ratio, low, high = (_number((row or {}).get(name)) for name in ("speedup", "low", "high"))
+    ratio, low, high = (number_of((row or {}).get(name)) for name in ("speedup", "low", "high"))
     if row is None or ratio is None:
         return NONE
     if low is None or high is None:
@@ -184,8 +133,8 @@ def _cell_speedup(found: Mapping[str, float | None], strategy: str) -> str:
 def _published(published: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = []
     for row in published:
-        rate, ratio, tokens = (_number(row.get(name)) for name in ("tokens_per_s", "speedup", "new_tokens"))
-        mean, std = _number(row.get("mean_s")), _number(row.get("std_s"))
+        rate, ratio, tokens = (number_of(row.get(name)) for name in ("tokens_per_s", "speedup", "new_tokens"))
+        mean, std = number_of(row.get("mean_s")), number_of(row.get("std_s"))
         rows.append(
             [
                 *(escape(row.get(name)) for name in ("device", "model")),
@@ -234,21 +183,21 @@ def _plainly(value: Any) -> str:
 
 
 def statistics_of(lane: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """A figure's summary: the document's own, or, while it has none, that of the runs that are done."""
+    """Return a figure's summary: the document's own, or, while it has none, that of the runs that are done."""
     given = (lane.get("statistics") or {}).get(name)
     if given:
         return dict(given)
-    samples = [value for run in lane.get("runs") or () if (value := _number(run.get(name))) is not None]
+    samples = [value for run in lane.get("runs") or () if (value := number_of(run.get(name))) is not None]
     return asdict(summarize(samples)) if samples else None
 
 
 def label(lane: Mapping[str, Any]) -> str:
-    """What a lane is called in a table: its name, or its strategy's id where the document gives no name."""
+    """Name a lane in a table: by its name, or by its strategy's id where the document gives no name."""
     return escape(lane.get("name") or lane.get("strategy"))
 
 
 def mean_and_std(summary: Mapping[str, Any] | None) -> str:
-    """Mean ± sample standard deviation, both in the unit that suits the mean; the mean alone for a single run."""
+    """Write mean ± sample standard deviation in the unit that suits the mean; the mean alone for a single run."""
     if summary is None:
         return NONE
     scale, unit, decimals = _unit(summary["mean"])
@@ -259,7 +208,7 @@ def mean_and_std(summary: Mapping[str, Any] | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """Five significant digits or three decimals, whichever is less, in s or ms."""
+    """Write a time in s or ms, with five significant digits or three decimals, whichever is less."""
     return mean_and_std({"mean": value})
 
 
@@ -281,7 +230,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def escape(value: Any) -> str:
-    """A value as one line of Markdown that reads as it is written: no pipe, tag, link or emphasis of its own."""
+    """Write a value as one line of Markdown that reads as it is: no pipe, tag, link or emphasis of its own."""
     if value is None:
         return NONE
     text = "".join(char if char.isprintable() else " " for char in str(value)[: LONGEST_CELL + 1])

@@ -41,7 +41,7 @@ class Trial:
         return [token for timed in self.steps for token in timed.step.tokens]
 
     def text(self, model: LoadedModel) -> str:
-        """What the run wrote: the text that the strategy worked on, or else that of the tokens."""
+        """Return what the run wrote: the text that the strategy worked on, or else that of the tokens."""
         own = [timed.step.texts for timed in self.steps]
         return model.text_of(self.tokens) if None in own else "".join(text for texts in own for text in texts or ())
 

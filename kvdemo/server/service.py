@@ -25,7 +25,7 @@ from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import presets, store, tables
+from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
 from kvdemo.models import catalog
 from kvdemo.race.document import to_csv as race_csv
@@ -92,7 +92,7 @@ class Service:
                 strategies.unavailable_reason(introduction, model)
 
     def status(self) -> dict[str, Any]:
-        """What the held model is, or what is being done to get one."""
+        """Say which model is held, or what is being done to get one."""
         return self._holder.status()
 
     @property
@@ -152,7 +152,7 @@ class Service:
                 }
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
-        """The document of a measurement, as far as it came; None if it is not kept."""
+        """Return the document of a measurement, as far as it came; None if it is not kept."""
         document = store.find(run_id)
         if document and document["status"] == "running" and not self._runs.is_under_way(run_id):
             return document | {"status": "stopped"}  # the server was stopped, or the page was closed
@@ -189,7 +189,7 @@ class Service:
         self._runs.stop(run_id)
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
-        """How a prompt fits the held model; None if that is another one, or the form is not filled in yet.
+        """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
 
         Raises BadInput for a prompt that this model cannot read.
         """
@@ -207,17 +207,17 @@ class Service:
         return {**asdict(fit), "max_new_tokens": fit.max_new_tokens}
 
     def default_form(self) -> dict[str, Any]:
-        """A form as the page first shows it."""
+        """Return a form as the page first shows it."""
         card = catalog.card(self.default_model)
         request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
         return values(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
 
     def presets(self) -> list[dict[str, Any]]:
-        """Ways to fill the measuring form; the first is the default."""
+        """List ways to fill the measuring form; the first is the default."""
         return presets.list_presets(self.default_form()["model"])
 
     def estimate(self, form: Mapping[str, Any]) -> str:
-        """One sentence: what a measurement has to do and how long that may take, or what is wrong with the form."""
+        """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
         try:
             request = MeasureRequest.parse(form)
             wanted = catalog.resolve(request.race.model or self.default_model).id
@@ -227,7 +227,7 @@ class Service:
         return sentence(request, fit["prompt_tokens"] if fit else None, self._runs.costs(wanted))
 
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
-        """What a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
+        """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
         if "kvdemo.models.facts.architecture" not in sys.modules:
             with self._holder.acquire(lambda _: None, NeverStops()):  # two threads must not import transformers at once
@@ -240,27 +240,27 @@ class Service:
         return request.plan(_shape(architecture.from_hub, request.model or self.default_model))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
-        """What two JSON documents say of each other. Raises BadInput."""
+        """Compare two JSON documents. Raises BadInput."""
         return comparison.compare_texts(a, b)
 
     def document_csv(self, document: Mapping[str, Any]) -> str:
-        """A race document as CSV."""
+        """Write a race document as CSV."""
         return race_csv(document)
 
     def measure_csv(self, document: Mapping[str, Any]) -> str:
-        """A measurement's document as CSV."""
-        return tables.to_csv(document)
+        """Write a measurement's document as CSV."""
+        return csv_tables.to_csv(document)
 
     def measure_markdown(self, document: Mapping[str, Any]) -> str:
-        """A measurement's document as a Markdown table."""
+        """Write a measurement's document as a Markdown table."""
         return tables.to_markdown(document)
 
     def models(self) -> list[dict[str, Any]]:
-        """The catalogue."""
+        """List the catalogue."""
         return [asdict(card) for card in catalog.CATALOG]
 
     def strategies(self) -> list[dict[str, Any]]:
-        """Every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
+        """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         with _nothing_tried(self.held):
             return describe_strategies(self.held)
 
@@ -293,7 +293,7 @@ def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
 
 
 def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
-    """Each strategy as the page and the command line list it, with the reason where a model cannot run it.
+    """List each strategy as the page and the command line show it, with the reason where a model cannot run it.
 
     That is tried on the model if need be (`Strategy.unavailable_reason`), so whoever asks has the device.
     """

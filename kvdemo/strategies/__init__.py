@@ -38,24 +38,24 @@ log = logging.getLogger(__name__)
 
 @cache
 def introductions() -> dict[str, StrategyInfo]:
-    """The strategies by id: those of this package, then those that other packages add."""
+    """Return the strategies by id: those of this package, then those that other packages add."""
     own = discover(__name__)
     return own | plugins.discover(own)
 
 
 def check(wanted: str) -> StrategyInfo:
-    """The introduction of the strategy that a spec names, its settings checked. Raises BadInput."""
+    """Return the introduction of the strategy that a spec names, its settings checked. Raises BadInput."""
     return read(wanted)[0]
 
 
 def passes_a_token(wanted: str) -> int:
-    """The most forward passes that a strategy runs for one token, its draft model's included. Raises BadInput."""
+    """Count the most forward passes that a strategy runs for one token, its draft model's included. Raises BadInput."""
     introduction, values, _ = read(wanted)
     return 1 + (int(values[introduction.drafts_from]) if introduction.drafts_from else 0)
 
 
 def get(wanted: str) -> Strategy:
-    """The strategy that a spec names, imported if need be, with its settings.
+    """Make the strategy that a spec names, imported if need be, with its settings.
 
     Raises BadInput for a spec that names none, and for a strategy that cannot be imported.
     """
@@ -67,7 +67,7 @@ def get(wanted: str) -> Strategy:
 
 
 def unavailable_reason(introduction: StrategyInfo, model: LoadedModel) -> str | None:
-    """Why a strategy cannot run on this model here, in a sentence; None if it can.
+    """Say in a sentence why a strategy cannot run on this model here; None if it can.
 
     A strategy whose code fails is one that cannot run: it does not take the others down with it.
     """

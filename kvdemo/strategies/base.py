@@ -110,7 +110,7 @@ class Strategy(ABC):
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The settings by name, those of the bases first, in the order in which they are written."""
+        """Return the settings by name, those of the bases first, in the order in which they are written."""
         names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
         values = {name: inspect.getattr_static(cls, name) for name in names}
         return {name: value for name, value in values.items() if isinstance(value, Option)}

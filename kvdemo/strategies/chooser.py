@@ -120,7 +120,7 @@ class Chooser:
 
 
 def drawable(logits: Tensor, sampling: Rule, slack: float) -> tuple[Tensor, Tensor]:
-    """Which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share of it.
+    """Tell which tokens `Chooser` may draw: surely, and perhaps, where rounding moves a probability by this share.
 
     From exact logits of shape (vocab,) at temperature 1; two masks of that shape. For a rule of temperature and top-p.
     """

@@ -54,7 +54,7 @@ class Reading(Factors):
         self._ids = torch.empty(0, dtype=torch.long, device=model.device)
 
     def start_over(self, new_ids: Ids) -> Tensor | None:
-        """All ids, shape (n,), where the next pass needs them and an empty cache; None where the new ones will do."""
+        """Return all ids, shape (n,), where the next pass needs them and an empty cache; None where it does not."""
         if not self.lines:
             return None
         self._ids = torch.cat((self._ids, on_device(self._model, new_ids)))
@@ -62,7 +62,7 @@ class Reading(Factors):
 
 
 def remarks(name: str, steps: Sequence[TimedStep]) -> list[str]:
-    """Which step of a lane ran the text again, how long it took and why."""
+    """Say which step of a lane ran the text again, how long it took and why."""
     found, tokens = [], 0
     for number, timed in enumerate(steps):
         if "rotary_line" in timed.step.details:

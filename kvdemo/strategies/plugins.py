@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def discover(taken: Mapping[str, StrategyInfo]) -> dict[str, StrategyInfo]:
-    """The strategies of other packages, by id. An id in `taken`, or of an earlier package, is not given away again."""
+    """Find the strategies of other packages, by id. An id in `taken`, or of an earlier package, is not given again."""
     found: dict[str, StrategyInfo] = {}
     for point in _entry_points():
         for introduction in _strategies(point):

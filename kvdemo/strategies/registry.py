@@ -49,7 +49,7 @@ _ATTRIBUTES = {
 
 
 def discover(module: str) -> dict[str, StrategyInfo]:
-    """The strategies in a module, or in a package's files and folders, by id; found by its name, without an import.
+    """Find the strategies in a module, or in a package's files and folders, by id; nothing is imported.
 
     A strategy is a concrete subclass of `Strategy` that has an id. A helper base is none: it is abstract, has no id, or
     only has the id of the strategy that it extends. Files with a leading underscore hold shared pieces. Raises

@@ -15,13 +15,13 @@ from benchmarks.figure import Figure
         ((0.90, 1.00), False, False),
     ],
 )
-def test_a_figure_is_judged_by_its_whole_interval(
+def test_a_target_is_met_only_by_the_whole_interval(
     interval: tuple[float, float], at_most: bool, holds: bool | None
 ) -> None:
     assert Figure("ratio", 1.0, "×", 1.01, at_most, interval).holds is holds
 
 
-def test_an_open_figure_says_so() -> None:
+def test_a_figure_whose_interval_contains_its_target_is_undecided() -> None:
     assert str(Figure("ratio", 1.0, "×", 1.01, interval=(0.9, 1.1))).endswith("open")
     assert "[0.900, 1.100]" in str(Figure("ratio", 1.0, "×", interval=(0.9, 1.1)))
 

@@ -32,7 +32,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complet
     return ran, json.loads(out.read_text("utf-8")) if Path(out).exists() else {}
 
 
-def test_it_runs_to_its_end_without_a_warning(
+def test_the_gpu_benchmark_ends_without_a_warning(
     result: tuple[subprocess.CompletedProcess[str], dict[str, Any]],
 ) -> None:
     ran, document = result
@@ -41,7 +41,7 @@ def test_it_runs_to_its_end_without_a_warning(
     assert [part["status"] for part in document["parts"]] == ["done"] * len(PARTS)
 
 
-def test_its_file_names_the_machine_and_each_claim_with_its_target(
+def test_the_result_names_the_machine_and_each_claim_with_its_target(
     result: tuple[subprocess.CompletedProcess[str], dict[str, Any]],
 ) -> None:
     document = result[1]
@@ -66,7 +66,7 @@ def test_its_file_names_the_machine_and_each_claim_with_its_target(
         assert claim in claims
 
 
-def test_what_is_counted_is_judged_and_what_is_timed_on_small_shapes_is_not(
+def test_small_shapes_are_judged_by_counts_and_not_by_times(
     result: tuple[subprocess.CompletedProcess[str], dict[str, Any]],
 ) -> None:
     for figure in result[1]["figures"]:

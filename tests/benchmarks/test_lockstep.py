@@ -66,13 +66,14 @@ def noisy(rounds: int, seed: int, factor: float = 1.0, per_round: float = 0.0) -
     return machine * noise[0], factor * machine * noise[1] * np.exp(random.normal(0, per_round, (rounds, 1)))
 
 
-def test_a_difference_of_one_percent_is_seen_through_a_drift_of_twenty() -> None:
+def test_a_difference_of_one_percent_is_found_under_a_drift_of_twenty() -> None:
     first, second = noisy(rounds=24, seed=0, factor=1.01)
     found = lockstep.ratio(second, first)
     assert 1 < found.low <= found.value <= found.high < 1.02
     assert found.interval == (found.low, found.high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_round", [0.0, 0.02])
 def test_the_interval_holds_the_true_ratio_as_often_as_it_claims(per_round: float) -> None:
     """Drawing single pairs would hold it in 62 % of the cases where the rounds differ among themselves."""

@@ -8,7 +8,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import record
 
 
-def test_recording_that_takes_long_counts_inside_the_clock_and_not_behind_it(
+def test_slow_recording_counts_inside_the_timed_region_and_not_after_it(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(step: Step) -> Step:

@@ -45,7 +45,7 @@ def test_closing_leaves_no_thread_behind() -> None:
     assert threading.active_count() == before
 
 
-def test_what_breaks_a_run_off_is_raised_at_its_turn() -> None:
+def test_an_error_in_a_run_is_raised_at_its_turn() -> None:
     steps = steps_of(Counting(fails_at=1))
     next(steps)
     with pytest.raises(ValueError, match="no memory"):

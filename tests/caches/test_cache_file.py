@@ -16,8 +16,8 @@ from kvdemo.caches import cache_file
 from kvdemo.core.errors import BadInput
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
-from tests.conftest import tiny_llama_network
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
+from tests.tiny_models import tiny_llama_network
 
 TEXT = "The quick brown fox jumps"
 
@@ -67,14 +67,14 @@ def test_every_model_of_plain_layers_can_be_saved(name: str, tmp_path: Path) -> 
     assert go_on(model, again, [newest], 24) == undisturbed(model)[6:]
 
 
-def test_it_is_the_tuple_of_pairs_that_transformers_had(tiny_llama: LoadedModel) -> None:
+def test_the_legacy_format_is_a_tuple_of_key_value_pairs(tiny_llama: LoadedModel) -> None:
     cache, held, _ = half_way(tiny_llama)
     pairs = cache_file.to_legacy(cache)
     assert isinstance(pairs, tuple) and all(isinstance(pair, tuple) for pair in pairs)
     assert [[tuple(tensor.shape) for tensor in pair] for pair in pairs] == [[(1, 2, len(held), 8)] * 2] * 2
 
 
-def test_neither_side_changes_when_the_other_grows(tiny_llama: LoadedModel) -> None:
+def test_converted_pairs_and_cache_do_not_change_each_other(tiny_llama: LoadedModel) -> None:
     cache, held, newest = half_way(tiny_llama)
     pairs = cache_file.to_legacy(cache)
     before = [[tensor.clone() for tensor in pair] for pair in pairs]
@@ -104,7 +104,7 @@ def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_position
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_caches_that_a_pair_cannot_describe_are_refused(name: str, tmp_path: Path) -> None:
+def test_caches_of_more_than_keys_and_values_are_refused(name: str, tmp_path: Path) -> None:
     model = model_of(name)
     assert "not plain keys and values" in (cache_file.unavailable_reason(model) or "")
     cache, held, _ = half_way(model)
@@ -189,7 +189,7 @@ def rewritten(path: Path, **changed: str | None) -> Path:
     return path
 
 
-def test_files_that_are_none_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
+def test_files_that_hold_no_cache_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
     whole = saved.read_bytes()
     for spoilt in (b"", b"{}", b"\xff" * 100, whole[:100], whole[:-100], whole + b"more"):
         saved.write_bytes(spoilt)
@@ -246,7 +246,7 @@ def test_a_cache_of_another_model_is_refused(saved: Path, tiny_llama: LoadedMode
     assert "dtype 'float32', and here it is 'bfloat16'" in refusal(saved, narrow)
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tiny_llama: LoadedModel, tmp_path: Path) -> None:
+def test_an_unwritable_path_gives_one_sentence(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     cache, held, _ = half_way(tiny_llama)
     with pytest.raises(BadInput, match=r"cannot be written to .*[^.]\.$"):
         cache_file.save(tmp_path / "absent" / "cache.safetensors", cache, tiny_llama, held)

@@ -25,7 +25,7 @@ def written(model: LoadedModel, path: Path) -> PrefixEntry:
     return kept
 
 
-def test_what_comes_out_is_what_went_in(tiny_model: LoadedModel, tmp_path: Path) -> None:
+def test_a_written_file_is_read_back_unchanged(tiny_model: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "cache.safetensors"
     assert PrefixFile(path).find(tiny_model) is None
     kept = written(tiny_model, path)
@@ -37,7 +37,7 @@ def test_what_comes_out_is_what_went_in(tiny_model: LoadedModel, tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]  # nothing unfinished is left
 
 
-def test_what_is_in_use_survives_the_file_that_it_came_from(tiny_llama: LoadedModel, tmp_path: Path) -> None:
+def test_keys_and_values_in_use_survive_a_change_of_their_file(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "cache.safetensors"
     written(tiny_llama, path)
     found = PrefixFile(path).find(tiny_llama)
@@ -54,7 +54,7 @@ def test_what_is_in_use_survives_the_file_that_it_came_from(tiny_llama: LoadedMo
      '{"ttft_s": -1, "prompt_tokens": 9, "reused": 4}', '{"ttft_s": 1, "prompt_tokens": 9, "reused": 9}',
      '{"ttft_s": 1, "prompt_tokens": 1e999, "reused": 0}', '{"ttft_s": "soon", "prompt_tokens": 9, "reused": 4}'],
 )  # fmt: skip
-def test_a_note_that_makes_no_sense_is_not_compared_with(tiny_llama: LoadedModel, tmp_path: Path, note: str) -> None:
+def test_an_invalid_note_is_ignored(tiny_llama: LoadedModel, tmp_path: Path, note: str) -> None:
     path = tmp_path / "cache.safetensors"
     kept = written(tiny_llama, path)
     cache_file.write(path, kept.pairs, tiny_llama, kept.ids, note)
@@ -76,7 +76,7 @@ def test_a_file_that_is_damaged_or_not_of_this_model_is_refused_and_left_alone(
     assert path.read_bytes() == whole
 
 
-def test_ids_of_another_text_than_the_tensors_are_told_by_their_number(tiny_llama: LoadedModel, tmp_path: Path) -> None:
+def test_a_file_whose_ids_do_not_match_its_tensors_is_refused(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "cache.safetensors"
     kept = written(tiny_llama, path)
     with safe_open(path, framework="pt") as opened:

@@ -36,7 +36,7 @@ ids = st.lists(st.integers(0, 2), max_size=12)
 
 
 @given(ids, ids)
-def test_what_two_texts_have_in_common_is_counted_from_the_first_token(ours: list[int], theirs: list[int]) -> None:
+def test_the_common_prefix_is_counted_from_the_first_token(ours: list[int], theirs: list[int]) -> None:
     common = max(n for n in range(min(len(ours), len(theirs)) + 1) if ours[:n] == theirs[:n])
     assert PrefixEntry(tuple(ours), ()).common(theirs) == common
 
@@ -51,7 +51,7 @@ def test_a_page_finds_its_own_latest_run_and_no_other_page_does(model: Any) -> N
     assert prefixes.bytes == 3 * POSITION_BYTES
 
 
-def test_another_model_finds_nothing_and_what_a_model_wrote_goes_with_it(model: Any) -> None:
+def test_entries_are_found_by_their_own_model_and_freed_with_it(model: Any) -> None:
     prefixes, other = SessionPrefixes(), Model(Network())
     store = prefixes.for_session("a")
     store.put(model, kept(5))
@@ -60,7 +60,7 @@ def test_another_model_finds_nothing_and_what_a_model_wrote_goes_with_it(model: 
     assert prefixes.bytes == 0
 
 
-def test_a_closed_page_leaves_nothing_not_even_by_a_race_that_still_runs(model: Any) -> None:
+def test_a_closed_page_keeps_nothing_even_if_its_race_still_runs(model: Any) -> None:
     prefixes = SessionPrefixes()
     store = prefixes.for_session("a")
     store.put(model, kept(5))
@@ -72,7 +72,7 @@ def test_a_closed_page_leaves_nothing_not_even_by_a_race_that_still_runs(model: 
     prefixes.drop("never seen")
 
 
-def test_where_memory_is_full_the_page_that_raced_longest_ago_loses_its_own(model: Any) -> None:
+def test_a_full_store_drops_the_entry_of_the_page_that_raced_longest_ago(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
     for page in "abc":
         prefixes.for_session(page).put(model, kept(3))
@@ -82,7 +82,7 @@ def test_where_memory_is_full_the_page_that_raced_longest_ago_loses_its_own(mode
     assert prefixes.bytes == 10 * POSITION_BYTES
 
 
-def test_a_run_that_is_larger_than_all_the_room_drops_no_other_entry(model: Any) -> None:
+def test_an_entry_larger_than_the_store_drops_no_other(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
     prefixes.for_session("a").put(model, own := kept(4))
     prefixes.for_session("b").put(model, kept(4))
@@ -92,7 +92,7 @@ def test_a_run_that_is_larger_than_all_the_room_drops_no_other_entry(model: Any)
     assert prefixes.for_session("b").find(model)
 
 
-def test_pages_that_never_say_goodbye_are_not_remembered_for_ever(model: Any) -> None:
+def test_stores_of_pages_that_were_never_closed_are_dropped_in_the_end(model: Any) -> None:
     prefixes = SessionPrefixes(most_pages=3)
     for page in "abcd":
         prefixes.for_session(page).put(model, kept(1))

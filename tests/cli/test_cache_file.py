@@ -41,14 +41,14 @@ def test_two_runs_in_a_row_are_turn_1_and_turn_2(race: Race, tmp_path: Path) -> 
     assert any(f"are saved in {file}" in remark for remark in warm["remarks"])
 
 
-def test_a_race_that_has_no_use_for_the_file_is_refused(race: Race, tmp_path: Path) -> None:
+def test_a_race_without_a_strategy_for_the_file_is_refused(race: Race, tmp_path: Path) -> None:
     file = tmp_path / "kept.safetensors"
     assert "add it to --strategies" in race("fox", file, expected=2, lanes="dynamic_cache")["error"]
     assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["", "absent/kept.safetensors", "notes/kept.safetensors"])
-def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(race: Race, tmp_path: Path, name: str) -> None:
+def test_an_unwritable_path_is_refused_before_anything_runs(race: Race, tmp_path: Path, name: str) -> None:
     (tmp_path / "notes").write_text("a file, not a folder")
     assert "The cache file" in race("fox", tmp_path / name, expected=2)["error"]
 
@@ -66,7 +66,7 @@ def test_a_damaged_and_a_foreign_file_are_refused_and_left_alone(race: Race, tmp
     assert "another model" in race("fox", file, expected=2)["error"]
 
 
-def test_a_file_that_could_not_be_written_costs_the_exit_code_and_not_the_document(
+def test_a_failed_write_changes_the_exit_code_and_keeps_the_document(
     race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kvdemo.caches import cache_file  # noqa: PLC0415

@@ -31,7 +31,7 @@ def test_json_puts_one_document_on_stdout_and_nothing_else(tiny_folder: Path) ->
 
 
 @pytest.mark.slow
-def test_without_json_a_person_can_read_it(tiny_folder: Path) -> None:
+def test_without_json_the_output_is_text_for_people(tiny_folder: Path) -> None:
     ran = kvdemo(
         "race", "--prompt-file", "-", "--model", str(tiny_folder), "--max-new-tokens", "4", stdin="键值 🐶".encode()
     )

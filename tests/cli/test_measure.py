@@ -23,7 +23,7 @@ def measured(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 
 
 @pytest.mark.slow  # a model of GPT-2's size
-def test_json_is_one_document_of_random_weights_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_document_that_states_random_weights(capsys: pytest.CaptureFixture[str]) -> None:
     made = measured(
         capsys, "--model", "random:gpt2", "--max-new-tokens", "4", "--repeats", "2", "--strategies",
         "no_cache,dynamic_cache",
@@ -38,7 +38,7 @@ def test_json_is_one_document_of_random_weights_that_says_so(capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_a_sweep_and_the_table_can_be_read(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_the_sweep_are_printed(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(
         [*MEASURE, "--model", str(tiny_folder), "--max-new-tokens", "4", "--repeats", "2", "--sweep-prompt", "4,8",
          "--sweep-tokens", "2,4"]

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from kvdemo.compare import validation
+from kvdemo.compare import entries, validation
 from kvdemo.compare.comparison import as_text, compare, compare_texts
 from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
@@ -23,7 +24,7 @@ def changed(document: dict[str, Any], **sections: dict[str, Any]) -> dict[str, A
     return document
 
 
-def test_the_same_work_on_another_gpu() -> None:
+def test_the_same_work_on_another_gpu_is_compared() -> None:
     a = changed(measured(SLOW), environment={"gpu": "Tesla T4"}, model={"device": "cuda:0"})
     b = changed(measured(FAST), environment={"gpu": "H200"}, model={"device": "cuda:0"})
     got = compare(a, b)
@@ -58,7 +59,9 @@ def test_a_slower_b_has_a_ratio_above_1_and_is_said_to_take_longer() -> None:
         ("settings", {"temperature": 0.7}, "temperature"),
     ],
 )
-def test_other_work_is_shown_and_not_judged(section: str, values: dict[str, Any], named: str) -> None:
+def test_times_of_different_work_are_shown_without_significance(
+    section: str, values: dict[str, Any], named: str
+) -> None:
     got = compare(measured(SLOW), changed(measured(FAST), **{section: values}))
     assert got["headline"] == f"The work differs ({named}): the times are shown, and no significance is claimed."
     assert got["like_with_like"] is False
@@ -68,7 +71,7 @@ def test_other_work_is_shown_and_not_judged(section: str, values: dict[str, Any]
     assert row["statement"] == "E2E: B was 2.00× as fast as A. The work differs: no significance is claimed."
 
 
-def test_a_lane_that_wrote_another_number_of_tokens_is_not_judged() -> None:
+def test_lanes_with_different_token_counts_get_no_significance() -> None:
     b = measured(FAST)
     for run in b["lanes"][0]["runs"]:
         run["tokens"] = 3
@@ -79,7 +82,7 @@ def test_a_lane_that_wrote_another_number_of_tokens_is_not_judged() -> None:
     assert got["like_with_like"] is False
 
 
-def test_a_race_is_one_run_of_its_steps() -> None:
+def test_a_race_counts_as_one_run() -> None:
     # TTFT 0.4 against 0.2 s; (1.3 - 0.4) / 3 = 0.3 s against 0.1 s
     got = compare(raced({"no_cache": [0.4, 0.3, 0.3, 0.3]}), raced({"no_cache": [0.2, 0.1, 0.1, 0.1]}))
     metrics = got["lanes"][0]["metrics"]
@@ -108,7 +111,7 @@ def test_lanes_of_one_strategy_are_matched_in_order() -> None:
     assert [lane["name"] for lane in got["lanes"]] == ["No cache", "No cache #2"]
 
 
-def test_files_without_a_common_lane_or_run() -> None:
+def test_files_without_a_common_lane_or_run_are_not_compared() -> None:
     got = compare(measured({"no_cache": [1.0]}), measured({"dynamic_cache": [1.0]}))
     assert got["headline"].startswith("Nothing can be compared")
     assert (got["only_a"], got["only_b"]) == (["No cache"], ["DynamicCache"])
@@ -154,7 +157,7 @@ def test_the_comparison_is_strict_json_and_reads_in_a_terminal() -> None:
     assert text.count("\n") == len(text.splitlines())
 
 
-def test_what_was_written_is_read_again() -> None:
+def test_an_exported_document_is_read_back_unchanged() -> None:
     document = measured(SLOW)
     assert load(json.dumps(document)) == document
     assert load(b"\xef\xbb\xbf" + json.dumps(document).encode()) == document
@@ -222,7 +225,9 @@ def broken(path: str, value: Any) -> str:
         (broken("kind", "race"), "lanes[0].steps"),
     ],
 )
-def test_what_is_not_a_document_is_refused_in_one_sentence_that_names_why(text: str | bytes, named: str) -> None:
+def test_a_file_that_is_no_document_is_refused_in_one_sentence_that_names_the_fault(
+    text: str | bytes, named: str
+) -> None:
     with pytest.raises(BadInput) as raised:
         load(text)
     message = str(raised.value)
@@ -236,7 +241,18 @@ def test_a_file_beyond_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyPat
         load("x" * 1_001)
 
 
-def test_runs_smuggled_into_a_race_are_not_read() -> None:
+@pytest.mark.parametrize("wrong", [{}, 3, {"tokens": 4, "e2e_s": "fast"}])
+def test_the_check_of_a_list_ends_at_its_first_fault(wrong: Any) -> None:
+    """A file of 64 MB may hold millions of them: one is enough for the sentence."""
+    document = measured(SLOW)
+    for lane in document["lanes"]:
+        lane["runs"] = [wrong] * 1_000
+    with pytest.raises(ValidationError) as raised:
+        entries.adapter("measure").validate_python(document, strict=True)
+    assert raised.value.error_count() <= len(entries.Run.__annotations__)
+
+
+def test_the_key_runs_of_a_race_is_not_read() -> None:
     race = raced({"no_cache": [1.0, 1.0]})
     race["lanes"][0]["runs"] = "nonsense"
     race["schedule"] = ["nonsense"]
@@ -289,7 +305,7 @@ def replaced(document: Any, path: str, value: Any) -> Any:
 
 
 @given(PATHS, JSON)
-def test_whatever_stands_in_a_file_it_is_compared_or_refused(path: str, value: Any) -> None:
+def test_any_value_in_a_document_is_compared_or_refused(path: str, value: Any) -> None:
     good = measured({"no_cache": [1.0, 1.1]})
     try:
         document = load(json.dumps(replaced(copy.deepcopy(good), path, value)))
@@ -300,13 +316,13 @@ def test_whatever_stands_in_a_file_it_is_compared_or_refused(path: str, value: A
         as_text(got).encode()
 
 
-def test_a_bad_file_is_named() -> None:
+def test_the_error_names_the_bad_file() -> None:
     good = json.dumps(measured({"no_cache": [1.0]}))
     with pytest.raises(BadInput, match="^File B: The file is not JSON"):
         compare_texts(good, "{")
 
 
-def test_a_search_is_compared_by_its_whole_and_by_its_levels() -> None:
+def test_a_search_is_compared_by_its_total_and_its_time_per_level() -> None:
     """Its steps come when its texts agree: the first is no TTFT, and what is between them no TPOT."""
     a, b = raced({"beam_search": [2.0, 6.0]}), raced({"beam_search": [1.0, 3.0]})
     for document in (a, b):
@@ -323,7 +339,7 @@ def test_tokens_that_all_came_in_one_step_have_no_tpot() -> None:
     assert list(compare(a, a)["lanes"][0]["metrics"]) == ["e2e_s", "ttft_s"]
 
 
-def test_the_speedup_of_a_figure_is_its_ratio_the_other_way_round() -> None:
+def test_the_speedup_of_a_figure_is_the_inverse_of_its_ratio() -> None:
     a, b = measured({"no_cache": [4.0, 4.1, 4.2]}), measured({"no_cache": [2.0, 2.1, 2.05]})
     row = compare(a, b)["lanes"][0]["metrics"]["e2e_s"]
     assert row["speedup"]["ratio"] == pytest.approx(1 / row["ratio"])

@@ -1,10 +1,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from kvdemo.core.cancellation import CancelFile
 
 
-def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
+def test_a_stop_flag_is_seen_by_its_own_run_only() -> None:
     CancelFile("run/../1").set()
     assert CancelFile("run/../1").is_set()
     assert not CancelFile("run 2").is_set()
@@ -13,7 +15,8 @@ def test_the_flag_is_seen_by_whoever_knows_the_run_and_by_no_other() -> None:
     CancelFile("run/../1").clear()  # clearing twice is no error
 
 
-def test_the_flag_crosses_processes() -> None:
+@pytest.mark.slow
+def test_a_stop_flag_is_seen_in_another_process() -> None:
     flag = CancelFile("across")
     subprocess.run(
         [sys.executable, "-c", "from kvdemo.core.cancellation import CancelFile; CancelFile('across').set()"],

@@ -22,12 +22,12 @@ class Bake:
     minutes: tuple[int, ...] = setting((30,), "Minutes", "when to look", typed="lengths", high=600, most=2)
 
 
-def test_settings_of_a_group_are_the_outer_classs_own_but_for_those_that_it_fixes() -> None:
+def test_settings_of_a_group_are_the_outer_classs_own_except_fixed_ones() -> None:
     assert list(declared(Bake)) == ["dish", "heat", "light", "minutes"]
     assert (declared(Oven)["heat"].default, declared(Bake)["heat"].default) == (180, 220)
 
 
-def test_what_is_missing_takes_the_outer_classs_default_and_what_is_fixed_cannot_be_given() -> None:
+def test_group_defaults_fill_missing_settings_and_fixed_ones_cannot_be_given() -> None:
     assert read(Bake, {"dish": "pie", "heat": " ", "minutes": None}) == Bake("pie", Oven(220, fan=True))
     assert read(Bake, {"dish": "pie", "heat": "90"}).oven.heat == 90
     with pytest.raises(BadInput, match="There is no setting 'fan'"):
@@ -49,13 +49,13 @@ def test_a_wrong_value_gets_the_sentence_of_its_declaration(wrong: dict[str, obj
     assert says in str(caught.value)
 
 
-def test_a_place_is_offered_what_is_for_everybody_and_its_own() -> None:
+def test_a_place_offers_the_common_settings_and_its_own() -> None:
     assert "light" in offered(Bake, "cli")
     assert "light" not in offered(Bake, "form")
     assert "light" not in offered(Bake)
 
 
-def test_what_was_read_can_be_read_again() -> None:
+def test_values_of_settings_can_be_read_again() -> None:
     bake = read(Bake, {"dish": "pie", "heat": 90, "minutes": "9,5"})
     flat = values(bake)
     assert flat == {"dish": "pie", "heat": 90, "fan": True, "light": True, "minutes": (5, 9)}

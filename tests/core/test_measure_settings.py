@@ -7,7 +7,7 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.measure import presets
 
 
-def test_what_is_not_said_takes_its_default() -> None:
+def test_missing_settings_take_their_defaults() -> None:
     request = MeasureRequest.parse({"prompt": "Hi", "repeats": "", "sweep_prompt": ""})
     assert (request.repeats, request.warmup, request.sweep_prompt) == (3, 1, ())
     assert request.race.strategies == ("no_cache", "dynamic_cache")
@@ -19,7 +19,7 @@ def test_lengths_come_as_text_or_as_lists_and_in_order() -> None:
     assert (request.sweep_prompt, request.sweep_tokens) == ((16, 128), (8, 32))
 
 
-def test_the_steps_ahead_are_counted() -> None:
+def test_all_tokens_to_decode_are_counted() -> None:
     raw = {
         "prompt": "Hi",
         "max_new_tokens": 10,
@@ -48,7 +48,7 @@ def test_the_steps_ahead_are_counted() -> None:
         ({"speed": 1}, "There is no setting 'speed'"),
     ],
 )
-def test_what_cannot_be_measured_gets_a_sentence(wrong: dict[str, object], says: str) -> None:
+def test_a_measurement_that_cannot_run_gets_one_sentence(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         MeasureRequest.parse({"prompt": "Hi"} | wrong)
 
@@ -58,7 +58,7 @@ FIELDS = st.sampled_from(["prompt", "repeats", "warmup", "sweep_prompt", "sweep_
 
 
 @given(st.dictionaries(FIELDS, ANYTHING))
-def test_whatever_comes_is_a_request_or_a_sentence(raw: dict[str, object]) -> None:
+def test_any_input_gives_a_request_or_one_sentence(raw: dict[str, object]) -> None:
     try:
         request = MeasureRequest.parse(raw)
     except BadInput as error:

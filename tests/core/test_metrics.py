@@ -14,7 +14,7 @@ from tests.scripted import search, step, time_steps
 SECONDS = st.floats(1e-6, 1e3)
 
 
-def test_figures_of_a_lane_worked_out_by_hand() -> None:
+def test_lane_figures_agree_with_a_calculation_by_hand() -> None:
     # prefill 0.5 s; then 0.1, 0.3 and 0.2 s: e2e 1.1 s, TPOT (1.1 - 0.5) / 3 = 0.2 s
     steps = [
         TimedStep(step(1, positions=7), 0.5, 0.01),
@@ -44,7 +44,7 @@ def test_a_step_of_k_tokens_counts_k_gaps() -> None:
     assert lane_metrics(steps).tpot_s == pytest.approx(0.7 / 4)
 
 
-def test_what_one_token_or_none_leaves_undefined() -> None:
+def test_figures_that_one_token_or_none_leaves_undefined_are_none() -> None:
     one = lane_metrics(list(time_steps([0.5])))
     assert (one.ttft_s, one.tpot_s, one.itl_s, one.tokens_per_s) == (0.5, None, None, 2.0)
     none = lane_metrics([])
@@ -58,7 +58,7 @@ def test_p99_needs_a_hundred_gaps() -> None:
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=300), st.floats(0, 100))
-def test_percentile_is_numpys(samples: list[float], q: float) -> None:
+def test_percentile_agrees_with_numpy(samples: list[float], q: float) -> None:
     assert percentile(samples, q) == pytest.approx(float(numpy.percentile(samples, q)), rel=1e-9)
 
 

@@ -46,7 +46,7 @@ def test_bad_input_gets_one_sentence(fields: dict[str, Any], says: str) -> None:
     message.encode()  # printable wherever it is shown
 
 
-def test_what_a_form_a_url_and_a_program_send_comes_out_the_same() -> None:
+def test_form_url_and_program_give_the_same_request() -> None:
     typed = RaceRequest.parse(
         {"prompt": "Hi", "max_new_tokens": 12.0, "strategies": ["no_cache", "dynamic_cache"], "chat": False, "seed": 3}
     )
@@ -63,12 +63,12 @@ def test_missing_fields_take_their_defaults() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["\x00", "مرحبا", "<script>alert(1)</script>", "${x} {{y}}", "<|im_end|>", "👩‍👩‍👧"])
-def test_unusual_text_is_text(prompt: str) -> None:
+def test_unusual_text_is_accepted(prompt: str) -> None:
     assert RaceRequest.parse({"prompt": prompt}).prompt == prompt
 
 
 @given(st.dictionaries(st.sampled_from(sorted(declared(RaceRequest))), st.from_type(object)))
-def test_whatever_comes_is_a_request_or_a_sentence(raw: dict[str, Any]) -> None:
+def test_any_input_gives_a_request_or_one_sentence(raw: dict[str, Any]) -> None:
     try:
         RaceRequest.parse(raw)
     except BadInput as error:

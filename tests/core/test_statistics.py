@@ -16,7 +16,7 @@ from kvdemo.core.statistics import Speedup, figures, noise_warning, speedup, sta
 TIMES = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=150)
 
 
-def test_a_summary_worked_out_by_hand() -> None:
+def test_a_summary_agrees_with_a_calculation_by_hand() -> None:
     # deviations from 5: -3 -1 -1 -1 0 0 2 4; their squares sum to 32; 32 / 7
     got = summarize([2, 4, 4, 4, 5, 5, 7, 9])
     assert (got.n, got.mean, got.median, got.min, got.max) == (8, 5, 4.5, 2, 9)
@@ -39,7 +39,7 @@ def test_p99_needs_a_hundred_samples() -> None:
 
 
 @given(TIMES)
-def test_a_summary_is_numpys(samples: list[float]) -> None:
+def test_a_summary_agrees_with_numpy(samples: list[float]) -> None:
     got = summarize(samples)
     assert got.mean == pytest.approx(float(numpy.mean(samples)), rel=1e-9)
     assert got.median == pytest.approx(statistics.median(samples), rel=1e-9)
@@ -66,11 +66,11 @@ def test_noise_of_two_or_three_runs_is_their_full_range_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("samples", [[], [1.0], [0.0, 0.0, 0.0]])
-def test_no_noise_can_be_seen_in_less(samples: list[float]) -> None:
+def test_too_few_runs_give_no_noise_warning(samples: list[float]) -> None:
     assert noise_warning(samples) is None
 
 
-def test_the_interval_is_welchs_on_logarithms_worked_out_by_hand() -> None:
+def test_the_interval_is_welchs_on_logarithms() -> None:
     baseline, samples = [4.6, 4.8, 4.75, 4.7], [1.0, 1.02, 0.99]
     x, y = [math.log(v) for v in baseline], [math.log(v) for v in samples]
     vx, vy = statistics.variance(x) / len(x), statistics.variance(y) / len(y)
@@ -95,7 +95,7 @@ def test_exchanging_the_sides_inverts_the_ratio_and_its_interval(a: list[float],
 
 
 @given(TIMES, TIMES)
-def test_significant_is_an_interval_around_the_ratio_that_leaves_out_1(a: list[float], b: list[float]) -> None:
+def test_significant_means_that_the_interval_leaves_out_1(a: list[float], b: list[float]) -> None:
     got = speedup(a, b)
     if got.low is None or got.high is None:
         assert got.significant is None
@@ -122,7 +122,7 @@ def test_equal_lanes_are_called_different_about_once_in_twenty() -> None:
         ([1e-300, 1e300], [1e-300, 1e300], "scatter too much"),
     ],
 )
-def test_where_no_interval_can_be_given_none_is_and_the_reason_is(
+def test_where_there_is_no_interval_the_reason_is_given(
     baseline: Sequence[float], samples: Sequence[float], said: str
 ) -> None:
     got = speedup(baseline, samples)
@@ -138,7 +138,7 @@ def test_one_side_without_scatter_still_has_an_interval_and_no_warning() -> None
     assert got.low < 1.5 < got.high
 
 
-def test_skew_that_tears_means_and_interval_apart_makes_no_claim() -> None:
+def test_no_claim_is_made_where_the_ratio_lies_outside_its_interval() -> None:
     got = speedup([1.0, 1.01] * 300 + [2000.0], [1.1, 1.11] * 300)
     assert got.ratio > 3  # the typical run of the baseline is the faster one
     assert got.significant is None
@@ -146,7 +146,7 @@ def test_skew_that_tears_means_and_interval_apart_makes_no_claim() -> None:
 
 
 @pytest.mark.parametrize(("baseline", "samples"), [([], [1.0]), ([1.0], []), ([0.0], [1.0]), ([1.0], [-1.0])])
-def test_a_ratio_needs_times(baseline: list[float], samples: list[float]) -> None:
+def test_a_ratio_of_zero_or_missing_times_is_an_error(baseline: list[float], samples: list[float]) -> None:
     with pytest.raises(ValueError, match="times above zero"):
         speedup(baseline, samples)
 
@@ -161,7 +161,7 @@ def test_statements_claim_no_more_than_the_interval() -> None:
     )
 
 
-def test_a_slower_lane_is_said_to_take_longer_with_its_interval_turned_round() -> None:
+def test_a_slower_lane_takes_longer_with_the_inverted_interval() -> None:
     said = statement(Speedup(0.5, 0.4, 0.8, True, 5, 3), "B", "A")
     assert said == "B takes 2.00× as long as A (95 % interval 1.25 to 2.50, n = 3 and 5)."
 
@@ -172,6 +172,7 @@ def test_a_ratio_close_to_1_never_reads_1() -> None:
     assert figures(1234.5, 0.0001) == ["1,234", "0.0001"]
 
 
+@pytest.mark.slow
 def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing() -> None:
     code = (
         "import sys; sys.modules['scipy'] = sys.modules['scipy.stats'] = None\n"
@@ -184,6 +185,7 @@ def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing()
     assert "B was 1.95× as fast as A. No interval can be given, because SciPy is not installed" in ran.stdout
 
 
+@pytest.mark.slow
 def test_no_module_here_needs_more_than_the_standard_library_to_be_imported() -> None:
     code = (
         "import sys\nfor name in ('torch', 'transformers', 'numpy', 'scipy', 'gradio'): sys.modules[name] = None\n"

@@ -157,7 +157,7 @@ def test_the_decode_floor_is_what_is_read_over_the_bandwidth() -> None:
 
 @pytest.mark.parametrize("prompt", [1, 5])
 @pytest.mark.parametrize("new", [0, 1, 7])
-def test_positions_through_the_model(prompt: int, new: int) -> None:
+def test_positions_through_the_model_are_counted(prompt: int, new: int) -> None:
     assert positions_uncached(prompt, new) == sum(prompt + i for i in range(new))
     assert positions_cached(prompt, new) == sum([prompt, *[1] * (new - 1)] if new else [])
 
@@ -168,7 +168,7 @@ def test_a_repeated_head_counts_once_where_heads_are_shared() -> None:
     assert shared(model).repeats == 1
 
 
-def test_where_the_cache_outgrows_the_weights() -> None:
+def test_the_length_at_which_the_cache_outgrows_the_weights_is_found() -> None:
     assert outgrows_weights_at(arch(FULL), 2, 320) == 11  # 10 positions are just as large
     assert outgrows_weights_at(arch(FULL), 2, 319) == 10
     assert outgrows_weights_at(arch(FULL), 2, 5) == 1

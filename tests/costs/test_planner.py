@@ -58,7 +58,7 @@ def test_every_part_with_figures_says_where_they_come_from_and_none_was_measured
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
 
-def test_weights_that_do_not_fit_are_said_to_and_nothing_else_is_claimed() -> None:
+def test_weights_that_do_not_fit_are_stated_and_nothing_else_is_claimed() -> None:
     made = plan(model(), memory_bytes=10 * 10**9, bandwidth_bytes_per_s=1e12)
     fit = made["fit"]
     assert (fit["weights_fit"], fit["fits"], fit["free_bytes"]) == (False, False, 0)
@@ -67,7 +67,7 @@ def test_weights_that_do_not_fit_are_said_to_and_nothing_else_is_claimed() -> No
     assert not any("fit." in sentence for sentence in made["sentences"] if "alone" not in sentence)
 
 
-def test_a_batch_that_does_not_fit_is_said_to() -> None:
+def test_a_batch_that_does_not_fit_is_stated() -> None:
     made = plan(model(), **MACHINE, context=8192, batch=8)
     assert not made["fit"]["fits"]
     assert "At a context of 8,192, 7 sequences fit; 8 do not fit." in made["sentences"]
@@ -82,7 +82,7 @@ def test_a_batch_that_does_not_fit_is_said_to() -> None:
         ("int4", 8_030_261_248 // 2, 131_072, "bfloat16"),
     ],
 )
-def test_number_formats(dtype: str, weight_bytes: int, a_token: int, cache_dtype: str) -> None:
+def test_sizes_follow_the_number_formats(dtype: str, weight_bytes: int, a_token: int, cache_dtype: str) -> None:
     made = plan(model(), **MACHINE, dtype=dtype)
     assert (made["weights"]["bytes"], made["cache"]["bytes_per_token"]) == (weight_bytes, a_token)
     assert made["settings"]["cache_dtype"] == cache_dtype
@@ -125,7 +125,7 @@ def test_layers_of_several_kinds_are_told_apart() -> None:
         ("grouped-query", LayerCache("full", 4, 192, 128), "192 and 128 wide"),
     ],
 )
-def test_the_kind_of_attention_in_words(attention: str, layer: LayerCache, says: str) -> None:
+def test_the_kind_of_attention_is_said_in_words(attention: str, layer: LayerCache, says: str) -> None:
     assert says in plan(model(layer, attention=attention), **MACHINE)["sentences"][0]
 
 
@@ -192,7 +192,7 @@ def test_bad_input_gets_one_sentence(fields: dict[Any, Any], says: str) -> None:
     assert len(message) < 250
 
 
-def test_what_a_form_and_a_url_send_comes_out_the_same() -> None:
+def test_form_and_url_give_the_same_plan() -> None:
     typed = PlanRequest.parse(FORM | {"dtype": "FP16", "context": 4096.0, "batch": 2, "config": None})
     url = PlanRequest.parse(
         {"model": "gpt2", "memory_gb": "24", "bandwidth_gb_s": "1000", "dtype": "float16", "context": "4096"}
@@ -215,7 +215,7 @@ def test_each_number_format_of_the_form_is_known(dtype: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(sorted(PlanRequest.__dataclass_fields__)), st.from_type(object)))
-def test_whatever_comes_is_a_plan_or_a_sentence(raw: dict[str, Any]) -> None:
+def test_any_input_gives_a_plan_or_one_sentence(raw: dict[str, Any]) -> None:
     try:
         PlanRequest.parse(FORM | raw).plan(model())
     except BadInput as error:

@@ -126,7 +126,7 @@ def test_the_driver_is_read_from_the_kernel(
 @pytest.mark.parametrize(
     ("answer", "version"), [("535.104.05\n535.104.05", "535.104.05"), ("570.86", "570.86"), (None, None)]
 )
-def test_where_the_kernel_is_silent_the_drivers_own_tool_is_asked(
+def test_nvidia_smi_is_asked_where_the_kernel_states_no_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None, version: str | None
 ) -> None:
     monkeypatch.setattr(environment, "NVIDIA_DRIVER", tmp_path / "missing")

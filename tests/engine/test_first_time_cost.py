@@ -47,7 +47,7 @@ def test_noise_alone_is_hardly_ever_found(seed: int, share: float) -> None:
 
 
 @given(prompt=st.integers(1, 500), fixed=st.floats(0, 1), each=st.floats(0.001, 1))
-def test_a_text_that_runs_whole_and_grows_is_not_found(prompt: int, fixed: float, each: float) -> None:
+def test_growing_steps_of_a_lane_without_cache_are_not_found(prompt: int, fixed: float, each: float) -> None:
     steps = lane(lambda n: fixed + each * (prompt + n), prompt=prompt, whole=True)
     assert first_time_cost.in_race(steps, WARMED) is None
 

@@ -28,7 +28,7 @@ def test_waiting_threads_give_up_their_core() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE"), ("OMP_WAIT_POLICY", "")]
 )
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_setting_of_the_user_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     openmp.limit_spinning()
     assert settings() == {name: value}

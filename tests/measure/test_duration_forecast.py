@@ -42,23 +42,23 @@ def test_the_sentence_says_the_work_and_the_time() -> None:
     assert said.endswith("Predicted from the steps run so far: about 26 minutes.")
 
 
-def test_without_a_race_the_time_is_not_made_up() -> None:
+def test_without_a_run_no_time_is_forecast() -> None:
     request = MeasureRequest.parse({"prompt": "Hi"})
     assert "is known a few seconds after the start" in sentence(request, 5, None)
 
 
-def test_a_race_that_never_stepped_teaches_nothing() -> None:
+def test_a_race_without_steps_gives_no_forecast() -> None:
     assert StepTimeModel.fit(document(no_cache=[(5, 0.1)])) is None
 
 
-def test_a_measurement_teaches_the_same() -> None:
+def test_a_measurement_gives_the_same_forecast() -> None:
     lanes = {"no_cache": [(5, 0.015), (6, 0.016), (7, 0.017)], "dynamic_cache": [(5, 0.015), (6, 0.011), (7, 0.011)]}
     measured = {"lanes": [{"strategy": name, "latency": latency} for name, latency in lanes.items()]}
     assert StepTimeModel.fit(measured) == StepTimeModel.fit(RACE)
     assert StepTimeModel.fit({"lanes": [{"strategy": "no_cache", "latency": []}]}) is None
 
 
-def test_a_lane_of_another_machine_says_nothing() -> None:
+def test_a_remote_lane_gives_no_forecast() -> None:
     there = document(remote=[(None, 0.5), (None, 0.4)])
     assert StepTimeModel.fit(there) is None
     assert StepTimeModel.fit({"lanes": RACE["lanes"] + there["lanes"]}) == StepTimeModel.fit(RACE)
@@ -116,7 +116,7 @@ ALL = {
 @pytest.mark.parametrize("others", [(), ("batched",), ("compiled_cache",), ("beam_search",), tuple(ALL)[2:]])
 @pytest.mark.parametrize("known", [("no_cache",), ("dynamic_cache",), ("no_cache", "dynamic_cache")])
 @pytest.mark.parametrize(("prompt", "tokens"), [(40, 30), (40, 1000), (800, 200)])
-def test_lanes_of_other_kinds_do_not_spoil_the_forecast_of_plain_ones(
+def test_lanes_of_other_kinds_do_not_change_the_forecast_of_plain_ones(
     others: tuple[str, ...], known: tuple[str, ...], prompt: int, tokens: int
 ) -> None:
     costs = StepTimeModel.fit(raced(**{name: ALL[name] for name in (*known, *others)}))
@@ -142,14 +142,14 @@ def test_a_lane_that_was_seen_is_predicted_by_its_own_steps() -> None:
     assert costs.seconds("beam_search:beams=8", PROMPT, 60) == pytest.approx(2 * whole, rel=0.05)
 
 
-def test_what_only_several_rows_show_is_better_than_nothing() -> None:
+def test_steps_of_several_rows_are_used_where_there_are_no_others() -> None:
     """Each pass of a search reads the weights once, so its passes are steps of a plain lane, near enough."""
     costs = StepTimeModel.fit(raced(batched=batched(4, 30), beam_search=beams(8, 30)))
     assert costs is not None
     assert costs.seconds("dynamic_cache", PROMPT, 100) == pytest.approx(100 * A + B * 139, rel=0.3)
 
 
-def test_compiled_steps_say_nothing_of_eager_ones_but_earlier_ones_do() -> None:
+def test_eager_steps_are_forecast_from_eager_ones_and_not_from_compiled_ones() -> None:
     only = StepTimeModel.fit(raced(compiled_cache=compiled(30)))
     assert only is not None and only.seconds("dynamic_cache", PROMPT, 100) is None
     request = MeasureRequest.parse({"prompt": "Hi", "strategies": "dynamic_cache"})
@@ -166,7 +166,7 @@ def test_rows_that_were_not_seen_are_taken_from_the_setting() -> None:
     assert costs.seconds("beam_search:beams=32", 100, 10) == pytest.approx(10 * A + (100 + 32 * 9) * B)
 
 
-def test_a_measurement_of_several_rows_teaches_what_the_race_does() -> None:
+def test_a_measurement_of_several_rows_forecasts_as_a_race_of_them() -> None:
     steps = batched(64, 30)
     latency = [[PROMPT + n, s["seconds"]] for n, s in enumerate(steps)]
     lane = {"strategy": "batched:rows=64", "latency": latency, "passes": [s["passes"] for s in steps]}

@@ -10,11 +10,13 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.types import LaneInfo
 from kvdemo.documents import schema
-from kvdemo.measure import document, measurement
-from kvdemo.measure.document import LaneTrials, cell, comparison
+from kvdemo.measure import measurement
+from kvdemo.measure.document import comparison
+from kvdemo.measure.lane_entry import LaneTrials, lane_entry
 from kvdemo.measure.measurement import State
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
+from kvdemo.measure.sweep_cell import sweep_cell
 from kvdemo.measure.trial import Trial
 from kvdemo.models.loaded import LoadedModel
 from tests.scripted import time_steps
@@ -60,7 +62,7 @@ def test_every_lane_runs_as_often_as_asked_in_alternating_order(tiny_llama: Load
         assert [context for context, _ in lane["latency"]] == [len(made["prompt"]["tokens"]) + n for n in range(6)]
 
 
-def test_a_run_adds_up(tiny_llama: LoadedModel) -> None:
+def test_the_times_of_a_run_add_up(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama)
     for lane in made["lanes"]:
         for run in lane["runs"]:
@@ -146,7 +148,7 @@ def test_a_lane_that_fails_is_not_run_again_and_the_other_goes_on(
     assert made["comparison"]["lanes"] == []
 
 
-def test_lanes_that_wrote_unequally_much_are_not_compared() -> None:
+def test_lanes_with_different_token_counts_are_not_compared() -> None:
     lanes = [
         LaneTrials(LaneInfo(name, name, "", lossless=True), [Trial(list(time_steps([0.1] * n)), "length")], [0])
         for name, n in (("a", 5), ("b", 4))
@@ -198,9 +200,9 @@ def test_runs_that_overlap_are_not_told_apart_in_a_sweep(tiny_llama: LoadedModel
         info = LaneInfo(name, name, "", lossless=True)
         return info, [Trial(list(time_steps([t])), "length") for t in totals]
 
-    near = cell(5, 1, {"a": lane("A", 1.0, 1.2), "b": lane("B", 1.1, 1.3)}, machine)
+    near = sweep_cell(5, 1, {"a": lane("A", 1.0, 1.2), "b": lane("B", 1.1, 1.3)}, machine)
     assert "bound by" in near["reason"] and near["reason"].endswith("the two cannot be told apart.")
-    far = cell(5, 1, {"a": lane("A", 1.0, 1.2), "b": lane("B", 0.5, 0.6)}, machine)
+    far = sweep_cell(5, 1, {"a": lane("A", 1.0, 1.2), "b": lane("B", 0.5, 0.6)}, machine)
     assert far["reason"].endswith("B is 2.00× as fast.")
     assert far["range"] == {"a": [1.0, 1.2], "b": [0.5, 0.6]}
 
@@ -225,9 +227,9 @@ def test_times_that_are_zero_or_equal_are_compared_without_a_wrong_number(
     ]
     (compared,) = comparison(lanes)["lanes"]
     assert compared["speedup"] == (1.0 if min(seconds) > 0 else None) and compared["statement"].endswith(".")
-    found = cell(5, 3, {record.info.strategy: (record.info, record.trials) for record in lanes}, machine)
+    found = sweep_cell(5, 3, {record.info.strategy: (record.info, record.trials) for record in lanes}, machine)
     assert found["speedup"]["b"] == (1.0 if min(seconds) > 0 else None) and found["reason"].endswith(".")
     for record in lanes:
-        made = document.lane(record, 5, machine, "")
+        made = lane_entry(record, 5, machine, "")
         assert (made["roofline"] is None) == (record.seconds[0] == 0)
         json.dumps([compared, found, made], allow_nan=False)

@@ -40,7 +40,7 @@ def probed(spec: str, *seconds: float) -> Probe:
         ("no_cache", 10, 100, 3.0 + 99 * 1.0),
     ],
 )
-def test_a_run_takes_what_its_first_steps_say(spec: str, prompt: int, new: int, expected: float) -> None:
+def test_a_run_is_predicted_from_its_first_steps(spec: str, prompt: int, new: int, expected: float) -> None:
     assert probed(spec, 3.0, 1.0, 1.0).seconds(GEMMA, prompt, new) == pytest.approx(expected)
 
 
@@ -78,7 +78,7 @@ def test_every_lane_that_decodes_is_counted(tiny_llama: LoadedModel, spec: str, 
         assert found.operations is None  # there is no decoding step
 
 
-def test_what_cannot_be_counted_is_not_run_under_a_counter(
+def test_lanes_whose_operations_cannot_be_counted_are_not_counted(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled code would be compiled anew for it, and its launches are not those of the operations in it."""

@@ -14,7 +14,7 @@ def test_every_row_is_marked_published_and_names_its_source() -> None:
             assert (row["mean_s"] is None) != (row["tokens_per_s"] is None)
 
 
-def test_the_classic_row() -> None:
+def test_the_classic_row_is_the_published_one() -> None:
     cached, uncached = rows_for("openai-community/gpt2", 1000)
     assert (cached["mean_s"], cached["std_s"], cached["new_tokens"]) == (11.885, 0.272, 1000)
     assert (uncached["mean_s"], uncached["std_s"], uncached["speedup"]) == (56.197, 1.855, None)

@@ -19,7 +19,7 @@ def test_a_document_is_found_again_as_it_was_last_kept() -> None:
 
 
 @pytest.mark.parametrize("run_id", ["nobody", "", "../abc", "a" * 100, "abc\0"])
-def test_what_is_not_there_is_none(run_id: str) -> None:
+def test_a_missing_document_is_none(run_id: str) -> None:
     store.save({"run_id": "abc"})
     assert store.find(run_id) is None
 
@@ -85,7 +85,7 @@ def test_what_a_killed_process_left_half_written_is_swept_when_it_is_old(own_cac
     assert (old.exists(), fresh.exists()) == (False, True)
 
 
-def test_a_disk_that_refuses_costs_the_keeping_only(own_cache: Path) -> None:
+def test_a_disk_error_loses_the_stored_copy_only(own_cache: Path) -> None:
     (own_cache / "measurements").write_text("a file where the folder should be")
     store.save({"run_id": "abc"})
     assert store.find("abc") is None

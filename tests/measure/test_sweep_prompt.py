@@ -13,7 +13,9 @@ def test_a_prompt_has_the_length_asked_for(tiny_model: LoadedModel) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(text=st.text(min_size=1).filter(str.strip), wanted=st.integers(1, 60))
-def test_of_any_text_it_is_as_long_as_it_says_and_near_to_it(tiny_llama: LoadedModel, text: str, wanted: int) -> None:
+def test_for_any_text_the_stated_length_is_true_and_near_the_one_asked_for(
+    tiny_llama: LoadedModel, text: str, wanted: int
+) -> None:
     prompt, length = prompt_of(tiny_llama, text, wanted)
     assert length == len(tiny_llama.encode(prompt))
     assert abs(length - wanted) <= 8

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from kvdemo.measure.tables import escape, mean_and_std, sweep_csv, to_csv, to_markdown
+from kvdemo.measure.csv_tables import sweep_csv, to_csv
+from kvdemo.measure.tables import escape, mean_and_std, to_markdown
 
 from .documents import measured
 
@@ -68,7 +69,7 @@ def test_the_sweep_has_a_row_for_each_cell_and_strategy() -> None:
     assert (cached["seconds"], cached["speedup"], cached["bound"]) == ("1.5", "2.0", "bandwidth")
 
 
-def test_the_classic_table() -> None:
+def test_the_classic_table_is_written() -> None:
     table = to_markdown(measured(TIMES))
     assert row_of(table, "No cache")[:4] == ["No cache", "3", "56.200 ± 0.200 s", "56.200 s"]
     cached = row_of(table, "DynamicCache")
@@ -113,7 +114,7 @@ def test_random_weights_are_labelled() -> None:
     assert "the text means nothing" in table
 
 
-def test_a_document_in_the_middle_of_its_run() -> None:
+def test_an_unfinished_document_is_written_as_a_table() -> None:
     document = measured(TIMES, statistics=False) | {"status": "running", "comparison": None}
     document["lanes"][1] |= {"runs": [], "status": "waiting"}
     table = to_markdown(document)
@@ -123,7 +124,7 @@ def test_a_document_in_the_middle_of_its_run() -> None:
     assert len(rows(to_csv(document))) == 3
 
 
-def test_a_document_that_has_nothing_yet() -> None:
+def test_an_empty_document_is_written_as_a_table() -> None:
     empty: dict[str, Any] = {"schema": 1, "kind": "measure", "status": "running", "lanes": []}
     assert to_markdown(empty).startswith("## ")
     assert rows(to_csv(empty)) == []
@@ -170,7 +171,7 @@ def test_times_read_in_their_own_unit(mean: float, std: float | None, shown: str
     assert mean_and_std({"mean": mean, "std": std}) == shown
 
 
-def test_what_a_search_does_not_have_stays_empty() -> None:
+def test_figures_that_a_search_lacks_stay_empty() -> None:
     document = measured({"no_cache": [2.0], "dynamic_cache": [1.0]})
     for run in document["lanes"][1]["runs"]:
         run |= {"ttft_s": None, "tpot_s": None, "level_s": 0.25}

@@ -26,7 +26,7 @@ def test_a_kind_that_is_dropped_costs_nothing_more() -> None:
     assert pace.remaining == 3.0
 
 
-def test_the_end_is_the_end() -> None:
+def test_nothing_remains_after_the_last_run() -> None:
     clock = FakeClock()
     pace = Pace({FAST: 1}, clock=clock)
     pace.begin()

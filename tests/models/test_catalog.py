@@ -102,6 +102,7 @@ def test_near_names_are_suggested_and_else_the_whole_catalogue(typed, said):
     assert said in catalog.suggestion(typed)
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_listed_without_loading_a_model_library():
     code = (
         "import sys, kvdemo.models.catalog; print([m for m in ('torch', 'transformers', 'numpy') if m in sys.modules])"

@@ -9,7 +9,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import cache_shape
 from kvdemo.models.loaded import LoadedModel
 
-from ..conftest import loaded, tiny_llama_network
+from ..tiny_models import loaded, tiny_llama_network
 from .tiny_configs import tiny
 
 

@@ -56,7 +56,7 @@ def test_the_previous_model_is_gone_before_the_next_is_read(folders, monkeypatch
     assert alive == [False]
 
 
-def test_a_name_that_is_no_model_costs_nothing(folders):
+def test_an_unknown_name_keeps_the_held_model(folders):
     keeper = ResidentModel("cpu")
     held = keeper.get(folders[0])
     refusal(lambda: keeper.get("no such model"))
@@ -90,7 +90,7 @@ def test_many_threads_share_one_model(folders, reads):
     assert reads == [folders[0]]
 
 
-def test_nothing_but_the_keeper_holds_on_to_a_model(folders):
+def test_a_replaced_model_is_freed(folders):
     keeper = ResidentModel("cpu")
     network = weakref.ref(keeper.get(folders[0]).network)
     del keeper
@@ -98,6 +98,6 @@ def test_nothing_but_the_keeper_holds_on_to_a_model(folders):
     assert network() is None
 
 
-def test_a_keeper_closed_to_folders_takes_none(folders):
+def test_folders_are_refused_where_they_are_closed(folders):
     keeper = ResidentModel("cpu", allow_folders=False)
     assert "Folders of this server" in refusal(lambda: keeper.get(folders[0]))

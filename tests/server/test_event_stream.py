@@ -18,7 +18,7 @@ def test_everything_arrives_once_and_in_order() -> None:
     assert all(got)
 
 
-def test_items_that_come_together_go_together() -> None:
+def test_items_within_an_interval_are_one_batch() -> None:
     released = threading.Event()
 
     def work(emit: Callable[[str], None]) -> None:
@@ -73,7 +73,7 @@ def test_a_natural_end_leaves_the_stop_flag_alone() -> None:
     assert not stop.is_set()
 
 
-def test_what_is_handed_over_is_dealt_with_before_the_work_goes_on() -> None:
+def test_the_work_waits_until_a_sent_item_was_handled() -> None:
     seen: list[str] = []
 
     def work(tell: EventChannel[str]) -> None:
@@ -88,7 +88,7 @@ def test_what_is_handed_over_is_dealt_with_before_the_work_goes_on() -> None:
     assert seen[-3:] == ["handed over", "dealt with", "work goes on"]
 
 
-def test_nothing_that_is_handed_over_waits_for_company() -> None:
+def test_an_item_that_is_waited_for_is_sent_at_once() -> None:
     start = time.monotonic()
     assert list(batches(lambda tell: tell.send_and_wait(1, 0), threading.Event(), interval=60)) == [[1]]
     assert time.monotonic() - start < 30

@@ -53,7 +53,7 @@ def test_the_browser_gets_time_to_draw_a_document_and_less_for_a_word(reader: Re
     assert [settle for _, settle in reader.got] == [DRAWING_SECONDS, SENDING_SECONDS]
 
 
-def test_short_runs_are_told_of_a_second_apart_with_the_newest_document(reader: Reader) -> None:
+def test_states_of_short_runs_are_sent_a_second_apart_with_the_newest_document(reader: Reader) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 0.2, 0.4, 1.1, 1.1))  # type: ignore[arg-type]
     for n in range(3):
         relay(state(f"Repeat {n}", n))
@@ -62,14 +62,14 @@ def test_short_runs_are_told_of_a_second_apart_with_the_newest_document(reader: 
     assert reader.got[-1][0].document == {"run_id": "m1", "status": "running", "runs": 2}
 
 
-def test_the_end_is_always_told_and_nothing_waits_for_its_drawing(reader: Reader) -> None:
+def test_the_last_state_is_always_sent_and_its_drawing_not_waited_for(reader: Reader) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 0.1, 0.1))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Done", 1, "done"))
     assert [(told.text, settle) for told, settle in reader.got][1] == ("Done", SENDING_SECONDS)
 
 
-def test_each_document_is_kept_even_if_it_is_not_told(reader: Reader, folder: Path) -> None:
+def test_each_document_is_stored_even_if_it_is_not_sent(reader: Reader, folder: Path) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 0.1))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Repeat 2", 1))

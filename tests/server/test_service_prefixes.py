@@ -30,7 +30,7 @@ def details(batches: Iterator[list[RaceEvent]]) -> dict[str, float]:
     return dict(next(event.timed.step.details for event in events if isinstance(event, TokensCommitted)))
 
 
-def test_a_page_goes_on_from_its_own_last_race_and_a_stranger_does_not(engine: Service) -> None:
+def test_a_page_reuses_its_own_last_race_and_no_other_page_does(engine: Service) -> None:
     prompt = len(engine.held.encode(engine.held.prompt(FORM["prompt"], chat=None)))  # type: ignore[union-attr]
     assert details(engine.race(FORM, "r1", "mine")) == {"kept": 0, "reused": 0}
     assert details(engine.race(FORM, "r2", "strangers")) == {"kept": 0, "reused": 0}
@@ -38,7 +38,7 @@ def test_a_page_goes_on_from_its_own_last_race_and_a_stranger_does_not(engine: S
     assert (again["kept"], again["reused"]) == (prompt + 3, prompt - 1)
 
 
-def test_a_program_without_a_page_finds_and_leaves_nothing(engine: Service) -> None:
+def test_a_request_without_a_page_keeps_nothing(engine: Service) -> None:
     details(engine.race(FORM, "r1", "mine"))
     assert details(engine.race(FORM, "r2")) == {}
     assert details(engine.race(FORM, "r3", "")) == {}
@@ -80,6 +80,6 @@ def test_another_model_takes_all_that_was_kept_with_it(
 
 @pytest.fixture
 def tiny_gpt2_folder(tiny_gpt2: Any, tmp_path: Path) -> Path:
-    from tests.conftest import save  # noqa: PLC0415
+    from tests.tiny_models import save  # noqa: PLC0415
 
     return save(tiny_gpt2, tmp_path)

@@ -35,7 +35,7 @@ def test_a_measurement_asks_for_all_its_runs() -> None:
 
 
 @pytest.mark.parametrize("lanes", [("dynamic_cache",), ("no_cache", "dynamic_cache"), ("speculative", "batched")])
-def test_what_a_refusal_proposes_fits(lanes: tuple[str, ...]) -> None:
+def test_the_token_count_that_a_refusal_proposes_fits(lanes: tuple[str, ...]) -> None:
     with pytest.raises(BadInput) as refused:
         zerogpu.check(race(*lanes, tokens=100_000))
     fits = refused.value.max_new_tokens

@@ -17,18 +17,9 @@ from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser, record
 
-from ..conftest import loaded, tiny_gpt2_network, tiny_llama_network
+from ..tiny_models import loaded, tiny_gpt2_network, tiny_llama_network
 
 WORDS = 200
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    """A layer of a tiny model is done before a second thread has its part of it; on a busy machine long before."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:

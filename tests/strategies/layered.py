@@ -10,8 +10,8 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedConfig
 
 from kvdemo.models.loaded import LoadedModel
 
-from ..conftest import loaded
 from ..models.tiny_configs import GROUPED, LAYERS, MAMBA_2, NO_SPECIAL, SIZES, tiny
+from ..tiny_models import loaded
 from .conftest import WORDS, word_tokenizer
 
 SLIDING = ("mistral", "qwen2", "gemma2", "gemma3", "gpt_oss", "mimo, values narrower than keys")

@@ -134,7 +134,7 @@ def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list
         next(steps)
 
 
-def test_one_that_was_picked_knows_its_token_and_no_figures_until_it_is_recorded() -> None:
+def test_a_picked_token_has_no_figures_until_it_is_recorded() -> None:
     logits = torch.tensor([1.0, 3.0, 2.0])
     picked = Chooser(Rule(Sampling(0, 1, 0)), CPU)(logits)
     assert (picked.token, picked.runner_up) == (1, UNKNOWN)

@@ -28,7 +28,7 @@ from kvdemo.strategies.recompute.no_cache import NoCache
 from kvdemo.strategies.search.beam_search import BeamSearch
 from tests.strategies.draft.test_prompt_lookup import guessing, job_of, oracle, steps_until
 
-from ..conftest import loaded
+from ..tiny_models import loaded
 from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
 
 pytestmark = pytest.mark.slow

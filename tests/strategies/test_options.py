@@ -48,7 +48,7 @@ def toy(tmp_path: Path):
         yield discover("toys")["toy"]
 
 
-def test_settings_are_read_without_running_the_file_and_truly(toy) -> None:
+def test_settings_read_from_the_source_agree_with_the_classes(toy) -> None:
     assert toy.options == OPTIONS == load(toy).options()
 
 

@@ -21,9 +21,10 @@ from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Pass
 from kvdemo.documents import schema
 from kvdemo.measure import measurement
+from kvdemo.measure.csv_tables import to_csv
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
-from kvdemo.measure.tables import to_csv, to_markdown
+from kvdemo.measure.tables import to_markdown
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies.base import Strategy

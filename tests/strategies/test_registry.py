@@ -38,7 +38,7 @@ def test_a_new_file_is_a_new_strategy(tmp_path: Path) -> None:
         assert load(found["toy"])().summary == "Writes one token."
 
 
-def test_strategies_introduce_themselves_without_torch_and_truly() -> None:
+def test_introductions_need_no_torch_and_agree_with_the_classes() -> None:
     for introduction in introductions().values():
         strategy = get(introduction.id)
         stated = asdict(introduction)

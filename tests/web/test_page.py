@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from kvdemo.core.declaration import offered
 from kvdemo.core.events import Ended
 from kvdemo.core.measure_settings import MeasureRequest
@@ -122,6 +124,7 @@ def test_a_preset_fills_the_whole_form() -> None:
     assert (form["sweep_prompt"], form["sweep_tokens"], form["preset"]) == ("16,128", "32,128", "sweep")
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_model_library() -> None:
     code = "import sys; sys.modules.update(torch=None, transformers=None); import kvdemo.web.page"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

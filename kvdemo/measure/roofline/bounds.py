@@ -71,7 +71,7 @@ class Prediction(NamedTuple):
         return max(self.times, key=lambda name: self.times[name])
 
     def binding(self, measured_s: float) -> Bound | None:
-        """The limit that binds what took so long. None where a roofline is above it: the device reaches more than that.
+        """Name the limit that binds what took so long; None where a roofline is above it: the device reaches more.
 
         Launches that would take longer than was measured were not made one by one, and a library that would was not
         used as it was measured: they bind nothing.
@@ -102,7 +102,7 @@ class RooflineModel:
     lanes: Mapping[str, RooflineModel] = field(default_factory=dict)
 
     def for_strategy(self, strategy: str) -> RooflineModel:
-        """The machine as a strategy uses it."""
+        """Return the machine as a strategy uses it."""
         return self.lanes.get(strategy, self)
 
     def step(self, positions: int, context: int, cache_bytes: int) -> Prediction:
@@ -160,22 +160,22 @@ class RooflineModel:
         return shape.active_parameters * self.itemsize / reads + cache_bytes / self.limits.bandwidth
 
     def decode_floor_s(self, context: int) -> float:
-        """The least that a step with a cache can take at this context, in seconds."""
+        """Calculate the least that a step with a cache can take at this context, in seconds."""
         held = formulas.kv_bytes(self.architecture, context, self.itemsize)
         return self.step(1, context, held).floor_s
 
     def no_cache_floor_s(self, context: int) -> float:
-        """The least that a step can take that runs all of the context again, in seconds."""
+        """Calculate the least that a step can take that runs all of the context again, in seconds."""
         return self.step(context, context, 0).floor_s
 
 
 def total(predictions: Iterable[Prediction]) -> Prediction:
-    """The sum over passes or steps, figure by figure."""
+    """Add up passes or steps, figure by figure."""
     return Prediction(*map(math.fsum, zip(*predictions, strict=True)))
 
 
 def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s: float) -> str:
-    """Why a lane's decode steps take what they take, with the figures per step."""
+    """Say why a lane's decode steps take what they take, with the figures per step."""
     bound = predicted.binding(measured_s)
     if bound is None:
         return _too_low(machine, predicted, steps, measured_s)
@@ -226,7 +226,7 @@ def _bound(machine: RooflineModel, bound: Bound, predicted: Prediction, steps: i
 
 
 def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | None], speedup: float | None) -> str:
-    """Why a lane gained what it gained over the baseline, at one prompt length and token count, prefill included.
+    """Say why a lane gained what it gained over the baseline, at one prompt length and token count, prefill included.
 
     Without a `speedup` their runs overlap, and no gain is claimed. A bound of None is one that cannot be said.
     """

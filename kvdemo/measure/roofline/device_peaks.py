@@ -120,7 +120,7 @@ class Bench:
     clock: Clock = time.perf_counter
 
     def seconds(self, work: Callable[[], object]) -> float:
-        """Median seconds of one call, warmed up."""
+        """Return the median seconds of one call, warmed up."""
         spent, once = 0.0, math.inf
         while spent < WARMUP_S:
             reading = self.reading(work, 1)
@@ -129,7 +129,7 @@ class Bench:
         return statistics.median(self.reading(work, calls) / calls for _ in range(REPEATS))
 
     def once(self, work: Callable[[], object]) -> float:
-        """Seconds of the second call: the first one pays for what no other does."""
+        """Return the seconds of the second call: the first one pays for what no other does."""
         self.reading(work, 1)
         return self.reading(work, 1)
 
@@ -171,7 +171,7 @@ def _measure(
 
 
 def copy_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
-    """Bytes a second, read and written, of a copy from one buffer to another."""
+    """Measure a copy from one buffer to another: bytes a second, read and written."""
     # Written to beforehand: memory that was never written to is one page of zeros, read from the cache.
     source = torch.ones(size // dtype.itemsize, dtype=dtype, device=bench.device)
     target = torch.ones_like(source)
@@ -179,7 +179,7 @@ def copy_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
 
 
 def read_bandwidth(bench: Bench, size: int) -> float:
-    """Bytes a second of a sum over a buffer: nothing is written, and adding is quicker than the memory."""
+    """Measure a sum over a buffer: bytes a second. Nothing is written, and adding is quicker than the memory."""
     source = torch.ones(size // 4, device=bench.device)
     return source.nbytes / bench.seconds(source.sum)
 
@@ -195,14 +195,14 @@ def _packed(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row
 
 
 def matvec_bandwidth(bench: Bench, dtype: torch.dtype, size: int) -> float:
-    """Bytes a second of weights read by the product of one row with a matrix, as a layer does it when decoding."""
+    """Measure the product of one row with a matrix, as a layer does it when decoding: bytes of weights a second."""
     row = torch.randn(1, _COLUMNS, dtype=dtype, device=bench.device)
     weight = row.repeat(size // row.nbytes, 1)
     return weight.nbytes / bench.seconds(lambda: functional.linear(row, weight))
 
 
 def matmul_flops(bench: Bench, dtype: torch.dtype, size: int) -> float:
-    """Floating-point operations a second of a square matrix product, the sides doubled until the device is busy."""
+    """Measure a square matrix product, its sides doubled until the device is busy: operations a second."""
     largest = min(_LARGEST_SIDE, math.isqrt(2 * size // (3 * dtype.itemsize)))
     side = 256
     while True:
@@ -224,7 +224,7 @@ def _launch(bench: Bench, dtype: torch.dtype) -> float:
 
 
 def buffer_bytes(device: torch.device) -> int:
-    """Bytes of one buffer: larger than a cache, and two of them no more than half of what is free."""
+    """Choose the bytes of one buffer: larger than a cache, and two of them no more than half of what is free."""
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what the allocator keeps in reserve counts as taken otherwise
         return min(_GPU_BUFFER, torch.cuda.mem_get_info(device)[0] // 4)
@@ -233,7 +233,7 @@ def buffer_bytes(device: torch.device) -> int:
 
 
 def last_cache_bytes() -> int:
-    """Bytes of the processor's largest cache as Linux states them; 0 where the system does not say."""
+    """Return the bytes of the processor's largest cache as Linux states them; 0 where the system does not say."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     said = [path.read_text(encoding="ascii").strip() for path in sizes]
     return max((int(text[:-1]) * 1024 for text in said if text.endswith("K")), default=0)

@@ -33,7 +33,7 @@ class Launches:
         self.per_pass: float | None = None
 
     def over(self, steps: Iterator[Step]) -> Iterator[Step]:
-        """The same steps. To be put around a strategy's generator, inside of what records its choices."""
+        """Pass the steps on. It goes around a strategy's generator, inside of what records its choices."""
         while True:
             with LaunchCounter() if self.on else nullcontext() as counter:
                 step = next(steps, None)

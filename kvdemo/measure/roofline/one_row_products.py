@@ -26,7 +26,7 @@ class Bench(Protocol):
     """Times calls (`kvdemo.measure.roofline.device_peaks`)."""
 
     def seconds(self, work: Callable[[], object]) -> float:
-        """Median seconds of one call."""
+        """Return the median seconds of one call."""
 
 
 def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
@@ -44,7 +44,7 @@ def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
 
 
 def bytes_per_s(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[Shape, int], product: Product) -> float:
-    """Bytes of weights a second over a step's products; 0 where there are none.
+    """Measure a step's products: bytes of weights a second; 0 where there are none.
 
     For each shape, different matrices of `size` bytes in all, more than a cache holds, are multiplied in turn.
     """
@@ -65,12 +65,12 @@ def bytes_per_s(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[Sha
 
 
 def eager(row: Tensor, weight: Tensor) -> Callable[[], object]:
-    """The product as an uncompiled layer calls it."""
+    """Multiply as an uncompiled layer does."""
     return lambda: functional.linear(row, weight)
 
 
 def packed(row: Tensor, weight: Tensor) -> Callable[[], object]:
-    """The product as compiled code calls it: inductor packs float32 for MKL, and 16-bit formats for oneDNN."""
+    """Multiply as compiled code does: inductor packs float32 for MKL, and 16-bit formats for oneDNN."""
     if weight.dtype == torch.float32 and torch._C.has_mkl:
         for_mkl = torch.ops.mkl._mkl_reorder_linear_weight(weight, 1)
         return lambda: torch.ops.mkl._mkl_linear(row, for_mkl, weight, None, 1)

@@ -33,7 +33,7 @@ def check(folder: Path, name: str) -> None:
 
 
 def check_files(files: Collection[str], name: str) -> None:
-    """Raises BadInput unless a list of file names has a configuration, safetensors weights and a tokenizer."""
+    """Raise BadInput unless a list of file names has a configuration, safetensors weights and a tokenizer."""
     if "config.json" not in files:
         raise BadInput(f"{name} is no model for transformers: it has no config.json.")
     if not {WEIGHTS, INDEX} & set(files):
@@ -48,12 +48,12 @@ def check_files(files: Collection[str], name: str) -> None:
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Raises BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
+    """Raise BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
     text_part.check({"architectures": None, **config}, name, saved=True)
 
 
 def shards(folder: Path, name: str) -> list[str]:
-    """The names of the safetensors files that hold the weights. Raises BadInput for a damaged index."""
+    """List the safetensors files that hold the weights. Raises BadInput for a damaged index."""
     if (folder / WEIGHTS).is_file():
         return [WEIGHTS]
     names = read_json(folder / INDEX, name).get("weight_map")
@@ -63,7 +63,7 @@ def shards(folder: Path, name: str) -> list[str]:
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """A JSON object from a file. Raises BadInput for anything else."""
+    """Read a JSON object from a file. Raises BadInput for anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

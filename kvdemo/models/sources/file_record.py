@@ -31,18 +31,18 @@ def write(folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The files of a folder's record, by name; None where there is no record, or one that says nothing."""
+    """Read the files of a folder's record, by name; None where there is no record, or one that says nothing."""
     return (_load(folder) or {}).get("files")
 
 
 def sizes_hold(folder: Path) -> bool:
-    """Whether all files of the record are there in their sizes. Takes no time."""
+    """Tell whether all files of the record are there in their sizes. Takes no time."""
     files = read(folder)
     return files is not None and all(_size(folder / name) == entry["bytes"] for name, entry in files.items())
 
 
 def holds(folder: Path, hashing: Callable[[], None]) -> bool:
-    """Whether all files are as recorded. `hashing` is called before they are hashed, which may take seconds."""
+    """Tell whether all files are as recorded. `hashing` is called before they are hashed, which may take seconds."""
     record = _load(folder)
     if record is None or not sizes_hold(folder):
         return False
@@ -63,7 +63,7 @@ def holds(folder: Path, hashing: Callable[[], None]) -> bool:
 
 
 def sha256(file: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """Calculate the SHA-256 of a file's content."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

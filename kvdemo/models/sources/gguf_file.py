@@ -66,7 +66,7 @@ def convert(gguf_file: Path, folder: Path, progress: Callable[[Progress], None])
 
 
 def weight_name(name: str) -> str:
-    """transformers' name of a tensor: model.layers.3.self_attn.q_proj.weight for GGUF's blk.3.attn_q.weight."""
+    """Translate a name: GGUF's blk.3.attn_q.weight is transformers' model.layers.3.self_attn.q_proj.weight."""
     *block, part, kind = name.split(".")
     layer = f"model.layers.{block[1]}." if block else ""
     return f"{layer}{_NAMES[part]}.{kind}"
@@ -85,7 +85,7 @@ def _halves_apart(name: str, weight: torch.Tensor, config: LlamaConfig) -> torch
 
 
 def llama_config(metadata: Mapping[str, Any], *, tied: bool) -> LlamaConfig:
-    """The architecture that the metadata states; `tied`: the output layer is the embedding."""
+    """Build the configuration that the metadata states; `tied`: the output layer is the embedding."""
     return LlamaConfig(
         architectures=["LlamaForCausalLM"],
         dtype="float32",
@@ -107,7 +107,7 @@ def llama_config(metadata: Mapping[str, Any], *, tied: bool) -> LlamaConfig:
 
 
 def tokenizer(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
-    """The byte-level BPE tokenizer, every digit on its own, with the chat template."""
+    """Build the byte-level BPE tokenizer, every digit on its own, with the chat template."""
     tokens = metadata["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
     inner = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))

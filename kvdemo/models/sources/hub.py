@@ -54,7 +54,7 @@ def cached(hub_id: str) -> Source | None:
 
 
 def fetch(hub_id: str, progress: Callable[[Progress], None], *, patience: float = 4.0) -> Source:
-    """The model from the Hub, downloaded into the Hub's cache at the commit that it has now.
+    """Download a model into the Hub's cache, at the commit that it has now.
 
     The Hub has `patience` seconds to say what it has. Raises BadInput.
     """

@@ -17,7 +17,7 @@ FAILURES = (_HTTPError, OSError, ValueError, RuntimeError)
 
 
 def explained(hub_id: str, error: Exception, cache: Path, setting: str) -> BadInput:
-    """One of FAILURES as a sentence; `setting` is the variable that moves the Hub's cache, which is in `cache`."""
+    """Say one of FAILURES in a sentence; `setting` is the variable that moves the Hub's cache, which is in `cache`."""
     if isinstance(error, errors.HfHubHTTPError):
         return BadInput(_refusal(hub_id, error))
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):

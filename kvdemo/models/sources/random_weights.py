@@ -115,7 +115,7 @@ def build(name: str, device: torch.device, dtype: torch.dtype) -> tuple[PreTrain
 
 
 def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
-    """A model whose weights are drawn on the device itself, in its number format, the same ones every time.
+    """Build a model whose weights are drawn on the device itself, in its number format, the same ones every time.
 
     The distribution is the one that training starts from. Raises BadInput where the memory is too small.
     """
@@ -142,7 +142,7 @@ def _check_room(name: str, needed: int, device: torch.device) -> None:
 
 
 def tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
-    """Bytes as tokens, and a text for every other id of the vocabulary. Any text comes back as it was.
+    """Build a tokenizer with bytes as tokens and a text for every other id. Any text comes back as it was.
 
     A trained tokenizer gives every id a text, and a model with random weights chooses among all of its ids. So
     each id beyond the bytes and the end of text is written as one letter, which reads back as one token (the

@@ -22,18 +22,18 @@ _PRINTED = re.compile(r"""['"]type['"]: ?['"]text['"]""")
 
 
 def has_template(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a tokenizer has a chat template for an ordinary conversation: its only one, or one named default."""
+    """Tell whether a tokenizer has a chat template for an ordinary conversation: its only one, or one named default."""
     template = tokenizer.chat_template
     return bool(template.get("default") if isinstance(template, dict) else template)
 
 
 def named_templates(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The names of the templates of a tokenizer that has several."""
+    """List the names of the templates of a tokenizer that has several."""
     return sorted(map(str, tokenizer.chat_template)) if isinstance(tokenizer.chat_template, dict) else []
 
 
 def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
-    """The message `text` of a user, and the start of an answer, as the template of the model `name` writes them.
+    """Write the message `text` of a user, and the start of an answer, as the template of the model `name` does.
 
     The message is handed over as text, or as a list of parts where the template takes that alone, as those of models
     for pictures do. Raises BadInput, which says to switch the template off, where the template fails or leaves the

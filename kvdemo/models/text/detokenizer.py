@@ -57,7 +57,7 @@ class TextStream:
         self._unclean = ""
 
     def branch(self) -> TextStream:
-        """A stream of its own that goes on from here, for texts that begin alike."""
+        """Make a stream of its own that goes on from here, for texts that begin alike."""
         return copy(self)
 
     def push(self, token: int) -> str:

@@ -16,7 +16,7 @@ BytesOf = Callable[[int], bytes | None]
 
 
 def spelling(tokenizer: PreTrainedTokenizerBase) -> tuple[BytesOf, str]:
-    """The bytes of each token as `TextStream` takes them, and the error handler that writes as this tokenizer does.
+    """Return each token's bytes as `TextStream` takes them, and the error handler that writes as this tokenizer does.
 
     Byte-level tokenizers (GPT-2, Llama 3, Qwen) spell everything by bytes and write one U+FFFD for a broken character.
     With byte fallback (Llama 2, Mistral, Gemma) there are 256 tokens <0x00> to <0xFF> for what has no token of its
@@ -33,7 +33,7 @@ def spelling(tokenizer: PreTrainedTokenizerBase) -> tuple[BytesOf, str]:
 
 
 def cleaner(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], str] | None:
-    """What removes the spaces before punctuation after `decode`; None where nothing does, or `decode` on its own way.
+    """Return what removes the spaces before punctuation after `decode`; None where nothing does, or `decode` by itself.
 
     transformers leaves the texts of BPE tokenizers alone, whatever their settings ask for.
     """

@@ -19,7 +19,7 @@ _TOKENS, _FAR, _TOLERANCE = 4, 100, 0.03
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
-    """Why keys of this model cannot be moved; tried on the model."""
+    """Say why keys of this model cannot be moved; None if they can. Tried on the model."""
     if not hasattr(model.network.get_decoder(), "rotary_emb"):
         return "its positions are not rotary, so a cached key cannot be moved to another position."
     if rope.switch_lengths(model.config):

@@ -80,7 +80,7 @@ def reference_of(model: LoadedModel) -> Reference:
 
 
 def looks_ahead(model: LoadedModel, reference: Reference) -> bool:
-    """Whether a prompt's log-probabilities depend on what follows it."""
+    """Tell whether a prompt's log-probabilities depend on what follows it."""
     pairs = zip(reference.texts, reference.rows, strict=True)
     apart = [
         distance(logprobs(model, text.prompt + text.script)[len(text.prompt) - 1], rows[0]) for text, rows in pairs
@@ -95,7 +95,7 @@ def logprobs(model: LoadedModel, ids: Sequence[int]) -> Tensor:
 
 
 def distance(one: Tensor, other: Tensor) -> float:
-    """Root mean square of the difference over the vocabulary; infinite where only one of the two is a number."""
+    """Calculate the root mean square difference over the vocabulary; infinite where only one is a number."""
     finite = one.isfinite()
     if not finite.any() or not torch.equal(finite, other.isfinite()):
         return math.inf

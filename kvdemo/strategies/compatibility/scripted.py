@@ -68,7 +68,7 @@ class ScriptedLane:
         return step is not None
 
     def apart(self, rows: Tensor) -> list[float]:
-        """How far each token's log-probabilities are from those without a cache, which are known for the script.
+        """Measure how far each token's log-probabilities are from those without a cache, known for the script.
 
         A strategy that chooses by a rule of its own writes another text. Then only the log-probabilities that it
         states for its tokens can be held against a pass over them.
@@ -85,13 +85,13 @@ class ScriptedLane:
 
 
 def take_turns(lanes: Sequence[ScriptedLane]) -> None:
-    """A step of each in turns until none takes one more."""
+    """Take a step of each in turns until none takes one more."""
     while [lane for lane in lanes if lane.step()]:
         pass
 
 
 def half_right(job: Job) -> Callable[[Sequence[int], int], list[int]]:
-    """For a trial of drafts: draft the token that is prescribed next, and a wrong one after it."""
+    """Draft for a trial: the token that is prescribed next, and a wrong one after it."""
 
     def guess(_written: Sequence[int], most: int) -> list[int]:
         if not isinstance(job.choose, Script):

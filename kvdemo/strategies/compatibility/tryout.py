@@ -38,7 +38,7 @@ _look_up_only: ContextVar[bool] = ContextVar("look_up_only", default=False)
 
 @contextmanager
 def known_only() -> Iterator[None]:
-    """Inside, nothing is run on the model: what has not been tried yet passes for possible."""
+    """Run nothing on the model inside this context: what has not been tried yet passes for possible."""
     before = _look_up_only.set(True)
     try:
         yield
@@ -47,7 +47,7 @@ def known_only() -> Iterator[None]:
 
 
 def reason(model: LoadedModel, name: str, decode: Decode, *, exact: bool = True, instead: str) -> str | None:
-    """Why a strategy cannot run on a model, in a sentence; None if it can. Tried once, and kept under `name`.
+    """Say in a sentence why a strategy cannot run on a model; None if it can. Tried once, and kept under `name`.
 
     `exact` is False for one that changes the scores by design; `instead` is the strategy to recommend.
     """
@@ -55,7 +55,7 @@ def reason(model: LoadedModel, name: str, decode: Decode, *, exact: bool = True,
 
 
 def once(model: LoadedModel, name: str, find: Callable[[], str | None]) -> str | None:
-    """What `find` finds out by running the model; kept with the model under `name`."""
+    """Return what `find` finds out by running the model; kept with the model under `name`."""
     known = _known.setdefault(model.network, {})
     if name in known or _look_up_only.get():
         return known.get(name)
@@ -69,7 +69,7 @@ def once(model: LoadedModel, name: str, find: Callable[[], str | None]) -> str |
 
 
 def shortened(error: BaseException) -> str:
-    """An exception as one printable line."""
+    """Write an exception as one printable line."""
     line = next(iter(str(error).strip().splitlines()), "")[:160].rstrip(" .:")
     line = f"{type(error).__name__}: {line}" if line else type(error).__name__
     return line if line.isprintable() else ascii(line)

@@ -1,1 +1,1 @@
-"""Strategies that draft tokens and verify them in one pass."""
+"""Draft tokens and verify them in one pass."""

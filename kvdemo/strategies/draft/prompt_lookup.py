@@ -1,4 +1,4 @@
-"""Prompt lookup: the next tokens are drafted from the text itself and verified in one pass."""
+"""Draft the next tokens from the text itself, and verify them in one pass (prompt lookup)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speculative decoding: a small model drafts the next tokens, the large one verifies them in one pass."""
+"""Draft the next tokens with a small model, and verify them with the large one in one pass (speculative decoding)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Strategies that keep keys and values."""
+"""Decode with keys and values that are kept."""

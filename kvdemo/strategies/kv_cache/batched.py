@@ -1,4 +1,4 @@
-"""Batched decoding: several rows share each step, as requests do on a server."""
+"""Decode several rows in each step, as a server does with requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.forward import Ids, forward, on_device
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading
 
 
@@ -40,10 +40,7 @@ class Batched(Strategy):
     rows: int = option(4, "Rows", "Copies of the prompt that are decoded together.", low=1, high=256)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        few = Batched()  # any number of rows runs where a few do
-        return cache_support.unavailable_reason(model) or tryout.reason(
-            model, self.id, few.decode, instead="DynamicCache"
-        )
+        return cache_support.reason_of(self, model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -21,7 +21,7 @@ _SETTING = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def folder() -> Path:
-    """Where this version of torch keeps its compiled code."""
+    """Return where this version of torch keeps its compiled code."""
     return pypi.cache_folder() / "compiled" / f"torch-{torch.__version__}"
 
 

@@ -1,4 +1,4 @@
-"""Compiled decoding: the step's kernels are fused and, on a GPU, launched as one."""
+"""Decode with a compiled step: its kernels are fused and, on a GPU, launched as one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import pick_on_device
-from kvdemo.strategies.kv_cache import compiled_step
+from kvdemo.strategies.kv_cache import compilable, compiled_step
+from kvdemo.strategies.kv_cache.compiled_run import Run
 
 
 class CompiledCached(Strategy):
@@ -39,7 +40,7 @@ class CompiledCached(Strategy):
     formula_note = "The part of the reserved room that is in use."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return compiled_step.unavailable_reason(model)
+        return compilable.unavailable_reason(model)
 
     def decode(self, job: Job) -> Iterator[Step]:
         """Compile and record at once, before the first step is asked for; the steps follow."""
@@ -49,7 +50,7 @@ class CompiledCached(Strategy):
         return self._steps(job, run, lease)
 
     @torch.inference_mode()
-    def _steps(self, job: Job, run: compiled_step.Run, lease: _Lease) -> Iterator[Step]:  # noqa: ARG002 - held meanwhile
+    def _steps(self, job: Job, run: Run, lease: _Lease) -> Iterator[Step]:  # noqa: ARG002 - held meanwhile
         ids = job.encode("")
         compiled = compiled_step.compiled_for(job.model)
         choice = job.choose(next_token_logits(job.model, ids, run.cache))

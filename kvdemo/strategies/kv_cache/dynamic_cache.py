@@ -1,4 +1,4 @@
-"""DynamicCache: prefill once, then one position a step."""
+"""Prefill once, then run one position a step (DynamicCache)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OffloadedCache: the keys and values wait in main memory until their layer is due."""
+"""Keep keys and values in main memory until their layer is due (OffloadedCache)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kvdemo.models import cache_layers
 from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading
 
 
@@ -37,9 +37,7 @@ class Offloaded(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if model.device.type != "cuda":
             return f"it moves the cache between a CUDA GPU and main memory, and the model is on {model.device.type}."
-        return cache_support.unavailable_reason(model) or tryout.reason(
-            model, self.id, self.decode, instead="DynamicCache"
-        )
+        return cache_support.reason_of(self, model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
@@ -64,7 +62,7 @@ class Offloaded(Strategy):
 
 
 def split(cache: Cache) -> tuple[int, int]:
-    """Bytes that a cache holds on its device, and bytes in main memory."""
+    """Count the bytes that a cache holds on its device, and those in main memory."""
     held = [tensor for layer in cache.layers for tensor in cache_layers.layer_tensors(layer)]
     host = sum(tensor.nbytes for tensor in held if tensor.device.type == "cpu")
     return sum(tensor.nbytes for tensor in held) - host, host

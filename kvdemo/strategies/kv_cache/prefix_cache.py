@@ -1,4 +1,4 @@
-"""Prefix cache: keys and values are kept after the race, for the next prompt that begins the same."""
+"""Keep keys and values after the race, for the next prompt that begins the same."""
 
 from __future__ import annotations
 

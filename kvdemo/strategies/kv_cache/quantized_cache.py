@@ -1,4 +1,4 @@
-"""QuantizedCache: the past is kept in fewer bits."""
+"""Keep past keys and values in fewer bits (QuantizedCache)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Quantized(Strategy):
     def post_race_check(
         self, model: LoadedModel, prompt_ids: Sequence[int], steps: Sequence[TimedStep], stop: CancelToken
     ) -> list[str]:
-        """The log-probability lost, in a sentence: the exact cache is fed the text of this run.
+        """Say in a sentence how much log-probability was lost: the exact cache is fed the text of this run.
 
         An own log-probability above the exact one is no gain: the tokens were chosen for being likely with this cache.
         """

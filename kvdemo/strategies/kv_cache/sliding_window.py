@@ -1,4 +1,4 @@
-"""Sliding window with attention sinks: the first positions and the latest are kept, the others are dropped."""
+"""Keep the first positions (attention sinks) and the latest ones, and drop the others (sliding window)."""
 
 from __future__ import annotations
 

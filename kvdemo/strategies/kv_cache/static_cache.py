@@ -1,4 +1,4 @@
-"""StaticCache: room for the whole text is reserved before the first token."""
+"""Reserve room for the whole text before the first token (StaticCache)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Strategies that run the whole text again each step."""
+"""Run the whole text again each step."""

@@ -1,4 +1,4 @@
-"""No cache: token ids are kept, keys and values are not."""
+"""Keep token ids, and run all of them again for each token."""
 
 from __future__ import annotations
 

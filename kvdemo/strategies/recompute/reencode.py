@@ -1,4 +1,4 @@
-"""Re-encoding: the text is tokenised and run again for each token; the loop's only state is a string."""
+"""Tokenise the text and run all of it again for each token; the loop's only state is a string."""
 
 from __future__ import annotations
 

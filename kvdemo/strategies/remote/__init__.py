@@ -1,1 +1,1 @@
-"""A strategy that another machine runs."""
+"""Have another machine decode."""

@@ -57,7 +57,7 @@ class Event:
 
 
 def server() -> Server:
-    """The server that the environment names; its connection is kept for the next request."""
+    """Return the server that the environment names; its connection is kept for the next request."""
     return _server(os.environ[URL], os.environ.get(KEY, ""))
 
 
@@ -77,7 +77,7 @@ class Server:
         self._listed: list[str] | None = None
 
     def model_for(self, loaded: str) -> str:
-        """What the server calls the model. Raises BadInput."""
+        """Return what the server calls the model. Raises BadInput."""
         if named := os.environ.get(MODEL):
             return named
         with _told():
@@ -89,7 +89,7 @@ class Server:
         return self._listed[0] if len(self._listed) == 1 else loaded
 
     def events(self, model: str, prompt: Prompt, sampling: Rule, most: int) -> Iterator[Event]:
-        """The answer as it comes, of at most `most` tokens; the server stops when this iterator is closed.
+        """Yield the answer as it comes, of at most `most` tokens; the server stops when this iterator is closed.
 
         Raises BadInput.
         """
@@ -128,7 +128,7 @@ class Server:
 
 
 def request_fields(sampling: Rule) -> dict[str, Any]:
-    """The sampling settings as a request has them. Those that are not OpenAI's are sent only where they are set."""
+    """Write the sampling settings as a request has them. Those that are not OpenAI's are sent where they are set."""
     changed, values = sampling.changed, sampling.values
     own = {name: value for name, value in changed.items() if name not in _STANDARD}
     return {name: values[name] for name in _STANDARD} | ({"extra_body": own} if own else {})

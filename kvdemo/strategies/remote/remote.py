@@ -1,4 +1,4 @@
-"""Remote: a server decodes, and this machine shows its stream."""
+"""Have a server decode, and show its stream."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Remote(Strategy):
         return None
 
     def decode(self, job: Job) -> Iterator[Step]:
-        """A step for each event with text in it; at the end one for the tokens that had none of their own."""
+        """Yield a step for each event with text in it; at the end one for the tokens that had none of their own."""
         from kvdemo.strategies.remote import openai_client  # noqa: PLC0415 - its package need not be installed
 
         if unknown := sorted(job.sampling.changed.keys() - set(_ASKED_FOR)):

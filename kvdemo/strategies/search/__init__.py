@@ -1,1 +1,1 @@
-"""Strategies that follow several texts."""
+"""Follow several texts."""

@@ -1,4 +1,4 @@
-"""Beam search: several texts are followed at once, and the likeliest of them is the result."""
+"""Follow several texts at once; the likeliest of them is the result (beam search)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.search import beams
 
 
@@ -42,14 +42,11 @@ class BeamSearch(Strategy):
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        few = BeamSearch()  # any number of beams runs where a few do
-        return cache_support.unavailable_reason(model) or tryout.reason(
-            model, self.id, few.decode, instead="DynamicCache"
-        )
+        return cache_support.reason_of(self, model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        """Several steps of the search make one Step where the beams agree on no further token before.
+        """Make one Step of several steps of the search where the beams agree on no further token before.
 
         A Step hands on the beams of each of them, so that the tree can be drawn and nothing has to run again for it.
         Inside the time that is measured this is a tuple of four numbers for each beam.

@@ -43,7 +43,7 @@ class Beam:
     length: int
 
     def choices(self, start: int = 0) -> tuple[Choice, ...]:
-        """Its tokens in order, from the one at `start` on."""
+        """Return its tokens in order, from the one at `start` on."""
         found: list[Choice] = []
         beam: Beam | None = self
         while beam is not None and beam.length > start:
@@ -72,7 +72,7 @@ class Found:
 
 
 def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found]:
-    """Step by step, without an end. The prompt runs once, in one row; every later step runs `width` positions.
+    """Search step by step, without an end. The prompt runs once, in one row; later steps run `width` positions.
 
     To be called in inference mode. Raises BadInput for logits that are no numbers.
     """
@@ -102,7 +102,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
 
 
 def shared(beams: Sequence[Beam]) -> Beam | None:
-    """The longest text that all beams begin with; None where that is the prompt alone.
+    """Return the longest text that all beams begin with; None where that is the prompt alone.
 
     Two beams never have the same tokens, so they begin alike only where they have the same ancestor.
     """
@@ -113,7 +113,7 @@ def shared(beams: Sequence[Beam]) -> Beam | None:
 
 
 def level(beams: Sequence[Beam]) -> tuple[BeamNode, ...]:
-    """Beams as they are handed on: without the texts behind them, which are in the levels before."""
+    """Return beams as they are handed on: without the texts behind them, which are in the levels before."""
     return tuple(BeamNode(beam.place, beam.choice.token, beam.choice.logprob, beam.score) for beam in beams)
 
 

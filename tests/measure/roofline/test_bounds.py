@@ -75,7 +75,7 @@ def test_what_is_reserved_or_packed_is_not_read_in_full() -> None:
     assert MACHINE.ran((Pass(1, 7, 7),), cache_bytes=0).bytes == 2000
 
 
-def test_what_one_strategy_is_known_to_do_is_its_own() -> None:
+def test_figures_of_one_strategy_do_not_affect_the_others() -> None:
     own = replace(MACHINE, operations=77)
     machine = replace(MACHINE, lanes={"beam_search": own})
     assert machine.for_strategy("beam_search") is own and machine.for_strategy("no_cache") is machine

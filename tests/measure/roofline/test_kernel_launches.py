@@ -16,7 +16,7 @@ from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.measure.roofline.kernel_launches import LaunchCounter, Launches
 from kvdemo.models.loaded import LoadedModel
 from tests import scripted
-from tests.conftest import byte_level_tokenizer, loaded
+from tests.tiny_models import byte_level_tokenizer, loaded
 
 
 @pytest.mark.parametrize(

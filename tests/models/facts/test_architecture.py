@@ -247,7 +247,7 @@ def test_a_configuration_names_no_kernels_and_no_quantiser() -> None:
     assert kv_bytes_per_token(architecture.parse(LLAMA_8B | asks), 2) == 131_072
 
 
-def test_mambas_endless_step_size_is_no_mistake() -> None:
+def test_mambas_infinite_step_size_is_accepted() -> None:
     text = '{"model_type": "falcon_h1", "time_step_limit": [0.0, Infinity]}'
     assert config_check.read(text, "It")["time_step_limit"] == [0.0, math.inf]
 
@@ -268,7 +268,7 @@ FIELDS = [*LLAMA_8B, "head_dim", "layer_types", "sliding_window", "hidden_act", 
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(FIELDS), ANY_VALUE, min_size=1, max_size=3))
-def test_whatever_a_configuration_holds_it_is_a_model_or_a_sentence(fields: dict[str, Any]) -> None:
+def test_any_configuration_gives_a_model_or_one_sentence(fields: dict[str, Any]) -> None:
     try:
         architecture.parse(LLAMA_8B | {"num_hidden_layers": 2} | fields)
     except BadInput as error:
@@ -293,7 +293,7 @@ def point(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
 
 
-def test_a_folder_and_nobodys_folder_on_a_public_host(tmp_path: Path) -> None:
+def test_a_folder_is_read_and_refused_on_a_public_host(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
     assert kv_bytes_per_token(architecture.from_hub(str(tmp_path)), 2) == 131_072
     assert "cannot be opened" in refusal(lambda: architecture.from_hub(str(tmp_path), allow_folders=False))
@@ -330,7 +330,7 @@ def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch:
         assert "is gated" in refusal(lambda: architecture.from_hub("someone/gated"))
 
 
-def test_a_hub_that_is_not_there_or_never_answers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_or_silent_hub_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be reached" in refusal(lambda: architecture.from_hub("someone/llama"))
     monkeypatch.setattr(architecture, "PATIENCE_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -44,7 +44,7 @@ def test_room_is_looked_for_where_the_folder_will_be(tmp_path):
         (OSError("etag is missing"), "etag is missing"),
     ],
 )
-def test_each_trouble_has_words(tmp_path, error, said):
+def test_each_disk_error_has_a_sentence(tmp_path, error, said):
     sentence = str(disk_space.disk_error(error, tmp_path, "X"))
     assert said in sentence
     assert sentence.endswith("set X to another folder.")

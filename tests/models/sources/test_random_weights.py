@@ -154,7 +154,7 @@ def test_on_a_gpu_it_is_the_free_memory_that_counts(monkeypatch: pytest.MonkeyPa
     assert "there are 1 MB free on the GPU" in said
 
 
-def test_the_keeper_holds_it_like_any_other_model() -> None:
+def test_random_weights_are_held_like_any_other_model() -> None:
     keeper = ResidentModel("cpu", allow_folders=False)
     held = keeper.get("random:tiny")
     assert keeper.get("RANDOM:TINY") is held is keeper.current
@@ -163,7 +163,7 @@ def test_the_keeper_holds_it_like_any_other_model() -> None:
     assert keeper.get("random:tiny", dtype="bfloat16") is not held
 
 
-def test_it_races(model: LoadedModel) -> None:
+def test_a_model_of_random_weights_races(model: LoadedModel) -> None:
     lanes = "reencode,no_cache,dynamic_cache"
     asked = RaceRequest.parse(
         {"prompt": "What is KV caching?", "strategies": lanes, "max_new_tokens": 20, "ignore_eos": True}

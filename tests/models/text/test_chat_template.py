@@ -10,7 +10,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text import chat_template
-from tests.conftest import byte_level_tokenizer, loaded, tiny_llama_network
+from tests.tiny_models import byte_level_tokenizer, loaded, tiny_llama_network
 
 LOOP = "{% for m in messages %}"
 PLAIN = LOOP + "<{{ m['role'] }}>{{ m['content'] }}{% endfor %}<assistant>"

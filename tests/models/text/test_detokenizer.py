@@ -14,8 +14,8 @@ from transformers import CTRLTokenizer, PreTrainedTokenizerFast
 
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.detokenizer import TextStream
-from tests.conftest import loaded, tiny_llama_network
 from tests.models.kinds import BYTES, KINDS
+from tests.tiny_models import loaded, tiny_llama_network
 
 CHARACTERS = ["a", " ", "\n", "é", "日", "本", "ไ", "ท", "👩\u200d💻", "e\u0301", "ש", "\ufffd", "\u202e", "😀"]
 
@@ -107,7 +107,7 @@ def test_the_pieces_of_a_cut_text_join_to_the_text(tiny_llama: LoadedModel, text
 
 
 @given(text=st.text(st.characters(codec="utf-8")), cut=st.integers(0, 60))
-def test_so_they_do_for_the_real_tokenizer(smollm2: LoadedModel, text: str, cut: int) -> None:
+def test_the_pieces_join_to_the_text_with_the_real_tokenizer(smollm2: LoadedModel, text: str, cut: int) -> None:
     ids = smollm2.tokenizer.encode(text, add_special_tokens=False)[:cut]
     assert smollm2.text_of(ids) == smollm2.decode(ids)
 

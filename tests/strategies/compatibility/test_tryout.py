@@ -15,10 +15,10 @@ from kvdemo.server import service
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import tryout
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
-from tests.conftest import loaded
 from tests.models.tiny_configs import GROUPED, LAYERS, MAMBA_2, NO_SPECIAL, SIZES
 from tests.strategies.conftest import WORDS, word_tokenizer
 from tests.strategies.layered import FULL, ODD, SLIDING, STATES, model_of
+from tests.tiny_models import loaded
 
 CACHED = ("dynamic_cache", "static_cache", "batched", "prompt_lookup", "beam_search", "quantized_cache", "prefix_cache")
 

@@ -16,7 +16,7 @@ def by_definition(ids: list[int], longest: int, most: int) -> list[int]:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 12), st.integers(1, 7))
-def test_it_finds_what_a_search_finds_however_the_text_grows(
+def test_the_index_agrees_with_a_plain_search_as_the_text_grows(
     ids: list[int], longest: int, most: int, stride: int
 ) -> None:
     index = NGrams(longest)

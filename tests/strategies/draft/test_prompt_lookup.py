@@ -53,7 +53,7 @@ def oracle(right: Sequence[int], prompt: int, wrong_every: int) -> verify.Guess:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FULL, *SLIDING])
 @pytest.mark.parametrize("wrong_every", [3, 7])  # a third token wrong each time; right to the end, too
-def test_right_and_wrong_guesses_leave_the_text_as_it_is(name: str, wrong_every: int) -> None:
+def test_right_and_wrong_drafts_do_not_change_the_text(name: str, wrong_every: int) -> None:
     model, rng = model_of(name), random.Random(name)
     for text in [random_prompt(rng) for _ in range(3)] + ["w3", "w3 w4 w5 w6 w7 w8"]:  # windows: 8 positions
         right = generated(model, text, NEW)

@@ -18,11 +18,11 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
-from tests.conftest import loaded, save, tiny_gpt2_network, tiny_llama_network
 from tests.strategies.conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
 from tests.strategies.draft.test_prompt_lookup import steps_until
 from tests.strategies.layered import STATES, model_of
 from tests.strategies.references import random_prompt
+from tests.tiny_models import loaded, save, tiny_gpt2_network, tiny_llama_network
 
 NEW = 24
 

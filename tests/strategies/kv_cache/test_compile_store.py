@@ -35,7 +35,7 @@ def test_a_folder_that_the_user_has_set_stays(tmp_path: Path, cache: Path) -> No
     assert not cache.exists()
 
 
-def test_a_disk_that_cannot_be_written_costs_the_keeping_alone(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_disk_does_not_stop_compiling(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache.write_text("not a folder")
     compile_store.prepare()
     assert SETTING not in os.environ

@@ -15,12 +15,12 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import memory_check
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.kv_cache import compiled_step
+from kvdemo.strategies.kv_cache import compiled_run, compiled_step
 from kvdemo.strategies.kv_cache.compiled_cache import CompiledCached
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
-from tests.conftest import loaded, tiny_llama_network
 from tests.strategies.conftest import WORDS, generated, job_of, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import SLIDING, STATES, model_of
+from tests.tiny_models import loaded, tiny_llama_network
 
 pytestmark = pytest.mark.slow  # most of these compile
 
@@ -201,11 +201,11 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
     for name in ("Stream", "stream", "current_stream", "synchronize", "graph"):
         monkeypatch.setattr(torch.cuda, name, getattr(calls, name))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: calls.made)
-    run = compiled_step.Run(64, mock.Mock(), torch.zeros((1, 1)), calls.step)
-    compiled_step.record_graph(run)
+    run = compiled_run.Run(64, mock.Mock(), torch.zeros((1, 1)), calls.step)
+    compiled_run.record_graph(run)
     done = [name for name, _, _ in calls.mock_calls]
     assert [name for name in done if name in ("step", "recording", "recorded", "made.replay")] == [
-        *["step"] * compiled_step.RUNS_BEFORE_RECORDING,
+        *["step"] * compiled_run.RUNS_BEFORE_RECORDING,
         "recording",
         "step",
         "recorded",
@@ -213,7 +213,7 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
     ]
     assert calls.graph.call_args.kwargs["capture_error_mode"] == "thread_local"  # other threads may use the device
     assert run() is run.logits
-    assert calls.step.call_count == compiled_step.RUNS_BEFORE_RECORDING + 1
+    assert calls.step.call_count == compiled_run.RUNS_BEFORE_RECORDING + 1
 
 
 @pytest.mark.parametrize(("free", "context", "size", "tuned"), [
@@ -254,7 +254,7 @@ def test_rotary_factors_that_change_with_the_text_are_refused() -> None:
 
 
 def test_sizes_are_multiples_of_64() -> None:
-    assert [compiled_step.size_for(n) for n in (1, 64, 65, 2497)] == [64, 64, 128, 2560]
+    assert [compiled_run.size_for(n) for n in (1, 64, 65, 2497)] == [64, 64, 128, 2560]
 
 
 @pytest.mark.parametrize("name", [*SLIDING, *STATES])

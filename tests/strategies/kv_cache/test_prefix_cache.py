@@ -25,10 +25,10 @@ from kvdemo.race import session
 from kvdemo.strategies.chooser import record
 from kvdemo.strategies.kv_cache import dynamic_cache
 from kvdemo.strategies.kv_cache.prefix_cache import PrefixCached
-from tests.conftest import loaded
 from tests.strategies.conftest import WORDS, generated, word_tokenizer
 from tests.strategies.draft.test_prompt_lookup import job_of
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
+from tests.tiny_models import loaded
 
 NEW = 8
 texts = st.lists(st.integers(3, WORDS - 1), min_size=1, max_size=12)
@@ -59,7 +59,7 @@ def tokens(steps: list[Step]) -> list[int]:
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @settings(max_examples=40, deadline=None)
 @given(beginning=texts, first=texts, second=texts, whole=st.booleans())
-def test_on_any_prompts_cache_the_next_writes_what_it_writes_afresh_and_reuses_what_is_common(
+def test_a_resumed_run_writes_what_a_fresh_one_writes_and_reuses_the_common_prefix(
     name: str, word_models: Mapping[str, LoadedModel], beginning: list[int], first: list[int], second: list[int],
     whole: bool,
 ) -> None:  # fmt: skip

@@ -77,7 +77,7 @@ class StopAfter:
 
 
 @pytest.mark.parametrize(("prompt", "new", "passes"), [(5, 20, 1), (1100, 200, 2 + 4)])
-def test_a_second_look_is_taken_in_passes_and_looks_at_stop_before_each(
+def test_the_check_after_the_race_looks_at_stop_before_each_pass(
     tiny_llama: LoadedModel, prompt: int, new: int, passes: int
 ) -> None:
     ids = [(7 * n) % 300 + 3 for n in range(prompt + new)]

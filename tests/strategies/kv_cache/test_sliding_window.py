@@ -15,10 +15,10 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import Picked
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from kvdemo.strategies.kv_cache.sliding_window import SlidingWindow
-from tests.conftest import loaded
 from tests.strategies.conftest import WORDS, steps_of, tokens_of, word_tokenizer
 from tests.strategies.draft.test_prompt_lookup import job_of
 from tests.strategies.layered import SLIDING, STATES, model_of
+from tests.tiny_models import loaded
 
 ROTARY = ("llama", "qwen3", "gpt_neox", "falcon new", "mixtral", "phi3")
 LONG = " ".join(f"w{3 + 7 * n % 190}" for n in range(20))

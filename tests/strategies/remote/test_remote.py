@@ -67,7 +67,7 @@ def test_it_writes_what_the_same_model_writes_here(link: Between, tiny_llama: Lo
 
 
 @pytest.mark.usefixtures("link")
-def test_what_only_the_other_machine_knows_is_not_told(tiny_llama: LoadedModel) -> None:
+def test_figures_that_only_the_other_machine_knows_are_left_out(tiny_llama: LoadedModel) -> None:
     document = raced(tiny_llama)
     _, remote = document["lanes"]
     assert remote["metrics"]["positions"] is None
@@ -239,12 +239,14 @@ def test_a_refusal_never_repeats_the_key(
 
 
 @pytest.mark.usefixtures("link")
-def test_a_model_that_the_server_lacks(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_server_lacks_is_named(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "another/model")
     assert "set KVDEMO_REMOTE_MODEL to a model that it has" in error_of(raced(tiny_llama))
 
 
-def test_a_server_that_is_down(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_down_fails_the_lane_in_one_sentence(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://127.0.0.1:9/v1")
     assert "cannot be reached" in error_of(raced(tiny_llama))
 
@@ -257,7 +259,7 @@ def test_fields_that_a_server_does_not_know_are_left_out(link: Between, tiny_lla
     assert raced(tiny_llama)["lanes"][1]["status"] == "done"
 
 
-def test_a_lane_that_is_over_lets_the_server_go(link: Between, tiny_llama: LoadedModel) -> None:
+def test_a_lane_that_ends_closes_its_request(link: Between, tiny_llama: LoadedModel) -> None:
     def endless(_: Iterable[bytes]) -> Iterable[bytes]:
         while True:
             yield b'data: {"choices": [{"index": 0, "text": "a"}]}\n'

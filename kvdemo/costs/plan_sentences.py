@@ -1,0 +1,167 @@
+"""Write a plan in sentences: what is kept, what fits, how fast, and what the figures leave out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from kvdemo.core import units
+from kvdemo.costs.architecture import Architecture, LayerCache
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """Write the plan in one sentence: what a token costs, and what fits."""
+    settings, fit = document["settings"], document["fit"]
+    name = document["model"]["name"].rstrip("/").rpartition("/")[2] or document["model"]["name"]
+    a_token = units.amount(document["cache"]["bytes_per_token"], "B")
+    cost = f"{name} in {settings['dtype']}: {a_token} of cache a token"
+    memory = units.amount(settings["memory_bytes"], "B")
+    if not fit["weights_fit"]:
+        weights = units.amount(document["weights"]["bytes"], "B")
+        return f"{cost}, but its weights alone, {weights}, do not fit into {memory}."
+    if fit["largest_context"] is None:
+        return f"{cost}, up to a limit; beside its weights {memory} hold any context."
+    return f"{cost}; {memory} hold {units.count(fit['largest_context'], 'token')} beside its weights."
+
+
+def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> list[str]:
+    """Write the plan in sentences: what is kept, what fits, how fast."""
+    said = [_attention(arch), _layers(arch)]
+    if repeats > 1:
+        said.append(
+            f"transformers keeps each key-value head {repeats} times, once for every query head that shares it, and "
+            f"needs {units.amount(document['cache']['repeated_bytes_per_token'], 'B')} a token; counted here is one."
+        )
+    if arch.active_parameters < 0.8 * arch.parameters:
+        said.append(
+            f"Of {arch.parameters / 1e9:.3g} billion parameters, {arch.active_parameters / 1e9:.3g} billion are read "
+            "for a token; all of them must be in memory."
+        )
+    return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
+
+
+def _attention(arch: Architecture) -> str:
+    keeping = [layer for layer in arch.layers if layer.per_position]
+    first = keeping[0]
+    width = f"{first.head_dim}" if first.head_dim == first.value_dim else f"{first.head_dim} and {first.value_dim}"
+    counts = sorted({layer.kv_heads for layer in keeping})
+    match arch.attention:
+        case "latent":
+            return (
+                f"Latent attention: for all {arch.heads} heads together a layer keeps {first.head_dim} numbers a "
+                f"position, from which keys and values are computed again, and {first.value_dim} that tell where it is."
+            )
+        case "multi-head":
+            return (
+                f"Multi-head attention: each of the {arch.heads} heads keeps keys and values of its own, {width} wide."
+            )
+        case "multi-query":
+            return f"Multi-query attention: all {arch.heads} query heads share one key-value head, {width} wide."
+        case _:
+            shared = " or ".join(map(str, counts))
+            return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads, {width} wide."
+
+
+def _layers(arch: Architecture) -> str:
+    groups = Counter(map(_keeps, arch.layers))
+    if len(groups) == 1:
+        return f"All {len(arch.layers)} layers keep {next(iter(groups))}."
+    parts = [f"{count} {'keeps' if count == 1 else 'keep'} {what}" for what, count in groups.most_common()]
+    return f"Of {len(arch.layers)} layers, {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def _keeps(layer: LayerCache) -> str:
+    constant = layer.state_elements + layer.float32_elements
+    kept = []
+    if layer.kind == "full":
+        kept.append("every position")
+    if layer.window is not None:
+        kept.append(f"the last {units.count(layer.window, 'position')}")
+    if constant:
+        kept.append(f"a state of {constant:,} numbers, however long the text is")
+    return " and ".join(kept) or "nothing"
+
+
+def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    fit, settings = document["fit"], document["settings"]
+    weights = units.amount(document["weights"]["bytes"], "B")
+    memory = units.amount(settings["memory_bytes"], "B")
+    if not fit["weights_fit"]:
+        return [f"The weights alone do not fit: they need {weights} in {settings['dtype']}, and there are {memory}."]
+    free = units.amount(fit["free_bytes"], "B")
+    said = [f"Beside {weights} of weights, {memory} of memory leave {free} for the cache."]
+    longest = fit["largest_context"]
+    if longest is None:
+        said.append("The cache stops growing, so that no context is too long for the memory.")
+    elif longest == 0:
+        said.append("Not one position fits beside the weights.")
+    else:
+        made_for = arch.context_length
+        beyond = f", more than the {made_for:,} that the model was made for" if made_for and longest > made_for else ""
+        said.append(f"One sequence can be {units.count(longest, 'position')} long{beyond}.")
+    several = units.count(fit["largest_batch"], "sequence")
+    asked = "" if fit["fits"] else f"; {settings['batch']:,} do not fit"
+    said.append(f"At a context of {settings['context']:,}, {several} fit{asked}.")
+    return said
+
+
+def _growth(document: Mapping[str, Any]) -> str:
+    cache = document["cache"]
+    a_token = units.amount(cache["bytes_per_token"], "B")
+    if cache["bytes_per_token_past_windows"] < cache["bytes_per_token"]:
+        after = (
+            units.amount(cache["bytes_per_token_past_windows"], "B") if cache["bytes_per_token_past_windows"] else ""
+        )
+        a_token += f" until the sliding windows are full, then {after or 'nothing'}"
+    at = cache["outgrows_weights_at"]
+    if at is None:
+        return f"Each token adds {a_token}; the cache never outgrows the weights."
+    return f"Each token adds {a_token}; at {at:,} positions one sequence's cache is larger than all the weights."
+
+
+def _speed(document: Mapping[str, Any]) -> str:
+    decode, settings = document["decode"], document["settings"]
+    of = "" if settings["batch"] == 1 else f" for each of {settings['batch']:,} sequences"
+    return (
+        f"Predicted: a step reads {units.amount(decode['bytes_read'], 'B')} and takes at least "
+        f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most {_rate(decode['tokens_per_s'])} tokens/s{of}."
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    """List what the figures leave out and what they assume."""
+    settings = document["settings"]
+    said = [
+        "Sums of weights and cache alone: nothing is added for activations, libraries or an allocator's unused memory.",
+        "GB are 10^9 bytes; GiB, 2^30 bytes, are 7 % larger.",
+        "A step reads all the weights that take part, once: tables of which one row is looked up are left out.",
+        "The floor is what memory bandwidth allows: launching operations, arithmetic and sampling come on top.",
+    ]
+    if settings["cache_dtype"] != settings["dtype"]:
+        said.append(
+            f"Weights in {settings['dtype']}, the cache in {settings['cache_dtype']}; the scales of quantised numbers "
+            "are not counted."
+        )
+    if arch.text_part:
+        said.append(
+            "The model is for more than text: counted is the part that continues text; what reads pictures or sound "
+            "comes on top."
+        )
+    if arch.context_length and settings["context"] > arch.context_length:
+        said.append(
+            f"The context of {settings['context']:,} is beyond the {arch.context_length:,} that the model was made for."
+        )
+    if any(layer.window for layer in arch.layers):
+        said.append(
+            "A sliding window of W positions includes the newest one, which comes with its own step: W - 1 are kept."
+        )
+    if settings["batch"] > 1 and arch.active_parameters < 0.8 * arch.parameters:
+        said.append(
+            "A mixture of experts reads more for a batch than for one token; the floor counts one token's experts."
+        )
+    return said
