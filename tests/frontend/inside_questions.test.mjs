@@ -109,3 +109,17 @@ test("an answer to an older question is not taken for this one's", () => {
   questions.take({ asked: 99, over: true, error: null, answer: JSON.stringify({ panels: { steps: {} } }) });
   assert.deepEqual(log.answers, ["steps working"]);
 });
+
+test("weights are asked for over the tokens that the steps show, as long as they are the form's", () => {
+  const { questions, put, answer } = begin();
+  questions.add("attention", { form: ["prompt", "max_new_tokens"], varied: ["layer"], take: () => {} });
+  questions.want("steps");
+  put("Hi", "");
+  answer({ steps: { tokens: [1, 2, 7, 8], prompt_tokens: 2 } });
+  questions.want("attention");
+  assert.deepEqual(put("Hi", "").continuation, [7, 8]);
+  answer({ attention: {} });
+  questions.want("steps", false);
+  questions.change(["Ho", ""]);
+  assert.equal(put("Ho", "").continuation, undefined);
+});

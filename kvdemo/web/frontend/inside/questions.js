@@ -40,6 +40,8 @@ export class Questions {
     /** @type {Map<string, string>} */
     this.kept = new Map();
     this.wanted = new Set();
+    /** What the model wrote in the steps that are shown. @type {number[]} */
+    this.wrote = [];
     this.form = null;
     this.ready = false;
     this.halted = false;
@@ -71,8 +73,15 @@ export class Questions {
     return JSON.stringify([...form.map((key) => this.form?.[key] ?? null), ...varied.map((key) => this.varied[key]), this.#written(name)]);
   }
 
-  /** The tokens that are given, for a panel that is about what the model writes. */
-  #written(name) { return this.asks.get(name).form.includes("max_new_tokens") ? this.continuation() : []; }
+  /**
+   * The tokens that are given, for a panel that is about what the model writes. What the steps show was written already:
+   * the weights of another layer or head need not have it written again.
+   */
+  #written(name) {
+    const given = this.asks.get(name).form.includes("max_new_tokens") ? this.continuation() : [];
+    const known = name === "attention" && !given.length && this.asks.has("steps") && this.kept.get("steps") === this.key("steps");
+    return known ? this.wrote : given;
+  }
 
   /** Asks for the first panel that is wanted and not there. */
   next() {
@@ -123,6 +132,7 @@ export class Questions {
     const document = state?.answer ? JSON.parse(state.answer) : null;
     const panel = document?.panels[name];
     this.kept.set(name, key);
+    if (name === "steps") this.wrote = panel?.tokens?.slice(panel.prompt_tokens) ?? [];
     const { take } = this.asks.get(name);
     if (!state) take({ state: "error", text: LOST });
     else if (state.error) take({ state: "error", text: state.error });
