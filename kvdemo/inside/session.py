@@ -85,7 +85,7 @@ def run(request: InsideRequest, model: LoadedModel, emit: Emit, stop: CancelToke
         panels[name] = panel
         emit(PanelsShown({**document, "panels": dict(panels)}))
 
-    for name in filter(SHOW.__contains__, request.panels):
+    for name in request.panels:
         try:
             about.check()
             panels[name] = _computed(SHOW[name], replace(about, partly=partial(show_part, name)))

@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import MambaConfig, MambaForCausalLM
 
+from kvdemo.core.inside_settings import PANELS
+from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.tiny_models import TOKENIZER, model, panel
 from tests.models.tiny_configs import TINY
@@ -43,3 +45,7 @@ def test_half_a_character_at_the_end_of_a_text_is_refused_or_shown(tiny_llama: L
     ids = tiny_llama.encode_text("é", special=False)
     shown = panel(tiny_llama, name, prompt="coffee", continuation=ids[:1])
     assert "cannot" not in shown
+
+
+def test_every_panel_that_can_be_asked_for_is_computed_and_said_in_sentences() -> None:
+    assert set(session.SHOW) == set(summary.SAY) == set(PANELS)
