@@ -356,7 +356,7 @@ def test_each_panel_shows_the_real_model(name: str, real_app: str, visit: Visit)
     assert "NaN" not in shown.inner_text()
     assert "undefined" not in shown.inner_text()
     if name == "steps":
-        expect(shown.locator(".kv-at")).to_have_text("step 3 of 6")
+        expect(shown.locator(".kv-at")).to_have_text("step 6 of 6")
         expect(shown.locator(".kv-growth")).to_contain_text("30 layers: keys (1, 3, ")
         shown.get_by_label("Colour by the real attention weights").check()
         expect(shown.locator(".kv-attention")).to_contain_text("adds up to 100 %")

@@ -33,8 +33,8 @@ test("powers, differences and amounts as people write them", () => {
   assert.deepEqual([-4, 0, 1, 12].map(powerOfTen), ["10⁻⁴", "1", "10", "10¹²"]);
   assert.equal(difference(1e-4), "10⁻⁴");
   assert.deepEqual([0, 2.14e-6, 0.031, 14].map(difference), ["0", "2.1\u00a0·\u00a010⁻⁶", "0.031", "14"]);
-  assert.deepEqual([amount(1536, "bytes"), amount(3, "products"), amount(67108864, "FLOP"), amount(null, "FLOP"), amount(12, "")],
-    ["1.54 kB", "3 products", "67.1 MFLOP", "–", "12"]);
+  assert.deepEqual([amount(1536, "bytes"), amount(3, "products"), amount(67108864, "FLOPs"), amount(null, "FLOPs"), amount(12, ""), amount(11677.6, "positions")],
+    ["1.54 kB", "3 products", "67.1 MFLOPs", "–", "12", "11,678 positions"]);
 });
 
 test("a layer's shape at a step has that step's length", () => {

@@ -130,7 +130,7 @@ def formulas(batch: int = 1, length: int = 1024) -> dict[str, Any]:
          "numbers": f"2 · 2 · 2 · 8 · 4 · {batch} · {length}", "unit": "bytes", "terms": [memory],
          "value": PER_POSITION * batch * length, "about": "Keys and values of every position."},
         {"name": "Attention without a cache", "formula": "4 · layers · length² · width", "numbers": "64 · length²",
-         "unit": "FLOP", "terms": [square], "value": 64.0 * batch * length**2, "about": "It grows with the square."},
+         "unit": "FLOPs", "terms": [square], "value": 64.0 * batch * length**2, "about": "It grows with the square."},
         {"name": "Cache update", "formula": "K ← [K; k]", "numbers": "(1, 2, 1024, 8) ← (1, 2, 1, 8)", "unit": "",
          "terms": [], "value": None, "about": "Appended at the end."},
     ]}  # fmt: skip

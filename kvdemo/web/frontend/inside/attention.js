@@ -29,8 +29,8 @@ export class AttentionColors {
 
   #switch() {
     this.choose.hidden = !this.box.checked;
-    this.host.questions.want("attention", this.box.checked);
     write(this.note, "");
+    this.host.questions.want("attention", this.box.checked);
     this.changed();
   }
 

@@ -33,10 +33,11 @@ export const difference = (value) => {
 };
 
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
-/** 1.23 GFLOP, 524 kB, 12 positions: three digits and a prefix; null is a dash. */
+/** 1.23 GFLOPs and 524 kB, with three digits and a prefix; 11,678 positions, as they are counted; null is a dash. */
 export const amount = (value, unit) => {
   if (value === null || value === undefined) return format.none;
   if (unit === "bytes") return format.bytes(value);
+  if (unit && unit !== "FLOPs") return `${format.count(Math.round(value))} ${unit}`;
   const power = Math.abs(value) < 10_000 && Number.isInteger(value) ? 0 : Math.min(PREFIXES.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
   const scaled = power ? (value / 1000 ** power).toPrecision(3) : format.count(value);
   return `${scaled}${unit || power ? " " : ""}${PREFIXES[power]}${unit}`.trim();

@@ -115,7 +115,8 @@ class Steps {
     this.handed.hidden = !this.host.settings.continuation.length;
     write(this.lane, this.host.lane);
     const asked = this.host.settings.step;
-    this.player.load(steps.length, asked === null ? Math.min(2, steps.length - 1) : asked - 1);
+    // The last step has all of it: one new row below everything that a cache saves.
+    this.player.load(steps.length, (asked ?? steps.length) - 1);
     this.draw();
     this.#describe();
   }
