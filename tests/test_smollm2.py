@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
+from kvdemo.web.tabs.race_examples import EXAMPLES
 from tests.strategies.recompute.test_reencode import by_definition
 
 from .strategies.conftest import generated
@@ -42,6 +43,23 @@ def test_reencoding_parts_from_the_cache_over_two_newlines_and_the_verdict_says_
     assert (divergence["index"], divergence["kind"]) == (2, "retokenized")
     assert r'wrote "\n","\n" (198, 198), and its text was read back as "\n\n" (1116)' in divergence["detail"]
     assert any("Same text up to token 2." in sentence for sentence in made["verdict"]["sentences"])
+
+
+@pytest.mark.parametrize("tokens", [24, RaceRequest(DEFAULT_PROMPT).max_new_tokens])
+def test_the_default_race_ends_in_one_text(smollm2: LoadedModel, tokens: int) -> None:
+    made = race(smollm2, DEFAULT_PROMPT, tokens, chat=None, ignore_eos=False)
+    reencode, cached = made["lanes"]
+    assert (reencode["strategy"], cached["strategy"]) == DEFAULT_LANES
+    assert reencode["tokens"] == cached["tokens"]
+    assert len(cached["tokens"]) >= min(tokens, 100)  # long enough to see one lane slow down
+    assert made["comparison"]["lanes"][0]["identical"]
+
+
+def test_the_example_drift_departs_because_text_is_read_back_as_other_tokens(smollm2: LoadedModel) -> None:
+    (drift,) = (example for example in EXAMPLES if example.label == "Drift")
+    made = race(smollm2, drift.text, 70, chat=None)
+    assert made["comparison"]["lanes"][0]["first_divergence"]["kind"] == "retokenized"
+    assert made["comparison"]["lanes"][0]["first_divergence"]["index"] == 65
 
 
 def test_the_cache_holds_what_the_formula_says(smollm2: LoadedModel) -> None:

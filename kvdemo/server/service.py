@@ -23,7 +23,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import DEFAULT_LANES, RaceRequest
+from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
-
-# On SmolLM2 the two loops part at token 65 of the answer to it, for a reason that the page then explains.
-DEFAULT_PROMPT = "Explain what a key-value cache is in a transformer."
 
 #: Tokens of one measurement in the page, which has the device to itself for as long: the classic table has 22,000.
 MOST_STEPS = 100_000

@@ -11,6 +11,7 @@ import pytest
 from kvdemo.core.declaration import offered
 from kvdemo.core.events import Ended
 from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import DEFAULT_PROMPT
 from kvdemo.web import api, assets
 from kvdemo.web.api import measured_progress, progress
 from kvdemo.web.components import downloads
@@ -68,6 +69,13 @@ def test_every_number_is_defined_and_every_definition_is_used() -> None:
 
 def test_examples_say_why_they_are_there() -> None:
     assert all(example.label and example.text.strip() and example.why for example in EXAMPLES)
+
+
+def test_the_first_example_is_the_default_race_and_drift_says_what_it_is() -> None:
+    question, drift = EXAMPLES[:2]
+    assert (question.label, question.text) == ("Question", DEFAULT_PROMPT)
+    assert drift.label == "Drift"
+    assert "Text is no faithful carrier of tokens" in drift.why and "not the cache's doing" in drift.why
 
 
 def test_exports(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvdemo.core.settings import DEFAULT_PROMPT
+
 _STORY = (
     "The lighthouse keeper kept two notebooks. In the first he wrote what the sea did: the height of the swell, the "
     "colour of the water at noon, the hour at which the fog came in. In the second he wrote what he remembered, so "
@@ -41,12 +43,14 @@ class Example:
 
 
 EXAMPLES: tuple[Example, ...] = (
-    Example("Question", "What is KV caching?", "A plain question: the shortest way to see the two loops part."),
+    Example(
+        "Question", DEFAULT_PROMPT, "A plain question. The lanes write the same text; only the work behind it differs."
+    ),
     Example(
         "Drift",
         "Explain what a key-value cache is in a transformer.",
-        "The answer holds two line breaks in a row. As text they re-encode to one token, so the loop that works on "
-        "text reads other tokens than it wrote.",
+        "Text is no faithful carrier of tokens: two line breaks that were written as two tokens are read back as one. "
+        "So the lane that works on text goes on from other tokens than it wrote. This is not the cache's doing.",
     ),
     Example(
         "Emoji",
