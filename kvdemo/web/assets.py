@@ -23,6 +23,7 @@ from starlette.types import Scope
 from kvdemo.core.metrics import SAME
 from kvdemo.core.types import BOUNDS
 from kvdemo.web.definitions import DEFINITIONS
+from kvdemo.web.glossary import GLOSSARY, WORDS
 
 FRONTEND = Path(__file__).parent / "frontend"
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -70,7 +71,7 @@ def routes() -> list[BaseRoute]:
 def head() -> str:
     """The page's head: what is needed at once as text, the rest by address, all modules at the same time."""
     root = f"./{address()}"
-    facts = _script_json({"definitions": DEFINITIONS, "bounds": BOUNDS, "same": SAME})
+    facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
     modules = [path.as_posix() for path in files() if path.suffix == ".js" and path.name != "early.js"]
     return "\n".join([
         f"<style>{HIDDEN}</style>",

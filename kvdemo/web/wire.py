@@ -17,8 +17,9 @@ bytes).
     D <json>                                          `Diverged`: lane, index, kind, detail; a second one for a lane
                                                       replaces the first
     E <lane> <reason> <text>                          `Ended`; the text is the reason for "error"
-    V <json>                                          `Finished`: findings, the headline's first, and beams, as
-                                                      beams.py has them
+    V <json>                                          `Finished`: findings, the headline's first, each with the panel
+                                                      of Inside that shows why, or null; reader, what a link to Inside
+                                                      says of this race; and beams, as beams.py has them
     X <json>                                          the race cannot run: message, max_new_tokens or null
     N <text>                                          a notice, for example about a link
 
@@ -47,6 +48,7 @@ from typing import Any
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.types import Pass, Step
+from kvdemo.web import explanations
 from kvdemo.web.components.beams import trees
 
 #: Characters after which a sheet is full. The longest batch of lines may go beyond it.
@@ -143,8 +145,13 @@ def _(event: Ended) -> str:
 
 @line.register
 def _(event: Finished) -> str:
-    findings = [{"lanes": finding.lanes, "text": finding.text} for finding in event.verdict.findings]
-    return _json("V", {"findings": findings, "beams": trees(event.document)})
+    findings = [
+        {"lanes": finding.lanes, "text": finding.text, "panel": explanations.panel(finding)}
+        for finding in event.verdict.findings
+    ]
+    return _json(
+        "V", {"findings": findings, "reader": explanations.reader(event.document), "beams": trees(event.document)}
+    )
 
 
 def _ran(step: Step) -> str:

@@ -12,8 +12,8 @@ test("a finding goes to the lane that it names first, whatever it says", () => {
     { lanes: [2], text: "It kept 3 of 4." },
     { lanes: [1, 0], text: "Same text." },
   ], LANES);
-  assert.deepEqual(general, ["Cache (2) is named here, and all are meant."]);
-  assert.deepEqual(lanes.map(({ lane, said }) => [lane.index, said]), [
+  assert.deepEqual(general.map(({ text }) => text), ["Cache (2) is named here, and all are meant."]);
+  assert.deepEqual(lanes.map(({ lane, found }) => [lane.index, found.map(({ text }) => text)]), [
     [1, ["Cache ran 8 positions.", "Same text."]], [2, ["It kept 3 of 4."]],
   ]);
 });

@@ -130,7 +130,12 @@ def test_the_rare_lines() -> None:
     assert lines[:4] == ["P 123 Fetching", "P - Waiting", "E 0 length ", "E 1 error Out of~nmemory."]
     assert json.loads(lines[4][2:]) == {"lane": 1, "index": 65, "kind": "numeric", "detail": "By a hair."}
     assert json.loads(lines[5][2:]) == {
-        "findings": [{"lanes": [], "text": "Won."}, {"lanes": [], "text": "A."}, {"lanes": [1], "text": "B."}],
+        "findings": [
+            {"lanes": [], "text": "Won.", "panel": "steps"},
+            {"lanes": [], "text": "A.", "panel": None},
+            {"lanes": [1], "text": "B.", "panel": None},
+        ],
+        "reader": {},
         "beams": [],
     }
 

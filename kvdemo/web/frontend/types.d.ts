@@ -144,6 +144,8 @@ interface Given {
 interface Kvdemo {
   early: (() => void)[];
   definitions: Definitions;
+  /** How texts spell what is defined: the key of each definition. */
+  words: Record<string, string>;
   bounds: Record<string, string>;
   same: number;
   given: Given;

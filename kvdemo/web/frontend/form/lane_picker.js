@@ -4,6 +4,7 @@ import { laneColor } from "../base/colors.js";
 import { el, find, mount, showFloating, within, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { readSpecs, specName, writeSpecs } from "../base/lane_spec.js";
+import { tellsOf } from "../base/strategy_card.js";
 import { explain } from "../base/tooltip.js";
 import { reasonsFor } from "./reasons.js";
 
@@ -100,7 +101,7 @@ class LanePicker {
     /** @type {(label: string, mark: string, act: () => void) => HTMLElement} */
     const small = (label, mark, act) => el("button", { type: "button", class: "kv-small", "aria-label": `${label} ${this.#name(lane)}`, title: label, onclick: act }, mark);
     const settings = Object.entries(strategy.options).flatMap(([name, option]) => this.#setting(lane, name, option));
-    const heading = explain(el("b", { tabindex: -1 }, strategy.name), { text: strategy.summary });
+    const heading = el("b", {}, tellsOf(explain(el("button", { type: "button", class: "kv-strategy" }, strategy.name), { text: `${strategy.summary} Press for how it works.` }), strategy));
     return el("li", { style: `--lane: var(${laneColor(index)})`, "data-strategy": lane.id },
       el("div", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), heading,
         index ? small("Move up", "↑", () => this.#up(index)) : null, small("Remove", "×", () => this.#remove(index))),

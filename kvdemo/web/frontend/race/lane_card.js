@@ -2,6 +2,7 @@
 import { laneColor } from "../base/colors.js";
 import { el, targetOf, write } from "../base/dom.js";
 import { format } from "../base/format.js";
+import { tellsOf } from "../base/strategy_card.js";
 import { term } from "../base/terms.js";
 import { spell } from "../base/token_text.js";
 import { explain } from "../base/tooltip.js";
@@ -10,7 +11,7 @@ import { tokenCard } from "./token_card.js";
 
 /** @typedef {import("./wire.js").Lane} Lane */
 /** @typedef {import("./wire.js").Race} Race */
-/** @typedef {{ name: string, summary: string, searches?: boolean }} Introduction what a card says of a lane before it runs */
+/** @typedef {{ strategy: string, name: string, summary: string, searches?: boolean }} Introduction what a card says of a lane before it runs */
 /** @typedef {import("./token_card.js").How} How */
 
 /** Latency over the fastest, on a logarithmic scale of seven colours, half an octave each. */
@@ -84,6 +85,8 @@ export class LaneCard {
       : explain(el("button", { type: "button", class: "kv-badge kv-speedup", hidden: true }, this.times, el("span", { class: "kv-roomy" }, " as fast")),
         { title: definitions.speedup.long, text: definitions.speedup.text });
     const badge = this.speedup ?? el("span", { class: "kv-badge" }, "baseline");
+    const about = tellsOf(el("button", { type: "button", class: "kv-about", "aria-label": `How ${info.name} works`, title: "How it works" }, "?"),
+      { ...info, id: info.strategy });
     this.filled = el("i");
     this.bar = el("div", { class: "kv-progress", role: "progressbar", "aria-label": `${info.name}: tokens`, "aria-valuemin": 0 }, this.filled);
     this.text = el("div", { class: "kv-text", tabindex: "0", role: "group",
@@ -92,7 +95,7 @@ export class LaneCard {
     this.element = el(
       "article", { class: "kv-lane", "aria-label": info.name, style: `--lane: var(${laneColor(index)})` },
       el("div", { class: "kv-lane-in" },
-        el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", {}, info.name), badge, this.status),
+        el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", {}, info.name), about, badge, this.status),
         el("p", { class: "kv-summary", title: info.summary }, info.summary),
         el("dl", { class: "kv-metrics" }, ...this.metrics.map((name) => this.#metric(name, definitions[name]))),
         this.bar, this.text, picture, this.note));

@@ -1,5 +1,6 @@
 // Before the first race: what each chosen lane will do, drawn as the work of its first steps.
 import { el } from "../base/dom.js";
+import { prose } from "../base/prose.js";
 import { declared } from "./picture/declared.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 
@@ -10,11 +11,12 @@ const opening = (text) => (text ?? "").trim().split(/\n\s*\n/)[0].replace(/\s+/g
 /**
  * The picture of the first steps, with what it says in words.
  * @param {import("./picture/declared.js").Declared} drawing
+ * @param {Set<string>} known the words that were explained
  */
-const figure = ({ rows, said, sum }) => el("figure", {},
+const figure = ({ rows, said, sum }, known) => el("figure", {},
   rows.length ? drawRows(rows, "prompt") : null,
   rows.length ? drawKey(kindsOf(rows)) : null,
-  el("figcaption", {}, said, sum ? el("small", {}, sum) : null));
+  el("figcaption", {}, ...prose(said, known), sum ? el("small", {}, sum) : null));
 
 /**
  * The body of a lane that has not run yet. `dtype` is the number format of the model, if one is known.
@@ -26,10 +28,11 @@ export const previewBody = (strategy, values, dtype) => {
   const drawing = declared(strategy, values, dtype);
   const unavailable = strategy.reason ? el("p", { class: "kv-note kv-failed" }, `It cannot run on this model: ${strategy.reason}`) : null;
   const words = opening(strategy.description);
+  const known = new Set();
   return el(
     "div", { class: "kv-preview" },
     unavailable,
-    drawing ? figure(drawing) : null,
-    words && words !== strategy.summary ? el("p", { class: "kv-words" }, words) : null,
+    drawing ? figure(drawing, known) : null,
+    words && words !== strategy.summary ? el("p", { class: "kv-words" }, ...prose(words, known)) : null,
   );
 };

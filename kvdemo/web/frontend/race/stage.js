@@ -5,13 +5,16 @@ import { el, mount, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { given } from "../base/given.js";
 import { readSpecs, specName } from "../base/lane_spec.js";
+import { prose } from "../base/prose.js";
 import { modelStatus } from "../base/status.js";
+import { describeStrategies } from "../base/strategy_card.js";
 import { definitions } from "../base/terms.js";
 import { lanesOf } from "../form/lane_picker.js";
 import { reasonsFor } from "../form/reasons.js";
 import { nextFrame } from "../shell/idle.js";
 import { Beams } from "./beams/figure.js";
 import { RaceChart } from "./chart.js";
+import { Introduction } from "./introduction.js";
 import { HEAT_LEVELS, heatLimit, LaneCard } from "./lane_card.js";
 import { markedStep, unmark } from "./marked.js";
 import { LanePicture } from "./picture/lane_picture.js";
@@ -30,6 +33,7 @@ class Stage {
    */
   constructor(element, facts, useTokens) {
     this.facts = facts;
+    describeStrategies(facts.strategies);
     /** @type {Race | null} */
     this.race = null;
     /** The frame that is asked for. @type {number | null} */
@@ -48,7 +52,8 @@ class Stage {
     this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
     this.legend = this.#legend();
     this.beams = new Beams();
-    this.root = el("div", { class: "kv-stage" }, this.strip.element, this.lanes, this.legend, this.chart.element, this.beams.element);
+    this.introduction = new Introduction(facts.strategies, facts.lanes);
+    this.root = el("div", { class: "kv-stage" }, this.strip.element, this.introduction.element, this.lanes, this.legend, this.chart.element, this.beams.element);
     mount(element, this.root);
     this.previewed = lanesOf.race ?? facts.lanes;
     this.preview();
@@ -57,7 +62,7 @@ class Stage {
   #legend() {
     const swatches = Array.from({ length: HEAT_LEVELS }, (_, level) => el("i", { "data-heat": level }));
     return el("div", { class: "kv-legend" },
-      el("p", {}, "A token’s colour is its latency. Point at one, tap it or use the arrow keys to see what its step read."),
+      el("p", {}, ...prose("A token’s colour is its latency. Point at one, tap it or use the arrow keys to see what its step read.", new Set(["key"]))),
       el("div", { class: "kv-scale" }, this.limits[0], ...swatches, this.limits[1]));
   }
 
@@ -73,6 +78,7 @@ class Stage {
       return { ...strategy, name: specName(strategy, values), reason: reasons[id], values };
     });
     this.#lay(picked.map((strategy) => ({ ...strategy, strategy: strategy.id })));
+    this.introduction.besides(text === this.facts.lanes);
     this.cards.forEach((card, i) => {
       card.element.dataset.status = "idle";
       card.text.replaceChildren(previewBody(picked[i], picked[i].values, this.dtype));
@@ -126,6 +132,7 @@ class Stage {
     unmark();
     this.scale = Infinity;
     this.#lay(race.lanes);
+    this.introduction.besides(false);
     emit("model", race.start.model);
   }
 
@@ -211,4 +218,8 @@ on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
 on("reasons", () => stage?.preview());
 on("status", (status) => stage?.model(status));
 on("settled", (tab) => tab === "race" && stage?.settle());
-on("submitted", (tab) => tab === "race" && stage?.strip.work("Waiting for the server", null));
+on("submitted", (tab) => {
+  if (tab !== "race" || !stage) return;
+  stage.strip.work("Waiting for the server", null);
+  stage.introduction.fold();
+});

@@ -3,8 +3,10 @@ import { laneColor } from "../base/colors.js";
 import { el, write } from "../base/dom.js";
 import { SAME } from "../base/facts.js";
 import { format } from "../base/format.js";
+import { prose } from "../base/prose.js";
 import { Strip } from "../base/strip.js";
 import { byLane } from "./by_lane.js";
+import { told, whyLink } from "./told.js";
 
 const IDLE = {
   headline: "One prompt, one model, several ways to decode it.",
@@ -14,6 +16,8 @@ const IDLE = {
 
 /** @typedef {import("./wire.js").Lane} Lane */
 /** @typedef {import("./wire.js").Race} Race */
+/** @typedef {import("./wire.js").Finding} Finding */
+/** @typedef {import("./told.js").Reader} Reader */
 /** @typedef {{ lane: Lane, gain: import("./wire.js").Gain }} Leader a lane, and how it stands against the baseline */
 
 /** @type {(race: Race) => Leader | undefined} */
@@ -53,10 +57,10 @@ const standing = (race) => {
 };
 
 /** A line a lane, cut off at the end of the line until it is unfolded.
- * @type {(lanes: { lane: Lane, said: string[] }[]) => HTMLElement} */
-const list = (lanes) => {
-  const lines = lanes.map(({ lane, said }) => el("li", { style: `--lane: var(${laneColor(lane.index)})` },
-    el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("span", { dir: "auto" }, said.join(" "))));
+ * @type {(lanes: { lane: Lane, found: Finding[] }[], reader: Reader, known: Set<string>) => HTMLElement} */
+const list = (lanes, reader, known) => {
+  const lines = lanes.map(({ lane, found }) => el("li", { style: `--lane: var(${laneColor(lane.index)})` },
+    el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("span", { dir: "auto" }, ...told(found, reader, known))));
   const unfold = el("button", { type: "button", class: "kv-more", "aria-expanded": "false", onclick: () => {
     const open = whole.toggleAttribute("data-open");
     unfold.setAttribute("aria-expanded", String(open));
@@ -67,16 +71,25 @@ const list = (lanes) => {
 };
 
 export class VerdictStrip extends Strip {
-  /** The race that is told of lane by lane, and the list that does. @type {Race | null} */
+  /** The race that is told of. @type {Race | null} */
   told = null;
-  /** @type {HTMLElement | null} */
-  list = null;
+  /** The link behind the headline. @type {HTMLElement | null} */
+  why = null;
 
   /** @param {(tokens: number) => void} useTokens */
   constructor(useTokens) {
     super("Verdict");
     this.useTokens = useTokens;
     this.idle();
+  }
+
+  /** Shows a headline and a text, and nothing else; before a race the words of the text explain themselves.
+   * @param {string} state
+   * @param {{ headline: string, text: string }} said */
+  say(state, { headline, text }) {
+    super.say(state, { headline, text });
+    this.why?.remove();
+    if (state === "idle") this.text.replaceChildren(...prose(text));
   }
 
   idle() { this.say("idle", IDLE); }
@@ -103,17 +116,18 @@ export class VerdictStrip extends Strip {
   /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds.
    * @param {Race} race */
   #finish(race) {
-    if (!race.verdict) return;
-    const [headline, ...findings] = race.verdict.findings;
-    const sentences = findings.map(({ text }) => text);
+    if (!race.verdict || (this.told === race && this.element.dataset.state === "finished")) return;
+    this.told = race;
+    const { findings: [headline, ...findings], reader } = race.verdict;
     const { general, lanes } = byLane(findings, race.lanes);
     const many = race.lanes.length > 2;
-    this.say("finished", { headline: headline.text, text: (many ? general : sentences).join(" ") });
-    this.speak([headline.text, ...sentences].join(" "));
-    if (!many) return;
-    if (this.told !== race || !this.list) this.list = list(lanes);
-    this.told = race;
-    this.text.after(this.list);
+    const known = new Set();
+    this.say("finished", { headline: headline.text, text: findings.map(({ text }) => text).join(" ") });
+    this.speak(race.verdict.findings.map(({ text }) => text).join(" "));
+    this.text.replaceChildren(...told(many ? general : findings, reader, known));
+    this.why = whyLink(headline, reader);
+    if (this.why) this.headline.after(this.why);
+    if (many) this.text.after(list(lanes, reader, known));
   }
 
   /** @param {Race} race */

@@ -19,8 +19,8 @@
  * @property {Record<number, number>} sums of other lanes, over as many tokens
  */
 
-/** @typedef {Pick<race.Finding, "lanes" | "text">} Finding */
-/** @typedef {{ findings: Finding[], beams: Search[] }} Verdict how the race came out, the headline first */
+/** @typedef {Pick<race.Finding, "lanes" | "text"> & { panel: string | null }} Finding with the panel of Inside that shows why */
+/** @typedef {{ findings: Finding[], reader: Record<string, string>, beams: Search[] }} Verdict how the race came out, the headline first */
 /** @typedef {{ message: string, max_new_tokens: number | null }} Refusal why it cannot run, and how many tokens could */
 
 /**

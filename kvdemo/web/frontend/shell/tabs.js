@@ -11,6 +11,10 @@ let opened = "";
 /** The tab that is open. */
 export const currentTab = () => opened;
 
+/** Whether there is a tab of this name.
+ * @param {string} name */
+export const hasTab = (name) => names.includes(name);
+
 /** Changes the address without loading anything; null removes a parameter.
  * @param {Record<string, string | null>} changes */
 export const setAddress = (changes) => {

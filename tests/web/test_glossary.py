@@ -1,0 +1,41 @@
+"""Words that the page explains are words that it uses."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from kvdemo import strategies
+from kvdemo.race import divergence, sentences
+from kvdemo.web import assets, definitions
+from kvdemo.web.glossary import GLOSSARY, WORDS
+
+KNOWN = definitions.DEFINITIONS | GLOSSARY
+
+
+def page_texts() -> str:
+    """What the page says: its scripts, the strategies' docstrings, verdicts' sentences, figures' definitions."""
+    scripts = [(assets.FRONTEND / path).read_text("utf-8") for path in assets.files() if path.suffix == ".js"]
+    docstrings = [one.description for one in strategies.introductions().values()]
+    said = [inspect.getsource(module) for module in (sentences, divergence)]
+    defined = [text for entry in definitions.DEFINITIONS.values() for text in entry.values()]
+    return "\n".join([*scripts, *docstrings, *said, *defined])
+
+
+def test_a_word_leads_to_one_definition() -> None:
+    assert set(WORDS.values()) <= KNOWN.keys()
+    assert not definitions.DEFINITIONS.keys() & GLOSSARY.keys()
+    spelled = [word.lower() for word in WORDS]
+    assert len(set(spelled)) == len(spelled)
+
+
+def test_every_entry_is_whole_and_some_word_leads_to_it() -> None:
+    assert all(entry["name"] and entry["long"] and entry["text"] and "also" in entry for entry in GLOSSARY.values())
+    assert GLOSSARY.keys() <= set(WORDS.values())
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_is_explained_stands_in_a_text_of_the_page(word: str) -> None:
+    assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page_texts(), re.IGNORECASE)
