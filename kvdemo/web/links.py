@@ -1,6 +1,7 @@
 """Read the form from a link: `?prompt=…&model=…&tokens=64&lanes=reencode,dynamic_cache&run=1`.
 
 With `tab=measure` it is the measuring form. `measurement=<run id>` is the browser's to read (frontend/measure/view.js).
+`predict=1`, which asks for a guess before the race, is the browser's too (frontend/race/predict/predict.js).
 With `tab=inside` it is that form; what its panels vary is the browser's to read (frontend/inside/settings.js).
 
 `lanes` holds a spec for each lane: the id of a strategy, and its settings if they are not at their defaults, as in

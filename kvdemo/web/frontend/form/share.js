@@ -26,6 +26,8 @@ const link = ({ names, always, defaults, tab }, form, run) => {
     const value = spelled(form[key]);
     if (always.includes(key) || value !== spelled(defaults[key])) query.set(name, value);
   }
+  // A race's link asks for a guess where this page does (race/predict/predict.js).
+  if (!tab && new URLSearchParams(location.search).get("predict") === "1") query.set("predict", "1");
   if (run) query.set("run", "1");
   // What parts lanes and settings may stand as it is in an address, which can then be read.
   return `${location.origin}${location.pathname}?${String(query).replace(/%2C|%3A|%3D/g, decodeURIComponent)}`;

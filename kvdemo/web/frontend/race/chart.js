@@ -31,6 +31,8 @@ export class RaceChart {
     this.race = null;
     this.last = 0;
     this.cost = 0;
+    /** What somebody drew, to stand beside the latencies. @type {{ name: string, color: string, x: number[], y: number[] }[]} */
+    this.guessed = [];
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.tabs = VIEWS.map((view) => explain(
@@ -76,6 +78,14 @@ export class RaceChart {
     })));
   }
 
+  /** Shows lines beside the measured latencies; none takes them away.
+   * @param {RaceChart["guessed"]} lines */
+  guess(lines) {
+    if (!lines.length && !this.guessed.length) return;
+    this.guessed = lines;
+    this.draw(true);
+  }
+
   /** @param {Race} race */
   show(race) {
     const fresh = this.race !== race;
@@ -103,9 +113,10 @@ export class RaceChart {
     const { race } = this;
     if (!race?.lanes.length) return null;
     return {
-      lines: race.lanes.map((lane) => ({
-        name: lane.name, color: laneColor(lane.index), x: lane.x, y: lane[this.view.id], hover: this.view.hover,
-      })),
+      lines: [
+        ...race.lanes.map((lane) => ({ name: lane.name, color: laneColor(lane.index), x: lane.x, y: lane[this.view.id], hover: this.view.hover })),
+        ...(this.view === VIEWS[0] ? this.guessed.map((line) => ({ ...line, dash: "dash", hover: "guess" })) : []),
+      ],
       zoom: `${race.run} ${this.view.id}`,
       layout: {
         x: { title: { text: "position in the sequence", font: { size: 11 }, standoff: 6 } },

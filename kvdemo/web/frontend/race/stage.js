@@ -18,6 +18,7 @@ import { Introduction } from "./introduction.js";
 import { HEAT_LEVELS, heatLimit, LaneCard } from "./lane_card.js";
 import { markedStep, unmark } from "./marked.js";
 import { LanePicture } from "./picture/lane_picture.js";
+import { Predict } from "./predict/predict.js";
 import { previewBody } from "./preview.js";
 import { tokenCard } from "./token_card.js";
 import { VerdictStrip } from "./verdict_strip.js";
@@ -49,6 +50,7 @@ class Stage {
     this.strip = new VerdictStrip(useTokens);
     this.lanes = el("div", { class: "kv-lanes" });
     this.chart = new RaceChart(definitions);
+    this.predict = new Predict(this.chart);
     this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
     this.legend = this.#legend();
     this.beams = new Beams();
@@ -85,6 +87,7 @@ class Stage {
       card.text.tabIndex = -1;
     });
     this.chart.name(picked);
+    this.predict.name(picked.map(({ name }) => name));
   }
 
   /** @param {(import("./lane_card.js").Introduction & { strategy: string })[]} infos */
@@ -133,6 +136,7 @@ class Stage {
     this.scale = Infinity;
     this.#lay(race.lanes);
     this.introduction.besides(false);
+    this.predict.name(race.lanes.map(({ name }) => name));
     emit("model", race.start.model);
   }
 
@@ -158,6 +162,7 @@ class Stage {
     for (const card of this.cards) card.scroll();
     for (const [i, picture] of this.pictures.entries()) picture.update(race, race.lanes[i]);
     this.chart.show(race);
+    if (race.phase === "finished") this.predict.finish(race);
     this.beams.show(race);
   }
 
@@ -222,4 +227,5 @@ on("submitted", (tab) => {
   if (tab !== "race" || !stage) return;
   stage.strip.work("Waiting for the server", null);
   stage.introduction.fold();
+  stage.predict.start();
 });
