@@ -29,7 +29,7 @@ export const columnsChart = ({ columns, label, axis, line = null, least = 1e-8 }
     ...bars.map(({ value, kind }) => el("i", { "data-kind": kind, "data-zero": String(value === 0), style: `height: ${value === 0 ? "3px" : `max(3px, ${percent(value)})`}` })),
     mark === undefined ? null : el("u", { style: `bottom: ${percent(mark)}` }),
     odd ? el("b", {}, "≠") : null, i % every === 0 ? el("small", {}, name) : null);
-  return el("div", { class: "kv-columns", role: "img", "aria-label": label },
+  return el("div", { class: "kv-columnchart", role: "img", "aria-label": label },
     el("div", { class: "kv-axis" }, ...scale.ticks.map(({ power, at }) => el("span", { style: `bottom: ${100 * at}%` }, powerOfTen(power)))),
     el("div", { class: "kv-plotarea" },
       ...scale.ticks.map(({ at }) => el("s", { style: `bottom: ${100 * at}%` })),
