@@ -46,6 +46,7 @@ test("rows, windows and rejected drafts are in the passes, and their positions i
   assert.deepEqual(lane.passes.map(({ rows, positions, context, rejected, seen }) => [rows, positions, context, rejected, seen]),
     [[2, 3, 3, 0, 3], [1, 5, 7, 3, 7], [1, 1, 3, 0, 5]]);
   assert.deepEqual([lane.positions, lane.tokens[0].positions], [12, 6]);
+  assert.deepEqual(lane.tokens.map(({ read }) => read), [0, 2, 2]); // what a window has dropped is not read
 });
 
 test("equal passes of a search are several, each over a longer context", () => {

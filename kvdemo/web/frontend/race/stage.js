@@ -216,7 +216,7 @@ export const drawStage = (element, props, watch, useTokens, facts) => {
 };
 on("marked", () => stage?.point());
 onTheme(() => {
-  for (const picture of stage?.pictures ?? []) picture.draw();
+  for (const picture of stage?.pictures ?? []) picture.recolor();
 });
 document.addEventListener("keydown", (event) => event.key === "Escape" && unmark());
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));

@@ -42,7 +42,7 @@ const sentence = (race, lane, token) => {
     return `Everything again: ${count(token.positions)} positions computed, nothing reused.${differs}`;
   }
   const fresh = `${count(token.positions)} new position${token.positions === 1 ? "" : "s"}`;
-  return `${fresh}; ${count(Math.max(0, total - token.positions))} came from the cache.`;
+  return `${fresh}; ${count(token.read)} came from the cache.`;
 };
 
 /** @type {(label: string, value: string, note?: string) => Node[]} */

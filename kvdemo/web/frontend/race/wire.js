@@ -29,8 +29,8 @@
  */
 
 /**
- * What a step cost; its tokens share the seconds. `first` is the place of the first of them.
- * @typedef {{ seconds: number, stepSeconds: number, size: number, positions: number, bytes: number, first: number }} Cost
+ * What a step cost: positions that it computed and that it read, over all rows; its tokens share the seconds. `first` is the place of the first of them.
+ * @typedef {{ seconds: number, stepSeconds: number, size: number, positions: number, read: number, bytes: number, first: number }} Cost
  */
 
 /**
@@ -111,7 +111,7 @@ export class Lane {
     /** @type {race.Divergence | null} */
     this.divergence = null;
     /** @type {Cost} */
-    this.current = { seconds: 0, stepSeconds: 0, size: 1, positions: 0, bytes: 0, first: 0 };
+    this.current = { seconds: 0, stepSeconds: 0, size: 1, positions: 0, read: 0, bytes: 0, first: 0 };
     /** The chart's: a place for each token, and what stands there. @type {number[]} */
     this.x = [];
     /** @type {number[]} */
@@ -143,6 +143,7 @@ export class Lane {
     const [bytes, exact = bytes] = held.split("/").map(Number);
     const passes = passesOf(ran, promptTokens + this.count, bytes > 0);
     const positions = passes.reduce((sum, pass) => sum + pass.rows * pass.positions, 0);
+    const read = passes.reduce((sum, pass) => sum + pass.rows * (pass.context - pass.positions), 0);
     for (const pass of passes) this.passes.push({ first: this.count, size, bytes, exact, ...pass });
     this.seconds += seconds;
     this.positions += positions;
@@ -150,7 +151,7 @@ export class Lane {
     this.steps += 1;
     this.levels += levels;
     if (!this.searches) this.ttft ??= seconds;
-    this.current = { seconds: seconds / size, stepSeconds: seconds, size, positions, bytes, first: this.count };
+    this.current = { seconds: seconds / size, stepSeconds: seconds, size, positions, read, bytes, first: this.count };
   }
 
   /** @type {(id: number, surprise: string, text: string, promptTokens: number) => void} */

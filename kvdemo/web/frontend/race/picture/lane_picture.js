@@ -11,8 +11,11 @@ import { drawStep, swatch } from "./rows.js";
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../wire.js").Pass} Pass */
 
-/** While steps come it is drawn no more often than this, in milliseconds. */
+/** While steps come it is drawn no more often than this, in milliseconds, and a hundredth of the time as long as that is
+ * once a second. */
 const INTERVAL = 200;
+const LONGEST = 1000;
+const SHARE = 0.01;
 /** What stands beside the count of each kind. @type {Record<string, string>} */
 const SHORT = {
   computed: "computed", read: "read from the cache", packed: "read, in fewer bits", fetched: "fetched from main memory",
@@ -30,6 +33,7 @@ export class LanePicture {
   /** Whether the mark is on another lane. */
   faint = false;
   last = 0;
+  cost = 0;
   visible = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer = undefined;
@@ -78,7 +82,10 @@ export class LanePicture {
       event.preventDefault();
       this.#mark(Math.max(0, Math.min(rows - 1, to)));
     });
-    new ResizeObserver(() => this.draw()).observe(box);
+    new ResizeObserver(() => {
+      this.overview.measure(this.prompt.clientWidth);
+      this.draw();
+    }).observe(box);
     new IntersectionObserver((seen) => {
       this.visible = Boolean(seen.at(-1)?.isIntersecting);
       this.draw();
@@ -123,7 +130,7 @@ export class LanePicture {
     if (!lane.passes.length) return;
     this.element.hidden = false;
     clearTimeout(this.timer);
-    const wait = race.running && !lane.reason ? this.last + INTERVAL - performance.now() : 0;
+    const wait = race.running && !lane.reason ? this.last + Math.max(INTERVAL, Math.min(LONGEST, this.cost / SHARE)) - performance.now() : 0;
     if (wait > 0) this.timer = setTimeout(() => this.draw(), wait);
     else this.draw();
   }
@@ -135,20 +142,27 @@ export class LanePicture {
     if (this.visible) this.#one();
   }
 
+  /** Draws in other colours: light has turned dark. */
+  recolor() {
+    this.overview.recolor();
+    this.draw();
+  }
+
   draw() {
     const { race, lane } = this;
     if (!race || !lane?.passes.length || !this.visible) return;
-    this.last = performance.now();
+    const begin = performance.now();
     const { prompt_tokens: prompt, max_new_tokens: most } = race.start;
-    const column = this.prompt.clientWidth;
     this.look = lookOf(this.picture, lane.options, prompt + most);
     const whole = lane.reason !== null || !race.running;
-    this.overview.draw({ passes: lane.passes, prompt, look: this.look, column, whole });
+    this.overview.draw({ passes: lane.passes, prompt, look: this.look, whole });
     write(this.prompt, `${count(prompt)} prompt token${prompt === 1 ? "" : "s"}`);
     write(this.newest, lane.passes.length > 1 ? `step ${count(lane.passes.length)}` : "");
     this.newest.style.top = `${Math.max(14, (lane.passes.length - 0.5) * this.overview.geometry.row - 6)}px`;
     this.#sum(lane, prompt);
     this.#one();
+    this.last = performance.now();
+    this.cost = 0.7 * this.cost + 0.3 * (this.last - begin);
   }
 
   /** @type {(lane: Lane, prompt: number) => void} */

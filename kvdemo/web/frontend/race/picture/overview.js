@@ -33,6 +33,10 @@ export class Overview {
     this.drawn = 0;
     this.farthest = 0;
     this.key = "";
+    /** Measured when they change: asking for them in a drawing would lay out the page each time. */
+    this.size = { width: 0, height: 0, column: 0 };
+    /** @type {Colors | null} */
+    this.colors = null;
     this.geometry = geometryOf({ width: 0, height: 0, column: 0, rows: 1, cells: 1 });
   }
 
@@ -42,19 +46,19 @@ export class Overview {
    * @param {Pass[]} what.passes
    * @param {number} what.prompt
    * @param {Look} what.look
-   * @param {number} what.column the width of the prompt's column
    * @param {boolean} what.whole no more will come, so that these take all of the room
    */
-  draw({ passes, prompt, look, column, whole }) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+  draw({ passes, prompt, look, whole }) {
+    const { width, height, column } = this.size;
     if (!this.pen || !width || !height) return;
     for (const { seen } of passes.slice(this.drawn)) this.farthest = Math.max(this.farthest, seen);
     const behind = Math.max(this.farthest, look.room) - prompt;
     const rows = whole ? passes.length : capacity(passes.length);
     const cells = whole || look.room ? behind : capacity(behind);
     const scale = devicePixelRatio || 1;
-    const colors = { lane: cssColor(laneColor(this.index)), ink: cssColor("--kv-ink-3") };
+    this.colors ??= { lane: cssColor(laneColor(this.index)), ink: cssColor("--kv-ink-3") };
     this.geometry = geometryOf({ width, height, column, rows, cells });
+    const { colors } = this;
     const key = [width, height, column, rows, cells, scale, colors.lane].join(" ");
     if (key !== this.key) {
       this.key = key;
@@ -68,6 +72,14 @@ export class Overview {
     for (let row = Math.ceil(this.drawn / stride) * stride; row < passes.length; row += stride) this.#row(this.pen, passes[row], row, stride, prompt, look, colors);
     this.drawn = passes.length;
   }
+
+  /** Takes the size that the canvas has now, and the width of the prompt's column. @param {number} column */
+  measure(column) {
+    this.size = { width: this.canvas.clientWidth, height: this.canvas.clientHeight, column };
+  }
+
+  /** Forgets the colours: light has turned dark. */
+  recolor() { this.colors = null; }
 
   /** @type {(pen: CanvasRenderingContext2D, pass: Pass, row: number, stride: number, prompt: number, look: Look, colors: Colors) => void} */
   #row(pen, pass, row, stride, prompt, look, colors) {
