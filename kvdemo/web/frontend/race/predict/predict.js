@@ -107,10 +107,8 @@ export class Predict {
     if (!this.guess || !this.result.hidden) return;
     const lanes = race.lanes.slice(0, 2);
     const said = outcome(this.guess, lanes, lanes[1] ? race.speedup(lanes[1])?.times ?? null : null);
-    if (!said.length) {
-      this.#reset();
-      return;
-    }
+    // The sheet would cover what was measured, so it comes back on request alone.
+    if (!said.length) said.push("No guess was made for this race.");
     const lines = scaled(this.guess, lanes);
     if (lines.length) said.push("What you drew has no unit: dashed, it stands in the chart at one scale, the one that fits the measured times best on the whole.");
     this.said.replaceChildren(...said.map((text) => el("li", {}, text)));
