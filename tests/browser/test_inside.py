@@ -18,6 +18,9 @@ from .actions import imported
 from .conftest import Visit
 from .scripted import scripted_page
 
+#: The panels as they stand below each other.
+ORDER = ["steps", "past", "roles", "rounding", "scratch", "formulas", "loops", "legacy"]
+
 
 @pytest.fixture(scope="module")
 def pages() -> Iterator[tuple[ScriptedBackend, str]]:
@@ -144,7 +147,7 @@ def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBacken
     rows = roles.get_by_role("row")
     expect(rows.nth(1)).to_contain_text("never again")
     expect(rows.nth(1)).to_contain_text("60 %")
-    expect(roles.locator(".kv-now")).to_contain_text("keeping the queries too would add 1.02 kB")
+    expect(roles.locator(".kv-now")).to_contain_text("keeping the queries too would add 768 B")
     roles.get_by_label("Layer").fill("1")
     page.keyboard.press("Tab")
     page.wait_for_function("() => new URLSearchParams(location.search).get('layer') === '1'")
@@ -234,7 +237,7 @@ def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
     page = visit(url, tab="inside", panel=name)
     expect(panel(page, name, "cannot")).to_contain_text(f"This model has no {inside_document.HOSTILE}.")
     other = "past" if name != "past" else "loops"
-    page.locator(f"#kv-i-{other}").scroll_into_view_if_needed()
+    page.locator(".kv-insidenav button").nth(ORDER.index(other)).click()
     panel(page, other)
     assert page.evaluate("window.hacked") is None
 
@@ -320,6 +323,16 @@ def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBac
     assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
 
 
+def test_a_lane_of_a_race_that_is_over_can_be_stepped_through(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url)
+    page.click("#kv-race")
+    page.get_by_role("button", name="Step through the tokens of Re-encoding").click()
+    steps = panel(page, "steps")
+    expect(steps.locator(".kv-handed")).to_contain_text("Re-encoding")
+    form = next(form for form in reversed(script.forms) if "steps" in form.get("panels", ()))
+    assert form["continuation"] == [100]  # the one token that the lane wrote
+
+
 def test_why_opens_the_panel_on_the_text_of_the_race(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url)
     asked_for = {"panel": "rounding", "reader": {"prompt": "What the race read"}}
@@ -365,4 +378,4 @@ def test_each_panel_shows_the_real_model(name: str, real_app: str, visit: Visit)
 def test_panels_are_in_the_order_of_the_lesson(url: str, visit: Visit) -> None:
     page = visit(url)
     names = imported(page, "inside/panels.js", "({ PANELS }) => PANELS.map(({ name }) => name)")
-    assert names == ["steps", "past", "roles", "rounding", "scratch", "formulas", "loops", "legacy"]
+    assert names == ORDER

@@ -77,7 +77,7 @@ def roles(layer: int = 0) -> dict[str, Any]:
             {"position": n, "piece": PIECES[n], "query_difference": 0.0, "key_difference": 0.0,
              "value_difference": 1e-7, "weight": weight} for n, weight in enumerate(weights)
         ],
-        "bytes": 4 * PER_POSITION, "query_bytes": 4 * PER_POSITION,
+        "bytes": 3 * PER_POSITION, "query_bytes": 3 * PER_POSITION,
     }  # fmt: skip
 
 

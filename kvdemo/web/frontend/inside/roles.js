@@ -29,7 +29,7 @@ class Roles {
     const line = ({ piece, weight, position }) => el("div", { role: "row" },
       cell("rowheader", { dir: "auto" }, ...spell(piece)),
       cell("cell", { "data-role": "query", title: `The query of position ${position} is never read again` }, "never again"),
-      ...["key", "value"].map((role) => cell("cell", { "data-role": role, style: `--much: ${Math.round(8 + 80 * Math.sqrt(weight / most))}%` },
+      ...["key", "value"].map((role) => cell("cell", { "data-role": role, style: `--much: ${Math.round(8 + 60 * Math.sqrt(weight / most))}%` },
         role === "key" ? format.percent(weight) : "")));
     this.picture.replaceChildren(
       el("div", { role: "row" }, ...["Token", "Query", "Key", "Value"].map((name) => cell("columnheader", {}, name))),
@@ -48,7 +48,7 @@ class Roles {
     this.bytes.replaceChildren(
       el("div", { class: "kv-bytesbar", role: "img", "aria-label": `Keys and values take ${format.bytes(bytes)}; queries would add ${format.bytes(queries)}.` },
         part("computed", bytes), part("waste", queries)),
-      el("p", { class: "kv-now" }, el("b", {}, format.bytes(bytes)), ` of keys and values are kept for ${several(rows.length + 1, "token")}, in all layers; keeping the queries too would add `,
+      el("p", { class: "kv-now" }, el("b", {}, format.bytes(bytes)), ` of keys and values are kept of ${several(rows.length, "token")}, in all layers; keeping the queries too would add `,
         el("b", {}, format.bytes(queries)), " that nothing ever reads."));
   }
 }

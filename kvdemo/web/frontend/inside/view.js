@@ -16,6 +16,8 @@ const HEADLINE = "Why the cache works, on your text and this model.";
 const TEXT = "Nothing here is a drawing of an example: each panel is computed by the model in the form when it comes into view.";
 /** The form comes to rest before it is asked about. */
 const REST = 600;
+/** So long after its own answer the panel that was opened is held in its place. */
+const SETTLED = 3000;
 /** Of the window's height, how far below it a panel is asked for. */
 const AHEAD = "0px 0px 20% 0px";
 
@@ -63,11 +65,18 @@ class Inside {
 
   #take(shell, answer) {
     shell.take(answer);
-    if (answer.state !== "working" && answer.state !== "stale") this.anchor?.scrollIntoView({ block: "start" });
+    this.#hold(shell, answer);
     const model = answer.document?.model;
     if (!model || JSON.stringify(model) === this.model) return;
     this.model = JSON.stringify(model);
     emit("model", model);
+  }
+
+  /** Keeps the panel that was opened where it is while others around it get their pictures. */
+  #hold({ element }, { state }) {
+    if (state === "working" || state === "stale" || !this.anchor) return;
+    this.anchor.scrollIntoView({ block: "start" });
+    if (this.anchor === element) setTimeout(() => { if (this.anchor === element) this.anchor = null; }, SETTLED);
   }
 
   /** Once the form holds what a link asks for. */

@@ -12,7 +12,7 @@ const MOST = 1024;
  * @returns {HTMLElement | null}
  */
 export const stepThrough = (race, lane) => {
-  const reader = /** @type {{ reader?: Record<string, string> } | null} */ (race.verdict)?.reader;
+  const reader = race.verdict?.reader;
   if (!reader || !lane.count || lane.elsewhere) return null;
   const continuation = lane.tokens.slice(0, MOST).map(({ id }) => id);
   return el("button", { type: "button", class: "kv-onward", "aria-label": `Step through the tokens of ${lane.name}`,
