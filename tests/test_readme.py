@@ -80,6 +80,10 @@ def test_the_strategy_shown_is_the_real_file() -> None:
     )
 
 
+def test_the_sampler_shown_is_the_real_file() -> None:
+    assert block("python", "class MinP") == (ROOT / "kvdemo/samplers/min_p.py").read_text("utf-8")
+
+
 def test_the_api_example_works_on_a_running_app(tiny_app: str, capsys: pytest.CaptureFixture[str]) -> None:
     example = block("python", "gradio_client").replace("http://127.0.0.1:7860/", tiny_app)
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own

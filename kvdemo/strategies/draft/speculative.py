@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from kvdemo.core import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.draft import draft_model, verify
+from kvdemo.strategies.draft.speculate import remarks, speculate
 
 
 class Speculative(Strategy):
@@ -52,31 +51,7 @@ class Speculative(Strategy):
         draft = self._kept = draft_model.load_draft(
             job.model, self.draft
         )  # from its warm-up on: no step waits for a file
-        price = draft_model.weight_bytes(draft) / draft_model.weight_bytes(job.model)
-        drafter = draft_model.Drafter(draft, job.model.rows)
-        for step in verify.draft_and_verify(job, drafter.guess, self.draft_tokens):
-            drafted, drafter.passes = tuple(drafter.passes), []
-            details: Mapping[str, float] = {
-                **step.details,
-                "draft_positions": sum(ran.positions for ran in drafted),
-                "draft_price": price,
-            }
-            held = step.cache_bytes + drafter.bytes
-            yield replace(step, cache_bytes=held, details=details, passes=drafted + step.passes)
+        yield from speculate(job, draft, self.draft_tokens)
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        passes, drafted, accepted = verify.draft_counts(steps)
-        if not drafted:
-            return []
-        tokens = sum(len(timed.step.choices) for timed in steps[1:])
-        run = int(sum(timed.step.details["draft_positions"] for timed in steps))
-        price = steps[0].step.details["draft_price"]
-        pays = f"where more than {price:.0%} are accepted it pays, if a pass over a draft takes no longer than over one"
-        outcome = pays if price < 1 else "no draft can pay"
-        return [
-            f"{self.info.name}: the model accepted {accepted:,} of {units.count(drafted, 'drafted token')} "
-            f"({accepted / drafted:.0%}) and wrote {units.figures(tokens / passes)} tokens a step; the draft model ran "
-            f"{units.count(run, 'position')} for it.",
-            f"By the bytes of their weights (formula), a drafted token costs {price:.0%} of a pass of the model: "
-            f"{outcome}.",
-        ]
+        return remarks(self.info.name, steps)

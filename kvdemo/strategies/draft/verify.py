@@ -30,6 +30,8 @@ from kvdemo.strategies.longrope import Factors
 
 #: From all ids so far, prompt included, and a number: at most that many ids that may come next.
 Guess = Callable[[Sequence[int], int], list[int]]
+#: Takes the logits of a pass over the newest token and a draft, shape (n, vocab), and how many drafted tokens hold.
+TakeIn = Callable[[Tensor, int], None]
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
@@ -48,11 +50,11 @@ def _tried(job: Job) -> Iterator[Step]:
     yield from draft_and_verify(job, scripted.half_right(job), most=2)
 
 
-def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
+def draft_and_verify(job: Job, guess: Guess, most: int, take_in: TakeIn = lambda *_: None) -> Iterator[Step]:
     """Prefill, then run one pass a step over the newest token and a draft of at most `most` tokens after it.
 
     No pass reaches beyond the context or the tokens that will be asked for. Where the text exceeds a length at which
-    longrope changes its factors, the step is a prefill again.
+    longrope changes its factors, the step is a prefill again. `take_in` learns from each pass, within the step.
     """
     written, factors = job.encode(""), Factors(job.model)
     end = min(len(written) + job.max_new_tokens, job.model.context_length or math.inf)
@@ -71,7 +73,7 @@ def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
         room = factors.room(len(written), room)
         drafted = guess(written, room) if room > 0 else []
         held = len(written) - 1
-        choices = verify_draft(job, cache, newest, drafted)
+        choices = verify_draft(job, cache, newest, drafted, take_in)
         written += [choice.token for choice in choices]
         newest = choices[-1].ids
         details = {"drafted": len(drafted), "accepted": len(choices) - 1}
@@ -80,14 +82,18 @@ def draft_and_verify(job: Job, guess: Guess, most: int) -> Iterator[Step]:
         yield Step(tuple(choices), run, cache=cache, details=details, passes=(ran,))
 
 
-def verify_draft(job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int]) -> list[Picked]:
+def verify_draft(
+    job: Job, cache: Cache, newest: Tensor, drafted: Sequence[int], take_in: TakeIn = lambda *_: None
+) -> list[Picked]:
     """Run one pass over the newest token, shape (1,), and a draft; return the tokens that the model writes there.
 
     One choice is made for each token committed, in order: one more than are accepted. The cache ends after the last
     accepted token.
     """
     ids = torch.cat((newest, on_device(job.model, drafted))) if drafted else newest
-    choices = job.choose.while_expected(forward(job.model, ids[None], cache, keep=len(ids))[0], drafted)
+    rows = forward(job.model, ids[None], cache, keep=len(ids))[0]
+    choices = job.choose.while_expected(rows, drafted)
+    take_in(rows, len(choices) - 1)
     cache.crop(len(choices) - len(ids))  # cut from the end; 0 trims what was kept for a crop
     return choices
 
