@@ -12,6 +12,7 @@ from kvdemo.web.api import add_endpoints
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_quiet import quieten
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import INSIDES, InsideTab, add_inside_tab
@@ -32,28 +33,26 @@ def build(backend: Backend) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_FILES_SECONDS)
     ) as blocks:
-        # Its tabs are frontend/shell/tabs.js; there is a column for each, of which the browser shows one.
+        # It holds the row of tabs (frontend/shell/tabs.js).
         header = drawn("header", elem_id="kv-header", value=backend.status(), event="ask")
         with gr.Column(elem_id="kv-app"):
-            with _tab("race"):
+            tabs = Tabs()
+            with tabs.add("race"):
                 race = add_race_tab(backend)
-            with _tab("measure"):
+            with tabs.add("measure"):
                 measure = add_measure_tab(backend)
-            with _tab("compare"):
+            with tabs.add("compare"):
                 add_compare_tab(backend)
-            with _tab("plan"):
+            with tabs.add("plan"):
                 add_plan_tab(backend)
-            with _tab("inside"):
+            with tabs.add("inside"):
                 inside = add_inside_tab(backend)
+            tabs.wire()
         _wire_arrival(blocks, header, race, measure, inside, backend)
         _wire_standing(header, backend)
         _wire_leaving(blocks, backend)
         add_endpoints(backend, races=RACES, measurements=MEASUREMENTS, insides=INSIDES)
     return quieten(blocks.queue(api_open=False, max_size=64))
-
-
-def _tab(name: str) -> gr.Column:
-    return gr.Column(elem_id=f"kv-tab-{name}", elem_classes="kv-tab")
 
 
 def _wire_arrival(
@@ -74,7 +73,8 @@ def _wire_arrival(
 
     settings = {s["id"]: set(s.get("options") or ()) for s in backend.strategies()}
     outputs = [header, *race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
-    blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, **PRIVATE)
+    # `show_progress_on`: by default the browser tells each output of every step of the event, and there are dozens.
+    blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, show_progress_on=header, **PRIVATE)
 
 
 def _wire_standing(header: gr.HTML, backend: Backend) -> None:

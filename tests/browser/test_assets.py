@@ -74,8 +74,8 @@ def test_scripts_that_come_late_draw_what_was_asked_before(browser: Browser) -> 
     with scripted_page(ScriptedBackend()) as url:
         page = browser.new_page()
         page.route("**/frontend/*/main.js", late)
-        page.goto(f"{url}?tab=plan")
+        page.goto(f"{url}?tab=measure")
         page.wait_for_selector("#kv-header:has-text('cpu')")
-        expect(page.locator("#kv-tabbutton-plan")).to_have_attribute("aria-selected", "true")
+        expect(page.locator("#kv-tabbutton-measure")).to_have_attribute("aria-selected", "true")
         expect(page.locator(".kv-lanepicker")).to_have_count(2)
         page.close()

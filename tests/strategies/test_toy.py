@@ -66,7 +66,7 @@ def test_an_added_strategy_is_listed_with_a_control_for_each_setting(toy: Strate
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
     with gr.Blocks():
         picker = lane_picker(ScriptedBackend(offered=listed), ["no_cache"], "kv-", tab="race")
-    facts = json.loads(picker.js_on_load.split(", ", 6)[6].removesuffix(")"))
+    facts = json.loads(picker.js_on_load.split(", ", 5)[5].removesuffix(")"))
     offered = facts["strategies"][-1]
     assert (offered["id"], offered["name"], offered["summary"]) == (toy.id, toy.name, toy.summary)
     every, between = offered["options"]["every"], offered["options"]["between"]

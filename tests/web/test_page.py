@@ -28,6 +28,13 @@ def test_only_the_documented_endpoints_are_public() -> None:
     assert public == {"race", "measure", "inside", "models", "strategies"}
 
 
+def test_only_the_first_tab_is_mounted_at_once() -> None:
+    config = build(ScriptedBackend()).get_config_file()
+    tabs = [c["props"] for c in config["components"] if "kv-tab" in (c["props"].get("elem_classes") or ())]
+    assert len(tabs) > 3
+    assert [tab["visible"] for tab in tabs] == [True] + [False] * (len(tabs) - 1)
+
+
 def test_labelled_controls_for_every_form_key() -> None:
     config = build(ScriptedBackend()).get_config_file()
     labels = {c["props"].get("label") for c in config["components"]}
@@ -40,7 +47,7 @@ def test_each_form_offers_every_strategy_with_its_settings() -> None:
     pickers = [c["props"] for c in config["components"] if c["props"].get("label") == "Lanes"]
     assert [picker["value"] for picker in pickers] == ["reencode,dynamic_cache", "no_cache,dynamic_cache"]
     for picker in pickers:
-        facts = json.loads(picker["js_on_load"].split(", ", 6)[6].removesuffix(")"))
+        facts = json.loads(picker["js_on_load"].split(", ", 5)[5].removesuffix(")"))
         offered = {s["id"]: s["options"] for s in facts["strategies"]}
         assert list(offered) == [s["id"] for s in STRATEGIES]
         window = offered["sliding_window"]

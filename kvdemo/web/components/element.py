@@ -19,7 +19,6 @@ def drawn(
     elem_id: str,
     event: str | None = None,
     facts: Any = None,
-    tab: str | None = None,
     label: str | None = None,
     classes: Sequence[str] = (),
 ) -> gr.HTML:
@@ -28,13 +27,12 @@ def drawn(
     It is called with (element, props, watch, fire, facts).
 
     event    the name of an event of the element, which `fire()` triggers; Gradio looks for it in the script
-    tab      draw it when this tab is first opened, and not before: the others shall not pay for it
     facts    what never changes; it goes with the script, for as a prop it would be compared with every update
     label    its name, if it is a control
     classes  further classes of the element
     """
     fire = f"() => trigger('{event}')" if event else "null"
-    how = f"{json.dumps(name)}, {json.dumps(tab)}, element, props, watch, {fire}, {json.dumps(facts)}"
+    how = f"{json.dumps(name)}, element, props, watch, {fire}, {json.dumps(facts)}"
     return gr.HTML(
         value, html_template="<div></div>", js_on_load=f"kvdemo.draw({how})", apply_default_css=False, elem_id=elem_id,
         label=label, elem_classes=["kv-drawn", *classes],

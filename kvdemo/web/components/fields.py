@@ -139,7 +139,7 @@ def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky:
     """
     return gr.HTML(
         "", html_template="<div></div>",
-        js_on_load="kvdemo.draw('chips', null, element, props, watch, () => trigger('pick'))",
+        js_on_load="kvdemo.draw('chips', element, props, watch, () => trigger('pick'))",
         apply_default_css=False, elem_id=elem_id, elem_classes="kv-drawn", name=name, sticky=sticky,
         items=[{"label": label, "value": value, "why": why} for label, value, why in items],
     )  # fmt: skip

@@ -14,24 +14,25 @@ import { drawMeasurement } from "./measure/view.js";
 import { drawPlan } from "./plan/view.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
-import { whenOpen } from "./shell/tabs.js";
+import { columnsToShow, drawMounter } from "./shell/mounter.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
   asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, handedOver: drawHandedOver, header: drawHeader,
   inside: drawInside,
-  lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, plan: drawPlan, stage: drawStage,
+  lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, mounter: drawMounter, plan: drawPlan, stage: drawStage,
 };
 
 /** @type {Record<string, import("./form/actions.js").Actions>} */
 const ACTIONS = { race: raceActions, measure: measureActions, inside: insideActions };
-/** @type {Record<string, (...details: never[]) => void>} */
+/** @type {Record<string, (...details: never[]) => unknown>} */
 const MESSAGES = {
   answered,
   answeredInside,
   ask,
   changeInside,
   chooseModel,
+  columnsToShow,
   pressPreset,
   share,
   shareInside,
@@ -43,11 +44,7 @@ const MESSAGES = {
 };
 
 /** @type {Kvdemo["draw"]} */
-const draw = (name, tab, ...how) => {
-  const now = () => ELEMENTS[name](...how);
-  if (tab) whenOpen(tab, now);
-  else now();
-};
+const draw = (name, ...how) => ELEMENTS[name](...how);
 /** @type {Kvdemo["tell"]} */
 const tell = (message, ...details) => MESSAGES[message](...details);
 

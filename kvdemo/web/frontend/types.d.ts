@@ -150,8 +150,8 @@ interface Kvdemo {
   same: number;
   given: Given;
   /** The scripts of kvdemo/web/components/ call it, with what the function of that name takes. */
-  draw(name: string, tab: string | null, ...how: Parameters<Drawing>): void;
-  tell(message: string, ...details: never[]): void;
+  draw(name: string, ...how: Parameters<Drawing>): void;
+  tell(message: string, ...details: never[]): unknown;
 }
 
 /** plotly.js, as far as it is used. */

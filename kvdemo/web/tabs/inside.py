@@ -74,7 +74,7 @@ def add_inside_tab(backend: Backend) -> InsideTab:
         with gr.Column(min_width=300, elem_classes="kv-main"):
             with gr.Row(elem_classes="kv-exports"):
                 link = gr.Button("Link", size="sm", min_width=60, elem_id=f"{PREFIX}link")
-            drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", tab="inside", facts=_facts())
+            drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", facts=_facts())
             handed = drawn("handedOver", value="", elem_id=f"{PREFIX}handed", event="fill", classes=["kv-unseen"])
     tab = InsideTab(controls, start, stop, drawing, link)
     _wire_runs(tab, page, backend)

@@ -75,7 +75,7 @@ def add_measure_tab(backend: Backend) -> MeasureTab:
                     gr.DownloadButton(label, size="sm", min_width=60, visible=False, elem_id=f"kv-m-{suffix}")
                     for label, suffix in (("JSON", "json"), ("CSV", "csv"), ("Markdown", "md"))
                 )
-            drawing = drawn("measure", value=idle(), elem_id="kv-measure", event="reopen", tab="measure")
+            drawing = drawn("measure", value=idle(), elem_id="kv-measure", event="reopen")
     tab = MeasureTab(panel, drawing, json_file, csv_file, markdown_file, link)
     _wire_runs(tab, backend)
     _wire_form(tab, backend)

@@ -105,7 +105,7 @@ def add_plan_tab(backend: Backend) -> None:
         with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
             controls, picks = _controls(backend)
         with gr.Column(min_width=300, elem_classes="kv-main"):
-            drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS, tab="plan")
+            drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS)
     picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["memory_gb"], **PRIVATE)
     follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
 

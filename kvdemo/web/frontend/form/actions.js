@@ -2,7 +2,7 @@
 import { emit, on } from "../base/bus.js";
 import { find, whenThere } from "../base/dom.js";
 import { nextFrame } from "../shell/idle.js";
-import { currentTab, tabBusy } from "../shell/tabs.js";
+import { currentTab, tabBusy, whenOpen } from "../shell/tabs.js";
 
 /**
  * The button with this id, or the button inside the element with this id.
@@ -31,10 +31,10 @@ export class Actions {
     this.idle = idle;
     this.working = working;
     this.running = false;
-    whenThere(stop, () => {
+    whenOpen(tab, () => whenThere(stop, () => {
       const button = control(stop);
       if (button && !this.running) button.disabled = true;
-    });
+    }));
   }
 
   /** @param {boolean} running */

@@ -11,10 +11,15 @@ import { explain } from "../base/tooltip.js";
 
 /** @type {(id: string) => void} */
 let press = () => {};
+/** @type {string | null} the preset that was last said to fill the form, also before its buttons are drawn */
+let pressed = null;
 
 /** Presses the button of a preset, which is the last of its values: it stays pressed while the form is what it filled.
  * @param {string} id */
-export const pressPreset = (id) => press(id);
+export const pressPreset = (id) => {
+  pressed = id;
+  press(id);
+};
 
 /**
  * The one pressed leaves its value in kvdemo.given.picked. A sticky row's values are lists, each with a name at its end.
@@ -31,7 +36,7 @@ export const drawChips = (element, props, _watch, pick) => {
   if (props.sticky) {
     const names = props.items.map(({ value }) => String(value.at(-1)));
     press = (id) => { for (const [i, name] of names.entries()) buttons[i].setAttribute("aria-pressed", String(name === id)); };
-    press(names[0]);
+    press(pressed ?? names[0]);
   }
   mount(element, el("div", { class: "kv-choices", role: "group", "aria-label": props.name }, ...buttons));
 };

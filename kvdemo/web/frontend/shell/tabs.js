@@ -1,4 +1,5 @@
-// The five tabs. All panels are on the page and one is laid out (page.css); `?tab=` opens one and says which is open.
+// The tabs. A panel is put on the page when it is first opened (mounter.js), and one is laid out (page.css); `?tab=` opens
+// one and says which is open.
 import { emit, on } from "../base/bus.js";
 import { el, whenThere } from "../base/dom.js";
 
@@ -87,10 +88,10 @@ export const tabRow = () => {
     const button = el("button", { type: "button", class: "kv-tabbutton", role: "tab", id: `kv-tabbutton-${name}`, "aria-controls": `kv-tab-${name}`,
       onclick: () => openTab(name) }, label, dot);
     buttons.set(name, { button, dot });
-    whenThere(`kv-tab-${name}`, (panel) => {
+    whenOpen(name, () => whenThere(`kv-tab-${name}`, (panel) => {
       panel.setAttribute("role", "tabpanel");
       panel.setAttribute("aria-labelledby", button.id);
-    });
+    }));
     return button;
   });
   show(currentTab());
