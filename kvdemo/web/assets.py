@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from os import PathLike, stat_result
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,10 @@ FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 #: Gradio puts the head into the page when it starts to draw. Nothing is shown before the style sheets and main.js are
 #: there: all four tabs would be, one above the other.
 HIDDEN = "html:not([data-kv-tab]) .gradio-container { visibility: hidden; }"
+
+
+_STATIC_IMPORT = re.compile(r"""^(?:import|export) .*?from "(.+?)";""", re.MULTILINE)
+_STYLE_IMPORT = re.compile(r"""^@import "(.+?)";""", re.MULTILINE)
 
 
 class _Files(StaticFiles):
@@ -58,21 +64,48 @@ def address() -> str:
     return f"frontend/{digest.hexdigest()[:16]}"
 
 
+def at_once() -> list[Path]:
+    """The scripts that main.js imports, and those that they import, without what is imported when it is needed."""
+    found: set[Path] = set()
+    ahead = [Path("main.js")]
+    while ahead:
+        path = ahead.pop()
+        if path not in found:
+            found.add(path)
+            names = _STATIC_IMPORT.findall((FRONTEND / path).read_text("utf-8"))
+            ahead += [Path(os.path.normpath(path.parent / name)) for name in names]
+    return sorted(found)
+
+
+def styles() -> str:
+    """The style sheets as one text, in the order in which main.css imports them: a dozen requests are slower."""
+    folder = FRONTEND / "styles"
+    main = (folder / "main.css").read_text("utf-8")
+    return _STYLE_IMPORT.sub(lambda found: (folder / found[1]).read_text("utf-8"), main)
+
+
 def routes() -> list[BaseRoute]:
     """Routes for the web server that Gradio starts (`launch(app_kwargs={"routes": ...})`)."""
 
     def plotly_js(_: Request) -> Response:
         return FileResponse(PLOTLY_JS, headers=FOR_EVER)
 
+    def main_css(_: Request) -> Response:
+        return Response(styles(), media_type="text/css", headers=FOR_EVER)
+
     root = f"/{address()}"
-    return [Route(f"{root}/plotly.min.js", plotly_js), Mount(root, _Files(directory=FRONTEND))]
+    return [
+        Route(f"{root}/plotly.min.js", plotly_js),
+        Route(f"{root}/styles/main.css", main_css),
+        Mount(root, _Files(directory=FRONTEND)),
+    ]
 
 
 def head() -> str:
-    """The page's head: what is needed at once as text, the rest by address, all modules at the same time."""
+    """The page's head: early.js and facts as text, the rest by address; what is needed at once at the same time."""
     root = f"./{address()}"
     facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
-    modules = [path.as_posix() for path in files() if path.suffix == ".js" and path.name != "early.js"]
+    modules = [path.as_posix() for path in at_once()]
     return "\n".join([
         f"<style>{HIDDEN}</style>",
         f"<script>{(FRONTEND / 'early.js').read_text('utf-8')}\nObject.assign(kvdemo, {facts});</script>",

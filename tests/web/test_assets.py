@@ -17,7 +17,7 @@ from kvdemo.web.definitions import DEFINITIONS
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
 STYLES = [path for path in assets.files() if path.suffix == ".css"]
-IMPORT = re.compile(r"""^(?:import|export) .*?from "(.+?)";|^@import "(.+?)";""", re.MULTILINE)
+IMPORT = re.compile(r"""^(?:import|export) .*?from "(.+?)";|^@import "(.+?)";|await import\("(.+?)"\)""", re.MULTILINE)
 
 
 def source(path: Path) -> str:
@@ -31,7 +31,7 @@ def reached(*starts: str) -> set[Path]:
         path = ahead.pop()
         if path not in found:
             found.add(path)
-            names = [script or style for script, style in IMPORT.findall(source(path))]
+            names = ["".join(found) for found in IMPORT.findall(source(path))]
             ahead += [Path(os.path.normpath(path.parent / name)) for name in names]
     return found
 
@@ -61,14 +61,27 @@ def test_nothing_is_asked_of_another_host(path: Path) -> None:
 def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
     with TestClient(Starlette(routes=assets.routes())) as client:
         named = re.findall(r"""(?:href|src)="\./(.+?)\"""", assets.head())
-        assert len(named) == len(SCRIPTS) + 1  # main.js twice, early.js in the head itself, and the styles
-        for address in [*named, f"{assets.address()}/plotly.min.js"]:
+        assert len(named) == len(assets.at_once()) + 2  # main.js twice, and the styles
+        later = [f"{assets.address()}/{path.as_posix()}" for path in [*SCRIPTS, Path("plotly.min.js")]]
+        for address in [*named, *later]:
             answer = client.get(f"/{address}")
             assert answer.status_code == 200, address
             assert "immutable" in answer.headers["cache-control"], address
             kind = "css" if address.endswith("css") else "javascript"
             assert kind in answer.headers["content-type"], address  # a browser runs no module of another type
         assert client.get("/frontend/0123456789abcdef/main.js").status_code == 404
+
+
+def test_the_head_names_no_script_of_a_tab_that_is_opened_later() -> None:
+    folders = {path.parts[0] for path in assets.at_once()}
+    assert {"race", "form", "shell"} <= folders
+    assert not folders & {"measure", "compare", "plan", "inside"}
+
+
+def test_the_styles_are_one_text_that_fetches_no_other() -> None:
+    text = assets.styles()
+    assert "@import" not in text
+    assert all(source(path) in text for path in STYLES if path.name != "main.css")
 
 
 def test_the_address_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

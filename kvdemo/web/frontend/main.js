@@ -1,7 +1,7 @@
 // Where the browser's half begins: the elements by the names that kvdemo/web/components/element.py has for them,
 // and what the page's inline scripts may tell. What was asked before this file had loaded (early.js) is done first.
+import { on } from "./base/bus.js";
 import { given } from "./base/given.js";
-import { drawComparison, drawFileNote } from "./compare/view.js";
 import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
@@ -9,18 +9,24 @@ import { drawLanePicker } from "./form/lane_picker.js";
 import { drawLine } from "./form/line.js";
 import { chooseModel } from "./form/reasons.js";
 import { share } from "./form/share.js";
-import { answeredInside, changeInside, drawHandedOver, drawInside, shareInside, showInside, stopInside } from "./inside/view.js";
-import { drawMeasurement } from "./measure/view.js";
-import { drawPlan } from "./plan/view.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
 import { columnsToShow, drawMounter } from "./shell/mounter.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
-  asker: drawAsker, chips: drawChips, compare: drawComparison, fileNote: drawFileNote, handedOver: drawHandedOver, header: drawHeader,
-  inside: drawInside,
-  lanePicker: drawLanePicker, line: drawLine, measure: drawMeasurement, mounter: drawMounter, plan: drawPlan, stage: drawStage,
+  asker: drawAsker, chips: drawChips, header: drawHeader, lanePicker: drawLanePicker, line: drawLine, mounter: drawMounter,
+  stage: drawStage,
+};
+const inside = async () => await import("./inside/view.js");
+/** Those of the tabs that are not open at first: fetched when they are. @type {Record<string, () => Promise<Drawing>>} */
+const FETCHED = {
+  compare: async () => (await import("./compare/view.js")).drawComparison,
+  fileNote: async () => (await import("./compare/view.js")).drawFileNote,
+  handedOver: async () => (await inside()).drawHandedOver,
+  inside: async () => (await inside()).drawInside,
+  measure: async () => (await import("./measure/view.js")).drawMeasurement,
+  plan: async () => (await import("./plan/view.js")).drawPlan,
 };
 
 /** @type {Record<string, import("./form/actions.js").Actions>} */
@@ -28,25 +34,27 @@ const ACTIONS = { race: raceActions, measure: measureActions, inside: insideActi
 /** @type {Record<string, (...details: never[]) => unknown>} */
 const MESSAGES = {
   answered,
-  answeredInside,
+  answeredInside: async () => (await inside()).answeredInside(),
   ask,
-  changeInside,
+  changeInside: async (/** @type {never} */ values) => (await inside()).changeInside(values),
   chooseModel,
   columnsToShow,
   pressPreset,
   share,
-  shareInside,
-  showInside,
-  stopInside,
+  shareInside: async (/** @type {never} */ about, /** @type {never} */ values) => (await inside()).shareInside(about, values),
+  showInside: async () => (await inside()).showInside(),
+  stopInside: async () => (await inside()).stopInside(),
   busy: (/** @type {string} */ tab, /** @type {boolean} */ running) => ACTIONS[tab].busy(running),
   stopping: (/** @type {string} */ tab) => ACTIONS[tab].stopping(),
   showQuestion: () => raceActions.showQuestion(),
 };
 
 /** @type {Kvdemo["draw"]} */
-const draw = (name, ...how) => ELEMENTS[name](...how);
+const draw = async (name, ...how) => (ELEMENTS[name] ?? await FETCHED[name]())(...how);
 /** @type {Kvdemo["tell"]} */
 const tell = (message, ...details) => MESSAGES[message](...details);
+
+on("why", async (asked) => (await inside()).explain(asked));
 
 const { kvdemo } = window;
 Object.assign(kvdemo, { draw, tell, given });

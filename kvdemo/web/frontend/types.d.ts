@@ -150,7 +150,7 @@ interface Kvdemo {
   same: number;
   given: Given;
   /** The scripts of kvdemo/web/components/ call it, with what the function of that name takes. */
-  draw(name: string, ...how: Parameters<Drawing>): void;
+  draw(name: string, ...how: Parameters<Drawing>): void | Promise<void>;
   tell(message: string, ...details: never[]): unknown;
 }
 

@@ -168,11 +168,13 @@ const takeOver = () => {
   inside.takeOver(pending);
   pending = null;
 };
-on("why", (asked) => {
+/** Opens the tab on what a race was about.
+ * @param {BusEvents["why"]} asked */
+export const explain = (asked) => {
   pending = asked;
   openTab("inside");
   takeOver();
-});
+};
 
 const begin = () => {
   const status = modelStatus();
