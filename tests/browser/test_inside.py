@@ -250,6 +250,14 @@ def test_attention_that_cannot_be_shown_says_why(script: ScriptedBackend, url: s
     expect(steps.locator(".kv-attention")).to_contain_text("This model has no attention weights.")
 
 
+def test_a_word_of_the_field_explains_itself_where_it_stands(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside")
+    word = panel(page, "steps").locator(".kv-panellead dfn").first
+    word.focus()
+    expect(page.locator("#kv-tip")).to_be_visible()
+
+
 def test_model_text_is_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tab="inside")

@@ -1,5 +1,6 @@
 // A panel's frame: its question, its title, one sentence, the picture, what is said in place of it, and more behind a fold.
 import { el, write } from "../base/dom.js";
+import { prose } from "../base/prose.js";
 
 /**
  * What a panel is. `make` builds its picture: `element`, `more` (nodes behind the fold) and `show`, which draws what was computed.
@@ -31,7 +32,7 @@ export class Shell {
       ? el("details", { class: "kv-unfold", hidden: true }, el("summary", {}, "More"), el("div", {}, ...this.picture.more)) : null;
     this.element = el("section", { class: "kv-block kv-panel", id: `kv-i-${panel.name}`, "aria-labelledby": this.heading.id, "data-state": "waiting" },
       el("header", {}, this.heading, el("p", { class: "kv-question" }, panel.question)),
-      el("p", { class: "kv-panellead" }, panel.lead), this.note, this.body, this.more);
+      el("p", { class: "kv-panellead" }, ...prose(panel.lead)), this.note, this.body, this.more);
   }
 
   get state() { return this.element.dataset.state; }
