@@ -121,8 +121,8 @@ def test_a_race_folds_the_explanation_and_it_opens_again_with_its_picture(url: s
     finish(page)
     expect(page.locator(".kv-introbody")).to_be_hidden()
     page.get_by_role("button", name="What is a KV cache?").click()
-    expect(page.locator(".kv-intropictures .kv-steps")).to_have_count(2)
-    expect(page.locator(".kv-intropictures .kv-steps").first).to_be_visible()
+    expect(page.locator(".kv-intropictures .kv-steprows")).to_have_count(2)
+    expect(page.locator(".kv-intropictures .kv-steprows").first).to_be_visible()
 
 
 def test_without_storage_every_visit_is_the_first_and_nothing_breaks(url: str, browser: Browser) -> None:
