@@ -123,7 +123,7 @@ def test_attention_is_fetched_when_it_is_asked_for(script: ScriptedBackend, url:
     expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
     page.wait_for_function("() => new URLSearchParams(location.search).get('head') === '1'")
     canvas = steps.locator(".kv-trianglefigure canvas")
-    canvas.hover(position={"x": 5, "y": 40})
+    canvas.hover(position={"x": 5, "y": 60})
     expect(steps.locator(".kv-trianglefigure > .kv-quiet")).to_contain_text("query of “ quick” × key of “The”")
 
 

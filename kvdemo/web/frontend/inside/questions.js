@@ -44,6 +44,8 @@ export class Questions {
     this.wrote = [];
     this.form = null;
     this.ready = false;
+    /** The form is being filled: what it holds now is not to be asked about. */
+    this.held = false;
     this.halted = false;
     /** @type {any} */
     this.running = null;
@@ -85,7 +87,7 @@ export class Questions {
 
   /** Asks for the first panel that is wanted and not there. */
   next() {
-    if (!this.ready || this.halted || this.running) return;
+    if (!this.ready || this.held || this.halted || this.running) return;
     const name = [...this.wanted].find((one) => this.kept.get(one) !== this.key(one));
     this.busy(Boolean(name));
     if (!name) return;

@@ -16,6 +16,8 @@ const HEADLINE = "Why the cache works, on your text and this model.";
 const TEXT = "Nothing here is a drawing of an example: each panel is computed by the model in the form when it comes into view.";
 /** The form comes to rest before it is asked about. */
 const REST = 600;
+/** Filling it takes no longer. */
+const FILLED = 2500;
 /** So long after its own answer the panel that was opened is held in its place. */
 const SETTLED = 3000;
 /** Of the window's height, how far below it a panel is asked for. */
@@ -108,6 +110,7 @@ class Inside {
       const form = Object.fromEntries(this.facts.form.map((key, i) => [key, values[i]]));
       // Tokens of a race belong to the text and the model that it had.
       if (this.handed && Object.entries(this.handed).some(([key, value]) => form[key] !== value)) this.#give([], null);
+      this.questions.held = false;
       this.questions.change(values);
     }, REST);
   }
@@ -123,9 +126,14 @@ class Inside {
     const handed = continuation.length ? { ...asked, max_new_tokens: continuation.length } : asked;
     this.#give(continuation, continuation.length ? handed : null, lane);
     given.handed = (values) => this.facts.form.map((key, i) => handed[key] ?? values[i]);
+    this.questions.held = true;
     fill();
+    // A form that held all of it already does not report a change.
+    setTimeout(() => {
+      this.questions.held = false;
+      this.questions.vary();
+    }, FILLED);
     if (continuation.length) this.settings.at({ step: 1 });
-    this.questions.vary();
     if (this.shells.has(panel)) this.open(panel);
   }
 
