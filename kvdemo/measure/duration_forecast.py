@@ -29,6 +29,7 @@ class Kind(NamedTuple):
     recomputes: bool = False
     searches: bool = False
     rows: int = 1
+    prefills_once: bool = False
     eager: bool = True
 
 
@@ -102,10 +103,9 @@ class StepTimeModel:
         if kind.recomputes:
             return fixed * tokens + each * positions_uncached(prompt, tokens)
         if seen is None:
-            # A search runs the prompt in one row.
-            shared = (kind.rows - 1) * (tokens - 1 if kind.searches else positions_cached(prompt, tokens))
+            shared = (kind.rows - 1) * (tokens - 1 if kind.prefills_once else positions_cached(prompt, tokens))
             return fixed * tokens + each * (positions_cached(prompt, tokens) + shared)
-        rows = 1 if kind.searches else kind.rows
+        rows = 1 if kind.prefills_once else kind.rows
         first = max(min(seen.first, seen.each), seen.first + each * (rows * prompt - seen.prompt))
         return first + seen.each * (tokens - 1)
 
@@ -126,6 +126,7 @@ def _kind_of(spec: str) -> Kind:
         recomputes=known.recomputes,
         searches=known.searches,
         rows=int(values[known.rows_from]) if known.rows_from else 1,
+        prefills_once=known.prefills_once,
         eager=known.eager,
     )
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from kvdemo.core import statistics
-from kvdemo.core.metrics import token_gaps
+from kvdemo.core.metrics import searched, token_gaps
 from kvdemo.core.types import LaneInfo, Pass, TimedStep
 from kvdemo.costs import formulas
 from kvdemo.measure.peak_memory import NOT_MEASURED
@@ -177,7 +177,8 @@ def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Rooflin
     decoding = slice(1, None) if len(ran) > 1 else slice(0, None)
     passes = [one for _, step in ran[decoding] for one in step]
     measured = median(sum(timed.seconds for timed in trial.steps[decoding]) for trial in trials)
-    if (len(ran) < 2 and len(passes) < 2) or measured <= 0:
+    search = searched(trials[0].steps) and len(passes) > 1
+    if (len(ran) < 2 and not search) or measured <= 0:
         return None
     predicted = predict(trials[0], prompt_tokens, machine, decoding)
     steps = len(ran[decoding])

@@ -97,8 +97,8 @@ class _Floors:
         self._whole = strategy.recomputes
 
     def prefill(self, prompt: int) -> float:
-        """Of the prompt, which a search runs in one row."""
-        return self._least(Pass(1 if self._strategy.searches else self._rows, prompt, prompt))
+        """Of the prompt, which some run in one row."""
+        return self._least(Pass(1 if self._strategy.prefills_once else self._rows, prompt, prompt))
 
     def token(self, context: int) -> float:
         """Of one more token in each row."""

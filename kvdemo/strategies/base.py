@@ -78,6 +78,7 @@ class Strategy(ABC):
     recomputes       each step runs the whole text again
     searches         tokens are committed when the search is certain of them, so there is no TTFT and no TPOT
     rows_from        the setting that says how many rows are decoded side by side; empty for one
+    prefills_once    the prompt runs in one row, whatever the number of rows that go on from it
     drafts_from      the setting that says how many passes of a draft model one token may take; empty for none
     eager            PyTorch runs its operations one by one: they can be counted, and run in another number format. Not
                      those of compiled code
@@ -93,6 +94,7 @@ class Strategy(ABC):
     recomputes: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     rows_from: ClassVar[str] = ""
+    prefills_once: ClassVar[bool] = False
     drafts_from: ClassVar[str] = ""
     eager: ClassVar[bool] = True
     keeps_prefix: ClassVar[bool] = False

@@ -33,6 +33,7 @@ class StrategyInfo:
     recomputes: bool = False
     searches: bool = False
     rows_from: str = ""
+    prefills_once: bool = False
     drafts_from: str = ""
     eager: bool = True
     keeps_prefix: bool = False

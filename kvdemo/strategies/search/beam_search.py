@@ -37,6 +37,7 @@ class BeamSearch(Strategy):
     picture = Picture(computes="new", keeps="all")
     searches = True
     rows_from = "beams"
+    prefills_once = True
     samples = False
 
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)

@@ -920,6 +920,7 @@ declare namespace core {
     recomputes: boolean;
     searches: boolean;
     rows_from: string;
+    prefills_once: boolean;
     drafts_from: string;
     eager: boolean;
     keeps_prefix: boolean;
