@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -58,23 +58,28 @@ def build(backend: Backend) -> gr.Blocks:
 def _wire_arrival(
     blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, inside: InsideTab, backend: Backend
 ) -> None:
-    async def on_arrival(request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
-        query = request.query_params
+    def asked(request: gr.Request, tab: str) -> Mapping[str, str]:
         # A link is for one tab. The others keep their own.
-        for_race, for_measure, for_inside = (
-            query if query.get("tab", "race") == tab else {} for tab in ("race", "measure", "inside")
-        )
-        filled, run = race.arrive(for_race, settings)
-        filled |= measure.arrive(for_measure, settings)
-        filled |= inside.arrive(for_inside)
+        query = request.query_params
+        return query if query.get("tab", "race") == tab else {}
+
+    def on_arrival(request: gr.Request) -> dict[Component, Any]:
+        filled, _ = race.arrive(asked(request, "race"), settings)
+        filled |= measure.arrive(asked(request, "measure"), settings)
+        return filled | inside.arrive(asked(request, "inside"))
+
+    async def on_arrived(request: gr.Request) -> AsyncIterator[dict[str, Any]]:
+        _, run = race.arrive(asked(request, "race"), settings)
         async for status in watch(backend):
-            yield {header: {**status, "run": run}, **filled}
-            filled = {}
+            yield {**status, "run": run}
 
     settings = {s["id"]: set(s.get("options") or ()) for s in backend.strategies()}
-    outputs = [header, *race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
+    outputs = [*race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
+    # Outside the queue, which would take a request more before the forms can be used.
     # `show_progress_on`: by default the browser tells each output of every step of the event, and there are dozens.
-    blocks.load(on_arrival, concurrency_limit=None, outputs=outputs, show_progress_on=header, **PRIVATE)
+    arrival = blocks.load(on_arrival, queue=False, outputs=outputs, show_progress_on=header, **PRIVATE)
+    # The status says whether the link asks for a race, so it comes once the form is filled.
+    arrival.then(on_arrived, concurrency_limit=None, outputs=header, **PRIVATE)
 
 
 def _wire_standing(header: gr.HTML, backend: Backend) -> None:
