@@ -74,8 +74,8 @@ export class LineChart {
     this.plot = el("div", { class: "kv-plot" });
     this.pointers = el("div", { class: "kv-pointers", "aria-hidden": "true" });
     this.frame = el("div", { class: "kv-frame", role: "img" }, this.plot, this.pointers, this.empty);
-    this.element = el("section", { class: "kv-chart", "aria-label": name },
-      el("header", {}, this.heading, ...beside, this.keys, this.reset, ...controls), this.frame);
+    this.head = el("header", {}, this.heading, ...beside, this.keys, this.reset, ...controls);
+    this.element = el("section", { class: "kv-chart", "aria-label": name }, this.head, this.frame);
     onTheme(() => this.draw());
     on("tab", () => this.draw());
     this.#fit();

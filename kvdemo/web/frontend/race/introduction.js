@@ -1,5 +1,5 @@
 // "What is a KV cache?" in three sentences and a picture: open on the first visit, folded to a line later.
-import { el } from "../base/dom.js";
+import { el, present } from "../base/dom.js";
 import { readSpecs } from "../base/lane_spec.js";
 import { recall, remember } from "../base/memory.js";
 import { prose } from "../base/prose.js";
@@ -17,7 +17,8 @@ const SEEN = "introduction";
 /** Rows of each picture: as many as show that one grows and the other does not. */
 const ROWS = 4;
 
-/** A strategy's first steps, small; null where it declares no picture. */
+/** A strategy's first steps, small; null where it declares no picture.
+ * @type {(strategy: core.StrategyInfo, index: number) => HTMLElement | null} */
 const picture = (strategy, index) => {
   const drawing = declared(strategy, {});
   if (!drawing?.rows.length) return null;
@@ -32,8 +33,8 @@ export class Introduction {
    */
   constructor(strategies, lanes) {
     const known = new Map(strategies.map((strategy) => [strategy.id, strategy]));
-    const drawn = readSpecs(lanes).map(({ id }) => known.get(id)).filter(Boolean);
-    this.pictures = () => drawn.map(picture).filter(Boolean);
+    const drawn = present(readSpecs(lanes).map(({ id }) => known.get(id)));
+    this.pictures = () => present(drawn.map(picture));
     this.toggle = el("button", { type: "button", class: "kv-question", "aria-controls": "kv-introduction", onclick: () => this.#show(this.body.hidden) }, QUESTION);
     this.shut = el("button", { type: "button", class: "kv-close", "aria-label": "Fold the explanation", title: "Fold", onclick: () => this.fold() }, "×");
     this.body = el("div", { id: "kv-introduction", class: "kv-introbody" });
@@ -42,6 +43,7 @@ export class Introduction {
     remember(SEEN, "1");
   }
 
+  /** @param {boolean} open */
   #show(open) {
     if (open && !this.body.childElementCount) {
       this.body.append(el("p", { class: "kv-introtext" }, ...prose(SENTENCES.join(" "))), el("div", { class: "kv-intropictures" }, ...this.pictures()));

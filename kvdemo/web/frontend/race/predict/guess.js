@@ -51,11 +51,15 @@ export const drawnAt = (curve, at) => {
   return curve[left] + (place - left) * (curve[left + 1] - curve[left]);
 };
 
-/** The height of a drawn end; the ground counts as the lowest that can be drawn above it. */
+/** The height of a drawn end; the ground counts as the lowest that can be drawn above it.
+ * @type {(curve: number[], at: number) => number} */
 const end = (curve, at) => Math.max(1, drawnAt(curve, at));
 
 /** @type {(guess: Guess, lanes: Measured[]) => { curve: number[], lane: Measured }[]} */
 const drawn = ({ curves }, lanes) => curves.flatMap((curve, i) => (curve && lanes[i]?.latency.length > LEAST ? [{ curve, lane: lanes[i] }] : []));
+
+/** @param {number[]} numbers */
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /**
  * What was drawn as lines in ms: all by one factor, which makes the drawn heights add up to the measured ones.
@@ -67,7 +71,6 @@ export const scaled = (guess, lanes) => {
   const heights = drawn(guess, lanes).map(({ curve, lane }) => ({
     lane, y: lane.latency.slice(1).map((_, i, { length }) => drawnAt(curve, i / (length - 1))),
   }));
-  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const guessed = sum(heights.map(({ y }) => sum(y)));
   const measured = sum(heights.map(({ lane }) => sum(lane.latency.slice(1))));
   if (!guessed) return [];

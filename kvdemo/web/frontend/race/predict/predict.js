@@ -1,6 +1,6 @@
 // Predict, then run: on request, a guess before the race and how close it came after it. It stays in this page.
 import { laneColor } from "../../base/colors.js";
-import { el } from "../../base/dom.js";
+import { el, find } from "../../base/dom.js";
 import { setAddress } from "../../shell/tabs.js";
 import { outcome, scaled } from "./guess.js";
 import { Sketch } from "./sketch.js";
@@ -10,6 +10,8 @@ import { Sketch } from "./sketch.js";
 const PARAMETER = "predict";
 const LOWEST = 0.25;
 const HIGHEST = 16;
+/** Where a number of times stands on the slider: its logarithm, in hundredths.
+ * @param {number} times */
 const steps = (times) => Math.round(100 * Math.log2(times));
 
 export class Predict {
@@ -18,6 +20,7 @@ export class Predict {
     this.chart = chart;
     /** @type {string[]} */
     this.names = [];
+    /** The number that was guessed so far. @type {number | null} */
     this.times = null;
     /** The race that the guess is for, once it was pressed. @type {import("./guess.js").Guess | null} */
     this.guess = null;
@@ -35,12 +38,15 @@ export class Predict {
     this.result = el("div", { class: "kv-guessresult", role: "status", hidden: true }, this.said, this.again);
     this.panel = el("div", { class: "kv-guess", hidden: true }, this.form, this.result);
     this.on = false;
-    chart.element.querySelector("header").insertBefore(this.toggle, chart.element.querySelector(".kv-segments"));
-    chart.element.querySelector("header").after(this.panel);
-    chart.chart.frame.append(this.sketch.element);
+    const { head, frame } = chart.chart;
+    head.insertBefore(this.toggle, find(head, ".kv-segments"));
+    head.after(this.panel);
+    frame.append(this.sketch.element);
     this.#turn(new URLSearchParams(location.search).get(PARAMETER) === "1", false);
   }
 
+  /** Turns predicting on or off. `told` is whether the address says so.
+   * @param {boolean} on */
   #turn(on, told = true) {
     this.on = on;
     this.toggle.setAttribute("aria-pressed", String(on));
@@ -68,8 +74,12 @@ export class Predict {
       el("div", { class: "kv-asked" }, el("p", {}, "Below, draw what each token will take, in no unit; or leave it. Draw:"), this.pens));
   }
 
+  /** @param {number} index the lane that the pointer draws */
   #pressed(index) { for (const [i, pen] of [...this.pens.children].entries()) pen.setAttribute("aria-pressed", String(i === index)); }
 
+  /** Takes a number, and shows it in the other control too.
+   * @param {number} times
+   * @param {HTMLInputElement} other */
   #set(times, other) {
     this.times = times > 0 && Number.isFinite(times) ? times : null;
     if (this.times !== null) other.value = other === this.range ? String(steps(this.times)) : String(this.times);

@@ -5,6 +5,10 @@ import { el } from "../../base/dom.js";
 const POINTS = 7;
 /** Where the curves lie until somebody draws: they are no guess. */
 const START = [60, 30];
+/** What a key adds to a point's height. @type {Record<string, number>} */
+const UP = { ArrowUp: 3, ArrowDown: -3, PageUp: 15, PageDown: -15, Home: -100, End: 100 };
+/** How many points further a key goes. @type {Record<string, number>} */
+const ASIDE = { ArrowLeft: -1, ArrowRight: 1 };
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @type {(tag: string, attributes: Record<string, string>) => SVGElement} */
@@ -14,7 +18,10 @@ const svg = (tag, attributes) => {
   return element;
 };
 
+/** @param {number} height from 0, the ground, to 100 */
 const bounded = (height) => Math.round(Math.min(100, Math.max(0, height)));
+/** How far across the sheet a point stands, in per cent.
+ * @param {number} point */
 const place = (point) => (100 * point) / (POINTS - 1);
 
 /** One lane's curve. */
@@ -30,10 +37,15 @@ class Curve {
     this.draw();
   }
 
+  /** Names the lane to screen readers.
+   * @param {string} name */
   name(name) {
     for (const [point, handle] of this.handles.entries()) handle.setAttribute("aria-label", `Expected latency of ${name}, ${Math.round(place(point))} % through`);
   }
 
+  /** Draws a point at a height.
+   * @param {number} point
+   * @param {number} height */
   set(point, height) {
     this.touched = true;
     this.heights[point] = bounded(height);
@@ -42,12 +54,12 @@ class Curve {
 
   /** @param {KeyboardEvent} event @param {number} point */
   #key(event, point) {
-    const moves = { ArrowUp: 3, ArrowDown: -3, PageUp: 15, PageDown: -15, Home: -100, End: 100 };
-    const aside = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!(event.key in moves) && !aside) return;
+    const up = UP[event.key];
+    const aside = ASIDE[event.key];
+    if (!up && !aside) return;
     event.preventDefault();
     if (aside) this.handles[Math.min(POINTS - 1, Math.max(0, point + aside))].focus();
-    else this.set(point, this.heights[point] + moves[event.key]);
+    else this.set(point, this.heights[point] + up);
   }
 
   draw() {
@@ -93,7 +105,8 @@ export class Sketch {
     this.active.set(point, ((bottom - clientY) / height) * 100);
   }
 
-  /** The lane that the pointer draws. */
+  /** Has the pointer draw a lane.
+   * @param {number} index */
   choose(index) {
     this.active = this.curves[index];
     this.chosen(index);
