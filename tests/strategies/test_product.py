@@ -41,7 +41,16 @@ LIMITS = DevicePeaks(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")
 #: Those that hold exactly the keys and values of the positions that they ran.
 EXACT = (
     *("reencode", "no_cache", "dynamic_cache", "prefix_cache"),
-    *("batched", "beam_search", "prompt_lookup", "speculative", "lookahead", "early_exit", "contrastive_search"),
+    *(
+        "batched",
+        "beam_search",
+        "prompt_lookup",
+        "speculative",
+        "lookahead",
+        "early_exit",
+        "contrastive_search",
+        "dola",
+    ),
 )
 
 every_strategy = pytest.mark.parametrize(
