@@ -42,19 +42,20 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
         max_new_tokens = min(cut, max_new_tokens)
     tokenizing = Stopwatch()
     rule = Rule(request.sampling, strategy.sampling)
+    eos_ids = () if request.ignore_eos else model.eos_ids
     job = Job(
         model=model,
         prompt=prompt,
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
         choose=chooser.Chooser(rule, model.device, lambda: model.encode(prompt)),
         max_new_tokens=max_new_tokens,
+        ends=eos_ids,
         sampling=rule,
         handover=handover,
         tell=tell,
     )
     wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
     steps = time_steps(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
-    eos_ids = () if request.ignore_eos else model.eos_ids
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -44,6 +44,7 @@ class Job:
     choose          logits of one position, shape (vocab,) -> the chosen token, by the rule that `sampling` names;
                     its `ids` are for the next forward pass, and its log-probability is recorded after the step
     max_new_tokens  no more tokens than this will be asked for
+    ends            tokens at which the lane ends: for one that weighs whole texts. Nobody else has to look
     handover        what an earlier race kept, and where to leave what the next one may use; None where nothing is kept
     tell            takes a sentence on what is being done, before work that takes long
     """
@@ -53,6 +54,7 @@ class Job:
     encode: Callable[[str], list[int]]
     choose: Chooser
     max_new_tokens: int
+    ends: Collection[int] = ()
     sampling: Rule = field(default_factory=Rule)
     handover: PrefixSlot | None = None
     tell: Callable[[str], None] = lambda _: None

@@ -72,13 +72,17 @@ class Chooser:
 
     def __call__(self, logits: Tensor) -> Picked:
         """Pick a token from logits of shape (vocab,)."""
+        return pick_on_device(self.pick(logits), logits)
+
+    def pick(self, logits: Tensor) -> Tensor:
+        """Pick a token from logits of shape (vocab,), and leave it on the device: shape ()."""
         if self.plain:
-            return pick_on_device(greedy(logits), logits)
+            return greedy(logits)
         scores = self.scores(logits)
         token = self._drawn(scores.softmax(-1)) if self._draws else greedy(scores)
         if self._reads_text:
             self._ids = torch.cat((self._ids, token.reshape(1, 1)), 1)
-        return pick_on_device(token, logits)
+        return token
 
     def while_expected(self, rows: Tensor, expected: Sequence[int]) -> list[Picked]:
         """Pick from one row after the other as long as the token is the expected one; one more than are accepted.

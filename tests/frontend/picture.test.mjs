@@ -70,10 +70,10 @@ test("a longer draft is more cells, and too long a one is a single cell with its
   assert.deepEqual(texts(drawn({ computes: "drafted" }, { most: "64" }).rows[1]), ["64 drafted"]);
 });
 
-test("rows are drawn side by side, those of a search from the second step on", () => {
+test("rows are drawn side by side, from the second step on where the prompt runs once", () => {
   const lines = (more) => drawn({ computes: "new" }, { many: "3" }, { rows_from: "many", ...more }).rows.map((row) => row.lines);
   assert.deepEqual(lines({}), [3, 3, 3, 3, 3]);
-  assert.deepEqual(lines({ searches: true }), [1, 3, 3, 3, 3]);
+  assert.deepEqual(lines({ searches: true, prefills_once: true }), [1, 3, 3, 3, 3]);
 });
 
 test("room is there from the start and filled place by place", () => {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import pytest
 import torch
@@ -20,6 +20,8 @@ from kvdemo.strategies.chooser import Chooser, record
 from ..tiny_models import loaded, tiny_gpt2_network, tiny_llama_network
 
 WORDS = 200
+#: A strategy that only draws is tested at a temperature of its own.
+DRAWS = {"best_of_n": "best_of_n:temperature=1.0"}
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
@@ -41,27 +43,29 @@ def steps_of(
     strategy: Strategy, model: LoadedModel, text: str, *, temperature: float = 0, seed: int = 0, tokens: int = 10**6
 ) -> Iterator[Step]:
     """A strategy's steps on a base prompt, as a lane would ask for them."""
-    return map(record, strategy.decode(job_of(model, text, temperature=temperature, seed=seed, tokens=tokens)))
+    rule = Rule(Sampling(temperature, seed=seed), strategy.sampling)
+    return map(record, strategy.decode(job_of(model, text, rule=rule, tokens=tokens)))
 
 
 def job_of(
     model: LoadedModel,
     text: str,
     *,
-    temperature: float = 0,
-    seed: int = 0,
+    rule: Rule | None = None,
     tokens: int = 10**6,
+    ends: Collection[int] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Job:
     """What a lane gives a strategy to work with, on a base prompt."""
-    prompt = model.prompt(text, chat=False)
+    prompt, rule = model.prompt(text, chat=False), rule or Rule()
     return Job(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
-        choose=Chooser(Rule(Sampling(temperature, seed=seed)), torch.device("cpu")),
+        choose=Chooser(rule, torch.device("cpu"), lambda: model.encode(prompt)),
         max_new_tokens=tokens,
-        sampling=Rule(Sampling(temperature, seed=seed)),
+        ends=ends,
+        sampling=rule,
         tell=tell,
     )
 

@@ -19,7 +19,7 @@ from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.draft import draft_model
 
-from .conftest import similar, steps_of, tokens_of
+from .conftest import DRAWS, similar, steps_of, tokens_of
 from .layered import FULL, SLIDING, STATES, model_of
 from .references import NEW_TOKENS, random_prompt, references
 
@@ -28,7 +28,7 @@ ARCHITECTURES = (*PLAIN, "qwen3", "mistral", "gemma3", "qwen3_next", "lfm2", "fa
 VARIANTS = sorted({*FULL, *SLIDING, *STATES} - {*ARCHITECTURES})  # of what these are made of: ten prompts will do
 
 every_strategy = pytest.mark.parametrize(
-    "strategy", [strategies.get(i) for i in strategies.introductions()], ids=lambda s: s.id
+    "strategy", [strategies.get(DRAWS.get(i, i)) for i in strategies.introductions()], ids=lambda s: s.id
 )
 every_model = pytest.mark.parametrize("architecture", ARCHITECTURES)
 plain_models = pytest.mark.parametrize("architecture", PLAIN)

@@ -30,7 +30,7 @@ from kvdemo.race import session
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.draft import draft_model
 
-from .conftest import similar
+from .conftest import DRAWS, similar
 from .layered import model_of
 
 pytestmark = pytest.mark.slow
@@ -40,23 +40,15 @@ PROMPT = "w3 w4 w5 w3 w4"
 LIMITS = DevicePeaks(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")
 #: Those that hold exactly the keys and values of the positions that they ran.
 EXACT = (
-    *("reencode", "no_cache", "dynamic_cache", "prefix_cache"),
-    *(
-        "batched",
-        "beam_search",
-        "prompt_lookup",
-        "speculative",
-        "lookahead",
-        "early_exit",
-        "contrastive_search",
-        "dola",
-    ),
+    *("reencode", "no_cache", "dynamic_cache", "prefix_cache", "batched"),
+    *("prompt_lookup", "speculative", "lookahead", "early_exit"),
+    *("beam_search", "contrastive_search", "dola", "best_of_n"),
 )
 
 every_strategy = pytest.mark.parametrize(
     "strategy",
     [
-        *(strategies.get(i) for i in strategies.introductions()),
+        *(strategies.get(DRAWS.get(i, i)) for i in strategies.introductions()),
         strategies.get("batched:rows=64"),
         strategies.get("beam_search:beams=32"),
         strategies.get("sliding_window:window=2:sinks=1"),

@@ -94,6 +94,8 @@ export class Lane {
     this.lossless = info.lossless;
     this.elsewhere = info.elsewhere;
     this.searches = info.searches;
+    /** Its tokens are chosen by samplers, not by a rule of its own. */
+    this.samples = Object.keys(info.sampling ?? {}).length > 0;
     this.options = info.options;
     this.index = index;
     /** @type {Token[]} */

@@ -59,10 +59,11 @@ class BeamFigure {
    */
   constructor(race, { lane, levels, sums }, speech, alone) {
     this.speech = speech;
-    this.title = !alone ? `How the beams of ${race.lanes[lane].name} grew` : "How the beams grew";
-    this.tree = new BeamTree(levels);
+    const what = race.lanes[lane].samples ? "texts" : "beams";
+    this.title = !alone ? `How the ${what} of ${race.lanes[lane].name} grew` : `How the ${what} grew`;
     this.lane = race.lanes[lane];
-    this.greedy = race.lanes.find((other) => other.lossless && !other.elsewhere && other.index !== lane) ?? null;
+    this.tree = new BeamTree(levels, this.lane.samples);
+    this.greedy = this.lane.samples ? null : race.lanes.find((other) => other.lossless && !other.elsewhere && other.index !== lane) ?? null;
     this.greedyScore = this.greedy ? sums[this.greedy.index] ?? null : null;
     this.foldable = this.tree.shared - VISIBLE >= LEAST;
     this.folded = this.foldable && this.tree.length > UNFOLDED;
@@ -82,7 +83,7 @@ class BeamFigure {
       style: `--lane: var(${laneColor(lane.index)}); --greedy: var(${greedy ? laneColor(greedy.index) : "--kv-ink-2"})` },
     el("header", {}, el("h3", {}, this.title),
       el("div", { class: "kv-keys" }, key("best", "the best text"), key("kept", `others of the last ${tree.width}`), key("dropped", "dropped"),
-        key("greedy", greedy ? `greedy, like ${greedy.name}` : "greedy")),
+        tree.drawn ? null : key("greedy", greedy ? `greedy, like ${greedy.name}` : "greedy")),
       this.toggle),
     el("p", { class: "kv-finding" }, finding(this)), this.box, table(this));
   }

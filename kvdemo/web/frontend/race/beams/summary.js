@@ -45,6 +45,7 @@ export const joined = (parts) => parts.map(({ text }) => text).join("");
 /** @param {Omit<Searched, "lane">} search */
 const ofGreedy = ({ tree, greedy, greedyScore }) => {
   if (tree.greedyRank === 0) return "It is the greedy text too.";
+  if (!tree.greedyEnd) return "";
   const fate = tree.greedyRank === null ? `The greedy text was dropped at token ${format.count(tree.greedyEnd.level + 2)}` : `The greedy text is number ${tree.greedyRank + 1}`;
   if (!greedy) return `${fate}.`;
   if (greedyScore === null) return `${fate}; ${greedy.name} wrote ${tokens(greedy.count)}, and sums over unequal lengths do not compare.`;
@@ -55,6 +56,9 @@ const ofGreedy = ({ tree, greedy, greedyScore }) => {
 export const finding = ({ tree, lane, greedy, greedyScore }) => {
   const [best, second] = tree.finals;
   const next = second ? `; the second has ${score(second.score)} and is ${against(best.score, second.score)}` : "";
+  if (tree.drawn) {
+    return `${tree.width} texts were drawn side by side. First stands the one whose tokens are likeliest on average, with a score of ${score(best.score)} after ${tokens(tree.length)}; a text that had ended before is not in the table.`;
+  }
   const said = [`Each step kept the ${tree.width} likeliest texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, greedy, greedyScore })];
   if (lane.count < tree.length) {
     said.push(lane.reason === "eos" ? `The text ends with its token ${format.count(lane.count)}, though the search had looked further.`

@@ -94,12 +94,16 @@ export const beamPath = (node) => {
 };
 
 export class BeamTree {
-  /** @param {import("../wire.js").Search["levels"]} levels at least one, none of them empty */
-  constructor(levels) {
+  /**
+   * @param {import("../wire.js").Search["levels"]} levels at least one, none of them empty
+   * @param {boolean} [drawn] its texts were drawn, so that none of them needs to be the greedy one
+   */
+  constructor(levels, drawn = false) {
     this.levels = grow(levels);
     this.width = Math.max(...this.levels.map((level) => level.length));
     judge(this.levels);
-    this.greedyEnd = followGreedy(this.levels);
+    this.drawn = drawn;
+    this.greedyEnd = drawn ? null : followGreedy(this.levels);
     this.finals = this.levels[this.levels.length - 1];
     this.best = beamPath(this.finals[0]);
     /** How many tokens all the last texts begin with. */
@@ -116,7 +120,7 @@ export class BeamTree {
 
   get length() { return this.levels.length; }
   /** The rank of the greedy text at the end, or null if it was dropped. */
-  get greedyRank() { return this.greedyEnd.rank !== null && this.greedyEnd.level === this.length - 1 ? this.greedyEnd.rank : null; }
+  get greedyRank() { return this.greedyEnd?.level === this.length - 1 ? this.greedyEnd.rank : null; }
 
   /** The child that an arrow to the right goes to.
    * @param {BeamNode} node */

@@ -30,7 +30,7 @@
  * @property {string} [sum] what n tokens cost, as a formula
  */
 
-/** @typedef {{ picture: core.Picture, number: (name: string) => number, word: (name: string) => string, full: number | null, rows: number, branches: boolean, resumes: boolean }} Asked */
+/** @typedef {{ picture: core.Picture, number: (name: string) => number, word: (name: string) => string, full: number | null, rows: number, branches: boolean, draws: boolean, once: boolean, resumes: boolean }} Asked */
 
 const STEPS = 5;
 /** More cells than these are folded into one. */
@@ -90,7 +90,7 @@ const KEEPING = {
 
 /** @type {(asked: Asked) => Declared} */
 const newest = (asked) => {
-  const { picture, rows, branches } = asked;
+  const { picture, rows, branches, draws, once } = asked;
   if (picture.keeps === "window") return windowed(asked);
   const { said, room = false, size = 1, late = 0 } = KEEPING[picture.keeps]?.(asked) ?? { said: "" };
   const kind = HELD[picture.keeps];
@@ -101,15 +101,15 @@ const newest = (asked) => {
       ...cells(late ? "read" : kind, step - 1, late ? {} : { size }), ...cells("computed", step ? 1 : 0),
       ...(room ? cells("room", STEPS - 1 - step) : []),
     ],
-    lines: branches && !step ? 1 : rows,
-    branches,
-    computes: rows === 1 ? (step ? "1" : "P") : step ? `${rows} × 1` : branches ? "P" : `${rows} × P`,
+    lines: once && !step ? 1 : rows,
+    branches: branches && !draws,
+    computes: rows === 1 ? (step ? "1" : "P") : step ? `${rows} × 1` : branches ? "P" : once ? `P + ${rows}` : `${rows} × P`,
   }));
   if (branches) {
     return { rows: steps, sum: `n tokens after a prompt of P compute P + (n − 1)·${rows} positions.`,
-      said: `The prompt is computed once. Then ${rows} texts go on side by side: of all that may follow, the ${rows} likeliest stay, each with a cache of its own.` };
+      said: `The prompt is computed once. Then ${rows} texts go on side by side: ${draws ? "each is drawn on its own" : `of all that may follow, the ${rows} likeliest stay`}, each with a cache of its own.` };
   }
-  const sum = rows > 1 ? `n tokens of ${rows} rows after a prompt of P compute ${rows}·(P + n − 1) positions.` : "n tokens after a prompt of P compute P + n − 1 positions.";
+  const sum = once ? `n tokens after a prompt of P compute P + n·${rows} positions.` : rows > 1 ? `n tokens of ${rows} rows after a prompt of P compute ${rows}·(P + n − 1) positions.` : "n tokens after a prompt of P compute P + n − 1 positions.";
   return { rows: steps, said: rows > 1 ? `${several(rows, "row")} go through the model in one pass, each with a cache of its own.` : said, sum: asked.resumes ? undefined : sum };
 };
 
@@ -189,7 +189,7 @@ export const declared = (strategy, values, dtype = "") => {
   /** @param {string} name */
   const word = (name) => String(values[name] || options[name]?.default);
   return DRAWN[picture.computes]({
-    picture, number, word, full: BITS[dtype] ?? null, branches: Boolean(strategy.searches), resumes: Boolean(strategy.keeps_prefix),
+    picture, number, word, full: BITS[dtype] ?? null, branches: Boolean(strategy.searches), draws: Boolean(strategy.samples), once: Boolean(strategy.prefills_once), resumes: Boolean(strategy.keeps_prefix),
     rows: strategy.rows_from ? number(strategy.rows_from) : 1,
   });
 };
