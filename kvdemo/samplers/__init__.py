@@ -4,7 +4,7 @@ Strategies differ in how they compute a token's scores; samplers in what is done
 (`base`), found by reading its source (`registry`); the ones of a lane are a `Rule` (`rule`).
 """
 
-from kvdemo.samplers.registry import SamplerInfo, introductions, options
+from kvdemo.samplers.registry import SEED, SamplerInfo, introductions, options
 from kvdemo.samplers.rule import Rule
 
-__all__ = ["Rule", "SamplerInfo", "introductions", "options"]
+__all__ = ["SEED", "Rule", "SamplerInfo", "introductions", "options"]

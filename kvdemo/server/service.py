@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kvdemo import strategies
+from kvdemo import samplers, strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.compare import comparison
 from kvdemo.core.declaration import values
@@ -24,6 +24,7 @@ from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.types import Option
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
@@ -261,6 +262,10 @@ class Service:
         with _nothing_tried(self.held):
             return describe_strategies(self.held)
 
+    def samplers(self) -> list[dict[str, Any]]:
+        """List the rules by which a lane may choose, in the order in which they are applied."""
+        return describe_samplers()
+
 
 @lru_cache(maxsize=64)
 def _shape(find: Callable[[str], Architecture], what: str) -> Architecture:
@@ -299,3 +304,29 @@ def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]
         reason = strategies.unavailable_reason(introduction, model) if model else None
         listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
     return listed
+
+
+def describe_samplers() -> list[dict[str, Any]]:
+    """List the rules by which a lane may choose, as the page and the API show them, in the order of their application.
+
+    The seed, which a lane may be given beside them, is the last entry.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "id": one.id, "name": one.name, "summary": one.summary, "description": one.description,
+            "greedy_too": one.greedy_too, "options": {name: _shown(option) for name, option in one.options.items()},
+        }
+        for one in samplers.introductions().values()
+    ]  # fmt: skip
+    seed = _shown(samplers.options()[samplers.SEED]) | {"about": "A whole number from which the draws follow."}
+    about = "Lanes that have the same seed and the same rules draw the same tokens."
+    return [*rows, {
+        "id": samplers.SEED, "name": seed["label"], "summary": about, "description": about, "greedy_too": False,
+        "options": {samplers.SEED: seed},
+    }]  # fmt: skip
+
+
+def _shown(option: Option) -> dict[str, Any]:
+    """An option of a lane; of one that is a race's setting too, only what all options have."""
+    about = option.about[:1].upper() + option.about[1:].rstrip(".") + "."
+    return {one.name: getattr(option, one.name) for one in fields(Option)} | {"about": about}

@@ -1,4 +1,4 @@
-"""Add the endpoints `/race`, `/measure`, `/inside`, `/models` and `/strategies` of the Gradio API, for programs.
+"""Add the endpoints `/race`, `/measure`, `/inside`, `/models`, `/strategies` and `/samplers` of the Gradio API.
 
 The first three stream what has happened so far and end with the document of the command line's `--json`.
 """
@@ -129,8 +129,13 @@ def add_endpoints(
         """The decoding strategies, and for each that cannot run here the reason."""
         return backend.strategies()
 
+    def samplers() -> list[dict]:
+        """The rules by which a lane may choose its tokens, with their settings, in the order of their application."""
+        return backend.samplers()
+
     gr.api(models, api_name="models")
     gr.api(strategies, api_name="strategies")
+    gr.api(samplers, api_name="samplers")
 
 
 def race_endpoint(backend: Backend) -> Endpoint:

@@ -83,10 +83,16 @@ class Backend(Protocol):
         """List the catalogue: id, label, parameters, context_length, chat, gated, note."""
 
     def strategies(self) -> list[dict[str, Any]]:
-        """List the lanes on offer: id, name, summary, description, lossless, options, available, reason.
+        """List the lanes on offer: id, name, summary, description, lossless, options, samples, available, reason.
 
         The last two are about the model that is loaded. `options` has each setting by name: default, label, about,
-        low, high, choices.
+        low, high, choices. One that `samples` takes the settings of `samplers()` too.
+        """
+
+    def samplers(self) -> list[dict[str, Any]]:
+        """List the rules by which a lane may choose, as they are applied: id, name, summary, description, options.
+
+        `greedy_too` says whether a rule has an effect where nothing is drawn. The last entry is the seed of the draws.
         """
 
     def presets(self) -> list[dict[str, Any]]:

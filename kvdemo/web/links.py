@@ -4,8 +4,8 @@ With `tab=measure` it is the measuring form. `measurement=<run id>` is the brows
 `predict=1`, which asks for a guess before the race, is the browser's too (frontend/race/predict/predict.js).
 With `tab=inside` it is that form; what its panels vary is the browser's to read (frontend/inside/settings.js).
 
-`lanes` holds a spec for each lane: the id of a strategy, and its settings if they are not at their defaults, as in
-`lanes=dynamic_cache,sliding_window:window=64:sinks=4`.
+`lanes` holds a spec for each lane: the id of a strategy, its settings if they are not at their defaults, and those of
+samplers that it is given, as in `lanes=dynamic_cache:temperature=0.8,sliding_window:window=64:sinks=4`.
 
 A value that its control cannot hold is left out and named in a notice. Everything else goes to the form as it is,
 because the race reports better what is wrong with it. The browser writes links (frontend/form/share.js), because it
@@ -26,7 +26,7 @@ from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Kind
 from kvdemo.core.validation import SWITCHES
 
-#: The settings of each strategy that a link may name, by the strategy's id.
+#: The settings that a link may name of each strategy's lanes, by the strategy's id.
 Strategies = Mapping[str, Collection[str]]
 #: Each setting that a link may hold, by its name there: the form key, and the setting.
 Parameters = Mapping[str, tuple[str, Setting]]

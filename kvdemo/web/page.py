@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from kvdemo.web.api import add_endpoints
 from kvdemo.web.backend import Backend
+from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.tabs import Tabs
@@ -73,7 +74,7 @@ def _wire_arrival(
         async for status in watch(backend):
             yield {**status, "run": run}
 
-    settings = {s["id"]: set(s.get("options") or ()) for s in backend.strategies()}
+    settings = lane_settings.names(backend)
     outputs = [*race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
     # Outside the queue, which would take a request more before the forms can be used.
     # `show_progress_on`: by default the browser tells each output of every step of the event, and there are dozens.

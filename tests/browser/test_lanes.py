@@ -337,3 +337,47 @@ def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
         expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(60)])
         page.wait_for_selector(".kv-strip[data-state=finished]")
         page.close()
+
+
+def test_a_lane_chooses_by_its_own_rules_which_stand_in_its_name_and_go_with_the_race(
+    url: str, script: ScriptedBackend, visit: Visit
+) -> None:
+    page = visit(url)
+    row = rows(page).nth(1)
+    group = row.locator(".kv-choosing")
+    expect(row.get_by_label("Temperature of DynamicCache")).to_be_hidden()
+    group.get_by_text("How it chooses").click()
+    row.get_by_label("Temperature of DynamicCache").fill("0.8")
+    row.get_by_label("Top-k of DynamicCache").fill("50")
+    assert lanes(page) == "reencode,dynamic_cache:temperature=0.8:top_k=50"
+    expect(page.locator(".kv-lane h3").nth(1)).to_have_text("DynamicCache · temperature 0.8, top-k 50")
+    expect(group.locator("summary")).to_contain_text("temperature 0.8, top-k 50")
+    row.get_by_label("Top-k of DynamicCache").fill("")
+    row.get_by_label("Temperature of DynamicCache").fill("0")  # against what is set for all lanes
+    assert asked(page, script) == "reencode,dynamic_cache:temperature=0"
+    page.get_by_role("button", name="Move up DynamicCache").click()
+    expect(rows(page).nth(0).get_by_label("Temperature of DynamicCache")).to_be_visible()  # it stays open
+
+
+def test_a_rule_explains_itself_and_says_what_it_may_be(url: str, visit: Visit) -> None:
+    page = visit(url, lanes="dynamic_cache:min_p=2,beams")
+    group = rows(page).nth(0).locator(".kv-choosing")
+    expect(group.locator("summary")).to_contain_text("min-p 2.0")
+    group.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(group).to_contain_text("of the rules only Repetition penalty count")
+    expect(group.locator("[data-setting=min_p]")).to_have_attribute("aria-invalid", "true")
+    expect(group.locator("[data-setting=temperature]")).to_have_attribute("placeholder", "as all")
+    group.get_by_role("button", name="Min-p").click()
+    expect(page.locator(".kv-doccard")).to_contain_text("How Min-p works.")
+    expect(rows(page).nth(1).locator(".kv-choosing")).to_have_count(0)  # it has a rule of its own
+
+
+def test_a_link_brings_the_rules_of_its_lanes_and_one_of_a_search_gets_a_notice(url: str, visit: Visit) -> None:
+    given = "dynamic_cache:temperature=0.7:seed=3,dynamic_cache"
+    page = visit(url, lanes=given)
+    assert lanes(page) == given
+    expect(rows(page).nth(0).locator("[data-setting=temperature]")).to_have_value("0.7")
+    refused = visit(url, lanes="dynamic_cache,beams:temperature=0.7")
+    expect(refused.locator(".kv-alert")).to_contain_text("beams does not know")
+    assert lanes(refused) == "reencode,dynamic_cache"

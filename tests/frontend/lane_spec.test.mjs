@@ -1,7 +1,7 @@
 // Lanes as text: what a form writes, a link carries and the server reads.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changedSettings, readSpecs, specName, writeSpecs } from "../../kvdemo/web/frontend/base/lane_spec.js";
+import { changedSettings, readSpecs, specName, withSampling, writeSpecs } from "../../kvdemo/web/frontend/base/lane_spec.js";
 import { cases } from "./cases.mjs";
 
 const option = (label, value) => ({ label, default: value, about: "", low: 0, high: 100, whole: true, choices: [] });
@@ -10,6 +10,7 @@ const PLAIN = { id: "no_cache", name: "No cache", summary: "", options: {} };
 const KNOWN = new Map([WINDOW, PLAIN].map((strategy) => [strategy.id, strategy]));
 
 const SHARED = cases("lane_specs");
+const TOY = { id: "toy", name: "Toy", options: SHARED.options, sampling: SHARED.sampling };
 
 for (const [text, lanes] of SHARED.read) {
   test(`${text} is read as Python reads it`, () => {
@@ -19,9 +20,28 @@ for (const [text, lanes] of SHARED.read) {
 
 for (const [text, shortest] of SHARED.shortest) {
   test(`${text} is written as Python writes it`, () => {
-    assert.equal(writeSpecs(readSpecs(text), new Map([["toy", { id: "toy", name: "Toy", options: SHARED.options }]])), shortest);
+    assert.equal(writeSpecs(readSpecs(text), new Map([["toy", TOY]])), shortest);
   });
 }
+
+for (const [text, name] of SHARED.names) {
+  test(`a lane of ${text} is called ${name}, as Python calls it`, () => {
+    assert.equal(specName(TOY, readSpecs(text)[0].values), name);
+  });
+}
+
+test("a setting of a sampler that is emptied leaves the spec and the name", () => {
+  const values = { temperature: "", top_k: "5" };
+  assert.equal(writeSpecs([{ id: "toy", values }], new Map([["toy", TOY]])), "toy:top_k=5");
+  assert.equal(specName(TOY, values), "Toy · top-k 5");
+});
+
+test("a strategy with a rule of its own takes no settings of samplers", () => {
+  const samplers = [{ options: { temperature: SHARED.sampling.temperature } }, { options: { top_k: SHARED.sampling.top_k } }];
+  const [drawn, searched] = withSampling([{ ...PLAIN, samples: true }, { ...PLAIN, id: "beams", samples: false }], samplers);
+  assert.deepEqual(Object.keys(drawn.sampling), ["temperature", "top_k"]);
+  assert.equal(writeSpecs([{ id: "beams", values: { temperature: "1" } }], new Map([["beams", searched]])), "beams");
+});
 
 test("a text with settings is read lane by lane", () => {
   assert.deepEqual(readSpecs("no_cache,sliding_window:window=12:sinks=2"), [

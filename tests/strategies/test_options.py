@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvdemo import samplers
 from kvdemo.core import strategy_spec
 from kvdemo.core.declaration import offered, read_value
 from kvdemo.core.errors import BadInput
@@ -71,10 +72,13 @@ def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) 
 
 
 SHARED = cases("lane_specs")
-SHARED_OPTIONS = {
-    name: Option(option["default"], name, "", option["low"], option["high"], tuple(option["choices"]))
-    for name, option in SHARED["options"].items()
-}
+SHARED_OPTIONS, SHARED_SAMPLING = (
+    {
+        name: Option(option["default"], name, "", option["low"], option["high"], tuple(option["choices"]))
+        for name, option in SHARED[kind].items()
+    }
+    for kind in ("options", "sampling")
+)
 
 
 @pytest.mark.parametrize(("text", "lanes"), SHARED["read"])
@@ -86,8 +90,21 @@ def test_lanes_are_read_as_the_page_reads_them(text: str, lanes: list[list[Any]]
 @pytest.mark.parametrize(("spec", "shortest"), SHARED["shortest"])
 def test_a_spec_is_written_as_the_page_writes_it(spec: str, shortest: str) -> None:
     strategy_id, given_values = strategy_spec.split(spec)
-    values = strategy_spec.read(strategy_id, SHARED_OPTIONS, given_values)
-    assert strategy_spec.write(strategy_id, SHARED_OPTIONS, values) == shortest
+    values, sampling = strategy_spec.read_lane(strategy_id, SHARED_OPTIONS, SHARED_SAMPLING, given_values)
+    assert strategy_spec.write(strategy_id, SHARED_OPTIONS, values, sampling) == shortest
+
+
+@pytest.mark.parametrize(("spec", "name"), SHARED["names"])
+def test_a_lane_is_called_as_the_page_calls_it(toy, spec: str, name: str) -> None:
+    _, given_values = strategy_spec.split(spec)
+    assert load(toy)(**given_values).info.name == name
+
+
+def test_the_page_is_told_the_settings_of_samplers_as_they_are() -> None:
+    declared = samplers.options()
+    for name, option in SHARED_SAMPLING.items():
+        assert (declared[name].label, declared[name].default) == (SHARED["sampling"][name]["label"], option.default)
+        assert type(declared[name].default) is type(option.default)
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,36 @@ OPTIONS = {
 }  # fmt: skip
 STRATEGIES: list[dict[str, Any]] = [
     {"id": "reencode", "name": "Re-encoding", "summary": "All of it, each step.", "description": "", "lossless": False,
-     "options": {}, "available": True, "reason": None},
+     "options": {}, "samples": True, "available": True, "reason": None},
     {"id": "dynamic_cache", "name": "DynamicCache", "summary": "One position a step.", "description": "",
-     "lossless": True, "options": {}, "available": True, "reason": None},
+     "lossless": True, "options": {}, "samples": True, "available": True, "reason": None},
     {"id": "compiled_cache", "name": "Compiled", "summary": "Compiled.", "description": "", "lossless": True,
-     "options": {}, "available": False, "reason": "it needs a CUDA device"},
+     "options": {}, "samples": True, "available": False, "reason": "it needs a CUDA device"},
     {"id": "no_cache", "name": "No cache", "summary": "All of it, each step.", "description": "", "lossless": True,
-     "options": {}, "available": True, "reason": None},
+     "options": {}, "samples": True, "available": True, "reason": None},
     {"id": "sliding_window", "name": "Window", "summary": "The latest positions.", "description": "", "lossless": False,
-     "options": OPTIONS, "available": True, "reason": None},
+     "options": OPTIONS, "samples": True, "available": True, "reason": None},
+    {"id": "beams", "name": "Beams", "summary": "Several texts.", "description": "", "lossless": False,
+     "options": {}, "samples": False, "available": True, "reason": None},
 ]  # fmt: skip
+
+
+def _rule(
+    name: str, label: str, default: float, low: float, high: float, *, greedy_too: bool = False
+) -> dict[str, Any]:
+    about = f"{default} is off."
+    option = {"default": default, "label": label, "about": about, "low": low, "high": high, "choices": ()}
+    return {"id": name, "name": label, "summary": f"{label} changes scores.", "description": f"How {label} works.",
+            "greedy_too": greedy_too, "options": {name: option}}  # fmt: skip
+
+
+SAMPLERS: list[dict[str, Any]] = [
+    _rule("repetition_penalty", "Repetition penalty", 1.0, 0.01, 10, greedy_too=True),
+    _rule("temperature", "Temperature", 0.0, 0, 10),
+    _rule("top_k", "Top-k", 1_000_000, 1, 1_000_000),
+    _rule("min_p", "Min-p", 0.0, 0, 1),
+    _rule("seed", "Seed", 0, 0, 2**63 - 1),
+]
 MEASURE = {"prompt": "What is KV caching?", "model": "org/model", "strategies": ["no_cache", "dynamic_cache"],
            "max_new_tokens": 64, "chat": False, "repeats": 3}  # fmt: skip
 PRESETS: list[dict[str, Any]] = [
@@ -92,6 +112,7 @@ class ScriptedBackend(Backend):
     break_after: int | None = None
     statuses: list[dict[str, Any]] = field(default_factory=lambda: [{"state": "ready", "text": "", "model": MODEL}])
     offered: list[dict[str, Any]] = field(default_factory=lambda: STRATEGIES)
+    rules: list[dict[str, Any]] = field(default_factory=lambda: SAMPLERS)
     fits: dict[str, Any] | Exception | None = None
     states: list[dict[str, Any]] = field(default_factory=states)
     kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
@@ -192,6 +213,9 @@ class ScriptedBackend(Backend):
 
     def strategies(self) -> list[dict[str, Any]]:
         return self.offered
+
+    def samplers(self) -> list[dict[str, Any]]:
+        return self.rules
 
     def presets(self) -> list[dict[str, Any]]:
         return PRESETS

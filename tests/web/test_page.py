@@ -25,7 +25,7 @@ from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, Scrip
 def test_only_the_documented_endpoints_are_public() -> None:
     config = build(ScriptedBackend()).get_config_file()
     public = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
-    assert public == {"race", "measure", "inside", "models", "strategies"}
+    assert public == {"race", "measure", "inside", "models", "strategies", "samplers"}
 
 
 def test_only_the_first_tab_is_mounted_at_once() -> None:

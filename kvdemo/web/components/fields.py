@@ -11,6 +11,7 @@ from gradio.components import Component
 from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.settings import MOST_LANES
 from kvdemo.web.backend import Backend
+from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
 
 
@@ -117,19 +118,12 @@ def lane_picker(backend: Backend, chosen: Sequence[str], prefix: str, *, tab: st
 
     Its value is a text: the lanes' specs with commas between them, as in a link.
     """
-    offered = [
-        {key: s[key] for key in ("id", "name", "summary")} | {"options": _settings(s)} for s in backend.strategies()
-    ]
+    listed = lane_settings.strategies(backend)
+    shown = [{key: row[key] for key in ("id", "name", "summary", "options", "samples")} for row in listed]
     return drawn(
         "lanePicker", value=",".join(chosen), elem_id=f"{prefix}lanes", event="input", label="Lanes",
-        facts={"strategies": offered, "tab": tab, "most": MOST_LANES},
+        facts={"strategies": shown, "samplers": lane_settings.samplers(backend), "tab": tab, "most": MOST_LANES},
     )  # fmt: skip
-
-
-def _settings(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    """A strategy's settings for the browser, whose numbers do not tell a whole 1 from a 1.0."""
-    options = strategy.get("options") or {}
-    return {name: {**option, "whole": isinstance(option["default"], int)} for name, option in options.items()}
 
 
 def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky: bool = False) -> gr.HTML:

@@ -31,13 +31,31 @@ type Drawing = (element: HTMLElement, props: never, watch: Watch, fire: () => vo
 interface StrategyOption extends core.Option {
   whole: boolean;
 }
+/** What a lane's name and spec need of a setting. */
+type SettingFacts = Pick<StrategyOption, "label" | "default" | "choices" | "whole">;
 /** What tells a strategy and its lanes from others: all that a form needs of it. */
 interface StrategyFacts extends Pick<core.StrategyInfo, "id" | "name" | "summary"> {
-  options: Record<string, Pick<StrategyOption, "label" | "default">>;
+  options: Record<string, SettingFacts>;
+  /** The settings of samplers that its lanes take. */
+  sampling?: Record<string, SettingFacts>;
 }
 /** A strategy in the form's menu. */
 interface OfferedStrategy extends StrategyFacts {
   options: Record<string, StrategyOption>;
+  samples: boolean;
+}
+/** A setting of a sampler; `shared` where the form has it too, as the default of all lanes. */
+interface SamplerSetting extends StrategyOption {
+  shared: boolean;
+}
+/** A rule by which a lane may choose (`samplers` of kvdemo/web/backend.py). */
+interface OfferedSampler {
+  id: string;
+  name: string;
+  summary: string;
+  description: string;
+  greedy_too: boolean;
+  options: Record<string, SamplerSetting>;
 }
 
 /** A lane of a form: a strategy and the settings that were given, as they were written. */

@@ -28,22 +28,64 @@ export const changedSettings = (strategy, values) => Object.entries(strategy?.op
   .filter(([name, option]) => values[name] !== undefined && !usual(option, values[name]));
 
 /**
- * The shortest text that says the same: settings at their defaults are left out. `known` has each strategy by id.
+ * The samplers' settings that a lane gives, as [name, option] in the order in which they are written. One that is given
+ * at its default counts too: it stands against what is set for all lanes.
+ * @template Option
+ * @param {Record<string, Option> | undefined} sampling
+ * @param {Record<string, string>} values
+ */
+const givenSettings = (sampling, values) => Object.entries(sampling ?? {}).filter(([name]) => values[name]);
+
+/**
+ * The strategies, each with the settings of samplers that its lanes take; none for one that has a rule of its own.
+ * @template {{ samples: boolean }} Strategy
+ * @template {{ options: Record<string, SamplerSetting> }} Sampler
+ * @param {Strategy[]} strategies
+ * @param {Sampler[]} samplers
+ */
+export const withSampling = (strategies, samplers) => {
+  /** @type {Record<string, SamplerSetting>} */
+  const all = Object.assign({}, ...samplers.map(({ options }) => options));
+  return strategies.map((strategy) => ({ ...strategy, sampling: strategy.samples ? all : {} }));
+};
+
+/** A value as Python writes it, once it is read: 1 as 1.0 unless it is whole.
+ * @type {(option: SettingFacts, written: string) => string} */
+const spelled = ({ choices, whole }, written) => {
+  const number = Number(written);
+  if (choices.length || !written || !Number.isFinite(number) || (whole && !Number.isSafeInteger(number))) return written;
+  return whole || !Number.isInteger(number) ? String(number) : number.toFixed(1);
+};
+
+/** @type {(settings: [string, SettingFacts][], values: Record<string, string>) => string} */
+const named = (settings, values) => settings.map(([name, option]) => `${option.label.toLowerCase()} ${spelled(option, values[name])}`).join(", ");
+
+/**
+ * The settings of samplers that a lane gives, in words: "temperature 0.8, top-k 20"; empty where it gives none.
+ * @param {Record<string, SettingFacts> | undefined} sampling
+ * @param {Record<string, string>} values
+ */
+export const chosenBy = (sampling, values) => named(givenSettings(sampling, values), values);
+
+/**
+ * The shortest text that says the same: settings at their defaults are left out, unless a lane gives them against what
+ * is set for all. `known` has each strategy by id.
  * @param {PickedLane[]} lanes
  * @param {Map<string, StrategyFacts>} known
  * @returns {string}
  */
 export const writeSpecs = (lanes, known) => lanes.map(({ id, values }) => [
-  id, ...changedSettings(known.get(id), values).map(([name]) => `${name}=${values[name]}`),
+  id, ...[...changedSettings(known.get(id), values), ...givenSettings(known.get(id)?.sampling, values)].map(([name]) => `${name}=${values[name]}`),
 ].join(":")).join(",");
 
 /**
- * A lane's name, with the settings that tell it from others.
+ * A lane's name, with the settings that tell it from others: "Sliding window (window 64) · temperature 0.8".
  * @param {StrategyFacts} strategy
  * @param {Record<string, string>} values
  * @returns {string}
  */
 export const specName = (strategy, values) => {
-  const settings = changedSettings(strategy, values).map(([name, { label }]) => `${label.toLowerCase()} ${values[name]}`);
-  return settings.length ? `${strategy.name} (${settings.join(", ")})` : strategy.name;
+  const settings = named(changedSettings(strategy, values), values);
+  const chosen = chosenBy(strategy.sampling, values);
+  return `${strategy.name}${settings ? ` (${settings})` : ""}${chosen ? ` · ${chosen}` : ""}`;
 };

@@ -2,30 +2,17 @@
 import { emit, on } from "../base/bus.js";
 import { laneColor } from "../base/colors.js";
 import { el, find, mount, showFloating, within, write } from "../base/dom.js";
-import { format } from "../base/format.js";
-import { readSpecs, specName, writeSpecs } from "../base/lane_spec.js";
+import { readSpecs, specName, withSampling, writeSpecs } from "../base/lane_spec.js";
 import { tellsOf } from "../base/strategy_card.js";
 import { explain } from "../base/tooltip.js";
+import { drawChoosing } from "./choosing.js";
+import { bounds, drawSetting } from "./lane_setting.js";
 import { reasonsFor } from "./reasons.js";
 
 /**
- * What a form's lanes may be: the strategies on offer, and how many lanes at most.
- * @typedef {{ strategies: OfferedStrategy[], most: number, tab: string }} Offer
+ * What a form's lanes may be: the strategies on offer, the samplers, and how many lanes at most.
+ * @typedef {{ strategies: OfferedStrategy[], samplers: OfferedSampler[], most: number, tab: string }} Offer
  */
-
-/** What a setting may be, in words, under what it does.
- * @param {StrategyOption} option */
-const bounds = ({ default: value, low, high, choices }) => {
-  const range = choices.length ? choices.join(", ") : high >= 1e6 ? `${format.count(low)} or more` : `${format.count(low)} to ${format.count(high)}`;
-  return `${range}; ${value} if nothing is set.`;
-};
-
-/** @type {(option: StrategyOption, written: string) => boolean} */
-const fits = ({ low, high, choices, whole }, written) => {
-  if (choices.length) return choices.includes(written);
-  const number = Number(written);
-  return Number.isFinite(number) && number >= low && number <= high && (!whole || Number.isInteger(number));
-};
 
 class LanePicker {
   /**
@@ -33,8 +20,9 @@ class LanePicker {
    * @param {Offer} offer
    * @param {(text: string) => void} changed
    */
-  constructor(element, { strategies, most, tab }, changed) {
-    this.strategies = strategies;
+  constructor(element, { strategies, samplers, most, tab }, changed) {
+    this.strategies = withSampling(strategies, samplers);
+    this.samplers = samplers;
     this.most = most;
     this.tab = tab;
     this.changed = changed;
@@ -47,7 +35,7 @@ class LanePicker {
     /** Its items, a strategy each. @type {HTMLElement[]} */
     this.items = [];
     /** @type {Map<string, OfferedStrategy>} */
-    this.known = new Map(strategies.map((strategy) => [strategy.id, strategy]));
+    this.known = new Map(this.strategies.map((strategy) => [strategy.id, strategy]));
     this.rows = el("ol", { class: "kv-picks" });
     this.add = el("button", { type: "button", class: "kv-addlane", "aria-haspopup": "menu", "aria-expanded": "false",
       onclick: () => (this.menu ? this.close() : this.open()) }, "Add a lane");
@@ -84,7 +72,7 @@ class LanePicker {
 
   /** The strategy of a lane; one that is not known has its id as a name.
    * @type {(lane: PickedLane) => OfferedStrategy} */
-  #strategy({ id }) { return this.known.get(id) ?? { id, name: id, summary: "", options: {} }; }
+  #strategy({ id }) { return this.known.get(id) ?? { id, name: id, summary: "", options: {}, samples: false }; }
   /** @param {PickedLane} lane */
   #name(lane) { return specName(this.#strategy(lane), lane.values); }
 
@@ -106,35 +94,17 @@ class LanePicker {
       el("div", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), heading,
         index ? small("Move up", "↑", () => this.#up(index)) : null, small("Remove", "×", () => this.#remove(index))),
       settings.length ? el("div", { class: "kv-settinglist" }, ...settings) : null,
+      strategy.samples ? drawChoosing(lane, this.samplers, { of: strategy.name, changed: () => this.#write() }) : null,
       el("p", { class: "kv-unfit", hidden: true }));
   }
 
   /** A setting's name, which explains it, and its control.
    * @type {(lane: PickedLane, name: string, option: StrategyOption) => HTMLElement} */
   #setting(lane, name, option) {
-    const about = `${option.about} ${bounds(option)}`;
-    const written = lane.values[name] ?? "";
-    const known = { class: "kv-setting", "aria-label": `${option.label} of ${this.#strategy(lane).name}`, "aria-description": about, "data-setting": name };
-    const control = option.choices.length ? this.#select(option, written, known)
-      : el("input", { ...known, type: "text", inputmode: option.whole ? "numeric" : "decimal", autocomplete: "off", value: written, placeholder: option.default,
-        style: `--wide: ${Math.max(String(option.default).length, 3)}ch` });
-    const judge = () => control.setAttribute("aria-invalid", String(control.value !== "" && !fits(option, control.value)));
-    control.addEventListener("input", () => {
-      // What would end the setting in a spec is no part of a number.
-      lane.values[name] = control.value.replace(/[,:=\s]/g, "");
-      judge();
-      this.#write();
-    });
-    judge();
+    const usual = String(option.default);
+    const about = `${option.about} ${bounds(option, usual)}`;
+    const control = drawSetting(lane, name, option, { of: this.#strategy(lane).name, about, usual, changed: () => this.#write() });
     return el("label", {}, explain(el("span", { class: "kv-term", tabindex: 0, role: "note" }, option.label), { title: option.label, text: about }), control);
-  }
-
-  /** A list of words; one that a link has brought and that is not among them stays, for the race to refuse.
-   * @type {(option: StrategyOption, written: string, known: Attributes) => HTMLSelectElement} */
-  #select({ choices, default: value }, written, known) {
-    const chosen = written || String(value);
-    const words = choices.includes(chosen) ? choices : [...choices, chosen];
-    return el("select", known, ...words.map((word) => el("option", { value: word, selected: word === chosen }, word)));
   }
 
   /** @param {number} index */

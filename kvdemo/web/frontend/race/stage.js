@@ -4,7 +4,7 @@ import { onTheme } from "../base/colors.js";
 import { el, mount, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { given } from "../base/given.js";
-import { readSpecs, specName } from "../base/lane_spec.js";
+import { readSpecs, specName, withSampling } from "../base/lane_spec.js";
 import { prose } from "../base/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/strategy_card.js";
@@ -24,7 +24,11 @@ import { tokenCard } from "./token_card.js";
 import { VerdictStrip } from "./verdict_strip.js";
 import { Race } from "./wire.js";
 
-/** @typedef {{ strategies: core.StrategyInfo[], lanes: string }} StageFacts the strategies on offer, and the lanes at first */
+/**
+ * The strategies on offer, the samplers, and the lanes at first.
+ * @typedef {core.StrategyInfo & OfferedStrategy} ListedStrategy
+ * @typedef {{ strategies: ListedStrategy[], samplers: OfferedSampler[], lanes: string }} StageFacts
+ */
 
 class Stage {
   /**
@@ -72,7 +76,7 @@ class Stage {
   preview(text = this.previewed) {
     this.previewed = text;
     if (this.race?.lanes.length) return;
-    const known = new Map(this.facts.strategies.map((strategy) => [strategy.id, strategy]));
+    const known = new Map(withSampling(this.facts.strategies, this.facts.samplers).map((strategy) => [strategy.id, strategy]));
     const reasons = reasonsFor("race");
     this.dtype = modelStatus()?.model?.dtype;
     const picked = readSpecs(text).map(({ id, values }) => {

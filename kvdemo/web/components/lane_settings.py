@@ -1,0 +1,42 @@
+"""What a lane of a form may be set to: the settings of its strategy, and those of samplers where it takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvdemo.core.declaration import offered
+from kvdemo.core.settings import RaceRequest
+from kvdemo.web.backend import Backend
+
+Row = dict[str, Any]
+
+
+def strategies(backend: Backend) -> list[Row]:
+    """The strategies with their settings as the browser needs them."""
+    return [_with_options(row) for row in backend.strategies()]
+
+
+def samplers(backend: Backend) -> list[Row]:
+    """The samplers with their settings as the browser needs them.
+
+    A setting is `shared` where the whole race has it too, as its default for every lane.
+    """
+    shared = offered(RaceRequest)
+    rows = [_with_options(row) for row in backend.samplers()]
+    for row in rows:
+        for name, option in row["options"].items():
+            option["shared"] = name in shared
+    return rows
+
+
+def names(backend: Backend) -> dict[str, set[str]]:
+    """The settings that a lane of each strategy may name, by the id of the strategy."""
+    sampling = {name for row in backend.samplers() for name in row["options"]}
+    return {row["id"]: set(row["options"]) | (sampling if row["samples"] else set()) for row in backend.strategies()}
+
+
+def _with_options(row: Mapping[str, Any]) -> Row:
+    """The numbers of a browser do not tell a whole 1 from a 1.0, so that is said."""
+    options = {name: {**option, "whole": isinstance(option["default"], int)} for name, option in row["options"].items()}
+    return {**row, "options": options}
