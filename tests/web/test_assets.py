@@ -14,6 +14,7 @@ from kvdemo.core.types import BOUNDS
 from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
 from kvdemo.web.definitions import DEFINITIONS
+from kvdemo.web.glossary import GLOSSARY
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
 STYLES = [path for path in assets.files() if path.suffix == ".css"]
@@ -105,4 +106,4 @@ def test_the_head_states_what_python_and_the_browser_both_know() -> None:
     facts = json.loads(stated[1])
     assert facts["bounds"] == dict(BOUNDS)
     assert facts["same"] == SAME
-    assert facts["definitions"].keys() == DEFINITIONS.keys()
+    assert facts["definitions"].keys() == DEFINITIONS.keys() | GLOSSARY.keys()
