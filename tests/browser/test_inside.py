@@ -123,7 +123,10 @@ def test_attention_is_fetched_when_it_is_asked_for(script: ScriptedBackend, url:
     expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
     page.wait_for_function("() => new URLSearchParams(location.search).get('head') === '1'")
     canvas = steps.locator(".kv-trianglefigure canvas")
-    canvas.hover(position={"x": 5, "y": 60})
+    box = canvas.bounding_box()
+    assert box
+    cell = box["height"] / (len(inside_document.PIECES) - 1)  # the last token is not read
+    canvas.hover(position={"x": cell / 2, "y": 1.5 * cell})
     expect(steps.locator(".kv-trianglefigure > .kv-quiet")).to_contain_text("query of “ quick” × key of “The”")
 
 
