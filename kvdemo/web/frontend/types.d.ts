@@ -153,9 +153,9 @@ interface Given {
   /** The measurement to show. */
   run: string | null;
   /** Makes the question that Inside puts, of its form's values. */
-  question: (values: any[]) => any[];
+  question: (values: unknown[]) => unknown[];
   /** Fills the form of Inside with what a race hands over: its values before, and after. */
-  handed: (values: any[]) => any[];
+  handed: (values: unknown[]) => unknown[];
 }
 
 /** What is on `window`: for the inline scripts that Gradio runs, and the facts from kvdemo/web/assets.py. */

@@ -1,21 +1,31 @@
 // Attention weights in the triangle: fetched for one layer and head when the reader asks for them.
 import { el, write } from "../base/dom.js";
+import { contextOf } from "./canvas.js";
 import { chooser } from "./chooser.js";
 import { weightPixels } from "./triangle.js";
 
-/** The red, green and blue of a colour as style sheets write it. */
+/** The red, green and blue of a colour as style sheets write it.
+ * @param {string} color */
 const channels = (color) => {
-  const context = el("canvas", { width: 1, height: 1 }).getContext("2d");
+  const context = contextOf(el("canvas", { width: 1, height: 1 }));
   context.fillStyle = color;
   context.fillRect(0, 0, 1, 1);
   return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
 };
 
 export class AttentionColors {
+  /**
+   * @param {import("./shell.js").Host} host
+   * @param {() => void} changed there is something else to draw
+   */
   constructor(host, changed) {
     this.host = host;
     this.changed = changed;
-    this.panel = this.made = this.color = null;
+    /** @type {inside.AttentionPanel | null} */
+    this.panel = null;
+    /** The picture, and the colour that it has. @type {HTMLCanvasElement | null} */
+    this.made = null;
+    this.color = "";
     this.box = el("input", { type: "checkbox" });
     this.box.addEventListener("change", () => this.#switch());
     this.layer = chooser(host, "layer");
@@ -34,6 +44,7 @@ export class AttentionColors {
     this.changed();
   }
 
+  /** @param {import("./questions.js").Answer<"attention">} answer */
   #take({ state, text, panel }) {
     const working = state === "working" || state === "stale";
     write(this.note, working ? "Computing the weights" : text ?? "");
@@ -51,17 +62,19 @@ export class AttentionColors {
   /** Another text: what was fetched belongs to the last one. */
   load() { this.panel = this.made = null; }
 
-  /** What a query reads of a key, or null while that is not shown. */
+  /** What a query reads of a key, or null while that is not shown.
+   * @param {{ query: number, key: number }} at */
   weight({ query, key }) { return this.box.checked ? this.panel?.rows[query]?.[key] ?? null : null; }
 
-  /** A picture with a pixel a product, or null while none is to be shown. */
+  /** A picture with a pixel a product, or null while none is to be shown.
+   * @param {string} color */
   picture(color) {
     if (!this.box.checked || !this.panel) return null;
     if (this.made && this.color === color) return this.made;
     const { length } = this.panel.rows;
     this.color = color;
     this.made = el("canvas", { width: length, height: length });
-    this.made.getContext("2d").putImageData(new ImageData(weightPixels(this.panel.rows, channels(color)), length, length), 0, 0);
+    contextOf(this.made).putImageData(new ImageData(weightPixels(this.panel.rows, channels(color)), length, length), 0, 0);
     return this.made;
   }
 }

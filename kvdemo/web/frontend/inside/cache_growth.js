@@ -8,7 +8,11 @@ const MOST_HEIGHT = 150;
 
 export class CacheGrowth {
   constructor() {
+    /** @type {inside.StepsPanel | null} */
     this.panel = null;
+    /** What each layer keeps. @type {inside.CacheLayers[]} */
+    this.rows = [];
+    this.longest = 1;
     this.at = 0;
     this.canvas = new Canvas({ label: "", draw: () => this.draw(this.at),
       colors: { keys: "--kv-lane-1", values: "--kv-lane-2", ground: "--kv-grid", fresh: "--kv-ink" } });
@@ -20,6 +24,7 @@ export class CacheGrowth {
         el("div", { class: "kv-partkeys" }, el("span", {}, el("i", { "data-kind": "computed" }), "keys"), el("span", {}, el("i", { "data-kind": "values" }), "values"), el("span", {}, el("i", { "data-kind": "fresh" }), "added in this step"))));
   }
 
+  /** @param {inside.StepsPanel} panel */
   load(panel) {
     this.panel = panel;
     this.rows = panel.caches.flatMap((group) => group.layers.map(() => group));
@@ -27,6 +32,7 @@ export class CacheGrowth {
     this.groups.replaceChildren(...panel.caches.map(() => el("li", {})));
   }
 
+  /** @param {number} at a step */
   draw(at) {
     this.at = at;
     const { canvas, panel } = this;
@@ -39,6 +45,7 @@ export class CacheGrowth {
     canvas.describe(`The cache after step ${at + 1}: ${format.bytes(bytes)}. ${panel.caches.map((group) => kept(group, at)).join("; ")}.`);
   }
 
+  /** @param {number} at */
   #bars(at) {
     const { canvas, rows, longest } = this;
     const { context, colors } = canvas;

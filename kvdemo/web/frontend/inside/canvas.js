@@ -2,15 +2,25 @@
 import { cssColor, onTheme } from "../base/colors.js";
 import { el } from "../base/dom.js";
 
+/** What draws on a canvas.
+ * @param {HTMLCanvasElement} canvas */
+export const contextOf = (canvas) => {
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("This browser does not draw on a canvas.");
+  return context;
+};
+
+/** @template {string} Name what a colour is for */
 export class Canvas {
-  /** @param {{ label: string, colors: Record<string, string>, draw: () => void }} how `colors` names custom properties of tokens.css */
+  /** @param {{ label: string, colors: Record<Name, string>, draw: () => void }} how `colors` names custom properties of tokens.css */
   constructor({ label, colors, draw }) {
     this.names = colors;
     this.draw = draw;
     this.canvas = el("canvas", { role: "img", "aria-label": label });
     this.frame = el("div", { class: "kv-canvas" }, this.canvas);
-    this.context = this.canvas.getContext("2d");
+    this.context = contextOf(this.canvas);
     this.width = this.height = this.scale = 0;
+    /** The colours since the page turned light or dark. @type {Record<Name, string> | null} */
     this.known = null;
     onTheme(() => {
       this.known = null;
@@ -21,14 +31,19 @@ export class Canvas {
 
   /** The colours as they are now. */
   get colors() {
-    this.known ??= Object.fromEntries(Object.entries(this.names).map(([name, property]) => [name, cssColor(property)]));
+    if (!this.known) {
+      const now = { ...this.names };
+      for (const name of /** @type {Name[]} */ (Object.keys(now))) now[name] = cssColor(this.names[name]);
+      this.known = now;
+    }
     return this.known;
   }
 
   /** Pixels that the frame leaves for it. */
   get room() { return this.frame.clientWidth; }
 
-  /** Sets its size, and clears it where that is what it is already. */
+  /** Sets its size, and clears it where that is what it is already.
+   * @type {(width: number, height: number) => void} */
   size(width, height) {
     const scale = devicePixelRatio || 1;
     if (width !== this.width || height !== this.height || scale !== this.scale) {
@@ -44,6 +59,7 @@ export class Canvas {
 
   redraw() { if (this.room) this.draw(); }
 
-  /** What it shows, for who does not see it. */
+  /** What it shows, for who does not see it.
+   * @param {string} text */
   describe(text) { this.canvas.setAttribute("aria-label", text); }
 }

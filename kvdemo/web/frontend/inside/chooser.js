@@ -2,7 +2,7 @@
 import { el } from "../base/dom.js";
 
 /**
- * @param {any} host the tab
+ * @param {import("./shell.js").Host} host the tab
  * @param {string} key the setting
  * @param {{ label?: string }} [how]
  */
@@ -11,13 +11,14 @@ export const chooser = (host, key, { label } = {}) => {
   const input = el("input", { type: "number", min: fact.low, max: fact.high, step: 1, value: host.settings.values[key], inputmode: "numeric", title: fact.about });
   input.addEventListener("change", () => {
     host.vary(key, Number(input.value));
-    input.value = host.settings.values[key];
+    input.value = String(host.settings.values[key]);
   });
   const element = el("label", { class: "kv-chooser" }, label ?? fact.label, input);
   return {
     element,
     input,
-    /** The largest number that this model has. */
+    /** The largest number that this model has.
+     * @param {number} most */
     bound: (most) => {
       fact.high = Math.max(fact.low, most);
       input.max = String(fact.high);

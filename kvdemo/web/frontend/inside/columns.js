@@ -22,9 +22,10 @@ import { logScale, powerOfTen } from "./scale.js";
 export const columnsChart = ({ columns, label, axis, line = null, least = 1e-8 }) => {
   const values = columns.flatMap(({ bars, mark }) => [...bars.map(({ value }) => value), mark ?? 0]).filter((value) => value > 0);
   const scale = logScale(Math.min(least, ...values), Math.max(line?.value ?? 0, ...values, least * 10));
+  /** @param {number} value */
   const percent = (value) => `${100 * scale.at(value)}%`;
   const every = Math.ceil(columns.length / 16);
-  /** @type {(column: Column, index: number) => any} */
+  /** @type {(column: Column, index: number) => HTMLElement} */
   const column = ({ label: name, title, bars, mark, odd }, i) => el("div", { class: "kv-column", title, "data-odd": String(Boolean(odd)) },
     ...bars.map(({ value, kind }) => el("i", { "data-kind": kind, "data-zero": String(value === 0), style: `height: ${value === 0 ? "3px" : `max(3px, ${percent(value)})`}` })),
     mark === undefined ? null : el("u", { style: `bottom: ${percent(mark)}` }),
@@ -38,13 +39,16 @@ export const columnsChart = ({ columns, label, axis, line = null, least = 1e-8 }
     el("p", { class: "kv-axisname" }, axis));
 };
 
-/** What the colours of the columns stand for. */
+/** What the colours of the columns stand for: a kind and a text each.
+ * @param {[string, string][]} keys */
 export const columnKeys = (keys) => el("div", { class: "kv-partkeys" }, ...keys.map(([kind, text]) => el("span", {}, el("i", { "data-kind": kind }), text)));
 
-/** A verdict: a mark, and a sentence. */
+/** A verdict: a mark, and a sentence.
+ * @type {(holds: boolean, text: string) => HTMLElement} */
 export const verdict = (holds, text) => el("p", { class: "kv-verdict", "data-holds": String(holds) }, el("b", { "aria-hidden": "true" }, holds ? "✓" : "✗"), text);
 
-/** A plain table: its head, and rows of which the first entry names the row. */
+/** A plain table: its head, and rows of which the first entry names the row.
+ * @type {(caption: string, head: string[], rows: string[][]) => HTMLElement} */
 export const table = (caption, head, rows) => el("table", { class: "kv-plain" }, el("caption", { class: "kv-hidden" }, caption),
   el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))),
-  el("tbody", {}, ...rows.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, ...[first].flat()), ...rest.map((cell) => el("td", {}, ...[cell].flat()))))));
+  el("tbody", {}, ...rows.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first), ...rest.map((cell) => el("td", {}, cell))))));

@@ -11,7 +11,13 @@ const SAYS = { batch: "texts at a time", length: "positions of each text" };
 /** Of the small curves, in pixels. */
 const HEIGHT = 44;
 
-/** By how much a value grows when the length doubles, in words. */
+/** What can be moved. @typedef {"batch" | "length"} Key */
+/** A slider and a field for one number. @typedef {{ now: number, range: HTMLInputElement, field: HTMLInputElement, element: HTMLElement }} Control */
+/** @type {Key[]} */
+const KEYS = ["batch", "length"];
+
+/** By how much a value grows when the length doubles, in words.
+ * @type {(terms: inside.Term[], batch: number, length: number) => string} */
 const growth = (terms, batch, length) => {
   const times = evaluate(terms, batch, 2 * length) / evaluate(terms, batch, length);
   return times < 1.005 ? "the same for twice the length" : `${format.times(times)} for twice the length`;
@@ -19,12 +25,14 @@ const growth = (terms, batch, length) => {
 
 /** A value over the length, both by doublings; a dot at the length of now. */
 class Curve {
+  /** @param {inside.Term[]} terms */
   constructor(terms) {
     this.terms = terms;
     this.batch = this.length = 1;
     this.canvas = new Canvas({ label: "", colors: { line: "--kv-lane-1", dot: "--kv-ink" }, draw: () => this.draw() });
   }
 
+  /** @type {(batch: number, length: number) => void} */
   at(batch, length) {
     Object.assign(this, { batch, length });
     this.draw();
@@ -34,6 +42,7 @@ class Curve {
     const { canvas, terms, batch } = this;
     if (!canvas.room) return;
     const most = DOUBLINGS.length;
+    /** @param {number} doublings */
     const value = (doublings) => Math.log2(Math.max(1, evaluate(terms, batch, 2 ** doublings)));
     // The same scale for all: what stays is flat, what grows with the length rises to the middle, with its square to the top.
     const [low, high] = [value(0), Math.max(value(most), value(0) + 2 * most)];
@@ -55,52 +64,65 @@ class Curve {
 }
 
 class Formulas {
+  /** @param {import("./shell.js").Host} host */
   constructor(host) {
     this.host = host;
-    this.batch = this.length = null;
+    /** @type {Record<Key, Control>} */
+    this.controls = { batch: this.#control("batch"), length: this.#control("length") };
+    /** @type {(inside.Formula & { output: HTMLElement, grows: HTMLElement, curve: Curve | null })[]} */
     this.shown = [];
-    this.sliders = el("div", { class: "kv-sliders" }, this.#slider("batch"), this.#slider("length"));
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.rest = undefined;
+    this.sliders = el("div", { class: "kv-sliders" }, ...KEYS.map((key) => this.controls[key].element));
     this.list = el("div", { class: "kv-formulas" });
     this.element = el("div", {}, this.sliders, this.list);
     this.about = el("dl", { class: "kv-abouts" });
     this.more = [this.about];
   }
 
-  #slider(key) {
+  /** @type {(key: Key) => Control} */
+  #control(key) {
     const { label } = this.host.settings.facts[key];
     const value = this.host.settings.values[key];
     const range = el("input", { type: "range", min: "0", max: String(DOUBLINGS[key]), step: "0.25", value: String(Math.log2(value)), "aria-label": label });
     const field = el("input", { type: "number", min: "1", step: "1", value: String(value), "aria-label": `${label}, as a number`, inputmode: "numeric" });
-    this[key] = { now: value, range, field };
     range.addEventListener("input", () => this.#move(key, Math.round(2 ** Number(range.value)), field));
     field.addEventListener("change", () => this.#move(key, Math.max(1, Math.round(Number(field.value)) || 1), range));
-    return el("div", { class: "kv-slider" }, el("span", {}, el("b", {}, label), el("small", {}, SAYS[key])), range, field);
+    const element = el("div", { class: "kv-slider" }, el("span", {}, el("b", {}, label), el("small", {}, SAYS[key])), range, field);
+    return { now: value, range, field, element };
   }
 
+  /** Takes a value, and shows it in the other control too.
+   * @type {(key: Key, value: number, other: HTMLInputElement) => void} */
   #move(key, value, other) {
-    this[key].now = value;
+    this.controls[key].now = value;
     other.value = other.type === "range" ? String(Math.log2(value)) : String(value);
     this.#tell(key);
     this.#values();
     clearTimeout(this.rest);
     // The numbers in the formulas are Python's to write.
-    this.rest = setTimeout(() => { for (const one of ["batch", "length"]) this.host.vary(one, this[one].now); }, REST);
+    this.rest = setTimeout(() => { for (const one of KEYS) this.host.vary(one, this.controls[one].now); }, REST);
   }
 
-  #tell(key) { this[key].range.setAttribute("aria-valuetext", format.count(this[key].now)); }
+  /** @param {Key} key */
+  #tell(key) {
+    const { range, now } = this.controls[key];
+    range.setAttribute("aria-valuetext", format.count(now));
+  }
 
+  /** @param {inside.FormulasPanel} panel */
   show({ formulas: computed }) {
     this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}), grows: el("small", {}), curve: formula.terms.length ? new Curve(formula.terms) : null }));
     this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, value, output, grows, curve, terms }) => el("section", { class: "kv-formula", "aria-label": name },
       el("h4", {}, name), terms.length || value !== null ? el("p", { class: "kv-value" }, output, grows) : null, curve?.canvas.frame,
       el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
     this.about.replaceChildren(...this.shown.flatMap(({ name, about }) => [el("dt", {}, name), el("dd", {}, about)]));
-    for (const key of ["batch", "length"]) this.#tell(key);
+    for (const key of KEYS) this.#tell(key);
     this.#values();
   }
 
   #values() {
-    const { batch, length } = { batch: this.batch.now, length: this.length.now };
+    const { batch: { now: batch }, length: { now: length } } = this.controls;
     for (const { name, output, grows, curve, terms, unit, value } of this.shown) {
       write(output, terms.length ? amount(evaluate(terms, batch, length), unit) : value === null ? "" : amount(value, unit));
       if (!curve) continue;
@@ -112,7 +134,7 @@ class Formulas {
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"formulas">} */
 export const formulas = {
   name: "formulas",
   title: "The formulas with this model’s numbers",

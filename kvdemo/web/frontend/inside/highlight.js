@@ -11,35 +11,43 @@ const TOKEN = new RegExp([
   String.raw`(?<number>\b\d[\d_.]*(?:e-?\d+)?\b)`,
 ].join("|"), "gm");
 
+/** A kind, null for plain text, and the text. @typedef {[string | null, string]} Part */
+
 /**
- * The parts of a source in order: a kind, null for plain text, and the text.
+ * The parts of a source in order.
  * @param {string} source
- * @returns {[string | null, string][]}
  */
 export const parts = (source) => {
-  /** @type {[string | null, string][]} */
+  /** @type {Part[]} */
   const found = [];
   let at = 0;
   for (const match of source.matchAll(TOKEN)) {
     if (match.index > at) found.push([null, source.slice(at, match.index)]);
-    found.push([Object.keys(match.groups).find((kind) => match.groups[kind] !== undefined), match[0]]);
+    found.push([Object.entries(match.groups ?? {}).find(([, text]) => text !== undefined)?.[0] ?? null, match[0]]);
     at = match.index + match[0].length;
   }
   if (at < source.length) found.push([null, source.slice(at)]);
   return found;
 };
 
-/** The same by line: a text over several lines is cut at their ends. */
+/** The same by line: a text over several lines is cut at their ends.
+ * @param {string} source */
 export const lines = (source) => {
-  const made = [[]];
+  /** @type {Part[]} */
+  let line = [];
+  const made = [line];
   for (const [kind, text] of parts(source)) {
     for (const [i, piece] of text.split("\n").entries()) {
-      if (i) made.push([]);
-      if (piece) made.at(-1).push([kind, piece]);
+      if (i) {
+        line = [];
+        made.push(line);
+      }
+      if (piece) line.push([kind, piece]);
     }
   }
   return made;
 };
 
-/** A line as nodes. */
+/** A line as nodes.
+ * @param {Part[]} line */
 export const spans = (line) => line.map(([kind, text]) => (kind ? el("span", { "data-code": kind }, text) : text));

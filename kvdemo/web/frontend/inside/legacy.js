@@ -5,7 +5,9 @@ import { spell } from "../base/token_text.js";
 import { verdict } from "./columns.js";
 import { several, shape } from "./scale.js";
 
+/** @type {(title: string, ...children: Child[]) => HTMLElement} */
 const box = (title, ...children) => el("div", { class: "kv-box" }, el("h4", {}, title), ...children);
+/** @param {string} text */
 const arrow = (text) => el("div", { class: "kv-arrow" }, el("span", {}, text), el("b", { "aria-hidden": "true" }, "→"));
 
 class Legacy {
@@ -18,6 +20,7 @@ class Legacy {
       + "a DynamicCache still lists its layers as keys and values, and takes such a list, which is enough for both directions. The file holds the tuple’s tensors; a run that begins with it does not read the text again.")];
   }
 
+  /** @param {inside.LegacyPanel} panel */
   show({ layers, shapes, other_shapes: others, bytes, file_bytes: file, tokens, pieces, converted, resumed, same }) {
     const [keys, values] = shapes.map(shape);
     const other = others.map((pair) => el("p", { class: "kv-quiet" }, `and in some layers keys ${shape(pair[0])}, values ${shape(pair[1])}`));
@@ -26,13 +29,15 @@ class Legacy {
       box("Tuple of pairs", el("pre", {}, `(\n  (keys ${keys},\n   values ${values}),\n  … ${format.count(layers)} pairs\n)`), ...other), arrow("write"),
       box("File", el("p", {}, format.bytes(file))), arrow("read, put together"),
       box("DynamicCache", el("p", {}, "resumes here")));
-    this.runs.replaceChildren(...[["From the cache as it was", tokens], ["After tuple and back", converted], ["After the file", resumed]].map(([name, ids]) => el("div", {},
+    /** @type {[string, number[]][]} */
+    const runs = [["From the cache as it was", tokens], ["After tuple and back", converted], ["After the file", resumed]];
+    this.runs.replaceChildren(...runs.map(([name, ids]) => el("div", {},
       el("span", {}, name), el("p", { dir: "auto" }, ...ids.map((id, i) => el("span", { "data-odd": String(id !== tokens[i]), title: `token ${id}` }, ...spell(id === tokens[i] ? pieces[i] ?? "" : `#${id}`)))))));
     this.verdict.replaceChildren(verdict(same, same ? `The same ${several(tokens.length, "token")} each time.` : "The tokens differ after a conversion."));
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"legacy">} */
 export const legacy = {
   name: "legacy",
   title: "The legacy format",

@@ -2,12 +2,15 @@
 import { el } from "../base/dom.js";
 import { lines, spans } from "./highlight.js";
 
+/** A file, and its lines in colours. @typedef {{ file: inside.SourceLine[], code: import("./highlight.js").Part[][] }} Side */
+
 class Loops {
   constructor() {
     this.element = el("div", { class: "kv-loops" });
     this.more = [el("p", {}, "These are the files that the race runs, read from this server when the panel was computed. A marked line stands in one file alone; everything else is the same.")];
   }
 
+  /** @param {inside.LoopsPanel} panel */
   show({ loops: files, pairs }) {
     const sides = files.map(({ lines: file }) => ({ file, code: lines(file.map(({ text }) => text).join("\n")) }));
     this.element.replaceChildren(...files.map((loop, side) => el("section", { class: "kv-loop", "aria-label": loop.name },
@@ -18,18 +21,21 @@ class Loops {
     this.#toTheLoop(files, pairs);
   }
 
+  /** @param {inside.Loop} loop */
   #only({ lines: file }) {
     const count = file.filter(({ only }) => only).length;
     return `${count} of ${file.length} lines are in this file alone`;
   }
 
+  /** @type {(side: Side, at: number | null) => HTMLElement} */
   #line({ file, code }, at) {
     if (at === null) return el("li", { class: "kv-gap", "aria-hidden": "true" });
     return el("li", { "data-only": String(file[at].only), value: file[at].number }, el("span", { class: "kv-number", "aria-hidden": "true" }, String(file[at].number)),
       el("code", {}, ...spans(code[at]), file[at].only ? el("span", { class: "kv-hidden" }, " (only here)") : null));
   }
 
-  /** The loop itself comes behind what is imported and explained: both begin there, and can be scrolled up. */
+  /** The loop itself comes behind what is imported and explained: both begin there, and can be scrolled up.
+   * @type {(files: inside.Loop[], pairs: inside.LoopsPanel["pairs"]) => void} */
   #toTheLoop(files, pairs) {
     const at = pairs.findIndex((pair) => pair.some((line, side) => line !== null && files[side].lines[line].text.includes("def decode(")));
     for (const file of this.element.querySelectorAll(".kv-code")) {
@@ -49,7 +55,7 @@ class Loops {
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"loops">} */
 export const loops = {
   name: "loops",
   title: "Two loops, side by side",

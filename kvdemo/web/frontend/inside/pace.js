@@ -4,5 +4,6 @@
 const WHOLE = 8_000;
 const [SHORTEST, LONGEST] = [1000 / 60, 450];
 
-/** Milliseconds of a step while a run of so many plays. */
+/** Milliseconds of a step while a run of so many plays.
+ * @param {number} steps */
 export const pace = (steps) => Math.min(LONGEST, Math.max(SHORTEST, WHOLE / steps));

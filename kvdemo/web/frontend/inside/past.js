@@ -4,12 +4,20 @@ import { spell } from "../base/token_text.js";
 import { columnKeys, columnsChart, table, verdict } from "./columns.js";
 import { difference, several } from "./scale.js";
 
+/** @param {number} layer */
 const named = (layer) => (layer === 0 ? "embedding" : `layer ${layer}`);
+/** The layer that differs most.
+ * @param {inside.LayerDifference[]} layers */
 const largest = (layers) => layers.reduce((most, one) => (one.largest_difference > most.largest_difference ? one : most), layers[0]);
+
+/** What the colours stand for. @type {[string, string][]} */
+const [OWN, AHEAD] = [["computed", "as the model is: no position looks ahead"], ["without", "if each position could look ahead"]];
 
 class Past {
   constructor() {
     this.broken = false;
+    /** @type {inside.PastPanel | null} */
+    this.panel = null;
     this.texts = el("p", { class: "kv-appended", dir: "auto" });
     this.verdict = el("div", {});
     this.chart = el("div", {});
@@ -31,6 +39,7 @@ class Past {
     this.#draw();
   }
 
+  /** @param {inside.PastPanel} panel */
   show(panel) {
     this.panel = panel;
     const { text, appended, note, layers, bidirectional } = panel;
@@ -43,9 +52,9 @@ class Past {
   }
 
   #draw() {
+    if (!this.panel) return;
     const { shared, tolerance, layers, holds, bidirectional, note } = this.panel;
-    const cannot = "cannot" in bidirectional ? bidirectional.cannot : null;
-    const around = this.broken && !cannot ? bidirectional : null;
+    const around = this.broken && !("cannot" in bidirectional) ? bidirectional : null;
     const most = largest(layers);
     const same = layers.filter(({ largest_difference: value }) => value === 0).length;
     const found = most.largest_difference === 0 ? `all ${several(layers.length, "state")}, from the embedding to the last layer, are exactly equal`
@@ -62,14 +71,15 @@ class Past {
     this.chart.replaceChildren(
       columnsChart({ columns, axis: "layer", line: { value: tolerance, label: "tolerance" },
         label: `Largest difference a layer. ${text}${most2 ? ` Looking ahead: ${difference(most2.largest_difference)} in ${named(most2.layer)}.` : ""}` }),
-      columnKeys([["computed", "as the model is: no position looks ahead"], ...(around ? [["without", "if each position could look ahead"]] : [])]));
+      columnKeys(around ? [OWN, AHEAD] : [OWN]));
     this.button.textContent = this.broken ? "Back to the model as it is" : "What would break it?";
-    this.why.textContent = !this.broken ? "" : cannot
-      ?? `If each position could look ahead, the new token would change the past by up to ${difference(most2.largest_difference)}: everything kept would be wrong, and no cache could work.`;
+    if (!this.broken) this.why.textContent = "";
+    else if ("cannot" in bidirectional) this.why.textContent = bidirectional.cannot;
+    else this.why.textContent = `If each position could look ahead, the new token would change the past by up to ${difference(largest(bidirectional).largest_difference)}: everything kept would be wrong, and no cache could work.`;
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"past">} */
 export const past = {
   name: "past",
   title: "The past does not change",

@@ -11,6 +11,7 @@ export class Player {
     this.count = 1;
     this.at = 0;
     this.since = 0;
+    /** The frame that is asked for while it plays. @type {number | null} */
     this.frame = null;
     this.button = el("button", { type: "button", class: "kv-button kv-play", onclick: () => this.toggle() });
     this.back = el("button", { type: "button", class: "kv-button", "aria-label": "One step back", onclick: () => this.step(-1) }, "‹");
@@ -35,7 +36,8 @@ export class Player {
 
   get playing() { return this.frame !== null; }
 
-  /** A run of so many steps, at one of them. */
+  /** A run of so many steps, at one of them.
+   * @type {(count: number, at: number) => void} */
   load(count, at) {
     this.pause();
     this.count = count;
@@ -44,12 +46,14 @@ export class Player {
     this.#say();
   }
 
+  /** @param {number} at a step, from 0 */
   go(at) {
     this.at = Math.min(this.count - 1, Math.max(0, at));
     this.#say();
     this.move(this.at);
   }
 
+  /** @param {number} by how many steps on */
   step(by) {
     this.pause();
     this.go(this.at + by);
@@ -71,6 +75,7 @@ export class Player {
     if (resting) this.rest(this.at);
   }
 
+  /** @param {number} now the frame's time, in ms */
   #play(now) {
     const due = Math.floor((now - this.since) / pace(this.count));
     if (due > 0) {

@@ -1,17 +1,30 @@
 // What is asked of the server: one panel at a time, those first that are in view. An answer is kept until what it depends on changes.
 
+/** @typedef {keyof inside.Panels} PanelName */
+/** What is drawn of the document. @typedef {Pick<inside.InsideDocument, "status" | "model" | "prompt" | "settings" | "panels">} Drawn */
 /**
- * What asks for a panel.
- * @typedef {object} Ask
- * @property {string[]} form the keys of the form on which the panel depends
- * @property {string[]} varied the settings of its own on which it depends
- * @property {(answer: Answer) => void} take
- *
- * @typedef {object} Answer
- * @property {"working" | "shown" | "cannot" | "error" | "stopped" | "stale"} state
- * @property {string} [text] what is being done, or one sentence on why there is nothing
- * @property {any} [panel]
- * @property {any} [document]
+ * A panel that could be computed.
+ * @template {PanelName} Name
+ * @typedef {Exclude<NonNullable<inside.Panels[Name]>, inside.Cannot>} Computed
+ */
+/**
+ * What a panel is told. `text` is what is being done, or one sentence on why there is nothing.
+ * @template {PanelName} [Name=PanelName]
+ * @typedef {{ state: "shown", panel: Computed<Name>, document: Drawn, text?: undefined }
+ *   | { state: "working" | "cannot" | "error" | "stopped" | "stale", text?: string, document?: Drawn, panel?: undefined }} Answer
+ */
+/**
+ * What asks for a panel: the keys of the form and the settings of its own on which it depends.
+ * @template {PanelName} [Name=PanelName]
+ * @typedef {{ form: string[], varied: string[], take(answer: Answer<Name>): void }} Ask
+ */
+/**
+ * What the server says (kvdemo/web/tabs/inside_events.py says what each means).
+ * @typedef {{ asked: number | null, text: string, fraction: number | null, answer: string | null, error: string | null, over: boolean, notices: string[] }} State
+ */
+/**
+ * A question that was put: its panel, what its answer stands for, and the last state; `replaced` if another is to follow.
+ * @typedef {{ name: PanelName, number: number, key: string, state: State | null, ended: boolean, replaced: boolean }} Running
  */
 
 /** After its event has ended, an answer may still be on its way to the element. */
@@ -35,52 +48,69 @@ export class Questions {
     this.end = stop;
     this.busy = busy;
     this.continuation = continuation;
-    /** @type {Map<string, Ask>} */
+    /** @type {Map<PanelName, Ask>} */
     this.asks = new Map();
-    /** @type {Map<string, string>} */
+    /** What each answer stands for. @type {Map<PanelName, string>} */
     this.kept = new Map();
+    /** @type {Set<PanelName>} */
     this.wanted = new Set();
     /** What the model wrote in the steps that are shown. @type {number[]} */
     this.wrote = [];
+    /** The form's values by key, once they are known. @type {Record<string, unknown> | null} */
     this.form = null;
     this.ready = false;
     /** The form is being filled: what it holds now is not to be asked about. */
     this.held = false;
     this.halted = false;
-    /** @type {any} */
+    /** @type {Running | null} */
     this.running = null;
     this.replacing = false;
     this.number = 0;
   }
 
-  /** @type {(name: string, ask: Ask) => void} */
+  /**
+   * @template {PanelName} Name
+   * @param {Name} name
+   * @param {Ask<Name>} ask
+   */
   add(name, ask) { this.asks.set(name, ask); }
 
-  /** A panel came into view, or left it. */
+  /** @param {PanelName} name */
+  #ask(name) {
+    const ask = this.asks.get(name);
+    if (!ask) throw new Error(`Nothing asks for a panel ${name}.`);
+    return ask;
+  }
+
+  /** A panel came into view, or left it.
+   * @param {PanelName} name */
   want(name, wanted = true) {
     if (wanted) this.wanted.add(name);
     else this.wanted.delete(name);
     this.next();
   }
 
-  /** Asks for a panel before all others. */
+  /** Asks for a panel before all others.
+   * @param {PanelName} name */
   first(name) {
     this.wanted = new Set([name, ...this.wanted]);
     this.next();
   }
 
-  /** What an answer stands for: all on which it depends. */
+  /** What an answer stands for: all on which it depends.
+   * @type {(name: PanelName) => string} */
   key(name) {
-    const { form, varied } = this.asks.get(name);
+    const { form, varied } = this.#ask(name);
     return JSON.stringify([...form.map((key) => this.form?.[key] ?? null), ...varied.map((key) => this.varied[key]), this.#written(name)]);
   }
 
   /**
    * The tokens that are given, for a panel that is about what the model writes. What the steps show was written already:
    * the weights of another layer or head need not have it written again.
+   * @type {(name: PanelName) => number[]}
    */
   #written(name) {
-    const given = this.asks.get(name).form.includes("max_new_tokens") ? this.continuation() : [];
+    const given = this.#ask(name).form.includes("max_new_tokens") ? this.continuation() : [];
     const known = name === "attention" && !given.length && this.asks.has("steps") && this.kept.get("steps") === this.key("steps");
     return known ? this.wrote : given;
   }
@@ -92,31 +122,36 @@ export class Questions {
     this.busy(Boolean(name));
     if (!name) return;
     this.number += 1;
-    this.running = { name, number: this.number, key: "", state: null, ended: false };
-    this.asks.get(name).take({ state: "working", text: "" });
+    this.running = { name, number: this.number, key: "", state: null, ended: false, replaced: false };
+    this.#ask(name).take({ state: "working", text: "" });
     this.fire();
   }
 
-  /** The content of the question that was just put: the form's values, and in place of the last what is asked for. */
+  /** The content of the question that was just put: the form's values, and in place of the last what is asked for.
+   * @param {unknown[]} values */
   question(values) {
-    const { name, number } = this.running;
+    const { running } = this;
+    if (!running) throw new Error("No question was put.");
+    const { name, number } = running;
     this.#learn(values);
-    this.running.key = this.key(name);
-    const varied = Object.fromEntries(this.asks.get(name).varied.map((key) => [key, this.varied[key]]));
+    running.key = this.key(name);
+    const varied = Object.fromEntries(this.#ask(name).varied.map((key) => [key, this.varied[key]]));
     const written = this.#written(name);
     const given = written.length ? { continuation: written } : {};
     return [...values.slice(0, this.keys.length), JSON.stringify({ ...varied, ...given, panels: [name], asked: number })];
   }
 
+  /** @param {unknown[]} values */
   #learn(values) { this.form = Object.fromEntries(this.keys.map((key, i) => [key, values[i]])); }
 
-  /** A state from the server (kvdemo/web/tabs/inside_events.py). */
+  /** A state from the server.
+   * @param {State} state */
   take(state) {
     const { running } = this;
     if (!running || state.asked !== running.number) return;
-    if (!state.over) return void this.asks.get(running.name).take({ state: "working", text: state.text });
+    if (!state.over) return void this.#ask(running.name).take({ state: "working", text: state.text });
     running.state = state;
-    if (running.ended) this.#finish();
+    if (running.ended) this.#finish(running);
   }
 
   /** The event has ended. */
@@ -124,29 +159,31 @@ export class Questions {
     const { running } = this;
     if (!running) return;
     running.ended = true;
-    if (running.state) this.#finish();
-    else setTimeout(() => this.running === running && this.#finish(), PATIENCE);
+    if (running.state) this.#finish(running);
+    else setTimeout(() => this.running === running && this.#finish(running), PATIENCE);
   }
 
-  #finish() {
-    const { name, key, state } = this.running;
+  /** @param {Running} over */
+  #finish({ name, key, state }) {
     this.running = null;
+    /** @type {Drawn | null} */
     const document = state?.answer ? JSON.parse(state.answer) : null;
     const panel = document?.panels[name];
     this.kept.set(name, key);
-    if (name === "steps") this.wrote = panel?.tokens?.slice(panel.prompt_tokens) ?? [];
-    const { take } = this.asks.get(name);
+    const steps = document?.panels.steps;
+    if (name === "steps") this.wrote = steps && "tokens" in steps ? steps.tokens.slice(steps.prompt_tokens) : [];
+    const { take } = this.#ask(name);
     if (!state) take({ state: "error", text: LOST });
     else if (state.error) take({ state: "error", text: state.error });
-    else if (!panel && document?.status === "done") take({ state: "error", text: "This server does not compute this panel." });
-    else if (!panel) take({ state: "stopped", text: "Stopped before this was computed." });
-    else if ("cannot" in panel) take({ state: "cannot", text: panel.cannot, document });
-    else take({ state: "shown", panel, document });
+    else if (document && panel) take("cannot" in panel ? { state: "cannot", text: panel.cannot, document } : { state: "shown", panel, document });
+    else if (document?.status === "done") take({ state: "error", text: "This server does not compute this panel." });
+    else take({ state: "stopped", text: "Stopped before this was computed." });
     if (this.halted) this.busy(false);
     this.next();
   }
 
-  /** The form has changed: what depends on it is asked again, and a run for what it was is ended. */
+  /** The form has changed: what depends on it is asked again, and a run for what it was is ended.
+   * @param {unknown[]} values */
   change(values) {
     this.#learn(values);
     this.#renew();
@@ -157,7 +194,7 @@ export class Questions {
 
   #renew() {
     this.halted = false;
-    for (const [name, kept] of this.kept) if (kept !== this.key(name)) this.asks.get(name).take({ state: "stale" });
+    for (const [name, kept] of this.kept) if (kept !== this.key(name)) this.#ask(name).take({ state: "stale" });
     const { running } = this;
     if (running?.key && !running.replaced && running.key !== this.key(running.name)) {
       running.replaced = true;
@@ -173,7 +210,8 @@ export class Questions {
     this.replacing = false;
   }
 
-  /** The reader pressed Show: what is not shown is asked for again. */
+  /** The reader pressed Show: what is not shown is asked for again.
+   * @param {PanelName[]} missing */
   show(missing) {
     this.halted = false;
     for (const name of missing) this.kept.delete(name);

@@ -7,6 +7,7 @@ import { table } from "./columns.js";
 import { difference, several, shape } from "./scale.js";
 
 class Roles {
+  /** @param {import("./shell.js").Host} host */
   constructor(host) {
     this.layer = chooser(host, "layer");
     this.picture = el("div", { class: "kv-roles", role: "table", "aria-label": "What the new token reads of each position" });
@@ -21,11 +22,14 @@ class Roles {
     ];
   }
 
+  /** @param {inside.RolesPanel} panel */
   show(panel) {
     const { rows, appended } = panel;
     this.layer.bound(panel.layers - 1);
     const most = Math.max(...rows.map(({ weight }) => weight), 1e-9);
+    /** @type {(name: string, attributes: Attributes, ...children: Child[]) => HTMLElement} */
     const cell = (name, attributes, ...children) => el("span", { role: name, ...attributes }, ...children);
+    /** @param {inside.Row} row */
     const line = ({ piece, weight, position }) => el("div", { role: "row" },
       cell("rowheader", { dir: "auto" }, ...spell(piece)),
       cell("cell", { "data-role": "query", title: `The query of position ${position} is never read again` }, "never again"),
@@ -42,8 +46,10 @@ class Roles {
       rows.map(({ position, query_difference: q, key_difference: k, value_difference: v, weight }) => [String(position), ...[q, k, v].map(difference), format.percent(weight)])));
   }
 
+  /** @param {inside.RolesPanel} panel */
   #bytes({ bytes, query_bytes: queries, rows }) {
     const all = bytes + queries;
+    /** @type {(kind: string, size: number) => HTMLElement} */
     const part = (kind, size) => el("i", { "data-kind": kind, style: `width: ${(100 * size) / all}%` });
     this.bytes.replaceChildren(
       el("div", { class: "kv-bytesbar", role: "img", "aria-label": `Keys and values take ${format.bytes(bytes)}; queries would add ${format.bytes(queries)}.` },
@@ -53,7 +59,7 @@ class Roles {
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"roles">} */
 export const roles = {
   name: "roles",
   title: "K and V, not Q",

@@ -18,18 +18,21 @@ class Rounding {
     ];
   }
 
+  /** @param {inside.RoundingPanel} panel */
   show({ formats, sum, scatter }) {
     this.formats.replaceChildren(...formats.map((one) => ("cannot" in one ? this.#cannot(one) : this.#format(one))));
     this.experiments.replaceChildren(this.#sum(sum), this.#scatter(scatter));
-    const shown = formats.filter((one) => !("cannot" in one));
+    const shown = formats.flatMap((one) => ("cannot" in one ? [] : [one]));
     this.table.replaceChildren(...shown.map((one) => table(one.dtype, [`${one.dtype}, token`, "difference", "margin", "same choice"],
       one.steps.map(({ piece, largest_difference: off, margin, same }) => [quote(piece), difference(off), difference(margin), same ? "yes" : "no"]))));
   }
 
+  /** @param {inside.UnsupportedFormat} one */
   #cannot({ dtype, cannot }) {
     return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), el("p", { class: "kv-quiet", dir: "auto" }, cannot));
   }
 
+  /** @param {inside.Format} one */
   #format({ dtype, steps, largest_difference: largest, smallest_margin: least }) {
     const departed = steps.filter(({ same }) => !same).length;
     const text = departed ? `Another token in ${departed} of ${several(steps.length, "step")}: a difference of up to ${difference(largest)} met a margin of ${difference(least)}.`
@@ -41,12 +44,14 @@ class Rounding {
     return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }), verdict(!departed, text));
   }
 
+  /** @param {inside.SplitSum} sum */
   #sum({ numbers, whole, split, exact, difference: off }) {
     return el("section", { class: "kv-experiment" }, el("h4", {}, "One sum, in two ways"),
       table(`A float32 sum of ${numbers} numbers`, ["", "float32"], [["all at once", String(whole)], ["in two halves", String(split)], ["exactly", String(exact)]]),
       el("p", { class: "kv-quiet" }, `${format.count(numbers)} numbers; the two sums differ by ${difference(Math.abs(off))}. A cache splits sums in just this way.`));
   }
 
+  /** @param {inside.ScatterAdd} scatter */
   #scatter({ numbers, slots, runs, results, largest_difference: off, sentence }) {
     return el("section", { class: "kv-experiment" }, el("h4", {}, "The same sum, run again"),
       table(`${numbers} numbers added into ${slots} slots`, ["", ""], [["runs", String(runs)], ["different results", String(results)], ["largest difference", difference(off)]]),
@@ -54,7 +59,7 @@ class Rounding {
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"rounding">} */
 export const rounding = {
   name: "rounding",
   title: "Equal up to rounding",

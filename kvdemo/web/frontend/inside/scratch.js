@@ -8,6 +8,7 @@ import { difference, several, shape } from "./scale.js";
 const SIZES = ["dim", "heads", "positions", "seed"];
 
 class Scratch {
+  /** @param {import("./shell.js").Host} host */
   constructor(host) {
     this.sizes = SIZES.filter((key) => key in host.settings.facts).map((key) => chooser(host, key));
     this.verdict = el("div", {});
@@ -22,6 +23,7 @@ class Scratch {
       + "which is what a static cache does. The numbers are random: with a trained model’s weights the same holds.")];
   }
 
+  /** @param {inside.ScratchPanel} panel */
   show({ path, source, buffer_shape: buffer, steps, largest_difference: largest, tolerance, holds }) {
     this.path.textContent = path;
     this.code.setAttribute("aria-label", `Source of ${path}`);
@@ -29,7 +31,7 @@ class Scratch {
     this.verdict.replaceChildren(verdict(holds, `Fed in ${several(steps.length, "call")}, it differs from full causal attention by ${difference(largest)} at most, `
       + `${holds ? "within" : "beyond"} the tolerance of ${difference(tolerance)}.`));
     const length = buffer[1];
-    const last = steps.at(-1);
+    const last = steps[steps.length - 1];
     this.buffer.replaceChildren(
       el("p", { class: "kv-quiet" }, `Two buffers ${shape(buffer)}: batch, positions, heads, head size. Call by call, ${several(last.buffer_used, "position")} of ${length} are filled:`),
       el("div", { class: "kv-bufferrows", "aria-hidden": "true" }, ...steps.slice(0, 16).map(({ start_pos: start, positions, buffer_used: used }) => el("div", {},
@@ -43,7 +45,7 @@ class Scratch {
   }
 }
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"scratch">} */
 export const scratch = {
   name: "scratch",
   title: "From scratch",

@@ -3,24 +3,37 @@ import { el, write } from "../base/dom.js";
 import { prose } from "../base/prose.js";
 
 /**
- * What a panel is. `make` builds its picture: `element`, `more` (nodes behind the fold) and `show`, which draws what was computed.
- * @typedef {object} Panel
- * @property {string} name as in the document
- * @property {string} title
- * @property {string} question what it answers
- * @property {string} lead one sentence
- * @property {string[]} form
- * @property {string[]} varied
- * @property {(host: any) => { element: HTMLElement, more: Node[], show: (panel: any, document: any) => void }} make
+ * The tab, as far as panels use it.
+ * @typedef {object} Host
+ * @property {import("./settings.js").Settings} settings
+ * @property {import("./questions.js").Questions} questions
+ * @property {string} lane the lane of a race whose tokens were handed over
+ * @property {(key: string, value: number) => void} vary changes a setting
+ * @property {() => void} letGo has the model write again, in place of tokens that were handed over
  */
 
-const SAID = { working: "Computing", stale: "", stopped: "", error: "", cannot: "" };
+/** @typedef {import("./questions.js").PanelName} PanelName */
+
+/**
+ * A panel's picture: `more` stands behind the fold, `show` draws what was computed.
+ * @template {PanelName} Name
+ * @typedef {{ element: HTMLElement, more: Node[], show(panel: import("./questions.js").Computed<Name>): void }} Picture
+ */
+
+/**
+ * What a panel is: its name as in the document, the question that it answers, a lead of one sentence, on what it depends,
+ * and what makes its picture.
+ * @template {PanelName} [Name=PanelName]
+ * @typedef {Pick<import("./questions.js").Ask, "form" | "varied">
+ *   & { name: Name, title: string, question: string, lead: string, make: (host: Host) => Picture<Name> }} Panel
+ */
+
 
 export class Shell {
   /**
    * @param {Panel} panel
    * @param {number} number
-   * @param {any} host
+   * @param {Host} host
    */
   constructor(panel, number, host) {
     this.panel = panel;
@@ -38,11 +51,11 @@ export class Shell {
   get state() { return this.element.dataset.state; }
 
   /** @param {import("./questions.js").Answer} answer */
-  take({ state, text, panel, document }) {
+  take({ state, text, panel }) {
     this.element.dataset.state = state;
     this.element.setAttribute("aria-busy", String(state === "working"));
-    write(this.note, text || (SAID[state] ?? ""));
-    if (state === "shown") this.picture.show(panel, document);
+    write(this.note, text || (state === "working" ? "Computing" : ""));
+    if (state === "shown") this.picture.show(panel);
     // While an answer is being computed, the last one stays, dimmed.
     if (state !== "working" && state !== "stale") this.body.hidden = state !== "shown";
     if (this.more) this.more.hidden = this.body.hidden;

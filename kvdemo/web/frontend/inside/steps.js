@@ -1,5 +1,5 @@
 // Step through decoding: the tokens, the triangle of products, the growing cache and the work of each step, at one step.
-import { el, write } from "../base/dom.js";
+import { el, targetOf, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { quote, spell } from "../base/token_text.js";
 import { AttentionColors } from "./attention.js";
@@ -7,22 +7,35 @@ import { CacheGrowth } from "./cache_growth.js";
 import { Canvas } from "./canvas.js";
 import { Player } from "./player.js";
 import { amount } from "./scale.js";
-import { cellAt, cellSize, drawTriangle, sentence, stepOf, totals } from "./triangle.js";
+import { cellAt, cellSize, drawTriangle, rowsOf, sentence, stepOf, totals } from "./triangle.js";
 import { WorkBars } from "./work_bars.js";
+
+/** @typedef {import("./triangle.js").Work} Work */
 
 /** The triangle is never wider than this. */
 const WIDEST = 520;
-/** The rows of the table, and their keys in a step. */
+/** The rows of the table, and their keys in a step, with a cache and without. @type {{ name: string, own: Work, all: Work }[]} */
 const ROWS = [
-  { name: "Positions", now: "positions", sum: "positions" },
-  { name: "Products", now: "products", sum: "products" },
-  { name: "FLOPs", now: "flops", sum: "flops" },
+  { name: "Positions", own: "positions", all: "positions_all" },
+  { name: "Products", own: "products", all: "products_all" },
+  { name: "FLOPs", own: "flops", all: "flops_all" },
 ];
+const figure = () => el("td", {}, format.none);
 
 class Steps {
+  /** @param {import("./shell.js").Host} host */
   constructor(host) {
     this.host = host;
+    /** @type {inside.StepsPanel | null} */
     this.panel = null;
+    this.length = 0;
+    /** Pixels of a cell of the triangle. */
+    this.cell = 0;
+    /** A chip a token. @type {HTMLElement[]} */
+    this.chips = [];
+    /** The rows that are marked as computed; null before any were. @type {{ from: number, to: number } | null} */
+    this.drawn = null;
+    this.cells = ROWS.map(() => ({ now: figure(), nowAll: figure(), sum: figure(), sumAll: figure() }));
     this.player = new Player({ move: () => this.draw(), rest: () => this.#rest() });
     this.say = el("p", { class: "kv-now" });
     this.speech = el("p", { class: "kv-hidden", "aria-live": "polite" });
@@ -54,11 +67,7 @@ class Steps {
   }
 
   #figures() {
-    this.cells = {};
-    const rows = ROWS.map(({ name, now }) => el("tr", {}, el("th", { scope: "row" }, name), ...["now", "all", "sum", "sumAll"].map((column) => {
-      this.cells[`${now} ${column}`] = el("td", {}, format.none);
-      return this.cells[`${now} ${column}`];
-    })));
+    const rows = ROWS.map(({ name }, i) => el("tr", {}, el("th", { scope: "row" }, name), ...Object.values(this.cells[i])));
     return el("table", { class: "kv-work-table" },
       el("caption", { class: "kv-hidden" }, "Work of this step and so far, with and without a cache"),
       el("thead", {},
@@ -73,33 +82,38 @@ class Steps {
     canvas.addEventListener("pointerleave", () => write(this.pointed, ""));
     canvas.addEventListener("click", (event) => {
       const at = cellAt(event.offsetX, event.offsetY, this.cell, this.length);
-      if (at) this.#goto(stepOf(this.panel.steps, at.query));
+      if (at && this.panel) this.#goto(stepOf(this.panel.steps, at.query));
     });
     this.text.addEventListener("click", (event) => {
-      const at = this.chips.indexOf(/** @type {HTMLElement} */ (event.target).closest("button"));
-      if (at >= 0) this.#goto(stepOf(this.panel.steps, at));
+      const chip = targetOf(event, "button");
+      const at = chip ? this.chips.indexOf(chip) : -1;
+      if (at >= 0 && this.panel) this.#goto(stepOf(this.panel.steps, at));
     });
   }
 
+  /** @param {number} step */
   #goto(step) {
     this.player.pause();
     this.player.go(step);
     this.#rest();
   }
 
+  /** @param {PointerEvent} event */
   #point({ offsetX, offsetY }) {
-    const at = this.panel && cellAt(offsetX, offsetY, this.cell, this.length);
-    if (!at) return write(this.pointed, "");
+    const at = cellAt(offsetX, offsetY, this.cell, this.length);
+    if (!this.panel || !at) return write(this.pointed, "");
     const { pieces, steps } = this.panel;
     const weight = this.attention.weight(at);
     write(this.pointed, `query of ${quote(pieces[at.query])} × key of ${quote(pieces[at.key])}, first computed in step ${stepOf(steps, at.query) + 1}`
       + (weight === null ? "" : `: reads ${format.percent(weight)} of it`));
   }
 
+  /** @param {inside.StepsPanel} panel */
   show(panel) {
     this.panel = panel;
     const { steps, pieces, prompt_tokens: prompt } = panel;
-    this.length = steps.at(-1).length;
+    const last = steps[steps.length - 1];
+    this.length = last.length;
     this.chips = pieces.map((piece, position) => el(
       "button", { type: "button", tabindex: "-1", "data-part": position < prompt ? "prompt" : "new" }, ...spell(piece)));
     this.text.replaceChildren(...this.chips);
@@ -109,9 +123,9 @@ class Steps {
     this.attention.load();
     const { totals: formula } = panel;
     write(this.note, panel.attends
-      ? `Over the whole run ${format.count(steps.at(-1).products_all_so_far)} products without a cache and ${format.count(steps.at(-1).products_so_far)} with, in each head of each layer; `
+      ? `Over the whole run ${format.count(last.products_all_so_far)} products without a cache and ${format.count(last.products_so_far)} with, in each head of each layer; `
         + `the closed forms give ${format.count(formula.products_all)} and ${format.count(formula.products)}.`
-      : panel.note);
+      : panel.note ?? "");
     this.handed.hidden = !this.host.settings.continuation.length;
     write(this.lane, this.host.lane);
     const asked = this.host.settings.step;
@@ -123,13 +137,14 @@ class Steps {
 
   #rest() {
     this.host.settings.at({ step: this.player.at + 1, panel: "steps" });
-    write(this.speech, sentence(this.panel.steps, this.player.at));
+    if (this.panel) write(this.speech, sentence(this.panel.steps, this.player.at));
     this.#describe();
   }
 
   #describe() {
+    if (!this.panel) return;
     const { steps } = this.panel;
-    const { from, to } = { from: steps[this.player.at].length - steps[this.player.at].positions, to: steps[this.player.at].length };
+    const { from, to } = rowsOf(steps[this.player.at]);
     this.triangle.describe(`Triangle of ${this.length} rows. This step computes ${to - from === 1 ? `row ${to}` : `rows ${from + 1} to ${to}`}; `
       + `the ${from} above were computed before. ${sentence(steps, this.player.at)}`);
   }
@@ -147,15 +162,17 @@ class Steps {
     drawTriangle(triangle.context, { length: this.length, cell: this.cell, step, colors: triangle.colors, weights: this.attention.picture(triangle.colors.computed) });
     this.work.draw(player.at);
     this.cache.draw(player.at);
-    for (const { now, sum } of ROWS) {
-      write(this.cells[`${now} now`], amount(step[now], ""));
-      write(this.cells[`${now} all`], amount(step[`${now}_all`], ""));
-      write(this.cells[`${now} sum`], amount(totals(panel.steps, player.at, sum), ""));
-      write(this.cells[`${now} sumAll`], amount(totals(panel.steps, player.at, `${sum}_all`), ""));
+    for (const [i, { own, all }] of ROWS.entries()) {
+      const { now, nowAll, sum, sumAll } = this.cells[i];
+      write(now, amount(step[own], ""));
+      write(nowAll, amount(step[all], ""));
+      write(sum, amount(totals(panel.steps, player.at, own), ""));
+      write(sumAll, amount(totals(panel.steps, player.at, all), ""));
     }
   }
 
-  /** Which tokens are read, are fed now, were chosen now: only the chips that changed are touched. */
+  /** Which tokens are read, are fed now, were chosen now: only the chips that changed are touched.
+   * @param {inside.DecodingStep} step */
   #marks({ length, positions }) {
     const from = this.drawn === null ? 0 : Math.min(this.drawn.from, length - positions);
     const to = this.drawn === null ? this.chips.length : Math.min(this.chips.length, Math.max(this.drawn.to, length) + 1);
@@ -171,9 +188,10 @@ class Steps {
   }
 }
 
+/** @type {(kind: string, text: string) => HTMLElement} */
 const key = (kind, text) => el("span", {}, el("i", { "data-kind": kind }), text);
 
-/** @type {import("./shell.js").Panel} */
+/** @type {import("./shell.js").Panel<"steps">} */
 export const steps = {
   name: "steps",
   title: "Step through decoding",

@@ -1,64 +1,64 @@
 // The triangle of query-key products: a row for each query, a column for each key. What a step computes, and where it lies.
 
-/**
- * @typedef {object} DecodingStep a step as the document has it (kvdemo/documents/inside.py)
- * @property {number} length
- * @property {number} positions
- * @property {number} positions_all
- * @property {number} products
- * @property {number} products_all
- * @property {number} products_so_far
- * @property {number} products_all_so_far
- * @property {number} cache_bytes
- * @property {number | null} formula_bytes
- * @property {number | null} flops
- * @property {number | null} flops_all
- */
+/** Work that a step counts, with a cache and without (`_all`). @typedef {"positions" | "products" | "flops" | "positions_all" | "products_all" | "flops_all"} Work */
+/** Counts that every model has. @typedef {"products" | "products_all" | "products_so_far" | "products_all_so_far"} Products */
+/** @typedef {"computed" | "saved" | "ahead" | "ground"} Color */
 
 /** Above this a cell has room for a gap around it. */
 const GAP_FROM = 5;
 const LARGEST = 40;
 
-/** Pixels of a cell, so that all of a length have room: whole ones where there are enough. */
+/** Pixels of a cell, so that all of a length have room: whole ones where there are enough.
+ * @type {(length: number, room: number) => number} */
 export const cellSize = (length, room) => {
   const size = room / length;
   return size >= 2 ? Math.min(LARGEST, Math.floor(size)) : size;
 };
 
-/** The rows that a step computes with a cache: from the first to before the last. Those above them it reads. */
+/** The rows that a step computes with a cache: from the first to before the last. Those above them it reads.
+ * @param {Pick<inside.DecodingStep, "length" | "positions">} step */
 export const rowsOf = ({ length, positions }) => ({ from: length - positions, to: length });
 
-/** The query and the key at a place, or null where a query does not look. */
+/** The query and the key at a place, or null where a query does not look.
+ * @type {(x: number, y: number, cell: number, length: number) => { query: number, key: number } | null} */
 export const cellAt = (x, y, cell, length) => {
   const [key, query] = [Math.floor(x / cell), Math.floor(y / cell)];
   return key >= 0 && key <= query && query < length ? { query, key } : null;
 };
 
-/** The step that computed a position first. */
+/** The step that computed a position first.
+ * @type {(steps: inside.DecodingStep[], position: number) => number} */
 export const stepOf = (steps, position) => Math.max(0, steps.findIndex(({ length }) => position < length));
 
-/** Sums over the steps up to one of them, with a cache and without. Null where a step has no figure. */
+/** Sums over the steps up to one of them, with a cache and without. Null where a step has no figure.
+ * @type {(steps: inside.DecodingStep[], index: number, key: Work) => number | null} */
 export const totals = (steps, index, key) => {
   let sum = 0;
   for (const step of steps.slice(0, index + 1)) {
-    if (step[key] === null) return null;
-    sum += step[key];
+    const count = step[key];
+    if (count === null) return null;
+    sum += count;
   }
   return sum;
 };
 
-/** "3 positions" is a plural, "1 position" is not. */
+/** "3 positions" is a plural, "1 position" is not.
+ * @type {(count: number, noun: string) => string} */
 const plural = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 
-/** A step in words. */
+/** A step in words.
+ * @type {(steps: inside.DecodingStep[], index: number) => string} */
 export const sentence = (steps, index) => {
   const step = steps[index];
+  /** @param {Products} key */
   const all = (key) => step[key].toLocaleString("en-US");
   const reads = index === 0 ? `the first one reads all ${plural(step.length, "token")} of the text` : `it reads ${plural(step.positions, "token")}`;
   return `Step ${index + 1}: ${plural(step.products_all, "product")} without a cache, ${all("products")} with; `
     + `so far ${all("products_all_so_far")} against ${all("products_so_far")}. With a cache ${reads}.`;
 };
 
+/** Outlines the rows from one to before another.
+ * @type {(context: CanvasRenderingContext2D, from: number, to: number, cell: number) => void} */
 const staircase = (context, from, to, cell) => {
   context.beginPath();
   context.moveTo(0, from * cell);
@@ -73,7 +73,7 @@ const staircase = (context, from, to, cell) => {
 /**
  * Draws the triangle as it is after a step. `weights`, a picture with a pixel a product, takes the place of the plain colours.
  * @param {CanvasRenderingContext2D} context
- * @param {{ length: number, cell: number, step: DecodingStep, colors: Record<string, string>, weights: CanvasImageSource | null }} what
+ * @param {{ length: number, cell: number, step: inside.DecodingStep, colors: Record<Color, string>, weights: CanvasImageSource | null }} what
  */
 export const drawTriangle = (context, { length, cell, step, colors, weights }) => {
   const size = length * cell;
@@ -101,6 +101,7 @@ export const drawTriangle = (context, { length, cell, step, colors, weights }) =
   context.stroke();
 };
 
+/** @type {(context: CanvasRenderingContext2D, length: number, cell: number, color: string) => void} */
 const grid = (context, length, cell, color) => {
   context.beginPath();
   for (let i = 0; i <= length; i += 1) {

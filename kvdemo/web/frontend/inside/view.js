@@ -1,6 +1,6 @@
 // The Inside tab: its panels in order, each asked for when it comes into view; the form's changes; the link; what a race hands over.
 import { emit, on } from "../base/bus.js";
-import { el } from "../base/dom.js";
+import { el, mount } from "../base/dom.js";
 import { given } from "../base/given.js";
 import { modelStatus } from "../base/status.js";
 import { Strip } from "../base/strip.js";
@@ -23,7 +23,22 @@ const SETTLED = 3000;
 /** Of the window's height, how far below it a panel is asked for. */
 const AHEAD = "0px 0px 20% 0px";
 
+/** @typedef {import("./questions.js").State} State */
+/** @typedef {import("../form/share.js").About} About */
+/**
+ * What the tab has to know (kvdemo/web/tabs/inside.py).
+ * @typedef {object} Facts
+ * @property {string[]} form the form's keys, in its order
+ * @property {Record<string, string>} names their names in a link
+ * @property {Record<string, import("./settings.js").Varied>} varied what the panels vary
+ */
+
 class Inside {
+  /**
+   * @param {HTMLElement} element
+   * @param {() => void} fire
+   * @param {Facts} facts
+   */
   constructor(element, fire, facts) {
     this.facts = facts;
     this.settings = new Settings(facts.varied);
@@ -32,14 +47,18 @@ class Inside {
       stop: () => insideActions.pressStop(), busy: (busy) => this.#busy(busy),
     });
     given.question = (values) => this.questions.question(values);
+    /** The model that answered last, as JSON. @type {string | null} */
     this.model = null;
     /** The panel that was opened, until the reader moves. @type {HTMLElement | null} */
     this.anchor = null;
     /** What a race handed over, by key of the form; null where the model writes by itself. @type {Record<string, unknown> | null} */
     this.handed = null;
     this.lane = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.rest = undefined;
     this.strip = new Strip("Inside");
     this.strip.say("idle", { headline: HEADLINE, text: TEXT });
+    /** @type {Map<string, Shell>} */
     this.shells = new Map();
     for (const [index, panel] of PANELS.entries()) {
       const shell = new Shell(panel, index + 1, this);
@@ -47,24 +66,30 @@ class Inside {
       this.questions.add(panel.name, { ...panel, take: (answer) => this.#take(shell, answer) });
     }
     const shown = [...this.shells.values()];
-    this.strip.element.append(el("nav", { class: "kv-insidenav", "aria-label": "Panels" }, ...shown.map(({ panel }) => el(
-      "button", { type: "button", class: "kv-choice", onclick: () => this.open(panel.name) }, panel.title))));
+    this.strip.element.append(el("nav", { class: "kv-insidenav", "aria-label": "Panels" }, ...shown.map((shell) => el(
+      "button", { type: "button", class: "kv-choice", onclick: () => this.open(shell) }, shell.panel.title))));
     this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, ...shown.map((shell) => shell.element));
-    element.firstElementChild.replaceChildren(this.root);
+    mount(element, this.root);
     this.#watch();
   }
 
+  /** @param {boolean} busy */
   #busy(busy) { if (busy !== insideActions.running) insideActions.busy(busy); }
 
   #watch() {
+    const shells = [...this.shells.values()];
     const watcher = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) this.questions.want(target.id.replace("kv-i-", ""), isIntersecting);
+      for (const { target, isIntersecting } of entries) {
+        const shell = shells.find(({ element }) => element === target);
+        if (shell) this.questions.want(shell.panel.name, isIntersecting);
+      }
     }, { rootMargin: AHEAD });
-    for (const { element } of this.shells.values()) watcher.observe(element);
+    for (const { element } of shells) watcher.observe(element);
     // A panel above the one that was opened may grow when its answer comes: until the reader moves, the opened one stays.
     for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(name, () => { this.anchor = null; }, { passive: true });
   }
 
+  /** @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
   #take(shell, answer) {
     shell.take(answer);
     this.#hold(shell, answer);
@@ -74,7 +99,8 @@ class Inside {
     emit("model", model);
   }
 
-  /** Keeps the panel that was opened where it is while others around it get their pictures. */
+  /** Keeps the panel that was opened where it is while others around it get their pictures.
+   * @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
   #hold({ element }, { state }) {
     if (state === "working" || state === "stale" || !this.anchor) return;
     this.anchor.scrollIntoView({ block: "start" });
@@ -86,13 +112,14 @@ class Inside {
     if (this.questions.ready) return;
     this.questions.ready = true;
     if (handedOver) return;
-    if (this.shells.has(this.settings.panel)) this.open(this.settings.panel);
+    const shell = this.shells.get(this.settings.panel ?? "");
+    if (shell) this.open(shell);
     else this.questions.next();
   }
 
-  /** Goes to a panel; the address has it. */
-  open(name) {
-    const { element, heading } = this.shells.get(name);
+  /** Goes to a panel; the address has it.
+   * @param {Shell} shell */
+  open({ panel: { name }, element, heading }) {
     this.settings.at({ panel: name });
     this.anchor = element;
     element.scrollIntoView({ block: "start" });
@@ -100,10 +127,12 @@ class Inside {
     this.questions.first(name);
   }
 
-  /** A panel's own setting; what depends on it is asked again. */
+  /** A panel's own setting; what depends on it is asked again.
+   * @type {(key: string, value: number) => void} */
   vary(key, value) { if (this.settings.set(key, value)) this.questions.vary(); }
 
-  /** The form changed; it is asked about when it rests. */
+  /** The form changed; it is asked about when it rests.
+   * @param {unknown[]} values */
   change(values) {
     clearTimeout(this.rest);
     this.rest = setTimeout(() => {
@@ -123,20 +152,24 @@ class Inside {
     const { names } = this.facts;
     const asked = Object.fromEntries(this.facts.form.filter((key) => reader[names[key]] !== undefined).map((key) => [
       key, key === "chat" ? reader[names[key]] === "1" : reader[names[key]]]));
+    /** @type {Record<string, unknown>} */
     const handed = continuation.length ? { ...asked, max_new_tokens: continuation.length } : asked;
     this.#give(continuation, continuation.length ? handed : null, lane);
     given.handed = (values) => this.facts.form.map((key, i) => handed[key] ?? values[i]);
     this.questions.held = true;
-    fill();
+    fill?.();
     // A form that held all of it already does not report a change.
     setTimeout(() => {
       this.questions.held = false;
       this.questions.vary();
     }, FILLED);
     if (continuation.length) this.settings.at({ step: 1 });
-    if (this.shells.has(panel)) this.open(panel);
+    const shell = this.shells.get(panel);
+    if (shell) this.open(shell);
   }
 
+  /** Takes tokens in place of those that the model would write; [] for those.
+   * @type {(tokens: number[], handed: Record<string, unknown> | null, lane?: string) => void} */
   #give(tokens, handed, lane = "") {
     this.settings.continuation = tokens;
     this.handed = handed;
@@ -149,14 +182,17 @@ class Inside {
     this.questions.vary();
   }
 
-  show() { this.questions.show([...this.shells].filter(([, { state }]) => state !== "shown").map(([name]) => name)); }
+  show() { this.questions.show([...this.shells.values()].filter(({ state }) => state !== "shown").map(({ panel }) => panel.name)); }
 
+  /** @param {State | null} state */
   take(state) {
     if (!state) return;
     if (state.notices.length) this.strip.warn(state.notices.join("\n"), null, "notice");
     this.questions.take(state);
   }
 
+  /** Shares a link that leads here.
+   * @type {(about: About, values: unknown[]) => void} */
   share(about, values) {
     const named = Object.entries(this.settings.named).filter(([, value]) => value !== null);
     const names = Object.fromEntries(named.map(([name]) => [`page ${name}`, name]));
@@ -189,27 +225,32 @@ const begin = () => {
   // What is on the page before the load event has answered does not say whether to run.
   if (!inside || !status || !("run" in status) || currentTab() !== "inside") return;
   setTimeout(() => {
-    inside.ready(Boolean(pending));
+    inside?.ready(Boolean(pending));
     takeOver();
   }, 100);
 };
 on("status", begin);
 on("tab", begin);
 
-/** Called once by Gradio when the element is on the page. */
+/** Called once by Gradio when the element is on the page.
+ * @type {DrawElement<State | null, Facts>} */
 export const drawInside = (element, props, watch, fire, facts) => {
-  inside = new Inside(element, fire, facts);
-  watch("value", () => inside.take(props.value));
-  inside.take(props.value);
+  const shown = new Inside(element, fire, facts);
+  inside = shown;
+  watch("value", () => shown.take(props.value));
+  shown.take(props.value);
   begin();
 };
 export const answeredInside = () => inside?.questions.answered();
+/** @param {unknown[]} values */
 export const changeInside = (values) => inside?.change(values);
 export const showInside = () => inside?.show();
 export const stopInside = () => inside?.questions.stop();
+/** @type {(about: About, values: unknown[]) => void} */
 export const shareInside = (about, values) => inside?.share(about, values);
 
-/** An element without a look: puts what a race hands over into the form. */
+/** An element without a look: puts what a race hands over into the form.
+ * @type {DrawElement<string, null>} */
 export const drawHandedOver = (_element, _props, _watch, put) => {
   fill = put;
   takeOver();
