@@ -26,7 +26,10 @@ from kvdemo.strategies.kv_cache.quantized_cache import Quantized
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
 from kvdemo.strategies.recompute.no_cache import NoCache
 from kvdemo.strategies.search.beam_search import BeamSearch
+from kvdemo.strategies.search.best_of_n import SEEDS_APART, BestOfN
+from kvdemo.strategies.search.contrastive_search import ContrastiveSearch
 from tests.strategies.draft.test_prompt_lookup import guessing, job_of, oracle, steps_until
+from tests.strategies.search.test_contrastive_search import searched as contrastive
 
 from ..tiny_models import loaded
 from .conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
@@ -115,6 +118,21 @@ def test_beams_cross_the_line_as_those_of_generate(name: str, length: int) -> No
         eos_token_id=None, pad_token_id=0,
     )  # fmt: skip
     assert tokens_of(BeamSearch(beams=3), model, text, NEW) == out[0, ids.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_candidates_and_their_past_are_run_again_beyond_the_line(length: int) -> None:
+    model, text = model_of("phi3"), prompt_of(length)
+    assert tokens_of(ContrastiveSearch(), model, text, NEW) == contrastive(model, text, NEW, 0.6, 4)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_drawn_rows_cross_the_line_as_single_lanes_do(length: int) -> None:
+    model, text = model_of("phi3"), prompt_of(length)
+    (step,) = steps_of(BestOfN(rows=3), model, text, temperature=0.8, tokens=NEW)
+    seeds = [SEEDS_APART * row for row in range(3)]
+    alone = [tokens_of(NoCache(), model, text, NEW, temperature=0.8, seed=seed) for seed in seeds]
+    assert list(step.tokens) == alone[int(step.details["best_row"])]
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])

@@ -42,7 +42,7 @@ LIMITS = DevicePeaks(1e15, 2e15, 1e18, 1e-9, "float32", "cpu")
 EXACT = (
     *("reencode", "no_cache", "dynamic_cache", "prefix_cache", "batched"),
     *("prompt_lookup", "speculative", "lookahead", "early_exit"),
-    *("beam_search", "contrastive_search", "dola", "best_of_n"),
+    *("beam_search", "diverse_beam_search", "contrastive_search", "dola", "best_of_n"),
 )
 
 every_strategy = pytest.mark.parametrize(

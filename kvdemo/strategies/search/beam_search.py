@@ -16,6 +16,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.search import beams
+from kvdemo.strategies.search.beams import Found
 
 
 class BeamSearch(Strategy):
@@ -45,6 +46,10 @@ class BeamSearch(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return cache_support.reason_of(self, model)
 
+    def search(self, model: LoadedModel, ids: Sequence[int]) -> Iterator[Found]:
+        """Search step by step, without an end."""
+        return beams.search(model, ids, self.beams)
+
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         """Make one Step of several steps of the search where the beams agree on no further token before.
@@ -53,14 +58,14 @@ class BeamSearch(Strategy):
         Inside the time that is measured this is a tuple of four numbers for each beam.
         """
         if job.sampling.temperature > 0:
-            raise BadInput("Beam search looks for the likeliest text and draws nothing: set the temperature to 0.")
+            raise BadInput(f"{self.name} looks for the likeliest text and draws nothing: set the temperature to 0.")
         ids = job.encode("")
         end = min(job.max_new_tokens, (job.model.context_length or math.inf) - len(ids))
         written = 0
         passes: list[Pass] = []
         again: dict[str, float] = {}
         levels: list[tuple[BeamNode, ...]] = []
-        for found in beams.search(job.model, ids, self.beams):
+        for found in self.search(job.model, ids):
             passes.append(found.ran)
             again |= found.details
             levels.append(beams.level(found.beams))
@@ -94,7 +99,7 @@ class BeamSearch(Strategy):
         ]
 
 
-def _figures(found: beams.Found, common: beams.Beam | None) -> dict[str, float]:
+def _figures(found: Found, common: beams.Beam | None) -> dict[str, float]:
     """The state of the search: scores are sums of log-probabilities, lengths are counted in tokens."""
     return {
         "mean_score": fmean(beam.score for beam in found.beams),

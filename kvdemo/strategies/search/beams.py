@@ -12,7 +12,7 @@ other: the lane decides where a text ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,10 @@ from kvdemo.models.device import widest
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.longrope import Factors
+
+#: From the sums of all continuations, shape (beams, vocab): the sums of those that are kept, best first, and their
+#: places in the flattened tensor.
+Keep = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +75,11 @@ class Found:
     details: Mapping[str, float]
 
 
-def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found]:
+def search(model: LoadedModel, ids: Sequence[int], width: int, keep: Keep | None = None) -> Iterator[Found]:
     """Search step by step, without an end. The prompt runs once, in one row; later steps run `width` positions.
 
-    To be called in inference mode. Raises BadInput for logits that are no numbers.
+    `keep` chooses `width` of all continuations; without one, the likeliest are kept. To be called in inference mode.
+    Raises BadInput for logits that are no numbers.
     """
     cache = DynamicCache(config=model.network.config)
     new_ids = torch.tensor([list(ids)], device=model.device)
@@ -89,22 +94,24 @@ def search(model: LoadedModel, ids: Sequence[int], width: int) -> Iterator[Found
             new_ids = torch.tensor([[*ids, *(beam.tokens if beam else ())] for beam in beams], device=model.device)
         rows, positions = new_ids.shape
         logprobs = forward(model, new_ids, cache)[:, -1].float().log_softmax(-1)
-        best = (scores[:, None] + logprobs).flatten().topk(width)
-        places, tokens = best.indices // logprobs.shape[-1], best.indices % logprobs.shape[-1]
-        chosen, likeliest = _on_host(places, tokens, best.values, logprobs)
+        totals = scores[:, None] + logprobs
+        scores, kept_at = keep(totals) if keep else totals.flatten().topk(width)
+        places, tokens = kept_at // logprobs.shape[-1], kept_at % logprobs.shape[-1]
+        chosen, likeliest = _on_host(places, tokens, scores, logprobs)
         children = _children(beams, chosen, likeliest)
         if greedy is None or greedy in beams:
             greedy = _greedy_child(greedy, likeliest[beams.index(greedy)], children)
         yield Found(children, greedy, Pass(rows, positions, context), cache_bytes(cache), factors.details)
         if [kept.place for kept in chosen] != list(range(len(beams))):
             cache.reorder_cache(places)
-        beams, scores, new_ids = children, best.values, tokens[:, None]
+        beams, new_ids = children, tokens[:, None]
 
 
 def shared(beams: Sequence[Beam]) -> Beam | None:
     """Return the longest text that all beams begin with; None where that is the prompt alone.
 
-    Two beams never have the same tokens, so they begin alike only where they have the same ancestor.
+    Two beams of a group never have the same tokens, so they begin alike only where they have the same ancestor. Groups
+    of a diverse search may write the same without one: then less is returned than they share.
     """
     ancestors: set[Beam | None] = set(beams)
     while len(ancestors) > 1:

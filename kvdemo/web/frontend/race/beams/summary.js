@@ -59,7 +59,7 @@ export const finding = ({ tree, lane, greedy, greedyScore }) => {
   if (tree.drawn) {
     return `${tree.width} texts were drawn side by side. First stands the one whose tokens are likeliest on average, with a score of ${score(best.score)} after ${tokens(tree.length)}; a text that had ended before is not in the table.`;
   }
-  const said = [`Each step kept the ${tree.width} likeliest texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, greedy, greedyScore })];
+  const said = [`Each step kept ${tree.width} texts. After ${tokens(tree.length)} the best has a score of ${score(best.score)}${next}.`, ofGreedy({ tree, greedy, greedyScore })];
   if (lane.count < tree.length) {
     said.push(lane.reason === "eos" ? `The text ends with its token ${format.count(lane.count)}, though the search had looked further.`
       : `The search broke off: only the first ${tokens(lane.count)} had become certain.`);

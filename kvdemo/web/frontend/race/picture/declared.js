@@ -107,7 +107,7 @@ const newest = (asked) => {
   }));
   if (branches) {
     return { rows: steps, sum: `n tokens after a prompt of P compute P + (n − 1)·${rows} positions.`,
-      said: `The prompt is computed once. Then ${rows} texts go on side by side: ${draws ? "each is drawn on its own" : `of all that may follow, the ${rows} likeliest stay`}, each with a cache of its own.` };
+      said: `The prompt is computed once. Then ${rows} texts go on side by side: ${draws ? "each is drawn on its own" : `of all that may follow, ${rows} stay`}, each with a cache of its own.` };
   }
   const sum = once ? `n tokens after a prompt of P compute P + n·${rows} positions.` : rows > 1 ? `n tokens of ${rows} rows after a prompt of P compute ${rows}·(P + n − 1) positions.` : "n tokens after a prompt of P compute P + n − 1 positions.";
   return { rows: steps, said: rows > 1 ? `${several(rows, "row")} go through the model in one pass, each with a cache of its own.` : said, sum: asked.resumes ? undefined : sum };
