@@ -62,6 +62,19 @@ def test_the_example_drift_departs_because_text_is_read_back_as_other_tokens(smo
     assert made["comparison"]["lanes"][0]["first_divergence"]["index"] == 65
 
 
+def test_the_example_of_a_loop_goes_round_and_its_penalty_ends_that(smollm2: LoadedModel) -> None:
+    (loop,) = (example for example in EXAMPLES if example.label == "Greedy loops")
+    greedy, penalised = race(smollm2, tokens=128, **loop.form | {"chat": None})["lanes"]
+    assert distinct_4_grams(greedy["tokens"]) < 0.6
+    assert distinct_4_grams(penalised["tokens"]) > 0.95
+
+
+def distinct_4_grams(tokens: list[int]) -> float:
+    """The share of sequences of four tokens that are the first of their kind."""
+    found = list(zip(*(tokens[n:] for n in range(4)), strict=False))
+    return len(set(found)) / len(found)
+
+
 def test_the_cache_holds_what_the_formula_says(smollm2: LoadedModel) -> None:
     steps = race(smollm2, "Hello", 4, strategies="dynamic_cache")["lanes"][0]["steps"]
     # 2 (keys, values) · 30 layers · 3 kv_heads · 64 head_dim · 4 bytes

@@ -132,18 +132,21 @@ def _listed(number: Any) -> Any:
 
 
 def to_csv(document: Mapping[str, Any]) -> str:
-    """One row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula."""
+    """One row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula.
+
+    `settings` are those of the lane in effect, its own and of samplers, written as in a spec.
+    """
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(
-        ["lane", "strategy", "token_index", "token_id", "text", "seconds", "positions", "cache_bytes", "logprob"]
-    )
+    costs = ["seconds", "positions", "cache_bytes"]
+    table.writerow(["lane", "strategy", "token_index", "token_id", "text", *costs, "logprob", "settings"])
     for number, lane in enumerate(document["lanes"]):
         ids = iter(enumerate(lane["tokens"]))
+        settings = ":".join(f"{name}={value}" for name, value in {**lane["options"], **lane["sampling"]}.items())
         for step in lane["steps"]:
             k = step["tokens"]
             for text, logprob, (index, token) in zip(step["texts"], step["logprobs"], ids, strict=False):
                 quoted = json.dumps(text, ensure_ascii=False)
                 cost = [step["seconds"] / k, step["positions"], step["cache_bytes"]]
-                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob])
+                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob, settings])
     return out.getvalue()

@@ -365,7 +365,7 @@ def test_a_rule_explains_itself_and_says_what_it_may_be(url: str, visit: Visit) 
     expect(group.locator("summary")).to_contain_text("min-p 2.0")
     group.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(group).to_contain_text("of the rules only Repetition penalty count")
+    expect(group).to_contain_text("At temperature 0 nothing is drawn, and what applies is repetition penalty.")
     expect(group.locator("[data-setting=min_p]")).to_have_attribute("aria-invalid", "true")
     expect(group.locator("[data-setting=temperature]")).to_have_attribute("placeholder", "as all")
     group.get_by_role("button", name="Min-p").click()
@@ -381,3 +381,15 @@ def test_a_link_brings_the_rules_of_its_lanes_and_one_of_a_search_gets_a_notice(
     refused = visit(url, lanes="dynamic_cache,beams:temperature=0.7")
     expect(refused.locator(".kv-alert")).to_contain_text("beams does not know")
     assert lanes(refused) == "reencode,dynamic_cache"
+
+
+def test_an_example_of_choosing_loads_a_whole_race(url: str, script: ScriptedBackend, visit: Visit) -> None:
+    page = visit(url, temperature="1.2", tokens=9, lanes="no_cache", seed=7)
+    page.get_by_role("button", name="Greedy, 0.7, 1.5", exact=True).click()
+    expect(rows(page)).to_have_count(3)
+    expect(page.locator(".kv-lane h3").nth(2)).to_have_text("DynamicCache · temperature 1.5")
+    before = len(script.forms)
+    assert asked(page, script) == "dynamic_cache,dynamic_cache:temperature=0.7,dynamic_cache:temperature=1.5"
+    form = next(form for form in script.forms[before:] if "schedule" in form)
+    assert (form["temperature"], form["max_new_tokens"], form["seed"]) == (0, 128, 7)
+    assert "dragon" in form["prompt"]

@@ -65,3 +65,14 @@ def test_the_csv_has_a_row_a_token_and_no_cell_that_a_spreadsheet_would_run(made
     for lane in made["lanes"]:
         mine = [r for r in rows if r["strategy"] == lane["strategy"]]
         assert sum(float(r["seconds"]) for r in mine) == pytest.approx(lane["metrics"]["e2e_s"])
+
+
+def test_the_csv_says_of_each_lane_by_which_settings_it_ran(tiny_llama: LoadedModel) -> None:
+    lanes = "dynamic_cache,dynamic_cache:temperature=0.8:top_k=20,sliding_window:window=8,beam_search"
+    asked = RaceRequest.parse({"prompt": "The fox", "strategies": lanes, "max_new_tokens": 2, "ignore_eos": True})
+    document = session.run(asked, tiny_llama, lambda _: None, threading.Event()).document
+    rows = {row["lane"]: row["settings"] for row in csv.DictReader(io.StringIO(to_csv(document)))}
+    assert rows["0"] == "temperature=0.0:top_p=1.0:seed=0"
+    assert rows["1"] == "temperature=0.8:top_p=1.0:seed=0:top_k=20"
+    assert "window=8" in rows["2"].split(":") and "temperature=0.0" in rows["2"].split(":")
+    assert "temperature" not in rows["3"]  # it has a rule of its own

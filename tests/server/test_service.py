@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kvdemo import samplers
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted
 from kvdemo.measure import store
@@ -181,6 +182,17 @@ def test_strategies_and_models_are_listed(engine: Service) -> None:
     assert listed["dynamic_cache"]["available"] is True
     assert "prefill" in listed["dynamic_cache"]["description"]
     assert any(row["id"] == "gpt2" for row in engine.models())
+
+
+def test_samplers_are_listed_as_they_are_applied_and_name_every_setting_that_a_lane_takes(engine: Service) -> None:
+    listed = engine.samplers()
+    assert [row["id"] for row in listed] == [*samplers.introductions(), "seed"]
+    named = {name: option for row in listed for name, option in row["options"].items()}
+    assert named.keys() == samplers.options().keys()
+    assert (named["min_p"]["low"], named["min_p"]["high"], named["min_p"]["default"]) == (0, 1, 0.0)
+    for about in (option["about"] for option in named.values()):
+        assert about.endswith(".") and about[0] == about[0].upper()
+    assert all(row["summary"] and row["description"] for row in listed)
 
 
 MEASURE: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 6, "repeats": 2, "chat": False}

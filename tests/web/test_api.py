@@ -70,3 +70,11 @@ def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() 
 def test_what_inside_cannot_read_reaches_the_program_as_its_sentence() -> None:
     with pytest.raises(gr.Error, match="Too long"):
         list(api.inside_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())
+
+
+def test_the_samplers_are_listed_for_programs_and_lanes_with_their_settings_reach_the_race() -> None:
+    script = ScriptedBackend()
+    assert "/samplers" in build(script).get_api_info()["named_endpoints"]
+    lanes = ["dynamic_cache:temperature=0.8:top_k=50", "dynamic_cache"]
+    list(api.race_endpoint(script)("Hi", strategies=lanes))
+    assert script.forms[0]["strategies"] == lanes

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from kvdemo import strategies
 from kvdemo.core.declaration import offered
 from kvdemo.core.events import Ended
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import DEFAULT_PROMPT
+from kvdemo.core.settings import DEFAULT_PROMPT, RaceRequest
 from kvdemo.web import api, assets
 from kvdemo.web.api import measured_progress, progress
 from kvdemo.web.components import downloads
 from kvdemo.web.definitions import DEFINITIONS
 from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
-from kvdemo.web.tabs.race_examples import EXAMPLES
+from kvdemo.web.tabs.race_examples import EXAMPLES, Example
 from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, ScriptedBackend
 
 
@@ -76,6 +77,12 @@ def test_every_number_is_defined_and_every_definition_is_used() -> None:
 
 def test_examples_say_why_they_are_there() -> None:
     assert all(example.label and example.text.strip() and example.why for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
+def test_an_example_is_a_race_that_can_be_asked_for(example: Example) -> None:
+    for spec in RaceRequest.parse(example.form).strategies:
+        strategies.check(spec)
 
 
 def test_the_first_example_is_the_default_race_and_drift_says_what_it_is() -> None:

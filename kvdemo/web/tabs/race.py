@@ -26,7 +26,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
 from kvdemo.web.tabs.race_events import Runs, play, room
-from kvdemo.web.tabs.race_form import Panel, add_panel
+from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
 
 #: Races in progress or waiting for the device, over all visitors. The engine runs one at a time.
 RACES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "race"}
@@ -143,9 +143,10 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
     )  # fmt: skip
     templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
 
+    filled = [controls[key] for key in FILLED]
     picked = panel.examples.pick(
-        fn=None, js="(lanes) => [kvdemo.given.picked[0], kvdemo.given.picked[1] ?? lanes]",
-        inputs=controls["strategies"], outputs=[controls["prompt"], controls["strategies"]], **PRIVATE,
+        fn=None, js="(...values) => values.map((value, i) => kvdemo.given.picked[i] ?? value)",
+        inputs=filled, outputs=filled, **PRIVATE,
     )  # fmt: skip
     picked.then(fn=None, js="() => { kvdemo.tell('showQuestion'); }", **PRIVATE)
     panel.quick_picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["max_new_tokens"], **PRIVATE)

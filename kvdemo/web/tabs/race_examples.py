@@ -1,8 +1,10 @@
-"""List example prompts. Each of them makes something visible."""
+"""List example prompts and races. Each of them makes something visible."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from kvdemo.core.settings import DEFAULT_PROMPT
 
@@ -33,13 +35,25 @@ _DOCUMENT = f"{_STORY.strip()}\n\n{_RELIEF.strip()}\n\n"
 class Example:
     """A prompt, the chip that stands for it, and the reason to try it.
 
-    `lanes` are those that it needs, as a link writes them; None leaves the visitor's own.
+    `lanes` are those that it needs, as a link writes them; None leaves the visitor's own. So do the settings of a race
+    that are not among its `settings`.
     """
 
     label: str
     text: str
     why: str
     lanes: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What it fills in, by the key of the setting."""
+        lanes = {} if self.lanes is None else {"strategies": self.lanes}
+        return {"prompt": self.text, **lanes, **self.settings}
+
+
+#: Lanes that say nothing else take the likeliest token.
+_GREEDY = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 128}
 
 
 EXAMPLES: tuple[Example, ...] = (
@@ -80,5 +94,38 @@ EXAMPLES: tuple[Example, ...] = (
         "To race after turn 1: the same document with another question. What both begin with is not run again, so the "
         "first token comes sooner.",
         lanes="dynamic_cache,prefix_cache",
+    ),
+    Example(
+        "Greedy, 0.7, 1.5",
+        "Write a short story about a dragon who is afraid of the dark.",
+        "One cache, three temperatures. The first lane takes the likeliest token always; the higher the temperature, "
+        "the more often an unlikely one is drawn.",
+        lanes="dynamic_cache,dynamic_cache:temperature=0.7,dynamic_cache:temperature=1.5",
+        settings=_GREEDY,
+    ),
+    Example(
+        "Beams",
+        "Write one sentence about the moon.",
+        "Greedy against beams. Greedy decoding takes the likeliest token at each step. Beam search follows several "
+        "texts, keeps those that are likeliest as a whole, and computes a row for each of them.",
+        lanes="dynamic_cache,beam_search",
+        settings=_GREEDY | {"max_new_tokens": 48},
+    ),
+    Example(
+        "Nucleus, min-p",
+        "Write a short story about a dragon who is afraid of the dark.",
+        "Nucleus against min-p, both drawn at temperature 1.5. Top-p keeps the likeliest tokens that have 90% of the "
+        "probability together; where the model is unsure, those are many. Min-p keeps the tokens at least a tenth as "
+        "likely as the likeliest.",
+        lanes="dynamic_cache:temperature=1.5:top_p=0.9,dynamic_cache:temperature=1.5:min_p=0.1",
+        settings=_GREEDY,
+    ),
+    Example(
+        "Greedy loops",
+        "Write a poem about the sea.",
+        "A line that stands in the text makes the same line likelier, and greedy decoding takes the likeliest: it goes "
+        "round. A repetition penalty of 1.2 makes every token less likely that the text has already.",
+        lanes="dynamic_cache,dynamic_cache:repetition_penalty=1.2",
+        settings=_GREEDY,
     ),
 )

@@ -19,6 +19,8 @@ from kvdemo.web.tabs.race_examples import EXAMPLES
 QUICK_PICKS = (32, 128, 512)
 #: Where the token slider ends until the model's context is known.
 FIRST_MAXIMUM = 1024
+#: The settings that examples fill in.
+FILLED = tuple(dict.fromkeys(key for example in EXAMPLES for key in example.form))
 #: What a schedule is called.
 SCHEDULES = {"fair": "Fair turns"}
 
@@ -38,8 +40,9 @@ def add_panel(backend: Backend) -> Panel:
     """Add the left column to the Blocks that is being built."""
     default = backend.default_form()
     prompt = fields.prompt_box(default["prompt"], "kv-")
-    picks = [(e.label, [e.text, e.lanes], e.why) for e in EXAMPLES]
-    examples = chips("Example prompts", picks, elem_id="kv-examples")
+    # A value for each setting that any of them fills in; null leaves the visitor's own.
+    picks = [(e.label, [e.form.get(key) for key in FILLED], e.why) for e in EXAMPLES]
+    examples = chips("Examples", picks, elem_id="kv-examples")
     race, stop = fields.buttons("Race", "kv-", name="race")
     with gr.Accordion("Settings", open=True, elem_id="kv-settings", elem_classes="kv-settings"):
         controls, quick_picks = _settings(backend, default, prompt)

@@ -12,7 +12,7 @@ const opened = new WeakSet();
  * @param {OfferedSampler[]} samplers */
 const order = (samplers) => {
   const greedy = samplers.filter((sampler) => sampler.greedy_too).map(({ name }) => name);
-  return `Applied in this order. At temperature 0 the likeliest token is taken${greedy.length ? `, and of the rules only ${greedy.join(" and ")} count` : ""}.`;
+  return `Applied in this order. At temperature 0 nothing is drawn${greedy.length ? `, and what applies is ${greedy.join(" and ").toLowerCase()}` : ""}.`;
 };
 
 /**
