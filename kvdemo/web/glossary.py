@@ -118,7 +118,7 @@ GLOSSARY: dict[str, dict[str, str]] = {
         "long": "Draft tokens",
         "text": "Tokens that something cheap guesses ahead. The model checks all of them in one pass, and keeps the "
         "right ones.",
-        "also": "speculative tokens",
+        "also": "num_speculative_tokens in vLLM",
     },
     "acceptance": {
         "name": "acceptance",

@@ -8,6 +8,8 @@ from tests.inside.shown import shown, state
 from tests.models.tiny_configs import TINY
 from tests.strategies.layered import ODD, model_of
 
+pytestmark = pytest.mark.slow  # each architecture once, with every panel
+
 WORDS = "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"
 #: What stands before an error of the model's own code. It is for what nobody has thought of.
 UNFORESEEN = "cannot be run in the way that this panel needs"

@@ -33,6 +33,7 @@ def test_a_model_of_states_alone_says_in_one_sentence_that_it_has_no_keys(name: 
     assert "Error" not in says
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPUTED)
 @pytest.mark.parametrize("kind", TINY)
 def test_a_text_of_one_token_is_shown_or_a_sentence_says_why_not(kind: str, name: str) -> None:

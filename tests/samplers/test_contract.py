@@ -131,6 +131,7 @@ def check_against_generate(model: LoadedModel, combination: dict[str, Any], toke
         torch.testing.assert_close(ours, scores[n], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "combination", [{}, {"top_k": 12}, {"temperature": 1.4, "min_p": 0.05}, {"top_p": 0.7}], ids=named
 )
