@@ -79,6 +79,13 @@ def test_the_head_names_no_script_of_a_tab_that_is_opened_later() -> None:
     assert not folders & {"measure", "compare", "plan", "inside"}
 
 
+def test_the_head_names_no_script_that_only_a_race_needs() -> None:
+    named = {path.as_posix() for path in assets.at_once()}
+    assert {"race/stage.js", "race/preview.js"} <= named
+    assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "token_card", "verdict")}
+    assert not any(re.search("race/(beams|predict)/|lane_picture|overview|line_chart", name) for name in named)
+
+
 def test_the_styles_are_one_text_that_fetches_no_other() -> None:
     text = assets.styles()
     assert "@import" not in text

@@ -1,5 +1,4 @@
 // What each token cost: one chart for all lanes, drawn while they run, and no more often than is cheap.
-import { on } from "../base/bus.js";
 import { cssColor, laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
 import { LineChart } from "../base/line_chart.js";
@@ -47,8 +46,7 @@ export class RaceChart {
     });
     this.element = this.chart.element;
     this.#describe();
-    // plotly.js is 5 MB of script: not before the page can be used, which is when the server has answered.
-    on("status", () => this.chart.load());
+    this.chart.load();
   }
 
   /** @param {View} view */

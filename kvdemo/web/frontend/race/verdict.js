@@ -1,18 +1,10 @@
-// The strip above the lanes of a race: what will happen, what is happening, and how it came out.
+// What the strip above the lanes says of a race: what is happening, and how it came out.
 import { laneColor } from "../base/colors.js";
 import { el, write } from "../base/dom.js";
 import { SAME } from "../base/facts.js";
 import { format } from "../base/format.js";
-import { prose } from "../base/prose.js";
-import { Strip } from "../base/strip.js";
 import { byLane } from "./by_lane.js";
 import { told, whyLink } from "./told.js";
-
-const IDLE = {
-  headline: "One prompt, one model, several ways to decode it.",
-  text: "Press Race: each lane writes its own answer, and a token’s colour is what it cost. The model is the same in every "
-    + "lane; the work behind each token is not.",
-};
 
 /** @typedef {import("./wire.js").Lane} Lane */
 /** @typedef {import("./wire.js").Race} Race */
@@ -70,44 +62,24 @@ const list = (lanes, reader, known) => {
   return whole;
 };
 
-export class VerdictStrip extends Strip {
+/** Tells on the strip what a race does, and how it came out. */
+export class Verdict {
   /** The race that is told of. @type {Race | null} */
   told = null;
-  /** The link behind the headline. @type {HTMLElement | null} */
-  why = null;
 
-  /** @param {(tokens: number) => void} useTokens */
-  constructor(useTokens) {
-    super("Verdict");
+  /**
+   * @param {import("./strip.js").RaceStrip} strip
+   * @param {(tokens: number) => void} useTokens
+   */
+  constructor(strip, useTokens) {
+    this.strip = strip;
     this.useTokens = useTokens;
-    this.idle();
-  }
-
-  /** Shows a headline and a text, and nothing else; before a race the words of the text explain themselves.
-   * @param {string} state
-   * @param {{ headline: string, text: string }} said */
-  say(state, { headline, text }) {
-    super.say(state, { headline, text });
-    this.why?.remove();
-    if (state === "idle") this.text.replaceChildren(...prose(text));
-  }
-
-  idle() { this.say("idle", IDLE); }
-
-  /** The model is on its way, or failed to come.
-   * @param {Status} status */
-  model({ state, text, fraction }) {
-    if (state === "loading") this.work(text, fraction, "Getting the model ready");
-    else if (state === "failed") {
-      this.say("failed", { headline: "No model yet", text: "Choose another one, or try again: Race starts a new attempt." });
-      this.warn(text);
-    } else this.idle();
   }
 
   /** @param {Race} race */
   update(race) {
-    if (race.phase === "preparing") this.work(race.progress?.text ?? "Waiting for the server", race.progress?.fraction ?? null);
-    else if (race.phase === "racing") this.say("racing", standing(race));
+    if (race.phase === "preparing") this.strip.work(race.progress?.text ?? "Waiting for the server", race.progress?.fraction ?? null);
+    else if (race.phase === "racing") this.strip.say("racing", standing(race));
     else if (race.phase === "finished") this.#finish(race);
     else if (race.phase === "refused") this.#refuse(race);
     else this.#notice(race);
@@ -116,18 +88,18 @@ export class VerdictStrip extends Strip {
   /** Two lanes in a paragraph. Of more, what is said of all of them, and then a line for each, which unfolds.
    * @param {Race} race */
   #finish(race) {
-    if (!race.verdict || (this.told === race && this.element.dataset.state === "finished")) return;
+    if (!race.verdict || (this.told === race && this.strip.element.dataset.state === "finished")) return;
     this.told = race;
     const { findings: [headline, ...findings], reader } = race.verdict;
     const { general, lanes } = byLane(findings, race.lanes);
     const many = race.lanes.length > 2;
     const known = new Set();
-    this.say("finished", { headline: headline.text, text: findings.map(({ text }) => text).join(" ") });
-    this.speak(race.verdict.findings.map(({ text }) => text).join(" "));
-    this.text.replaceChildren(...told(many ? general : findings, reader, known));
-    this.why = whyLink(headline, reader);
-    if (this.why) this.headline.after(this.why);
-    if (many) this.text.after(list(lanes, reader, known));
+    this.strip.say("finished", { headline: headline.text, text: findings.map(({ text }) => text).join(" ") });
+    this.strip.speak(race.verdict.findings.map(({ text }) => text).join(" "));
+    this.strip.text.replaceChildren(...told(many ? general : findings, reader, known));
+    this.strip.why = whyLink(headline, reader);
+    if (this.strip.why) this.strip.headline.after(this.strip.why);
+    if (many) this.strip.text.after(list(lanes, reader, known));
   }
 
   /** @param {Race} race */
@@ -135,14 +107,14 @@ export class VerdictStrip extends Strip {
     if (!race.refusal) return;
     const { message, max_new_tokens: tokens } = race.refusal;
     const started = race.lanes.length > 0;
-    this.say("refused", { headline: started ? "The race broke off" : "This race cannot start", text: "" });
-    this.warn(message, tokens ? el("button", { type: "button", class: "kv-button",
+    this.strip.say("refused", { headline: started ? "The race broke off" : "This race cannot start", text: "" });
+    this.strip.warn(message, tokens ? el("button", { type: "button", class: "kv-button",
       onclick: () => this.useTokens(tokens) }, `Use ${format.count(tokens)} tokens`) : null);
   }
 
   /** @param {Race} race */
   #notice(race) {
-    this.idle();
-    this.warn(race.notices.join("\n"), null, "notice");
+    this.strip.idle();
+    this.strip.warn(race.notices.join("\n"), null, "notice");
   }
 }
