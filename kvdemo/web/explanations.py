@@ -20,8 +20,8 @@ PANELS: dict[FindingKind, Panel] = {
     "nothing_to_reuse": "steps",
     "no_time_saved": "formulas",
     "small_gain": "formulas",
-    "same_text": "past",
-    "groups": "past",
+    "same_text": "rounding",
+    "groups": "rounding",
     "best": "formulas",
 }
 REASONS: dict[DivergenceKind, Panel] = {

@@ -154,12 +154,12 @@ def test_why_leads_to_the_panel_that_shows_it_on_the_readers_own_text(won: str, 
     page.click("#kv-race")
     finish(page)
     whys = page.locator("#kv-stage .kv-whylink")
-    assert whys.evaluate_all("links => links.map((link) => link.dataset.panel)") == ["steps", "past", "rounding"]
+    assert whys.evaluate_all("links => links.map((link) => link.dataset.panel)") == ["steps", "rounding", "rounding"]
     whys.nth(1).click()
     expect(page.locator("html")).to_have_attribute("data-kv-tab", "inside")
     query = parse_qs(urlsplit(page.url).query)
     assert {name: query[name] for name in ("tab", "panel", "prompt", "model")} == {
-        "tab": ["inside"], "panel": ["past"], "prompt": ["My own <text>"], "model": ["org/model"],
+        "tab": ["inside"], "panel": ["rounding"], "prompt": ["My own <text>"], "model": ["org/model"],
     }  # fmt: skip
     page.get_by_role("tab", name="Race").click()
     expect(page.locator("#kv-stage .kv-strip h2")).to_have_text("It won.")  # the race is still there

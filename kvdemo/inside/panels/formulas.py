@@ -48,7 +48,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
     arch = architecture_of(model)
     if not any(layer.kv_heads for layer in arch.layers):
         raise CannotShow(f"{model.id} keeps no keys and values, so the formulas of a cache of them do not apply.")
-    found = [*_tensors(arch), *_work(arch, model), *_memory(arch, model)]
+    found = [*_work(arch, model), *_memory(arch, model), *_tensors(arch)]
     return {
         "batch": batch,
         "length": length,
@@ -154,7 +154,18 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "terms": terms,
         "about": "A key and a value for each position in each layer and each key-value head.",
     }
-    at = formulas.outgrows_weights_at(arch, itemsize, held := weight_bytes(model))
+    held = weight_bytes(model)
+    yield {
+        "name": "Read in a step with the cache",
+        "formula": "weights + memory(t)",
+        "numbers": f"{held:,} + ({' + '.join(parts)}{states}) · b",
+        "unit": "bytes",
+        "terms": [Term(held, 0, 0), *terms],
+        "about": "A step reads the weights once, for one position as for all. Where that takes longer than the "
+        "arithmetic, as with a short text or on a large GPU, computing all positions again is nearly free, and the "
+        "cache gains little. In a mixture of experts a step reads only a part of them.",
+    }
+    at = formulas.outgrows_weights_at(arch, itemsize, held)
     yield {
         "name": "Cache larger than weights",
         "formula": "smallest t with memory(t) > weights",

@@ -47,6 +47,7 @@ def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
 def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
     listed = shown(name)
+    weights = sum(parameter.nbytes for parameter in model(name).network.parameters())
 
     @settings(max_examples=40)
     @example(2, WINDOW - 1)
@@ -57,6 +58,9 @@ def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: 
         for formula, expected in EXPECTED.items():
             value = summed(listed[formula]["terms"], batch, length)
             assert value == pytest.approx(expected(arch, batch, length), rel=1e-12), formula
+        read = summed(listed["Read in a step with the cache"]["terms"], batch, length)
+        kept = summed(listed["Memory of the cache"]["terms"], batch, length)
+        assert read == pytest.approx(kept + weights, rel=1e-12)
 
     check()
 

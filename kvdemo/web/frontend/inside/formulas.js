@@ -1,6 +1,7 @@
 // The formulas with this model's numbers: two sliders move the values at once, from the terms; the numbers follow when they rest.
 import { el, write } from "../base/dom.js";
 import { format } from "../base/format.js";
+import { prose } from "../base/prose.js";
 import { Canvas } from "./canvas.js";
 import { amount, evaluate, several } from "./scale.js";
 
@@ -76,8 +77,8 @@ class Formulas {
     this.sliders = el("div", { class: "kv-sliders" }, ...KEYS.map((key) => this.controls[key].element));
     this.list = el("div", { class: "kv-formulas" });
     this.element = el("div", {}, this.sliders, this.list);
-    this.about = el("dl", { class: "kv-abouts" });
-    this.more = [this.about];
+    /** @type {HTMLElement[]} */
+    this.more = [];
   }
 
   /** @type {(key: Key) => Control} */
@@ -113,10 +114,9 @@ class Formulas {
   /** @param {inside.FormulasPanel} panel */
   show({ formulas: computed }) {
     this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}), grows: el("small", {}), curve: formula.terms.length ? new Curve(formula.terms) : null }));
-    this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, value, output, grows, curve, terms }) => el("section", { class: "kv-formula", "aria-label": name },
+    this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, about, value, output, grows, curve, terms }) => el("section", { class: "kv-formula", "aria-label": name },
       el("h4", {}, name), terms.length || value !== null ? el("p", { class: "kv-value" }, output, grows) : null, curve?.canvas.frame,
-      el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
-    this.about.replaceChildren(...this.shown.flatMap(({ name, about }) => [el("dt", {}, name), el("dd", {}, about)]));
+      el("p", { class: "kv-quiet" }, ...prose(about)), el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
     for (const key of KEYS) this.#tell(key);
     this.#values();
   }
@@ -139,7 +139,7 @@ export const formulas = {
   name: "formulas",
   title: "The formulas with this model’s numbers",
   question: "What does it cost, and when does it not pay?",
-  lead: "The cache turns work that grows with the square of the length into work that grows with the length, and pays for it with memory: move the sliders to see how much of each.",
+  lead: "The cache turns work that grows with the square of the length into work that grows with the length, and pays for it with memory; it gains little where reading the weights, and not the work, takes the time: move the sliders to see how much of each.",
   form: ["model"],
   varied: ["batch", "length"],
   make: (host) => new Formulas(host),

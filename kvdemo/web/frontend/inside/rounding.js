@@ -35,8 +35,10 @@ class Rounding {
   /** @param {inside.Format} one */
   #format({ dtype, steps, largest_difference: largest, smallest_margin: least }) {
     const departed = steps.filter(({ same }) => !same).length;
+    const close = steps.filter(({ same, largest_difference: off, margin }) => same && off > margin).length;
     const text = departed ? `Another token in ${departed} of ${several(steps.length, "step")}: a difference of up to ${difference(largest)} met a margin of ${difference(least)}.`
-      : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`;
+      : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`
+        + (close ? ` In ${several(close, "step")} that is more than the margin: the token could have changed, and did not.` : "");
     const columns = steps.map(({ piece, largest_difference: off, margin, same }, i) => ({
       label: String(i + 1), odd: !same, mark: margin, bars: [{ value: off, kind: "computed" }],
       title: `step ${i + 1}, ${quote(piece)}: difference ${difference(off)}, margin ${difference(margin)}${same ? "" : ", another token"}`,
@@ -64,7 +66,7 @@ export const rounding = {
   name: "rounding",
   title: "Equal up to rounding",
   question: "Why are both texts equal, and when not?",
-  lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token changes only where two candidates are closer than that.",
+  lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token can change only where two candidates are closer than that.",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
   make: () => new Rounding(),

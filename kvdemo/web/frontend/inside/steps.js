@@ -196,7 +196,7 @@ export const steps = {
   name: "steps",
   title: "Step through decoding",
   question: "Why is the first token slow, and what is kept?",
-  lead: "To choose the next token, the newest position’s query is multiplied with the key of every position before it; those keys do not change, so a cache keeps them (and their values), and each step computes one new row.",
+  lead: "The first step computes the whole text, so it takes longest; each later one computes the newest position alone, because its query is multiplied with keys that a cache has kept, and that is one new row.",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
   make: (host) => new Steps(host),
