@@ -264,9 +264,15 @@ def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
         lines = page.locator(".kv-bylane li")
         expect(lines).to_have_count(5)
         # Its remark names no lane and stands behind what is said of all: only the finding knows whose it is.
-        expect(lines.nth(0)).to_have_text("Lane 2 ran 9 positions. Same text: 2 tokens compared. It kept 3 of 4.")
-        expect(lines.nth(1)).to_have_text("Lane 3 took as long. Lane 3 ran 9 positions. Same text: 3 tokens compared.")
-        expect(lines.nth(4)).to_have_text("Lane 6 ran 9 positions. Same text: 6 tokens compared. Lane 6 was stopped.")
+        expect(lines.nth(0)).to_have_text(
+            "Lane 2 ran 9 positions. Why? Same text: 2 tokens compared. Why? It kept 3 of 4."
+        )
+        expect(lines.nth(1)).to_have_text(
+            "Lane 3 took as long. Why? Lane 3 ran 9 positions. Why? Same text: 3 tokens compared. Why?"
+        )
+        expect(lines.nth(4)).to_have_text(
+            "Lane 6 ran 9 positions. Why? Same text: 6 tokens compared. Why? Lane 6 was stopped."
+        )
         low = page.locator(".kv-strip").evaluate("strip => strip.offsetHeight")
         assert low < 200
         page.get_by_role("button", name="All of it").click()
