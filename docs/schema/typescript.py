@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from kvdemo.core.types import LaneInfo
+from kvdemo.core.picture import Picture
+from kvdemo.core.types import LaneInfo, Option
 from kvdemo.documents import schema
 from kvdemo.strategies.registry import StrategyInfo
 
@@ -29,10 +30,17 @@ def declarations() -> str:
     for kind in schema.KINDS:
         root = json.loads(schema.published(kind))
         lines += _namespace(kind, {**root["$defs"], root["title"]: root})
-    records = TypeAdapter(tuple[LaneInfo, StrategyInfo]).json_schema(mode="serialization")["$defs"]
-    # A record has every field, given or default.
-    whole = {name: {**part, "required": list(part["properties"])} for name, part in records.items()}
-    return "\n".join([*lines, *_namespace("core", whole)])
+    return "\n".join([*lines, *_namespace("core", _records())])
+
+
+def _records() -> Mapping[str, Schema]:
+    """Return the schemas of the records. Older pydantic leaves out a record's docstring; every field is given."""
+    schemas = TypeAdapter(tuple[LaneInfo, StrategyInfo]).json_schema(mode="serialization")["$defs"]
+    described = {record.__name__: record.__doc__ for record in (LaneInfo, StrategyInfo, Option, Picture)}
+    return {
+        name: {**schema, "description": described[name], "required": list(schema["properties"])}
+        for name, schema in schemas.items()
+    }
 
 
 def _namespace(name: str, parts: Mapping[str, Schema]) -> Iterator[str]:
