@@ -18,6 +18,7 @@ from spaces.config import Config as Space
 from kvdemo.engine import openmp
 from kvdemo.models import catalog
 from kvdemo.server import zerogpu
+from kvdemo.server.limits import Limits
 from kvdemo.server.runs import Batches, BatchesOf, Request
 from kvdemo.server.service import Service
 from kvdemo.web import page
@@ -40,11 +41,11 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
 
 def make_service() -> Service:
     """Make the service as the environment asks for it."""
-    model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
+    model, limits = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT, Limits.of_environment()
     if Space.zero_gpu:
-        return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu)
+        return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu, limits=limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
-    return Service(model, device=device, dtype=dtype)
+    return Service(model, device=device, dtype=dtype, limits=limits)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,32 @@ class CancelToken(Protocol):
 
     def is_set(self) -> bool: ...
     def set(self) -> None: ...
+
+
+def why(stop: CancelToken) -> str:
+    """Return the sentence that says why a run is stopped; empty where somebody stopped it."""
+    return str(getattr(stop, "why", ""))
+
+
+class TimeLimit:
+    """A stop flag that also rises by itself after so many seconds; `why` is then a sentence on that."""
+
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self, stop: CancelToken, seconds: float, sentence: str) -> None:
+        self.why = ""
+        self._stop, self._sentence = stop, sentence
+        self._end = self.clock() + seconds
+
+    def is_set(self) -> bool:
+        if self._stop.is_set():
+            return True
+        if not self.why and self.clock() >= self._end:
+            self.why = self._sentence
+        return bool(self.why)
+
+    def set(self) -> None:
+        self._stop.set()
 
 
 class CancelFile:

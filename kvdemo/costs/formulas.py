@@ -10,6 +10,8 @@ holds depends on key-value heads alone (Shazeer 2019, arXiv:1911.02150; Ainslie 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kvdemo.core.types import Pass
 from kvdemo.costs.architecture import Architecture, LayerCache
 
@@ -22,11 +24,20 @@ def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, 
     grow. Equal, byte for byte, to the tensors in transformers' DynamicCache: tests/models/facts/test_architecture.py.
     `beyond` is for a cache that may still be cut (`core.types.Pass`).
     """
+    return batch * sum(n * _layer_bytes(layer, positions, itemsize, beyond) for layer, n in arch.kinds)
+
+
+def layers_bytes(layers: Sequence[LayerCache], positions: int, itemsize: int, batch: int = 1) -> int:
+    """Calculate `kv_bytes` of layers whose model is not described further."""
+    return batch * sum(_layer_bytes(layer, positions, itemsize) for layer in layers)
+
+
+def _layer_bytes(layer: LayerCache, positions: int, itemsize: int, beyond: int = 0) -> int:
+    """Bytes that one layer holds of one sequence: what grows with it, and states."""
     if positions <= 0:
         return 0
-    growing = sum(n * layer.bytes_per_position(itemsize) * layer.kept(positions, beyond) for layer, n in arch.kinds)
-    constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in arch.kinds)
-    return batch * (growing + constant)
+    constant = itemsize * layer.state_elements + 4 * layer.float32_elements
+    return layer.bytes_per_position(itemsize) * layer.kept(positions, beyond) + constant
 
 
 def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:

@@ -32,7 +32,7 @@ from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import session
+from kvdemo.race import memory_limit, session
 from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ Emit = Callable[[State], None]
 
 def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
     """Return the strategies and the prompt of a measurement. Raises BadInput for one that cannot run on this model."""
-    chosen, prompt = session.check(request.race, model)
+    chosen, prompt = session.check(request.race, model, together=False)
     if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
         raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")
     if request.sweep_prompt and (context := model.context_length) is not None:
@@ -66,6 +66,10 @@ def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], 
                 f"The sweep's longest prompt and its most new tokens are {longest:,} together and exceed the "
                 f"{context:,} that {model.id} can hold: make one of them shorter."
             )
+    for strategy in chosen:
+        memory_limit.check_lane(strategy, model, len(model.encode(prompt)), request.race.max_new_tokens)
+        if request.sweep_prompt:
+            memory_limit.check_lane(strategy, model, max(request.sweep_prompt), max(request.sweep_tokens))
     for length in request.sweep_prompt:
         prompt_of(model, request.race.prompt, length)  # what cannot be made is refused now, not half an hour later
     return chosen, prompt

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from kvdemo import strategies
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
-from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.cancellation import CancelToken, why
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import RaceRequest
@@ -21,7 +21,7 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, divergence, document, proof
+from kvdemo.race import beam_tree, divergence, document, memory_limit, proof
 from kvdemo.race.verdict import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
@@ -73,11 +73,16 @@ def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
     raise BadInput(f"{need}: ask for at most {left:,} new tokens.", max_new_tokens=left)
 
 
-def check(request: RaceRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
-    """Return the strategies and the prompt of a race. Raises BadInput for a race that cannot run on this model."""
+def check(request: RaceRequest, model: LoadedModel, *, together: bool = True) -> tuple[list[Strategy], Prompt]:
+    """Return the strategies and the prompt of a race. Raises BadInput for a race that cannot run on this model.
+
+    `together`: the lanes hold their keys and values at the same time, which must fit into memory.
+    """
     chosen = [available_strategy(strategy_id, model) for strategy_id in request.strategies]
     prompt = model.prompt(request.prompt, chat=request.chat)
     _check_fit(model, prompt, request.max_new_tokens)
+    if together:
+        memory_limit.check_race(chosen, model, len(model.encode(prompt)), request.max_new_tokens)
     model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
     return chosen, prompt
 
@@ -280,6 +285,8 @@ class _Race:
         self._prove(stop)
         for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
             record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
+            if (sentence := why(stop)) and record.ended and record.ended.reason == "stopped":
+                record.remarks.append(f"{record.info.name} {sentence}")
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
         self._keep()
         verdict = judge(self.records, self.request.schedule)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.caches.prefix_store import PrefixStore
-from kvdemo.core.cancellation import CancelFile, CancelToken
+from kvdemo.core.cancellation import CancelFile, CancelToken, TimeLimit, why
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown
 from kvdemo.core.inside_settings import InsideRequest
@@ -27,6 +27,7 @@ from kvdemo.server.event_stream import EventChannel, batches
 if TYPE_CHECKING:
     from kvdemo.measure.measurement import State
     from kvdemo.models.loaded import LoadedModel
+    from kvdemo.server.limits import Limits
 
 Request = RaceRequest | MeasureRequest | InsideRequest
 #: What happens in a run, about ten times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
@@ -39,11 +40,11 @@ class Runs:
     """Start runs, know which ones are under way, and learn from their documents how long steps take.
 
     `device` lends the device and the model. `on_gpu` wraps the generator function that needs the device, as
-    `spaces.GPU` does on ZeroGPU.
+    `spaces.GPU` does on ZeroGPU. `limits` says how long a run may take.
     """
 
-    def __init__(self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf]) -> None:
-        self._device = device
+    def __init__(self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf], limits: Limits) -> None:
+        self._device, self._limits = device, limits
         self._batches = on_gpu(self._on_thread)
         self._under_way: dict[str, PrefixStore | None] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
@@ -105,16 +106,20 @@ class Runs:
                 elif isinstance(request, InsideRequest):
                     from kvdemo.inside import session as inside  # noqa: PLC0415
 
-                    inside.run(
-                        request, self._device.load(request.model or self._device.default_model, tell), tell, stop
-                    )
+                    model = self._device.load(request.model or self._device.default_model, tell)
+                    inside.run(request, model, tell, self._limited(request, stop))
                 else:
                     from kvdemo.race import session  # noqa: PLC0415
 
                     model = self._device.load(request.model or self._device.default_model, tell)
-                    session.run(request, model, tell, stop, prefix_store)
+                    session.run(request, model, tell, self._limited(request, stop), prefix_store)
         finally:
             stop.clear()
+
+    def _limited(self, request: Request, stop: CancelToken) -> TimeLimit:
+        """Stop the run by itself when it has had the device for as long as the server allows."""
+        seconds = self._limits.seconds(request)
+        return TimeLimit(stop, seconds, f"was stopped after {seconds:,} s, the longest that this server runs one.")
 
     def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
@@ -124,6 +129,9 @@ class Runs:
         planned = self._planned
 
         def noting(state: State) -> None:
+            if state.document and (sentence := why(limited)):
+                notes = [*state.document["notes"], f"This measurement {sentence}"]
+                state = replace(state, document=state.document | {"notes": notes})
             if state.document and (disturbed := self._planned - planned):
                 # Planning is Python work, and a step that is launched from Python waits for it.
                 note = f"The server worked out {count(disturbed, 'plan')} meanwhile: some steps may have waited."
@@ -131,8 +139,9 @@ class Runs:
             relay(state)
 
         model, notes = self._model_for(request, tell)
+        limited = self._limited(request, stop)
         try:
-            measurement.run(request, model, run_id, noting, stop, notes)
+            measurement.run(request, model, run_id, noting, limited, notes)
         except BaseException:
             relay.broke_off()
             raise

@@ -36,11 +36,9 @@ from kvdemo.server.runs import Batches, BatchesOf, Runs
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
     from kvdemo.models.loaded import LoadedModel
+    from kvdemo.server.limits import Limits
 
 log = logging.getLogger(__name__)
-
-#: Tokens of one measurement in the page, which has the device to itself for as long: the classic table has 22,000.
-MOST_STEPS = 100_000
 
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
@@ -51,7 +49,7 @@ class Service:
 
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
     ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
-    needs the device, as `spaces.GPU` does there.
+    needs the device, as `spaces.GPU` does there. `limits` are what a visitor may ask for; those by default, if None.
     """
 
     def __init__(
@@ -62,11 +60,15 @@ class Service:
         dtype: str = "auto",
         only_default: bool = False,
         on_gpu: Callable[[BatchesOf], BatchesOf] = lambda batches_of: batches_of,
+        limits: Limits | None = None,
     ) -> None:
+        from kvdemo.server.limits import Limits  # noqa: PLC0415 - pydantic, which the command line can do without
+
+        self.limits = limits or Limits()
         self.default_model = default_model
         self.only_default = only_default
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
-        self._runs = Runs(self._holder, on_gpu)
+        self._runs = Runs(self._holder, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
 
     def preload(self) -> None:
@@ -135,6 +137,7 @@ class Service:
         `stop(run_id)` does too, and a last state with what is computed still comes.
         """
         request = InsideRequest.parse(form)
+        self.limits.check(request)
         self._holder.check(request.model)
         return self._panels(request, run_id)
 
@@ -161,11 +164,7 @@ class Service:
         race = request.race if isinstance(request, MeasureRequest) else request
         for strategy_id in race.strategies:
             strategies.check(strategy_id)
-        if isinstance(request, MeasureRequest) and request.steps > MOST_STEPS:
-            raise BadInput(
-                f"That is {request.steps:,} tokens to decode, and a page allows {MOST_STEPS:,} at a time: "
-                "ask for fewer repeats, tokens or lengths, or use the command line."
-            )
+        self.limits.check(request)
         self._holder.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
@@ -199,10 +198,12 @@ class Service:
             return None
         if model is None or model.id != wanted.id:
             return None
+        self.limits.check_prompt(request.prompt)
         from kvdemo.race import session  # noqa: PLC0415
 
         fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
-        return {**asdict(fit), "max_new_tokens": fit.max_new_tokens}
+        most = self.limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self.limits.tokens)
+        return {**asdict(fit), "max_new_tokens": most}
 
     def default_form(self) -> dict[str, Any]:
         """Return a form as the page first shows it."""

@@ -142,6 +142,15 @@ class Strategy(ABC):
             name += f" · {Rule(given=self.sampling).label}"
         return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
 
+    @property
+    def rows_held(self) -> int:
+        """How many sequences its cache holds."""
+        return int(self.values[self.rows_from]) if self.rows_from else 1
+
+    def kept(self, positions: int) -> int:
+        """Count the positions of a text whose keys and values are kept in each row, where the layers keep all."""
+        return 0 if self.recomputes or self.elsewhere else positions
+
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
         """Say in a sentence why this strategy cannot run on this model here; None if it can."""
         return None

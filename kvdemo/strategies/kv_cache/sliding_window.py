@@ -49,6 +49,9 @@ class SlidingWindow(Strategy):
         whole = SlidingWindow()  # drops nothing in a trial, so that the text is known
         return tryout.reason(model, self.id, whole.decode, instead="DynamicCache")
 
+    def kept(self, positions: int) -> int:
+        return min(positions, self.sinks + self.window)
+
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
         cache = SinkCache(job.model, self.sinks, self.window)
