@@ -19,12 +19,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 from kvdemo.core import validation
@@ -40,6 +41,8 @@ _FORMAT = "kvdemo cache 1"
 _PARTS = ("keys", "values")
 # So many numbers of each weight go into the model's fingerprint: enough to tell two models apart, read in no time.
 _SAMPLED = 64
+# What each network writes for a single position: finding out takes a pass.
+_probed: WeakKeyDictionary[PreTrainedModel, Shapes] = WeakKeyDictionary()
 
 
 def unavailable_reason(model: LoadedModel) -> str | None:
@@ -224,11 +227,13 @@ def _shapes(legacy: Sequence[tuple[Tensor, Tensor]]) -> Shapes:
 @torch.inference_mode()
 def _check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
     """Compare with what the model itself writes for a single position; rows and positions must agree everywhere."""
-    probe = DynamicCache(config=model.network.config)
-    one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-    model.network(input_ids=one, **cache_kwargs(model.network, probe))
+    if model.network not in _probed:
+        probe = DynamicCache(config=model.network.config)
+        one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+        model.network(input_ids=one, **cache_kwargs(model.network, probe))
+        _probed[model.network] = _shapes(to_legacy(probe))
     rows, positions = _rows_and_positions(shapes)
-    expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _shapes(to_legacy(probe))]
+    expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _probed[model.network]]
     if not rows or not positions or shapes != expected:
         raise BadInput(f"{what} has other shapes than {model.id} writes: use one that this model wrote.")
 

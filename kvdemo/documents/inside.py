@@ -227,7 +227,8 @@ class ScatterAdd(TypedDict):
 class RoundingPanel(TypedDict):
     """Why cached and uncached logits are equal up to rounding, and what that decides.
 
-    note  one sentence where the text is too long to be taken whole
+    formats  those that are compared so far
+    note     one sentence where the text is too long to be taken whole
     """
 
     formats: list[Format | UnsupportedFormat]

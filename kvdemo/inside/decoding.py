@@ -114,7 +114,8 @@ def given(subject: Subject) -> Iterator[Ran]:
 def run_ids(subject: Subject) -> list[int]:
     """Return the tokens that decoding runs through the model: the text, and what is written after it but for the last.
 
-    They are decoded unless they are given; a model that cannot go on from a cache runs the text alone.
+    They are decoded unless they are given or another panel has decoded them; a model that cannot go on from a cache
+    runs the text alone.
     """
     if subject.request.continuation:
         return subject.run_ids
@@ -123,7 +124,9 @@ def run_ids(subject: Subject) -> list[int]:
     except CannotShow:
         return subject.ids
     check_fit(subject)
-    return [*subject.ids, *(ran.token for ran in decoded(subject))][:-1]
+    if not subject.written:
+        subject.written[:] = [ran.token for ran in decoded(subject)]
+    return [*subject.ids, *subject.written[:-1]]
 
 
 def held(cache: Cache) -> tuple[Held, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
@@ -28,6 +28,7 @@ class Subject:
     stop  checked by `check` before each forward pass
     tell    takes a sentence on what is being done, before work that takes long
     partly  takes the panel as far as it is computed, where it grows
+    written  the tokens that the model wrote after the text, once a panel has decoded them all; shared by the panels
     """
 
     model: LoadedModel
@@ -37,6 +38,7 @@ class Subject:
     stop: CancelToken
     tell: Callable[[str], None]
     partly: Callable[[Mapping[str, Any]], None] = lambda _: None
+    written: list[int] = field(default_factory=list)
 
     @property
     def run_ids(self) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,34 +26,51 @@ SLOTS, RUNS, SEED = 16, 8, 0
 
 
 def show(subject: Subject) -> Mapping[str, Any]:
-    """Let the model write some tokens in its own format, and compare the logits of that text in each format."""
+    """Let the model write some tokens in its own format, and compare the logits of that text in each format.
+
+    The panel is shown after each of them: those in 16 bits take longer, as the weights are copied for them.
+    """
     ids, note = beginning(subject.model, subject.ids, min(STEPS, subject.request.max_new_tokens))
-    return {
-        "formats": _formats(subject, ids),
-        "note": note,
-        "sum": split_sum(subject.model.device),
-        "scatter": scatter_add(subject.model.device),
-    }
+    device = subject.model.device
+    sums = {"note": note, "sum": split_sum(device), "scatter": scatter_add(device)}
+    found: dict[torch.dtype, Mapping[str, Any]] = {}
+    for dtype, compared in _formats(subject, ids):
+        found[dtype] = compared
+        subject.partly({"formats": [found[one] for one in _order(subject.model) if one in found], **sums})
+    return {"formats": [found[one] for one in _order(subject.model)], **sums}
 
 
-def _formats(subject: Subject, ids: list[int]) -> list[Mapping[str, Any]]:
+def _order(model: LoadedModel) -> list[torch.dtype]:
+    """List the formats in the order in which they are shown."""
+    return list(dict.fromkeys((*FORMATS, model.dtype)))
+
+
+def _formats(subject: Subject, ids: list[int]) -> Iterator[tuple[torch.dtype, Mapping[str, Any]]]:
+    """Compare in the model's own format, and then in each other one."""
     model = subject.model
-    formats = list(dict.fromkeys((*FORMATS, model.dtype)))
     if reason := cache_support.unavailable_reason(model):
-        return [_cannot(dtype, f"{model.id} cannot go on from a cache: {reason}") for dtype in formats]
+        for dtype in _order(model):
+            yield dtype, _cannot(dtype, f"{model.id} cannot go on from a cache: {reason}")
+        return
+    subject.tell(f"Comparing logits in {_name(model.dtype)}")
     own = _compared(subject, model, ids)
+    yield model.dtype, own
     tokens = [step["token"] for step in own["steps"]]
-    found = []
-    for dtype in formats:
-        subject.tell(f"Comparing logits in {_name(dtype)}")
-        try:
-            found.append(own if dtype == model.dtype else _compared(subject, in_format(model, dtype), ids, tokens))
-        except CannotShow as error:
-            found.append(_cannot(dtype, str(error)))
-        except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
-            why = "there is no memory for it" if out_of_memory(error) else first_line(error)
-            found.append(_cannot(dtype, f"{model.id} cannot run in {_name(dtype)} on {model.device}: {why}."))
-    return found
+    for dtype in _order(model):
+        if dtype != model.dtype:
+            subject.tell(f"Comparing logits in {_name(dtype)}")
+            yield dtype, _in_another(subject, dtype, ids, tokens)
+
+
+def _in_another(subject: Subject, dtype: torch.dtype, ids: list[int], tokens: list[int]) -> Mapping[str, Any]:
+    model = subject.model
+    try:
+        return _compared(subject, in_format(model, dtype), ids, tokens)
+    except CannotShow as error:
+        return _cannot(dtype, str(error))
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
+        why = "there is no memory for it" if out_of_memory(error) else first_line(error)
+        return _cannot(dtype, f"{model.id} cannot run in {_name(dtype)} on {model.device}: {why}.")
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from kvdemo.inside.decoding import Ran, check_cache, check_fit, decoded, given
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.loaded import LoadedModel
 
-#: So many steps are decoded before they are shown for the first time.
+#: The first step is shown at once, and the panel again after so many more, or a quarter more of a long run.
 SHOWN_AT_A_TIME = 8
 
 
@@ -25,12 +25,14 @@ def show(subject: Subject) -> Mapping[str, Any]:
     if not request.continuation:
         check_fit(subject)
         subject.tell(f"Decoding {count(request.max_new_tokens, 'token')}")
-    panel, due = _Panel(subject), SHOWN_AT_A_TIME
+    panel, due = _Panel(subject), 1
     for ran in given(subject) if request.continuation else decoded(subject):
         panel.add(ran)
         if not request.continuation and len(panel.steps) >= due:
             subject.partly(panel.entry())
             due += max(SHOWN_AT_A_TIME, due // 4)  # what is sent again grows, too
+    if not request.continuation:
+        subject.written[:] = [step["token"] for step in panel.steps]
     return panel.entry(over=True)
 
 

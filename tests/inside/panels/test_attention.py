@@ -7,6 +7,7 @@ import torch
 
 from kvdemo.inside.panels.attention import MOST_POSITIONS
 from kvdemo.models.loaded import LoadedModel
+from tests.inside.passes import run
 from tests.inside.tiny_models import model, network, panel
 from tests.models.tiny_configs import TINY
 
@@ -45,6 +46,12 @@ def test_without_tokens_after_the_text_the_weights_are_those_of_the_steps(tiny_l
     alone = panel(tiny_llama, "attention", prompt=TEXT, max_new_tokens=6)
     assert alone == panel(tiny_llama, "attention", prompt=TEXT, continuation=written)
     assert len(alone["rows"]) == steps["steps"][-1]["length"]
+
+
+def test_what_the_steps_decoded_is_not_decoded_again(tiny_llama: LoadedModel) -> None:
+    document, passes = run(tiny_llama, "steps,attention", prompt=TEXT, max_new_tokens=6)
+    assert passes == run(tiny_llama, "steps", prompt=TEXT, max_new_tokens=6)[1] + 1
+    assert document["panels"]["attention"] == panel(tiny_llama, "attention", prompt=TEXT, max_new_tokens=6)
 
 
 @pytest.mark.parametrize(("asked", "says"), [({"layer": 2}, "choose layer 1 or lower"), ({"head": 4}, "choose head 3")])

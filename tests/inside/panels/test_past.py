@@ -134,25 +134,6 @@ def test_sixteen_bits_hold_up_to_their_own_rounding(dtype: torch.dtype) -> None:
     assert tolerance(dtype) == 8 * torch.finfo(dtype).eps > tolerance(torch.float32) == 1e-4
 
 
-class StopAfter(threading.Event):
-    """Stops a run when it was asked so many times whether to."""
-
-    def __init__(self, asked: int) -> None:
-        super().__init__()
-        self.left = asked
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-
-@pytest.mark.parametrize("asked", [1, 2, 3, 4])
-def test_it_stops_before_each_pass(tiny_llama: LoadedModel, asked: int) -> None:
-    request = InsideRequest.parse({"prompt": TEXT, "panels": "past"})
-    document: dict[str, Any] = session.run(request, tiny_llama, lambda _: None, StopAfter(asked))
-    assert document["status"] == "stopped" and "past" not in document["panels"]
-
-
 def test_only_the_shared_beginning_is_common(tiny_llama: LoadedModel) -> None:
     request = InsideRequest.parse({"prompt": "The qu", "append": "ick fox"})
     texts = continued(session.subject(request, tiny_llama, threading.Event()))

@@ -1,12 +1,16 @@
 """Cached against uncached logits: those of an independent computation, in each number format that can run."""
 
 import copy
+import threading
 
 import pytest
 import torch
 from transformers import DynamicCache
 
-from kvdemo.inside import copied
+from kvdemo.core.events import PanelsShown
+from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.documents import schema
+from kvdemo.inside import copied, session
 from kvdemo.inside.panels import rounding
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
@@ -54,6 +58,19 @@ def test_all_formats_compare_the_text_of_the_models_own(tiny_model: LoadedModel)
     assert len({tuple(step["token"] for step in found["steps"]) for found in formats}) == 1
     assert all(step["same"] for step in formats[0]["steps"])
     assert formats[0]["largest_difference"] < 1e-4
+
+
+def test_each_format_is_shown_as_soon_as_it_is_compared(tiny_llama: LoadedModel) -> None:
+    grown: list[int] = []
+
+    def emit(event: object) -> None:
+        if isinstance(event, PanelsShown) and "rounding" in event.document["panels"]:
+            schema.check(event.document)
+            grown.append(len(event.document["panels"]["rounding"]["formats"]))
+
+    request = InsideRequest.parse({"prompt": TEXT, "panels": "rounding"})
+    session.run(request, tiny_llama, emit, threading.Event())
+    assert list(dict.fromkeys(grown)) == [1, 2, 3]
 
 
 def test_sixteen_bits_round_more(smollm2: LoadedModel) -> None:
