@@ -17,7 +17,7 @@ MOST_LENGTHS = 8
 SWEEP_REPEATS = 3
 DEFAULT_LANES = ("no_cache", "dynamic_cache")
 #: Each lane has the device to itself, and an end-of-text token does not end it, or lanes would do unequal work.
-FIXED = {"schedule": "fair", "ignore_eos": True, "inputs": False}
+FIXED = {"schedule": "fair", "ignore_eos": True, "inputs": False, "candidates": False}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kvdemo.core import text_metrics
 from kvdemo.core.types import TimedStep
 
 #: Closer than this, two times are called the same: it is what two equal lanes differ by on a busy machine.
@@ -43,6 +44,8 @@ class LaneMetrics:
     positions     token positions run through the model
     levels        of a search: by how many tokens its texts grew; None for a lane that does not search
     level_s       e2e_s / levels, prefill included
+
+    mean_logprob, perplexity, distinct_2, repeated_4gram: what the text is like (`kvdemo.core.text_metrics`).
     """
 
     tokens: int
@@ -55,6 +58,10 @@ class LaneMetrics:
     positions: int
     levels: int | None = None
     level_s: float | None = None
+    mean_logprob: float | None = None
+    perplexity: float | None = None
+    distinct_2: float | None = None
+    repeated_4gram: float | None = None
 
 
 def percentile(samples: Sequence[float], q: float) -> float:
@@ -80,21 +87,26 @@ def spread(samples: Sequence[float]) -> Spread:
 def lane_metrics(steps: Sequence[TimedStep]) -> LaneMetrics:
     """Calculate the figures of one lane from its steps, in order."""
     e2e = math.fsum(timed.seconds for timed in steps)
-    tokens = sum(len(timed.step.choices) for timed in steps)
+    choices = [choice for timed in steps for choice in timed.step.choices]
+    ids, logprobs = [choice.token for choice in choices], [choice.logprob for choice in choices]
     levels = sum(len(timed.step.levels) for timed in steps) or None
     gaps = token_gaps(steps)
     ttft = steps[0].seconds if steps and not levels else None
     return LaneMetrics(
-        tokens=tokens,
+        tokens=len(ids),
         ttft_s=ttft,
-        tpot_s=(e2e - ttft) / (tokens - 1) if ttft is not None and gaps else None,
+        tpot_s=(e2e - ttft) / (len(ids) - 1) if ttft is not None and gaps else None,
         itl_s=spread(gaps) if gaps else None,
         e2e_s=e2e,
-        tokens_per_s=tokens / e2e if e2e > 0 else None,
+        tokens_per_s=len(ids) / e2e if e2e > 0 else None,
         tokenize_s=math.fsum(timed.tokenize_seconds for timed in steps),
         positions=sum(timed.step.positions for timed in steps),
         levels=levels,
         level_s=e2e / levels if levels else None,
+        mean_logprob=text_metrics.mean_logprob(logprobs),
+        perplexity=text_metrics.perplexity(logprobs),
+        distinct_2=text_metrics.distinct_2(ids),
+        repeated_4gram=text_metrics.repeated_4gram(ids),
     )
 
 

@@ -75,6 +75,10 @@ class RaceRequest:
         False, "Inputs", "also report the text that each re-encoding step read", named="inputs setting", only="cli",
         recorded=False,
     )  # fmt: skip
+    candidates: bool = setting(
+        False, "Candidates", "also write into the document what each token was chosen from: the ten likeliest tokens, "
+        "rule by rule", named="candidates setting", recorded=False,
+    )  # fmt: skip
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> RaceRequest:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kvdemo.core.candidates import Candidates
+
 Bound = Literal["launch", "library", "bandwidth", "compute"]
 #: What can bind a step, and what that is called.
 BOUNDS: dict[Bound, str] = {
@@ -35,12 +37,17 @@ class Choice:
     Log-probabilities are natural logarithms of the model's own distribution (temperature 1, no
     top-p), whatever the sampling settings. Where another machine chose, ids are UNKNOWN, and a log-probability that it
     does not report is NaN.
+
+    entropy     of the model's own distribution, in bits: the sum of -p · log2 p; None where it is not known
+    candidates  what it was chosen from; None where that was not asked for, and for a lane that chooses otherwise
     """
 
     token: int
     logprob: float
     runner_up: int
     runner_up_logprob: float
+    entropy: float | None = None
+    candidates: Candidates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,8 @@ class LaneInfo:
 
     `elsewhere`: another machine decodes, so that positions, cache and token ids are not known here. `searches`: tokens
     come when a search is certain of them, so that TTFT and TPOT mean nothing. `sampling`: the settings by which it
-    chooses, as they are in effect; empty for a strategy that has a rule of its own.
+    chooses, as they are in effect; empty for a strategy that has a rule of its own. `no_candidates`: why it cannot be
+    said what its tokens were chosen from (`Candidates`), in one sentence; empty where it can.
     """
 
     strategy: str
@@ -189,3 +197,4 @@ class LaneInfo:
     elsewhere: bool = False
     searches: bool = False
     sampling: Mapping[str, float | str] = field(default_factory=dict)
+    no_candidates: str = ""

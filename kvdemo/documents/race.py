@@ -13,6 +13,52 @@ from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Ver
 from kvdemo.documents.settings import SettingsOf
 
 
+class Stage(TypedDict):
+    """The distribution from which a token was chosen, after one rule of the lane.
+
+    name       the rule and its setting, as in "top-k 20"; "model" for the model's own distribution, at temperature 1
+    survivors  tokens that can still be chosen
+    entropy    in bits: the sum of -p · log2 p
+    """
+
+    name: str
+    survivors: int
+    entropy: float
+
+
+class Candidate(TypedDict):
+    """A token that might have been chosen.
+
+    text           what it adds behind a word
+    probabilities  one for each stage; null from the rule on that cut it
+    cut            the place of the stage that cut it; null for one that could be chosen to the end
+    """
+
+    token: int
+    text: str
+    probabilities: list[float | None]
+    cut: int | None
+
+
+class Candidates(TypedDict):
+    """What one token was chosen from.
+
+    stages     the model's own distribution, then what each rule left of it, in the order of their application
+    likeliest  the ten likeliest tokens of the model's distribution, then the chosen one if it is not among them
+    chosen     the place of the chosen token among these
+    rank       its place in the last distribution, from 1; of equals, the lower id comes first
+    drawn      its part of the last distribution, from and to, with the likeliest tokens first; null where the likeliest
+               is taken. A draw is the argmax of p / e with a random number e (exponential) for each token: there is no
+               single number that has fallen into this part
+    """
+
+    stages: list[Stage]
+    likeliest: list[Candidate]
+    chosen: int
+    rank: int
+    drawn: list[float] | None
+
+
 class Step(TypedDict):
     """One turn of a lane: the tokens that it committed, and what they took.
 
@@ -20,10 +66,12 @@ class Step(TypedDict):
     cache_bytes       keys and values held after the step; null where another machine holds them
     tokenize_seconds  the part of `seconds` that went into tokenisation
     logprobs          of each token, in the model's own distribution; null where it is not known
+    entropies         of the model's own distribution at each token, in bits; null where it is not known
     texts             of each token
     details           further figures of this strategy, by name
     passes            left out where the step is one pass of one row
     input             what the step has read, where that was asked for and the lane works on text
+    candidates        what each token was chosen from, where that was asked for; null where it is not known
     """
 
     tokens: int
@@ -32,10 +80,12 @@ class Step(TypedDict):
     cache_bytes: int | None
     tokenize_seconds: float
     logprobs: list[float | None]
+    entropies: list[float | None]
     texts: list[str]
     details: NotRequired[dict[str, float]]
     passes: NotRequired[list[ForwardPass]]
     input: NotRequired[str]
+    candidates: NotRequired[list[Candidates | None]]
 
 
 class Spread(TypedDict):
@@ -60,6 +110,13 @@ class Metrics(TypedDict):
     positions     token positions run through the model; null where another machine ran them
     levels        of a search: by how many tokens its texts grew
     level_s       e2e_s / levels
+
+    mean_logprob    the mean of ln p of its tokens, in the model's own distribution as this lane computed it
+    perplexity      exp(-mean_logprob): of its own text under the model
+    distinct_2      different pairs of neighbouring tokens / all such pairs. Li et al. 2016 (arXiv:1510.03055) divide by
+                    the number of tokens, which is one more
+    repeated_4gram  1 - different sequences of four tokens / all of them: seq-rep-4 of Welleck et al. 2019
+                    (arXiv:1908.04319)
     """
 
     tokens: int
@@ -72,6 +129,10 @@ class Metrics(TypedDict):
     positions: int | None
     levels: int | None
     level_s: float | None
+    mean_logprob: float | None
+    perplexity: float | None
+    distinct_2: float | None
+    repeated_4gram: float | None
 
 
 class BeamNode(TypedDict):
@@ -91,6 +152,7 @@ class Lane(TypedDict):
     """A strategy with its settings, and all that it did.
 
     sampling the settings by which it chose its tokens, as they were in effect; empty for a rule of its own
+    no_candidates  why it cannot be said what its tokens were chosen from, where that was asked for
     error    one sentence where the lane failed
     tokens   ids; null for one that another machine chose
     remarks  what the strategy remarks on its run
@@ -100,6 +162,7 @@ class Lane(TypedDict):
     strategy: str
     options: dict[str, float | str]
     sampling: dict[str, float | str]
+    no_candidates: NotRequired[str]
     status: LaneStatus
     finish_reason: FinishReason
     error: str | None

@@ -16,8 +16,9 @@ class LaneHistory:
     """A lane's steps in order, the text of each token, and how it ended.
 
     `writes_text` is true for a lane whose strategy hands out text itself, and `works_on_text` if what it reads in the
-    next step is that text tokenised again. `divergence` is set once, against the baseline lane; `remarks` and
-    `beams`, the levels of a search, at the end.
+    next step is that text tokenised again. `candidates` has what each token was chosen from, in the document's form,
+    where it was asked for. `divergence` is set once, against the baseline lane; `remarks` and `beams`, the levels of a
+    search, at the end.
     """
 
     info: LaneInfo
@@ -25,6 +26,7 @@ class LaneHistory:
     choices: list[Choice] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    candidates: list[dict[str, Any] | None] = field(default_factory=list)
     writes_text: bool = False
     ended: Ended | None = None
     remarks: list[str] = field(default_factory=list)

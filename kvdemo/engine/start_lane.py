@@ -28,6 +28,7 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
     *,
     cut: int | None = None,
     handover: PrefixSlot | None = None,
+    with_candidates: bool = False,
     around: Callable[[Iterator[Step]], Iterator[Step]] = lambda steps: steps,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Lane:
@@ -35,6 +36,7 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
 
     `cut` ends the lane after fewer tokens, for a warm-up that prepares (reserves, compiles) as the run itself will. A
     search reserves nothing and would find the whole text before its first token, so it is asked for `cut` tokens only.
+    `with_candidates` has it recorded what each token was chosen from.
     `around` wraps the strategy's own steps. What the strategy prepares before its first step, such as compiled code, is
     prepared here and reported to `tell`.
     """
@@ -47,7 +49,7 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
         model=model,
         prompt=prompt,
         encode=tokenizing.wrap(lambda appended: model.encode(prompt, appended)),
-        choose=chooser.Chooser(rule, model.device, lambda: model.encode(prompt)),
+        choose=chooser.Chooser(rule, model.device, lambda: model.encode(prompt), with_candidates=with_candidates),
         max_new_tokens=max_new_tokens,
         ends=eos_ids,
         sampling=rule,

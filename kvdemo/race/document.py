@@ -39,7 +39,7 @@ def build(
         "prompt": {"text": request.prompt, "model_text": prompt_text, "tokens": list(prompt_ids)},
         "settings": recorded(request) | {"chat": prompt_text != request.prompt},
         "schedule": request.schedule,
-        "lanes": [_lane(record, prompt_text if request.inputs else None) for record in records],
+        "lanes": [_lane(record, request, prompt_text) for record in records],
         "comparison": {
             "baseline": records[0].info.strategy,
             "lanes": [_comparison(records[0], record) for record in records[1:]],
@@ -52,7 +52,7 @@ def build(
     }
 
 
-def _lane(record: LaneHistory, prompt_text: str | None) -> dict[str, Any]:
+def _lane(record: LaneHistory, request: RaceRequest, prompt_text: str) -> dict[str, Any]:
     reason = record.ended.reason if record.ended else "stopped"
     metrics = asdict(lane_metrics(record.steps))
     if record.info.elsewhere:
@@ -66,21 +66,32 @@ def _lane(record: LaneHistory, prompt_text: str | None) -> dict[str, Any]:
         "error": record.ended.error if record.ended else None,
         "tokens": [None if token == UNKNOWN else token for token in record.tokens],
         "text": record.text,
-        "steps": _steps(record, prompt_text),
+        "steps": _steps(record, request, prompt_text),
         "metrics": metrics,
         "remarks": record.remarks,
-    } | ({"beams": record.beams} if record.beams else {})
+    } | {
+        name: value
+        for name, value in (
+            ("beams", record.beams),
+            ("no_candidates", record.info.no_candidates if request.candidates else ""),
+        )
+        if value
+    }
 
 
-def _steps(record: LaneHistory, prompt_text: str | None) -> list[dict[str, Any]]:
-    """Each step; with `prompt_text`, a lane that works on text also says what it read."""
+def _steps(record: LaneHistory, request: RaceRequest, prompt_text: str) -> list[dict[str, Any]]:
+    """Each step; where that was asked for, what a lane that works on text read, and what tokens were chosen from."""
     steps, done = [], 0
     for timed in record.steps:
-        read = {"input": prompt_text + "".join(record.texts[:done])} if prompt_text and record.works_on_text else {}
+        inputs = request.inputs and record.works_on_text
+        more: dict[str, Any] = {"input": prompt_text + "".join(record.texts[:done])} if inputs else {}
+        if request.candidates:
+            more["candidates"] = record.candidates[done : done + len(timed.step.choices)]
+        if record.info.elsewhere:
+            more |= {"positions": None, "cache_bytes": None}
         texts = record.texts[done : done + len(timed.step.choices)]
         done += len(texts)
-        unknown = {"positions": None, "cache_bytes": None} if record.info.elsewhere else {}
-        steps.append(_step(timed, texts) | read | unknown)
+        steps.append(_step(timed, texts) | more)
     return steps
 
 
@@ -92,6 +103,7 @@ def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
         "cache_bytes": timed.step.cache_bytes,
         "tokenize_seconds": timed.tokenize_seconds,
         "logprobs": [None if isnan(choice.logprob) else choice.logprob for choice in timed.step.choices],
+        "entropies": [choice.entropy for choice in timed.step.choices],
         "texts": list(texts),
     } | {
         name: value
@@ -139,14 +151,15 @@ def to_csv(document: Mapping[str, Any]) -> str:
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     costs = ["seconds", "positions", "cache_bytes"]
-    table.writerow(["lane", "strategy", "token_index", "token_id", "text", *costs, "logprob", "settings"])
+    table.writerow(["lane", "strategy", "token_index", "token_id", "text", *costs, "logprob", "settings", "entropy"])
     for number, lane in enumerate(document["lanes"]):
         ids = iter(enumerate(lane["tokens"]))
         settings = ":".join(f"{name}={value}" for name, value in {**lane["options"], **lane["sampling"]}.items())
         for step in lane["steps"]:
             k = step["tokens"]
-            for text, logprob, (index, token) in zip(step["texts"], step["logprobs"], ids, strict=False):
+            chosen = zip(step["texts"], step["logprobs"], step["entropies"], ids, strict=False)
+            for text, logprob, entropy, (index, token) in chosen:
                 quoted = json.dumps(text, ensure_ascii=False)
                 cost = [step["seconds"] / k, step["positions"], step["cache_bytes"]]
-                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob, settings])
+                table.writerow([number, lane["strategy"], index, token, quoted, *cost, logprob, settings, entropy])
     return out.getvalue()

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 from kvdemo import strategies
 from kvdemo.caches import cache_file
@@ -21,7 +23,7 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, divergence, document, memory_limit, proof
+from kvdemo.race import beam_tree, candidates, divergence, document, memory_limit, proof
 from kvdemo.race.verdict import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
@@ -88,14 +90,21 @@ def check(request: RaceRequest, model: LoadedModel, *, together: bool = True) ->
 
 
 def run(
-    request: RaceRequest, model: LoadedModel, emit: Emit, stop: CancelToken, store: PrefixStore | None = None
+    request: RaceRequest,
+    model: LoadedModel,
+    emit: Emit,
+    stop: CancelToken,
+    store: PrefixStore | None = None,
+    *,
+    with_candidates: bool = False,
 ) -> Finished:
     """Race the request's strategies on a loaded model; pass each event to `emit`, and return the last one too.
 
     Lanes may start from what is in the `store` when the race begins. What one of them leaves is put there at the end.
+    `with_candidates`: the events tell what each token was chosen from, also where the document need not have it.
     The caller holds the device. Raises BadInput before anything has run.
     """
-    return _Race(request, model, *check(request, model), emit, store).run(stop)
+    return _Race(request, model, *check(request, model), emit, store, with_candidates or request.candidates).run(stop)
 
 
 def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
@@ -132,6 +141,7 @@ class _Race:
         prompt: Prompt,
         emit: Emit,
         store: PrefixStore | None,
+        with_candidates: bool,
     ) -> None:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
@@ -141,6 +151,7 @@ class _Race:
             for strategy, rule in zip(chosen, self.rules, strict=True)
         ]
         self.streams = [model.text_stream() for _ in chosen]
+        self.with_candidates, self.piece = with_candidates, cache(model.piece)
         self.store, self.found = store, store.find(model) if store else None
         self.handovers = [self._handover() for _ in chosen]
         self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
@@ -185,7 +196,10 @@ class _Race:
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: PrefixSlot | None, cut: int | None = None) -> Lane:
         tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))
-        return start_lane(strategy, self.request, self.model, prompt, tokens, cut=cut, handover=handover, tell=tell)
+        return start_lane(
+            strategy, self.request, self.model, prompt, tokens,
+            cut=cut, handover=handover, with_candidates=self.with_candidates, tell=tell,
+        )  # fmt: skip
 
     def _handover(self) -> PrefixSlot | None:
         """Make what a lane or a warm-up starts from: kept before this race, so that no lane profits from another."""
@@ -212,11 +226,22 @@ class _Race:
         stream = self.streams[lane]
         own = step.step.texts
         texts = own if own is not None else tuple(map(stream.push, step.step.tokens))
+        step, chosen_from = self._candidates(step)
         self.records[lane].add(step, texts)
-        self.emit(TokensCommitted(lane, step, texts))
+        if self.request.candidates:
+            self.records[lane].candidates += chosen_from
+        self.emit(TokensCommitted(lane, step, texts, chosen_from))
         for index, record in enumerate(self.records[1:], start=1):
             if lane in (0, index) and record.divergence is None:
                 self._compare(index, record)
+
+    def _candidates(self, timed: TimedStep) -> tuple[TimedStep, tuple[dict[str, Any] | None, ...]]:
+        """Take what the tokens were chosen from out of a step, as entries: a step is kept until the race is over."""
+        if not self.with_candidates:
+            return timed, ()
+        found = tuple(candidates.to_document(choice.candidates, self.piece) for choice in timed.step.choices)
+        choices = tuple(replace(choice, candidates=None) for choice in timed.step.choices)
+        return replace(timed, step=replace(timed.step, choices=choices)), found
 
     def _compare(self, lane: int, record: LaneHistory) -> None:
         at = record.first_divergence_from(self.records[0])

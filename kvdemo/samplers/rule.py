@@ -52,11 +52,17 @@ class Rule:
     @property
     def samplers(self) -> list[Sampler]:
         """Those that are applied, in order."""
-        found, now = [], self.values
+        return [sampler for _, sampler in self.stages]
+
+    @property
+    def stages(self) -> list[tuple[str, Sampler]]:
+        """Those that are applied, in order, each with what a reader calls it and its settings: "top-k 20"."""
+        found, now, defaults = [], self.values, options()
         for introduction in introductions().values():
             sampler = load(introduction)(**{name: now[name] for name in introduction.options})
             if sampler.active and (sampler.greedy_too or not self.greedy):
-                found.append(sampler)
+                on = {name: now[name] for name in introduction.options if now[name] != defaults[name].default}
+                found.append((_spelled(on), sampler))
         return found
 
     @property

@@ -112,7 +112,9 @@ class Runs:
                     from kvdemo.race import session  # noqa: PLC0415
 
                     model = self._device.load(request.model or self._device.default_model, tell)
-                    session.run(request, model, tell, self._limited(request, stop), prefix_store)
+                    # A page, which is what has a store, asks what each token was chosen from.
+                    shown, limited = prefix_store is not None, self._limited(request, stop)
+                    session.run(request, model, tell, limited, prefix_store, with_candidates=shown)
         finally:
             stop.clear()
 

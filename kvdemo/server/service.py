@@ -30,6 +30,7 @@ from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
 from kvdemo.models import catalog
 from kvdemo.race.document import to_csv as race_csv
+from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.runs import Batches, BatchesOf, Runs
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from kvdemo.server.limits import Limits
 
 log = logging.getLogger(__name__)
+
+#: Why a token's candidates cannot be told, where its lane does not say why.
+NOT_KEPT = "What this token was chosen from is not kept: only the latest races are."
 
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
@@ -70,6 +74,7 @@ class Service:
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
         self._runs = Runs(self._holder, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
+        self._candidates = CandidateStore()
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -105,11 +110,27 @@ class Service:
 
         The model is loaded first if need be. Closing the iterator stops the race within a step, without a
         verdict; `stop(run_id)` ends it with one. `page` names the open page that may find what its own last race
-        kept, and keeps this one's, until `forget(page)`; without a name nothing is kept.
+        kept, and keeps this one's, until `forget(page)`; without a name nothing is kept. `candidates` tells what the
+        tokens of a page's race were chosen from, each as soon as the batch with it is yielded.
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        return self._runs.start(request, run_id, self.prefixes.for_session(page) if page else None)
+        store = self.prefixes.for_session(page) if page else None
+        return self._keeping_candidates(self._runs.start(request, run_id, store), run_id)
+
+    def _keeping_candidates(self, batches: Batches, run_id: str) -> Batches:
+        try:
+            with closing(batches):
+                for batch in batches:
+                    self._candidates.add(run_id, batch)
+                    yield batch
+        finally:
+            self._candidates.end(run_id)
+
+    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
+        """Tell what a token of a page's race was chosen from: `candidates`, or a `reason` why that is not known."""
+        found = self._candidates.find(run_id, lane, token)
+        return {"candidates": found, "reason": "" if found else NOT_KEPT}
 
     def forget(self, page: str) -> None:
         """Let go of what the races of a page kept: it is closed."""

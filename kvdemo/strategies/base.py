@@ -86,6 +86,8 @@ class Strategy(ABC):
                      those of compiled code
     samples          its tokens are chosen by the lane's samplers; false for one that has a rule of its own
     formula_note     what the formula for an exact cache stands for, where the cache holds something else
+    no_candidates    one sentence on why it cannot be said what its tokens were chosen from, where it does not pick them
+                     by `Job.choose`; empty where it does
     """
 
     id: ClassVar[str]
@@ -103,6 +105,7 @@ class Strategy(ABC):
     picture: ClassVar[Picture | None] = None
     samples: ClassVar[bool] = True
     formula_note: ClassVar[str | None] = None
+    no_candidates: ClassVar[str] = ""
 
     def __init__(self, **values: float | str) -> None:
         """`values` are those of its own settings, and of samplers (`kvdemo.samplers`), kept as `sampling`."""
@@ -140,7 +143,10 @@ class Strategy(ABC):
         name = f"{self.name} ({settings})" if settings else self.name
         if self.sampling:
             name += f" · {Rule(given=self.sampling).label}"
-        return LaneInfo(self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches)
+        return LaneInfo(
+            self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches,
+            no_candidates=self.no_candidates,
+        )  # fmt: skip
 
     @property
     def rows_held(self) -> int:

@@ -2,23 +2,30 @@
 
 Picking is part of a step: it copies the chosen token to the host, because every loop needs it there (to see an end of
 text, to send it on). Recording comes after the step, because it is only shown: the token's log-probability, the
-runner-up and its log-probability. So a choice comes as a `Picked`, which keeps its logits, and `record` turns it into a
-plain `Choice` once the clock has been read. Recording adds nothing to a step's time.
+runner-up and its log-probability, the entropy, and what the token was chosen from (`kvdemo.core.candidates`). So a
+choice comes as a `Picked`, which keeps its logits and what each rule made of them, and `record` turns it into a plain
+`Choice` once the clock has been read. Recording adds nothing to a step's time. No rule is applied again for it: what a
+rule made of the logits may hang on the text as it was then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import torch
 from torch import Tensor
 
+from kvdemo.core.candidates import MOST, Candidates
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import UNKNOWN, Choice, Step
+from kvdemo.models.device import widest
 from kvdemo.models.forward import cache_bytes
 from kvdemo.samplers import Rule
+from kvdemo.strategies import candidates
+from kvdemo.strategies.candidates import Stages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +35,24 @@ class Picked(Choice):
     ids     the token on the device, shape (1,): the next forward pass takes it without an upload
     logits  what it was picked from, shape (vocab,), in the model's number format; they hold until the lane's next step,
             because a CUDA graph writes the next step's logits to the same place
+    stages  what each rule made of them; None where it is not recorded what the token was chosen from
+    drawn   whether it was drawn; else it is the likeliest
     """
 
     logprob: float = field(default=math.nan, init=False)
     runner_up: int = field(default=UNKNOWN, init=False)
     runner_up_logprob: float = field(default=math.nan, init=False)
+    entropy: float | None = field(default=None, init=False)
+    candidates: Candidates | None = field(default=None, init=False)
     ids: Tensor
     logits: Tensor
+    stages: Stages | None = None
+    drawn: bool = False
+
+    def after(self, name: str, logits: Tensor) -> Picked:
+        """Put a rule of the strategy's own before those of the lane: what this was picked from, it made of `logits`."""
+        stages = None if self.stages is None else [(name, self.logits.float()), *self.stages]
+        return replace(self, logits=logits, stages=stages)
 
 
 def greedy(logits: Tensor) -> Tensor:
@@ -45,9 +63,9 @@ def greedy(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def pick_on_device(token: Tensor, logits: Tensor) -> Picked:
+def pick_on_device(token: Tensor, logits: Tensor, stages: Stages | None = None, *, drawn: bool = False) -> Picked:
     """Copy a token to the host that the device has picked from logits of shape (vocab,). This is a step's one copy."""
-    return Picked(int(token), ids=token.reshape(1), logits=logits)
+    return Picked(int(token), ids=token.reshape(1), logits=logits, stages=stages, drawn=drawn)
 
 
 class Chooser:
@@ -60,25 +78,46 @@ class Chooser:
     plain  the likeliest token of the logits as they are: what a compiled step can do by itself
     """
 
-    def __init__(self, rule: Rule, device: torch.device, text: Callable[[], Sequence[int]] = list) -> None:
-        """`text` gives the prompt's ids; it is called here and only if a sampler looks at the text."""
-        samplers = rule.samplers
-        self.plain = rule.greedy and not samplers
+    def __init__(
+        self,
+        rule: Rule,
+        device: torch.device,
+        text: Callable[[], Sequence[int]] = list,
+        *,
+        with_candidates: bool = False,
+    ) -> None:
+        """`text` gives the prompt's ids; it is called here and only if a sampler looks at the text.
+
+        `with_candidates` keeps what each sampler made of the logits, so that `record` can tell what a token was chosen
+        from: references, which cost the step nothing, and memory until the step is recorded.
+        """
+        stages = rule.stages
+        self.plain = rule.greedy and not stages
         self._draws = not rule.greedy
-        self._processors = [sampler.processor() for sampler in samplers]
-        self._reads_text = any(sampler.reads_text for sampler in samplers)
+        self._with_candidates = with_candidates
+        self._processors = [(name, sampler.processor()) for name, sampler in stages]
+        self._reads_text = any(sampler.reads_text for _, sampler in stages)
         self._ids = torch.tensor([list(text()) if self._reads_text else []], dtype=torch.long, device=device)
         self._generator = torch.Generator(device).manual_seed(rule.seed)
 
     def __call__(self, logits: Tensor) -> Picked:
         """Pick a token from logits of shape (vocab,)."""
-        return pick_on_device(self.pick(logits), logits)
+        stages = self._stages()
+        return pick_on_device(self.pick(logits, stages), logits, stages, drawn=self._draws)
 
-    def pick(self, logits: Tensor) -> Tensor:
-        """Pick a token from logits of shape (vocab,), and leave it on the device: shape ()."""
+    def on_host(self, token: Tensor, logits: Tensor) -> Picked:
+        """Copy a token to the host that was picked elsewhere, where the rule is `plain`: as part of a compiled step."""
+        return pick_on_device(token, logits, self._stages())
+
+    def _stages(self) -> list[tuple[str, Tensor]] | None:
+        """Make the list in which the stages of the next pick are kept."""
+        return [] if self._with_candidates else None
+
+    def pick(self, logits: Tensor, stages: list[tuple[str, Tensor]] | None = None) -> Tensor:
+        """Pick a token from logits of shape (vocab,), and leave it on the device: shape (). The stages are added."""
         if self.plain:
             return greedy(logits)
-        scores = self.scores(logits)
+        scores = self.scores(logits, stages)
         token = self._drawn(scores.softmax(-1)) if self._draws else greedy(scores)
         if self._reads_text:
             self._ids = torch.cat((self._ids, token.reshape(1, 1)), 1)
@@ -95,7 +134,7 @@ class Chooser:
             ids = greedy(rows)
             tokens = ids.tolist()
             n = _agreed(tokens, expected) + 1
-            return [Picked(tokens[i], ids=ids[i : i + 1], logits=rows[i]) for i in range(n)]
+            return [Picked(tokens[i], ids=ids[i : i + 1], logits=rows[i], stages=self._stages()) for i in range(n)]
         picked: list[Picked] = []
         for row, token in zip(rows, [*expected, UNKNOWN], strict=True):
             picked.append(self(row))
@@ -103,11 +142,16 @@ class Chooser:
                 break
         return picked
 
-    def scores(self, logits: Tensor) -> Tensor:
-        """Apply the samplers to logits of shape (vocab,): float32 scores of the same shape, -inf for a cut token."""
+    def scores(self, logits: Tensor, stages: list[tuple[str, Tensor]] | None = None) -> Tensor:
+        """Apply the samplers to logits of shape (vocab,): float32 scores of the same shape, -inf for a cut token.
+
+        What each of them leaves is added to `stages`.
+        """
         scores = logits.float()[None]
-        for processor in self._processors:
+        for name, processor in self._processors:
             scores = processor(self._ids, scores)
+            if stages is not None:
+                stages.append((name, scores[0]))
         return scores[0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -141,29 +185,47 @@ def drawable(logits: Tensor, sampling: Rule, slack: float) -> tuple[Tensor, Tens
 def record(step: Step) -> Step:
     """Record the picked choices of a step and count its cache: after the clock was read, before the lane's next step.
 
-    Raises BadInput for logits that are not finite: a token that was picked from them must not be shown.
+    All figures of all choices come in one copy. Raises BadInput for logits that are not finite: a token that was picked
+    from them must not be shown.
     """
     if step.cache is not None:
         step = replace(step, cache_bytes=step.cache_bytes + cache_bytes(step.cache), cache=None)
     picked = [choice for choice in step.choices if isinstance(choice, Picked)]
     if not picked:
         return step
-    logprobs = torch.stack([choice.logits for choice in picked]).float().log_softmax(-1)
-    top = logprobs.topk(2)
-    own = logprobs.gather(1, torch.stack([choice.ids for choice in picked]))
-    figures = zip(torch.cat((own, top.values), 1).tolist(), top.indices.tolist(), strict=True)
-    return replace(
-        step, choices=tuple(_recorded(c, *next(figures)) if isinstance(c, Picked) else c for c in step.choices)
-    )
+    parts = [part for choice in picked for part in _figures(choice)]
+    figures = iter(torch.cat([part.to(widest(part.device)) for part in parts]).tolist())
+    return replace(step, choices=tuple(_recorded(c, figures) if isinstance(c, Picked) else c for c in step.choices))
 
 
-def _recorded(choice: Picked, logprobs: Sequence[float], likeliest: Sequence[int]) -> Choice:
-    """Make the choice with its log-probability, and the likeliest of the other tokens with its own."""
-    own, *best = logprobs
+def _shown(choice: Picked) -> int:
+    """How many of the likeliest tokens are recorded: those of `Candidates`, or the two that a runner-up is among."""
+    return min(2 if choice.stages is None else MOST, len(choice.logits))
+
+
+def _figures(choice: Picked) -> list[Tensor]:
+    """List the figures of one choice on the device, in the order in which `_recorded` takes them.
+
+    Ids are whole numbers below 2**24, which float32 and float64 carry exactly.
+    """
+    logprobs = choice.logits.float().log_softmax(-1)
+    top = logprobs.topk(_shown(choice))
+    found = [logprobs[choice.ids], top.indices[:2], top.values[:2], candidates.entropy(logprobs.exp())[None]]
+    if choice.stages is not None:
+        found += candidates.numbers(choice.logits, choice.ids, top.indices, choice.stages)
+    return found
+
+
+def _recorded(choice: Picked, figures: Iterator[float]) -> Choice:
+    """Make the choice with its log-probability, the likeliest of the other tokens with its own, and the rest."""
+    own, first, second, *best, entropy = islice(figures, 6)
     if not math.isfinite(own):
         raise BadInput("The model's logits are not finite numbers in this number format: run it in float32.")
-    runner_up = 1 if likeliest[0] == choice.token else 0
-    return Choice(choice.token, own, likeliest[runner_up], best[runner_up])
+    likeliest, runner_up = (int(first), int(second)), 1 if first == choice.token else 0
+    found = None
+    if choice.stages is not None:
+        found = candidates.read(figures, choice.stages, _shown(choice), choice.drawn)
+    return Choice(choice.token, own, likeliest[runner_up], best[runner_up], entropy, found)
 
 
 def _agreed(tokens: Sequence[int], expected: Sequence[int]) -> int:

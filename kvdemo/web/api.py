@@ -133,6 +133,11 @@ def add_endpoints(
         """The rules by which a lane may choose its tokens, with their settings, in the order of their application."""
         return backend.samplers()
 
+    def candidates(run: str, lane: int, token: int) -> dict:
+        """What a token of a page's race was chosen from (frontend/race/candidates.js asks)."""
+        return backend.candidates(run, lane, token)
+
+    gr.api(candidates, api_name="candidates", queue=False, api_visibility="undocumented")
     gr.api(models, api_name="models")
     gr.api(strategies, api_name="strategies")
     gr.api(samplers, api_name="samplers")

@@ -54,6 +54,14 @@ class Backend(Protocol):
     def forget(self, page: str) -> None:
         """Drop what the races of a page kept: it is closed."""
 
+    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
+        """Tell what a token was chosen from, which `race` ran as `run_id`: {"candidates", "reason"}.
+
+        `token` is its place in the lane's text, from 0. `candidates` is an entry of the race document, or None with one
+        sentence as the `reason`. It is there once the batch with the token was yielded. A lane of which none can be
+        known says so itself (`LaneInfo.no_candidates`).
+        """
+
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """Return the document of a measurement that is running or was kept; None if there is none."""
 

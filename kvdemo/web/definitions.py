@@ -79,6 +79,48 @@ DEFINITIONS: dict[str, dict[str, str]] = {
         "text": "What the model itself gave the chosen token, before temperature and top-p.",
         "also": "exp(log-probability)",
     },
+    "mean_logprob": {
+        "name": "Mean ln p",
+        "long": "Mean log-probability of a token",
+        "text": "The mean of ln p over the lane's tokens, p being what the model itself gave each of them, before "
+        "temperature and top-p, as this lane computed it. Near 0: the model finds its own text likely.",
+        "also": "ln p in nats",
+    },
+    "perplexity": {
+        "name": "Perplexity",
+        "long": "Perplexity of its own text",
+        "text": "exp(−mean ln p): as if each token had been one of so many equally likely ones. It is that of the text "
+        "which the lane wrote, under the model that wrote it. A text that runs in circles has a low one, too.",
+        "also": "PPL",
+    },
+    "distinct_2": {
+        "name": "Distinct-2",
+        "long": "Share of different pairs of tokens",
+        "text": "Different pairs of neighbouring tokens over all such pairs: 100 % where no pair comes twice. Li et "
+        "al. 2016 (arXiv:1510.03055) divide by the number of tokens, which is one more.",
+        "also": "distinct-n",
+    },
+    "repeated_4gram": {
+        "name": "Repeated 4-grams",
+        "long": "Share of repeated sequences of four tokens",
+        "text": "1 − different sequences of four tokens / all of them: 0 % where none comes twice, near 100 % in a "
+        "loop. Welleck et al. 2019 (arXiv:1908.04319).",
+        "also": "seq-rep-4",
+    },
+    "entropy": {
+        "name": "Entropy",
+        "long": "Entropy of the distribution",
+        "text": "How open the choice of a token is, in bits: the sum of −p · log2 p over the whole vocabulary. 0 where "
+        "one token is certain; n bits are as open as a choice among 2ⁿ equally likely tokens.",
+        "also": "Shannon entropy",
+    },
+    "survivors": {
+        "name": "Left",
+        "long": "Tokens that can still be chosen",
+        "text": "How many tokens of the vocabulary no rule has cut so far. A draw is made among those that are left "
+        "after the last rule.",
+        "also": "",
+    },
     "score": {
         "name": "Score",
         "long": "Summed log-probability",

@@ -3,15 +3,15 @@
 The stage's value is a text that only grows, so that Gradio sends no more than what was appended. It comes in sheets, a
 list of strings of whole lines: the last one grows, and when it is full the next begins. With each update Gradio
 compares the whole value with the one before, and a sheet that has not changed costs it nothing. A token is worth a
-line of about 40 bytes; everything else is rare and may be JSON. Fields are separated by one space, lines end in `\\n`,
+line of about 45 bytes; everything else is rare and may be JSON. Fields are separated by one space, lines end in `\\n`,
 and free text comes last, with `\\n` written as `~n`, `~` as `~~` and `<` as `~l` (in JSON a backslash would cost two
 bytes).
 
     R <run>                                           a race begins; always the first line, and never twice the same
     P <permille or -> <text>                          work before the race
     S <json>                                          `Started`: lanes, prompt, token count, schedule, model
-    <lane> <id> <µs>[*k][/levels] <ran> <bytes>[/exact] <mn or -> <text>   a step's first token
-    + <id> <mn or -> <text>                           each further token of a step of k
+    <lane> <id> <µs>[*k][/levels] <ran> <bytes>[/exact] <mn or ->[/mb] <text>   a step's first token
+    + <id> <mn or ->[/mb] <text>                      each further token of a step of k
     = <text>                                          what the lane itself wrote for the token above, where it differs
     T <lane> <text>                                   what is still added to the text of the lane's last token
     D <json>                                          `Diverged`: lane, index, kind, detail; a second one for a lane
@@ -25,7 +25,8 @@ bytes).
 
 `µs` is the whole step's device time in microseconds, `levels` those that a search went through in it, `bytes` the cache
 held after it, `exact` those of an exact cache of all positions where the strategy states it, and `mn` the surprise of
-the token, -1000 ln p, as an integer, or - where it is not known. The text of a token that is only part of a character
+the token, -1000 ln p, as an integer, or - where it is not known. `mb` is the entropy of the model's distribution there
+in thousandths of a bit, where it is known. The text of a token that is only part of a character
 is empty, and the token that completes it has it all; one that nothing completes gets what there is of it by a T line.
 
 `ran` is the number of positions where the step was one pass of one row over the newest of all positions, or over all of
@@ -126,7 +127,7 @@ def _(event: TokensCommitted) -> str:
     out = []
     for i, choice in enumerate(step.choices):
         lead = head.format(choice.token) if i == 0 else f"+ {choice.token}"
-        out.append(f"{lead} {_surprise(choice.logprob)} {_text(event.texts[i])}\n")
+        out.append(f"{lead} {_surprise(choice.logprob)}{_millibits(choice.entropy)} {_text(event.texts[i])}\n")
         if written[i] != event.texts[i]:
             out.append(f"= {_text(written[i])}\n")
     return "".join(out)
@@ -186,6 +187,10 @@ def _surprise(logprob: float) -> int | str:
     if isnan(logprob):
         return "-"
     return min(round(-1000 * max(logprob, -745.0)), 745_000)
+
+
+def _millibits(entropy: float | None) -> str:
+    return "" if entropy is None else f"/{round(1000 * entropy)}"
 
 
 def _text(text: str) -> str:

@@ -25,6 +25,12 @@ test("a token line adds one token with its cost, place and probability", () => {
   assert.deepEqual([lane.x, lane.count, lane.ttft], [[4], 1, 0.03321]);
 });
 
+test("the entropy stands beside the surprise where it is known", () => {
+  const [, lane] = raced(["1 100 33210 4 46080 500/1234  the", "1 100 33210 4 46080 -  the"]).lanes;
+  assert.deepEqual([lane.entropies, lane.logprobs], [[1.234, null], [-0.5, null]]);
+  assert.deepEqual(lane.tokens.map(({ entropy, logprob, probability }) => [entropy, logprob, probability]), [[1.234, -0.5, Math.exp(-0.5)], [null, null, null]]);
+});
+
 test("a step of three tokens carries its cost once and shares it", () => {
   const [lane] = raced(["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 - "]).lanes;
   assert.equal(lane.seconds, 0.06);

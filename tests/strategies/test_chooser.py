@@ -141,7 +141,9 @@ def test_a_picked_token_has_no_figures_until_it_is_recorded() -> None:
     assert math.isnan(picked.logprob) and math.isnan(picked.runner_up_logprob)
     logprobs = logits.log_softmax(-1).tolist()
     (choice,) = record(Step((picked,), 1)).choices
-    assert choice == Choice(1, logprobs[1], 2, logprobs[2])
+    entropy = choice.entropy
+    assert entropy == pytest.approx(-sum(math.exp(p) * p for p in logprobs) / math.log(2), rel=1e-5)
+    assert choice == Choice(1, logprobs[1], 2, logprobs[2], entropy)
     assert type(choice) is Choice  # it keeps no logits
     told = Step((choice,), 1, texts=("x",))
     assert record(told) is told

@@ -124,6 +124,8 @@ class ScriptedBackend(Backend):
     pages: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    asked: list[tuple[str, int, int]] = field(default_factory=list)
+    chosen_from: dict[str, Any] = field(default_factory=lambda: {"candidates": None, "reason": "Nothing is kept."})
     closed: bool = False
 
     def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:  # noqa: ARG002
@@ -184,6 +186,10 @@ class ScriptedBackend(Backend):
 
     def forget(self, page: str) -> None:
         self.forgotten.append(page)
+
+    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
+        self.asked.append((run_id, lane, token))
+        return self.chosen_from
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         return self.kept.get(run_id)

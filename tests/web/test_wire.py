@@ -51,6 +51,14 @@ def test_a_token_line() -> None:
     assert wire.line(committed(1, (" the",), 0.0332104, cache_bytes=46080)) == "1 100 33210 1 46080 500  the\n"
 
 
+def test_the_entropy_of_the_models_distribution_stands_beside_the_surprise_where_it_is_known() -> None:
+    def model(choice: Choice) -> str:
+        return wire.line(TokensCommitted(0, TimedStep(Step((choice,), 1), 0.01), ("a",))).split(" ")[5]
+
+    assert model(Choice(1, -0.25, 2, -3.0, 1.2344)) == "250/1234"
+    assert model(Choice(1, math.nan, 2, math.nan)) == "-"
+
+
 def test_a_step_of_three_tokens_carries_its_cost_once() -> None:
     text = wire.line(committed(0, ("a", "b", ""), 0.06, positions=5))
     assert text.splitlines() == ["0 100 60000*3 5 0 500 a", "+ 101 500 b", "+ 102 500 "]
@@ -206,7 +214,7 @@ def test_sheets_joined_are_the_text_and_only_the_last_one_changes(more: list[str
 
 def test_an_update_of_a_long_race_costs_gradio_what_one_of_a_short_race_does() -> None:
     """100,000 tokens of two lanes: as one string, the last updates took 15 ms each, all of them 190 s."""
-    lines = "1 12345 33210 1 46080000 500  the\n" * 6
+    lines = "1 12345 33210 1 46080000 500/1234  the\n" * 6
     long: list[str] = []
     while sum(map(len, long)) < 6_800_000:
         long = wire.appended(long, lines * 100)

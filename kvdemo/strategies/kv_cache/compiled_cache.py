@@ -13,7 +13,6 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.chooser import pick_on_device
 from kvdemo.strategies.kv_cache import compilable, compiled_step
 from kvdemo.strategies.kv_cache.compiled_run import Run
 
@@ -67,7 +66,7 @@ class CompiledCached(Strategy):
             yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | used)
             logits = run()
             if job.choose.plain:
-                choice = pick_on_device(run.token, logits)
+                choice = job.choose.on_host(run.token, logits)
             else:
                 choice = job.choose(logits)
                 run.token.copy_(choice.ids.view(1, 1))

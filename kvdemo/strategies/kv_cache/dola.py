@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import torch
@@ -72,7 +71,7 @@ class DoLa(Strategy):
         def pick(last: Tensor, earlier: Tensor) -> tuple[Picked, Mapping[str, float]]:
             chosen, divergence = most_different(last, earlier)
             scores = contrast(last, earlier[chosen], self.plausibility)
-            choice = replace(job.choose(scores), logits=last)
+            choice = job.choose(scores).after("contrast of layers", last)
             place, apart = torch.stack((chosen.to(divergence), divergence)).tolist()  # a second copy, to tell the layer
             return choice, {"layer": layers[int(place)], "divergence": apart}
 

@@ -39,6 +39,7 @@ class Remote(Strategy):
     lossless = False
     picture = Picture(computes="elsewhere", keeps="elsewhere")
     elsewhere = True
+    no_candidates = "Another machine chose the tokens: what it chose them from is not known here."
 
     served = ""
 

@@ -40,6 +40,7 @@ class BeamSearch(Strategy):
     rows_from = "beams"
     prefills_once = True
     samples = False
+    no_candidates = "A search keeps whole texts, not single tokens: its tree shows what it considered."
 
     beams: int = option(4, "Beams", "Texts that are followed at once.", low=2, high=32)
 

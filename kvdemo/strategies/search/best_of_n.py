@@ -49,6 +49,7 @@ class BestOfN(Strategy):
     lossless = False
     picture = Picture(computes="new", keeps="all")
     searches = True
+    no_candidates = "All texts are drawn within one timed step, in which nothing is recorded: the tree shows them."
     rows_from = "rows"
     prefills_once = True
 

@@ -46,6 +46,7 @@ class ContrastiveSearch(Strategy):
     rows_from = "candidates"
     prefills_once = True
     samples = False
+    no_candidates = "It weighs likely tokens by their hidden states too: it chooses from no distribution."
 
     alpha: float = option(0.6, "Penalty alpha", "Weight of the similarity; 0 is greedy decoding.", low=0, high=1)
     candidates: int = option(4, "Candidates", "The likeliest tokens that are tried, each in a row.", low=2, high=64)

@@ -9,6 +9,21 @@ declare namespace race {
     logprob: number;
     score: number;
   }
+  /** A token that might have been chosen. */
+  interface Candidate {
+    token: number;
+    text: string;
+    probabilities: (number | null)[];
+    cut: number | null;
+  }
+  /** What one token was chosen from. */
+  interface Candidates {
+    stages: (Stage)[];
+    likeliest: (Candidate)[];
+    chosen: number;
+    rank: number;
+    drawn: (number)[] | null;
+  }
   /** A lane against the baseline. */
   interface ComparedLane {
     strategy: string;
@@ -70,6 +85,7 @@ declare namespace race {
     strategy: string;
     options: Record<string, number | string>;
     sampling: Record<string, number | string>;
+    no_candidates?: string;
     status: "done" | "stopped" | "failed";
     finish_reason: "length" | "eos" | "stopped" | "error";
     error: string | null;
@@ -92,6 +108,10 @@ declare namespace race {
     positions: number | null;
     levels: number | null;
     level_s: number | null;
+    mean_logprob: number | null;
+    perplexity: number | null;
+    distinct_2: number | null;
+    repeated_4gram: number | null;
   }
   /** Facts of the model that ran. */
   interface Model {
@@ -140,6 +160,12 @@ declare namespace race {
     p99: number | null;
     max: number;
   }
+  /** The distribution from which a token was chosen, after one rule of the lane. */
+  interface Stage {
+    name: string;
+    survivors: number;
+    entropy: number;
+  }
   /** One turn of a lane: the tokens that it committed, and what they took. */
   interface Step {
     tokens: number;
@@ -148,10 +174,12 @@ declare namespace race {
     cache_bytes: number | null;
     tokenize_seconds: number;
     logprobs: (number | null)[];
+    entropies: (number | null)[];
     texts: (string)[];
     details?: Record<string, number>;
     passes?: (ForwardPass)[];
     input?: string;
+    candidates?: (Candidates | null)[];
   }
   /** The outcome. The first finding's text is the headline, those of the others are the sentences. */
   interface Verdict {
@@ -885,6 +913,7 @@ declare namespace core {
     elsewhere: boolean;
     searches: boolean;
     sampling: Record<string, number | string>;
+    no_candidates: string;
   }
   /** A setting of a strategy: a control in the page, and what a link or a command line may set. */
   interface Option {

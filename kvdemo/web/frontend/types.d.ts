@@ -105,6 +105,12 @@ interface Marked {
   token: number;
 }
 
+/** What a token was chosen from, or the sentence that says why that is not known (`candidates` of kvdemo/web/backend.py). */
+interface CandidatesAnswer {
+  candidates: race.Candidates | null;
+  reason: string;
+}
+
 /** A measurement as its tab draws it (`drawn_part` of kvdemo/web/tabs/measure_events.py): of the runs the seconds. */
 interface DrawnLane extends Omit<measure.Lane, "runs" | "tokens" | "text"> {
   runs: number[];

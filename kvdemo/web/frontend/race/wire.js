@@ -1,5 +1,7 @@
 // The race as data: lines of the wire format (kvdemo/web/wire.py) in, running sums out. Nothing here draws.
 
+import { TextFigures } from "./text_figures.js";
+
 /**
  * What a race is about (`Started`).
  * @typedef {object} Start
@@ -34,8 +36,9 @@
  */
 
 /**
- * A token: `written` is what the lane itself wrote for it, `probability` null where it is not known.
- * @typedef {Cost & { id: number, text: string, written: string, probability: number | null }} Token
+ * A token: `written` is what the lane itself wrote for it. Of the model's own distribution: `probability` and `logprob`
+ * (ln p) of the token, `entropy` in bits; null where it is not known.
+ * @typedef {Cost & { id: number, text: string, written: string, probability: number | null, logprob: number | null, entropy: number | null }} Token
  */
 
 /**
@@ -96,6 +99,8 @@ export class Lane {
     this.searches = info.searches;
     /** Its tokens are chosen by samplers, not by a rule of its own. */
     this.samples = Object.keys(info.sampling ?? {}).length > 0;
+    /** Why it cannot be said what its tokens were chosen from; empty where it can be asked (candidates.js). */
+    this.noCandidates = info.no_candidates ?? "";
     this.options = info.options;
     this.index = index;
     /** @type {Token[]} */
@@ -122,6 +127,12 @@ export class Lane {
     this.elapsed = [];
     /** @type {(number | null)[]} */
     this.bytes = [];
+    /** @type {(number | null)[]} */
+    this.logprobs = [];
+    /** In bits. @type {(number | null)[]} */
+    this.entropies = [];
+    /** What its text is like. */
+    this.figures = new TextFigures();
     /** @type {Pass[]} */
     this.passes = [];
   }
@@ -156,15 +167,21 @@ export class Lane {
     this.current = { seconds: seconds / size, stepSeconds: seconds, size, positions, read, bytes, first: this.count };
   }
 
-  /** @type {(id: number, surprise: string, text: string, promptTokens: number) => void} */
-  token(id, surprise, text, promptTokens) {
-    const probability = surprise === "-" ? null : Math.exp(-Number(surprise) / 1000);
-    const token = { id, text, written: text, probability, ...this.current };
+  /** @type {(id: number, model: string, text: string, promptTokens: number) => void} */
+  token(id, model, text, promptTokens) {
+    const [surprise, millibits] = model.split("/");
+    const logprob = surprise === "-" ? null : 0 - Number(surprise) / 1000;
+    const probability = logprob === null ? null : Math.exp(logprob);
+    const entropy = millibits === undefined ? null : Number(millibits) / 1000;
+    const token = { id, text, written: text, probability, logprob, entropy, ...this.current };
     this.tokens.push(token);
     this.x.push(promptTokens + this.tokens.length);
     this.latency.push(token.seconds * 1000);
     this.elapsed.push(this.seconds);
     this.bytes.push(this.elsewhere ? null : token.bytes / 1e6);
+    this.logprobs.push(logprob);
+    this.entropies.push(entropy);
+    this.figures.add(id, logprob);
   }
 }
 
@@ -218,21 +235,21 @@ export class Race {
 
   /** @param {string} line */
   #step(line) {
-    const [lane, id, cost, ran, held, surprise, text] = fields(line, 6);
+    const [lane, id, cost, ran, held, model, text] = fields(line, 6);
     const [whole, levels] = cost.split("/");
     const [micros, size] = whole.split("*");
     const current = this.lanes[+lane];
     this.#current = current;
     current.step(+micros / 1e6, +(size ?? 1), +(levels ?? 0), ran, held, this.start.prompt_tokens);
-    current.token(+id, surprise, text, this.start.prompt_tokens);
+    current.token(+id, model, text, this.start.prompt_tokens);
     // Tokens of another machine come in bursts, next to which every step here would look slow.
     if (!current.elsewhere || this.lanes.every((other) => other.elsewhere)) this.fastest = Math.min(this.fastest, current.current.seconds);
   }
 
   /** @param {string} line */
   more(line) {
-    const [, id, surprise, text] = fields(line, 3);
-    this.#stepping.token(+id, surprise, text, this.start.prompt_tokens);
+    const [, id, model, text] = fields(line, 3);
+    this.#stepping.token(+id, model, text, this.start.prompt_tokens);
   }
 
   /** @param {string} line */

@@ -1,0 +1,63 @@
+"""Keep what the tokens of the latest races were chosen from, for the pages that ask of a token that is pointed at."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from kvdemo.core.events import RaceEvent, TokensCommitted
+
+#: A token takes about 1 kB with no rule, 1.3 kB with three: this is room for some 50,000 of them, over all races.
+MOST_BYTES = 64_000_000
+#: What an entry takes beside its text: the key, both objects, the place in the table.
+_OVERHEAD = 300
+
+
+class CandidateStore:
+    """What each token of a race was chosen from, by the race's id. Over `most_bytes` the oldest tokens are dropped."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._kept: dict[str, bytes] = {}
+        self._counts: dict[tuple[str, int], int] = {}
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def add(self, run_id: str, events: Iterable[RaceEvent]) -> None:
+        """Keep what the events of a race tell."""
+        with self._lock:
+            for event in events:
+                if isinstance(event, TokensCommitted):
+                    self._add(run_id, event)
+
+    def _add(self, run_id: str, event: TokensCommitted) -> None:
+        lane = (run_id, event.lane)
+        first = self._counts.get(lane, 0)
+        self._counts[lane] = first + len(event.texts)
+        for token, entry in enumerate(event.candidates, start=first):
+            if entry is not None:
+                text = json.dumps(entry, separators=(",", ":")).encode()
+                self._kept[_key(run_id, event.lane, token)] = text
+                self.bytes += len(text) + _OVERHEAD
+        while self.bytes > self._most_bytes:
+            self.bytes -= len(self._kept.pop(next(iter(self._kept)))) + _OVERHEAD
+
+    def end(self, run_id: str) -> None:
+        """Count the tokens of a race no longer: it has ended. What is kept of it stays."""
+        with self._lock:
+            self._counts = {lane: count for lane, count in self._counts.items() if lane[0] != run_id}
+
+    def find(self, run_id: str, lane: int, token: int) -> dict[str, Any] | None:
+        """Return what a token was chosen from, in the document's form; None where it is not kept (any more).
+
+        `token` is its place in the lane's text, from 0.
+        """
+        text = self._kept.get(_key(run_id, lane, token))
+        found: dict[str, Any] | None = None if text is None else json.loads(text)
+        return found
+
+
+def _key(run_id: str, lane: int, token: int) -> str:
+    return f"{run_id} {lane} {token}"
