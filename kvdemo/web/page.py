@@ -52,6 +52,8 @@ def build(backend: Backend) -> gr.Blocks:
         _wire_arrival(blocks, header, race, measure, inside, backend)
         _wire_standing(header, backend)
         _wire_leaving(blocks, backend)
+    # A page of their own: on this one the browser would make a component for each of their parameters.
+    with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend, races=RACES, measurements=MEASUREMENTS, insides=INSIDES)
     return quieten(blocks.queue(api_open=False, max_size=64))
 

@@ -29,6 +29,13 @@ def test_only_the_documented_endpoints_are_public() -> None:
     assert public == {"race", "measure", "inside", "models", "strategies", "samplers"}
 
 
+def test_a_visitor_s_page_has_no_component_of_the_endpoints() -> None:
+    config = build(ScriptedBackend()).get_config_file()
+    types = {c["id"]: c["type"] for c in config["components"]}
+    assert "api" in types.values()
+    assert "api" not in {types[component] for component in config["page"][""]["components"]}
+
+
 def test_only_the_first_tab_is_mounted_at_once() -> None:
     config = build(ScriptedBackend()).get_config_file()
     tabs = [c["props"] for c in config["components"] if "kv-tab" in (c["props"].get("elem_classes") or ())]
