@@ -81,3 +81,37 @@ def test_scripts_that_come_late_draw_what_was_asked_before(browser: Browser) -> 
         expect(page.locator("#kv-tabbutton-measure")).to_have_attribute("aria-selected", "true")
         expect(page.locator(".kv-lanepicker")).to_have_count(2)
         page.close()
+
+
+def test_a_script_that_cannot_be_fetched_is_said_and_asked_for_again_at_the_next_use(browser: Browser) -> None:
+    views = "**/frontend/*/*/view.js"
+    with scripted_page(ScriptedBackend()) as url:
+        page = browser.new_page()
+        page.route(views, lambda route: route.abort())
+        page.goto(url)
+        missing = page.get_by_role("alert").filter(has_text="could not be fetched")
+        expect(missing).to_have_count(1)
+        page.click("#kv-tabbutton-plan")
+        page.wait_for_selector("#kv-tab-plan")
+        expect(page.locator("#kv-plan .kv-chart")).to_have_count(0)
+        page.unroute(views)
+        page.click("#kv-tabbutton-race")
+        expect(page.locator("#kv-plan .kv-chart")).to_have_count(1)
+        expect(missing).to_have_count(0)
+        race(page)
+        page.close()
+
+
+def test_the_sentence_about_a_missing_script_loads_the_page_anew(browser: Browser) -> None:
+    with scripted_page(ScriptedBackend()) as url:
+        page = browser.new_page()
+        page.route("**/frontend/*/race/view.js", lambda route: route.abort())
+        page.goto(url)
+        again = page.get_by_role("button", name="Reload the page")
+        expect(again).to_be_visible()
+        page.unroute("**/frontend/*/race/view.js")
+        again.click()
+        page.wait_for_selector("#kv-race:enabled")
+        race(page)
+        expect(again).to_have_count(0)
+        page.close()

@@ -2,6 +2,7 @@
 // and what the page's inline scripts may tell. What was asked before this file had loaded (early.js) is done first.
 import { on } from "./base/bus.js";
 import { given } from "./base/given.js";
+import { late } from "./base/late.js";
 import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
@@ -34,27 +35,30 @@ const ACTIONS = { race: raceActions, measure: measureActions, inside: insideActi
 /** @type {Record<string, (...details: never[]) => unknown>} */
 const MESSAGES = {
   answered,
-  answeredInside: async () => (await inside()).answeredInside(),
+  answeredInside: async () => (await late(inside))?.answeredInside(),
   ask,
-  changeInside: async (/** @type {never} */ values) => (await inside()).changeInside(values),
+  changeInside: async (/** @type {never} */ values) => (await late(inside))?.changeInside(values),
   chooseModel,
   columnsToShow,
   pressPreset,
   share,
-  shareInside: async (/** @type {never} */ about, /** @type {never} */ values) => (await inside()).shareInside(about, values),
-  showInside: async () => (await inside()).showInside(),
-  stopInside: async () => (await inside()).stopInside(),
+  shareInside: async (/** @type {never} */ about, /** @type {never} */ values) => (await late(inside))?.shareInside(about, values),
+  showInside: async () => (await late(inside))?.showInside(),
+  stopInside: async () => (await late(inside))?.stopInside(),
   busy: (/** @type {string} */ tab, /** @type {boolean} */ running) => ACTIONS[tab].busy(running),
   stopping: (/** @type {string} */ tab) => ACTIONS[tab].stopping(),
   showQuestion: () => raceActions.showQuestion(),
 };
 
 /** @type {Kvdemo["draw"]} */
-const draw = async (name, ...how) => (ELEMENTS[name] ?? await FETCHED[name]())(...how);
+const draw = async (name, ...how) => {
+  const drawing = ELEMENTS[name] ?? await late(FETCHED[name], () => draw(name, ...how));
+  return drawing?.(...how);
+};
 /** @type {Kvdemo["tell"]} */
 const tell = (message, ...details) => MESSAGES[message](...details);
 
-on("why", async (asked) => (await inside()).explain(asked));
+on("why", async (asked) => (await late(inside))?.explain(asked));
 
 const { kvdemo } = window;
 Object.assign(kvdemo, { draw, tell, given });

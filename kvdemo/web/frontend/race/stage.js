@@ -4,6 +4,7 @@ import { onTheme } from "../base/colors.js";
 import { el, mount } from "../base/dom.js";
 import { given } from "../base/given.js";
 import { readSpecs, specName, withSampling } from "../base/lane_spec.js";
+import { late } from "../base/late.js";
 import { prose } from "../base/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/strategy_card.js";
@@ -27,7 +28,7 @@ import { RaceStrip } from "./strip.js";
 export class Stage {
   /** What draws the race, once it was fetched. @type {RaceView | null} */
   view = null;
-  /** @type {Promise<RaceView> | null} */
+  /** @type {Promise<RaceView | null> | null} */
   fetched = null;
   /** The lanes that are previewed. @type {{ name: string }[]} */
   picked = [];
@@ -87,30 +88,36 @@ export class Stage {
     this.lanes.dataset.count = String(cards.length);
   }
 
-  /** The view of the race; what is asked of it while it is fetched is done in the order in which it was asked. */
+  /** The view of the race, or null if its scripts do not come; what is asked of it while it is fetched is done in the
+   * order in which it was asked. */
   fetch() {
     this.fetched ??= this.#fetch();
     return this.fetched;
   }
 
   async #fetch() {
-    const { RaceView } = await import("./view.js");
-    this.view = new RaceView(this);
+    const offered = await late(async () => await import("./view.js"));
+    if (offered) this.view = new offered.RaceView(this);
+    else this.fetched = null;
     return this.view;
   }
 
   /** @param {string[]} sheets */
-  async take(sheets) { if (sheets.length) (await this.fetch()).take(sheets); }
+  async take(sheets) { if (sheets.length) (await this.fetch())?.take(sheets); }
 
   /** Race was pressed. */
   async start() {
     this.strip.work("Waiting for the server", null);
     this.introduction.fold();
-    (await this.fetch()).predict.start();
+    (await this.fetch())?.predict.start();
   }
 
   /** The event is over. */
-  async settle() { (await this.fetch()).settle(); }
+  async settle() {
+    const view = await this.fetch();
+    if (view) view.settle();
+    else this.strip.idle();
+  }
 
   /** @param {Status} status */
   model(status) {
