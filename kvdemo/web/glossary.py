@@ -103,7 +103,8 @@ GLOSSARY: dict[str, dict[str, str]] = {
     "logprob": {
         "name": "log-probability",
         "long": "Log-probability",
-        "text": "The natural logarithm of the probability that the model gives a token: 0 for a certain one.",
+        "text": "The natural logarithm of the probability that the model gives a token, before any rule for choosing "
+        "applies: 0 for a certain one, and −0.69 lower for each time that it is half as likely.",
         "also": "logprob",
     },
     "rounding": {
@@ -194,6 +195,11 @@ WORDS: dict[str, str] = {
     "greedily": "greedy",
     "log-probability": "logprob",
     "log-probabilities": "logprob",
+    "mean log-probability": "mean_logprob",
+    "entropy": "entropy",
+    "perplexity": "perplexity",
+    "distinct-2": "distinct_2",
+    "repeated 4-grams": "repeated_4gram",
     "rounding": "rounding",
     "draft": "draft",
     "drafts": "draft",

@@ -2,13 +2,15 @@
 import { cssColor, laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
 import { LineChart } from "../base/line_chart.js";
+import { prose } from "../base/prose.js";
 import { explain } from "../base/tooltip.js";
 import { mark, unmark } from "./marked.js";
 
 /** @typedef {import("./wire.js").Race} Race */
 /**
- * A quantity over the positions: `id` is the list of a lane that holds it, `term` its definition.
- * @typedef {{ id: "latency" | "elapsed" | "bytes", label: string, title: string, unit: string, term: string, hover: string }} View
+ * A quantity over the positions: `id` is the list of a lane that holds it, `term` its definition;
+ * a unit that is no unit is the axis's title, and `says` is how to read what needs reading.
+ * @typedef {{ id: "latency" | "elapsed" | "bytes" | "logprobs" | "entropies", label: string, title: string, unit: string, term: string, hover: string, titled?: boolean, says?: string }} View
  */
 
 /** @type {View[]} */
@@ -16,6 +18,10 @@ const VIEWS = [
   { id: "latency", label: "Latency", title: "What each token cost", unit: "ms", term: "latency", hover: "%{y:.4~g} ms" },
   { id: "elapsed", label: "Elapsed time", title: "Device time so far", unit: "s", term: "cumulative", hover: "%{y:.4~g} s" },
   { id: "bytes", label: "Cache size", title: "Keys and values held", unit: "MB", term: "cache", hover: "%{y:.4~g} MB" },
+  { id: "logprobs", label: "Log-probability", title: "How likely each token was", unit: "ln p", term: "logprob", hover: "ln p = %{y:.2f}", titled: true,
+    says: "The log-probability that the model gave each token before any rule: near 0 it was sure, and each dip is a token that it did not expect." },
+  { id: "entropies", label: "Entropy", title: "How open each choice was", unit: "bits", term: "entropy", hover: "%{y:.2f} bits",
+    says: "The entropy of what the model offered at each token, before any rule: 0 where one token was certain, n bits where the choice was as open as one among 2ⁿ equally likely tokens." },
 ];
 /** At most ten redraws a second, and 6 % of the time in its scripts as long as that is twice a second. */
 const INTERVAL = 100;
@@ -44,6 +50,8 @@ export class RaceChart {
       controls: [el("div", { class: "kv-segments", role: "group", "aria-label": "Quantity" }, ...this.tabs)],
       empty: "One line a lane, one point a token, drawn while they come.",
     });
+    this.said = el("p", { class: "kv-chartsaid" });
+    this.chart.head.after(this.said);
     this.element = this.chart.element;
     this.#describe();
     this.chart.load();
@@ -58,7 +66,9 @@ export class RaceChart {
   }
 
   #describe() {
-    const { title, unit } = this.view;
+    const { title, unit, says = "" } = this.view;
+    this.said.replaceChildren(...prose(says));
+    this.said.hidden = !says;
     this.chart.describe(title, `${title}, ${unit}, against the position in the sequence`);
   }
 
@@ -118,7 +128,7 @@ export class RaceChart {
       zoom: `${race.run} ${this.view.id}`,
       layout: {
         x: { title: { text: "position in the sequence", font: { size: 11 }, standoff: 6 } },
-        y: { ticksuffix: ` ${this.view.unit}` },
+        y: this.view.titled ? { title: { text: this.view.unit, font: { size: 11 }, standoff: 8 } } : { ticksuffix: ` ${this.view.unit}` },
         ...this.#partings(race, cssColor("--kv-ink-3")),
       },
     };

@@ -12,6 +12,16 @@ const METRICS = ["ttft", "tpot", "rate", "positions", "cache"];
 /** A search has no first token to wait for, and its tokens do not follow one by one. */
 const SEARCH_METRICS = ["total", "level", "rate", "positions", "cache"];
 
+/**
+ * A lane's name and the rules that it is given, which stand behind a dot in it: they would not fit beside it.
+ * @param {string} name
+ * @returns {[string, string]}
+ */
+const parted = (name) => {
+  const at = name.indexOf(" · ");
+  return at < 0 ? [name, ""] : [name.slice(0, at), name.slice(at + 3)];
+};
+
 export class LaneCard {
   /** The numbers' elements, by the name of the metric. @type {Record<string, HTMLElement>} */
   values = {};
@@ -20,9 +30,9 @@ export class LaneCard {
    * @param {Introduction} info
    * @param {number} index
    * @param {Definitions} definitions
-   * @param {HTMLElement} [picture] what its steps computed, to stand under its text
+   * @param {HTMLElement[]} under what stands under its text
    */
-  constructor(info, index, definitions, picture) {
+  constructor(info, index, definitions, ...under) {
     this.index = index;
     this.metrics = info.searches ? SEARCH_METRICS : METRICS;
     this.status = el("span", { class: "kv-status" });
@@ -34,6 +44,7 @@ export class LaneCard {
     const badge = this.speedup ?? el("span", { class: "kv-badge" }, "baseline");
     const about = tellsOf(el("button", { type: "button", class: "kv-about", "aria-label": `How ${info.name} works`, title: "How it works" }, "?"),
       { ...info, id: info.strategy });
+    const [strategy, rules] = parted(info.name);
     this.filled = el("i");
     this.bar = el("div", { class: "kv-progress", role: "progressbar", "aria-label": `${info.name}: tokens`, "aria-valuemin": 0 }, this.filled);
     this.text = el("div", { class: "kv-text", tabindex: "0", role: "group",
@@ -42,10 +53,10 @@ export class LaneCard {
     this.element = el(
       "article", { class: "kv-lane", "aria-label": info.name, style: `--lane: var(${laneColor(index)})` },
       el("div", { class: "kv-lane-in" },
-        el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", {}, info.name), about, badge, this.status),
-        el("p", { class: "kv-summary", title: info.summary }, info.summary),
+        el("header", {}, el("i", { class: "kv-swatch", "aria-hidden": "true" }), el("h3", { title: info.name }, strategy, rules ? el("span", { class: "kv-hidden" }, ` · ${rules}`) : null), about, badge, this.status),
+        el("p", { class: "kv-summary", title: info.summary }, rules ? el("b", {}, rules) : null, info.summary),
         el("dl", { class: "kv-metrics" }, ...this.metrics.map((name) => this.#metric(name, definitions[name]))),
-        this.bar, this.text, picture, this.note));
+        this.bar, this.text, ...under, this.note));
   }
 
   /** @type {(name: string, definition: Definition) => HTMLElement} */

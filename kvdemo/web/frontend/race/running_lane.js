@@ -4,6 +4,7 @@ import { format } from "../base/format.js";
 import { spell } from "../base/token_text.js";
 import { heat } from "./heat.js";
 import { LaneCard } from "./lane_card.js";
+import { LaneReading } from "./lane_reading.js";
 import { stepThrough } from "./step_through.js";
 import { tokenCard } from "./token_card.js";
 
@@ -61,7 +62,9 @@ export class RunningLane extends LaneCard {
    * @param {HTMLElement} picture what its steps computed, to stand under its text
    */
   constructor(info, index, definitions, picture) {
-    super(info, index, definitions, picture);
+    const reading = new LaneReading(definitions);
+    super(info, index, definitions, picture, reading.element);
+    this.reading = reading;
     this.#listen();
   }
 
@@ -163,6 +166,7 @@ export class RunningLane extends LaneCard {
     this.element.dataset.status = shown;
     write(this.status, lane.count ? `${STATUS[shown]} ${format.count(lane.count)} / ${format.count(goal)}` : STATUS[shown]);
     this.filled.style.transform = `scaleX(${lane.count / goal})`;
+    this.reading.update(lane.figures);
     this.bar.setAttribute("aria-valuemax", String(goal));
     this.bar.setAttribute("aria-valuenow", String(lane.count));
     if (lane.reason === "error") this.#say(`This lane failed. ${lane.error}`, "kv-failed");
