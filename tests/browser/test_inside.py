@@ -35,7 +35,7 @@ def script(pages: tuple[ScriptedBackend, str]) -> Iterator[ScriptedBackend]:
     backend, _ = pages
     backend.forms.clear()
     yield backend
-    backend.shown, backend.refuse, backend.break_after = {}, None, None
+    backend.shown, backend.part, backend.refuse, backend.break_after = {}, {}, None, None
     backend.gate.set()
 
 
@@ -63,7 +63,7 @@ def test_a_panel_is_asked_for_when_it_comes_into_view(script: ScriptedBackend, u
     page = visit(url, tab="inside", height=500)
     panel(page, "steps")
     assert "legacy" not in asked(script)
-    page.get_by_role("button", name="The legacy format").click()
+    page.get_by_role("button", name="Legacy format").click()
     panel(page, "legacy")
     assert "legacy" in asked(script)
     assert all(len(form["panels"]) == 1 for form in script.forms)
@@ -84,7 +84,7 @@ def test_a_step_says_what_it_computes_and_what_a_cache_saves(script: ScriptedBac
     page = visit(url, tab="inside", step=3)
     steps = panel(page, "steps")
     made = inside_document.steps()["steps"][2]
-    expect(steps.locator(".kv-steps > .kv-now")).to_have_text(
+    expect(steps.locator(".kv-say")).to_have_text(
         f"Step 3: {made['products_all']} products without a cache, {made['products']} with; "
         f"so far {made['products_all_so_far']} against {made['products_so_far']}. With a cache it reads 1 token."
     )
@@ -97,8 +97,9 @@ def test_a_step_says_what_it_computes_and_what_a_cache_saves(script: ScriptedBac
 
 def test_arrow_keys_walk_the_run_and_the_address_follows(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
-    page = visit(url, tab="inside", step=1)
+    page = visit(url, tab="inside")
     steps = panel(page, "steps")
+    expect(steps.locator(".kv-at")).to_have_text("step 1 of 4")
     steps.locator(".kv-player input").focus()
     page.keyboard.press("End")
     expect(steps.locator(".kv-at")).to_have_text("step 4 of 4")
@@ -240,7 +241,7 @@ def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
     page = visit(url, tab="inside", panel=name)
     expect(panel(page, name, "cannot")).to_contain_text(f"This model has no {inside_document.HOSTILE}.")
     other = "past" if name != "past" else "loops"
-    page.locator(".kv-insidenav button").nth(ORDER.index(other)).click()
+    page.locator(f".kv-contents li:has-text('{ORDER.index(other) + 1}') button").click()
     panel(page, other)
     assert page.evaluate("window.hacked") is None
 
@@ -334,6 +335,73 @@ def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBac
     assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
 
 
+def test_back_returns_to_the_race_as_it_was(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tokens=3, height=400)
+    race = urlsplit(page.url).query
+    page.click("#kv-race")
+    onward = page.get_by_role("button", name="Step through the tokens of Re-encoding")
+    onward.scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    assert scrolled > 0
+    for back in (page.go_back, page.get_by_role("button", name="Back to the race").click):
+        onward.click()
+        panel(page, "steps")
+        back()
+        expect(page.get_by_role("tab", name="Race")).to_have_attribute("aria-selected", "true")
+        expect(page.locator(".kv-strip[data-state=finished]")).to_be_visible()
+        page.wait_for_function("() => !location.search.includes('panel')")
+        assert urlsplit(page.url).query == race
+        assert page.evaluate("scrollY") == scrolled
+
+
+def test_the_list_of_panels_stays_in_sight_and_marks_the_one_that_is_read(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    assert script
+    for width in (1440, 390):
+        page = visit(url, tab="inside", width=width)
+        panel(page, "steps")
+        entries = page.locator(".kv-contents li button")
+        expect(entries).to_have_count(len(SHOWN) + 1)  # and the attention weights, a part of the first
+        for short, name in (("Rounding", "rounding"), ("Legacy format", "legacy")):
+            page.get_by_role("button", name=short).click()
+            panel(page, name)
+            current = page.locator(".kv-contents [aria-current=true]")
+            expect(current).to_have_count(1)
+            expect(current).to_contain_text(short)
+            expect(current).to_be_in_viewport()
+            expect(page.locator(f"#kv-i-{name} h3")).to_be_in_viewport()
+        page.get_by_role("button", name="Attention").press("Enter")
+        expect(page.locator("#kv-i-steps .kv-attention")).to_contain_text("adds up to 100 %")
+        assert parameters(page)["panel"] == ["attention"]
+
+
+def test_a_panel_without_an_answer_says_what_is_computed(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.gate.clear()
+    page = visit(url, tab="inside", height=1600)
+    steps, past = panel(page, "steps", "working"), panel(page, "past", "waiting")
+    expect(steps.locator(".kv-panelnote")).to_contain_text("Computing the steps of a run: waiting for the device")
+    expect(past.locator(".kv-panelnote")).to_contain_text("Waits for its turn: the hidden states")
+    expect(past.locator(".kv-skeleton")).to_be_visible()
+    script.gate.set()
+    panel(page, "past")
+    expect(past.locator(".kv-skeleton")).to_be_hidden()
+
+
+def test_steps_are_drawn_while_the_others_are_decoded(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.part = {"steps": inside_document.steps(2)}
+    script.gate.clear()
+    page = visit(url, tab="inside", step=2)
+    steps = panel(page, "steps", "working")
+    expect(steps.locator(".kv-at")).to_have_text("step 2 of 2")
+    expect(steps.locator(".kv-run button")).to_have_count(5)
+    script.gate.set()
+    panel(page, "steps")
+    expect(steps.locator(".kv-at")).to_have_text("step 2 of 4")
+    expect(steps.locator(".kv-run button")).to_have_count(7)
+
+
 def test_a_lane_of_a_race_that_is_over_can_be_stepped_through(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-race")
@@ -380,8 +448,9 @@ def test_each_panel_shows_the_real_model(name: str, real_app: str, visit: Visit)
     assert "NaN" not in shown.inner_text()
     assert "undefined" not in shown.inner_text()
     if name == "steps":
-        expect(shown.locator(".kv-at")).to_have_text("step 6 of 6")
+        expect(shown.locator(".kv-at")).to_have_text("step 1 of 6")
         expect(shown.locator(".kv-growth")).to_contain_text("30 layers: keys (1, 3, ")
+        expect(shown.locator(".kv-answer")).to_contain_text("The first token is slow because its step reads all ")
         shown.get_by_label("Colour by the real attention weights").check()
         expect(shown.locator(".kv-attention")).to_contain_text("adds up to 100 %")
 

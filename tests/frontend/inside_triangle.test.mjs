@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pace } from "../../kvdemo/web/frontend/inside/pace.js";
-import { cellAt, cellSize, rowsOf, sentence, stepOf, totals, weightPixels } from "../../kvdemo/web/frontend/inside/triangle.js";
+import { cellAt, cellSize, firstToken, rowsOf, sentence, stepOf, totals, weightPixels } from "../../kvdemo/web/frontend/inside/triangle.js";
 
 /** Steps behind a prompt, by the closed forms. */
 const run = (prompt, count) => {
@@ -20,6 +20,15 @@ const run = (prompt, count) => {
 test("the third step of a text of one token has 6 products without a cache and 3 with", () => {
   const steps = run(1, 4);
   assert.match(sentence(steps, 2), /^Step 3: 6 products without a cache, 3 with; so far 10 against 6\./);
+});
+
+test("the first token is slow as far as its step has more work, in positions and in FLOPs where they are known", () => {
+  const steps = run(5, 2);
+  assert.match(firstToken(steps), /reads all 5 tokens of the text; the next step reads 1 token\./);
+  const counted = steps.map((step, i) => ({ ...step, flops: i ? 1e6 : 5e6 }));
+  assert.match(firstToken(counted), /reads all 5 tokens of the text, 5\.00 MFLOPs \(5\.00× the work\); the next step reads 1 token, 1\.00 MFLOPs\./);
+  assert.equal(firstToken(run(1, 2)), "");
+  assert.equal(firstToken(run(5, 1)), "");
 });
 
 test("the first step reads the whole text, a later one a token", () => {

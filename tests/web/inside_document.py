@@ -21,11 +21,11 @@ def triangle(length: int) -> int:
     return length * (length + 1) // 2
 
 
-def steps() -> dict[str, Any]:
-    """Four steps behind three tokens."""
+def steps(count: int = 4) -> dict[str, Any]:
+    """Four steps behind three tokens, or the first of them."""
     made: list[dict[str, Any]] = []
     so_far = all_so_far = 0
-    for step in range(4):
+    for step in range(count):
         length = PROMPT_TOKENS + step
         new = triangle(length) if step == 0 else length
         so_far, all_so_far = so_far + new, all_so_far + triangle(length)
@@ -44,7 +44,8 @@ def steps() -> dict[str, Any]:
     }]  # fmt: skip
     totals = {"products": triangle(lengths[-1]), "products_all": sum(map(triangle, lengths))}
     return {
-        "pieces": PIECES, "tokens": [100 + i for i in range(len(PIECES))], "prompt_tokens": PROMPT_TOKENS,
+        "pieces": PIECES[: PROMPT_TOKENS + count], "tokens": [100 + i for i in range(PROMPT_TOKENS + count)],
+        "prompt_tokens": PROMPT_TOKENS,
         "steps": made, "totals": totals, "caches": caches, "attends": True, "note": None, "ended": "length",
     }  # fmt: skip
 

@@ -104,7 +104,8 @@ class ScriptedBackend(Backend):
     """A backend that plays what it is given, and notes what was asked of it.
 
     `refuse` is raised by any run at once, `break_after` so many batches ends it in an accident. `shown` replaces panels
-    of Inside, which has its panel while `gate` is set, and waits for that or for `stop` while it is not.
+    of Inside, and `part` has those that come before. It has its panel while `gate` is set, and waits for that or for
+    `stop` while it is not.
     """
 
     batches: list[list[RaceEvent]] = field(default_factory=race)
@@ -117,6 +118,7 @@ class ScriptedBackend(Backend):
     states: list[dict[str, Any]] = field(default_factory=states)
     kept: dict[str, Any] = field(default_factory=lambda: {"run7": document()})
     shown: dict[str, Any] = field(default_factory=dict)
+    part: dict[str, Any] = field(default_factory=dict)
     gate: threading.Event = field(default_factory=open_gate)
     effort: str | Exception = "384 tokens to decode, about 20 s."
 
@@ -173,6 +175,8 @@ class ScriptedBackend(Backend):
             if self.break_after is not None:
                 raise RuntimeError("secret detail")
             made = inside_document.document(form, **self.shown)
+            if self.part:
+                yield {"text": "Decoding", "fraction": None, "document": made | {"panels": self.part}}
             while not self.gate.wait(0.05):
                 if run_id in self.stopped:
                     made |= {"status": "stopped", "panels": {}}

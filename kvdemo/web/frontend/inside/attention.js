@@ -37,6 +37,13 @@ export class AttentionColors {
     host.questions.add("attention", { form: ["prompt", "model", "chat", "max_new_tokens"], varied: ["layer", "head"], take: (answer) => this.#take(answer) });
   }
 
+  /** Switches the colours on, as the reader's tick does. */
+  open() {
+    if (this.box.checked) return;
+    this.box.checked = true;
+    this.#switch();
+  }
+
   #switch() {
     this.choose.hidden = !this.box.checked;
     write(this.note, "");

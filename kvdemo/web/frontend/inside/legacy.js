@@ -41,8 +41,10 @@ class Legacy {
 export const legacy = {
   name: "legacy",
   title: "The legacy format",
+  short: "Legacy format",
   question: "What is a cache as data?",
   lead: "A cache is nothing but two tensors a layer: it can be taken apart into the tuple that older code uses, put together again, written to a file and resumed from it.",
+  computes: "the cache as a tuple",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
   make: () => new Legacy(),

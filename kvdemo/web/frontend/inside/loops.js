@@ -59,8 +59,10 @@ class Loops {
 export const loops = {
   name: "loops",
   title: "Two loops, side by side",
+  short: "Two loops",
   question: "What has to be written differently?",
   lead: "The one loop hands the model the whole text in each step, the other the last token and what it kept: the lines that only one file has are marked.",
+  computes: "the lines that differ",
   form: [],
   varied: [],
   make: () => new Loops(),

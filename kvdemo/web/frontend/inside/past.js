@@ -83,8 +83,10 @@ class Past {
 export const past = {
   name: "past",
   title: "The past does not change",
+  short: "The past",
   question: "Why may it be kept at all?",
   lead: "Append a token and compare what every layer holds of the earlier ones: nothing but rounding differs, because no position looks ahead, so what was computed once is right for good.",
+  computes: "the hidden states before and after",
   form: ["prompt", "model", "chat", "append"],
   varied: [],
   make: () => new Past(),

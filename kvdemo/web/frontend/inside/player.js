@@ -46,6 +46,14 @@ export class Player {
     this.#say();
   }
 
+  /** The same run has so many steps by now; it goes on playing.
+   * @param {number} count */
+  extend(count) {
+    this.count = count;
+    this.range.max = String(count);
+    this.#say();
+  }
+
   /** @param {number} at a step, from 0 */
   go(at) {
     this.at = Math.min(this.count - 1, Math.max(0, at));

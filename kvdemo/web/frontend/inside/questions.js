@@ -8,10 +8,12 @@
  * @typedef {Exclude<NonNullable<inside.Panels[Name]>, inside.Cannot>} Computed
  */
 /**
- * What a panel is told. `text` is what is being done, or one sentence on why there is nothing.
+ * What a panel is told. `text` is what is being done, or one sentence on why there is nothing. While it is being worked on
+ * there may be a part of it.
  * @template {PanelName} [Name=PanelName]
  * @typedef {{ state: "shown", panel: Computed<Name>, document: Drawn, text?: undefined }
- *   | { state: "working" | "cannot" | "error" | "stopped" | "stale", text?: string, document?: Drawn, panel?: undefined }} Answer
+ *   | { state: "working", text?: string, document?: Drawn, panel?: Computed<Name> }
+ *   | { state: "cannot" | "error" | "stopped" | "stale", text?: string, document?: Drawn, panel?: undefined }} Answer
  */
 /**
  * What asks for a panel: the keys of the form and the settings of its own on which it depends.
@@ -23,8 +25,9 @@
  * @typedef {{ asked: number | null, text: string, fraction: number | null, answer: string | null, error: string | null, over: boolean, notices: string[] }} State
  */
 /**
- * A question that was put: its panel, what its answer stands for, and the last state; `replaced` if another is to follow.
- * @typedef {{ name: PanelName, number: number, key: string, state: State | null, ended: boolean, replaced: boolean }} Running
+ * A question that was put: its panel, what its answer stands for, the part of it that came last, and the last state;
+ * `replaced` if another is to follow.
+ * @typedef {{ name: PanelName, number: number, key: string, part: string | null, state: State | null, ended: boolean, replaced: boolean }} Running
  */
 
 /** After its event has ended, an answer may still be on its way to the element. */
@@ -122,7 +125,7 @@ export class Questions {
     this.busy(Boolean(name));
     if (!name) return;
     this.number += 1;
-    this.running = { name, number: this.number, key: "", state: null, ended: false, replaced: false };
+    this.running = { name, number: this.number, key: "", part: null, state: null, ended: false, replaced: false };
     this.#ask(name).take({ state: "working", text: "" });
     this.fire();
   }
@@ -149,9 +152,19 @@ export class Questions {
   take(state) {
     const { running } = this;
     if (!running || state.asked !== running.number) return;
-    if (!state.over) return void this.#ask(running.name).take({ state: "working", text: state.text });
+    if (!state.over) return this.#draw(running, state);
     running.state = state;
     if (running.ended) this.#finish(running);
+  }
+
+  /** Has what there is so far drawn, once each.
+   * @type {(running: Running, state: State) => void} */
+  #draw(running, { text, answer }) {
+    /** @type {Drawn | null} */
+    const document = answer && answer !== running.part ? JSON.parse(answer) : null;
+    const panel = document?.panels[running.name];
+    running.part = answer;
+    this.#ask(running.name).take(document && panel && !("cannot" in panel) ? { state: "working", text, panel, document } : { state: "working", text });
   }
 
   /** The event has ended. */

@@ -63,8 +63,10 @@ class Roles {
 export const roles = {
   name: "roles",
   title: "K and V, not Q",
+  short: "K and V",
   question: "Why keys and values, but no queries?",
   lead: "The new token’s query reads the keys and values of all positions before it; their own queries have been used and are never read again, so keeping them would be waste.",
+  computes: "queries, keys and values",
   form: ["prompt", "model", "chat", "append"],
   varied: ["layer"],
   make: (host) => new Roles(host),

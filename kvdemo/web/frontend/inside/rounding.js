@@ -65,8 +65,10 @@ class Rounding {
 export const rounding = {
   name: "rounding",
   title: "Equal up to rounding",
+  short: "Rounding",
   question: "Why are both texts equal, and when not?",
   lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token can change only where two candidates are closer than that.",
+  computes: "logits with and without a cache",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
   make: () => new Rounding(),

@@ -49,8 +49,10 @@ class Scratch {
 export const scratch = {
   name: "scratch",
   title: "From scratch",
+  short: "From scratch",
   question: "How little code is it?",
   lead: "Attention with a cache, written out in one short file of this repository and run just now: fed token by token, it gives what full attention over the whole text gives.",
+  computes: "attention with two buffers",
   form: [],
   varied: SIZES,
   make: (host) => new Scratch(host),

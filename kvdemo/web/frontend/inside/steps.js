@@ -7,7 +7,7 @@ import { CacheGrowth } from "./cache_growth.js";
 import { Canvas } from "./canvas.js";
 import { Player } from "./player.js";
 import { amount } from "./scale.js";
-import { cellAt, cellSize, drawTriangle, rowsOf, sentence, stepOf, totals } from "./triangle.js";
+import { cellAt, cellSize, drawTriangle, firstToken, rowsOf, sentence, stepOf, totals } from "./triangle.js";
 import { WorkBars } from "./work_bars.js";
 
 /** @typedef {import("./triangle.js").Work} Work */
@@ -37,7 +37,8 @@ class Steps {
     this.drawn = null;
     this.cells = ROWS.map(() => ({ now: figure(), nowAll: figure(), sum: figure(), sumAll: figure() }));
     this.player = new Player({ move: () => this.draw(), rest: () => this.#rest() });
-    this.say = el("p", { class: "kv-now" });
+    this.first = el("p", { class: "kv-now kv-answer" });
+    this.say = el("p", { class: "kv-now kv-say" });
     this.speech = el("p", { class: "kv-hidden", "aria-live": "polite" });
     this.text = el("div", { class: "kv-run", role: "group", "aria-label": "The tokens; a click goes to the step that reads one", dir: "auto" });
     this.triangle = new Canvas({ label: "", draw: () => this.draw(),
@@ -50,13 +51,16 @@ class Steps {
     this.lane = el("b", {});
     this.handed = el("p", { class: "kv-handed", hidden: true }, "The tokens are those that ", this.lane, " wrote in the race.",
       el("button", { type: "button", class: "kv-button", onclick: () => host.letGo() }, "Have the model write"));
-    this.element = el("div", { class: "kv-steps" }, this.player.element, this.handed, this.say, this.speech, this.text,
+    this.element = el("div", { class: "kv-steps" }, this.first, this.player.element, this.handed, this.say, this.speech, this.text,
       el("div", { class: "kv-stepsgrid" },
         el("figure", { class: "kv-trianglefigure" }, el("h4", {}, "Products of queries and keys"), this.triangle.frame,
           el("figcaption", { class: "kv-partkeys" }, key("computed", "computed in this step"), key("saved", "computed again without a cache"), key("ahead", "later")),
           this.pointed, this.attention.element),
         el("div", { class: "kv-stepsside" }, this.work.element, this.figures, this.cache.element)));
     this.note = el("p", {});
+    /** @type {import("./shell.js").Part} */
+    this.part = { name: "attention", title: "The attention weights of a layer and head", short: "Attention",
+      element: this.attention.element, open: () => this.attention.open() };
     this.more = [
       el("p", {}, "A product is a query of one position times a key of another, in one head of one layer: the row is the position that asks, the column the one that is looked up. "
         + "No position looks ahead, which leaves a triangle."),
@@ -110,8 +114,9 @@ class Steps {
 
   /** @param {inside.StepsPanel} panel */
   show(panel) {
+    const { steps, pieces, tokens, prompt_tokens: prompt } = panel;
+    const going = this.panel?.tokens.every((token, i) => token === tokens[i]);
     this.panel = panel;
-    const { steps, pieces, prompt_tokens: prompt } = panel;
     const last = steps[steps.length - 1];
     this.length = last.length;
     this.chips = pieces.map((piece, position) => el(
@@ -128,9 +133,10 @@ class Steps {
       : panel.note ?? "");
     this.handed.hidden = !this.host.settings.continuation.length;
     write(this.lane, this.host.lane);
-    const asked = this.host.settings.step;
-    // The last step has all of it: one new row below everything that a cache saves.
-    this.player.load(steps.length, (asked ?? steps.length) - 1);
+    write(this.first, firstToken(steps));
+    // More steps of the run that is being played do not stop it.
+    if (going && this.player.playing) this.player.extend(steps.length);
+    else this.player.load(steps.length, (this.host.settings.step ?? 1) - 1);
     this.draw();
     this.#describe();
   }
@@ -195,8 +201,10 @@ const key = (kind, text) => el("span", {}, el("i", { "data-kind": kind }), text)
 export const steps = {
   name: "steps",
   title: "Step through decoding",
+  short: "Steps",
   question: "Why is the first token slow, and what is kept?",
   lead: "The first step computes the whole text, so it takes longest; each later one computes the newest position alone, because its query is multiplied with keys that a cache has kept, and that is one new row.",
+  computes: "the steps of a run",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
   make: (host) => new Steps(host),

@@ -1,5 +1,8 @@
 // The triangle of query-key products: a row for each query, a column for each key. What a step computes, and where it lies.
 
+import { format } from "../base/format.js";
+import { amount } from "./scale.js";
+
 /** Work that a step counts, with a cache and without (`_all`). @typedef {"positions" | "products" | "flops" | "positions_all" | "products_all" | "flops_all"} Work */
 /** Counts that every model has. @typedef {"products" | "products_all" | "products_so_far" | "products_all_so_far"} Products */
 /** @typedef {"computed" | "saved" | "ahead" | "ground"} Color */
@@ -55,6 +58,17 @@ export const sentence = (steps, index) => {
   const reads = index === 0 ? `the first one reads all ${plural(step.length, "token")} of the text` : `it reads ${plural(step.positions, "token")}`;
   return `Step ${index + 1}: ${plural(step.products_all, "product")} without a cache, ${all("products")} with; `
     + `so far ${all("products_all_so_far")} against ${all("products_so_far")}. With a cache ${reads}.`;
+};
+
+/** Why the first token is slow, from the work of the first two steps; "" where there is no second.
+ * @param {inside.DecodingStep[]} steps */
+export const firstToken = ([first, second]) => {
+  if (!second || second.positions >= first.positions) return "";
+  const [work, later] = [first.flops, second.flops];
+  const known = work !== null && later !== null && later > 0;
+  const [before, after] = known ? [`, ${amount(work, "FLOPs")} (${format.times(work / later)} the work)`, `, ${amount(later, "FLOPs")}`] : ["", ""];
+  return `The first token is slow because its step reads all ${plural(first.positions, "token")} of the text${before}; `
+    + `the next step reads ${plural(second.positions, "token")}${after}. Press Play to see the cache fill and each later step add its row.`;
 };
 
 /** Outlines the rows from one to before another.

@@ -6,7 +6,8 @@ import { modelStatus } from "../base/status.js";
 import { Strip } from "../base/strip.js";
 import { insideActions } from "../form/actions.js";
 import { share } from "../form/share.js";
-import { currentTab, openTab } from "../shell/tabs.js";
+import { currentTab, visitTab } from "../shell/tabs.js";
+import { Contents } from "./contents.js";
 import { PANELS } from "./panels.js";
 import { Questions } from "./questions.js";
 import { Settings } from "./settings.js";
@@ -66,9 +67,8 @@ class Inside {
       this.questions.add(panel.name, { ...panel, take: (answer) => this.#take(shell, answer) });
     }
     const shown = [...this.shells.values()];
-    this.strip.element.append(el("nav", { class: "kv-insidenav", "aria-label": "Panels" }, ...shown.map((shell) => el(
-      "button", { type: "button", class: "kv-choice", onclick: () => this.open(shell) }, shell.panel.title))));
-    this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, ...shown.map((shell) => shell.element));
+    this.contents = new Contents(shown, (shell, part) => this.open(shell, part));
+    this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, this.contents.element, ...shown.map((shell) => shell.element));
     mount(element, this.root);
     this.#watch();
   }
@@ -103,8 +103,8 @@ class Inside {
    * @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
   #hold({ element }, { state }) {
     if (state === "working" || state === "stale" || !this.anchor) return;
-    this.anchor.scrollIntoView({ block: "start" });
-    if (this.anchor === element) setTimeout(() => { if (this.anchor === element) this.anchor = null; }, SETTLED);
+    this.anchor.scrollIntoView({ block: this.anchor.matches(".kv-panel") ? "start" : "center" });
+    if (element.contains(this.anchor)) setTimeout(() => { if (this.anchor && element.contains(this.anchor)) this.anchor = null; }, SETTLED);
   }
 
   /** Once the form holds what a link asks for. */
@@ -112,19 +112,26 @@ class Inside {
     if (this.questions.ready) return;
     this.questions.ready = true;
     if (handedOver) return;
-    const shell = this.shells.get(this.settings.panel ?? "");
-    if (shell) this.open(shell);
-    else this.questions.next();
+    if (!this.#openNamed(this.settings.panel ?? "")) this.questions.next();
   }
 
-  /** Goes to a panel; the address has it.
-   * @param {Shell} shell */
-  open({ panel: { name }, element, heading }) {
-    this.settings.at({ panel: name });
-    this.anchor = element;
-    element.scrollIntoView({ block: "start" });
+  /** Goes to a panel, or to a part of it; the address has it.
+   * @type {(shell: Shell, part?: import("./shell.js").Part) => void} */
+  open({ panel: { name }, element, heading }, part) {
+    this.settings.at({ panel: part?.name ?? name });
+    this.anchor = part?.element ?? element;
+    part?.open();
+    this.anchor.scrollIntoView({ block: part ? "center" : "start" });
     heading.focus({ preventScroll: true });
     this.questions.first(name);
+  }
+
+  /** Goes to the panel, or the part of one, that has this name; tells whether there is one.
+   * @param {string} name */
+  #openNamed(name) {
+    const shell = this.shells.get(name) ?? [...this.shells.values()].find(({ picture }) => picture.part?.name === name);
+    if (shell) this.open(shell, shell.panel.name === name ? undefined : shell.picture.part);
+    return Boolean(shell);
   }
 
   /** A panel's own setting; what depends on it is asked again.
@@ -164,8 +171,8 @@ class Inside {
       this.questions.vary();
     }, FILLED);
     if (continuation.length) this.settings.at({ step: 1 });
-    const shell = this.shells.get(panel);
-    if (shell) this.open(shell);
+    this.contents.cameFromRace();
+    this.#openNamed(panel);
   }
 
   /** Takes tokens in place of those that the model would write; [] for those.
@@ -216,7 +223,7 @@ const takeOver = () => {
  * @param {BusEvents["why"]} asked */
 export const explain = (asked) => {
   pending = asked;
-  openTab("inside");
+  visitTab("inside");
   takeOver();
 };
 

@@ -2,7 +2,7 @@
 import { emit } from "../base/bus.js";
 import { el } from "../base/dom.js";
 import { prose } from "../base/prose.js";
-import { hasTab, openTab, setAddress } from "../shell/tabs.js";
+import { hasTab, visitTab } from "../shell/tabs.js";
 
 /** @typedef {import("./wire.js").Finding} Finding */
 /** @typedef {Record<string, string>} Reader what a link to Inside says of the race */
@@ -27,8 +27,7 @@ export const whyLink = ({ panel, text }, reader) => {
     onclick: (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      setAddress(asked); // the tab reads it when it is opened
-      openTab(TAB);
+      visitTab(TAB, asked); // the tab reads the address when it is opened
       emit("why", { panel, reader });
     },
   }, "Why?");

@@ -27,6 +27,12 @@ export const setAddress = (changes) => {
   history.replaceState(history.state, "", url);
 };
 
+/** @type {(search: string) => string} */
+const asked = (search) => {
+  const name = new URLSearchParams(search).get("tab") ?? "";
+  return names.includes(name) ? name : "race";
+};
+
 /** @param {string} name */
 const show = (name) => {
   opened = name;
@@ -45,6 +51,32 @@ export const openTab = (name) => {
   scrollTo(0, 0);
   emit("tab", name);
 };
+
+/**
+ * Opens a tab in an entry of its own of the browser's history, so that Back leads to the tab that was left, as it was.
+ * @type {(name: string, parameters?: Record<string, string>) => void} */
+export const visitTab = (name, parameters = {}) => {
+  if (!names.includes(name) || name === currentTab()) return;
+  history.replaceState({ ...history.state, scrolled: scrollY }, "");
+  history.pushState({ from: currentTab() }, "");
+  setAddress(parameters);
+  openTab(name);
+};
+
+/** Goes back to a tab: to where it was left, if this one was opened from it.
+ * @param {string} name */
+export const returnTo = (name) => {
+  if (history.state?.from === name) history.back();
+  else visitTab(name);
+};
+
+addEventListener("popstate", ({ state }) => {
+  const name = asked(location.search);
+  if (name === currentTab()) return;
+  show(name);
+  emit("tab", name);
+  scrollTo(0, state?.scrolled ?? 0);
+});
 
 /** Calls back once, when the tab is open for the first time.
  * @type {(name: string, act: () => void) => void} */
@@ -86,7 +118,7 @@ export const tabRow = () => {
   const row = TABS.map(([name, label]) => {
     const dot = el("i", { hidden: true, role: "img", "aria-label": "at work" });
     const button = el("button", { type: "button", class: "kv-tabbutton", role: "tab", id: `kv-tabbutton-${name}`, "aria-controls": `kv-tab-${name}`,
-      onclick: () => openTab(name) }, label, dot);
+      onclick: () => visitTab(name) }, label, dot);
     buttons.set(name, { button, dot });
     whenOpen(name, () => whenThere(`kv-tab-${name}`, (panel) => {
       panel.setAttribute("role", "tabpanel");
@@ -98,5 +130,4 @@ export const tabRow = () => {
   return el("nav", { class: "kv-tabs", role: "tablist", "aria-label": "What to do", onkeydown: walk }, ...row);
 };
 
-const asked = new URLSearchParams(location.search).get("tab") ?? "";
-show(names.includes(asked) ? asked : "race");
+show(asked(location.search));

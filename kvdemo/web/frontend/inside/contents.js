@@ -1,0 +1,52 @@
+// The list of the panels, which stays at the top while the reader scrolls: it marks the one that is being read.
+import { el } from "../base/dom.js";
+import { returnTo } from "../shell/tabs.js";
+
+/** The band of the window in which the panel that is being read lies: a third of the way down. */
+const BAND = "-33% 0px -66% 0px";
+
+/** @typedef {import("./shell.js").Shell} Shell */
+/** @typedef {import("./shell.js").Part} Part */
+
+export class Contents {
+  /**
+   * @param {Shell[]} shells
+   * @param {(shell: Shell, part?: Part) => void} open
+   */
+  constructor(shells, open) {
+    this.back = el("button", { type: "button", class: "kv-back", hidden: true, onclick: () => returnTo("race") }, "‹ Back to the race");
+    /** @type {Map<Element, HTMLElement>} */
+    this.entries = new Map();
+    this.list = el("ol", {});
+    for (const shell of shells) {
+      const { panel, number, picture: { part } } = shell;
+      const entry = this.#entry(panel.short, panel.title, () => open(shell), number);
+      this.entries.set(shell.element, entry);
+      this.list.append(el("li", {}, entry), ...(part ? [el("li", {}, this.#entry(part.short, part.title, () => open(shell, part)))] : []));
+    }
+    this.element = el("nav", { class: "kv-contents", "aria-label": "Panels" }, this.back, this.list);
+    const watcher = new IntersectionObserver((seen) => {
+      const read = seen.find(({ isIntersecting }) => isIntersecting);
+      if (read) this.#mark(read.target);
+    }, { rootMargin: BAND });
+    for (const { element } of shells) watcher.observe(element);
+  }
+
+  /** @type {(short: string, title: string, open: () => void, number?: number) => HTMLElement} */
+  #entry(short, title, open, number) {
+    return el("button", { type: "button", title, onclick: open }, number ? el("span", { "aria-hidden": "true" }, String(number)) : null, short);
+  }
+
+  /** @param {Element} panel */
+  #mark(panel) {
+    for (const [element, entry] of this.entries) {
+      if (element === panel) entry.setAttribute("aria-current", "true");
+      else entry.removeAttribute("aria-current");
+    }
+    const entry = this.entries.get(panel);
+    if (entry) this.list.scrollLeft = entry.offsetLeft - (this.list.clientWidth - entry.offsetWidth) / 2;
+  }
+
+  /** What is shown is about a race: there is a way back to it. */
+  cameFromRace() { this.back.hidden = false; }
+}
