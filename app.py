@@ -16,7 +16,7 @@ import threading
 from spaces.config import Config as Space
 
 from kvdemo.engine import openmp
-from kvdemo.models import catalog
+from kvdemo.models import catalog, folders
 from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.runs import Batches, BatchesOf, Request
@@ -39,13 +39,20 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
     return checked
 
 
-def make_service() -> Service:
+def make_service(limits: Limits) -> Service:
     """Make the service as the environment asks for it."""
-    model, limits = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT, Limits.of_environment()
+    model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
         return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu, limits=limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
     return Service(model, device=device, dtype=dtype, limits=limits)
+
+
+def is_public() -> bool:
+    """Tell whether others than this machine's users are meant to reach the page, as Gradio's variables say."""
+    address = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    share = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+    return share or bool(os.environ.get("GRADIO_ROOT_PATH")) or address not in ("127.0.0.1", "localhost", "::1")
 
 
 def main() -> None:
@@ -53,11 +60,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     openmp.limit_spinning()
-    service = make_service()
+    limits = Limits.of_environment()
+    if is_public():
+        folders.close()
+    service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
     blocks = page.build(service)
-    blocks.launch(prevent_thread_lock=True, **page.launch_options())
+    blocks.launch(prevent_thread_lock=True, **page.launch_options(limits.uploaded_bytes, folders.close))
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
     blocks.block_thread()

@@ -32,7 +32,7 @@ def whole(called: str, value: Any, low: int, high: int) -> int:
     try:
         if isinstance(value, bool):
             raise TypeError
-        count = int(value) if isinstance(value, str) else value
+        count = int(plain_digits(value)) if isinstance(value, str) else value
         if count != int(count) or not low <= count <= high:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
@@ -45,7 +45,7 @@ def number(called: str, value: Any, low: float, high: float, above_low: str = ""
     try:
         if isinstance(value, bool):
             raise TypeError
-        converted = float(value)
+        converted = float(plain_digits(value) if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         converted = math.nan
     if not low <= converted <= high:
@@ -53,6 +53,16 @@ def number(called: str, value: Any, low: float, high: float, above_low: str = ""
     if above_low and converted == low:
         raise BadInput(f"The {called} must be above {low:g}: {above_low}.")
     return converted
+
+
+def plain_digits(text: str) -> str:
+    """Return a text that may be a number. Raises ValueError for 1_000 and for digits of other scripts.
+
+    Python reads these as numbers, and nobody who typed them can be sure which.
+    """
+    if not text.isascii() or "_" in text:
+        raise ValueError("is not written in plain digits")
+    return text
 
 
 SWITCHES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from kvdemo.core.events import Progress
-from kvdemo.models import catalog, loading
+from kvdemo.models import catalog, folders, loading
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import find
 
@@ -23,7 +23,7 @@ class ResidentModel:
 
     def __init__(self, device: str = "auto", dtype: str = "auto", *, allow_folders: bool | None = None) -> None:
         self._device, self._dtype = device, dtype
-        self._folders = find.folders_allowed() if allow_folders is None else allow_folders
+        self._folders = allow_folders
         self._lock = threading.Lock()
         self._asked: tuple[str, torch.device, torch.dtype] | None = None
         self._held: LoadedModel | None = None
@@ -39,17 +39,20 @@ class ResidentModel:
         device: str | None = None,
         dtype: str | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
+        *,
+        trusted: bool = False,
     ) -> LoadedModel:
         """Return the model asked for, and load it unless it is held; on the default device unless another is named.
 
-        Raises BadInput.
+        `trusted`: the operator named it, and it may be a folder. Raises BadInput.
         """
+        open_ = trusted or (folders.allowed() if self._folders is None else self._folders)
         device, dtype = device or self._device, dtype or self._dtype
-        asked = (catalog.resolve(model, folders=self._folders).id, *loading.choose(device, dtype))
+        asked = (catalog.resolve(model, folders=open_).id, *loading.choose(device, dtype))
         with self._lock:
             if self._held is not None and self._asked == asked:
                 return self._held
-            source = find.find(model, progress, allow_folders=self._folders)
+            source = find.find(model, progress, allow_folders=open_)
             self._free()
             loaded = loading.read(asked[0], source, device=device, dtype=dtype, progress=progress)
             self._asked, self._held = asked, loaded

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, RaceEvent
-from kvdemo.models import catalog
+from kvdemo.models import catalog, folders
 
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
@@ -79,8 +79,16 @@ class DeviceLease:
         """Raise BadInput where only the default model can be run and another is asked for."""
         if not self.only_default or fallback or name is None:
             return
-        if catalog.resolve(name).id != catalog.resolve(self.default_model).id:
+        if self.resolve(name).id != self.resolve(self.default_model).id:
             raise BadInput(f"This page runs {self.default_model} only: choose that model.")
+
+    def trusts(self, name: str) -> bool:
+        """Tell whether the operator named a model: it may be a folder where visitors may not name one."""
+        return name == self.default_model
+
+    def resolve(self, name: str) -> catalog.Name:
+        """Resolve what a visitor typed, as `catalog.resolve` does. Raises BadInput."""
+        return catalog.resolve(name, folders=self.trusts(name) or folders.allowed())
 
     def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
         """Load a model, unless it is held. The caller has the device. Raises BadInput."""
@@ -94,7 +102,7 @@ class DeviceLease:
             from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
 
             self._keeper = ResidentModel(device=self._device, dtype=self._dtype)
-        return self._keeper.get(name, progress=progress)
+        return self._keeper.get(name, progress=progress, trusted=self.trusts(name))
 
     def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}

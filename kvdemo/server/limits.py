@@ -35,6 +35,7 @@ class Limits(BaseModel):
     race_seconds: PositiveInt = Field(default=900, description="seconds of a race on the device; it is then stopped")
     measure_seconds: PositiveInt = Field(default=7200, description="seconds of a measurement on the device")
     inside_seconds: PositiveInt = Field(default=300, description="seconds of a look inside on the device")
+    uploaded_bytes: PositiveInt = Field(default=200_000_000, description="bytes uploaded in an hour, by all visitors")
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Limits:

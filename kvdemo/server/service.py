@@ -28,7 +28,7 @@ from kvdemo.core.types import Option
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
-from kvdemo.models import catalog
+from kvdemo.models import catalog, folders
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
@@ -214,7 +214,7 @@ class Service:
         model = self.held
         try:
             request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
-            wanted = catalog.resolve(form.get("model") or self.default_model)
+            wanted = self._holder.resolve(form.get("model") or self.default_model)
         except BadInput:
             return None
         if model is None or model.id != wanted.id:
@@ -240,7 +240,7 @@ class Service:
         """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
         try:
             request = MeasureRequest.parse(form)
-            wanted = catalog.resolve(request.race.model or self.default_model).id
+            wanted = self._holder.resolve(request.race.model or self.default_model).id
             fit = self.fit(form)
         except BadInput as error:
             return str(error)
@@ -257,7 +257,9 @@ class Service:
         self._runs.note_plan()
         if request.config is not None:
             return request.plan(_shape(architecture.parse, request.config))
-        return request.plan(_shape(architecture.from_hub, request.model or self.default_model))
+        name = request.model or self.default_model
+        open_ = self._holder.trusts(name) or folders.allowed()
+        return request.plan(_shape(architecture.from_hub, name, allow_folders=open_))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
         """Compare two JSON documents. Raises BadInput."""
@@ -290,9 +292,9 @@ class Service:
 
 
 @lru_cache(maxsize=64)
-def _shape(find: Callable[[str], Architecture], what: str) -> Architecture:
+def _shape(find: Callable[..., Architecture], what: str, **more: bool) -> Architecture:
     """An architecture, worked out once: it takes seconds of Python, and a form changes more often than its model."""
-    return find(what)
+    return find(what, **more)
 
 
 def _latest(batch: list[Any]) -> dict[str, Any]:

@@ -17,14 +17,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Kind
-from kvdemo.core.validation import SWITCHES
+from kvdemo.core.validation import SWITCHES, plain_digits
+
+N = TypeVar("N", int, float)
+#: The largest whole number that a browser holds exactly.
+LARGEST = 2**53 - 1
 
 #: The settings that a link may name of each strategy's lanes, by the strategy's id.
 Strategies = Mapping[str, Collection[str]]
@@ -41,18 +45,29 @@ def _flag(text: str) -> bool:
 
 def _whole(text: str) -> int:
     try:
-        return int(text)
+        return _held(int(plain_digits(text)))
+    except OverflowError:
+        raise ValueError("is too large") from None
     except ValueError:
         raise ValueError("is not a whole number") from None
 
 
 def _number(text: str) -> float:
     try:
-        number = float(text)
+        number = float(plain_digits(text))
+        if not math.isfinite(number):
+            raise ValueError
+        return _held(number)
+    except OverflowError:
+        raise ValueError("is too large") from None
     except ValueError:
-        raise ValueError("is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError("is not a finite number")
+        raise ValueError("is not a finite number") from None
+
+
+def _held(number: N) -> N:
+    """A number that a browser can hold. Raises OverflowError for a larger one, with which the page would not come."""
+    if abs(number) > LARGEST:
+        raise OverflowError
     return number
 
 
@@ -113,7 +128,7 @@ def read(query: Mapping[str, str], strategies: Strategies, parameters: Parameter
         try:
             value = _CONVERT[setting.kind](query[name])
             if setting.kind == "lanes":
-                _check_lanes(value, strategies)
+                _check_lanes(value, strategies, setting.most)
             elif setting.kind == "choice" and value not in setting.choices:
                 raise ValueError("is unknown here")
             form[key] = value
@@ -122,8 +137,10 @@ def read(query: Mapping[str, str], strategies: Strategies, parameters: Parameter
     return Link(form, SWITCHES.get(query.get("run", "").lower(), False), tuple(notices))
 
 
-def _check_lanes(lanes: str, known: Strategies) -> None:
+def _check_lanes(lanes: str, known: Strategies, most: int) -> None:
     """Raise ValueError unless the lane picker can hold these lanes. What a setting may be is the race's to say."""
+    if lanes.count(",") >= most:
+        raise ValueError(f"has more than {most} entries")
     for lane in lanes.split(",") if lanes else ():
         strategy, *settings = lane.split(":")
         alone = lane == lanes

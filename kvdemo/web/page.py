@@ -26,13 +26,17 @@ from kvdemo.web.theme import launch_options
 __all__ = ["build", "launch_options"]
 
 TITLE = "kvdemo: what the KV cache buys"
-KEEP_FILES_SECONDS = 24 * 3600
+#: Files of visitors are looked through so often, and removed at this age: none is kept for an hour.
+LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS = 600, 2900
 
 
 def build(backend: Backend) -> gr.Blocks:
     """The page on top of `backend`. Launch it with `launch(**launch_options())`."""
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_FILES_SECONDS)
+        title=TITLE,
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS),
     ) as blocks:
         # It holds the row of tabs (frontend/shell/tabs.js).
         header = drawn("header", elem_id="kv-header", value=backend.status(), event="ask")

@@ -6,11 +6,15 @@ rules.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from kvdemo.web import assets
+from kvdemo.web.protection import Protection
+from kvdemo.web.tabs.compare import MOST_BYTES
 
 SANS = [
     "ui-sans-serif",
@@ -25,12 +29,18 @@ SANS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Cascadia Mono", "Consolas", "Liberation Mono", "monospace"]
 
 
-def launch_options() -> dict[str, Any]:
-    """Everything about the page's looks that belongs to `launch()`."""
+def launch_options(uploaded_bytes: int = 200_000_000, on_stranger: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Return what belongs to `launch()`: the page's looks and files, and what guards the server (`protection`).
+
+    `uploaded_bytes` is what all visitors may upload in an hour; `on_stranger` is called for the first visitor of
+    another machine.
+    """
+    guard = Middleware(Protection, file_bytes=MOST_BYTES, hourly_bytes=uploaded_bytes, on_stranger=on_stranger)
     return {
         "theme": theme(),
         "head": assets.head(),
-        "app_kwargs": {"routes": assets.routes()},
+        "app_kwargs": {"routes": assets.routes(), "middleware": [guard]},
+        "max_file_size": MOST_BYTES,
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

@@ -73,3 +73,15 @@ def test_any_input_gives_a_request_or_one_sentence(raw: dict[str, Any]) -> None:
         RaceRequest.parse(raw)
     except BadInput as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("typed", ["1_000", "١٢", "１２", "0x10", "1e3"])
+def test_digits_that_a_reader_would_not_take_for_a_number_are_none(typed: str) -> None:
+    with pytest.raises(BadInput, match="whole number"):
+        RaceRequest.parse({"prompt": "x", "max_new_tokens": typed})
+
+
+@pytest.mark.parametrize("typed", ["1_0", "١", "0x1"])
+def test_neither_are_they_where_a_fraction_may_stand(typed: str) -> None:
+    with pytest.raises(BadInput, match="must be a number"):
+        RaceRequest.parse({"prompt": "x", "temperature": typed})

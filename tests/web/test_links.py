@@ -1,6 +1,9 @@
 """A race as a link."""
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvdemo.core.declaration import offered
 from kvdemo.core.inside_settings import InsideRequest
@@ -100,3 +103,40 @@ def test_a_link_fills_the_form_of_inside() -> None:
     assert link.form == {"prompt": "The fox", "model": "org/m", "max_new_tokens": 9, "append": " dog", "chat": True}
     assert len(link.notices) == 1
     assert set(links.names(links.INSIDE)) == set(offered(InsideRequest))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tokens", "9" * 20), ("seed", "9" * 20), ("seed", str(-(2**53))), ("tokens", "1_000"), ("tokens", "١٢"),
+     ("temperature", "1_0"), ("temperature", "1e300"), ("temperature", "NaN"), ("top_p", "-inf"),
+     ("lanes", ",".join(["reencode"] * 7))],
+)  # fmt: skip
+def test_a_number_that_no_field_can_hold_is_left_out_with_a_word(name: str, value: str) -> None:
+    link = links.read({name: value, "prompt": "kept"}, KNOWN)
+    assert link.form == {"prompt": "kept"}
+    assert len(link.notices) == 1
+    assert f"link's {name}" in link.notices[0]
+
+
+NASTY = st.one_of(
+    st.text(), st.integers().map(str), st.floats().map(str), st.integers(10**15, 10**60).map(str),
+    st.sampled_from(["NaN", "-Infinity", "1e999", "0x10", "1_000", "٣", "", " ", "null", "true", "[]", "{}", "\0", "🏁",
+                     "reencode," * 500, "sliding_window:window=" + "9" * 400, ":" * 99, "=" * 99]),
+)  # fmt: skip
+FORMS = {"race": links.RACE, "measure": links.MEASURE, "inside": links.INSIDE}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+def test_any_link_fills_the_form_with_what_can_be_sent_and_names_the_rest(form: str, data: st.DataObject) -> None:
+    """Gradio sends numbers of 64 bits, and a browser holds whole ones of 53: a larger one kept the page from coming."""
+    parameters = FORMS[form]
+    query = data.draw(st.dictionaries(st.sampled_from(sorted(parameters)), NASTY))
+    link = links.read(query, KNOWN, parameters)
+    orjson.dumps(link.form)
+    for value in link.form.values():
+        assert not isinstance(value, int | float) or abs(value) < 2**53
+    left_out = [name for name in query if parameters[name][0] not in link.form]
+    assert len(link.notices) == len(left_out)
+    assert all(any(f"link's {name} " in notice for notice in link.notices) for name in left_out)
+    assert all(len(notice) < 400 for notice in link.notices)

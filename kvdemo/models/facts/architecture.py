@@ -17,11 +17,10 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.models import catalog
+from kvdemo.models import catalog, folders
 from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
 from kvdemo.models.sources import hub_errors, random_weights
 from kvdemo.models.sources.checkpoint import read_json
-from kvdemo.models.sources.find import folders_allowed
 from kvdemo.models.sources.timeout import call_with_timeout
 
 PASTED = "The pasted configuration"
@@ -41,9 +40,9 @@ def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
     """Read the architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
 
     Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
-    fetched. `allow_folders` None asks `folders_allowed`.
+    fetched. `allow_folders` None asks `folders.allowed`.
     """
-    name = catalog.resolve(model, folders=folders_allowed() if allow_folders is None else allow_folders)
+    name = catalog.resolve(model, folders=folders.allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
         return from_config(random_weights.config(name.shape), name.id)
     if name.hub_id is None:

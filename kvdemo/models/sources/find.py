@@ -6,13 +6,12 @@ Asked in this order, and the first that has the model whole serves it. A model w
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models import catalog
+from kvdemo.models import catalog, folders
 from kvdemo.models.loaded import Source
 from kvdemo.models.sources import hub
 from kvdemo.models.sources.checkpoint import check
@@ -20,21 +19,12 @@ from kvdemo.models.sources.checkpoint import check
 log = logging.getLogger(__name__)
 
 
-def folders_allowed() -> bool:
-    """Tell whether a model may be named by a folder: KVDEMO_ALLOW_FOLDERS (1 or 0), else everywhere but on a Space.
-
-    On a user's own computer folders are the user's. On a public host visitors must not open them.
-    """
-    said = os.environ.get("KVDEMO_ALLOW_FOLDERS", "")
-    return said not in ("0", "false", "no") if said else "SPACE_ID" not in os.environ
-
-
 def find(model: str, progress: Callable[[Progress], None], *, allow_folders: bool | None = None) -> Source:
     """Find the files of a model, asked for by any name that `catalog.resolve` takes.
 
-    `allow_folders` None asks `folders_allowed`. `progress` may be called from another thread. Raises BadInput.
+    `allow_folders` None asks `folders.allowed`. `progress` may be called from another thread. Raises BadInput.
     """
-    name = catalog.resolve(model, folders=folders_allowed() if allow_folders is None else allow_folders)
+    name = catalog.resolve(model, folders=folders.allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
         return Source("random weights", catalog.SHAPES[name.shape], None)
     if name.hub_id is None:

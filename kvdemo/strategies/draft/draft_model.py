@@ -65,7 +65,7 @@ def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
     if name is None:
         return f"the catalogue has no smaller model of the family of {model.id}: choose a larger one, or a draft model."
     try:
-        same = catalog.resolve(name).id == model.id
+        same = catalog.resolve(name, folders=asked == AUTO).id == model.id
     except BadInput as error:
         return str(error)
     if same:
@@ -81,7 +81,7 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
     name = name_for(model, asked)
     if name is None:
         raise BadInput(str(unavailable_reason(model, asked)))
-    draft_id = catalog.resolve(name).id
+    draft_id = catalog.resolve(name, folders=asked == AUTO).id
     with _loading:
         drafts = _drafts.setdefault(model.network, _Drafts())
         draft = drafts.alive.get(draft_id)

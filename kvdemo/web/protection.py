@@ -1,0 +1,162 @@
+"""Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
+
+It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+#: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
+#: of the `js` of events; its icons are data. Spaces show the page in a frame.
+CONTENT_SECURITY_POLICY = "; ".join([
+    "default-src 'none'",
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+])  # fmt: skip
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+UPLOAD = "/gradio_api/upload"
+#: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
+BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
+#: A proxy says for whom it asks.
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+LOCAL_NAMES = ("localhost", "")
+TOO_LARGE, FULL = "The request is too large: send less.", "Too much was uploaded in the last hour: try again later."
+UNREADABLE = "The upload cannot be read: send a form with files that have names."
+
+
+class Protection:
+    """Answers with headers, refuses what is too large, and reports a visitor who is not on this machine.
+
+    file_bytes     the largest file of an upload
+    hourly_bytes   what all visitors together may upload in an hour
+    on_stranger    called before a request of a visitor from elsewhere is answered, for the first one
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, file_bytes: int, hourly_bytes: int, on_stranger: Callable[[], None] = lambda: None
+    ) -> None:
+        self._app, self._file_bytes, self._hourly_bytes = app, file_bytes, hourly_bytes
+        self._on_stranger, self._alone = on_stranger, True
+        self._uploads: deque[tuple[float, _Body]] = deque()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._alone and is_stranger(scope):
+            self._alone = False
+            self._on_stranger()
+        upload = scope["path"].endswith(UPLOAD)
+        body = _Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else MOST_REQUEST)
+        answer = _Answer(send)
+        if body.too_large:
+            await PlainTextResponse(TOO_LARGE, 413)(scope, receive, answer)
+        elif upload:
+            await self._upload(scope, body, answer)
+        else:
+            await self._app(scope, body, answer)
+
+    async def _upload(self, scope: Scope, body: _Body, answer: _Answer) -> None:
+        if self._lately() >= self._hourly_bytes:
+            await PlainTextResponse(FULL, 429, headers={"Retry-After": "3600"})(scope, body, answer)
+            return
+        self._uploads.append((time.monotonic(), body))
+        try:
+            await self._app(scope, body, answer)
+        except Exception:
+            if answer.begun:
+                raise
+            log.info("an upload could not be read", exc_info=True)
+            await PlainTextResponse(UNREADABLE, 400)(scope, body, answer)
+
+    def _lately(self) -> int:
+        """Bytes that were uploaded in the last hour, with those that are announced and still come."""
+        while self._uploads and self._uploads[0][0] < time.monotonic() - 3600:
+            self._uploads.popleft()
+        return sum(body.bytes for _, body in self._uploads)
+
+
+class _Body:
+    """The body of a request, up to a size. `bytes` are those that came, or that were announced if more."""
+
+    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
+        self._receive, self._most = receive, most
+        length = Headers(scope=scope).get("content-length", "0")
+        self.bytes = int(length) if length.isdigit() and len(length) < 20 else most + 1
+        self._came = 0
+
+    @property
+    def too_large(self) -> bool:
+        return self.bytes > self._most
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._came += len(message.get("body", b""))
+        self.bytes = max(self.bytes, self._came)
+        if self.too_large:
+            raise HTTPException(413, TOO_LARGE)
+        return message
+
+
+class _Answer:
+    """Sends an answer with the headers for browsers."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            MutableHeaders(scope=message).update(HEADERS)
+        await self._send(message)
+
+
+def is_stranger(scope: Scope) -> bool:
+    """Tell whether a request comes from another machine, or may: through a proxy, a tunnel, or under another name."""
+    headers = Headers(scope=scope)
+    client = scope.get("client")
+    named = _hostname(headers.get("host", ""))
+    return (
+        any(name in headers for name in FORWARDED)
+        or (client is not None and not _is_loopback(client[0]))
+        or not (named in LOCAL_NAMES or _is_loopback(named))
+    )
+
+
+def _hostname(host: str) -> str:
+    """The name in a Host header; itself where it is none, which is no local name."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return host
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,147 @@
+"""What guards the web server: headers, the size of what is sent, uploads, visitors of other machines."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio.routes import App
+from starlette.testclient import TestClient
+
+from kvdemo.web import page, protection
+from kvdemo.web.protection import CONTENT_SECURITY_POLICY, is_stranger
+from kvdemo.web.tabs.compare import MOST_BYTES
+from tests.web.scripted_backend import ScriptedBackend
+
+LOCAL = {"host": "127.0.0.1:7860"}
+
+
+def client(**guard: Any) -> TestClient:
+    """The page as Gradio serves it."""
+    blocks = page.build(ScriptedBackend())
+    options = page.launch_options(**guard)
+    blocks.max_file_size = options["max_file_size"]
+    app = App.create_app(blocks, app_kwargs=options["app_kwargs"])
+    return TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 5))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def visitor() -> Iterator[TestClient]:
+    with client() as made:
+        yield made
+
+
+def upload(visitor: TestClient, size: int, count: int = 1) -> Any:
+    files = [("files", (f"a{n}.json", b"x" * size, "application/json")) for n in range(count)]
+    return visitor.post("/gradio_api/upload", files=files)
+
+
+@pytest.mark.parametrize("path", ["/config", "/no/such/page", "/gradio_api/info"])
+def test_every_answer_has_the_headers(visitor: TestClient, path: str) -> None:
+    headers = visitor.get(path).headers
+    assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+
+
+def test_only_huggingface_shows_the_page_in_a_frame_and_nothing_comes_from_elsewhere() -> None:
+    rules = dict(rule.split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split("; "))
+    assert rules.pop("frame-ancestors") == "'self' https://huggingface.co https://*.hf.space"
+    assert rules.pop("default-src") == "'none'"
+    allowed = {source for sources in rules.values() for source in sources.split()}
+    assert allowed == {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "data:"}
+
+
+def test_a_file_that_compare_reads_is_taken_and_a_larger_one_is_not(visitor: TestClient, own_folder: Path) -> None:
+    assert upload(visitor, 1000).status_code == 200
+    before = sum(path.stat().st_size for path in own_folder.rglob("*.json"))
+    assert before == 1000
+    assert upload(visitor, MOST_BYTES + 200_000).status_code == 413
+    assert upload(visitor, 1_000_000, count=1 + MOST_BYTES // 1_000_000).status_code == 413  # many files as one
+    assert sum(path.stat().st_size for path in own_folder.rglob("*.json")) == before
+
+
+def test_a_body_of_unknown_length_is_cut_off(visitor: TestClient) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield from (b"x" * 1_000_000 for _ in range(5))
+
+    answer = visitor.post("/gradio_api/queue/join", content=chunks(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert visitor.post("/gradio_api/queue/join", headers={"content-length": "9" * 5000}).status_code == 413
+
+
+def test_all_visitors_together_have_a_quota() -> None:
+    with client(uploaded_bytes=3000) as visitor:
+        codes = [upload(visitor, 1000).status_code for _ in range(6)]
+    assert codes[0] == 200
+    assert codes[-1] == 429
+    assert codes == sorted(codes)
+
+
+def test_the_quota_is_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    with client(uploaded_bytes=1000) as visitor:
+        assert [upload(visitor, 1000).status_code for _ in range(2)] == [200, 429]
+        monkeypatch.setattr(protection.time, "monotonic", lambda: now + 3700)
+        assert upload(visitor, 1000).status_code == 200
+
+
+def test_an_upload_without_a_name_is_a_sentence_and_no_accident(visitor: TestClient) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n{}\r\n--b--\r\n'
+    answer = visitor.post(
+        "/gradio_api/upload", content=body, headers={"content-type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code == 400
+    assert "Traceback" not in answer.text
+
+
+def test_files_are_gone_within_an_hour() -> None:
+    blocks = page.build(ScriptedBackend())
+    assert blocks.delete_cache is not None
+    assert sum(blocks.delete_cache) < 3600
+
+
+def scope(host: str, client: str | None = "127.0.0.1", **headers: str) -> dict[str, Any]:
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in {"host": host, **headers}.items()]
+    return {"type": "http", "headers": sent, "client": None if client is None else (client, 1)}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "localhost", "127.0.0.5"])
+def test_a_visitor_of_the_same_machine_is_no_stranger(host: str) -> None:
+    assert not is_stranger(scope(host))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        scope("abcd1234.gradio.live"),
+        scope("192.168.1.5:7860", "192.168.1.9"),
+        scope("localhost:7860", "192.168.1.9"),
+        scope("localhost:7860", x_forwarded_for="10.0.0.1"),
+        scope("localhost:7860", forwarded="for=10.0.0.1"),
+        scope("evil.example"),  # a name that is made to lead to this machine
+        scope("[", "127.0.0.1"),
+    ],
+)
+def test_whoever_comes_by_network_proxy_tunnel_or_another_name_is_a_stranger(request_: dict[str, Any]) -> None:
+    assert is_stranger(request_)
+
+
+def test_the_first_stranger_is_reported_before_he_is_answered() -> None:
+    seen: list[int] = []
+    with client(on_stranger=lambda: seen.append(os.getpid())) as visitor:
+        visitor.get("/config", headers=LOCAL)
+        assert not seen
+        visitor.get("/config", headers={"host": "abcd.gradio.live"})
+        visitor.get("/config", headers={"host": "abcd.gradio.live"})
+    assert len(seen) == 1
