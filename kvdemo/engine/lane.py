@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
+from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended, FinishReason
 from kvdemo.core.types import TimedStep
+from kvdemo.engine.elsewhere import unless_stopped
 
 LaneEvent = tuple[int, TimedStep] | Ended
 
@@ -36,25 +38,29 @@ class Lane:
         """Yield `(index, step)` for each step, and `Ended` when there is none to come.
 
         The lane ends at its limit, at an end of text, where the strategy ends, and before the next step once `stop` is
-        set. One that raises ends with reason "error" and what `describe` makes of the exception.
+        set; a lane of another machine does not wait for its next step then. One that raises ends with reason "error"
+        and what `describe` makes of the exception.
         """
         error = None
+        steps: Any = self._steps if self.preemptible else unless_stopped(self._steps, stop)
         while not self.finish_reason:
             if stop.is_set():
                 self.finish_reason = "stopped"
                 break
             try:
-                timed = next(self._steps, None)
+                timed = next(steps, None)
             except Exception as failure:
                 # The sentence is shown by the caller. The traceback is for debugging.
                 log.debug("lane %d failed", index, exc_info=True)
                 self.finish_reason, error = "error", describe(failure)
                 break
             if timed is None:
-                self.finish_reason = "eos"
+                self.finish_reason = "stopped" if stop.is_set() and not self.preemptible else "eos"
                 break
             self.seconds += timed.seconds
             yield index, self._committed(timed)
+        if steps is not self._steps:
+            steps.close()  # the other machine need not go on
         yield Ended(index, self.finish_reason, error)
 
     def _committed(self, timed: TimedStep) -> TimedStep:

@@ -97,14 +97,17 @@ def run(
     store: PrefixStore | None = None,
     *,
     with_candidates: bool = False,
+    release: Callable[[], None] = lambda: None,
 ) -> Finished:
     """Race the request's strategies on a loaded model; pass each event to `emit`, and return the last one too.
 
     Lanes may start from what is in the `store` when the race begins. What one of them leaves is put there at the end.
     `with_candidates`: the events tell what each token was chosen from, also where the document need not have it.
-    The caller holds the device. Raises BadInput before anything has run.
+    The caller holds the device until `release` is called: what other machines compute comes after that, when the lanes
+    of this one are over and looked at. Raises BadInput before anything has run.
     """
-    return _Race(request, model, *check(request, model), emit, store, with_candidates or request.candidates).run(stop)
+    raced = _Race(request, model, *check(request, model), emit, store, with_candidates or request.candidates)
+    return raced.run(stop, release)
 
 
 def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
@@ -156,12 +159,11 @@ class _Race:
         self.handovers = [self._handover() for _ in chosen]
         self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
 
-    def run(self, stop: CancelToken) -> Finished:
-        self._warm_up(stop)
-        lanes = [
-            self._lane(strategy, self.prompt, handover)
-            for strategy, handover in zip(self.chosen, self.handovers, strict=True)
-        ]
+    def run(self, stop: CancelToken, release: Callable[[], None]) -> Finished:
+        here = [index for index, strategy in enumerate(self.chosen) if not strategy.elsewhere]
+        there = [index for index, strategy in enumerate(self.chosen) if strategy.elsewhere]
+        self._warm_up(here, stop)
+        lanes = self._lanes(here)  # what they prepare is told before the race begins
         self.emit(
             Started(
                 lanes=tuple(record.info for record in self.records),
@@ -172,24 +174,41 @@ class _Race:
                 model=self.model.facts(),
             )
         )
+        self._run(lanes, here, stop)
+        del lanes  # their caches are free before the model runs again
+        self._look_back(here, stop)
+        self._keep()
+        release()
+        self._warm_up(there, stop)
+        self._run(self._lanes(there), there, stop)
+        self._look_back(there, stop)
+        return self._finish()
+
+    def _lanes(self, indices: Sequence[int]) -> list[Lane]:
+        return [self._lane(self.chosen[index], self.prompt, self.handovers[index]) for index in indices]
+
+    def _run(self, lanes: Sequence[Lane], indices: Sequence[int], stop: CancelToken) -> None:
+        """Run lanes to their ends; `indices` are their places in the race."""
         for event in race(lanes, self.request.schedule, stop, describe_failure):
             if isinstance(event, Ended):
-                ended = replace(event, text=self.streams[event.lane].flush())
-                self.records[event.lane].end(ended)
+                index = indices[event.lane]
+                ended = replace(event, lane=index, text=self.streams[index].flush())
+                self.records[index].end(ended)
                 if ended.error:
-                    log.warning("%s failed: %s", self.chosen[event.lane].spec, ended.error)
+                    log.warning("%s failed: %s", self.chosen[index].spec, ended.error)
                 self.emit(ended)
             else:
-                self._committed(*event)
-        return self._finish(stop)
+                self._committed(indices[event[0]], event[1])
 
-    def _warm_up(self, stop: CancelToken) -> None:
+    def _warm_up(self, indices: Sequence[int], stop: CancelToken) -> None:
         """Take each lane's first steps, untimed. A lane that fails here fails again in the race, which reports it."""
         tokens = min(WARMUP_TOKENS, self.request.max_new_tokens)
-        for index, strategy in enumerate(self.chosen):
+        for index in indices:
+            strategy = self.chosen[index]
             if stop.is_set():
                 return
-            self.emit(Progress(f"Warming up {strategy.name}"))
+            if not strategy.elsewhere:  # the race has begun when another machine warms up
+                self.emit(Progress(f"Warming up {strategy.name}"))
             prompt = other_prompt(self.prompt) if strategy.elsewhere else self.prompt
             taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
             self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
@@ -258,9 +277,10 @@ class _Race:
         )
         self.emit(Diverged(lane, record.divergence))
 
-    def _prove(self, stop: CancelToken) -> None:
+    def _prove(self, indices: Sequence[int], stop: CancelToken) -> None:
         """Check what was presumed of each divergence. A proof that fails is reported; the race's result stands."""
-        for lane, record in enumerate(self.records[1:], start=1):
+        for lane in indices:
+            record = self.records[lane]
             presumed = record.divergence
             if presumed is None or presumed.kind not in divergence.PRESUMED:
                 continue
@@ -306,14 +326,17 @@ class _Race:
         found = first_time_cost.in_race(record.steps, warmed)
         return [first_time_cost.race_sentence(record.info.name, found)] if found else []
 
-    def _finish(self, stop: CancelToken) -> Finished:
-        self._prove(stop)
-        for strategy, record, warmed in zip(self.chosen, self.records, self.warmed, strict=True):
-            record.remarks = self._first_use(record, warmed) + self._remarks(strategy, record, stop)
+    def _look_back(self, indices: Sequence[int], stop: CancelToken) -> None:
+        """Check what was presumed of some lanes, and collect what they show; the model may run for it."""
+        self._prove(indices, stop)
+        for index in indices:
+            strategy, record = self.chosen[index], self.records[index]
+            record.remarks = self._first_use(record, self.warmed[index]) + self._remarks(strategy, record, stop)
             if (sentence := why(stop)) and record.ended and record.ended.reason == "stopped":
                 record.remarks.append(f"{record.info.name} {sentence}")
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
-        self._keep()
+
+    def _finish(self) -> Finished:
         verdict = judge(self.records, self.request.schedule)
         built = document.build(
             self.request,

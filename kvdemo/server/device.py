@@ -112,15 +112,25 @@ class DeviceLease:
             self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
 
     @contextmanager
-    def acquire(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[None]:
-        """Hold the device. The thread that decodes holds it, so that it is free only when the last step is over."""
+    def acquire(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
+        """Hold the device until the function that this yields is called, or the block ends.
+
+        The thread that decodes holds it, so that it is free only when the last step is over.
+        """
         waiting = not self._device_free.acquire(blocking=False)
         if waiting:
             progress(Progress("Waiting for the device: another race or a model's loading comes first"))
             while waiting and not stop.is_set():
                 waiting = not self._device_free.acquire(timeout=0.1)
-        try:
-            yield
-        finally:
-            if not waiting:
+        held = not waiting
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
                 self._device_free.release()
+
+        try:
+            yield release
+        finally:
+            release()

@@ -97,7 +97,7 @@ class Runs:
     ) -> None:
         """Run what was asked for once the device is free."""
         try:
-            with self._device.acquire(tell, stop):
+            with self._device.acquire(tell, stop) as release:
                 if stop.is_set():
                     return
                 # Under the turn: two threads that import transformers at once trip over each other.
@@ -114,7 +114,7 @@ class Runs:
                     model = self._device.load(request.model or self._device.default_model, tell)
                     # A page, which is what has a store, asks what each token was chosen from.
                     shown, limited = prefix_store is not None, self._limited(request, stop)
-                    session.run(request, model, tell, limited, prefix_store, with_candidates=shown)
+                    session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
         finally:
             stop.clear()
 

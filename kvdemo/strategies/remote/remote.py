@@ -27,10 +27,10 @@ class Remote(Strategy):
 
     This is how an engine that needs more than one machine stands next to the local loops. What is timed is what this
     machine sees, from sending the request to each piece of text: the way through the network and the wait for other
-    users are in it, and nobody can take them out again. Such a server cannot be made to wait for its turn, so with
-    fair turns this lane runs through while the device here rests. Tokens are counted by the log-probabilities that come
-    with them, or by the server's own count at the end. It warms up with another prompt than yours, which the server
-    would otherwise have in its cache; from earlier races it may.
+    users are in it, and nobody can take them out again. Such a server cannot be made to wait for its turn, so this lane
+    runs when the lanes of this machine are over, and the device here is free for others meanwhile. Tokens are counted
+    by the log-probabilities that come with them, or by the server's own count at the end. It warms up with another
+    prompt than yours, which the server would otherwise have in its cache; from earlier races it may.
     """
 
     id = "remote"

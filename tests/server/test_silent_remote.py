@@ -1,0 +1,55 @@
+"""A remote engine that says nothing keeps nobody waiting: not its own visitor's Stop, and not the others' races."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.events import Ended, Finished, RaceEvent
+from kvdemo.server.service import Service
+
+FORM: dict[str, Any] = {"prompt": "The fox", "chat": False, "max_new_tokens": 4, "ignore_eos": True}
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An engine that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("KVDEMO_REMOTE_URL", f"http://127.0.0.1:{server.getsockname()[1]}/v1")
+        monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "silent")
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("lanes", ["no_cache,remote", "remote,no_cache", "remote"])
+def test_others_race_meanwhile_and_stop_ends_it_at_once(tiny_folder: Path, lanes: str) -> None:
+    service = Service(str(tiny_folder), device="cpu")
+    service.preload()
+    events: list[RaceEvent] = []
+    alone = threading.Event()
+
+    def watch() -> None:
+        for batch in service.race(FORM | {"strategies": lanes}, "waits"):
+            events.extend(batch)
+            if lanes == "remote" or any(isinstance(event, Ended) for event in batch):
+                alone.set()  # the lanes of this machine are over
+
+    waiting = threading.Thread(target=watch)
+    waiting.start()
+    assert alone.wait(60)
+    other = [event for batch in service.race(FORM | {"strategies": "no_cache"}, "other") for event in batch]
+    assert isinstance(other[-1], Finished)
+    assert waiting.is_alive()
+    service.stop("waits")
+    waiting.join(20)  # the engine would be waited for three times as long
+    assert not waiting.is_alive()
+    assert isinstance(events[-1], Finished)
+    lane = next(lane for lane in events[-1].document["lanes"] if lane["strategy"] == "remote")
+    assert lane["status"] == "stopped"
+    assert all(one["status"] == "done" for one in events[-1].document["lanes"] if one is not lane)
