@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 
-from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
+from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
 from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.inside import summary
@@ -30,8 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from kvdemo.models.loading import load  # noqa: PLC0415
 
     model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show)
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
+    stop = stop_on_interrupt()
     document = session.run(request, model, _show, stop)
     if options.json:
         print_json(document)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 import uuid
 
 from kvdemo import strategies
-from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
+from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
 from kvdemo.core import units
 from kvdemo.core.events import Progress
 from kvdemo.core.measure_settings import MeasureRequest
@@ -40,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
         request.race.model or DEFAULT, device=options.device, dtype=options.dtype,
         progress=lambda event: show_progress(event.text, event.fraction),
     )  # fmt: skip
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
+    stop = stop_on_interrupt()
     shown = _Shown()
     document = measurement.run(request, model, uuid.uuid4().hex[:12], shown.show, stop)
     if options.json:

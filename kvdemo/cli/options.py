@@ -96,10 +96,16 @@ def show_progress(text: str, fraction: float | None = None) -> None:
     print(text if fraction is None else f"{text} {fraction:.0%}", file=sys.stderr)
 
 
-def stop_once(stop: threading.Event) -> None:
-    """End the run after its step at the first Ctrl-C; end the program at the second."""
-    stop.set()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def stop_on_interrupt() -> threading.Event:
+    """Return what ends the run after its step, set by the first Ctrl-C; the second one ends the program."""
+    stop = threading.Event()
+
+    def interrupted(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, interrupted)
+    return stop
 
 
 def print_json(document: object) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kvdemo import strategies
-from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_once
+from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent, Started
 from kvdemo.core.settings import RaceRequest
@@ -47,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from kvdemo.race import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
 
     model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop_once(stop))
+    stop = stop_on_interrupt()
     store = PrefixFile(path) if path else None
     finished = session.run(request, model, _show_progress if options.json else _show_text, stop, store)
     if options.json:

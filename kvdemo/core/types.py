@@ -25,6 +25,18 @@ SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 #: What a setting takes: text, a whole number, a number, yes or no, one of some words, several of them, lanes,
 #: lengths in tokens, ids of tokens.
 Kind = Literal["text", "whole", "number", "switch", "choice", "several", "lanes", "lengths", "ids"]
+#: The values of each kind in a document. The lists come as text with commas where somebody types them.
+VALUES: dict[Kind, Any] = {
+    "text": str,
+    "whole": int,
+    "number": float,
+    "switch": bool,
+    "choice": str,
+    "several": list[str],
+    "lanes": list[str],
+    "lengths": list[int],
+    "ids": list[int],
+}
 
 #: The id of a token that another machine chose and of which it sent the text alone.
 UNKNOWN = -1

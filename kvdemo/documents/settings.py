@@ -9,19 +9,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
 from kvdemo.core.declaration import Setting, in_documents
-from kvdemo.core.types import Kind
-
-_TYPES: dict[Kind, Any] = {
-    "text": str,
-    "whole": int,
-    "number": float,
-    "switch": bool,
-    "choice": str,
-    "several": list[str],
-    "lanes": list[str],
-    "lengths": list[int],
-    "ids": list[int],
-}
+from kvdemo.core.types import VALUES
 
 
 class SettingsOf:
@@ -37,4 +25,4 @@ class SettingsOf:
 
 def _typed(one: Setting) -> Any:
     bounds: dict[str, Any] = {"ge": one.low, "le": one.high} if one.kind in ("whole", "number") else {}
-    return Annotated[_TYPES[one.kind], Field(description=one.about, **bounds)]
+    return Annotated[VALUES[one.kind], Field(description=one.about, **bounds)]

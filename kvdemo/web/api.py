@@ -20,7 +20,7 @@ from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, To
 from kvdemo.core.inside_settings import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
-from kvdemo.core.types import Kind
+from kvdemo.core.types import VALUES, Kind
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
@@ -33,17 +33,8 @@ PLACES = (
     "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
     "repeats", "warmup", "sweep_prompt", "sweep_tokens",
 )  # fmt: skip
-_TYPES: Mapping[Kind, Any] = {
-    "text": str,
-    "whole": int,
-    "number": float,
-    "switch": bool,
-    "choice": str,
-    "several": list[str],
-    "lanes": list[str],
-    "lengths": str,
-    "ids": str,
-}
+#: Lists of numbers are text with commas, as in the form.
+_TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}
 
 
 def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
