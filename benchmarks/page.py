@@ -7,20 +7,16 @@ limit is the bare page: what Gradio itself takes until the answer to a load even
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from benchmarks.figure import Figure
-from tests.serving import ROOT, free_port, served, wait_for
+from tests.serving import served
 
 ROUNDS = 5
 THROTTLE = 4
@@ -33,21 +29,6 @@ with gr.Blocks(analytics_enabled=False) as blocks:
 blocks.launch(ssr_mode=False)
 """
 ENABLED = "() => document.querySelector('#kv-race')?.disabled === false"
-
-
-@contextmanager
-def bare() -> Iterator[str]:
-    """Serve a page with one button, which its load event enables; yields its address."""
-    port = free_port()
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    page = subprocess.Popen([sys.executable, "-c", BARE], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        wait_for(url, page)
-        yield url
-    finally:
-        page.terminate()
-        page.wait()
 
 
 def visit(context: BrowserContext, url: str) -> float:
@@ -67,7 +48,7 @@ def run() -> Iterator[Figure]:
     """Return medians over the rounds. The app's model is loaded before the first, so that its loading takes no part."""
     first: dict[str, list[float]] = {"app": [], "bare": []}
     again: list[float] = []
-    with sync_playwright() as playwright, served() as app, bare() as other:
+    with sync_playwright() as playwright, served() as app, served(program=("-c", BARE)) as other:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         waiting = browser.new_page()
         waiting.goto(app)

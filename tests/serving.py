@@ -18,11 +18,14 @@ PATIENCE_SECONDS = 120
 
 
 @contextmanager
-def served(settings: dict[str, str] | None = None) -> Iterator[str]:
-    """The address of an app whose page is up; its environment is this process's and `settings`."""
+def served(settings: dict[str, str] | None = None, program: tuple[str, ...] = ("app.py",)) -> Iterator[str]:
+    """The address of an app whose page is up; its environment is this process's and `settings`.
+
+    program  what Python runs: the app, unless given
+    """
     port = free_port()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"} | (settings or {})
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    app = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/"
         wait_for(url, app)

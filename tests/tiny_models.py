@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -39,21 +40,21 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_llama_network(vocab_size: int, seed: int = 0) -> LlamaForCausalLM:
+def tiny_llama_network(vocab_size: int, seed: int = 0, **changes: Any) -> LlamaForCausalLM:
+    """Two layers of random weights. `changes` are numbers of its configuration."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocab_size,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.2,  # wide enough for texts that vary; the default makes every logit nearly equal
-        bos_token_id=None,
-        eos_token_id=2,
-    )
-    return LlamaForCausalLM(config).eval()
+    numbers: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "initializer_range": 0.2,  # wide enough for texts that vary; the default makes every logit nearly equal
+        "bos_token_id": None,
+        "eos_token_id": 2,
+    }
+    return LlamaForCausalLM(LlamaConfig(vocab_size=vocab_size, **numbers | changes)).eval()
 
 
 def tiny_gpt2_network(vocab_size: int, seed: int = 0) -> GPT2LMHeadModel:

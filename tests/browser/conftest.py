@@ -10,6 +10,10 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
+from tests.web.scripted_backend import ScriptedBackend
+
+from .scripted import scripted_page
+
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)  # a busy machine is slow, not wrong
@@ -29,6 +33,19 @@ def browser() -> Iterator[Browser]:
             pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def script() -> ScriptedBackend:
+    """What the page of a file's tests runs on."""
+    return ScriptedBackend()
+
+
+@pytest.fixture(scope="module")
+def url(script: ScriptedBackend) -> Iterator[str]:
+    """The address of that page. A file with another backend has fixtures of its own."""
+    with scripted_page(script) as address:
+        yield address
 
 
 @pytest.fixture

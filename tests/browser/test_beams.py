@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
 from .actions import document, finish, imported, race
 from .conftest import Visit
-from .scripted import scripted_page
 
 HOSTILE = ["<img src=x onerror='window.hacked=1'>", "${window.hacked=1}", "{{constructor}}", "\n", "", " a", "缓存"]
 INFOS = (
@@ -60,17 +58,6 @@ def finished(levels: list[list[dict[str, Any]]]) -> list[list[RaceEvent]]:
             Finished({"schema": 1, "model": MODEL, "lanes": lanes}, verdict("Done.")),
         ]
     ]
-
-
-@pytest.fixture(scope="module")
-def script() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture(scope="module")
-def url(script: ScriptedBackend) -> Iterator[str]:
-    with scripted_page(script) as address:
-        yield address
 
 
 def drawn(script: ScriptedBackend, url: str, visit: Visit, levels: list[list[dict[str, Any]]], **how: Any) -> Page:

@@ -25,17 +25,6 @@ from .scripted import scripted_page
 TWICE = "sliding_window:window=64:kind=int4,sliding_window,no_cache"
 
 
-@pytest.fixture(scope="module")
-def script() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture(scope="module")
-def url(script: ScriptedBackend) -> Iterator[str]:
-    with scripted_page(script) as address:
-        yield address
-
-
 def rows(page: Page, form: str = "kv-") -> Locator:
     return page.locator(f"#{form}lanes .kv-picks > li")
 

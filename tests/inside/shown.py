@@ -18,6 +18,7 @@ def shown(model: LoadedModel, panel: str, prompt: str = TEXT, **raw: Any) -> dic
     """The panel's entry of a document that fits its schema and can be said in sentences."""
     request = InsideRequest.parse({"prompt": prompt, "panels": panel} | raw)
     document = session.run(request, model, lambda _: None, threading.Event())
+    assert document["status"] == "done"
     schema.check(document)
     heading, *sentences, last = summary.lines(document)
     assert panel in heading and sentences and not last

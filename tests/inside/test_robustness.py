@@ -11,8 +11,8 @@ from transformers import MambaConfig, MambaForCausalLM
 from kvdemo.core.inside_settings import PANELS
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.tiny_models import TOKENIZER, model, panel
-from tests.models.tiny_configs import TINY
+from tests.inside.shown import shown
+from tests.inside.tiny_models import TOKENIZER
 from tests.tiny_models import loaded
 
 COMPUTED = ("steps", "attention", "formulas")
@@ -27,25 +27,17 @@ def mamba() -> LoadedModel:
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_a_model_of_states_alone_says_in_one_sentence_that_it_has_no_keys(name: str) -> None:
-    says = panel(mamba(), name)["cannot"]
+    says = shown(mamba(), name)["cannot"]
     assert says.endswith(".")
     assert says.count(". ") == 0
     assert "Error" not in says
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", COMPUTED)
-@pytest.mark.parametrize("kind", TINY)
-def test_a_text_of_one_token_is_shown_or_a_sentence_says_why_not(kind: str, name: str) -> None:
-    shown = panel(model(kind), name, prompt="T", max_new_tokens=2)
-    assert "cannot" not in shown or (shown["cannot"].endswith(".") and "Error" not in shown["cannot"])
-
-
 @pytest.mark.parametrize("name", COMPUTED)
 def test_half_a_character_at_the_end_of_a_text_is_refused_or_shown(tiny_llama: LoadedModel, name: str) -> None:
     ids = tiny_llama.encode_text("é", special=False)
-    shown = panel(tiny_llama, name, prompt="coffee", continuation=ids[:1])
-    assert "cannot" not in shown
+    panel = shown(tiny_llama, name, prompt="coffee", continuation=ids[:1])
+    assert "cannot" not in panel
 
 
 def test_every_panel_that_can_be_asked_for_is_computed_and_said_in_sentences() -> None:

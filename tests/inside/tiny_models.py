@@ -1,16 +1,12 @@
-"""Loaded models of every tiny configuration, with a tokenizer, and panels computed on them."""
+"""Loaded models of every tiny configuration, with a tokenizer."""
 
 from __future__ import annotations
 
 import functools
-import threading
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.inside import session
 from kvdemo.models.loaded import LoadedModel
 from tests.models.tiny_configs import tiny
 from tests.tiny_models import byte_level_tokenizer, loaded
@@ -32,11 +28,3 @@ def network(name: str, attention: str | None = None) -> PreTrainedModel:
 @functools.cache
 def model(name: str) -> LoadedModel:
     return loaded(name, network(name), TOKENIZER)
-
-
-def panel(on: LoadedModel, name: str, prompt: str = "The quick brown fox", **settings: Any) -> dict[str, Any]:
-    """One panel of the document that a run on a model returns."""
-    request = InsideRequest.parse({"prompt": prompt, "panels": name} | settings)
-    document = session.run(request, on, lambda _: None, threading.Event())
-    assert document["status"] == "done"
-    return document["panels"][name]

@@ -9,11 +9,11 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kvdemo.core.errors import BadInput
+from tests.tiny_models import tiny_llama_network
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
@@ -33,22 +33,11 @@ def small_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def small_llama(vocab_size: int) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=vocab_size,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    return LlamaForCausalLM(config).eval()
+    """Wide enough for GGUF, whose blocks hold 32 numbers."""
+    return tiny_llama_network(
+        vocab_size, hidden_size=64, intermediate_size=96, max_position_embeddings=256, tie_word_embeddings=True,
+        initializer_range=0.3, bos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
 
 
 def save_llama(folder: Path) -> Path:

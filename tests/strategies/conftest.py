@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -90,15 +91,16 @@ def tokens_of(strategy: Strategy, model: LoadedModel, text: str, n: int, **optio
     return tokens[:n]
 
 
-def generated(model: LoadedModel, text: str, n: int) -> list[int]:
-    """The reference: n greedy tokens of `generate()`, not stopped by an end of text."""
-    ids = torch.tensor([model.tokenizer.encode(text)])
+def generated(model: LoadedModel, text: str, n: int, **how: Any) -> list[int]:
+    """The reference: n greedy tokens of `generate()`, not stopped by an end of text. `how` are options of it."""
+    return all_generated(model, [text], n, **how)[0]
+
+
+def all_generated(model: LoadedModel, texts: list[str], n: int, **how: Any) -> list[list[int]]:
+    """The same of texts of one length, in one call: nothing is padded, so each row is what it would be alone."""
+    ids = torch.tensor([model.tokenizer.encode(text) for text in texts])
     out = model.network.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=n,
-        do_sample=False,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    return list(out[0, ids.shape[1] :].tolist())
+        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, do_sample=False, eos_token_id=None,
+        pad_token_id=0, **how,
+    )  # fmt: skip
+    return [row[ids.shape[1] :].tolist() for row in out]

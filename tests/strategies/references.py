@@ -9,11 +9,9 @@ import random
 from collections.abc import Mapping
 from functools import cache
 
-import torch
-
 from kvdemo.models.loaded import LoadedModel
 
-from .conftest import WORDS
+from .conftest import WORDS, all_generated
 
 LENGTHS = (1, 3, 5, 7, 8, 9, 13, 17, 24, 40)
 NEW_TOKENS = 12
@@ -32,22 +30,8 @@ def references(model: LoadedModel, each: int = 5) -> Mapping[str, list[int]]:
     found: dict[str, list[int]] = {}
     for length in LENGTHS:
         texts = [random_prompt(rng, length) for _ in range(each)]
-        found |= zip(texts, _generated(model, texts), strict=True)
+        found |= zip(texts, all_generated(model, texts, NEW_TOKENS), strict=True)
     assert len(found) == len(LENGTHS) * each
     assert len({token for answer in found.values() for token in answer}) > 10  # one token for all would prove nothing
     texts = rng.sample(sorted(found), len(found))
     return {text: found[text] for text in texts}
-
-
-def _generated(model: LoadedModel, texts: list[str]) -> list[list[int]]:
-    """One call for prompts of one length: nothing is padded, so each row is what it would be alone."""
-    ids = torch.tensor([model.tokenizer.encode(text) for text in texts])
-    out = model.network.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=NEW_TOKENS,
-        do_sample=False,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    return [row[ids.shape[1] :].tolist() for row in out]

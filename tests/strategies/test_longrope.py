@@ -112,12 +112,7 @@ def test_draws_across_the_line_are_those_without_a_cache(strategy: Strategy, len
 @pytest.mark.parametrize("name", ["phi3", "phimoe"])
 def test_beams_cross_the_line_as_those_of_generate(name: str, length: int) -> None:
     model, text = model_of(name), prompt_of(length)
-    ids = torch.tensor([model.tokenizer.encode(text)])
-    out = model.network.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False, num_beams=3,
-        eos_token_id=None, pad_token_id=0,
-    )  # fmt: skip
-    assert tokens_of(BeamSearch(beams=3), model, text, NEW) == out[0, ids.shape[1] :].tolist()
+    assert tokens_of(BeamSearch(beams=3), model, text, NEW) == generated(model, text, NEW, num_beams=3)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -16,7 +16,8 @@ from kvdemo.costs.architecture import Architecture
 from kvdemo.inside.costs import architecture_of, weight_bytes
 from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.tiny_models import model, panel
+from tests.inside.shown import shown
+from tests.inside.tiny_models import model
 from tests.models.tiny_configs import TINY, WINDOW
 
 #: What the value of a formula is by `kvdemo.costs.formulas`, at a batch and a length, with 4 bytes a number.
@@ -29,8 +30,8 @@ EXPECTED = {
 
 
 @functools.cache
-def shown(name: str) -> dict[str, dict[str, Any]]:
-    found = panel(model(name), "formulas")
+def panel(name: str) -> dict[str, dict[str, Any]]:
+    found = shown(model(name), "formulas")
     assert "cannot" not in found
     return {formula["name"]: formula for formula in found["formulas"]}
 
@@ -46,7 +47,7 @@ def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
 @pytest.mark.parametrize("name", TINY)
 def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
-    listed = shown(name)
+    listed = panel(name)
     weights = sum(parameter.nbytes for parameter in model(name).network.parameters())
 
     @settings(max_examples=40)
@@ -67,7 +68,7 @@ def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: 
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_value_is_that_of_the_batch_and_length_asked_for(name: str) -> None:
-    found = panel(model(name), "formulas", batch=3, length=21)
+    found = shown(model(name), "formulas", batch=3, length=21)
     for formula in found["formulas"]:
         if formula["terms"]:
             assert formula["value"] == pytest.approx(summed(formula["terms"], 3, 21))
@@ -78,24 +79,24 @@ def test_memory_is_what_the_tensors_of_a_cache_take(tiny_model: LoadedModel) -> 
     cache = DynamicCache(config=tiny_model.network.config)
     with torch.inference_mode():
         next_token_logits(tiny_model, ids, cache)
-    listed = {f["name"]: f for f in panel(tiny_model, "formulas", length=len(ids))["formulas"]}
+    listed = {f["name"]: f for f in shown(tiny_model, "formulas", length=len(ids))["formulas"]}
     assert listed["Memory of the cache"]["value"] == cache_bytes(cache)
 
 
 def test_the_cache_outgrows_the_weights_at_the_length_that_is_named(tiny_model: LoadedModel) -> None:
-    listed = {f["name"]: f for f in panel(tiny_model, "formulas")["formulas"]}
+    listed = {f["name"]: f for f in shown(tiny_model, "formulas")["formulas"]}
     at = listed["Cache larger than weights"]["value"]
     memory = listed["Memory of the cache"]["terms"]
     assert summed(memory, 1, at - 1) <= weight_bytes(tiny_model) < summed(memory, 1, at)
 
 
 def test_the_feed_forward_counts_the_weights_of_one_layer(tiny_llama: LoadedModel) -> None:
-    listed = {f["name"]: f for f in panel(tiny_llama, "formulas")["formulas"]}
+    listed = {f["name"]: f for f in shown(tiny_llama, "formulas")["formulas"]}
     assert listed["Feed-forward of one position"]["value"] == 2 * 3 * 32 * 64
     assert "LlamaMLP" in listed["Feed-forward of one position"]["about"]
 
 
 def test_a_mixture_of_experts_has_no_feed_forward_to_count_and_says_so() -> None:
-    formula = shown("mixtral")["Feed-forward of one position"]
+    formula = panel("mixtral")["Feed-forward of one position"]
     assert (formula["value"], formula["terms"]) == (None, [])
     assert "experts" in formula["about"]

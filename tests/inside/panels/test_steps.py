@@ -22,7 +22,8 @@ from kvdemo.inside.decoding import given as of_given_tokens
 from kvdemo.inside.panels.steps import totals
 from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.tiny_models import model, panel
+from tests.inside.shown import shown
+from tests.inside.tiny_models import model
 from tests.models.tiny_configs import TINY
 
 TEXT = "The quick brown fox jumps over the lazy"
@@ -46,45 +47,45 @@ def greedy(on: LoadedModel, new: int) -> tuple[list[int], list[int]]:
 
 
 def test_three_steps_from_one_token_compute_six_products_with_a_cache_and_ten_without(tiny_llama: LoadedModel) -> None:
-    shown = panel(tiny_llama, "steps", prompt="T", max_new_tokens=3)
-    assert shown["prompt_tokens"] == 1
-    third = shown["steps"][2]
+    panel = shown(tiny_llama, "steps", prompt="T", max_new_tokens=3)
+    assert panel["prompt_tokens"] == 1
+    third = panel["steps"][2]
     assert (third["products_all"], third["products"]) == (6, 3)
     assert (third["products_all_so_far"], third["products_so_far"]) == (10, 6)
-    assert shown["totals"] == {"products": 6, "products_all": 10, "positions": 3, "positions_all": 6}
+    assert panel["totals"] == {"products": 6, "products_all": 10, "positions": 3, "positions_all": 6}
 
 
 def test_tokens_and_bytes_are_those_of_a_loop_with_a_cache(tiny_model: LoadedModel) -> None:
-    shown = panel(tiny_model, "steps", max_new_tokens=9, prompt=TEXT)
-    tokens, held = greedy(tiny_model, len(shown["steps"]))
-    assert shown["tokens"][shown["prompt_tokens"] :] == tokens
-    assert [step["cache_bytes"] for step in shown["steps"]] == held
-    assert [step["formula_bytes"] for step in shown["steps"]] == held
-    groups = shown["caches"]
+    panel = shown(tiny_model, "steps", max_new_tokens=9, prompt=TEXT)
+    tokens, held = greedy(tiny_model, len(panel["steps"]))
+    assert panel["tokens"][panel["prompt_tokens"] :] == tokens
+    assert [step["cache_bytes"] for step in panel["steps"]] == held
+    assert [step["formula_bytes"] for step in panel["steps"]] == held
+    groups = panel["caches"]
     assert [sum(len(group["layers"]) * group["bytes"][n] for group in groups) for n in range(len(held))] == held
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_model_shows_its_steps_or_says_in_a_sentence_why_not(name: str) -> None:
-    shown = panel(model(name), "steps", continuation=list(WRITTEN), prompt=TEXT)
-    if "cannot" in shown:
-        assert shown["cannot"].endswith(".")
-        assert "Error" not in shown["cannot"]
+    panel = shown(model(name), "steps", continuation=list(WRITTEN), prompt=TEXT)
+    if "cannot" in panel:
+        assert panel["cannot"].endswith(".")
+        assert "Error" not in panel["cannot"]
         return
-    steps = shown["steps"]
+    steps = panel["steps"]
     assert [step["token"] for step in steps] == list(WRITTEN)
     for count in ("products", "products_all", "positions", "positions_all"):
-        assert sum(step[count] for step in steps) == shown["totals"][count]
+        assert sum(step[count] for step in steps) == panel["totals"][count]
     assert [step["cache_bytes"] for step in steps] == [step["formula_bytes"] for step in steps]
-    assert sorted(n for group in shown["caches"] for n in group["layers"]) == list(range(len(model(name).layers or ())))
-    assert (shown["note"] is None) == shown["attends"]
-    if not shown["attends"]:
-        assert any(word in shown["note"] for word in ("window", "choose", "keep no keys"))
+    assert sorted(n for group in panel["caches"] for n in group["layers"]) == list(range(len(model(name).layers or ())))
+    assert (panel["note"] is None) == panel["attends"]
+    if not panel["attends"]:
+        assert any(word in panel["note"] for word in ("window", "choose", "keep no keys"))
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_what_one_pass_says_of_each_step_is_what_the_steps_themselves_hold(name: str) -> None:
-    if "cannot" in panel(model(name), "steps", continuation=[40], prompt=TEXT):
+    if "cannot" in shown(model(name), "steps", continuation=[40], prompt=TEXT):
         pytest.skip("this model has no steps with a cache")
     about = session.subject(request(continuation=list(WRITTEN)), model(name), threading.Event())
     from_one_pass, step_by_step = list(of_given_tokens(about)), list(decoded(about, WRITTEN))
@@ -120,35 +121,35 @@ def test_an_end_of_text_ends_the_run_and_is_named(tiny_llama: LoadedModel) -> No
     network = tiny_llama.network
     ends = LoadedModel(tiny_llama.id, network, tiny_llama.tokenizer, tiny_llama.source)
     ends.__dict__["eos_ids"] = frozenset({first})
-    shown = panel(ends, "steps", prompt=TEXT, max_new_tokens=9)
-    assert (len(shown["steps"]), shown["ended"]) == (1, "eos")
-    assert panel(tiny_llama, "steps", prompt=TEXT, max_new_tokens=2)["ended"] == "length"
-    assert panel(ends, "steps", prompt=TEXT, continuation=[first, 5, 6])["ended"] == "given"
+    panel = shown(ends, "steps", prompt=TEXT, max_new_tokens=9)
+    assert (len(panel["steps"]), panel["ended"]) == (1, "eos")
+    assert shown(tiny_llama, "steps", prompt=TEXT, max_new_tokens=2)["ended"] == "length"
+    assert shown(ends, "steps", prompt=TEXT, continuation=[first, 5, 6])["ended"] == "given"
 
 
 def test_a_run_beyond_the_context_is_refused_with_the_largest_count_that_fits(tiny_gpt2: LoadedModel) -> None:
     tokens = len(tiny_gpt2.encode_text(TEXT, special=True))
     most = 512 - tokens + 1
-    shown = panel(tiny_gpt2, "steps", prompt=TEXT, max_new_tokens=most + 1)
-    assert f"ask for at most {most} new tokens" in shown["cannot"]
+    panel = shown(tiny_gpt2, "steps", prompt=TEXT, max_new_tokens=most + 1)
+    assert f"ask for at most {most} new tokens" in panel["cannot"]
 
 
 def test_a_text_as_long_as_the_context_has_one_step(tiny_gpt2: LoadedModel) -> None:
     text = "T" * 512
     assert len(tiny_gpt2.encode_text(text, special=True)) == 512
-    shown = panel(tiny_gpt2, "steps", prompt=text, max_new_tokens=1)
-    assert [step["length"] for step in shown["steps"]] == [512]
-    assert shown["totals"]["products"] == shown["totals"]["products_all"] == 512 * 513 // 2
+    panel = shown(tiny_gpt2, "steps", prompt=text, max_new_tokens=1)
+    assert [step["length"] for step in panel["steps"]] == [512]
+    assert panel["totals"]["products"] == panel["totals"]["products_all"] == 512 * 513 // 2
 
 
 def test_halves_of_characters_stand_with_the_token_that_completes_them(tiny_llama: LoadedModel) -> None:
     text = "coffee 😀"
     ids = tiny_llama.encode_text(" 😀é", special=False)
-    shown = panel(tiny_llama, "steps", prompt=text, continuation=ids)
-    assert len(shown["pieces"]) == len(shown["tokens"])
-    assert "" in shown["pieces"]
-    assert "".join(shown["pieces"]) == text + " 😀é"
-    half = panel(tiny_llama, "steps", prompt=text, continuation=ids[:2])
+    panel = shown(tiny_llama, "steps", prompt=text, continuation=ids)
+    assert len(panel["pieces"]) == len(panel["tokens"])
+    assert "" in panel["pieces"]
+    assert "".join(panel["pieces"]) == text + " 😀é"
+    half = shown(tiny_llama, "steps", prompt=text, continuation=ids[:2])
     assert half["pieces"][-1].endswith("\ufffd")
 
 
@@ -162,7 +163,7 @@ def test_tokens_that_a_model_cannot_take_are_refused(
     from kvdemo.core.errors import BadInput  # noqa: PLC0415
 
     with pytest.raises(BadInput, match=says):
-        panel(tiny_gpt2, "steps", prompt=TEXT, continuation=continuation)
+        shown(tiny_gpt2, "steps", prompt=TEXT, continuation=continuation)
 
 
 def test_the_document_grows_while_the_model_writes_and_stops_before_the_next_pass(tiny_llama: LoadedModel) -> None:
@@ -176,14 +177,14 @@ def test_the_document_grows_while_the_model_writes_and_stops_before_the_next_pas
 
     about = request(max_new_tokens=64)
     document = session.run(about, tiny_llama, emit, stop)
-    counts = [len(shown["panels"]["steps"]["steps"]) for shown in grown]
+    counts = [len(panel["panels"]["steps"]["steps"]) for panel in grown]
     assert counts[0] == 1
     assert 1 < counts[1] < 64
     assert document["status"] == "stopped"
     assert len(document["panels"]["steps"]["steps"]) == counts[1]
     assert document["panels"]["steps"]["ended"] is None
-    for shown in grown:
-        schema.check(shown)
+    for panel in grown:
+        schema.check(panel)
 
 
 def test_the_document_of_256_tokens_is_small_enough_to_scrub_through(tiny_llama: LoadedModel) -> None:
