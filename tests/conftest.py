@@ -20,8 +20,11 @@ from .serving import served
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
 
-# Seconds are measured in benchmarks, not in tests: a busy machine fails none.
-hypothesis.settings.register_profile("kvdemo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# Seconds are measured in benchmarks, not in tests: a busy machine fails none. Examples differ from run to run, so fewer
+# of them in each find what more would.
+hypothesis.settings.register_profile(
+    "kvdemo", max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("kvdemo")
 
 #: A test that uses one of these fixtures gets its markers (see pyproject.toml).

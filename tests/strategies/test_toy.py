@@ -32,7 +32,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrategyInf
 def test_an_added_strategy_passes_the_contract(spec: str) -> None:
     strategy = strategies.get(spec)
     contract.test_a_strategy_introduces_itself(strategy)
-    for name in ("qwen2", "jamba"):
+    for name in ("qwen2", "jamba") if spec == "refresh" else ("qwen2",):
         model = model_of(name)
         contract.test_a_lossless_strategy_writes_what_generate_writes(strategy, 1, model)
         contract.test_every_step_commits_tokens_with_true_log_probabilities(strategy, model)
