@@ -21,6 +21,7 @@ FindingKind = Literal[
     "too_short",
     "no_clock",
     "work",
+    "same_first_step",
     "nothing_to_reuse",
     "no_time_saved",
     "small_gain",

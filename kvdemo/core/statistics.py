@@ -155,8 +155,8 @@ def statement(found: Speedup, name: str, baseline: str) -> str:
     if not found.significant:
         low, high = figures(found.low, found.high)
         return (
-            f"No difference can be claimed between {name} and {baseline}: "
-            f"the interval {low} to {high} contains 1 ({counts})."
+            f"These runs do not show which of {name} and {baseline} is faster: by their scatter, {name} is {low} to "
+            f"{high}× as fast ({counts}). More repeats on a quiet machine narrow that down."
         )
     ends = (found.low, found.high) if found.ratio >= 1 else (1 / found.high, 1 / found.low)
     low, high = figures(*ends)

@@ -152,6 +152,7 @@ class _Measurement:
         """Probe each lane, then run it untimed, in full length."""
         tokens = self.request.race.max_new_tokens
         for strategy in self.chosen:
+            self._tell(f"Trying out {strategy.name}")
             self._probe(strategy)
         self._changed = True
         self._tell("Warming up")

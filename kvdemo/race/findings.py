@@ -14,6 +14,7 @@ Seconds are device time, to the last token that both lanes have: `tokens` of the
     unequal_search    tokens, baseline_tokens: a search can be compared over the whole of equally long texts alone
     too_short         tokens, baseline_tokens, first_token_s, baseline_first_token_s: one lane ended after one token
     work              positions, baseline_positions, cache_bytes
+    same_first_step   positions of the first step, as many in both lanes; first_token_s, baseline_first_token_s
     nothing_to_reuse  both wrote one token
     no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
     small_gain        a gain below SMALL_GAIN. The same, where steps gained little; else prompt_seconds of the step over
@@ -119,6 +120,24 @@ def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
     else:
         parted = lane.divergence
         yield Found("divergence", (index, 0), {"index": parted.index}, parted.detail, parted.kind)
+
+
+def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
+    """That the step over the prompt is the same work in both lanes, by the positions that each ran in it.
+
+    A cache is empty then, so a difference of the times to the first token is none of its doing. Nothing where a lane
+    computes elsewhere, searches, or has no further token for which the cache could do something.
+    """
+    index, lane = entry
+    lanes = (baseline, lane)
+    if any(one.info.elsewhere or searched(one.steps) or len(one.steps) < 2 for one in lanes):
+        return
+    first, its_first = (one.steps[0] for one in lanes)
+    if first.step.positions == its_first.step.positions > 1:
+        yield Found("same_first_step", (index, 0), {
+            "positions": first.step.positions, "first_token_s": first.seconds,
+            "baseline_first_token_s": its_first.seconds,
+        })  # fmt: skip
 
 
 def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:

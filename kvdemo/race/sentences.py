@@ -10,6 +10,8 @@ from kvdemo.core.events import FindingKind
 from kvdemo.race.findings import Found
 
 Names = Sequence[str]
+#: Times of the same work that are no further apart than this are called noise.
+NOISE = 1.25
 
 
 def write(found: Found, names: Names) -> str:
@@ -107,6 +109,17 @@ def _work(found: Found, names: Names) -> str:
     price = f" It held {_bytes(held)} of keys and values at the end." if held else ""
     ran = f"{name} ran {units.count(n['positions'], 'position')} through the model"
     return f"{ran}; {other} ran {n['baseline_positions']:,}.{price}"
+
+
+def _same_first_step(found: Found, names: Names) -> str:
+    (name, other), n = _pair(found, names), found.numbers
+    mine, its = n["first_token_s"], n["baseline_first_token_s"]
+    close = max(mine, its) <= NOISE * min(mine, its)
+    said = "a difference that small is timing noise" if close else "that difference is not the cache's doing"
+    return (
+        f"The first step is the same work in both lanes, {units.count(n['positions'], 'position')} with nothing kept "
+        f"yet: TTFT was {units.seconds(mine)} in {name} and {units.seconds(its)} in {other}, and {said}."
+    )
 
 
 def _nothing_to_reuse(_: Found, __: Names) -> str:
@@ -222,6 +235,7 @@ _WRITERS: dict[FindingKind, Callable[[Found, Names], str]] = {
     "unequal_search": _unequal_search,
     "too_short": _too_short,
     "work": _work,
+    "same_first_step": _same_first_step,
     "nothing_to_reuse": _nothing_to_reuse,
     "no_time_saved": _no_time_saved,
     "small_gain": _small_gain,

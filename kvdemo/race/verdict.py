@@ -1,7 +1,8 @@
 """Judge a race that is over: put its findings in order. Every number in them was measured in this race.
 
 The first lane is the baseline. Each other lane gets a finding on time, one on work and memory, one on whether the text
-is the same, and, where keeping a cache gained little or nothing, the reason that the steps show. Of three or more
+is the same, and, where keeping a cache gained little or nothing, the reason that the steps show. Of two lanes, one
+finding says where their first step is the same work. Of three or more
 lanes, one finding says which wrote the same text. What a strategy itself has to remark on its run comes after that. The
 headline is the time of the lane that gained most.
 """
@@ -46,6 +47,8 @@ def _in_order(records: Sequence[LaneHistory], schedule: Schedule) -> Iterator[Fo
     yield from findings.groups(records)
     for entry in compared:
         yield from findings.about(baseline, entry)
+    if len(others) == 1 and schedule == "fair":
+        yield from (one for entry in compared for one in findings.same_first_step(baseline, entry))
     if schedule == "simultaneous" and others:
         yield Found("contention")
     if len(records) > 2:

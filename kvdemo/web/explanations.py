@@ -17,6 +17,7 @@ PANELS: dict[FindingKind, Panel] = {
     "same_time": "formulas",
     "too_short": "steps",
     "work": "steps",
+    "same_first_step": "steps",
     "nothing_to_reuse": "steps",
     "no_time_saved": "formulas",
     "small_gain": "formulas",

@@ -80,6 +80,26 @@ def test_a_guess_is_held_against_what_was_measured_and_stands_beside_it(url: str
     expect(page.locator(".kv-sketch")).to_be_visible()
 
 
+def test_a_race_that_was_run_stays_in_sight_until_the_reader_draws(url: str, visit: Visit) -> None:
+    page = visit(url)
+    page.click("#kv-race")
+    finish(page)
+    page.get_by_role("button", name="Predict first").click()
+    expect(page.locator(".kv-guess")).to_be_visible()
+    expect(page.locator(".kv-sketch")).to_be_hidden()
+    page.locator(".kv-guess").get_by_role("button", name="DynamicCache").click()
+    expect(page.locator(".kv-sketch")).to_be_visible()
+
+
+def test_a_verdict_leads_to_the_sweep_over_lengths(url: str, visit: Visit) -> None:
+    page = visit(url)
+    page.click("#kv-race")
+    finish(page)
+    page.get_by_role("button", name="When is the gain small?").click()
+    expect(page.get_by_role("button", name="Sweep", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#kv-m-sweep-prompt :is(input, textarea)")).to_have_value(re.compile("16, ?128"))
+
+
 def test_the_keyboard_draws_too(url: str, visit: Visit) -> None:
     page = visit(url, predict=1)
     first = page.get_by_role("slider", name="Expected latency of Re-encoding, 0 % through")

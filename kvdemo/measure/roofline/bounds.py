@@ -184,9 +184,10 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
     if bound == "launch":
         said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
     if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
-        none = f"None of the {'four' if predicted.library_s else 'three'} limits explains"
-        limits = none if machine.operations or predicted.library_s else "Neither memory nor compute explains"
-        said += f" {limits} the rest: host work between operations, or a busy machine."
+        said += (
+            " The rest is explained by nothing that was measured of the device: Python between the operations, or "
+            "other programs. Close those and measure again to see what remains."
+        )
     return said
 
 
@@ -215,7 +216,10 @@ def _bound(machine: RooflineModel, bound: Bound, predicted: Prediction, steps: i
             )
             memory = units.amount(limits.bandwidth, "B/s")
             rate, takes = units.amount(limits.eager_bytes_per_s, "B/s"), predicted.library_s
-            rate += f" of this processor's math library (its memory delivers {memory})"
+            rate += (
+                f" of this processor's math library, PyTorch's code for matrix products (its memory delivers "
+                f"{memory}; other thread counts may come closer)"
+            )
         case "compute":
             what = f"{step} does {units.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = units.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s

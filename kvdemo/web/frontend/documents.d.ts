@@ -64,7 +64,7 @@ declare namespace race {
   }
   /** One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against. */
   interface Finding {
-    kind: "alone" | "nothing_compared" | "faster" | "slower" | "same_time" | "unequal_search" | "too_short" | "no_clock" | "work" | "nothing_to_reuse" | "no_time_saved" | "small_gain" | "same_text" | "divergence" | "groups" | "contention" | "best" | "remark" | "failed" | "stopped";
+    kind: "alone" | "nothing_compared" | "faster" | "slower" | "same_time" | "unequal_search" | "too_short" | "no_clock" | "work" | "same_first_step" | "nothing_to_reuse" | "no_time_saved" | "small_gain" | "same_text" | "divergence" | "groups" | "contention" | "best" | "remark" | "failed" | "stopped";
     lanes: (number)[];
     numbers: Record<string, number | boolean | (number)[] | ((number)[])[]>;
     text: string;

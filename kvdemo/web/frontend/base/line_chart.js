@@ -28,7 +28,15 @@ import { loadPlotly, MARGIN, plotConfig, plotLayout, plotName } from "./plotly.j
 /** A point that is pointed at: the place of its line, its own place in that, and whether another one is meant.
  * @typedef {{ line: number, place: number, faint?: boolean }} Point */
 
+const FEW = 8;
 const MISSING = "The chart's script did not load.";
+
+/** Over a few positions a tick each: between them the same whole number would stand twice.
+ * @param {Line[]} lines */
+const wholeTicks = (lines) => {
+  const places = lines.flatMap(({ x }) => [x[0], x[x.length - 1]].filter((at) => at !== undefined));
+  return Math.max(...places) - Math.min(...places) < FEW ? { dtick: 1 } : {};
+};
 
 /** @param {Line} line */
 const trace = ({ name, color, x, y, hover, dash, width = 1.75, written }) => ({
@@ -127,7 +135,7 @@ export class LineChart {
     this.empty.hidden = true;
     this.name(lines);
     this.library.react(this.plot, [...lines.map(trace), ...marks],
-      plotLayout(this.element, { datarevision: ++this.revision, uirevision: zoom, ...layout }), plotConfig);
+      plotLayout(this.element, { datarevision: ++this.revision, uirevision: zoom, ...layout, x: { ...wholeTicks(lines), ...layout.x } }), plotConfig);
     this.lines = lines;
     if (first) this.#listen();
     this.#place();

@@ -23,7 +23,7 @@ export const plotConfig = { displaylogo: false, showSendToCloud: false, displayM
 export const plotName = (text) => text.replace(/[<>&]/g, "");
 
 /** Around the plot, in pixels. */
-export const MARGIN = { l: 58, r: 12, t: 8, b: 38 };
+export const MARGIN = { l: 68, r: 12, t: 8, b: 38 };
 
 /** A layout in the page's colours. `x` and `y` are added to the axes, `more` to the whole.
  * @type {(element: Element, layout: PlotLayout) => object} */

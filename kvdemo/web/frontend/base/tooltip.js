@@ -52,7 +52,7 @@ export const explain = (target, content) => {
   target.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hide());
   target.addEventListener("focus", () => show(target, content));
   target.addEventListener("blur", hide);
-  target.addEventListener("click", () => show(target, content));
+  target.addEventListener("click", ({ isTrusted }) => isTrusted && show(target, content));
   return target;
 };
 

@@ -31,7 +31,7 @@ export const pressPreset = (id) => {
  */
 export const drawChips = (element, props, _watch, pick) => {
   const buttons = props.items.map(({ label, value, why }) => explain(
-    el("button", { type: "button", class: "kv-choice", onclick: () => { given.picked = value; pick(); } }, label),
+    el("button", { type: "button", class: "kv-choice", "data-value": props.sticky && Array.isArray(value) ? String(value.at(-1)) : null, onclick: () => { given.picked = value; pick(); } }, label),
     { text: why }));
   if (props.sticky) {
     const names = props.items.map(({ value }) => String(value.at(-1)));

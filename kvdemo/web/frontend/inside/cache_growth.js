@@ -1,10 +1,12 @@
-// The cache at a step: a bar a layer, as long as what the layer keeps, with its shapes and bytes.
+// The cache at a step: a bar a layer for its keys and one for its values, as long as what it keeps, with shapes and bytes.
 import { el, write } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { Canvas } from "./canvas.js";
 import { kept } from "./shapes.js";
 
 const MOST_HEIGHT = 150;
+/** Pixels between the keys and the values. */
+const BETWEEN = 10;
 
 export class CacheGrowth {
   constructor() {
@@ -19,7 +21,7 @@ export class CacheGrowth {
     this.total = el("b", {});
     this.formula = el("span", {});
     this.groups = el("ul", {});
-    this.element = el("figure", { class: "kv-growth" }, el("h4", {}, "The cache, a bar a layer"), this.canvas.frame,
+    this.element = el("figure", { class: "kv-growth" }, el("h4", {}, "The cache: keys and values of each layer"), this.canvas.frame,
       el("figcaption", {}, el("p", {}, this.total, " ", this.formula), this.groups,
         el("div", { class: "kv-partkeys" }, el("span", {}, el("i", { "data-kind": "computed" }), "keys"), el("span", {}, el("i", { "data-kind": "values" }), "values"), el("span", {}, el("i", { "data-kind": "fresh" }), "added in this step"))));
   }
@@ -50,21 +52,20 @@ export class CacheGrowth {
     const { canvas, rows, longest } = this;
     const { context, colors } = canvas;
     const row = Math.max(2, Math.min(14, Math.floor(MOST_HEIGHT / Math.max(1, rows.length))));
-    const unit = canvas.room / longest;
+    const half = (canvas.room - BETWEEN) / 2;
     canvas.size(canvas.room, rows.length * row);
-    const gap = row > 3 ? 1 : 0;
+    const tall = row - (row > 3 ? 1 : 0);
     for (const [i, group] of rows.entries()) {
-      const length = group.lengths[at] * unit;
-      const before = at ? group.lengths[at - 1] * unit : 0;
-      const half = (row - gap) / 2;
-      context.fillStyle = colors.ground;
-      context.fillRect(0, i * row, canvas.room, row - gap);
-      context.fillStyle = colors.keys;
-      context.fillRect(0, i * row, length, half);
-      context.fillStyle = colors.values;
-      context.fillRect(0, i * row + half, length, half);
-      context.fillStyle = colors.fresh;
-      if (at && length > before) context.fillRect(before, i * row, Math.max(1.5, length - before), row - gap);
+      const length = (group.lengths[at] / longest) * half;
+      const before = at ? (group.lengths[at - 1] / longest) * half : 0;
+      for (const { left, color } of [{ left: 0, color: colors.keys }, { left: half + BETWEEN, color: colors.values }]) {
+        context.fillStyle = colors.ground;
+        context.fillRect(left, i * row, half, tall);
+        context.fillStyle = color;
+        context.fillRect(left, i * row, length, tall);
+        context.fillStyle = colors.fresh;
+        if (at && length > before) context.fillRect(left + before, i * row, Math.max(1.5, length - before), tall);
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 // The past does not change: hidden states before and after a token is appended, and what a mask that looks ahead would do.
 import { el } from "../base/dom.js";
+import { format } from "../base/format.js";
 import { spell } from "../base/token_text.js";
 import { columnKeys, columnsChart, table, verdict } from "./columns.js";
 import { difference, several } from "./scale.js";
@@ -9,6 +10,13 @@ const named = (layer) => (layer === 0 ? "embedding" : `layer ${layer}`);
 /** The layer that differs most.
  * @param {inside.LayerDifference[]} layers */
 const largest = (layers) => layers.reduce((most, one) => (one.largest_difference > most.largest_difference ? one : most), layers[0]);
+
+/** How much the largest difference is of the largest value in its layer, in words.
+ * @param {inside.LayerDifference[]} layers */
+const share = (layers) => {
+  const { largest_difference: off, scale, layer } = largest(layers);
+  return scale > 0 ? ` (${named(layer)}, whose hidden states are numbers up to ${difference(scale)}: ${format.percent(off / scale)} of that)` : "";
+};
 
 /** What the colours stand for. @type {[string, string][]} */
 const [OWN, AHEAD] = [["computed", "as the model is: no position looks ahead"], ["without", "if each position could look ahead"]];
@@ -75,7 +83,7 @@ class Past {
     this.button.textContent = this.broken ? "Back to the model as it is" : "What would break it?";
     if (!this.broken) this.why.textContent = "";
     else if ("cannot" in bidirectional) this.why.textContent = bidirectional.cannot;
-    else this.why.textContent = `If each position could look ahead, the new token would change the past by up to ${difference(largest(bidirectional).largest_difference)}: everything kept would be wrong, and no cache could work.`;
+    else this.why.textContent = `If each position could look ahead, the new token would change the past by up to ${difference(largest(bidirectional).largest_difference)}${share(bidirectional)}: everything kept would be wrong, and no cache could work.`;
   }
 }
 

@@ -6,6 +6,14 @@ import { chooser } from "./chooser.js";
 import { table } from "./columns.js";
 import { difference, several, shape } from "./scale.js";
 
+/** How many heads of queries read each head of keys and values, in words.
+ * @type {(queries: number, keys: number) => string} */
+const sharing = (queries, keys) => {
+  if (queries === keys) return `Each of the ${several(queries, "query head")} of this layer has a key and a value head of its own.`;
+  return `In this layer ${several(queries, "query head")} share ${several(keys, "key and value head")}, ${queries % keys ? "several" : format.count(queries / keys)} to each: `
+    + `the cache keeps ${format.count(keys)} of ${format.count(queries)}, so it is ${format.times(queries / keys)} smaller than with a head for each.`;
+};
+
 class Roles {
   /** @param {import("./shell.js").Host} host */
   constructor(host) {
@@ -47,7 +55,7 @@ class Roles {
   }
 
   /** @param {inside.RolesPanel} panel */
-  #bytes({ bytes, query_bytes: queries, rows }) {
+  #bytes({ bytes, query_bytes: queries, rows, query_shape: heads, key_shape: keys }) {
     const all = bytes + queries;
     /** @type {(kind: string, size: number) => HTMLElement} */
     const part = (kind, size) => el("i", { "data-kind": kind, style: `width: ${(100 * size) / all}%` });
@@ -55,7 +63,8 @@ class Roles {
       el("div", { class: "kv-bytesbar", role: "img", "aria-label": `Keys and values take ${format.bytes(bytes)}; queries would add ${format.bytes(queries)}.` },
         part("computed", bytes), part("waste", queries)),
       el("p", { class: "kv-now" }, el("b", {}, format.bytes(bytes)), ` of keys and values are kept of ${several(rows.length, "token")}, in all layers; keeping the queries too would add `,
-        el("b", {}, format.bytes(queries)), " that nothing ever reads."));
+        el("b", {}, format.bytes(queries)), " that nothing ever reads."),
+      el("p", { class: "kv-now" }, sharing(heads[1], keys[1])));
   }
 }
 

@@ -10,7 +10,7 @@ import { Report } from "./report.js";
 
 const IDLE = {
   headline: "Numbers that hold up.",
-  text: "The race shows what happened once. Here each lane runs several times, alone on the device, and every figure comes with its scatter.",
+  text: "The race shows what happened once. Here each lane runs several times, alone on the device, and every figure comes with its scatter. The baseline is the model without a cache on the same tokens; the race’s Re-encode also turns its text into tokens again each step.",
 };
 const STEPS = [
   ["The device", "Its memory bandwidth, arithmetic and launch overhead are measured first: they are what each lane is held against."],

@@ -11,6 +11,8 @@ const IDLE = {
 export class RaceStrip extends Strip {
   /** The link behind the headline. @type {HTMLElement | null} */
   why = null;
+  /** What a verdict offers to do next. @type {HTMLElement | null} */
+  offered = null;
 
   constructor() {
     super("Verdict");
@@ -23,7 +25,15 @@ export class RaceStrip extends Strip {
   say(state, { headline, text }) {
     super.say(state, { headline, text });
     this.why?.remove();
+    this.offered?.remove();
     if (state === "idle") this.text.replaceChildren(...prose(text));
+  }
+
+  /** Shows what to do next, at the end of the strip.
+   * @param {HTMLElement} action */
+  offer(action) {
+    this.offered = action;
+    this.element.append(action);
   }
 
   idle() { this.say("idle", IDLE); }

@@ -5,6 +5,7 @@ import { SAME } from "../base/facts.js";
 import { format } from "../base/format.js";
 import { byLane } from "./by_lane.js";
 import { told, whyLink } from "./told.js";
+import { whereItPays } from "./where_it_pays.js";
 
 /** @typedef {import("./wire.js").Lane} Lane */
 /** @typedef {import("./wire.js").Race} Race */
@@ -100,6 +101,7 @@ export class Verdict {
     this.strip.why = whyLink(headline, reader);
     if (this.strip.why) this.strip.headline.after(this.strip.why);
     if (many) this.strip.text.after(list(lanes, reader, known));
+    if (race.lanes.length > 1) this.strip.offer(whereItPays());
   }
 
   /** @param {Race} race */

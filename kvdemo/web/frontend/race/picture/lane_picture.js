@@ -150,7 +150,7 @@ export class LanePicture {
 
   draw() {
     const { race, lane } = this;
-    if (!race || !lane?.passes.length || !this.visible) return;
+    if (!race || !lane?.passes.length || (race.running && !this.visible)) return;
     const begin = performance.now();
     const { prompt_tokens: prompt, max_new_tokens: most } = race.start;
     this.look = lookOf(this.picture, lane.options, prompt + most);

@@ -34,10 +34,12 @@ export class Predict {
     this.pens = el("div", { class: "kv-segments", role: "group", "aria-label": "The lane that you draw" });
     this.said = el("ul", { class: "kv-outcome" });
     this.form = el("div", { class: "kv-guessform" }, this.ask);
-    this.again = el("button", { type: "button", class: "kv-button", onclick: () => this.#reset() }, "Guess again");
+    this.again = el("button", { type: "button", class: "kv-button", onclick: () => this.#anew() }, "Guess again");
     this.result = el("div", { class: "kv-guessresult", role: "status", hidden: true }, this.said, this.again);
     this.panel = el("div", { class: "kv-guess", hidden: true }, this.form, this.result);
     this.on = false;
+    /** Whether the chart has a race, and whether the reader asked to draw over it. */
+    this.raced = this.drawing = false;
     const { head, frame } = chart.chart;
     head.insertBefore(this.toggle, find(head, ".kv-segments"));
     head.after(this.panel);
@@ -68,10 +70,18 @@ export class Predict {
     const [baseline, other] = this.names;
     this.ask.replaceChildren("How many times as fast as ", el("b", {}, baseline), " will ", el("b", {}, other), " be?");
     this.pens.replaceChildren(...this.names.map((name, index) => el("button", { type: "button", style: `--lane: var(${laneColor(index)})`,
-      "aria-pressed": String(this.sketch.active.index === index), onclick: () => this.sketch.choose(index) }, el("i", { class: "kv-swatch", "aria-hidden": "true" }), name)));
+      "aria-pressed": String(this.sketch.active.index === index), onclick: () => this.#draw(index) }, el("i", { class: "kv-swatch", "aria-hidden": "true" }), name)));
     this.sketch.name(this.names);
     this.form.replaceChildren(el("div", { class: "kv-asked" }, this.ask, this.range, this.number, el("span", {}, "×")),
       el("div", { class: "kv-asked" }, el("p", {}, "Below, draw what each token will take, in no unit; or leave it. Draw:"), this.pens));
+  }
+
+  /** Lays the sheet over the chart, for a lane.
+   * @param {number} index */
+  #draw(index) {
+    this.drawing = true;
+    this.sketch.choose(index);
+    this.#lay();
   }
 
   /** @param {number} index the lane that the pointer draws */
@@ -90,11 +100,13 @@ export class Predict {
     const asking = this.on && !this.guess;
     this.panel.hidden = !this.on || (Boolean(this.guess) && this.result.hidden);
     this.form.hidden = !asking;
-    this.sketch.element.hidden = !asking || this.names.length < 2;
+    // The sheet would hide what the last race measured: it comes when a lane to draw is chosen.
+    this.sketch.element.hidden = !asking || this.names.length < 2 || (this.raced && !this.drawing);
   }
 
   #reset() {
     this.guess = this.times = null;
+    this.drawing = false;
     this.number.value = "";
     this.range.value = "0";
     this.sketch.clear();
@@ -103,8 +115,16 @@ export class Predict {
     this.#lay();
   }
 
+  /** The reader asks for another guess: the sheet comes back. */
+  #anew() {
+    this.#reset();
+    this.drawing = true;
+    this.#lay();
+  }
+
   /** A race begins: what was guessed by now counts. */
   start() {
+    this.raced = this.drawing = false;
     if (!this.on || this.guess) this.#reset();
     if (!this.on) return;
     this.guess = { times: this.times, curves: this.sketch.guess };
@@ -114,6 +134,8 @@ export class Predict {
   /** A race is over: says how close the guess came, and shows what was drawn beside what was measured.
    * @param {Race} race */
   finish(race) {
+    this.raced = true;
+    this.#lay();
     if (!this.guess || !this.result.hidden) return;
     const lanes = race.lanes.slice(0, 2);
     const said = outcome(this.guess, lanes, lanes[1] ? race.speedup(lanes[1])?.times ?? null : null);
