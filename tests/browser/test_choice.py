@@ -117,3 +117,137 @@ def test_the_rule_of_a_lane_is_read_though_its_name_is_cut_short(url: str, visit
     ends = "one => [one, one.parentElement].map((each) => each.getBoundingClientRect().right)"
     of_rule, of_line = rule.evaluate(ends)
     assert of_rule < of_line
+
+
+STAGES = [("model", 50_000, 4.25), ("temperature 0.8", 50_000, 3.5), ("min-p 0.1", 2, 0.9)]
+
+
+def candidate(token: int, *probabilities: float | None) -> dict[str, Any]:
+    cut = probabilities.index(None) if None in probabilities else None
+    return {"token": token, "text": f" w{token}", "probabilities": list(probabilities), "cut": cut}
+
+
+def chosen_from(**other: Any) -> dict[str, Any]:
+    likeliest = [candidate(1, 0.4, 0.5, 0.7), candidate(2, 0.2, 0.22, 0.3), candidate(3, 0.03, 0.02, None)]
+    stages = [{"name": name, "survivors": left, "entropy": bits} for name, left, bits in STAGES]
+    found = {"stages": stages, "likeliest": likeliest, "chosen": 1, "rank": 2, "drawn": (0.7, 1.0)}
+    return {"candidates": found | other, "reason": ""}
+
+
+@pytest.fixture
+def asked(visit: Visit) -> Iterator[tuple[Page, ScriptedBackend]]:
+    """A race that is over, on a server that tells what each token was chosen from."""
+    backend = script()
+    backend.chosen_from = chosen_from()
+    with scripted_page(backend) as address:
+        page = visit(address)
+        race(page)
+        yield page, backend
+        page.close()
+
+
+def test_a_token_shows_its_candidates_rule_by_rule_and_where_the_draw_fell(asked: tuple[Page, ScriptedBackend]) -> None:
+    page, backend = asked
+    page.locator(".kv-lane").nth(1).locator(".kv-chip").nth(5).hover()
+    card = page.get_by_role("dialog", name="Token")
+    expect(card.locator("thead th")).to_have_text(["model", "temperature 0.8", "min-p 0.1"])
+    expect(card.locator("tbody tr").nth(1)).to_have_attribute("data-chosen", "")
+    expect(card.locator("tbody tr").nth(1).locator("td")).to_have_text(["20 %", "22 %", "30 %"])
+    expect(card.locator("tbody tr").nth(2).locator("td")).to_have_text(["3.0 %", "2.0 %", "cut"])
+    expect(card.locator("tbody s")).to_have_text(["“ w3”"])
+    expect(card.locator("tfoot tr").nth(0).locator("td")).to_have_text(["50,000", "50,000", "2"])
+    expect(card.locator("tfoot tr").nth(1).locator("td")).to_have_text(["4.25", "3.50", "0.90"])
+    expect(card).to_contain_text("Drawn with a probability of 30 %: number 2 of 2 that were left.")
+    shares = card.locator(".kv-fell i").evaluate_all(
+        "all => all.map((one) => one.offsetWidth / one.parentElement.offsetWidth)"
+    )
+    assert shares == pytest.approx([0.7, 0.3], abs=0.02)
+    [(run, lane, token)] = backend.asked
+    assert run and (lane, token) == (1, 5)
+
+
+def test_the_keyboard_hears_how_a_token_was_chosen_and_each_is_asked_for_once(
+    asked: tuple[Page, ScriptedBackend],
+) -> None:
+    page, backend = asked
+    page.locator(".kv-lane").nth(1).locator(".kv-text").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("[aria-live]", has_text="number 2 of 2 that were left")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".kv-inspector header")).to_contain_text("2 of 8")
+    expect(page.locator(".kv-stages")).to_be_visible()
+    page.keyboard.press("Home")
+    expect(page.locator(".kv-inspector header")).to_contain_text("1 of 8")
+    expect(page.locator(".kv-stages")).to_be_visible()
+    assert [at for _, *at in backend.asked] == [[1, 0], [1, 1]]
+    page.locator(".kv-inspector").get_by_role("button", name="Entropy").hover()  # the card stays, and explains itself
+    expect(page.locator("#kv-tip")).to_contain_text("How open the choice of a token is")
+
+
+def test_a_pointer_that_passes_over_a_text_asks_for_the_token_it_stays_on_alone(
+    asked: tuple[Page, ScriptedBackend],
+) -> None:
+    page, backend = asked
+    chips = page.locator(".kv-lane").nth(1).locator(".kv-chip")
+    for box in [chip.bounding_box() for chip in chips.all()]:
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".kv-stages")).to_be_visible()
+    assert backend.asked[-1][1:] == (1, 7)
+    assert len(backend.asked) < 8
+
+
+def test_a_greedy_token_was_not_drawn_and_what_is_not_known_is_said(asked: tuple[Page, ScriptedBackend]) -> None:
+    page, backend = asked
+    card = page.get_by_role("dialog", name="Token")
+    chip = page.locator(".kv-lane").nth(0).locator(".kv-chip")
+    stages = [{"name": "model", "survivors": 50_000, "entropy": 1.0}]
+    greedy = {"stages": stages, "likeliest": [candidate(7, 0.8)], "chosen": 0, "rank": 1, "drawn": None}
+    backend.chosen_from = chosen_from(**greedy)
+    chip.nth(0).click()
+    expect(card).to_contain_text("Nothing was drawn: the likeliest token is taken.")
+    expect(card.locator(".kv-fell")).to_have_count(0)
+    backend.chosen_from = {"candidates": None, "reason": "Only the latest races are kept."}
+    chip.nth(1).click()
+    expect(card).to_contain_text("Only the latest races are kept.")
+    page.route("**/run/candidates", lambda route: route.fulfill(status=200, body="no answer"))
+    chip.nth(2).click()
+    expect(card).to_contain_text("The server does not answer")
+
+
+def test_a_lane_that_cannot_say_what_it_chose_from_says_why_and_nothing_is_asked(visit: Visit) -> None:
+    why = "A search keeps whole texts."
+    backend = script()
+    begins = Started((replace(GREEDY, no_candidates=why),), "Hi", PROMPT, 8, "fair", MODEL)
+    ends = [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
+    backend.batches = [[begins], [chosen(0, 7, -0.25)], ends]
+    with scripted_page(backend) as address:
+        page = visit(address)
+        race(page)
+        page.locator(".kv-chip").hover()
+        expect(page.get_by_role("dialog", name="Token")).to_contain_text(why)
+        assert backend.asked == []
+        page.close()
+
+
+def test_on_a_phone_the_candidates_of_many_rules_stay_inside_the_window(visit: Visit) -> None:
+    backend = script()
+    names = ["model", "repetition penalty 1.1", "temperature 1.2", "top-k 20", "top-p 0.95", "min-p 0.1"]
+    stages = [{"name": name, "survivors": 49_152, "entropy": 12.5} for name in names]
+    likeliest = [candidate(n, *[0.1] * len(names)) for n in range(10)]
+    backend.chosen_from = chosen_from(stages=stages, likeliest=likeliest, drawn=(0.1, 0.2))
+    with scripted_page(backend) as address:
+        page = visit(address, width=390, height=844)
+        race(page)
+        page.locator(".kv-lane").nth(1).locator(".kv-chip").nth(2).click()
+        expect(page.locator(".kv-stages tbody tr")).to_have_count(10)
+        box = page.locator(".kv-inspector").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] >= 0 and box["y"] + box["height"] <= 844
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        rows = page.locator(".kv-stages tbody th").first
+        left = rows.evaluate("one => one.getBoundingClientRect().left")
+        page.locator(".kv-stages").evaluate("one => one.scrollLeft = 1000")
+        expect(page.locator(".kv-stages thead th").last).to_be_in_viewport()
+        assert rows.evaluate("one => one.getBoundingClientRect().left") == left  # the tokens stay beside the figures
+        page.close()

@@ -8,15 +8,18 @@ let card = null;
 /** @type {HTMLElement | null} */
 let owner = null;
 
-/** Puts a fixed card next to `anchor`, above it where there is room, inside the window always.
+/** Puts a fixed card next to `anchor`: above it where there is room, else below, else beside; inside the window always.
  * @type {(floating: HTMLElement, anchor: Element) => void} */
 export const place = (floating, anchor) => {
   const box = anchor.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = floating;
-  const left = Math.min(Math.max(8, box.left + box.width / 2 - width / 2), innerWidth - width - 8);
   const above = box.top - height - 8;
+  const lowest = innerHeight - height - 8;
+  const fits = above >= 8 || box.bottom + 8 <= lowest;
+  const right = box.right + width + 16 <= innerWidth ? box.right + 8 : box.left - width - 8;
+  const left = fits || right < 8 ? Math.min(Math.max(8, box.left + box.width / 2 - width / 2), innerWidth - width - 8) : right;
   floating.style.left = `${left}px`;
-  floating.style.top = `${above >= 8 ? above : Math.min(box.bottom + 8, innerHeight - height - 8)}px`;
+  floating.style.top = `${above >= 8 ? above : Math.max(8, Math.min(box.bottom + 8, lowest))}px`;
 };
 
 const hide = () => {

@@ -1,8 +1,5 @@
 // Asks the server what a token was chosen from (`candidates` of kvdemo/web/backend.py). Nothing here draws.
 
-/** What the card explains, by the definitions' keys. */
-export const TERMS = /** @type {const} */ (["entropy", "survivors"]);
-
 /** @type {Map<string, Promise<CandidatesAnswer>>} */
 const asked = new Map();
 
@@ -28,4 +25,22 @@ export const candidatesOf = (run, lane, token) => {
   asked.set(key, known);
   known.catch(() => asked.delete(key));
   return known;
+};
+
+/**
+ * The last distribution in parts, the likeliest first, each with its length; none where nothing is drawn. Those before the
+ * chosen one are candidates, unless a token lies between them that is not among these.
+ * @param {race.Candidates} found
+ * @returns {{ length: number, chosen: boolean }[]}
+ */
+export const partsOf = ({ likeliest, chosen, drawn }) => {
+  if (!drawn) return [];
+  const [low, high] = drawn;
+  const own = likeliest[chosen].probabilities.at(-1) ?? 0;
+  const before = likeliest.filter((_, place) => place !== chosen).map(({ probabilities }) => probabilities.at(-1) ?? 0)
+    .filter((p) => p > own).sort((a, b) => b - a);
+  const gap = low - before.reduce((sum, p) => sum + p, 0);
+  const parts = Math.abs(gap) < 1e-4 ? before : [low];
+  return [...parts.map((length) => ({ length, chosen: false })), { length: high - low, chosen: true }, { length: 1 - high, chosen: false }]
+    .filter(({ length }) => length > 0);
 };

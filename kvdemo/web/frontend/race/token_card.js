@@ -4,6 +4,8 @@ import { el, showFloating, targetOf, within } from "../base/dom.js";
 import { format } from "../base/format.js";
 import { quote } from "../base/token_text.js";
 import { place } from "../base/tooltip.js";
+import { candidatesOf } from "./candidates.js";
+import { chosenFrom, chosenHow } from "./chosen_from.js";
 import { mark, unmark } from "./marked.js";
 
 /** @typedef {import("./wire.js").Lane} Lane */
@@ -76,8 +78,18 @@ const reading = (race, lane, token) => {
   return box;
 };
 
+/** A pointer that passes over a token asks nothing: it must stay for so many milliseconds. */
+const STAYS = 120;
+const UNANSWERED = "The server does not answer: point at the token again.";
+
 class Inspector {
+  /** The token that is shown, as the one that is asked about. @type {object | null} */
+  shown = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  timer = undefined;
+
   constructor() {
+    this.choice = el("div", { class: "kv-chosenfrom" });
     this.card = el("div", { class: "kv-inspector", role: "dialog", "aria-label": "Token", hidden: true });
     this.speech = el("div", { class: "kv-hidden", "aria-live": "polite" });
     this.pinned = false;
@@ -100,13 +112,47 @@ class Inspector {
       el("header", {},
         el("bdi", {}, quote(token.text)),
         el("span", {}, `${lane.name} · ${format.count(index + 1)} of ${format.count(race.start.max_new_tokens)}`)),
-      facts(lane, token), ...(marked ? [marked] : []), reading(race, lane, token));
+      facts(lane, token), ...(marked ? [marked] : []), this.choice, reading(race, lane, token));
     this.card.hidden = false;
+    this.card.dataset.pinned = String(pinned);
     const pre = this.card.querySelector("pre");
     if (pre) pre.scrollTop = pre.scrollHeight;
     this.card.style.cssText = `--lane: var(${laneColor(lane.index)})`;
-    if (!matchMedia("(max-width: 760px)").matches) place(this.card, chip);
     if (aloud) this.speech.textContent = `${quote(token.text)}, ${format.seconds(token.seconds)}. ${sentence(race, lane, token)}`;
+    this.#choose(race.run, lane, index, chip, aloud);
+  }
+
+  /** Beside its token, or on a phone at the foot of the window.
+   * @param {HTMLElement} chip */
+  #place(chip) { if (!matchMedia("(max-width: 760px)").matches) place(this.card, chip); }
+
+  /** Shows what a token was chosen from, once the server has said so; until then the card keeps its height.
+   * @type {(run: string, lane: Lane, index: number, chip: HTMLElement, aloud: boolean) => void} */
+  #choose(run, lane, index, chip, aloud) {
+    const asked = {};
+    this.shown = asked;
+    clearTimeout(this.timer);
+    const show = (/** @type {(Node | string)[]} */ nodes, waits = false) => {
+      if (this.shown !== asked) return;
+      this.choice.toggleAttribute("data-waits", waits);
+      this.choice.replaceChildren(...nodes);
+      this.#place(chip);
+    };
+    if (lane.noCandidates) {
+      show([el("p", {}, lane.noCandidates)]);
+      return;
+    }
+    show([el("p", {}, "Asking what it was chosen from …")], true);
+    this.timer = setTimeout(async () => {
+      try {
+        const { candidates, reason } = await candidatesOf(run, lane.index, index);
+        if (candidates && this.shown === asked) this.card.style.setProperty("--stages", String(candidates.stages.length));
+        show(candidates ? chosenFrom(candidates) : [el("p", {}, reason)]);
+        if (aloud && candidates && this.shown === asked) this.speech.textContent += ` ${chosenHow(candidates)}`;
+      } catch {
+        show([el("p", {}, UNANSWERED)]);
+      }
+    }, STAYS);
   }
 
   /** The pointer left: an inspector that was not pinned goes. */
@@ -116,6 +162,8 @@ class Inspector {
     if (!this.card.hidden) unmark();
     this.card.hidden = true;
     this.pinned = false;
+    this.shown = null;
+    clearTimeout(this.timer);
   }
 }
 
