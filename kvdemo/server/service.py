@@ -33,6 +33,7 @@ from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.runs import Batches, BatchesOf, Runs
+from kvdemo.server.short_lived import ShortLived
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
@@ -46,6 +47,13 @@ NOT_KEPT = "What this token was chosen from is not kept: only the latest races a
 
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
+
+
+#: What works out an architecture; it imports transformers.
+PLANNING = "kvdemo.models.facts.architecture"
+#: Seconds for a configuration and for a comparison, and for the Hub, which is asked for a configuration (`PATIENCE_S`).
+PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
+PLANNER, COMPARER = ShortLived(PLANNING), ShortLived(comparison.__name__)
 
 
 class Service:
@@ -249,21 +257,24 @@ class Service:
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
-        if "kvdemo.models.facts.architecture" not in sys.modules:
+        if PLANNING not in sys.modules:
             with self._holder.acquire(lambda _: None, NeverStops()):  # two threads must not import transformers at once
-                importlib.import_module("kvdemo.models.facts.architecture")
-        from kvdemo.models.facts import architecture  # noqa: PLC0415
-
+                importlib.import_module(PLANNING)
         self._runs.note_plan()
         if request.config is not None:
-            return request.plan(_shape(architecture.parse, request.config))
+            return request.plan(_foreign_shape("parse", request.config))
         name = request.model or self.default_model
-        open_ = self._holder.trusts(name) or folders.allowed()
-        return request.plan(_shape(architecture.from_hub, name, allow_folders=open_))
+        open_, known = self._holder.trusts(name) or folders.allowed(), self._holder.resolve(name)
+        if known.shape is not None or known.hub_id in catalog.SHAPES.values():
+            return request.plan(_shape(name))
+        return request.plan(_foreign_shape("from_hub", name, allow_folders=open_))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
         """Compare two JSON documents. Raises BadInput."""
-        return comparison.compare_texts(a, b)
+        found: dict[str, Any] = COMPARER.call(
+            "The comparison", f"{comparison.__name__}:compare_texts", a, b, seconds=COMPARE_SECONDS
+        )
+        return found
 
     def document_csv(self, document: Mapping[str, Any]) -> str:
         """Write a race document as CSV."""
@@ -292,9 +303,20 @@ class Service:
 
 
 @lru_cache(maxsize=64)
-def _shape(find: Callable[..., Architecture], what: str, **more: bool) -> Architecture:
-    """An architecture, worked out once: it takes seconds of Python, and a form changes more often than its model."""
-    return find(what, **more)
+def _shape(name: str) -> Architecture:
+    """An architecture of kvdemo's own table, worked out once: a form changes more often than its model."""
+    from kvdemo.models.facts import architecture  # noqa: PLC0415
+
+    return architecture.from_hub(name)
+
+
+@lru_cache(maxsize=64)
+def _foreign_shape(find: str, what: str, **more: bool) -> Architecture:
+    """An architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput."""
+    function = f"{PLANNING}:{find}"
+    seconds = PLAN_SECONDS + (HUB_SECONDS if find == "from_hub" else 0)
+    found: Architecture = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
+    return found
 
 
 def _latest(batch: list[Any]) -> dict[str, Any]:

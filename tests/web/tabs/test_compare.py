@@ -94,7 +94,7 @@ def test_a_large_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
     with path.open("wb") as file:
         file.truncate(MOST_BYTES + 1)
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
-    with pytest.raises(BadInput, match=r"16\.0 MB, and 16 MB is the most"):
+    with pytest.raises(BadInput, match=r"8\.0 MB, and 8 MB is the most"):
         read(str(path))
 
 
@@ -130,5 +130,5 @@ def test_the_inputs_say_how_large_a_file_may_be() -> None:
     config = blocks.get_config_file()
     labels = [c["props"]["label"] for c in config["components"] if c["type"] == "file"]
     assert len(labels) == 2
-    assert all("16 MB" in label for label in labels)
+    assert all("8 MB" in label for label in labels)
     assert {d["api_visibility"] for d in config["dependencies"]} == {"private"}

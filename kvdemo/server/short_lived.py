@@ -1,0 +1,172 @@
+"""Work on what a visitor sent in a short-lived process with limits in time and memory.
+
+A configuration or a document may ask for hours of work in Python, which no other thread can interrupt and during
+which every other visitor waits. So it is worked on elsewhere: a server process imports what is needed once, and forks
+for each call. The fork has a low priority, and is ended at its limits.
+
+This file is also the program of that server process. It reads calls from its standard input and ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from kvdemo.core.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+#: Bytes that a call may take beyond what its process has when it is forked.
+MEMORY_BYTES = 2_000_000_000
+_HEADER = 8
+
+
+class ShortLived:
+    """Calls functions in processes of their own, one at a time. What they import is imported with the first call."""
+
+    def __init__(self, *preload: str) -> None:
+        self._preload = preload
+        self._server: subprocess.Popen[bytes] | None = None
+        self._one = threading.Lock()
+
+    def call(self, what: str, function: str, *arguments: Any, seconds: float, **named: Any) -> Any:
+        """Return what a function (`module:name`) returns. Arguments and result are pickled.
+
+        Raises BadInput where it does, and where it takes longer than `seconds` or too much memory; `what` begins that
+        sentence. Raises RuntimeError for another accident.
+        """
+        if not hasattr(os, "fork"):
+            return _function(function)(*arguments, **named)
+        with self._one:
+            kind, value = self._ask((function, arguments, named, seconds))
+        match kind:
+            case "returned":
+                return value
+            case "refused":
+                raise BadInput(value)
+            case "time":
+                raise BadInput(f"{what} takes more than {seconds:g} s to work out: choose another.")
+            case "memory":
+                raise BadInput(f"{what} takes too much memory to work out: choose another.")
+            case _:
+                raise RuntimeError(f"{function} failed in its process: {value}")
+
+    def _ask(self, call: Any) -> tuple[str, Any]:
+        """Send a call to the server process and wait for its answer; a server that has died is started anew, once."""
+        for _ in range(2):
+            server = self._server
+            if server is None or server.poll() is not None:
+                command = [sys.executable, "-m", __name__, *self._preload]
+                root = str(Path(__file__).parents[2])
+                environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+                server = self._server = subprocess.Popen(  # noqa: S603 - this program, with names from this package
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                )
+            assert server.stdin and server.stdout  # noqa: S101 - both are pipes
+            try:
+                _send(server.stdin, call)
+                answer: tuple[str, Any] = _receive(server.stdout)
+            except (OSError, EOFError):
+                log.warning("a process for short work has died: another one is started")
+                server.kill()
+                server.wait()
+            else:
+                return answer
+        raise RuntimeError("a process for short work died twice")
+
+
+def _function(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    content = pickle.dumps(value)
+    stream.write(len(content).to_bytes(_HEADER, "big") + content)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    """Raises EOFError where the other end is closed."""
+    header = stream.read(_HEADER)
+    if len(header) < _HEADER:
+        raise EOFError
+    content = stream.read(int.from_bytes(header, "big"))
+    return pickle.loads(content)  # noqa: S301 - from this program's own process
+
+
+def _serve(preload: list[str]) -> None:
+    """Answer calls until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not print among the answers
+    for module in preload:
+        importlib.import_module(module)
+    with contextlib.suppress(EOFError):
+        while True:
+            _send(answers, _forked(*_receive(sys.stdin.buffer)))
+
+
+def _forked(function: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> tuple[str, Any]:
+    """Run a call in a fork, and end it at its time."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        _work(writing, function, arguments, named)
+    os.close(writing)
+    content, late, end = b"", False, time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
+        if not (part := os.read(reading, 1 << 20)):
+            break
+        content += part
+    else:
+        late = True
+        os.kill(child, signal.SIGKILL)
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    if late:
+        return "time", None
+    if os.WIFEXITED(status) and content:
+        answer: tuple[str, Any] = pickle.loads(content)  # noqa: S301 - from this program's own fork
+        return answer
+    return "memory", None  # what crashes has mostly run out of it
+
+
+def _work(writing: int, function: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Run a call, write what came of it, and end this process."""
+    import resource  # noqa: PLC0415 - not on Windows, where nothing is forked
+
+    os.nice(19)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if sys.platform == "linux" else 0
+    if pages:
+        most = pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    answer: tuple[str, Any]
+    try:
+        answer = "returned", _function(function)(*arguments, **named)
+    except BadInput as error:
+        answer = "refused", str(error)
+    except MemoryError:
+        answer = "memory", None
+    except Exception as error:  # noqa: BLE001 - told to whoever called
+        answer = "failed", f"{type(error).__name__}: {error}"
+    content = pickle.dumps(answer)
+    with os.fdopen(writing, "wb") as stream:
+        stream.write(content)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1:])
