@@ -110,6 +110,8 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
     for name, run in in_process.items():
         if name in measures:
             yield from run(model)
+    if "recording" in measures:
+        yield from recording.run_candidates(model)
     if "measured" in measures:
         yield from measured.run(model, lambda: serving(engine))
     if "inside" in measures:

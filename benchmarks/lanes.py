@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, MinPLogitsWarper, TemperatureLogitsWarper, TopPLogitsWarper
 
 from benchmarks import lockstep
 from benchmarks.figure import Figure
@@ -27,6 +27,7 @@ from kvdemo.race import session
 from kvdemo.server import event_stream
 
 PROMPT = "What is KV caching?"
+SAMPLED = "dynamic_cache:temperature=0.8:top_p=0.95:min_p=0.05"
 #: Many rounds where 0.5 % must be resolved.
 CACHED_ROUNDS, CACHED_POSITIONS = 32, 32
 UNCACHED_ROUNDS, UNCACHED_POSITIONS = 12, 16
@@ -41,6 +42,21 @@ def bare_dynamic_cache(model: LoadedModel, turns: Turns) -> None:
         start = time.perf_counter()
         logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
         ids = torch.tensor([[logits[0, -1].argmax().item()]])
+        turns.seconds = time.perf_counter() - start
+
+
+@torch.inference_mode()
+def bare_sampling(model: LoadedModel, turns: Turns) -> None:
+    """Run the smallest loop that draws: the rules of transformers in the order of `generate()`, then multinomial."""
+    ids = model.tokenizer(PROMPT, return_tensors="pt").input_ids
+    cache = DynamicCache(config=model.network.config)
+    rules = (TemperatureLogitsWarper(0.8), TopPLogitsWarper(0.95), MinPLogitsWarper(0.05))
+    while not turns.is_set():
+        start = time.perf_counter()
+        scores = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits[:, -1]
+        for rule in rules:
+            scores = rule(ids, scores)
+        ids = torch.tensor([[torch.multinomial(scores.softmax(-1), 1).item()]])
         turns.seconds = time.perf_counter() - start
 
 
@@ -68,7 +84,7 @@ def bare_reencode(model: LoadedModel, turns: Turns) -> None:
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
-    """Run the loops with a cache in lockstep, then those without."""
+    """Run the loops with a cache in lockstep, those that draw, then those without a cache."""
     cached = lockstep.take(
         {
             "bare": bare(bare_dynamic_cache, model),
@@ -82,6 +98,13 @@ def run(model: LoadedModel) -> Iterator[Figure]:
     yield compared("(control) the same bare loop twice, dynamic_cache", cached["bare again"], cached["bare"])
     yield compared("dynamic_cache: a step in a measurement / bare loop", cached["measure"], cached["bare"], 1.005)
     yield compared("dynamic_cache: a step in a race / bare loop", cached["race"], cached["bare"], 1.01)
+
+    drawn = lockstep.take(
+        {"bare": bare(bare_sampling, model), "race": race(SAMPLED, model, CACHED_POSITIONS)},
+        rounds=CACHED_ROUNDS,
+        positions=CACHED_POSITIONS,
+    )
+    yield compared(f"{SAMPLED}: a step in a race / bare loop with the same rules", drawn["race"], drawn["bare"], 1.05)
 
     uncached = lockstep.take(
         {
@@ -140,7 +163,10 @@ def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
 
 
 def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
-    """Run a whole race as the page does: texts, records and events, which another thread reads ten times a second."""
+    """Run a whole race as the page does: texts, records and events, which another thread reads ten times a second.
+
+    What tokens were chosen from is recorded and written, too.
+    """
 
     def raced(turns: Turns) -> None:
         def work(tell: event_stream.EventChannel[RaceEvent]) -> None:
@@ -151,7 +177,7 @@ def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
                     turns.seconds = event.timed.seconds
                 tell(event)
 
-            session.run(request(strategy, positions), model, emit, turns)
+            session.run(request(strategy, positions), model, emit, turns, with_candidates=True)
 
         for _ in event_stream.batches(work, turns):
             pass

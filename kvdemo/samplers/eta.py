@@ -6,6 +6,7 @@ from torch import Tensor
 from transformers import EtaLogitsWarper, LogitsProcessor
 
 from kvdemo.core.types import option
+from kvdemo.samplers import checks
 from kvdemo.samplers.base import Sampler
 
 
@@ -26,6 +27,7 @@ class Eta(Sampler):
     )
 
     def processor(self) -> LogitsProcessor:
+        checks.leave_out()
         return _OnAnyDevice(self.eta)
 
 

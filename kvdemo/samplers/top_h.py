@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import LogitsProcessor, TopHLogitsWarper
 
 from kvdemo.core.types import option
+from kvdemo.samplers import checks
 from kvdemo.samplers.base import Sampler
 
 
@@ -23,4 +24,5 @@ class TopH(Sampler):
     top_h: float = option(1.0, "Top-h", "Share of the entropy that is kept; 1 is off.", low=0.001, high=1)
 
     def processor(self) -> LogitsProcessor:
+        checks.leave_out()
         return TopHLogitsWarper(self.top_h)

@@ -56,6 +56,7 @@ def job_of(
     tokens: int = 10**6,
     ends: Collection[int] = (),
     tell: Callable[[str], None] = lambda _: None,
+    with_candidates: bool = False,
 ) -> Job:
     """What a lane gives a strategy to work with, on a base prompt."""
     prompt, rule = model.prompt(text, chat=False), rule or Rule()
@@ -63,7 +64,7 @@ def job_of(
         model=model,
         prompt=prompt,
         encode=lambda appended: model.encode(prompt, appended),
-        choose=Chooser(rule, torch.device("cpu"), lambda: model.encode(prompt)),
+        choose=Chooser(rule, torch.device("cpu"), lambda: model.encode(prompt), with_candidates=with_candidates),
         max_new_tokens=tokens,
         ends=ends,
         sampling=rule,
