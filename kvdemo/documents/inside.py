@@ -263,12 +263,16 @@ class ScratchPanel(TypedDict):
 
 
 class Term(TypedDict):
-    """`coefficient` · batch^batch · length^length; with `cap`, at most so many positions of the length count."""
+    """`coefficient` · batch^batch · length^length; with `cap`, at most so many positions of the length count.
+
+    part  what the term counts, where a value is made of several
+    """
 
     coefficient: float
     batch: int
     length: int
     cap: NotRequired[int]
+    part: NotRequired[Literal["weights", "attention", "cache"]]
 
 
 class Formula(TypedDict):

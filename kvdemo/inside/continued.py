@@ -8,14 +8,19 @@ from kvdemo.core.units import count
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.facts import rope
 
+#: Why a text in a chat template is taken without it.
+PLAIN = "The text is read without its chat template here, so that what is appended goes on from it."
+
 
 @dataclass(frozen=True)
 class Continued:
     """A text before and after another is appended: ids, of which both have the first `shared` in common.
 
+    text  the text as the model reads it
     note  one sentence where appending does more than adding tokens; else None
     """
 
+    text: str
     before: list[int]
     after: list[int]
     shared: int
@@ -25,10 +30,15 @@ class Continued:
 def continued(subject: Subject) -> Continued:
     """Encode the text with and without what is to be appended. Raises CannotShow where they have no token in common.
 
-    Of a text that leaves no room for more, the beginning is taken.
+    A text in a chat template is taken without it: behind the template's end, words would begin an answer and not go on
+    from the text. Of a text that leaves no room for more, the beginning is taken.
     """
     model, appended = subject.model, subject.request.append
-    before, after = subject.ids, model.encode(subject.prompt, appended)
+    prompt, before, note = subject.prompt, subject.ids, None
+    if prompt.text != subject.request.prompt:
+        prompt = model.prompt(subject.request.prompt, chat=False)
+        before, note = model.encode(prompt), PLAIN
+    after = model.encode(prompt, appended)
     pairs = zip(before, after, strict=False)
     shared = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(before), len(after)))
     added = after[shared:]
@@ -39,7 +49,6 @@ def continued(subject: Subject) -> Continued:
             "Appending this changes the first token of the text, so that no position stays the same: begin it with a "
             "space."
         )
-    note = None
     if shared < len(before):
         note = (
             f"Written on, the text is cut into other tokens from position {shared} on, so the {count(shared, 'token')} "
@@ -50,4 +59,4 @@ def continued(subject: Subject) -> Continued:
         shared, note, before, after = len(kept), cut, kept, kept + added
     if any(len(before) <= line < len(after) for line in rope.switch_lengths(model.config)):
         note = f"{model.id} rotates all positions by other angles in a text of this length, so here its past changes."
-    return Continued(before, after, shared, note)
+    return Continued(prompt.text, before, after, shared, note)

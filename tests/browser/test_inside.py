@@ -198,6 +198,7 @@ def test_sliders_move_the_formulas_at_once_and_the_numbers_follow(
     formulas = panel(page, "formulas")
     memory = formulas.locator(".kv-formula").nth(0)
     expect(memory.locator("output")).to_have_text("262 kB")
+    expect(formulas.locator(".kv-stacks section > span")).to_have_text("4,096 FLOPs: weights 25 %, attention 75 %")
     before = len(script.forms)
     formulas.get_by_label("Length", exact=True).focus()
     page.keyboard.press("End")

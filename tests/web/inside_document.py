@@ -134,6 +134,10 @@ def formulas(batch: int = 1, length: int = 1024) -> dict[str, Any]:
          "unit": "FLOPs", "terms": [square], "value": 64.0 * batch * length**2, "about": "It grows with the square."},
         {"name": "Cache update", "formula": "K ← [K; k]", "numbers": "(1, 2, 1024, 8) ← (1, 2, 1, 8)", "unit": "",
          "terms": [], "value": None, "about": "Appended at the end."},
+        {"name": "A step with the cache", "formula": "2 · N + 64 · length", "numbers": "", "unit": "FLOPs",
+         "terms": [{"coefficient": 1024.0, "batch": 1, "length": 0, "part": "weights"},
+                   {"coefficient": 3.0, "batch": 1, "length": 1, "part": "attention"}],
+         "value": batch * (1024.0 + 3 * length), "about": "Weights, and a row of attention."},
     ]}  # fmt: skip
 
 

@@ -7,8 +7,8 @@ are those of `kvdemo.costs.formulas`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from torch import nn
 
@@ -22,24 +22,31 @@ from kvdemo.models.loaded import LoadedModel
 #: A layer with a window of W positions keeps W - 1; see `LayerCache.window`.
 _CAPPED = "min(t, {})"
 
+Part = Literal["weights", "attention", "cache"]
+
 
 @dataclass(frozen=True)
 class Term:
-    """`coefficient` · b^batch · t^length, where t counts at most `cap` positions, if that is set."""
+    """`coefficient` · b^batch · t^length, where t counts at most `cap` positions, if that is set.
+
+    part  what the term counts, where a value is made of several
+    """
 
     coefficient: float
     batch: int
     length: int
     cap: int | None = None
+    part: Part | None = None
 
     def value(self, batch: int, length: int) -> float:
         counted = length if self.cap is None else min(length, self.cap)
         return self.coefficient * batch**self.batch * counted**self.length
 
-    def entry(self) -> dict[str, float]:
+    def entry(self) -> dict[str, float | str]:
         """Build the document's entry."""
         capped = {} if self.cap is None else {"cap": self.cap}
-        return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **capped}
+        part = {} if self.part is None else {"part": self.part}
+        return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **capped, **part}
 
 
 def show(subject: Subject) -> Mapping[str, Any]:
@@ -113,8 +120,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     yield _feed_forward(model)
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
     dense = arch.active_parameters - head
-    projected = Term(2.0 * head, 1, 0)
-    cached = [Term(2.0 * dense, 1, 0), projected, *row]
+    projected = Term(2.0 * head, 1, 0, part="weights")
+    cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *_as(row, "attention")]
     yield {
         "name": "A step with the cache",
         "formula": "2 · N + 4 · layers · heads · d · t, for each sequence",
@@ -124,9 +131,9 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "about": "One position goes through the weights, whatever the length; only its row of attention grows.",
     }
     whole = [
-        Term(2.0 * dense, 1, 1),
+        Term(2.0 * dense, 1, 1, part="weights"),
         projected,
-        *(term for layer, n in attention for term in _triangle(arch, layer, n)),
+        *_as([term for layer, n in attention for term in _triangle(arch, layer, n)], "attention"),
     ]
     yield {
         "name": "The same step without it",
@@ -160,7 +167,7 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "formula": "weights + memory(t)",
         "numbers": f"{held:,} + ({' + '.join(parts)}{states}) · b",
         "unit": "bytes",
-        "terms": [Term(held, 0, 0), *terms],
+        "terms": [Term(held, 0, 0, part="weights"), *_as(terms, "cache")],
         "about": "A step reads the weights once, for one position as for all. Where that takes longer than the "
         "arithmetic, as with a short text or on a large GPU, computing all positions again is nearly free, and the "
         "cache gains little. In a mixture of experts a step reads only a part of them.",
@@ -228,6 +235,11 @@ def _triangle(arch: Architecture, layer: LayerCache, layers: int) -> list[Term]:
         return [Term(each / 2, 1, 2), Term(each / 2, 1, 1)]
     ramp = [Term(each / 2, 1, 2, window), Term(each / 2 - each * window, 1, 1, window)]
     return [*ramp, Term(each * window, 1, 1)]
+
+
+def _as(terms: Sequence[Term], part: Part) -> list[Term]:
+    """The same terms as a part of a value."""
+    return [replace(term, part=part) for term in terms]
 
 
 def _sum(terms: Sequence[Term]) -> str:

@@ -29,7 +29,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
     share = tolerance(model.dtype)
     layers = _differences(subject, model, texts)
     return {
-        "text": subject.prompt.text,
+        "text": texts.text,
         "appended": subject.request.append,
         "shared": texts.shared,
         "note": texts.note,

@@ -883,6 +883,7 @@ declare namespace inside {
     batch: number;
     length: number;
     cap?: number;
+    part?: "weights" | "attention" | "cache";
   }
   /** A number format in which the model cannot run here. */
   interface UnsupportedFormat {

@@ -100,6 +100,16 @@ def test_tokens_that_merge_across_the_boundary_are_not_compared(tiny_llama: Load
     assert panel["holds"]
 
 
+def test_a_text_in_a_chat_template_is_taken_without_it_so_that_the_words_go_on_from_it(tiny_llama: LoadedModel) -> None:
+    request = InsideRequest.parse({"prompt": "The quick brown", "append": " fox", "chat": True})
+    subject = session.subject(request, tiny_llama, threading.Event())
+    assert subject.prompt.text != "The quick brown"
+    texts = continued(subject)
+    plain = continued(session.subject(replace(request, chat=False), tiny_llama, threading.Event()))
+    assert (texts.text, texts.before, texts.after) == ("The quick brown", plain.before, plain.after)
+    assert texts.note and "without its chat template" in texts.note and plain.note is None
+
+
 def test_what_adds_no_token_is_said() -> None:
     request = replace(InsideRequest.parse({"prompt": WORDS}), append=" ")
     with pytest.raises(CannotShow, match="adds no token"):

@@ -4,6 +4,7 @@ import { format } from "../base/format.js";
 import { prose } from "../base/prose.js";
 import { Canvas } from "./canvas.js";
 import { amount, evaluate, several } from "./scale.js";
+import { Stacks } from "./stacks.js";
 
 const REST = 400;
 /** The sliders go by doublings: length to 2^20 at most, batch to 2^10. */
@@ -76,7 +77,8 @@ class Formulas {
     this.rest = undefined;
     this.sliders = el("div", { class: "kv-sliders" }, ...KEYS.map((key) => this.controls[key].element));
     this.list = el("div", { class: "kv-formulas" });
-    this.element = el("div", {}, this.sliders, this.list);
+    this.stacks = new Stacks();
+    this.element = el("div", {}, this.sliders, this.stacks.element, this.list);
     /** @type {HTMLElement[]} */
     this.more = [];
   }
@@ -118,11 +120,13 @@ class Formulas {
       el("h4", {}, name), terms.length || value !== null ? el("p", { class: "kv-value" }, output, grows) : null, curve?.canvas.frame,
       el("p", { class: "kv-quiet" }, ...prose(about)), el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));
     for (const key of KEYS) this.#tell(key);
+    this.stacks.load(computed);
     this.#values();
   }
 
   #values() {
     const { batch: { now: batch }, length: { now: length } } = this.controls;
+    this.stacks.at(batch, length);
     for (const { name, output, grows, curve, terms, unit, value } of this.shown) {
       write(output, terms.length ? amount(evaluate(terms, batch, length), unit) : value === null ? "" : amount(value, unit));
       if (!curve) continue;

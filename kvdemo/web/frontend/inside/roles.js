@@ -19,8 +19,9 @@ class Roles {
   constructor(host) {
     this.layer = chooser(host, "layer");
     this.picture = el("div", { class: "kv-roles", role: "table", "aria-label": "What the new token reads of each position" });
+    this.note = el("p", { class: "kv-quiet", dir: "auto" });
     this.bytes = el("div", {});
-    this.element = el("div", {}, el("div", { class: "kv-choosers" }, this.layer.element), this.picture, this.bytes);
+    this.element = el("div", {}, el("div", { class: "kv-choosers" }, this.layer.element), this.picture, this.note, this.bytes);
     this.shapes = el("p", {});
     this.table = el("div", {});
     this.more = [
@@ -48,6 +49,7 @@ class Roles {
       ...rows.map(line),
       el("div", { role: "row", "data-new": true }, cell("rowheader", { dir: "auto" }, ...spell(appended)),
         cell("cell", { "data-role": "asks" }, "asks all"), ...["key", "value"].map((role) => cell("cell", { "data-role": "fresh", title: `Its ${role} is kept from now on` }, "kept"))));
+    this.note.textContent = panel.note ?? "";
     this.#bytes(panel);
     this.shapes.textContent = `In this layer, over the whole text: queries ${shape(panel.query_shape)}, keys ${shape(panel.key_shape)}, values ${shape(panel.value_shape)}.`;
     this.table.replaceChildren(table("How far appending a token changes each row", ["Position", "query", "key", "value", "read by the new query"],

@@ -9,7 +9,7 @@ class Rounding {
   constructor() {
     this.formats = el("div", { class: "kv-formats" });
     this.experiments = el("div", { class: "kv-experiments" });
-    this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a logit, with and without a cache"], ["margin", "margin of the best token over the second"]]), this.experiments);
+    this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a logit, with and without a cache"], ["margin", "margin of the best token over the second: where it is more than twice the difference, the token cannot change"]]), this.experiments);
     this.table = el("div", {});
     this.more = [
       el("p", {}, "A logit is the model’s score of a token; the highest is chosen. With a cache the same numbers are added in another order, and rounded sums depend on the order. "
@@ -40,7 +40,7 @@ class Rounding {
       : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`
         + (close ? ` In ${several(close, "step")} that is more than the margin: the token could have changed, and did not.` : "");
     const columns = steps.map(({ piece, largest_difference: off, margin, same }, i) => ({
-      label: String(i + 1), odd: !same, mark: margin, bars: [{ value: off, kind: "computed" }],
+      label: String(i + 1), odd: !same, bars: [{ value: off, kind: "computed" }, { value: margin, kind: "margin" }],
       title: `step ${i + 1}, ${quote(piece)}: difference ${difference(off)}, margin ${difference(margin)}${same ? "" : ", another token"}`,
     }));
     return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }), verdict(!departed, text));
