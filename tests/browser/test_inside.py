@@ -247,6 +247,27 @@ def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.parametrize(("name", "field", "key"), [("roles", "Layer", "layer"), ("scratch", "Heads", "heads")])
+def test_where_a_layer_or_a_size_cannot_be_shown_another_can_be_asked_for(
+    name: str, field: str, key: str, script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    script.shown = {name: {"cannot": "Layer 0 has no attention."}}
+    page = visit(url, tab="inside", panel=name)
+    stuck = panel(page, name, "cannot")
+    script.shown = {}
+    stuck.get_by_label(field).fill("4")
+    stuck.get_by_label(field).press("Enter")
+    expect(panel(page, name).locator(".kv-panelbody")).to_be_visible()
+    assert next(form for form in reversed(script.forms) if name in form["panels"])[key] == 4
+
+
+def test_a_link_beyond_the_run_opens_its_last_step(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    page = visit(url, tab="inside", panel="steps", step=999, layer="nan", head=-1, scratch_seed="1e999")
+    count = len(inside_document.steps()["steps"])
+    expect(panel(page, "steps").locator(".kv-at")).to_have_text(f"step {count} of {count}")
+    assert {script.forms[0][key] for key in ("layer", "head") if key in script.forms[0]} <= {0}
+
+
 def test_attention_that_cannot_be_shown_says_why(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.shown = {"attention": {"cannot": "This model has no attention weights."}}
     page = visit(url, tab="inside")

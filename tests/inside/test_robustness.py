@@ -1,43 +1,101 @@
-"""Models that keep no keys, and texts at the ends of what is allowed: each panel is shown or says why it cannot be."""
+"""Models that keep no keys, texts at the ends of what is allowed, settings at and beyond their bounds."""
 
 from __future__ import annotations
 
-import functools
+import json
+import math
+from typing import Any
 
 import pytest
-import torch
-from transformers import MambaConfig, MambaForCausalLM
 
-from kvdemo.core.inside_settings import PANELS
+from kvdemo.core.declaration import declared
+from kvdemo.core.errors import BadInput
+from kvdemo.core.inside_settings import PANELS, InsideRequest, Panel
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.shown import shown
-from tests.inside.tiny_models import TOKENIZER
-from tests.tiny_models import loaded
+from tests.strategies.layered import model_of
 
-COMPUTED = ("steps", "attention", "formulas")
-
-
-@functools.cache
-def mamba() -> LoadedModel:
-    torch.manual_seed(0)
-    config = MambaConfig(vocab_size=len(TOKENIZER), hidden_size=32, num_hidden_layers=2, state_size=8)
-    return loaded("mamba", MambaForCausalLM(config).eval(), TOKENIZER)
-
-
-@pytest.mark.parametrize("name", COMPUTED)
-def test_a_model_of_states_alone_says_in_one_sentence_that_it_has_no_keys(name: str) -> None:
-    says = shown(mamba(), name)["cannot"]
-    assert says.endswith(".")
-    assert says.count(". ") == 0
-    assert "Error" not in says
+#: A kind of model, and the panels that it cannot show with layer 0; the others it can.
+KINDS: dict[str, set[Panel]] = {
+    "mistral": set(),
+    "deepseek_v3": {"roles"},  # keeps a latent vector in place of keys and values
+    "mamba": {"steps", "attention", "roles", "formulas", "legacy"},
+    "qwen3_next": {"roles", "attention", "legacy"},  # its layer 0 has no attention
+    "falcon_h1": {"legacy"},
+    "bert": {"steps", "attention", "legacy"},  # reads both ways, so it cannot go on from a cache
+}
+WORDS = "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"
+NUMBERS = [name for name, one in declared(InsideRequest).items() if one.kind == "whole"]
 
 
-@pytest.mark.parametrize("name", COMPUTED)
-def test_half_a_character_at_the_end_of_a_text_is_refused_or_shown(tiny_llama: LoadedModel, name: str) -> None:
-    ids = tiny_llama.encode_text("é", special=False)
-    panel = shown(tiny_llama, name, prompt="coffee", continuation=ids[:1])
-    assert "cannot" not in panel
+def says_one_sentence(found: dict[str, Any]) -> bool:
+    """Tell whether a panel says why it cannot be shown; it must do so in one sentence, without an error of Python."""
+    if "cannot" not in found:
+        return False
+    said = found["cannot"]
+    assert said.endswith(".") and ". " not in said and "Error" not in said and "\n" not in said
+    return True
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_model_shows_what_it_can_and_says_in_one_sentence_what_it_cannot(name: str) -> None:
+    found = {panel: shown(model_of(name), panel, WORDS, append=" w20", max_new_tokens=2) for panel in PANELS}
+    assert {panel for panel, one in found.items() if says_one_sentence(one)} == KINDS[name]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_text_of_one_token_is_shown(tiny_model: LoadedModel, panel: Panel) -> None:
+    assert "cannot" not in shown(tiny_model, panel, "T", max_new_tokens=2)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_text_as_long_as_the_context_is_shown(tiny_gpt2: LoadedModel, panel: Panel) -> None:
+    text = "T" * 512
+    assert len(tiny_gpt2.encode_text(text, special=True)) == tiny_gpt2.context_length == 512
+    assert "cannot" not in shown(tiny_gpt2, panel, text, max_new_tokens=1)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_half_a_character_at_the_end_of_a_text_is_shown(tiny_llama: LoadedModel, panel: Panel) -> None:
+    half = tiny_llama.encode_text("é", special=False)[:1]
+    assert "cannot" not in shown(tiny_llama, panel, "coffee", continuation=half)
+    assert "cannot" not in shown(tiny_llama, panel, "coffee \ufffd", append="\ufffd")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_whole_number_within_bounds_is_refused_in_one_sentence(name: str) -> None:
+    called = declared(InsideRequest)[name].called
+    for bad in (math.nan, math.inf, -math.inf, "nan", "1e400", -1, 10**30, 1.5, True, [], {}):
+        with pytest.raises(BadInput, match=rf"^The {called} must be a whole number from [^\n]*\.$"):
+            InsideRequest.parse({"prompt": "T", name: bad})
+
+
+@pytest.mark.parametrize("panel", ["past", "roles"])
+def test_an_appended_text_of_100_000_characters_is_refused(tiny_llama: LoadedModel, panel: Panel) -> None:
+    assert "leave no room" in shown(tiny_llama, panel, append="dog " * 25_000)["cannot"]
+
+
+@pytest.mark.parametrize("panel", ["past", "roles"])
+def test_without_an_appended_text_the_usual_one_is_taken_and_named(tiny_llama: LoadedModel, panel: Panel) -> None:
+    assert shown(tiny_llama, panel, append="")["appended"] == " dog"
+
+
+@pytest.mark.parametrize(("dim", "heads", "positions"), [(1, 1, 1), (64, 64, 256), (1024, 1, 256), (1024, 64, 256)])
+def test_the_attention_from_scratch_holds_at_the_ends_of_its_sizes(
+    tiny_llama: LoadedModel, dim: int, heads: int, positions: int
+) -> None:
+    found = shown(tiny_llama, "scratch", dim=dim, heads=heads, positions=positions)
+    assert found["buffer_shape"] == [1, positions, heads, dim // heads]
+    assert found["holds"]
+
+
+def test_formulas_of_a_batch_that_no_memory_holds_are_finite_numbers(tiny_llama: LoadedModel) -> None:
+    found = shown(tiny_llama, "formulas", batch=1_000_000, length=10**9)["formulas"]
+    json.dumps(found, allow_nan=False)
+    (memory,) = (one["value"] for one in found if one["name"] == "Memory of the cache")
+    one_of_each = shown(tiny_llama, "formulas", batch=1, length=1)["formulas"]
+    assert memory == 10**15 * next(one["value"] for one in one_of_each if one["name"] == "Memory of the cache")
 
 
 def test_every_panel_that_can_be_asked_for_is_computed_and_said_in_sentences() -> None:

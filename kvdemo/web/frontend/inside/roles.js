@@ -21,7 +21,8 @@ class Roles {
     this.picture = el("div", { class: "kv-roles", role: "table", "aria-label": "What the new token reads of each position" });
     this.note = el("p", { class: "kv-quiet", dir: "auto" });
     this.bytes = el("div", {});
-    this.element = el("div", {}, el("div", { class: "kv-choosers" }, this.layer.element), this.picture, this.note, this.bytes);
+    this.choosers = el("div", { class: "kv-choosers" }, this.layer.element);
+    this.element = el("div", {}, this.picture, this.note, this.bytes);
     this.shapes = el("p", {});
     this.table = el("div", {});
     this.more = [

@@ -16,8 +16,9 @@ class Scratch {
     this.chart = el("div", {});
     this.path = el("code", {});
     this.code = el("ol", { class: "kv-code", tabindex: "0" });
+    this.choosers = el("div", { class: "kv-choosers" }, ...this.sizes.map(({ element }) => element));
     this.element = el("div", { class: "kv-scratch" },
-      el("div", {}, el("div", { class: "kv-choosers" }, ...this.sizes.map(({ element }) => element)), this.verdict, this.buffer, this.chart),
+      el("div", {}, this.verdict, this.buffer, this.chart),
       el("section", { class: "kv-loop", "aria-label": "The file" }, el("header", {}, el("h4", {}, "The whole of it"), this.path), this.code));
     this.more = [el("p", {}, "The buffers for keys and values are made once, as long as the text may become. Each call writes its positions at start_pos and reads everything up to there, "
       + "which is what a static cache does. The numbers are random: with a trained model’s weights the same holds.")];

@@ -20,8 +20,9 @@ import { prose } from "../base/prose.js";
  */
 /**
  * A panel's picture: `more` stands behind the fold, `show` draws what was computed, or so much of it as there is.
+ * `choosers` vary what is asked for; they stay where it cannot be shown, so that something else can be asked for.
  * @template {PanelName} Name
- * @typedef {{ element: HTMLElement, more: Node[], part?: Part, show(panel: import("./questions.js").Computed<Name>): void }} Picture
+ * @typedef {{ element: HTMLElement, more: Node[], part?: Part, choosers?: HTMLElement, show(panel: import("./questions.js").Computed<Name>): void }} Picture
  */
 
 /**
@@ -48,9 +49,10 @@ export class Shell {
     this.heading = el("h3", { id: `kv-i-${panel.name}-title`, tabindex: "-1" }, el("span", { "aria-hidden": "true" }, String(number)), panel.title);
     this.more = this.picture.more.length
       ? el("details", { class: "kv-unfold", hidden: true }, el("summary", {}, "More"), el("div", {}, ...this.picture.more)) : null;
+    this.choosers = this.picture.choosers ? el("div", { hidden: true }, this.picture.choosers) : null;
     this.element = el("section", { class: "kv-block kv-panel", id: `kv-i-${panel.name}`, "aria-labelledby": this.heading.id, "data-state": "waiting" },
       el("header", {}, this.heading, el("p", { class: "kv-question" }, panel.question)),
-      el("p", { class: "kv-panellead" }, ...prose(panel.lead)), this.note,
+      el("p", { class: "kv-panellead" }, ...prose(panel.lead)), this.note, this.choosers,
       el("div", { class: "kv-skeleton", "aria-hidden": "true" }, ...Array.from({ length: 3 }, () => el("i", {}))), this.body, this.more);
   }
 
@@ -73,6 +75,7 @@ export class Shell {
     if (panel) this.body.hidden = false;
     else if (state !== "working" && state !== "stale") this.body.hidden = true;
     if (panel || state !== "working") this.element.dataset.fresh = String(Boolean(panel));
+    if (this.choosers && (panel || (state !== "working" && state !== "stale"))) this.choosers.hidden = false;
     if (this.more) this.more.hidden = this.body.hidden;
   }
 }
