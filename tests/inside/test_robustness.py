@@ -13,7 +13,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.inside_settings import PANELS, InsideRequest, Panel
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.shown import shown
+from tests.inside.shown import shown, state
 from tests.strategies.layered import model_of
 
 #: A kind of model, and the panels that it cannot show with layer 0; the others it can.
@@ -42,6 +42,13 @@ def says_one_sentence(found: dict[str, Any]) -> bool:
 def test_a_model_shows_what_it_can_and_says_in_one_sentence_what_it_cannot(name: str) -> None:
     found = {panel: shown(model_of(name), panel, WORDS, append=" w20", max_new_tokens=2) for panel in PANELS}
     assert {panel for panel, one in found.items() if says_one_sentence(one)} == KINDS[name]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_nothing_is_left_on_the_model(tiny_model: LoadedModel, panel: Panel) -> None:
+    before = state(tiny_model)
+    shown(tiny_model, panel)
+    assert state(tiny_model) == before
 
 
 @pytest.mark.parametrize("panel", PANELS)

@@ -11,7 +11,7 @@ from kvdemo.caches import cache_file
 from kvdemo.inside.panels import legacy
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.shown import TEXT, shown, state
+from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 
 WORDS = "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"
@@ -82,9 +82,3 @@ def test_the_text_makes_room_for_what_is_written(tiny_gpt2: LoadedModel) -> None
     panel = shown(tiny_gpt2, "legacy", tiny_gpt2.decode(ids))
     assert panel["same"] and panel["shapes"][0][2] == 512 - legacy.STEPS
     assert shown(tiny_gpt2, "legacy", "a", max_new_tokens=1)["same"]
-
-
-def test_nothing_is_left_on_the_model(tiny_model: LoadedModel) -> None:
-    before = state(tiny_model)
-    shown(tiny_model, "legacy")
-    assert state(tiny_model) == before

@@ -14,7 +14,7 @@ from kvdemo.inside.panel import CannotShow
 from kvdemo.inside.panels.past import tolerance
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.shown import TEXT, shown, state
+from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import model_of
 
 WORDS = "w10 w11 w12 w13 w14 w15 w16"
@@ -131,12 +131,6 @@ def test_a_text_that_fills_the_context_is_shown_without_its_end(tiny_gpt2: Loade
 @pytest.mark.parametrize("prompt", ["a", "é", "👩‍💻", "\ufffd"])
 def test_short_texts_and_halves_of_characters_are_shown(tiny_model: LoadedModel, prompt: str) -> None:
     assert shown(tiny_model, "past", prompt)["holds"]
-
-
-def test_nothing_is_left_on_the_model(tiny_model: LoadedModel) -> None:
-    before = state(tiny_model)
-    shown(tiny_model, "past")
-    assert state(tiny_model) == before
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

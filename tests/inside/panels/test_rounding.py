@@ -14,7 +14,7 @@ from kvdemo.inside import copied, session
 from kvdemo.inside.panels import rounding
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
-from tests.inside.shown import TEXT, shown, state
+from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import ODD, model_of
 
 WORDS = "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"
@@ -145,12 +145,6 @@ def test_the_text_makes_room_for_what_is_written(tiny_gpt2: LoadedModel) -> None
 def test_fewer_tokens_are_compared_where_fewer_were_asked_for(tiny_llama: LoadedModel) -> None:
     panel = shown(tiny_llama, "rounding", "a", max_new_tokens=2)
     assert all(len(found["steps"]) == 2 for found in panel["formats"])
-
-
-def test_nothing_is_left_on_the_model(tiny_model: LoadedModel) -> None:
-    before = state(tiny_model)
-    shown(tiny_model, "rounding")
-    assert state(tiny_model) == before
 
 
 def test_a_sum_depends_on_its_order() -> None:
