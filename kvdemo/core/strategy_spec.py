@@ -44,7 +44,7 @@ def read_lane(
 ) -> tuple[Values, Values]:
     """Read a lane's settings: the value of every one of its own, and those of samplers that were given.
 
-    `samplers` is empty for a strategy that has a rule of its own. Raises BadInput, which names the lane.
+    `samplers` is empty for a strategy that has a rule of its own. Raises BadInput.
     """
     own = {name: value for name, value in given.items() if name not in samplers}
     if samplers and (unknown := [name for name in own if name not in options]):
@@ -52,10 +52,7 @@ def read_lane(
         raise BadInput(
             f"{strategy_id} has no setting {validation.show(unknown[0])}: {known} the samplers' {', '.join(samplers)}."
         )
-    try:
-        sampling = {name: read_value(samplers[name], given[name]) for name in samplers if name in given}
-    except BadInput as error:
-        raise BadInput(f"The lane {strategy_id} cannot be sampled so: {error}") from error
+    sampling = {name: read_value(samplers[name], given[name]) for name in samplers if name in given}
     return read(strategy_id, options, own), sampling
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kvdemo import samplers
-from kvdemo.core import strategy_spec
+from kvdemo.core import strategy_spec, validation
 from kvdemo.core.errors import BadInput
 from kvdemo.strategies import plugins
 from kvdemo.strategies.registry import StrategyInfo, discover
@@ -83,7 +83,7 @@ def unavailable_reason(introduction: StrategyInfo, model: LoadedModel) -> str | 
 def read(text: str) -> tuple[StrategyInfo, strategy_spec.Values, strategy_spec.Values]:
     """Read a spec: the strategy, the value of each of its settings, and the samplers' settings that are given.
 
-    Raises BadInput.
+    Raises BadInput, which quotes the spec: several lanes may have the same strategy.
     """
     strategy_id, given = strategy_spec.split(text)
     known = introductions()
@@ -91,7 +91,10 @@ def read(text: str) -> tuple[StrategyInfo, strategy_spec.Values, strategy_spec.V
         raise BadInput(f"There is no strategy {strategy_id[:80]!r}: choose from {', '.join(known)}.")
     introduction = known[strategy_id]
     taken = samplers.options() if introduction.samples else {}
-    return introduction, *strategy_spec.read_lane(strategy_id, introduction.options, taken, given)
+    try:
+        return introduction, *strategy_spec.read_lane(strategy_id, introduction.options, taken, given)
+    except BadInput as error:
+        raise BadInput(f"The lane {validation.show(text)} cannot run: {error}") from error
 
 
 @cache

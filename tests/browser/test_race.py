@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio_client
 import pytest
 from playwright.sync_api import expect
+
+from tests.cases import cases
+from tests.race_of_choosing import LANES, NAMES, check
 
 from .actions import chips, document, finish, metric, race, statuses, wait_for_tokens
 from .conftest import Visit
@@ -22,6 +26,38 @@ def test_one_button_from_the_page_as_it_opens_to_a_verdict_on_the_real_model(rea
     assert all(sentence in shown for sentence in made["verdict"]["sentences"])
     for lane, text in enumerate(page.locator(".kv-text").all_inner_texts()):
         assert "".join(text.split()) == "".join(made["lanes"][lane]["text"].replace("\n", "↵").split())
+
+
+def test_a_link_races_lanes_that_differ_in_how_they_compute_and_how_they_choose(real_app: str, visit: Visit) -> None:
+    page = visit(real_app, prompt="The moon", tokens=8, lanes=LANES, run=1)
+    finish(page)
+    check(document(page))
+    expect(page.locator(".kv-lane h3")).to_have_text(NAMES)
+    third = page.locator("#kv-lanes .kv-picks > li").nth(2)
+    third.locator(".kv-choosing summary").click()  # opened in its place
+    expect(third.locator("[data-setting=min_p]")).to_have_value("0.1")
+    expect(third.locator("[data-setting=top_k]")).to_have_value("20")
+    page.locator(".kv-lane").nth(2).locator(".kv-chip").nth(3).hover()
+    heads = page.locator(".kv-inspector thead th")
+    expect(heads).to_have_text(["model", "temperature 1.2", "top-k 20", "min-p 0.1"])
+    expect(page.locator(".kv-inspector tbody tr")).not_to_have_count(0)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_program_races_lanes_that_differ_in_how_they_compute_and_how_they_choose(real_app: str) -> None:
+    client = gradio_client.Client(real_app, verbose=False)
+    check(client.predict("The moon", max_new_tokens=8, strategies=LANES.split(","), api_name="/race"))
+
+
+@pytest.mark.parametrize("case", cases("lane_refusals"), ids=lambda case: case["lane"])
+def test_a_link_with_a_bad_setting_names_the_lane_and_the_bound(
+    tiny_app: str, visit: Visit, case: dict[str, str]
+) -> None:
+    page = visit(tiny_app, lanes=f"dynamic_cache,{case['lane']}")
+    if "notice" not in case:
+        page.click("#kv-race")
+    expect(page.locator(".kv-alert")).to_contain_text(case.get("notice", case["says"]))
 
 
 def test_the_numbers_on_the_page_are_those_of_the_document(tiny_app: str, visit: Visit) -> None:

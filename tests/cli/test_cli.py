@@ -10,6 +10,8 @@ import pytest
 
 from kvdemo.cli import main
 from kvdemo.core.settings import MOST_LANES
+from tests.cases import cases
+from tests.race_of_choosing import LANES, check
 
 from ..strategies.conftest import DRAWS
 
@@ -69,6 +71,23 @@ def test_bad_input_exits_2_with_one_line(arguments: list[str], says: str, capsys
     assert out == ""
     assert says in err
     assert err.startswith("kvdemo: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", cases("lane_refusals"), ids=lambda case: case["lane"])
+def test_a_lane_with_a_bad_setting_is_named_with_the_bound(
+    case: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["race", "--prompt", "x", "--strategies", f"dynamic_cache,{case['lane']}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"kvdemo: {case['says']}") and err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_lanes_that_differ_in_how_they_compute_and_how_they_choose_race() -> None:
+    ran = kvdemo("race", "--strategies", LANES, "--prompt", "The moon", "--max-new-tokens", "8", "--json", patience=600)
+    assert ran.returncode == 0, ran.stderr.decode()
+    check(json.loads(ran.stdout))
 
 
 def test_a_prompt_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,17 @@
 """The endpoints for programs: their parameters keep names, places, types and defaults."""
 
 import inspect
+import re
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from kvdemo.core.errors import BadInput
+from kvdemo.server.service import Service
 from kvdemo.web import api
 from kvdemo.web.page import build
+from tests.cases import cases
 from tests.web.scripted_backend import FORM, PRESETS, ScriptedBackend
 
 SAMPLING = [("temperature", float, 0.0), ("top_p", float, 1.0), ("seed", int, 0)]
@@ -51,6 +54,12 @@ def test_parameters_reach_the_form_by_place_and_by_name() -> None:
     list(api.measure_endpoint(script)(seed=5))
     assert script.forms[1]["seed"] == 5
     assert script.forms[1]["repeats"] == PRESETS[0]["form"]["repeats"]
+
+
+@pytest.mark.parametrize("case", cases("lane_refusals"), ids=lambda case: case["lane"])
+def test_a_lane_with_a_bad_setting_is_named_with_the_bound(case: dict[str, str]) -> None:
+    with pytest.raises(gr.Error, match=re.escape(case["says"])):
+        list(api.race_endpoint(Service())("Hi", strategies=["dynamic_cache", case["lane"]]))
 
 
 def test_a_refusal_reaches_the_program_as_its_sentence() -> None:
