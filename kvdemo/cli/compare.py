@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from kvdemo.cli.options import Commands, print_json, read
-from kvdemo.compare.comparison import as_text, compare
+from kvdemo.compare.comparison import compare
+from kvdemo.compare.text import as_text
 from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
 

@@ -11,16 +11,16 @@ Documents of a measurement have runs; a race's has steps, which are one run. Fil
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from kvdemo.compare.facts import FACTS, Fact
+from kvdemo.compare.sentences import Difference, headline, notes, states
 from kvdemo.compare.validation import LONGEST_TEXT, Document, load, plain
 from kvdemo.core.errors import BadInput
 from kvdemo.core.statistics import figures, noise_warning, speedup, statement, summarize
 from kvdemo.documents.common import SCHEMA
-from kvdemo.measure.tables import mean_and_std
 
 SHORTEST_SECONDS = 1e-12
 METRICS = {"e2e_s": "E2E", "ttft_s": "TTFT", "tpot_s": "TPOT", "level_s": "Per level"}
@@ -42,12 +42,12 @@ def compare(a: Document, b: Document) -> dict[str, Any]:
         "schema": SCHEMA,
         "kind": "comparison",
         "like_with_like": same_work and all(lane["same_work"] for lane in lanes),
-        "headline": _headline(differences, lanes),
+        "headline": headline(differences, lanes),
         "differences": [{"field": found.name, "a": x, "b": y} for found, x, y in differences],
         "lanes": lanes,
         "only_a": [_lane_name(key, lane) for key, lane in lanes_a.items() if key not in lanes_b],
         "only_b": [_lane_name(key, lane) for key, lane in lanes_b.items() if key not in lanes_a],
-        "notes": [*_states(a, b), *_notes(lanes)],
+        "notes": [*states(a, b), *notes(lanes)],
     }
 
 
@@ -63,9 +63,6 @@ def compare_texts(a: str, b: str) -> dict[str, Any]:
         except BadInput as error:
             raise BadInput(f"File {name}: {error}") from None
     return compare(*documents)
-
-
-Difference = tuple[Fact, Any, Any]
 
 
 def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
@@ -187,77 +184,3 @@ def _compare_samples(metric: str, a: Sequence[float], b: Sequence[float], same_w
             "text": figures(found.ratio, *interval),
         },
     }
-
-
-def _headline(differences: Sequence[Difference], lanes: Sequence[Mapping[str, Any]]) -> str:
-    if not lanes:
-        return "Nothing can be compared: no strategy is in both files."
-    if not any(lane["metrics"] for lane in lanes):
-        return "Nothing can be compared: no strategy has a complete run in both files."
-    if work := [field.name for field, _, _ in differences if field.work]:
-        return f"The work differs ({', '.join(work)}): the times are shown, and no significance is claimed."
-    other = _listed([field.name for field, _, _ in differences])
-    unlike = [lane["name"] for lane in lanes if not lane["same_work"]]
-    if unlike:
-        ending = f"; {other}" if other else ""
-        return (
-            f"Both were asked for the same work, but wrote different numbers of tokens with {', '.join(unlike)}: "
-            f"no significance is claimed there{ending}."
-        )
-    if other:
-        return f"Both ran the same work; {other}."
-    return "Both ran the same work, and nothing else that both files state differs."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """As in "the GPU and the dtype differ"; five at most are named."""
-    shown = [f"the {name}" for name in names[:5]]
-    if len(names) > 5:
-        shown = [*shown[:4], f"{len(names) - 4} things more"]
-    if len(shown) < 2:
-        return "".join(f"{name} differs" for name in shown)
-    return f"{', '.join(shown[:-1])} and {shown[-1]} differ"
-
-
-def _states(*documents: Document) -> Iterator[str]:
-    for file, document in zip("AB", documents, strict=True):
-        status = document.get("status")
-        if isinstance(status, str) and status != "done":
-            yield f"{file} is not a complete measurement ({plain(status)}): it holds the runs done until then."
-        if document["model"].get("random_weights"):
-            yield f"{file} ran random weights: its times are those of the model's shape."
-
-
-def _notes(lanes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    rows = [row for lane in lanes for row in lane["metrics"].values()]
-    if any(row["low"] is not None for row in rows):
-        yield (
-            "The intervals cover the scatter between the runs of one file, not what changes from one session to the "
-            "next, such as temperature or other load; and one in twenty equal pairs is called different by chance."
-        )
-
-
-def as_text(comparison: Mapping[str, Any]) -> str:
-    """Write the comparison for a terminal."""
-    lines = [comparison["headline"]]
-    for found in comparison["differences"]:
-        lines.append(f"  {found['field']}: A {_written(found['a'])} | B {_written(found['b'])}")
-    for lane in comparison["lanes"]:
-        lines += ["", lane["name"]]
-        for name, row in lane["metrics"].items():
-            sides = " | ".join(
-                f"{file.upper()} {mean_and_std(row[file])} (n = {row[file]['n']})" for file in ("a", "b")
-            )
-            lines += [f"  {METRICS[name]}: {sides}", f"    {row['claim']}"]
-        lines += [f"  {warning}" for warning in lane["warnings"]]
-    missing = [
-        f"Only in {file}: {', '.join(comparison[key])}."
-        for file, key in (("A", "only_a"), ("B", "only_b"))
-        if comparison[key]
-    ]
-    rest = [*missing, *comparison["notes"]]
-    return "\n".join([*lines, *([""] if rest else []), *rest]) + "\n"
-
-
-def _written(value: Any) -> str:
-    return "none" if value is None else ("no", "yes")[value] if isinstance(value, bool) else str(value)

@@ -11,20 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kvdemo import samplers, strategies
+from kvdemo import strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.compare import comparison
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
-from kvdemo.core.types import Option
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
@@ -32,8 +30,10 @@ from kvdemo.models import catalog, folders
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
+from kvdemo.server.listings import list_samplers, list_strategies
 from kvdemo.server.runs import Batches, BatchesOf, Runs
 from kvdemo.server.short_lived import ShortLived
+from kvdemo.server.states import inside_state, measure_state
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
@@ -157,7 +157,7 @@ class Service:
     def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
         with closing(self._runs.start(request, run_id)) as measured:
             for batch in measured:
-                yield _latest(batch)
+                yield measure_state(batch)
 
     def inside(self, form: Mapping[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
         """Compute panels of Inside; yields its states: text, fraction, document. Raises BadInput.
@@ -173,13 +173,7 @@ class Service:
     def _panels(self, request: InsideRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
         with closing(self._runs.start(request, run_id)) as shown:
             for batch in shown:
-                documents = [event.document for event in batch if isinstance(event, PanelsShown)]
-                progress = [event for event in batch if isinstance(event, Progress)][-1:]
-                yield {
-                    "text": progress[0].text if progress else "",
-                    "fraction": progress[0].fraction if progress else None,
-                    "document": documents[-1] if documents else None,
-                }
+                yield inside_state(batch)
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """Return the document of a measurement, as far as it came; None if it is not kept."""
@@ -295,11 +289,11 @@ class Service:
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         with _nothing_tried(self.held):
-            return describe_strategies(self.held)
+            return list_strategies(self.held)
 
     def samplers(self) -> list[dict[str, Any]]:
         """List the rules by which a lane may choose, in the order in which they are applied."""
-        return describe_samplers()
+        return list_samplers()
 
 
 @lru_cache(maxsize=64)
@@ -319,18 +313,6 @@ def _foreign_shape(find: str, what: str, **more: bool) -> Architecture:
     return found
 
 
-def _latest(batch: list[Any]) -> dict[str, Any]:
-    """A batch of a measurement's events as one state: the last word, and the last document."""
-    last = batch[-1]
-    documents = [event.document for event in batch if not isinstance(event, Progress) and event.document]
-    return {
-        "text": last.text,
-        "fraction": last.fraction,
-        "remaining_s": None if isinstance(last, Progress) else last.remaining_s,
-        "document": documents[-1] if documents else None,
-    }
-
-
 def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
     """Inside, no strategy is tried on the model, because the device belongs to somebody else."""
     if model is None:
@@ -338,41 +320,3 @@ def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
     from kvdemo.strategies.compatibility import tryout  # noqa: PLC0415 - torch is imported with a model
 
     return tryout.known_only()
-
-
-def describe_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
-    """List each strategy as the page and the command line show it, with the reason where a model cannot run it.
-
-    That is tried on the model if need be (`Strategy.unavailable_reason`), so whoever asks has the device.
-    """
-    listed = []
-    for introduction in strategies.introductions().values():
-        reason = strategies.unavailable_reason(introduction, model) if model else None
-        listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
-    return listed
-
-
-def describe_samplers() -> list[dict[str, Any]]:
-    """List the rules by which a lane may choose, as the page and the API show them, in the order of their application.
-
-    The seed, which a lane may be given beside them, is the last entry.
-    """
-    rows: list[dict[str, Any]] = [
-        {
-            "id": one.id, "name": one.name, "summary": one.summary, "description": one.description,
-            "greedy_too": one.greedy_too, "options": {name: _shown(option) for name, option in one.options.items()},
-        }
-        for one in samplers.introductions().values()
-    ]  # fmt: skip
-    seed = _shown(samplers.options()[samplers.SEED]) | {"about": "A whole number from which the draws follow."}
-    about = "Lanes that have the same seed and the same rules draw the same tokens."
-    return [*rows, {
-        "id": samplers.SEED, "name": seed["label"], "summary": about, "description": about, "greedy_too": False,
-        "options": {samplers.SEED: seed},
-    }]  # fmt: skip
-
-
-def _shown(option: Option) -> dict[str, Any]:
-    """An option of a lane; of one that is a race's setting too, only what all options have."""
-    about = option.about[:1].upper() + option.about[1:].rstrip(".") + "."
-    return {one.name: getattr(option, one.name) for one in fields(Option)} | {"about": about}

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Started
 from kvdemo.core.types import BeamNode, LaneInfo
-from kvdemo.server.service import describe_strategies
+from kvdemo.server.listings import list_strategies
 from kvdemo.web import wire
 from tests.scripted import verdict
 from tests.toy import added
@@ -165,7 +165,7 @@ def test_a_strategy_that_is_one_new_file_is_offered_with_its_controls(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with added(tmp_path, monkeypatch):
-        script = ScriptedBackend(offered=describe_strategies())
+        script = ScriptedBackend(offered=list_strategies())
     with scripted_page(script) as url:
         page = visit(url, lanes="no_cache")
         page.click("#kv-lanes .kv-addlane")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from kvdemo import strategies
 from kvdemo.core.events import Ended, Finished, RaceEvent, Started
 from kvdemo.core.types import LaneInfo, Pass
-from kvdemo.server.service import describe_strategies
+from kvdemo.server.listings import list_strategies
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
@@ -61,7 +61,7 @@ def lanes(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="module")
 def url(lanes: int) -> Iterator[str]:
-    with scripted_page(ScriptedBackend(offered=describe_strategies(), batches=events(LANES[:lanes]))) as address:
+    with scripted_page(ScriptedBackend(offered=list_strategies(), batches=events(LANES[:lanes]))) as address:
         yield address
 
 

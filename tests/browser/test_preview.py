@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, expect
 
-from kvdemo.server.service import describe_strategies
+from kvdemo.server.listings import list_strategies
 from tests.web.scripted_backend import ScriptedBackend
 
 from .conftest import Visit
 from .scripted import scripted_page
 
-LISTED = describe_strategies()
+LISTED = list_strategies()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from kvdemo.core.events import Ended, Finding, Finished, Verdict
-from kvdemo.server.service import describe_strategies
+from kvdemo.server.listings import list_strategies
 from kvdemo.web.glossary import GLOSSARY
 from tests.web.scripted_backend import MODEL, ScriptedBackend, race
 
@@ -22,7 +22,7 @@ from .scripted import scripted_page
 def url() -> Iterator[str]:
     evil = {"id": "evil", "name": "Evil", "description": "<img src=x onerror=alert(1)> and `<b>`\n\nSecond.",
             "summary": "Evil."}  # fmt: skip
-    listed = describe_strategies()
+    listed = list_strategies()
     with scripted_page(ScriptedBackend(offered=[*listed, listed[0] | evil])) as address:
         yield address
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kvdemo.compare import entries, validation
-from kvdemo.compare.comparison import as_text, compare, compare_texts
+from kvdemo.compare.comparison import compare, compare_texts
+from kvdemo.compare.text import as_text
 from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
 from tests.measure.documents import measured, raced

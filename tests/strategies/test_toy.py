@@ -11,7 +11,7 @@ import pytest
 from kvdemo import strategies
 from kvdemo.core.settings import RaceRequest
 from kvdemo.race import session
-from kvdemo.server.service import describe_strategies
+from kvdemo.server.listings import list_strategies
 from kvdemo.strategies import StrategyInfo
 from kvdemo.web.components.fields import lane_picker
 from tests.web.scripted_backend import ScriptedBackend
@@ -62,7 +62,7 @@ def test_an_added_strategy_races_with_its_settings() -> None:
 
 
 def test_an_added_strategy_is_listed_with_a_control_for_each_setting(toy: StrategyInfo) -> None:
-    listed = describe_strategies(model_of("llama"))
+    listed = list_strategies(model_of("llama"))
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
     with gr.Blocks():
         picker = lane_picker(ScriptedBackend(offered=listed), ["no_cache"], "kv-", tab="race")

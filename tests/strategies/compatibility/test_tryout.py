@@ -11,7 +11,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaConfig, Llam
 from kvdemo import strategies
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.server import service
+from kvdemo.server import listings, service
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import tryout
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
@@ -81,7 +81,7 @@ def test_inside_known_only_nothing_is_run() -> None:
     model = llama()
     passes = passes_of(model)
     with tryout.known_only():
-        listed = service.describe_strategies(model)
+        listed = listings.list_strategies(model)
     assert passes == []
     assert {row["id"] for row in listed if row["available"]} >= set(CACHED)
 
