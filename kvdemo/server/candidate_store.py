@@ -9,7 +9,7 @@ from typing import Any
 
 from kvdemo.core.events import RaceEvent, TokensCommitted
 
-#: A token takes about 1 kB with no rule, 1.3 kB with three: this is room for some 50,000 of them, over all races.
+#: A token takes about 1.1 kB with no rule, 1.7 kB with four: this is room for some 40,000 of them, over all races.
 MOST_BYTES = 64_000_000
 #: What an entry takes beside its text: the key, both objects, the place in the table.
 _OVERHEAD = 300

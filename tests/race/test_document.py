@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.settings import RaceRequest
+from kvdemo.documents import schema
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.race.document import to_csv
@@ -76,3 +78,30 @@ def test_the_csv_says_of_each_lane_by_which_settings_it_ran(tiny_llama: LoadedMo
     assert rows["1"] == "temperature=0.8:top_p=1.0:seed=0:top_k=20"
     assert "window=8" in rows["2"].split(":") and "temperature=0.0" in rows["2"].split(":")
     assert "temperature" not in rows["3"]  # it has a rule of its own
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_what_tokens_were_chosen_from_is_in_the_document_where_that_was_asked_for(
+    tiny_llama: LoadedModel, asked_for: bool
+) -> None:
+    lanes = "dynamic_cache:temperature=0.8:top_k=20,prompt_lookup,beam_search"
+    asked = RaceRequest.parse(
+        {"prompt": "a fox a fox a fox", "strategies": lanes, "max_new_tokens": 6, "ignore_eos": True,
+         "candidates": asked_for}
+    )  # fmt: skip
+    events: list[RaceEvent] = []
+    document = session.run(asked, tiny_llama, events.append, threading.Event(), with_candidates=True).document
+    told = [event for event in events if isinstance(event, TokensCommitted)]
+    for number, lane in enumerate(document["lanes"]):
+        found = [one for event in told if event.lane == number for one in event.candidates]
+        assert [step.get("candidates") is not None for step in lane["steps"]] == [asked_for] * len(lane["steps"])
+        assert bool(lane.get("no_candidates")) is (asked_for and lane["strategy"] == "beam_search")
+        if asked_for:
+            assert [one for step in lane["steps"] for one in step["candidates"]] == found[: len(lane["tokens"])]
+    drawn = told[0].candidates[0]
+    assert drawn is not None
+    assert [stage["name"] for stage in drawn["stages"]] == ["model", "temperature 0.8", "top-k 20"]
+    assert drawn["likeliest"][0]["text"] == tiny_llama.piece(drawn["likeliest"][0]["token"])
+    assert drawn["likeliest"][drawn["chosen"]]["token"] == document["lanes"][0]["tokens"][0]
+    assert all(choice.candidates is None for event in told for choice in event.timed.step.choices)  # kept once
+    schema.check(document)

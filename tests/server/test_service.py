@@ -74,6 +74,25 @@ assert isinstance(events[-1], Finished), events
     subprocess.run([sys.executable, "-c", code], check=True)  # a fresh process: both threads import transformers
 
 
+def test_what_a_token_was_chosen_from_can_be_asked_as_soon_as_it_is_yielded(engine: Service) -> None:
+    tokens = 0
+    for batch in engine.race(FORM, "shown", "a page"):
+        for event in batch:
+            if isinstance(event, TokensCommitted) and event.lane == 1:
+                found = engine.candidates("shown", 1, tokens)["candidates"]
+                assert found["likeliest"][found["chosen"]]["token"] == event.timed.step.tokens[0]
+                tokens += 1
+    assert tokens == FORM["max_new_tokens"]
+    assert engine.candidates("shown", 1, tokens)["candidates"] is None
+    assert engine.candidates("shown", 1, tokens)["reason"].endswith(".")
+
+
+def test_a_program_has_nothing_kept_for_it(engine: Service) -> None:
+    events = events_of(engine.race(FORM, "a program's"))
+    assert all(not event.candidates for event in events if isinstance(event, TokensCommitted))
+    assert engine.candidates("a program's", 0, 0)["candidates"] is None
+
+
 def test_a_race_comes_in_batches_that_end_with_the_document(engine: Service) -> None:
     events = events_of(engine.race(FORM, "run-1"))
     assert isinstance(events[-1], Finished)

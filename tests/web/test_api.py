@@ -87,3 +87,14 @@ def test_the_samplers_are_listed_for_programs_and_lanes_with_their_settings_reac
     lanes = ["dynamic_cache:temperature=0.8:top_k=50", "dynamic_cache"]
     list(api.race_endpoint(script)("Hi", strategies=lanes))
     assert script.forms[0]["strategies"] == lanes
+
+
+def test_a_page_asks_what_a_token_was_chosen_from_outside_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = ScriptedBackend()
+    monkeypatch.setitem(script.chosen_from, "reason", "Too old.")
+    blocks = build(script)
+    asking = next(fn for fn in blocks.fns.values() if fn.api_name == "candidates")
+    assert asking.queue is False  # a race that runs, or waits for the device, does not hold it up
+    assert asking.fn is not None
+    assert asking.fn("run7", 1, 3) == {"candidates": None, "reason": "Too old."}
+    assert script.asked == [("run7", 1, 3)]
