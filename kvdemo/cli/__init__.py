@@ -36,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m kvdemo", description="Race and measure decoding strategies on one prompt.")
+    parser = _Parser(
+        prog="kvdemo",
+        description="Race and measure decoding strategies on one prompt. Without a command, open the page "
+        "(--host, --port, --root-path, --share).",
+    )
     files = (race, measure, inside, compare, plan, lists)
     metavar = "|".join(name for file in files for name in file.NAMES)
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar=metavar)

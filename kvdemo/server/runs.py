@@ -50,6 +50,11 @@ class Runs:
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
 
+    @property
+    def count(self) -> int:
+        """Runs that have begun or wait for the device."""
+        return len(self._under_way)
+
     def is_under_way(self, run_id: str) -> bool:
         """Tell whether a run has been started and has not ended."""
         return run_id in self._under_way

@@ -108,6 +108,15 @@ class Service:
         """Say which model is held, or what is being done to get one."""
         return self._holder.status()
 
+    def health(self) -> dict[str, Any]:
+        """Say in what state the server is: `ok`, the model's state and name, its device, and runs, waiting ones too."""
+        status = self.status()
+        facts = status["model"] or {}
+        return {
+            "ok": status["state"] != "failed", "state": status["state"], "model": facts.get("id"),
+            "device": facts.get("device"), "runs": self._runs.count,
+        }  # fmt: skip
+
     @property
     def held(self) -> LoadedModel | None:
         """The model that is loaded."""

@@ -11,6 +11,9 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from kvdemo.web import assets
 from kvdemo.web.protection import Protection
@@ -29,17 +32,26 @@ SANS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Cascadia Mono", "Consolas", "Liberation Mono", "monospace"]
 
 
-def launch_options(uploaded_bytes: int = 200_000_000, on_stranger: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def launch_options(
+    uploaded_bytes: int = 200_000_000,
+    on_stranger: Callable[[], None] = lambda: None,
+    health: Callable[[], dict[str, Any]] = lambda: {"ok": True},
+) -> dict[str, Any]:
     """Return what belongs to `launch()`: the page's looks and files, and what guards the server (`protection`).
 
     `uploaded_bytes` is what all visitors may upload in an hour; `on_stranger` is called for the first visitor of
-    another machine.
+    another machine; `health` is what /healthz answers, with the code 503 where it is not `ok`.
     """
+
+    def answer(_: Request) -> Response:
+        said = health()
+        return JSONResponse(said, 200 if said["ok"] else 503)
+
     guard = Middleware(Protection, file_bytes=MOST_BYTES, hourly_bytes=uploaded_bytes, on_stranger=on_stranger)
     return {
         "theme": theme(),
         "head": assets.head(),
-        "app_kwargs": {"routes": assets.routes(), "middleware": [guard]},
+        "app_kwargs": {"routes": [*assets.routes(), Route("/healthz", answer)], "middleware": [guard]},
         "max_file_size": MOST_BYTES,
         "footer_links": [],
         "run_history": False,

@@ -358,3 +358,13 @@ def test_where_there_is_one_model_another_is_refused_before_anything_runs(tiny_f
         only.race(FORM | {"model": "gpt2"}, "r")
     with pytest.raises(BadInput, match="only: choose that model"):
         only.measure(MEASURE | {"model": "gpt2"}, "m")
+
+
+def test_the_health_of_the_server_names_its_model_and_counts_its_runs(engine: Service) -> None:
+    assert isinstance(events_of(engine.race(FORM, "before"))[-1], Finished)
+    healthy = engine.health()
+    assert (healthy["ok"], healthy["state"], healthy["device"], healthy["runs"]) == (True, "ready", "cpu", 0)
+    running = engine.race(FORM, "one")
+    next(running)
+    assert engine.health()["runs"] == 1
+    running.close()  # type: ignore[attr-defined]

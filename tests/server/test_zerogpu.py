@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import app
+from kvdemo import app
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest

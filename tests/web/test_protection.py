@@ -145,3 +145,11 @@ def test_the_first_stranger_is_reported_before_he_is_answered() -> None:
         visitor.get("/config", headers={"host": "abcd.gradio.live"})
         visitor.get("/config", headers={"host": "abcd.gradio.live"})
     assert len(seen) == 1
+
+
+def test_health_is_told_and_a_failed_server_is_no_healthy_one() -> None:
+    said = {"ok": True, "state": "ready", "runs": 2}
+    with client(health=lambda: said) as visitor:
+        assert visitor.get("/healthz").json() == said
+        said["ok"] = False
+        assert visitor.get("/healthz").status_code == 503

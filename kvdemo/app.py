@@ -1,0 +1,102 @@
+"""Start the page, here and as a Space: the one place where the server meets the page.
+
+Settings come from the environment, and the address from flags, too; docs/deploy.md lists them. Gradio reads
+GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH and GRADIO_SHARE itself.
+"""
+
+import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
+from kvdemo.web.gradio_import import import_gradio  # isort: skip
+
+import_gradio()  # before anything else imports it
+
+import argparse
+import logging
+import os
+import threading
+from collections.abc import Sequence
+
+from spaces.config import Config as Space
+
+from kvdemo.core.errors import BadInput
+from kvdemo.engine import openmp
+from kvdemo.models import catalog, folders
+from kvdemo.server import zerogpu
+from kvdemo.server.limits import Limits
+from kvdemo.server.runs import Batches, BatchesOf, Request
+from kvdemo.server.service import Service
+from kvdemo.web import page
+
+
+def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
+    """Run a race or a measurement inside a lent GPU, unless it asks for more seconds than a visitor has."""
+
+    def lent(request: Request, run_id: str) -> Batches:
+        yield from batches_of(request, run_id)
+
+    with_gpu: BatchesOf = spaces.GPU(duration=zerogpu.seconds)(lent)
+
+    def checked(request: Request, run_id: str) -> Batches:
+        zerogpu.check(request)
+        return with_gpu(request, run_id)
+
+    return checked
+
+
+def make_service(limits: Limits) -> Service:
+    """Make the service as the environment asks for it."""
+    model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
+    if Space.zero_gpu:
+        return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu, limits=limits)
+    device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
+    return Service(model, device=device, dtype=dtype, limits=limits)
+
+
+#: The flags, and the variables of Gradio that they set.
+FLAGS = {
+    "host": ("GRADIO_SERVER_NAME", "ADDRESS", "to listen on; 0.0.0.0 for visitors of other machines"),
+    "port": ("GRADIO_SERVER_PORT", "N", "to listen on; unless given, the first free one from 7860"),
+    "root-path": ("GRADIO_ROOT_PATH", "PATH", "under which a proxy shows the page, as /kvdemo"),
+}
+
+
+def read_flags(arguments: Sequence[str] | None) -> None:
+    """Set Gradio's variables as the flags say; one without its flag stays as it is."""
+    parser = argparse.ArgumentParser(prog="kvdemo", description="Open the page. `kvdemo race --help` is for terminals.")
+    for flag, (variable, shown, about) in FLAGS.items():
+        kind = int if flag == "port" else str
+        parser.add_argument(f"--{flag}", dest=variable, metavar=shown, type=kind, help=about)
+    parser.add_argument("--share", dest="GRADIO_SHARE", action="store_const", const="True", help="make a public link")
+    for variable, value in vars(parser.parse_args(arguments)).items():
+        if value is not None:
+            os.environ[variable] = str(value)
+
+
+def is_public() -> bool:
+    """Tell whether others than this machine's users are meant to reach the page, as Gradio's variables say."""
+    address = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    share = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+    return share or bool(os.environ.get("GRADIO_ROOT_PATH")) or address not in ("127.0.0.1", "localhost", "::1")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
+    read_flags(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx", "httpx2"):  # whole addresses, with what may stand in them
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    openmp.limit_spinning()
+    try:
+        limits = Limits.of_environment()
+    except BadInput as error:
+        raise SystemExit(f"kvdemo: {error}") from None
+    if is_public():
+        folders.close()
+    service = make_service(limits)
+    if Space.zero_gpu:
+        service.preload()
+    blocks = page.build(service)
+    options = page.launch_options(limits.uploaded_bytes, folders.close, service.health)
+    blocks.launch(prevent_thread_lock=True, **options)
+    if not Space.zero_gpu:
+        threading.Thread(target=service.preload, name="preload", daemon=True).start()
+    blocks.block_thread()

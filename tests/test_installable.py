@@ -1,0 +1,121 @@
+"""The wheel holds what the page and the command line need, and the command is there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kvdemo.models.catalog import DEFAULT
+from kvdemo.web import assets
+from tests.serving import ROOT, free_port, wait_for
+
+#: https://huggingface.co/docs/hub/spaces-config-reference
+SPACE_KEYS = {
+    "title", "emoji", "colorFrom", "colorTo", "sdk", "python_version", "sdk_version", "suggested_hardware",
+    "suggested_storage", "app_file", "app_build_command", "app_port", "base_path", "fullWidth", "header",
+    "short_description", "models", "datasets", "tags", "thumbnail", "pinned", "hf_oauth", "hf_oauth_scopes",
+    "hf_oauth_expiration_minutes", "hf_oauth_authorized_org", "disable_embedding", "startup_duration_timeout",
+    "custom_headers", "preload_from_hub", "license",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run([*command, str(source)], check=True)
+    return next(folder.glob("kvdemo-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel; its requirements are those of the environment that tests."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    beside = importlib.metadata.distribution("gradio").locate_file("")
+    (packages / "beside.pth").write_text(str(beside))
+    return folder / "bin"
+
+
+@pytest.mark.slow
+def test_every_static_file_is_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"kvdemo/web/frontend/{path.as_posix()}" for path in assets.files()} <= names
+    assert not any(name.startswith(("tests/", "benchmarks/", "docs/")) for name in names)
+
+
+@pytest.mark.slow
+def test_the_command_runs_away_from_the_sources(installed: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [installed / "kvdemo", *arguments]
+        return subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+
+    assert "dynamic_cache" in run("race", "--help").stdout
+    assert DEFAULT.partition("/")[2] in run("models").stdout
+    assert run("race").returncode == 2
+    assert "--host" in run("--help").stdout
+
+
+@pytest.mark.slow
+def test_the_command_alone_opens_the_page_with_its_scripts(installed: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    port = free_port()
+    environment = os.environ | {"KVDEMO_MODEL": str(tiny_folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    command = [installed / "kvdemo", "--port", str(port)]
+    app = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        for path in ("healthz", f"{assets.address()}/main.js", f"{assets.address()}/styles/main.css"):
+            wait_for(f"http://127.0.0.1:{port}/{path}", app)
+    finally:
+        app.terminate()
+        app.wait()
+
+
+def test_the_front_matter_has_keys_of_spaces_and_the_versions_of_the_requirements() -> None:
+    front = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---\n")[1])
+    assert front.keys() <= SPACE_KEYS
+    requirements = (ROOT / "requirements.txt").read_text("utf-8")
+    assert f"gradio=={front['sdk_version']}\n" in requirements
+    assert (ROOT / front["app_file"]).is_file()
+    assert front["preload_from_hub"] == front["models"] == [DEFAULT]
+    assert len(front["short_description"]) <= 60
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    low, high = (tuple(map(int, part.split("."))) for part in re.findall(r"[\d.]+", project["requires-python"]))
+    assert low <= tuple(map(int, front["python_version"].split("."))) < high
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(named) > 8
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_the_space_is_pushed_to_only_with_a_name_and_a_token() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/space.yml").read_text("utf-8"))
+    job = workflow["jobs"]["push"]
+    assert job["if"] == "vars.SPACE != ''"
+    assert job["steps"][-1]["if"] == "env.HF_TOKEN != ''"
+
+
+def test_the_container_runs_as_nobody_special_and_is_looked_after() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    assert lines.index("USER kvdemo") < lines.index('CMD ["kvdemo"]')
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    assert "/healthz" in "".join(lines)
