@@ -21,7 +21,7 @@ const VIEWS = [
   { id: "logprobs", label: "Log-probability", title: "How likely each token was", unit: "ln p", term: "logprob", hover: "ln p = %{y:.2f}", titled: true,
     says: "The log-probability that the model gave each token before any rule: near 0 it was sure, and each dip is a token that it did not expect." },
   { id: "entropies", label: "Entropy", title: "How open each choice was", unit: "bits", term: "entropy", hover: "%{y:.2f} bits",
-    says: "The entropy of what the model offered at each token, before any rule: 0 where one token was certain, n bits where the choice was as open as one among 2ⁿ equally likely tokens." },
+    says: "The entropy of what the model offered for each token, before any rule: 0 where one was certain, n bits as if 2ⁿ were equally likely." },
 ];
 /** At most ten redraws a second, and 6 % of the time in its scripts as long as that is twice a second. */
 const INTERVAL = 100;
