@@ -152,6 +152,7 @@ def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBacken
     expect(rows.nth(1)).to_contain_text("never again")
     expect(rows.nth(1)).to_contain_text("60 %")
     expect(roles.locator(".kv-now").first).to_contain_text("keeping the queries too would add 768 B")
+    expect(roles.locator(".kv-now").last).to_contain_text("4 query heads share 2 key and value heads, 2 to each")
     roles.get_by_label("Layer").fill("1")
     page.keyboard.press("Tab")
     page.wait_for_function("() => new URLSearchParams(location.search).get('layer') === '1'")
