@@ -29,8 +29,8 @@ def test_one_button_from_the_page_as_it_opens_to_a_verdict_on_the_real_model(rea
 
 
 def test_a_link_races_lanes_that_differ_in_how_they_compute_and_how_they_choose(real_app: str, visit: Visit) -> None:
-    page = visit(real_app, prompt="The moon", tokens=8, lanes=LANES, run=1)
-    finish(page)
+    page = visit(real_app, prompt="The moon", tokens=4, lanes=LANES)
+    race(page)
     check(document(page))
     expect(page.locator(".kv-lane h3")).to_have_text(NAMES)
     third = page.locator("#kv-lanes .kv-picks > li").nth(2)
