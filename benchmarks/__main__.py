@@ -24,6 +24,7 @@ MEASURES = (
     "startup",
     "page",
     "contention",
+    "process",
     "lanes",
     "compiled",
     "recording",
@@ -94,7 +95,11 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks import contention
 
         yield from contention.run()
-    if not set(measures) <= {"startup", "page", "contention"}:
+    if "process" in measures:
+        from benchmarks import process
+
+        yield from process.run()
+    if not set(measures) <= {"startup", "page", "contention", "process"}:
         yield from on_the_default_model(measures)
 
 

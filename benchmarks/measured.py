@@ -33,7 +33,7 @@ PROMPT, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 64, 3, 8
 OUTSIDE = """
 import sys, time
 import kvdemo.engine.openmp
-kvdemo.engine.openmp.share()
+kvdemo.engine.openmp.limit_spinning()
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from kvdemo.models.cache_argument import cache_kwargs

@@ -1,7 +1,7 @@
 """Run a bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
 
 The process reads lines: "begin N" starts a text of N tokens; "steps N" takes its next N steps, the prefill first, and
-is answered by the seconds that they took together. Then the process rests, so that its spinning threads do not disturb
+is answered by the seconds of each. Then the process rests, so that its spinning threads do not disturb
 the next one. Steps that are to be like those of a lane must follow each other without a rest: waking threads that have
 slept for long costs a step of its own.
 """
@@ -62,12 +62,20 @@ class Process:
 
         return steps
 
+    def text(self, prompt: int, tokens: int) -> list[float]:
+        """The seconds of each step of one text: the prefill of so many tokens, then one token a step."""
+        self._say(f"begin {prompt}")
+        return self._each(tokens)
+
     def _steps(self, number: int) -> float:
+        return sum(self._each(number))
+
+    def _each(self, number: int) -> list[float]:
         self._say(f"steps {number}")
         assert self._process.stdout is not None
         if not (answer := self._process.stdout.readline()):
             raise RuntimeError(f"the process that takes the steps ended with {self._process.wait()}")
-        return float(answer)
+        return [float(seconds) for seconds in answer.split()]
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -90,13 +98,14 @@ def main() -> None:
             if word == "begin":
                 ids, cache = text[:, : int(number)], DynamicCache(config=model.network.config)
                 continue
-            start = time.perf_counter()
+            seconds = []
             for _ in range(int(number)):
+                start = time.perf_counter()
                 logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
                 ids = torch.tensor([[logits[0, -1].argmax().item()]])
-            seconds = time.perf_counter() - start
+                seconds.append(time.perf_counter() - start)
             time.sleep(REST_SECONDS)
-            print(seconds, flush=True)
+            print(*seconds, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.runs import Batches, BatchesOf, Request
 from kvdemo.server.service import Service
+from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.web import page
 
 
@@ -42,13 +43,15 @@ def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
     return checked
 
 
-def make_service(limits: Limits) -> Service:
-    """Make the service as the environment asks for it."""
+def make_service(limits: Limits) -> Service | EngineBackend:
+    """Make the service as the environment asks for it: in a process of its own, where that can be."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
         return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu, limits=limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
-    return Service(model, device=device, dtype=dtype, limits=limits)
+    if os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt":  # Windows hands no connection to a process
+        return Service(model, device=device, dtype=dtype, limits=limits)
+    return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
 
 #: The flags, and the variables of Gradio that they set.

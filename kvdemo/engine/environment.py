@@ -31,7 +31,7 @@ def describe(implementation: str | None = None, device: torch.device | None = No
     return {
         "kvdemo": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # it is of a class of torch: whoever reads it unpickled would import torch
         "transformers": transformers.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),

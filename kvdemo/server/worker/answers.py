@@ -1,0 +1,69 @@
+"""Answer the questions of the page's process: the engine's side of the connection."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kvdemo.core.errors import BadInput
+from kvdemo.server.worker.messages import Answer, Call, Close, Next
+
+log = logging.getLogger(__name__)
+
+
+def answer_all(connection: Connection, service: object) -> None:
+    """Answer until the other end of the connection is closed. Each question has a thread: none waits for another."""
+    answers = _Answers(connection, service)
+    while True:
+        try:
+            question = connection.recv()
+        except EOFError:
+            return
+        threading.Thread(target=answers.to, args=(question,), name="answer", daemon=True).start()
+
+
+class _Answers:
+    def __init__(self, connection: Connection, service: object) -> None:
+        self._connection, self._service = connection, service
+        self._sending = threading.Lock()
+        self._generators: dict[int, Generator[Any, None, None]] = {}
+
+    def to(self, question: Call | Next | Close) -> None:
+        """Do what is asked, and send the answer."""
+        if isinstance(question, Close):
+            if generator := self._generators.pop(question.of, None):
+                generator.close()
+            return
+        try:
+            answer = self._called(question) if isinstance(question, Call) else self._next(question)
+        except BadInput as error:
+            answer = Answer(question.number, error=error)
+        except Exception as error:
+            # A traceback stays here. What is raised may hold anything, so its kind and words are all that is sent.
+            log.exception("%s failed", question)
+            answer = Answer(question.number, error=RuntimeError(f"{type(error).__name__}: {error}"))
+        try:
+            with self._sending:
+                self._connection.send(answer)
+        except OSError:
+            return  # the page's process has gone, which `answer_all` sees too
+
+    def _called(self, question: Call) -> Answer:
+        value = getattr(self._service, question.method)(*question.arguments)
+        if not isinstance(value, Generator):
+            return Answer(question.number, value)
+        self._generators[question.number] = value
+        return Answer(question.number)
+
+    def _next(self, question: Next) -> Answer:
+        try:
+            return Answer(question.number, next(self._generators[question.of]))
+        except StopIteration:
+            self._generators.pop(question.of, None)
+            return Answer(question.number, ended=True)
+        except BaseException:
+            self._generators.pop(question.of, None)
+            raise

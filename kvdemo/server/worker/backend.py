@@ -1,0 +1,87 @@
+"""Be the page's `Backend` for a service that runs in the engine's process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from kvdemo.core.events import RaceEvent
+from kvdemo.measure import store
+from kvdemo.server.limits import Limits
+from kvdemo.server.service import NOT_KEPT, Service
+from kvdemo.server.worker.engine import Engine, EngineLost
+
+Form = Mapping[str, Any]
+_STARTING: dict[str, Any] = {
+    "state": "loading", "text": "The engine's process is starting", "fraction": None, "model": None,
+}  # fmt: skip
+
+
+class EngineBackend:
+    """Implements `kvdemo.web.backend.Backend`: what needs the model or the device is asked of the engine's process.
+
+    Forms, lists, tables and comparisons need neither and are answered here, by a `Service` that never loads a model.
+    """
+
+    def __init__(
+        self, default_model: str, *, device: str = "auto", dtype: str = "auto", limits: Limits | None = None
+    ) -> None:
+        self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
+        self._here = Service(default_model, device=device, dtype=dtype, limits=limits)
+        self.default_form = self._here.default_form
+        self.presets = self._here.presets
+        self.models = self._here.models
+        self.samplers = self._here.samplers
+        self.compare = self._here.compare
+        self.document_csv = self._here.document_csv
+        self.measure_csv = self._here.measure_csv
+        self.measure_markdown = self._here.measure_markdown
+
+    def preload(self) -> None:
+        """Start the engine's process, which loads the default model; `status()` tells how far it is."""
+        self.engine.start()
+
+    def race(self, form: Form, run_id: str, page: str = "") -> Generator[list[RaceEvent], None, None]:
+        return self.engine.drawn("race", dict(form), run_id, page)
+
+    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+        return self.engine.drawn("measure", dict(form), run_id)
+
+    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+        return self.engine.drawn("inside", dict(form), run_id)
+
+    def stop(self, run_id: str) -> None:
+        self._ask_if_up("stop", run_id)
+
+    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
+        return self._ask_if_up("candidates", run_id, lane, token, otherwise={"candidates": None, "reason": NOT_KEPT})
+
+    def forget(self, page: str) -> None:
+        self._ask_if_up("forget", page)
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:
+        return self._ask_if_up("measured", run_id, otherwise=store.find(run_id))
+
+    def status(self) -> dict[str, Any]:
+        return self._ask_if_up("status", otherwise=_STARTING)
+
+    def fit(self, form: Form) -> dict[str, Any] | None:
+        return self._ask_if_up("fit", dict(form))
+
+    def estimate(self, form: Form) -> str:
+        return self._ask_if_up("estimate", dict(form), otherwise=_STARTING["text"])
+
+    def plan(self, form: Form) -> dict[str, Any]:
+        return self.engine.call("plan", dict(form))
+
+    def strategies(self) -> list[dict[str, Any]]:
+        return self._ask_if_up("strategies") or self._here.strategies()
+
+    def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
+        """Ask the engine's process; what is true without one is `otherwise`."""
+        if not self.engine.up:
+            return otherwise
+        try:
+            return self.engine.call(method, *arguments)
+        except EngineLost:
+            return otherwise

@@ -1,0 +1,178 @@
+"""Start the engine's process, ask it, and start it again when it has ended."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kvdemo.core.errors import BadInput
+from kvdemo.server.worker.messages import Answer, Call, Close, Next
+
+log = logging.getLogger(__name__)
+
+#: How long a question waits for a process that is being started. It connects before it imports torch.
+PATIENCE_SECONDS = 30.0
+#: A process that ends sooner than that is started again after a pause, which doubles each time.
+SOON_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class EngineLost(BadInput):
+    """The engine's process ended while it was asked."""
+
+
+class Engine:
+    """The engine's process, and whatever follows it: it is started again when it ends.
+
+    `settings` are the arguments of `kvdemo.server.service.Service`.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._numbers = itertools.count(1)
+        self._guard = threading.Lock()  # of the four below
+        self._waiting: dict[int, Future[Answer]] = {}
+        self._connection: Connection | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._up = threading.Event()
+
+    def start(self) -> None:
+        """Start the process, and watch it from now on."""
+        threading.Thread(target=self._watch, name="engine", daemon=True).start()
+
+    def close(self) -> None:
+        """End the process, and start no other."""
+        with self._guard:
+            self._over.set()
+            process = self._process
+        if process:
+            process.kill()
+            process.wait()
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a process that answers."""
+        return self._up.is_set()
+
+    @property
+    def process_id(self) -> int | None:
+        """The id of the process that runs now."""
+        return self._process.pid if self._process else None
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the service. Raises what it raises, and EngineLost."""
+        return self._answer(Call(next(self._numbers), method, arguments)).value
+
+    def drawn(self, method: str, *arguments: Any) -> Generator[Any, None, None]:
+        """Yield what a method of the service yields. Closing this closes the method's generator."""
+        made = Call(next(self._numbers), method, arguments)
+        connection = self._answered_by(made)
+        ended = False
+        try:
+            while not (answer := self._answer(Next(next(self._numbers), made.number), connection)).ended:
+                yield answer.value
+            ended = True
+        finally:
+            if not ended:
+                self._send(Close(made.number), connection)
+
+    def _answered_by(self, question: Call) -> Connection:
+        """Ask, and return the connection that has answered: a generator lives at its other end."""
+        connection = self._connected()
+        self._answer(question, connection)
+        return connection
+
+    def _answer(self, question: Call | Next, connection: Connection | None = None) -> Answer:
+        connection = connection or self._connected()
+        coming: Future[Answer] = Future()
+        with self._guard:
+            if connection is not self._connection:
+                raise EngineLost(_lost(None))
+            self._waiting[question.number] = coming
+        self._send(question, connection)
+        answer = coming.result()
+        if answer.error:
+            raise answer.error
+        return answer
+
+    def _send(self, message: Call | Next | Close, connection: Connection) -> None:
+        with self._guard:
+            if connection is not self._connection:
+                return
+            try:
+                connection.send(message)
+            except OSError:
+                log.info("the engine's process has ended: %s was not sent", type(message).__name__)
+
+    def _connected(self) -> Connection:
+        if not self._up.wait(PATIENCE_SECONDS) or (connection := self._connection) is None:
+            raise EngineLost("The engine's process does not start: the server's log says why; try again in a minute.")
+        return connection
+
+    def _watch(self) -> None:
+        pause, code = 0.0, 0
+        while not self._over.wait(pause):
+            if code:
+                log.error("the engine's process ended with %s and is started again", code)
+            began = time.monotonic()
+            code = self._serve()
+            soon = time.monotonic() - began < SOON_SECONDS
+            pause = min(max(1.0, 2 * pause), LONGEST_PAUSE_SECONDS) if soon else 0.0
+
+    def _serve(self) -> int:
+        """Start a process, pass on its answers until it ends, and return its exit code."""
+        ours, its = Pipe()
+        with ours:
+            process = subprocess.Popen(  # noqa: S603 - this program itself
+                [sys.executable, "-m", "kvdemo.server.worker", str(its.fileno())], pass_fds=[its.fileno()]
+            )
+            its.close()  # the last copy is the process's own: its end is then seen here
+            with self._guard:
+                self._process, self._connection = process, ours
+                if self._over.is_set():
+                    process.kill()
+            try:
+                ours.send(dict(self._settings))
+                self._up.set()
+                while True:
+                    self._arrived(ours.recv())
+            except (EOFError, OSError):
+                return self._ended(process)
+
+    def _arrived(self, answer: Answer) -> None:
+        with self._guard:
+            coming = self._waiting.pop(answer.number)
+        coming.set_result(answer)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> int:
+        """Tell all who wait that there will be no answer; returns the exit code."""
+        process.kill()  # where it closed the connection and did not end
+        code = process.wait()
+        with self._guard:
+            self._up.clear()
+            self._connection = None
+            waiting, self._waiting = self._waiting, {}
+        for number, coming in waiting.items():
+            coming.set_result(Answer(number, error=EngineLost(_lost(code))))
+        return code
+
+
+def _lost(code: int | None) -> str:
+    """Say that the process has ended, and what to do."""
+    how = "ended"
+    if code is not None and code < 0:
+        how = f"was killed (signal {-code}), most likely because memory ran out"
+    return (
+        f"The engine's process {how}: this run is lost, and the engine starts again. Try again in a moment, and with "
+        "fewer tokens, lanes or rows if it happens again."
+    )

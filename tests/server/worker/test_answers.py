@@ -1,0 +1,102 @@
+"""The engine's side of the connection, with a service that is scripted."""
+
+import threading
+from collections.abc import Generator, Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.server.worker.answers import answer_all
+from kvdemo.server.worker.messages import Answer, Call, Close, Next
+
+
+class Scripted:
+    """A service that counts, refuses, breaks, and says when its generator was closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.gate = threading.Event()
+
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+    def refuse(self) -> None:
+        raise BadInput("Ask for at most 7 new tokens.", max_new_tokens=7)
+
+    def broken(self) -> None:
+        raise KeyError(threading.Lock())  # cannot be pickled
+
+    def wait(self) -> str:
+        self.gate.wait(10)
+        return "waited"
+
+    def count(self, to: int) -> Generator[int, None, None]:
+        try:
+            yield from range(to)
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def service() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+def asked(service: Scripted) -> Iterator[Connection]:
+    ours, its = Pipe()
+    thread = threading.Thread(target=answer_all, args=(its, service))
+    thread.start()
+    yield ours
+    service.gate.set()
+    ours.close()
+    thread.join(10)
+    assert not thread.is_alive(), "it goes on after the connection was closed"
+
+
+def answer(connection: Connection, question: Call | Next) -> Answer:
+    connection.send(question)
+    assert connection.poll(10)
+    got = connection.recv()
+    assert isinstance(got, Answer) and got.number == question.number
+    return got
+
+
+def test_a_call_is_answered_with_what_the_method_returns(asked: Connection) -> None:
+    assert answer(asked, Call(1, "add", (2, 3))) == Answer(1, 5)
+
+
+def test_a_refusal_keeps_its_sentence_and_the_token_count_that_fits(asked: Connection) -> None:
+    error = answer(asked, Call(1, "refuse", ())).error
+    assert isinstance(error, BadInput)
+    assert (str(error), error.max_new_tokens) == ("Ask for at most 7 new tokens.", 7)
+
+
+def test_an_accident_is_answered_and_the_next_question_too(asked: Connection) -> None:
+    assert isinstance(answer(asked, Call(1, "broken", ())).error, RuntimeError)
+    assert answer(asked, Call(2, "add", (1, 1))).value == 2
+
+
+def test_a_question_does_not_wait_for_one_that_takes_long(asked: Connection, service: Scripted) -> None:
+    asked.send(Call(1, "wait", ()))
+    assert answer(asked, Call(2, "add", (1, 1))).value == 2
+    service.gate.set()
+    assert asked.poll(10)
+    assert asked.recv() == Answer(1, "waited")
+
+
+def test_a_generator_goes_on_only_when_it_is_asked_to(asked: Connection, service: Scripted) -> None:
+    assert answer(asked, Call(1, "count", (2,))) == Answer(1)
+    assert [answer(asked, Next(n, 1)).value for n in (2, 3)] == [0, 1]
+    assert not service.closed.is_set()
+    assert answer(asked, Next(4, 1)) == Answer(4, ended=True)
+    assert service.closed.is_set()
+
+
+def test_a_generator_that_is_closed_early_is_closed_there(asked: Connection, service: Scripted) -> None:
+    answer(asked, Call(1, "count", (100,)))
+    answer(asked, Next(2, 1))
+    asked.send(Close(1))
+    assert service.closed.wait(10)

@@ -1,0 +1,164 @@
+"""A service in a process of its own, with a real model: it answers as in one process, and comes back when killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.server.service import Service
+from kvdemo.server.worker.backend import EngineBackend
+from kvdemo.server.worker.engine import EngineLost
+
+pytestmark = pytest.mark.slow
+
+FORM: dict[str, Any] = {"prompt": "The quick brown fox", "max_new_tokens": 8, "ignore_eos": True, "chat": False}
+#: Long enough to be interrupted.
+LONG = {**FORM, "max_new_tokens": 1500, "strategies": "no_cache"}
+
+
+@pytest.fixture(scope="module")
+def backend(tiny_folder: Path) -> Iterator[EngineBackend]:
+    made = EngineBackend(str(tiny_folder), device="cpu")
+    made.preload()
+    wait_until(lambda: made.status()["state"] == "ready")
+    yield made
+    made.engine.close()
+
+
+def wait_until(true: Callable[[], bool], patience: float = 120) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def events_of(batches: Iterator[list[RaceEvent]]) -> list[RaceEvent]:
+    return [event for batch in batches for event in batch]
+
+
+def interrupted(backend: EngineBackend, run_id: str, interrupt: Callable[[], None]) -> list[RaceEvent]:
+    """A long race's events, with `interrupt()` called once it commits tokens."""
+    events: list[RaceEvent] = []
+    with closing(backend.race(LONG, run_id)) as batches:
+        for batch in batches:
+            if not any(isinstance(event, TokensCommitted) for event in events):
+                events += batch
+                if any(isinstance(event, TokensCommitted) for event in events):
+                    interrupt()
+            else:
+                events += batch
+    return events
+
+
+def test_a_race_writes_what_it_writes_in_one_process(backend: EngineBackend, tiny_folder: Path) -> None:
+    alone = Service(str(tiny_folder), device="cpu")
+    documents = []
+    for service in (backend, alone):
+        finished = events_of(service.race(FORM, "race"))[-1]
+        assert isinstance(finished, Finished)
+        documents.append(finished.document)
+    assert documents[0]["lanes"][0]["tokens"] == documents[1]["lanes"][0]["tokens"]
+    assert documents[0].keys() == documents[1].keys()
+
+
+def test_a_measurement_ends_with_its_document_and_is_kept(backend: EngineBackend) -> None:
+    form = {**FORM, "strategies": "dynamic_cache", "repeats": 2}
+    states = list(backend.measure(form, "measured-there"))
+    assert states[-1]["document"]["status"] == "done"
+    assert backend.measured("measured-there") == states[-1]["document"]
+
+
+def test_inside_ends_with_its_panels(backend: EngineBackend) -> None:
+    states = list(backend.inside({"prompt": "The quick brown fox", "panels": "steps"}, "inside"))
+    assert states[-1]["document"]["panels"]
+
+
+def test_a_refusal_comes_through_and_the_next_race_runs(backend: EngineBackend) -> None:
+    with pytest.raises(BadInput, match="ask for at most") as refused:
+        events_of(backend.race({**FORM, "max_new_tokens": 100_000}, "too long"))
+    assert refused.value.max_new_tokens
+    assert isinstance(events_of(backend.race(FORM, "next"))[-1], Finished)
+
+
+def test_stop_ends_a_race_with_its_verdict(backend: EngineBackend) -> None:
+    finished = interrupted(backend, "stopped", lambda: backend.stop("stopped"))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.document["lanes"][0]["finish_reason"] == "stopped"
+
+
+def test_a_race_whose_reader_leaves_gives_the_device_back(backend: EngineBackend) -> None:
+    with closing(backend.race(LONG, "left")) as batches:
+        next(batches)
+    start = time.monotonic()
+    assert isinstance(events_of(backend.race(FORM, "after it"))[-1], Finished)
+    alone = time.monotonic()
+    events_of(backend.race(LONG, "whole"))
+    assert alone - start < time.monotonic() - alone, "it waited for the race that was left"
+
+
+def test_a_killed_engine_costs_the_race_one_sentence_and_starts_again(backend: EngineBackend) -> None:
+    def kill() -> None:
+        assert backend.engine.process_id
+        os.kill(backend.engine.process_id, signal.SIGKILL)
+
+    with pytest.raises(EngineLost, match="was killed .* Try again"):
+        interrupted(backend, "killed", kill)
+    assert isinstance(events_of(backend.race(FORM, "the next visitor's"))[-1], Finished)
+    wait_until(lambda: backend.status()["state"] == "ready")
+
+
+def test_without_an_engine_the_page_still_has_its_forms_and_lists(tiny_folder: Path) -> None:
+    idle = EngineBackend(str(tiny_folder), device="cpu")
+    assert idle.status()["state"] == "loading"
+    assert {row["id"] for row in idle.strategies()} > {"reencode", "dynamic_cache"}
+    assert idle.default_form()["model"] == str(tiny_folder)
+    assert idle.fit(FORM) is None
+    idle.stop("nothing runs")
+    idle.forget("nobody")
+
+
+PAGE = """
+import sys, time
+from kvdemo.server.worker.backend import EngineBackend
+backend = EngineBackend({folder!r}, device="cpu")
+backend.preload()
+form = {{"prompt": "The quick brown fox", "max_new_tokens": 8, "chat": False}}
+[list(batch) for batch in backend.race(form, "r")]
+[state for state in backend.measure({{**form, "repeats": 2}}, "m")]
+[state for state in backend.inside({{"prompt": "The fox", "panels": "steps,past"}}, "i")]
+assert backend.fit(form) and backend.estimate(form) and backend.strategies()
+assert not {{"torch", "transformers"}} & set(sys.modules), "the page's process needs neither"
+print(backend.engine.process_id, flush=True)
+time.sleep({rest})
+"""
+
+
+def test_the_pages_process_imports_no_torch(tiny_folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", PAGE.format(folder=str(tiny_folder), rest=0)], check=True)
+
+
+def test_the_engine_ends_with_the_pages_process(tiny_folder: Path) -> None:
+    program = [sys.executable, "-c", PAGE.format(folder=str(tiny_folder), rest=600)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None
+        engine = int(page.stdout.readline())
+        page.kill()
+    wait_until(lambda: not alive(engine), patience=10)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
