@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.compare import comparison
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
+from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
@@ -140,7 +141,7 @@ class Service:
             with closing(batches):
                 for batch in batches:
                     self._candidates.add(run_id, batch)
-                    yield batch
+                    yield [_without_candidates(event) for event in batch]
         finally:
             self._candidates.end(run_id)
 
@@ -320,6 +321,11 @@ def _foreign_shape(find: str, what: str, **more: bool) -> Architecture:
     seconds = PLAN_SECONDS + (HUB_SECONDS if find == "from_hub" else 0)
     found: Architecture = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
     return found
+
+
+def _without_candidates(event: RaceEvent) -> RaceEvent:
+    """An event as the page needs it, which asks for a token's candidates when it is pointed at."""
+    return replace(event, candidates=()) if isinstance(event, TokensCommitted) else event
 
 
 def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -12,6 +14,8 @@ from kvdemo.server.service import NOT_KEPT, Service
 from kvdemo.server.worker.engine import Engine, EngineLost
 
 Form = Mapping[str, Any]
+#: Every open page asks for the status a few times a second while a model loads; they get the same answer for so long.
+STATUS_SECONDS = 0.1
 _STARTING: dict[str, Any] = {
     "state": "loading", "text": "The engine's process is starting", "fraction": None, "model": None,
 }  # fmt: skip
@@ -28,6 +32,8 @@ class EngineBackend:
     ) -> None:
         self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
         self._here = Service(default_model, device=device, dtype=dtype, limits=limits)
+        self._asking_status = threading.Lock()
+        self._status, self._status_at = _STARTING, float("-inf")
         self.default_form = self._here.default_form
         self.presets = self._here.presets
         self.models = self._here.models
@@ -63,7 +69,11 @@ class EngineBackend:
         return self._ask_if_up("measured", run_id, otherwise=store.find(run_id))
 
     def status(self) -> dict[str, Any]:
-        return self._ask_if_up("status", otherwise=_STARTING)
+        with self._asking_status:  # one question for all pages that ask at a time
+            if time.monotonic() - self._status_at > STATUS_SECONDS:
+                self._status = self._ask_if_up("status", otherwise=_STARTING)
+                self._status_at = time.monotonic()
+            return dict(self._status)
 
     def fit(self, form: Form) -> dict[str, Any] | None:
         return self._ask_if_up("fit", dict(form))
