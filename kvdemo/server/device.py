@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, RaceEvent
 from kvdemo.models import catalog, folders
+from kvdemo.server.turns import Turns
 
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
@@ -45,7 +45,7 @@ class DeviceLease:
         self.default_model, self.only_default = default_model, only_default
         self._device, self._dtype = device, dtype
         self._keeper: ResidentModel | None = None
-        self._device_free = threading.Lock()
+        self._turns = Turns()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
     def preload(self, try_out: Callable[[LoadedModel], None]) -> None:
@@ -113,24 +113,9 @@ class DeviceLease:
 
     @contextmanager
     def acquire(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
-        """Hold the device until the function that this yields is called, or the block ends.
+        """Hold the device, in the order of arrival, until the function that this yields is called or the block ends.
 
         The thread that decodes holds it, so that it is free only when the last step is over.
         """
-        waiting = not self._device_free.acquire(blocking=False)
-        if waiting:
-            progress(Progress("Waiting for the device: another race or a model's loading comes first"))
-            while waiting and not stop.is_set():
-                waiting = not self._device_free.acquire(timeout=0.1)
-        held = not waiting
-
-        def release() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._device_free.release()
-
-        try:
-            yield release
-        finally:
-            release()
+        with self._turns.take(lambda text: progress(Progress(text)), stop) as give_back:
+            yield give_back

@@ -1,0 +1,91 @@
+"""Give the device to one run at a time, in the order in which they came."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import fmean
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.units import count
+from kvdemo.engine.timer import Clock
+
+#: How often who waits looks whether it was stopped.
+LOOK_SECONDS = 0.1
+#: So many of the latest turns say how long one takes.
+REMEMBERED = 20
+
+
+class Turns:
+    """Turns on the device: first come, first served.
+
+    Who waits is told its place, and how long that takes if turns take as long as the latest ones did on average.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()  # the first one has its turn
+        self._began = 0.0
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
+
+    @contextmanager
+    def take(self, tell: Callable[[str], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
+        """Wait for a turn and hold it until the function that this yields is called, or the block ends.
+
+        `tell(text)` says how long the line is. With `stop` set it waits no longer. Whoever was stopped while it waited
+        has no turn: it must look at `stop` itself.
+        """
+        ticket = object()
+        with self._changed:
+            self._line.append(ticket)
+        came = False
+
+        def give_back() -> None:
+            with self._changed:
+                if ticket not in self._line:
+                    return
+                if came:
+                    self._seconds.append(self._clock() - self._began)
+                    self._stop = None
+                self._line.remove(ticket)
+                self._changed.notify_all()
+
+        try:
+            came = self._came(ticket, tell, stop)
+            yield give_back
+        finally:
+            give_back()
+
+    def _came(self, ticket: object, tell: Callable[[str], None], stop: CancelToken) -> bool:
+        """Wait; returns whether the turn came."""
+        told = ""
+        with self._changed:
+            while (place := self._line.index(ticket)) and not stop.is_set():
+                if (text := self._text(place)) != told:
+                    told = text
+                    tell(text)
+                self._changed.wait(LOOK_SECONDS)
+            if place:
+                return False
+            self._began = self._clock()
+            return True
+
+    def _text(self, place: int) -> str:
+        first = "another run or a model's loading comes first" if place == 1 else f"{count(place, 'run')} come first"
+        if not self._seconds:
+            return f"Waiting for the device: {first}"
+        left = place * fmean(self._seconds) - (self._clock() - self._began)
+        return f"Waiting for the device: {first}, {_about(left)}"
+
+
+def _about(seconds: float) -> str:
+    """A time that is only a guess, in steps so wide that it need not change with each look."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 60:
+        return f"about {round(seconds / 10) * 10} s"
+    return f"about {round(seconds / 60)} min"

@@ -1,0 +1,102 @@
+"""Turns on the device, by threads that wait for each other."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kvdemo.server.turns import Turns
+
+PATIENCE = 10
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Visitor(threading.Thread):
+    """Takes a turn and holds it until it is let go."""
+
+    def __init__(self, turns: Turns, name: str, order: list[str]) -> None:
+        super().__init__(daemon=True)
+        self.turns, self.visitor, self.order = turns, name, order
+        self.told: list[str] = []
+        self.stop, self.has_told, self.has_turn, self.may_go = (threading.Event() for _ in range(4))
+
+    def run(self) -> None:
+        with self.turns.take(self.tell, self.stop):
+            if not self.stop.is_set():
+                self.order.append(self.visitor)
+            self.has_turn.set()
+            self.may_go.wait(PATIENCE)
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+        self.has_told.set()
+
+
+@contextmanager
+def waiting(turns: Turns, names: str) -> Iterator[tuple[list[Visitor], list[str]]]:
+    """Visitors in a line, in this order; the first has its turn."""
+    order: list[str] = []
+    line = [Visitor(turns, name, order) for name in names]
+    for place, visitor in enumerate(line):
+        visitor.start()
+        assert (visitor.has_told if place else visitor.has_turn).wait(PATIENCE)
+    yield line, order
+    for visitor in line:
+        visitor.may_go.set()
+        visitor.join(PATIENCE)
+        assert not visitor.is_alive()
+
+
+def test_who_came_first_is_served_first() -> None:
+    with waiting(Turns(), "abcdefghij") as (line, order):
+        for visitor in line:
+            assert visitor.has_turn.wait(PATIENCE)
+            visitor.may_go.set()
+    assert order == list("abcdefghij")
+
+
+def test_the_place_in_the_line_is_told_and_updated() -> None:
+    with waiting(Turns(Clock()), "abc") as (line, _):
+        assert line[1].told == ["Waiting for the device: another run or a model's loading comes first"]
+        assert line[2].told == ["Waiting for the device: 2 runs come first"]
+        line[2].has_told.clear()
+        line[0].may_go.set()
+        assert line[2].has_told.wait(PATIENCE)
+        assert line[2].told[-1].startswith("Waiting for the device: another run or a model's loading comes first")
+
+
+@pytest.mark.parametrize(
+    ("taken", "text"), [(3, "a few seconds"), (20, "about 40 s"), (60, "about 2 min"), (3600, "about 120 min")]
+)
+def test_the_wait_is_told_from_the_turns_before(taken: float, text: str) -> None:
+    clock = Clock()
+    turns = Turns(clock)
+    with turns.take(lambda _: None, threading.Event()):
+        clock.now = taken
+    with waiting(turns, "abc") as (line, _):
+        assert line[2].told == [f"Waiting for the device: 2 runs come first, {text}"]
+
+
+def test_who_is_stopped_leaves_the_line_without_a_turn() -> None:
+    with waiting(Turns(), "abc") as (line, order):
+        line[1].stop.set()
+        assert line[1].has_turn.wait(PATIENCE)  # it goes on, to see that it was stopped
+        line[1].may_go.set()
+        line[0].may_go.set()
+        assert line[2].has_turn.wait(PATIENCE)
+    assert order == ["a", "c"]
+
+
+def test_a_run_that_breaks_gives_its_turn_back() -> None:
+    turns = Turns()
+    with pytest.raises(RuntimeError), turns.take(lambda _: None, threading.Event()):
+        raise RuntimeError("broken on purpose")
+    with turns.take(lambda _: pytest.fail("nobody comes first"), threading.Event()):
+        pass
