@@ -119,3 +119,7 @@ class DeviceLease:
         """
         with self._turns.take(lambda text: progress(Progress(text)), stop) as give_back:
             yield give_back
+
+    def overdue(self) -> float:
+        """Return for how many seconds a run has held the device since it was told to stop."""
+        return self._turns.overdue()

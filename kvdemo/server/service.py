@@ -218,6 +218,10 @@ class Service:
         """
         self._runs.stop(run_id)
 
+    def overdue(self) -> float:
+        """Return for how many seconds a run has held the device since it was told to stop."""
+        return self._holder.overdue()
+
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
 

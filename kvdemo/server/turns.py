@@ -30,6 +30,8 @@ class Turns:
         self._changed = threading.Condition()
         self._line: deque[object] = deque()  # the first one has its turn
         self._began = 0.0
+        self._stop: CancelToken | None = None  # of who has the turn
+        self._stopped_at: float | None = None
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     @contextmanager
@@ -71,8 +73,17 @@ class Turns:
                 self._changed.wait(LOOK_SECONDS)
             if place:
                 return False
-            self._began = self._clock()
+            self._began, self._stop, self._stopped_at = self._clock(), stop, None
             return True
+
+    def overdue(self) -> float:
+        """Return for how many seconds the turn has been held since its holder was told to stop; ask often."""
+        with self._changed:
+            if self._stop is None or not self._stop.is_set():
+                return 0.0
+            if self._stopped_at is None:
+                self._stopped_at = self._clock()
+            return self._clock() - self._stopped_at
 
     def _text(self, place: int) -> str:
         first = "another run or a model's loading comes first" if place == 1 else f"{count(place, 'run')} come first"

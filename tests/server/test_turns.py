@@ -100,3 +100,29 @@ def test_a_run_that_breaks_gives_its_turn_back() -> None:
         raise RuntimeError("broken on purpose")
     with turns.take(lambda _: pytest.fail("nobody comes first"), threading.Event()):
         pass
+
+
+def test_a_turn_that_is_given_back_early_is_given_back_once() -> None:
+    turns = Turns()
+    with turns.take(lambda _: None, threading.Event()) as give_back:
+        give_back()
+        with turns.take(lambda _: pytest.fail("nobody comes first"), threading.Event()):
+            give_back()
+    with turns.take(lambda _: pytest.fail("nobody comes first"), threading.Event()):
+        pass
+
+
+def test_a_run_that_does_not_stop_is_overdue_until_it_gives_its_turn_back() -> None:
+    clock, stop = Clock(), threading.Event()
+    turns = Turns(clock)
+    assert turns.overdue() == 0
+    with turns.take(lambda _: None, stop):
+        clock.now = 100
+        assert turns.overdue() == 0
+        stop.set()
+        assert turns.overdue() == 0
+        clock.now = 130
+        assert turns.overdue() == 30
+    assert turns.overdue() == 0
+    with turns.take(lambda _: None, threading.Event()):
+        assert turns.overdue() == 0

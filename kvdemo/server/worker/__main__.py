@@ -8,11 +8,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 
 from kvdemo.engine import openmp
 from kvdemo.server.service import Service
 from kvdemo.server.worker.answers import answer_all
+from kvdemo.server.worker.messages import DISOBEYED
+
+log = logging.getLogger(__name__)
+
+#: A step of a large model on a slow processor may take as long; what does not stop until then never may.
+OBEDIENCE_SECONDS = 30.0
 
 
 def main() -> None:
@@ -24,8 +31,17 @@ def main() -> None:
     with Connection(int(sys.argv[1])) as connection:
         service = Service(**connection.recv())
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
+        threading.Thread(target=watch, args=(service,), name="watch", daemon=True).start()
         answer_all(connection, service)
     os._exit(0)  # a step may be running, and nobody is there to see how it ends
+
+
+def watch(service: Service) -> None:
+    """End this process when a run does not stop: a chat template that loops would hold the device for ever."""
+    while service.overdue() < OBEDIENCE_SECONDS:
+        time.sleep(1)
+    log.error("a run did not stop within %s s: the process ends", OBEDIENCE_SECONDS)
+    os._exit(DISOBEYED)
 
 
 if __name__ == "__main__":

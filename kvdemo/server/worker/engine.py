@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.worker.messages import Answer, Call, Close, Next
+from kvdemo.server.worker.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,9 @@ class Engine:
 def _lost(code: int | None) -> str:
     """Say that the process has ended, and what to do."""
     how = "ended"
-    if code is not None and code < 0:
+    if code == DISOBEYED:
+        how = "ended, because a run did not stop when it was told to"
+    elif code is not None and code < 0:
         how = f"was killed (signal {-code}), most likely because memory ran out"
     return (
         f"The engine's process {how}: this run is lost, and the engine starts again. Try again in a moment, and with "

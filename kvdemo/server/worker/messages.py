@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+#: The exit code of the engine's process where it ended because a run did not stop when it was told to.
+DISOBEYED = 75
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

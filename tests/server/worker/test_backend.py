@@ -19,6 +19,7 @@ from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.server.worker.engine import EngineLost
+from kvdemo.server.worker.messages import DISOBEYED
 
 pytestmark = pytest.mark.slow
 
@@ -162,3 +163,21 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+STUCK = """
+from kvdemo.server.worker import __main__ as worker
+class Service:
+    overdue = staticmethod(lambda: {seconds})
+worker.watch(Service())
+"""
+
+
+def test_a_run_that_does_not_stop_ends_the_process() -> None:
+    ended = subprocess.run([sys.executable, "-c", STUCK.format(seconds=1000)], check=False, timeout=60)
+    assert ended.returncode == DISOBEYED
+
+
+def test_a_run_that_has_still_time_to_stop_does_not_end_the_process() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([sys.executable, "-c", STUCK.format(seconds=1)], check=False, timeout=10)
