@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if Space.zero_gpu:
         service.preload()
     blocks = page.build(service)
-    options = page.launch_options(limits.uploaded_bytes, folders.close, service.health)
+    options = page.launch_options(limits.uploaded_bytes, service.close_folders, service.health)
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()

@@ -218,6 +218,10 @@ class Service:
         """
         self._runs.stop(run_id)
 
+    def close_folders(self) -> None:
+        """Let no visitor name a folder of this machine from now on."""
+        folders.close()
+
     def overdue(self) -> float:
         """Return for how many seconds a run has held the device since it was told to stop."""
         return self._holder.overdue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
+from kvdemo.models import folders
 from kvdemo.server.worker.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
@@ -134,7 +136,9 @@ class Engine:
         ours, its = Pipe()
         with ours:
             process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-m", "kvdemo.server.worker", str(its.fileno())], pass_fds=[its.fileno()]
+                [sys.executable, "-m", "kvdemo.server.worker", str(its.fileno())],
+                pass_fds=[its.fileno()],
+                env=os.environ | {folders.VARIABLE: str(int(folders.allowed()))},
             )
             its.close()  # the last copy is the process's own: its end is then seen here
             with self._guard:

@@ -165,6 +165,24 @@ def alive(process: int) -> bool:
         return False
 
 
+PUBLIC = """
+from kvdemo.server.worker.backend import EngineBackend
+backend = EngineBackend("gpt2", device="cpu")
+backend.close_folders()
+backend.preload()
+try:
+    list(backend.race({{"prompt": "The fox", "model": {folder!r}}}, "a visitor's"))
+except ValueError as refused:
+    print(refused)
+"""
+
+
+def test_folders_that_were_closed_are_closed_in_a_process_that_starts_later(tiny_folder: Path) -> None:
+    program = [sys.executable, "-c", PUBLIC.format(folder=str(tiny_folder))]
+    told = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    assert "Folders of this server cannot be opened" in told
+
+
 STUCK = """
 from kvdemo.server.worker import __main__ as worker
 class Service:
