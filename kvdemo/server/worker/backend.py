@@ -80,6 +80,10 @@ class EngineBackend:
                 self._status_at = time.monotonic()
             return dict(self._status)
 
+    def health(self) -> dict[str, Any]:
+        """Say in what state the server is; it is not `ok` while the engine's process does not answer."""
+        return self._ask_if_up("health", otherwise=self._here.health() | {"ok": False})
+
     def fit(self, form: Form) -> dict[str, Any] | None:
         return self._ask_if_up("fit", dict(form))
 

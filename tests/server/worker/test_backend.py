@@ -85,6 +85,12 @@ def test_inside_ends_with_its_panels(backend: EngineBackend) -> None:
     assert states[-1]["document"]["panels"]
 
 
+def test_health_names_the_model_that_the_engine_holds(backend: EngineBackend, tiny_folder: Path) -> None:
+    assert backend.health() == {
+        "ok": True, "state": "ready", "model": str(tiny_folder), "device": "cpu", "runs": 0,
+    }  # fmt: skip
+
+
 def test_a_refusal_comes_through_and_the_next_race_runs(backend: EngineBackend) -> None:
     with pytest.raises(BadInput, match="ask for at most") as refused:
         events_of(backend.race({**FORM, "max_new_tokens": 100_000}, "too long"))
@@ -125,6 +131,7 @@ def test_without_an_engine_the_page_still_has_its_forms_and_lists(tiny_folder: P
     assert {row["id"] for row in idle.strategies()} > {"reencode", "dynamic_cache"}
     assert idle.default_form()["model"] == str(tiny_folder)
     assert idle.fit(FORM) is None
+    assert not idle.health()["ok"]
     idle.stop("nothing runs")
     idle.forget("nobody")
 
