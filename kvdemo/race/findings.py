@@ -80,9 +80,12 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
     numbers = {"tokens": shared, "whole": whole, "seconds": mine, "baseline_seconds": its}
     if min(mine, its) <= 0:
         return Found("no_clock", lanes, numbers)
-    numbers |= _in_short(_why_little(baseline, entry))
+    short = _in_short(_why_little(baseline, entry))
     if its > mine * SAME:
-        return Found("faster", lanes, {**numbers, "ratio": its / mine})
+        # A lane whose steps took no less time was not sooner because of them.
+        reason = short if short.get("step_share", 0) < 1 else {}
+        return Found("faster", lanes, {**numbers, **reason, "ratio": its / mine})
+    numbers |= short
     if mine > its * SAME:
         return Found("slower", lanes, {**numbers, "ratio": mine / its})
     return Found("same_time", lanes, numbers)
@@ -129,7 +132,7 @@ def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
     computes elsewhere, searches, or has no further token for which the cache could do something.
     """
     index, lane = entry
-    lanes = (baseline, lane)
+    lanes = (lane, baseline)
     if any(one.info.elsewhere or searched(one.steps) or len(one.steps) < 2 for one in lanes):
         return
     first, its_first = (one.steps[0] for one in lanes)

@@ -120,3 +120,27 @@ def test_where_no_two_lanes_agree_each_departs_from_the_first() -> None:
 
 def test_a_divergence_carries_its_reason() -> None:
     assert found([flat("A", 2, 1.0), diverged(flat("B", 2, 1.0))], "divergence").reason == "numeric"
+
+
+def test_figures_of_a_pair_are_given_to_the_lane_that_has_them() -> None:
+    """The lane's own have the plain name, the baseline's begin with `baseline_`."""
+    pairs = [
+        [record("A", range(4), [2.0, 4.0, 4.0, 4.0]), record("B", range(4), [1.5, 0.3, 0.3, 0.3], cached=True)],
+        [record("A", range(4), [2.0, 4.0, 4.0, 4.0]), record("B", range(1), [1.5], cached=True)],
+    ]
+    seen = set()
+    for lanes in pairs:
+        for one in judge(lanes, "fair").findings:
+            if one.lanes == (1, 0) and "baseline_first_token_s" in one.numbers:
+                assert (one.numbers["first_token_s"], one.numbers["baseline_first_token_s"]) == (1.5, 2.0)
+                seen.add(one.kind)
+            if one.lanes == (1, 0) and "baseline_seconds" in one.numbers:
+                assert one.numbers["seconds"] == sum(timed.seconds for timed in lanes[1].steps)
+    assert seen == {"too_short", "same_first_step"}
+
+
+def test_a_lane_is_not_said_to_be_sooner_by_steps_that_took_longer() -> None:
+    """Here it was the prompt's step that saved the time."""
+    lanes = [record("A", range(4), [3.0, 1.0, 1.0, 1.0]), record("B", range(4), [1.0, 1.1, 1.1, 1.1], cached=True)]
+    assert "step_share" not in found(lanes, "faster").numbers
+    assert "because" not in judge(lanes, "fair").headline
