@@ -31,7 +31,7 @@ Endpoint = Callable[..., Iterator[dict]]
 #: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
 PLACES = (
     "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
-    "repeats", "warmup", "sweep_prompt", "sweep_tokens",
+    "repeats", "warmup", "sweep_prompt", "sweep_tokens", "candidates",
 )  # fmt: skip
 #: Lists of numbers are text with commas, as in the form.
 _TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}

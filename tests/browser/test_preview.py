@@ -62,6 +62,7 @@ def test_the_picture_follows_the_settings_of_its_lane(url: str, visit: Visit) ->
     ).to_have_count(5)
     high = "cell => cell.getBoundingClientRect().height"
     packed = page.locator(".kv-preview").last.locator("i[data-kind=packed]").first
+    expect(packed).to_be_visible()  # the pictures are drawn again for the new window
     eight = packed.evaluate(high)
     page.get_by_label("Format of QuantizedCache").select_option("int2")
     expect(quantized.locator("figcaption")).to_contain_text("2 bits")

@@ -76,8 +76,9 @@ def test_an_installed_strategy_is_listed_and_races(installed: Path, tiny_folder:
 
 def test_the_page_offers_it_before_its_code_or_torch_is_imported(installed: Path) -> None:
     code = """
-import json, sys, app
-page = app.page.build(app.make_service())
+import json, sys
+from kvdemo import app
+page = app.page.build(app.make_service(app.Limits()))
 assert not {"torch", "kvdemo_refresh"} & sys.modules.keys(), "imported to start the page"
 pickers = [part for part in page.get_config_file()["components"] if "refresh" in json.dumps(part, default=str)]
 assert pickers and "Tokens that are written before all is read again." in json.dumps(pickers, default=str)
