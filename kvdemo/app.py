@@ -20,8 +20,9 @@ from spaces.config import Config as Space
 from kvdemo.core.errors import BadInput
 from kvdemo.engine import openmp
 from kvdemo.models import catalog, folders
-from kvdemo.server import zerogpu
+from kvdemo.server import run_log, zerogpu
 from kvdemo.server.limits import Limits
+from kvdemo.server.observed import Observed
 from kvdemo.server.runs import Batches, BatchesOf, Request
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
@@ -69,6 +70,8 @@ def read_flags(arguments: Sequence[str] | None) -> None:
         kind = int if flag == "port" else str
         parser.add_argument(f"--{flag}", dest=variable, metavar=shown, type=kind, help=about)
     parser.add_argument("--share", dest="GRADIO_SHARE", action="store_const", const="True", help="make a public link")
+    about = "write a line of JSON for each run to the standard error stream, as a public server does"
+    parser.add_argument("--log-json", dest=run_log.VARIABLE, action="store_const", const="json", help=about)
     for variable, value in vars(parser.parse_args(arguments)).items():
         if value is not None:
             os.environ[variable] = str(value)
@@ -78,7 +81,8 @@ def is_public() -> bool:
     """Tell whether others than this machine's users are meant to reach the page, as Gradio's variables say."""
     address = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     share = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
-    return share or bool(os.environ.get("GRADIO_ROOT_PATH")) or address not in ("127.0.0.1", "localhost", "::1")
+    elsewhere = os.environ.get("GRADIO_ROOT_PATH") or os.environ.get("SPACE_ID")
+    return share or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     openmp.limit_spinning()
     try:
         limits = Limits.of_environment()
+        logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=is_public())
     except BadInput as error:
         raise SystemExit(f"kvdemo: {error}") from None
     if is_public():
@@ -97,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
-    blocks = page.build(service)
+    if logs_runs:
+        run_log.open_log()
+    blocks = page.build(Observed(service, run_log.write) if logs_runs else service)
     options = page.launch_options(limits.uploaded_bytes, service.close_folders, service.health)
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:

@@ -12,7 +12,7 @@ from kvdemo import app
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*(name for name, _, _ in app.FLAGS.values()), "GRADIO_SHARE"]
+    names = [*(name for name, _, _ in app.FLAGS.values()), "GRADIO_SHARE", "KVDEMO_LOG", "SPACE_ID"]
     for name in names:
         monkeypatch.setenv(name, "")  # put back after the test
         del os.environ[name]
@@ -23,6 +23,8 @@ def test_flags_come_before_the_environment_and_the_rest_stays(monkeypatch: pytes
     app.read_flags([])
     assert os.environ["GRADIO_SERVER_PORT"] == "1"
     app.read_flags(["--port", "7999", "--host", "0.0.0.0", "--root-path", "/kvdemo"])  # noqa: S104 - a flag
+    app.read_flags(["--log-json"])
+    assert os.environ["KVDEMO_LOG"] == "json"
     values = [os.environ[name] for name, _, _ in app.FLAGS.values()]
     assert values == ["0.0.0.0", "7999", "/kvdemo"]  # noqa: S104
 

@@ -60,6 +60,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCame:
+    """A run has the device, for which it waited so long."""
+
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The lanes are warm and the clock is about to run.
 
@@ -161,4 +168,4 @@ class PanelsShown:
     document: Mapping[str, Any]
 
 
-RaceEvent = Progress | Started | TokensCommitted | Diverged | Ended | Finished
+RaceEvent = Progress | TurnCame | Started | TokensCommitted | Diverged | Ended | Finished

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Progress, RaceEvent
+from kvdemo.core.events import Progress, RaceEvent, TurnCame
 from kvdemo.models import catalog, folders
 from kvdemo.server.turns import Turns
 
@@ -112,12 +113,15 @@ class DeviceLease:
             self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
 
     @contextmanager
-    def acquire(self, progress: Callable[[Progress], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
+    def acquire(self, tell: Callable[[Progress | TurnCame], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
         """Hold the device, in the order of arrival, until the function that this yields is called or the block ends.
 
         The thread that decodes holds it, so that it is free only when the last step is over.
         """
-        with self._turns.take(lambda text: progress(Progress(text)), stop) as give_back:
+        began = time.monotonic()
+        with self._turns.take(lambda text: tell(Progress(text)), stop) as give_back:
+            if not stop.is_set():
+                tell(TurnCame(time.monotonic() - began))
             yield give_back
 
     def overdue(self) -> float:

@@ -20,7 +20,8 @@ Form = Mapping[str, Any]
 class Backend(Protocol):
     """The server as the page sees it. Any method may be called by several threads at once.
 
-    Closing a generator that `race` or `measure` returned ends the run within a step, without a verdict.
+    Closing a generator that `race` or `measure` returned ends the run within a step, without a verdict. A state may
+    have more keys than are listed.
     """
 
     def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:

@@ -47,7 +47,7 @@ from math import isnan
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted, TurnCame
 from kvdemo.core.types import Pass, Step
 from kvdemo.web import explanations
 from kvdemo.web.components.beams import trees
@@ -98,6 +98,11 @@ def line(event: Any) -> str:
 def _(event: Progress) -> str:
     permille = "-" if event.fraction is None else str(round(1000 * event.fraction))
     return f"P {permille} {_text(event.text)}\n"
+
+
+@line.register
+def _(_: TurnCame) -> str:
+    return ""  # what comes next says more
 
 
 @line.register
