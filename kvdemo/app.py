@@ -4,6 +4,8 @@ Settings come from the environment, and the address from flags, too; docs/deploy
 GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH and GRADIO_SHARE itself.
 """
 
+from __future__ import annotations  # isort: skip
+
 import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
 from kvdemo.web.gradio_import import import_gradio  # isort: skip
 
@@ -14,10 +16,12 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from spaces.config import Config as Space
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.validation import show
 from kvdemo.engine import openmp
 from kvdemo.models import catalog, folders
 from kvdemo.server import run_log, zerogpu
@@ -27,6 +31,10 @@ from kvdemo.server.runs import Batches, BatchesOf, Request
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.web import page
+from kvdemo.web.backend import Backend
+
+if TYPE_CHECKING:
+    from kvdemo.server.metrics import Metrics
 
 
 def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
@@ -55,6 +63,7 @@ def make_service(limits: Limits) -> Service | EngineBackend:
     return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
 
+METRICS = "KVDEMO_METRICS"
 #: The flags, and the variables of Gradio that they set.
 FLAGS = {
     "host": ("GRADIO_SERVER_NAME", "ADDRESS", "to listen on; 0.0.0.0 for visitors of other machines"),
@@ -71,10 +80,47 @@ def read_flags(arguments: Sequence[str] | None) -> None:
         parser.add_argument(f"--{flag}", dest=variable, metavar=shown, type=kind, help=about)
     parser.add_argument("--share", dest="GRADIO_SHARE", action="store_const", const="True", help="make a public link")
     about = "write a line of JSON for each run to the standard error stream, as a public server does"
+    parser.add_argument(
+        "--metrics", dest=METRICS, action="store_const", const="1", help="count runs for Prometheus, at /metrics"
+    )
     parser.add_argument("--log-json", dest=run_log.VARIABLE, action="store_const", const="json", help=about)
     for variable, value in vars(parser.parse_args(arguments)).items():
         if value is not None:
             os.environ[variable] = str(value)
+
+
+def is_on(variable: str) -> bool:
+    """Tell whether a variable of the environment switches something on. Raises BadInput."""
+    value = os.environ.get(variable, "")
+    if value not in ("", "0", "1"):
+        raise BadInput(f"{variable} must be 1 or 0, not {show(value)}.")
+    return value == "1"
+
+
+def make_metrics() -> Metrics | None:
+    """Make what counts runs, where that is asked for. Raises BadInput where it cannot be had."""
+    if not is_on(METRICS):
+        return None
+    try:
+        from kvdemo.server.metrics import Metrics  # noqa: PLC0415 - an optional dependency
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "--metrics needs prometheus-client, which is not installed: run `pip install prometheus-client`."
+        ) from error
+    return Metrics()
+
+
+def observe(service: Service | EngineBackend, *, logs_runs: bool, metrics: Metrics | None) -> Backend:
+    """Have each run logged and counted as it is asked for."""
+    told = [run_log.write] * logs_runs + ([metrics.add] if metrics else [])
+    if not told:
+        return service
+    if logs_runs:
+        run_log.open_log()
+    observed = Observed(service, *told)
+    if metrics:
+        metrics.watch(observed)
+    return observed
 
 
 def is_public() -> bool:
@@ -94,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     openmp.limit_spinning()
     try:
         limits = Limits.of_environment()
+        metrics = make_metrics()
         logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=is_public())
     except BadInput as error:
         raise SystemExit(f"kvdemo: {error}") from None
@@ -102,10 +149,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
-    if logs_runs:
-        run_log.open_log()
-    blocks = page.build(Observed(service, run_log.write) if logs_runs else service)
-    options = page.launch_options(limits.uploaded_bytes, service.close_folders, service.health)
+    blocks = page.build(observe(service, logs_runs=logs_runs, metrics=metrics))
+    options = page.launch_options(
+        limits.uploaded_bytes, service.close_folders, service.health, metrics.answer if metrics else None
+    )
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -12,7 +13,7 @@ from kvdemo import app
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*(name for name, _, _ in app.FLAGS.values()), "GRADIO_SHARE", "KVDEMO_LOG", "SPACE_ID"]
+    names = [*(name for name, _, _ in app.FLAGS.values()), "GRADIO_SHARE", "KVDEMO_LOG", "SPACE_ID", "KVDEMO_METRICS"]
     for name in names:
         monkeypatch.setenv(name, "")  # put back after the test
         del os.environ[name]
@@ -52,3 +53,16 @@ def test_no_command_opens_the_page_and_a_command_does_not(monkeypatch: pytest.Mo
     assert opened == [[], ["--port", "8000"]]
     assert command.main(["race"]) == 2
     assert len(opened) == 2
+
+
+def test_metrics_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "kvdemo.server.metrics", raising=False)
+    with pytest.raises(SystemExit, match="kvdemo: --metrics needs prometheus-client"):
+        app.main(["--metrics"])
+
+
+def test_a_switch_that_is_neither_on_nor_off_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVDEMO_METRICS", "yes")
+    with pytest.raises(SystemExit, match="kvdemo: KVDEMO_METRICS must be 1 or 0, not 'yes'"):
+        app.main([])

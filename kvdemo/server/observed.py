@@ -58,6 +58,11 @@ class Observed:
         """Runs that have the device, or end."""
         return len(self._under_way) - self.waiting
 
+    @property
+    def restarts(self) -> int | None:
+        """How often the engine's process was started again; None where there is none."""
+        return self._backend.engine.restarts if isinstance(self._backend, EngineBackend) else None
+
     def race(self, form: Form, run_id: str, page: str = "") -> Generator[list[RaceEvent], None, None]:
         yield from self._seen("race", run_id, lambda: self._backend.race(form, run_id, page), Course.add_events)
 

@@ -36,28 +36,37 @@ def launch_options(
     uploaded_bytes: int = 200_000_000,
     on_stranger: Callable[[], None] = lambda: None,
     health: Callable[[], dict[str, Any]] = lambda: {"ok": True},
+    metrics: Callable[[], tuple[bytes, str]] | None = None,
 ) -> dict[str, Any]:
     """Return what belongs to `launch()`: the page's looks and files, and what guards the server (`protection`).
 
     `uploaded_bytes` is what all visitors may upload in an hour; `on_stranger` is called for the first visitor of
-    another machine; `health` is what /healthz answers, with the code 503 where it is not `ok`.
+    another machine; `health` is what /healthz answers, with the code 503 where it is not `ok`; `metrics`
+    is what /metrics answers, and of which type that is; without it there is no such address.
     """
 
     def answer(_: Request) -> Response:
         said = health()
         return JSONResponse(said, 200 if said["ok"] else 503)
 
+    routes = [*assets.routes(), Route("/healthz", answer)]
+    if metrics:
+        routes.append(Route("/metrics", lambda _: _typed(*metrics())))
     guard = Middleware(Protection, file_bytes=MOST_BYTES, hourly_bytes=uploaded_bytes, on_stranger=on_stranger)
     return {
         "theme": theme(),
         "head": assets.head(),
-        "app_kwargs": {"routes": [*assets.routes(), Route("/healthz", answer)], "middleware": [guard]},
+        "app_kwargs": {"routes": routes, "middleware": [guard]},
         "max_file_size": MOST_BYTES,
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,
         "enable_monitoring": False,
     }
+
+
+def _typed(body: bytes, kind: str) -> Response:
+    return Response(body, media_type=kind)
 
 
 def theme() -> gr.themes.Base:

@@ -153,3 +153,12 @@ def test_health_is_told_and_a_failed_server_is_no_healthy_one() -> None:
         assert visitor.get("/healthz").json() == said
         said["ok"] = False
         assert visitor.get("/healthz").status_code == 503
+
+
+def test_metrics_have_an_address_only_where_they_are_asked_for() -> None:
+    with client(metrics=lambda: (b"kvdemo_runs_waiting 0.0", "text/plain; version=1.0.0")) as visitor:
+        answer = visitor.get("/metrics")
+        assert answer.text == "kvdemo_runs_waiting 0.0"
+        assert answer.headers["content-type"].startswith("text/plain; version=1.0.0")
+    with client() as visitor:
+        assert visitor.get("/metrics").text != "kvdemo_runs_waiting 0.0"

@@ -40,6 +40,7 @@ class Engine:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        self.restarts = 0
         self._numbers = itertools.count(1)
         self._guard = threading.Lock()  # of the four below
         self._waiting: dict[int, Future[Answer]] = {}
@@ -124,6 +125,7 @@ class Engine:
     def _watch(self) -> None:
         pause, code = 0.0, 0
         while not self._over.wait(pause):
+            self.restarts += self._process is not None
             if code:
                 log.error("the engine's process ended with %s and is started again", code)
             began = time.monotonic()

@@ -16,6 +16,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.server.observed import Observed
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.server.worker.engine import EngineLost
@@ -119,8 +120,10 @@ def test_a_killed_engine_costs_the_race_one_sentence_and_starts_again(backend: E
         assert backend.engine.process_id
         os.kill(backend.engine.process_id, signal.SIGKILL)
 
+    restarts = backend.engine.restarts
     with pytest.raises(EngineLost, match="was killed .* Try again"):
         interrupted(backend, "killed", kill)
+    wait_until(lambda: Observed(backend).restarts == restarts + 1)
     assert isinstance(events_of(backend.race(FORM, "the next visitor's"))[-1], Finished)
     wait_until(lambda: backend.status()["state"] == "ready")
 
