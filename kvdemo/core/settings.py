@@ -76,8 +76,8 @@ class RaceRequest:
         recorded=False,
     )  # fmt: skip
     candidates: bool = setting(
-        False, "Candidates in JSON", "also write into the document what each token was chosen from: the ten likeliest "
-        "tokens, rule by rule", named="candidates setting", recorded=False,
+        False, "Other choices in the JSON file", "also write into the document what each token was chosen from: the "
+        "ten likeliest tokens, rule by rule", named="candidates setting", recorded=False,
     )  # fmt: skip
 
     @classmethod

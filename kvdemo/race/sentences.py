@@ -10,8 +10,8 @@ from kvdemo.core.events import FindingKind
 from kvdemo.race.findings import Found
 
 Names = Sequence[str]
-#: Times of the same work that are no further apart than this are called noise.
-NOISE = 1.25
+#: Two single steps whose times are no further apart than this are not told apart.
+CLOSE = 1.25
 
 
 def write(found: Found, names: Names) -> str:
@@ -114,11 +114,15 @@ def _work(found: Found, names: Names) -> str:
 def _same_first_step(found: Found, names: Names) -> str:
     (name, other), n = _pair(found, names), found.numbers
     mine, its = n["first_token_s"], n["baseline_first_token_s"]
-    close = max(mine, its) <= NOISE * min(mine, its)
-    said = "a difference that small is timing noise" if close else "that difference is not the cache's doing"
+    close = max(mine, its) <= CLOSE * min(mine, its)
+    said = (
+        "one step of each is too little to tell which of them is faster there"
+        if close
+        else "no cache had anything to give yet, so that difference is not what reuse saved or cost"
+    )
     return (
-        f"The first step is the same work in both lanes, {units.count(n['positions'], 'position')} with nothing kept "
-        f"yet: TTFT was {units.seconds(mine)} in {name} and {units.seconds(its)} in {other}, and {said}."
+        f"The first step runs the same {units.count(n['positions'], 'position')} in both lanes, with nothing kept yet: "
+        f"TTFT was {units.seconds(mine)} in {name} and {units.seconds(its)} in {other}; {said}."
     )
 
 

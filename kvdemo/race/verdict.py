@@ -2,9 +2,9 @@
 
 The first lane is the baseline. Each other lane gets a finding on time, one on work and memory, one on whether the text
 is the same, and, where keeping a cache gained little or nothing, the reason that the steps show. Of two lanes, one
-finding says where their first step is the same work. Of three or more
-lanes, one finding says which wrote the same text. What a strategy itself has to remark on its run comes after that. The
-headline is the time of the lane that gained most.
+finding says where their first step runs the same positions. Of three or more lanes, one finding says which wrote the
+same text. What a strategy itself has to remark on its run comes after that. The headline is the time of the lane that
+gained most.
 """
 
 from __future__ import annotations

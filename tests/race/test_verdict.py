@@ -18,26 +18,26 @@ def test_the_cached_lane_won_and_the_words_carry_the_measured_numbers() -> None:
         "DynamicCache ran 8 positions through the model; Re-encode ran 26. "
         "It held 800 B of keys and values at the end.",
         "Same text: 4 tokens compared, all equal.",
-        "The first step is the same work in both lanes, 5 positions with nothing kept yet: TTFT was 1 s in "
-        "DynamicCache and 1 s in Re-encode, and a difference that small is timing noise.",
+        "The first step runs the same 5 positions in both lanes, with nothing kept yet: TTFT was 1 s in DynamicCache "
+        "and 1 s in Re-encode; one step of each is too little to tell which of them is faster there.",
     )
 
 
 @pytest.mark.parametrize(
     ("first", "prompt", "says"),
     [
-        (1.2, 5, "TTFT was 1.2 s in DynamicCache and 1 s in Re-encode, and a difference that small is timing noise"),
-        (2.0, 5, "TTFT was 2 s in DynamicCache and 1 s in Re-encode, and that difference is not the cache's doing"),
+        (1.2, 5, "TTFT was 1.2 s in DynamicCache and 1 s in Re-encode; one step of each is too little to tell"),
+        (2.0, 5, "TTFT was 2 s in DynamicCache and 1 s in Re-encode; no cache had anything to give yet"),
         (0.2, 2, None),
     ],
 )
-def test_a_first_step_over_as_many_positions_is_called_the_same_work(
+def test_a_first_step_over_as_many_positions_is_said_to_reuse_nothing(
     first: float, prompt: int, says: str | None
 ) -> None:
     """A lane that runs fewer positions in it, since it had a part of the prompt already, does other work."""
     slow = record("Re-encode", range(3), [1.0, 1.0, 1.0])
     fast = record("DynamicCache", range(3), [first, 0.2, 0.2], cached=True, prompt=prompt)
-    said = [one for one in judge([slow, fast], "fair").sentences if "The first step is the same work" in one]
+    said = [one for one in judge([slow, fast], "fair").sentences if "The first step runs the same" in one]
     assert len(said) == (says is not None)
     assert says is None or says in said[0]
 

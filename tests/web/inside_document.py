@@ -88,7 +88,8 @@ def rounding() -> dict[str, Any]:
     def logits(differences: list[float], margins: list[float]) -> list[dict[str, Any]]:
         return [
             {"token": 103 + n, "piece": PIECES[3 + n], "largest_difference": difference, "margin": margin,
-             "same": margin > 2 * difference}
+             "same": margin > 2 * difference, "cached": PIECES[3 + n],
+             "uncached": PIECES[3 + n] if margin > 2 * difference else " cat"}
             for n, (difference, margin) in enumerate(zip(differences, margins, strict=True))
         ]  # fmt: skip
 

@@ -10,8 +10,11 @@ from kvdemo.documents.panels.cannot import Cannot
 class LogitStep(TypedDict):
     """Cached against uncached logits that one token is chosen from. Those without a cache are of one pass over all.
 
-    margin  logit of the best token over that of the second, without a cache
-    same    whether both choose the same token
+    token     written here in all formats; piece is its text
+    margin    logit of the best token over that of the second, without a cache
+    same      whether both choose the same token
+    cached    text of the token that has the highest logit with a cache
+    uncached  the same without a cache
     """
 
     token: int
@@ -19,6 +22,8 @@ class LogitStep(TypedDict):
     largest_difference: float
     margin: float
     same: bool
+    cached: str
+    uncached: str
 
 
 class Format(TypedDict):

@@ -106,12 +106,15 @@ def _step(subject: Subject, token: int, cached: Tensor, uncached: Tensor) -> Map
     best, second = uncached.topk(2).values.tolist()
     if not math.isfinite(difference) or not math.isfinite(best - second):
         raise CannotShow(f"The logits of {subject.model.id} are too large for this format, which ends in infinity.")
+    choice, its_choice = int(cached.argmax()), int(uncached.argmax())
     return {
         "token": token,
         "piece": subject.model.piece(token),
         "largest_difference": difference,
         "margin": best - second,
-        "same": int(cached.argmax()) == int(uncached.argmax()),
+        "same": choice == its_choice,
+        "cached": subject.model.piece(choice),
+        "uncached": subject.model.piece(its_choice),
     }
 
 

@@ -715,6 +715,8 @@ declare namespace inside {
     largest_difference: number;
     margin: number;
     same: boolean;
+    cached: string;
+    uncached: string;
   }
   /** The source of a strategy. */
   interface Loop {

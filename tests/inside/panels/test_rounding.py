@@ -57,6 +57,8 @@ def test_all_formats_compare_the_text_of_the_models_own(tiny_model: LoadedModel)
     assert [found["dtype"] for found in formats] == ["float32", "bfloat16", "float16"]
     assert len({tuple(step["token"] for step in found["steps"]) for found in formats}) == 1
     assert all(step["same"] for step in formats[0]["steps"])
+    for step in formats[0]["steps"]:
+        assert step["cached"] == step["uncached"] == tiny_model.piece(step["token"])
     assert formats[0]["largest_difference"] < 1e-4
 
 

@@ -27,7 +27,10 @@ export class Contents {
     this.element = el("nav", { class: "kv-contents", "aria-label": "Panels" }, this.back, this.list);
     const watcher = new IntersectionObserver((seen) => {
       const read = seen.find(({ isIntersecting }) => isIntersecting);
-      if (read) this.#mark(read.target);
+      if (read) return this.#mark(read.target);
+      // Above the first panel, none lies in the band.
+      const first = shells[0].element;
+      if (first.getBoundingClientRect().top > (seen[0].rootBounds?.bottom ?? Infinity)) this.#mark(first);
     }, { rootMargin: BAND });
     for (const { element } of shells) watcher.observe(element);
   }

@@ -1,7 +1,7 @@
 // Equal up to rounding: cached against uncached logits in each number format, beside the margin that decides; and two experiments.
 import { el } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { quote } from "../base/token_text.js";
+import { quote, spell } from "../base/token_text.js";
 import { columnKeys, columnsChart, table, verdict } from "./columns.js";
 import { difference, several } from "./scale.js";
 
@@ -23,8 +23,8 @@ class Rounding {
     this.formats.replaceChildren(...formats.map((one) => ("cannot" in one ? this.#cannot(one) : this.#format(one))));
     this.experiments.replaceChildren(this.#sum(sum), this.#scatter(scatter));
     const shown = formats.flatMap((one) => ("cannot" in one ? [] : [one]));
-    this.table.replaceChildren(...shown.map((one) => table(one.dtype, [`${one.dtype}, token`, "difference", "margin", "same choice"],
-      one.steps.map(({ piece, largest_difference: off, margin, same }) => [quote(piece), difference(off), difference(margin), same ? "yes" : "no"]))));
+    this.table.replaceChildren(...shown.map((one) => table(one.dtype, [`${one.dtype}, token`, "with a cache", "without", "difference", "margin"],
+      one.steps.map(({ piece, cached, uncached, largest_difference: off, margin }) => [quote(piece), quote(cached), quote(uncached), difference(off), difference(margin)]))));
   }
 
   /** @param {inside.UnsupportedFormat} one */
@@ -43,7 +43,18 @@ class Rounding {
       label: String(i + 1), odd: !same, bars: [{ value: off, kind: "computed" }, { value: margin, kind: "margin" }],
       title: `step ${i + 1}, ${quote(piece)}: difference ${difference(off)}, margin ${difference(margin)}${same ? "" : ", another token"}`,
     }));
-    return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }), verdict(!departed, text));
+    return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }),
+      this.#chosen(steps), verdict(!departed, text));
+  }
+
+  /** The tokens that are chosen with a cache, and below them those that are chosen without.
+   * @param {inside.LogitStep[]} steps */
+  #chosen(steps) {
+    /** @type {(name: string, of: (step: inside.LogitStep) => string) => HTMLElement} */
+    const row = (name, of) => el("tr", {}, el("th", { scope: "row" }, name),
+      ...steps.map((step) => el("td", { "data-odd": String(!step.same), dir: "auto" }, ...spell(of(step)))));
+    return el("table", { class: "kv-chosen" }, el("caption", { class: "kv-hidden" }, "The token that is chosen in each step"),
+      el("tbody", {}, row("with a cache", ({ cached }) => cached), row("without", ({ uncached }) => uncached)));
   }
 
   /** @param {inside.SplitSum} sum */

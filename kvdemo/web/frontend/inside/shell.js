@@ -49,7 +49,7 @@ export class Shell {
     this.heading = el("h3", { id: `kv-i-${panel.name}-title`, tabindex: "-1" }, el("span", { "aria-hidden": "true" }, String(number)), panel.title);
     this.more = this.picture.more.length
       ? el("details", { class: "kv-unfold", hidden: true }, el("summary", {}, "More"), el("div", {}, ...this.picture.more)) : null;
-    this.choosers = this.picture.choosers ? el("div", { hidden: true }, this.picture.choosers) : null;
+    this.choosers = this.picture.choosers ? el("div", { class: "kv-panelchoosers", hidden: true }, this.picture.choosers) : null;
     this.element = el("section", { class: "kv-block kv-panel", id: `kv-i-${panel.name}`, "aria-labelledby": this.heading.id, "data-state": "waiting" },
       el("header", {}, this.heading, el("p", { class: "kv-question" }, panel.question)),
       el("p", { class: "kv-panellead" }, ...prose(panel.lead)), this.note, this.choosers,
