@@ -76,7 +76,7 @@ class RaceRequest:
         recorded=False,
     )  # fmt: skip
     candidates: bool = setting(
-        False, "Other choices in the JSON file", "also write into the document what each token was chosen from: the "
+        False, "Save each token's alternatives", "also write into the document what each token was chosen from: the "
         "ten likeliest tokens, rule by rule", named="candidates setting", recorded=False,
     )  # fmt: skip
 

@@ -80,12 +80,9 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
     numbers = {"tokens": shared, "whole": whole, "seconds": mine, "baseline_seconds": its}
     if min(mine, its) <= 0:
         return Found("no_clock", lanes, numbers)
-    short = _in_short(_why_little(baseline, entry))
+    numbers |= _in_short(_why_little(baseline, entry))
     if its > mine * SAME:
-        # A lane whose steps took no less time was not sooner because of them.
-        reason = short if short.get("step_share", 0) < 1 else {}
-        return Found("faster", lanes, {**numbers, **reason, "ratio": its / mine})
-    numbers |= short
+        return Found("faster", lanes, {**numbers, "ratio": its / mine})
     if mine > its * SAME:
         return Found("slower", lanes, {**numbers, "ratio": mine / its})
     return Found("same_time", lanes, numbers)
@@ -165,7 +162,9 @@ def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
                 "prompt_seconds": first, "prompt_share": first / mine, "seconds": (its - its_first) / further,
                 "new_seconds": (mine - first) / further,
             })  # fmt: skip
-        return Found("small_gain", (index, 0), _step_costs(baseline, lane))
+        costs = _step_costs(baseline, lane)
+        # A lane whose steps took no less time was not sooner because of them.
+        return Found("small_gain", (index, 0), costs) if costs["new_seconds"] < costs["seconds"] else None
     return Found("no_time_saved", (index, 0), _step_costs(baseline, lane))
 
 

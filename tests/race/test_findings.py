@@ -143,4 +143,6 @@ def test_a_lane_is_not_said_to_be_sooner_by_steps_that_took_longer() -> None:
     """Here it was the prompt's step that saved the time."""
     lanes = [record("A", range(4), [3.0, 1.0, 1.0, 1.0]), record("B", range(4), [1.0, 1.1, 1.1, 1.1], cached=True)]
     assert "step_share" not in found(lanes, "faster").numbers
-    assert "because" not in judge(lanes, "fair").headline
+    verdict = judge(lanes, "fair")
+    assert "because" not in verdict.headline
+    assert "small_gain" not in {one.kind for one in verdict.findings}

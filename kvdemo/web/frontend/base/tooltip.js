@@ -1,12 +1,15 @@
 // One small card that any element can show to explain itself, on hover, focus or tap.
 import { el, showFloating, within } from "./dom.js";
 
-/** @typedef {{ title?: string, text: string, also?: string }} Explanation */
+/** `clear` is an element that the card does not cover where the window has room at its side.
+ * @typedef {{ title?: string, text: string, also?: string, clear?: HTMLElement }} Explanation */
 
 /** @type {HTMLElement | null} */
 let card = null;
 /** @type {HTMLElement | null} */
 let owner = null;
+/** What the card is not to cover. @type {HTMLElement | undefined} */
+let clearOf;
 
 /** Puts a fixed card next to `anchor`: above it where there is room, else below, else beside; inside the window always.
  * @type {(floating: HTMLElement, anchor: Element) => void} */
@@ -22,6 +25,19 @@ export const place = (floating, anchor) => {
   floating.style.top = `${above >= 8 ? above : Math.max(8, Math.min(box.bottom + 8, lowest))}px`;
 };
 
+/** Puts it at the right of `clear`, level with `anchor`; tells whether there is room.
+ * @type {(floating: HTMLElement, anchor: Element, clear: Element) => boolean} */
+const placeBeside = (floating, anchor, clear) => {
+  const left = clear.getBoundingClientRect().right + 8;
+  if (left + floating.offsetWidth + 8 > innerWidth) return false;
+  floating.style.left = `${left}px`;
+  floating.style.top = `${Math.max(8, Math.min(anchor.getBoundingClientRect().top, innerHeight - floating.offsetHeight - 8))}px`;
+  return true;
+};
+
+/** @type {(floating: HTMLElement, target: HTMLElement) => void} */
+const put = (floating, target) => { if (!clearOf || !placeBeside(floating, target, clearOf)) place(floating, target); };
+
 const hide = () => {
   card?.remove();
   owner?.removeAttribute("aria-describedby");
@@ -29,7 +45,7 @@ const hide = () => {
 };
 
 /** @type {(target: HTMLElement, content: Explanation) => void} */
-const show = (target, { title, text, also }) => {
+const show = (target, { title, text, also, clear }) => {
   hide();
   owner = target;
   card = el(
@@ -40,7 +56,8 @@ const show = (target, { title, text, also }) => {
   );
   showFloating(card);
   target.setAttribute("aria-describedby", "kv-tip");
-  place(card, target);
+  clearOf = clear;
+  put(card, target);
 };
 
 /**
@@ -65,7 +82,7 @@ document.addEventListener("pointerdown", (event) => owner && !within(event, owne
 const follow = () => {
   if (!card || !owner) return;
   const { top, bottom } = owner.getBoundingClientRect();
-  if (document.activeElement === owner && bottom > 0 && top < innerHeight) place(card, owner);
+  if (document.activeElement === owner && bottom > 0 && top < innerHeight) put(card, owner);
   else hide();
 };
 addEventListener("scroll", follow, true);

@@ -30,13 +30,15 @@ export const pressPreset = (id) => {
  * @param {() => void} pick
  */
 export const drawChips = (element, props, _watch, pick) => {
+  const row = el("div", { class: "kv-choices", role: "group", "aria-label": props.name });
   const buttons = props.items.map(({ label, value, why }) => explain(
     el("button", { type: "button", class: "kv-choice", "data-value": props.sticky && Array.isArray(value) ? String(value.at(-1)) : null, onclick: () => { given.picked = value; pick(); } }, label),
-    { text: why }));
+    { text: why, clear: row }));
   if (props.sticky) {
     const names = props.items.map(({ value }) => String(value.at(-1)));
     press = (id) => { for (const [i, name] of names.entries()) buttons[i].setAttribute("aria-pressed", String(name === id)); };
     press(pressed ?? names[0]);
   }
-  mount(element, el("div", { class: "kv-choices", role: "group", "aria-label": props.name }, ...buttons));
+  row.append(...buttons);
+  mount(element, row);
 };
