@@ -23,7 +23,7 @@ from spaces.config import Config as Space
 from kvdemo.core.errors import BadInput
 from kvdemo.core.validation import show
 from kvdemo.engine import openmp
-from kvdemo.models import catalog, folders
+from kvdemo.models import catalog, offered, public
 from kvdemo.server import run_log, zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.observed import Observed
@@ -141,17 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         limits = Limits.of_environment()
         metrics = make_metrics()
+        offered.listed()
         logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=is_public())
     except BadInput as error:
         raise SystemExit(f"kvdemo: {error}") from None
     if is_public():
-        folders.close()
+        public.declare()
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
     blocks = page.build(observe(service, logs_runs=logs_runs, metrics=metrics))
     options = page.launch_options(
-        limits.uploaded_bytes, service.close_folders, service.health, metrics.answer if metrics else None
+        limits.uploaded_bytes, service.declare_public, service.health, metrics.answer if metrics else None
     )
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:

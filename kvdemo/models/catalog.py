@@ -17,14 +17,17 @@ from kvdemo.core.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model as the picker shows it. `context_length` is in tokens; `gated`: its licence must be accepted first."""
+    """A model as the picker shows it. `gated`: its licence must be accepted first.
+
+    `context_length` is in tokens. None stands for what is not known.
+    """
 
     id: str
     label: str
     hub_id: str
     parameters: int | None
-    context_length: int
-    chat: bool
+    context_length: int | None
+    chat: bool | None
     gated: bool
     note: str
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, RaceEvent, TurnCame
-from kvdemo.models import catalog, folders
+from kvdemo.models import catalog, folders, offered
 from kvdemo.server.turns import Turns
 
 if TYPE_CHECKING:
@@ -77,15 +77,16 @@ class DeviceLease:
         return self._keeper.current if self._keeper else None
 
     def check(self, name: str | None, *, fallback: bool = False) -> None:
-        """Raise BadInput where only the default model can be run and another is asked for."""
-        if not self.only_default or fallback or name is None:
+        """Raise BadInput for a model that is no visitor's to name: not the default one, and not `offered`."""
+        if fallback or name is None or (wanted := self.resolve(name)).id == self.resolve(self.default_model).id:
             return
-        if self.resolve(name).id != self.resolve(self.default_model).id:
+        if self.only_default:
             raise BadInput(f"This page runs {self.default_model} only: choose that model.")
+        offered.check(wanted)
 
     def trusts(self, name: str) -> bool:
         """Tell whether the operator named a model: it may be a folder where visitors may not name one."""
-        return name == self.default_model
+        return name == self.default_model or offered.names(name)
 
     def resolve(self, name: str) -> catalog.Name:
         """Resolve what a visitor typed, as `catalog.resolve` does. Raises BadInput."""

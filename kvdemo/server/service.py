@@ -27,7 +27,7 @@ from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
-from kvdemo.models import catalog, folders
+from kvdemo.models import catalog, folders, offered, public
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
@@ -218,9 +218,9 @@ class Service:
         """
         self._runs.stop(run_id)
 
-    def close_folders(self) -> None:
-        """Let no visitor name a folder of this machine from now on."""
-        folders.close()
+    def declare_public(self) -> None:
+        """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
+        public.declare()
 
     def overdue(self) -> float:
         """Return for how many seconds a run has held the device since it was told to stop."""
@@ -260,6 +260,7 @@ class Service:
         """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
         try:
             request = MeasureRequest.parse(form)
+            self._holder.check(request.race.model, fallback=request.preset == "classic")
             wanted = self._holder.resolve(request.race.model or self.default_model).id
             fit = self.fit(form)
         except BadInput as error:
@@ -301,8 +302,8 @@ class Service:
         return tables.to_markdown(document)
 
     def models(self) -> list[dict[str, Any]]:
-        """List the catalogue."""
-        return [asdict(card) for card in catalog.CATALOG]
+        """List the models to choose from: the operator's, or the catalogue."""
+        return [asdict(card) for card in offered.cards()]
 
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""

@@ -11,7 +11,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
-from kvdemo.models import folders
+from kvdemo.models import folders, public
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "strategies": "no_cache", "ignore_eos": True}
@@ -22,8 +22,8 @@ MACHINE: dict[str, Any] = {"memory_gb": 16, "bandwidth_gb_s": 320}
 def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The server is open to other machines."""
     monkeypatch.delenv(folders.VARIABLE, raising=False)
-    monkeypatch.setattr(folders, "_closed", threading.Event())
-    folders.close()
+    monkeypatch.setattr(public, "_declared", threading.Event())
+    public.declare()
     return
 
 
@@ -67,7 +67,7 @@ def test_a_word_of_the_operator_decides(monkeypatch: pytest.MonkeyPatch) -> None
 def test_on_ones_own_computer_folders_are_open_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(folders.VARIABLE, raising=False)
     monkeypatch.delenv("SPACE_ID", raising=False)
-    monkeypatch.setattr(folders, "_closed", threading.Event())
+    monkeypatch.setattr(public, "_declared", threading.Event())
     assert folders.allowed()
     monkeypatch.setenv("SPACE_ID", "a/b")
     assert not folders.allowed()

@@ -62,10 +62,10 @@ class EngineBackend:
     def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
         return self._ask_if_up("candidates", run_id, lane, token, otherwise={"candidates": None, "reason": NOT_KEPT})
 
-    def close_folders(self) -> None:
-        """Let no visitor name a folder of this machine from now on: here, there, and in a process started later."""
-        self._here.close_folders()
-        self._ask_if_up("close_folders")
+    def declare_public(self) -> None:
+        """Take the server for a public one from now on: here, there, and in a process started later."""
+        self._here.declare_public()
+        self._ask_if_up("declare_public")
 
     def forget(self, page: str) -> None:
         self._ask_if_up("forget", page)

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import folders
+from kvdemo.models import public
 from kvdemo.server.worker.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class Engine:
             process = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, "-m", "kvdemo.server.worker", str(its.fileno())],
                 pass_fds=[its.fileno()],
-                env=os.environ | {folders.VARIABLE: str(int(folders.allowed()))},
+                env=os.environ | ({public.VARIABLE: "1"} if public.is_public() else {}),
             )
             its.close()  # the last copy is the process's own: its end is then seen here
             with self._guard:

@@ -141,7 +141,7 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
          "keys": list(controls), "defaults": backend.default_form(),
          "run": "Start the race when the link is opened", "button": "kv-share"}
     )  # fmt: skip
-    templates = json.dumps({m["id"]: bool(m.get("chat")) for m in backend.models()})
+    templates = json.dumps({m["id"]: m["chat"] for m in backend.models() if m.get("chat") is not None})
 
     filled = [controls[key] for key in FILLED]
     picked = panel.examples.pick(

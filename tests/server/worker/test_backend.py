@@ -178,8 +178,8 @@ def alive(process: int) -> bool:
 PUBLIC = """
 from kvdemo.server.worker.backend import EngineBackend
 backend = EngineBackend("gpt2", device="cpu")
-backend.close_folders()
-backend.preload()
+{first}
+{then}
 try:
     list(backend.race({{"prompt": "The fox", "model": {folder!r}}}, "a visitor's"))
 except ValueError as refused:
@@ -187,8 +187,12 @@ except ValueError as refused:
 """
 
 
-def test_folders_that_were_closed_are_closed_in_a_process_that_starts_later(tiny_folder: Path) -> None:
-    program = [sys.executable, "-c", PUBLIC.format(folder=str(tiny_folder))]
+START, DECLARE = "backend.preload(); backend.engine.call('presets')", "backend.declare_public()"
+
+
+@pytest.mark.parametrize(("first", "then"), [(DECLARE, START), (START, DECLARE)])
+def test_folders_are_closed_in_the_engines_process_whenever_it_starts(tiny_folder: Path, first: str, then: str) -> None:
+    program = [sys.executable, "-c", PUBLIC.format(folder=str(tiny_folder), first=first, then=then)]
     told = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     assert "Folders of this server cannot be opened" in told
 

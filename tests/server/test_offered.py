@@ -1,0 +1,28 @@
+"""Strangers are refused a model that the operator does not offer, before anybody is asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.models import public
+from kvdemo.server.service import Service
+
+FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "someone/large"}
+
+
+@pytest.mark.parametrize("kind", ["race", "measure", "inside"])
+def test_every_kind_of_run_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, kind: str) -> None:
+    monkeypatch.setenv(public.VARIABLE, "1")
+    service = Service(str(tiny_folder), device="cpu")
+    with pytest.raises(BadInput, match="does not offer 'someone/large': choose one of SmolLM2-135M-Instruct,"):
+        getattr(service, kind)(FORM, "r")
+    assert "does not offer" in service.estimate(FORM)
+
+
+def test_the_page_shows_the_operators_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVDEMO_MODELS", "gpt2,someone/small")
+    assert [card["id"] for card in Service("gpt2").models()] == ["gpt2", "someone/small"]
