@@ -147,7 +147,7 @@ _CHECKS: dict[Kind, Callable[[Any, Any], Any]] = {
     "whole": lambda s, value: validation.whole(s.called, value, int(s.low), int(s.high)),
     "number": lambda s, value: validation.number(s.called, value, s.low, s.high, getattr(s, "above_low", "")),
     "switch": lambda s, value: validation.switch(s.called, value),
-    "choice": lambda s, value: validation.choice(s.called, value, s.choices, getattr(s, "spelt", {})),
+    "choice": lambda s, value: validation.choice(s.called, value, s.offered, getattr(s, "spelt", {})),
     "several": lambda s, value: validation.several(s.called, value, s.choices),
     "lanes": lambda s, value: validation.lanes(value, s.most),
     "lengths": lambda s, value: validation.lengths(s.called, value, int(s.high), s.most),

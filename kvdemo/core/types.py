@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kvdemo.core import named_values
 from kvdemo.core.candidates import Candidates
 
 Bound = Literal["launch", "library", "bandwidth", "compute"]
@@ -154,7 +155,8 @@ class TimedStep:
 class Option:
     """A setting of a strategy: a control in the page, and what a link or a command line may set.
 
-    A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`. `about` is one sentence.
+    A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`, or one of the names in an
+    environment variable of the operator, `named_in` (`kvdemo.core.named_values`). `about` is one sentence.
     Settings of a whole race are declared with more (`kvdemo.core.declaration.Setting`).
     """
 
@@ -164,6 +166,12 @@ class Option:
     low: float = 0
     high: float = 1_000_000
     choices: tuple[str, ...] = ()
+    named_in: str = ""
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Return the words that can be chosen here: its choices, and those that the operator has named."""
+        return (*self.choices, *named_values.names(self.named_in)) if self.named_in else self.choices
 
     @property
     def kind_of_default(self) -> Kind:

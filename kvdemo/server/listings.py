@@ -20,7 +20,8 @@ def list_strategies(model: LoadedModel | None = None) -> list[dict[str, Any]]:
     listed = []
     for introduction in strategies.introductions().values():
         reason = strategies.unavailable_reason(introduction, model) if model else None
-        listed.append(asdict(introduction) | {"available": reason is None, "reason": reason})
+        options = {name: asdict(one) | {"choices": one.offered} for name, one in introduction.options.items()}
+        listed.append(asdict(introduction) | {"options": options, "available": reason is None, "reason": reason})
     return listed
 
 

@@ -44,7 +44,7 @@ class CutError(Exception):
 
 @dataclass
 class Between:
-    """A go-between in front of a server: what it was asked, and what it does to the answers.
+    """A go-between in front of a server: what it was asked with which keys, and what it does to the answers.
 
     refuse   a status to answer every completion with, and the body
     without  fields of a request that it answers with 400, as a server does that does not know them
@@ -55,6 +55,7 @@ class Between:
     refuse: tuple[int, str] | None = None
     without: tuple[str, ...] = ()
     asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     abandoned: Event = field(default_factory=Event)
     url: str = ""
 
@@ -70,6 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         request = json.loads(body)
+        self.link.keys.add(str(self.headers["Authorization"]).removeprefix("Bearer "))
         if self.link.refuse:
             self._answer(*self.link.refuse)
         elif unknown := [name for name in self.link.without if name in request]:

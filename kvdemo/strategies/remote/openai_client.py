@@ -1,13 +1,7 @@
 """Ask a server with OpenAI's protocol: vLLM, SGLang, TGI, llama.cpp, `transformers serve`.
 
-The operator of the app names it in environment variables. A visitor never does, because the app would then fetch any
-address that a visitor likes from inside its network.
-
-    KVDEMO_REMOTE_URL    its base address, as in http://localhost:8000/v1
-    KVDEMO_REMOTE_MODEL  what it calls the model; else the model that is loaded here, or the only one that it lists
-    KVDEMO_REMOTE_KEY    its key, if it wants one
-
-Nothing that the server says about an error is repeated or logged: it may quote the key.
+The operator of the app names it (`kvdemo.strategies.remote.engines`). Nothing that the server says about an error is
+repeated or logged: it may quote the key.
 """
 
 from __future__ import annotations
@@ -15,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +19,8 @@ import openai
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import Prompt
 from kvdemo.samplers import Rule
+from kvdemo.strategies.remote.engines import Engine
 
-URL, MODEL, KEY = "KVDEMO_REMOTE_URL", "KVDEMO_REMOTE_MODEL", "KVDEMO_REMOTE_KEY"
 # A server that sends nothing for so long is given up; one that cannot even be reached, sooner.
 SILENCE_SECONDS, CONNECT_SECONDS = 60.0, 5.0
 # What tells how many tokens an event stands for, the finest first. A server that refuses one is asked for the next.
@@ -56,31 +49,28 @@ class Event:
     finish: str | None = None
 
 
-def server() -> Server:
-    """Return the server that the environment names; its connection is kept for the next request."""
-    return _server(os.environ[URL], os.environ.get(KEY, ""))
-
-
 @functools.cache
-def _server(url: str, key: str) -> Server:
-    return Server(url, key)
+def server(engine: Engine) -> Server:
+    """Return the server of an engine; its connections are kept for the next request."""
+    return Server(engine)
 
 
 class Server:
-    """A connection to one server, and what it was found to understand."""
+    """Connections to one server, and what it was found to understand."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         # No second tries: they would be in the time to the first token.
         timeout = openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        self._client = openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, timeout=timeout)
+        self._engine = engine
+        self._client = openai.OpenAI(base_url=engine.url, api_key=engine.key or "none", max_retries=0, timeout=timeout)
         self._counts: Sequence[Mapping[str, Any]] = _COUNTS
         self._listed: list[str] | None = None
 
     def model_for(self, loaded: str) -> str:
         """Return what the server calls the model. Raises BadInput."""
-        if named := os.environ.get(MODEL):
-            return named
-        with _told():
+        if self._engine.model:
+            return self._engine.model
+        with _told(self._engine):
             if self._listed is None:
                 try:
                     self._listed = [str(model.id) for model in self._client.models.list()]
@@ -93,7 +83,7 @@ class Server:
 
         Raises BadInput.
         """
-        with _told(), self._open(model, prompt, sampling, most) as stream:
+        with _told(self._engine), self._open(model, prompt, sampling, most) as stream:
             for chunk in stream:
                 yield _event(chunk)
 
@@ -104,14 +94,15 @@ class Server:
             **request_fields(sampling),
             "stream": True,
         }
-        for tried, counts in enumerate(self._counts):
+        known = self._counts  # several requests may find out at once
+        for tried, counts in enumerate(known):
             try:
                 stream = self._create(prompt, {**wanted, **counts})
             except (openai.BadRequestError, openai.UnprocessableEntityError):
-                if tried == len(self._counts) - 1:
+                if tried == len(known) - 1:
                     raise
             else:
-                self._counts = self._counts[tried:]
+                self._counts = known[tried:]
                 return stream
         raise AssertionError("the last try returns or raises")
 
@@ -169,26 +160,25 @@ def _paired(tokens: Sequence[Any], logprobs: Sequence[Any]) -> tuple[tuple[str, 
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(engine: Engine) -> Iterator[None]:
     """What goes wrong with a server, as one sentence of ours."""
+    it = engine.called
     try:
         yield
     except openai.APITimeoutError:
-        raise BadInput(
-            f"The remote server sent nothing for {SILENCE_SECONDS:.0f} s: look after it, or ask for less."
-        ) from None
+        raise BadInput(f"{it} sent nothing for {SILENCE_SECONDS:.0f} s: look after it, or ask for less.") from None
     except openai.APIConnectionError:
         raise BadInput(
-            f"The remote server cannot be reached, or broke the connection: see that it runs at {URL}, and try again."
+            f"{it} cannot be reached, or broke the connection: see that it runs at {engine.variable}, and try again."
         ) from None
     except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise BadInput(f"The remote server refuses the key: set {KEY} to one that it takes.") from None
+        raise BadInput(f"{it} refuses the key: set {engine.key_variable} to one that it takes.") from None
     except (openai.BadRequestError, openai.NotFoundError) as error:
         raise BadInput(
-            f"The remote server refuses the request ({error.status_code}): set {MODEL} to a model that it has, and see "
-            f"that {URL} ends as it should, mostly in /v1."
+            f"{it} refuses the request ({error.status_code}): set {engine.model_variable} to a model that it has, and "
+            f"see that {engine.variable} ends as it should, mostly in /v1."
         ) from None
     except openai.APIStatusError as error:
-        raise BadInput(f"The remote server failed ({error.status_code}): its own log says why.") from None
+        raise BadInput(f"{it} failed ({error.status_code}): its own log says why.") from None
     except (openai.OpenAIError, ValueError, TypeError, AttributeError):
-        raise BadInput(f"The remote server sends no stream of completions: see what {URL} points to.") from None
+        raise BadInput(f"{it} sends no stream of completions: see what {engine.variable} points to.") from None

@@ -926,6 +926,7 @@ declare namespace core {
     low: number;
     high: number;
     choices: (string)[];
+    named_in: string;
   }
   /** What a strategy's steps compute and keep. Where a number is a setting of the strategy, its name stands for it. */
   interface Picture {

@@ -1,33 +1,22 @@
 """The lane of another machine: a real server, and a go-between for what it would not do when asked."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
-from kvdemo.documents import schema
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies import get
 from kvdemo.strategies.remote import openai_client
-from tests.strategies.serving import Between, Mischief, between, changed, cut, pause, transformers_serve
+from tests.strategies.remote.conftest import PROMPT, raced
+from tests.strategies.serving import Between, Mischief, between, changed, cut, pause
 
 KEY = "sk-not-to-be-seen"
-PROMPT = "The quick brown fox"
-
-
-@pytest.fixture(scope="module")
-def server(tiny_folder: Path) -> Iterator[str]:
-    with transformers_serve(tiny_folder) as url:
-        yield url
 
 
 @pytest.fixture
@@ -38,14 +27,6 @@ def link(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
         monkeypatch.setenv("KVDEMO_REMOTE_KEY", KEY)
         monkeypatch.delenv("KVDEMO_REMOTE_MODEL", raising=False)
         yield link
-
-
-def raced(model: LoadedModel, *lanes: str, emit: Callable[[RaceEvent], None] = lambda _: None, **form: Any) -> dict:
-    form = {"prompt": PROMPT, "chat": False, "max_new_tokens": 12, "ignore_eos": True} | form
-    request = RaceRequest.parse(form | {"strategies": lanes or ("dynamic_cache", "remote")})
-    document = dict(session.run(request, model, emit, threading.Event()).document)
-    schema.check(document)
-    return document
 
 
 def error_of(document: dict) -> str:
