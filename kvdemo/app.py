@@ -12,7 +12,6 @@ from kvdemo.web.gradio_import import import_gradio  # isort: skip
 import_gradio()  # before anything else imports it
 
 import argparse
-import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from spaces.config import Config as Space
 
+from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
 from kvdemo.core.validation import show
 from kvdemo.engine import openmp
@@ -134,9 +134,7 @@ def is_public() -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     read_flags(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "httpx2"):  # whole addresses, with what may stand in them
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.configure()
     openmp.limit_spinning()
     try:
         limits = Limits.of_environment()

@@ -11,6 +11,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
+from kvdemo.core import logs
 from kvdemo.engine import openmp
 from kvdemo.server.service import Service
 from kvdemo.server.worker.answers import answer_all
@@ -24,8 +25,7 @@ OBEDIENCE_SECONDS = 30.0
 
 def main() -> None:
     """Serve one page's process."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, whose end ends this one
     openmp.limit_spinning()
     with Connection(int(sys.argv[1])) as connection:

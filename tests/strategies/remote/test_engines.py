@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kvdemo import strategies
+from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.server import listings
@@ -38,7 +39,8 @@ def test_two_engines_race_side_by_side_each_with_its_own_key(
     two: tuple[Between, Between], tiny_llama: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[object] = []
-    with caplog.at_level(logging.DEBUG, logger="kvdemo"):
+    logs.configure()
+    with caplog.at_level(logging.INFO), caplog.at_level(logging.DEBUG, logger="kvdemo"):
         document = raced(tiny_llama, *BOTH, emit=events.append)
     assert [lane["status"] for lane in document["lanes"]] == ["done", "done"]
     assert document["lanes"][0]["text"] == document["lanes"][1]["text"]
