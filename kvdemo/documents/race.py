@@ -148,6 +148,39 @@ class BeamNode(TypedDict):
     score: float
 
 
+class Request(TypedDict):
+    """One of several equal requests. Seconds count from its own sending; null for one that failed.
+
+    ttft_s     to the first token
+    tpot_s     (e2e_s - ttft_s) / (tokens - 1); null for a single token
+    e2e_s      to the last token
+    same_text  whether its text is that of the first
+    error      one sentence where it failed
+    """
+
+    tokens: int
+    ttft_s: float | None
+    tpot_s: float | None
+    e2e_s: float | None
+    same_text: bool
+    error: str | None
+
+
+class Requests(TypedDict):
+    """Equal requests that a lane has sent at once. Those that failed are not part of the sums.
+
+    seconds      from the first sending to the last token of all
+    equal_texts  requests with the text of the first one, itself included
+    each         the lane's own request first
+    """
+
+    tokens: int
+    seconds: float
+    tokens_per_s: float | None
+    equal_texts: int
+    each: list[Request]
+
+
 class Lane(TypedDict):
     """A strategy with its settings, and all that it did.
 
@@ -157,6 +190,7 @@ class Lane(TypedDict):
     tokens   ids; null for one that another machine chose
     remarks  what the strategy remarks on its run
     beams    the levels of a search, best text first
+    requests all that the lane has sent at once, where it has sent several: its other figures are of the first
     """
 
     strategy: str
@@ -172,6 +206,7 @@ class Lane(TypedDict):
     metrics: Metrics
     remarks: list[str]
     beams: NotRequired[list[list[BeamNode]]]
+    requests: NotRequired[Requests]
 
 
 class Divergence(TypedDict):

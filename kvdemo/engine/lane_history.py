@@ -8,6 +8,7 @@ from typing import Any
 
 from kvdemo.core.events import Divergence, Ended
 from kvdemo.core.metrics import first_difference
+from kvdemo.core.requests import Together
 from kvdemo.core.types import Choice, LaneInfo, TimedStep
 
 
@@ -18,7 +19,7 @@ class LaneHistory:
     `writes_text` is true for a lane whose strategy hands out text itself, and `works_on_text` if what it reads in the
     next step is that text tokenised again. `candidates` has what each token was chosen from, in the document's form,
     where it was asked for. `divergence` is set once, against the baseline lane; `remarks` and `beams`, the levels of a
-    search, at the end.
+    search, at the end. `together` has the figures of equal requests, where the lane has sent several.
     """
 
     info: LaneInfo
@@ -32,6 +33,7 @@ class LaneHistory:
     remarks: list[str] = field(default_factory=list)
     beams: list[list[dict[str, Any]]] = field(default_factory=list)
     divergence: Divergence | None = None
+    together: Together | None = None
     _compared: int = 0
 
     def add(self, timed: TimedStep, texts: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from kvdemo.core.declaration import recorded
 from kvdemo.core.events import Finding, FinishReason, LaneStatus, Verdict
 from kvdemo.core.metrics import lane_metrics, speedup
+from kvdemo.core.requests import Together
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import UNKNOWN, Step, TimedStep
 from kvdemo.documents.common import SCHEMA
@@ -73,10 +74,15 @@ def _lane(record: LaneHistory, request: RaceRequest, prompt_text: str) -> dict[s
         name: value
         for name, value in (
             ("beams", record.beams),
+            ("requests", _requests(record.together) if record.together else None),
             ("no_candidates", record.info.no_candidates if request.candidates else ""),
         )
         if value
     }
+
+
+def _requests(together: Together) -> dict[str, Any]:
+    return asdict(together) | {"each": [asdict(one) for one in together.each]}
 
 
 def _steps(record: LaneHistory, request: RaceRequest, prompt_text: str) -> list[dict[str, Any]]:

@@ -197,6 +197,7 @@ class _Race:
                 if ended.error:
                     log.warning("%s failed: %s", self.chosen[index].spec, ended.error)
                 self.emit(ended)
+                self.records[index].together = self.chosen[index].settle(stop)
             else:
                 self._committed(indices[event[0]], event[1])
 

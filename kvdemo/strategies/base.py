@@ -32,6 +32,7 @@ __all__ = ["Job", "Strategy", "option"]
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
     from kvdemo.core.cancellation import CancelToken
+    from kvdemo.core.requests import Together
     from kvdemo.models.loaded import LoadedModel, Prompt
     from kvdemo.strategies.chooser import Chooser
 
@@ -168,6 +169,13 @@ class Strategy(ABC):
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:  # noqa: ARG002 - most have nothing to add
         """Say what this run showed of the strategy's own trade-off, in sentences with figures, for the verdict."""
         return []
+
+    def settle(self, stop: CancelToken) -> Together | None:  # noqa: ARG002 - most have nothing beside their steps
+        """Wait, when the lane has ended, for what goes on beside its steps; return what all of that showed.
+
+        No other lane of another machine starts before. It is given up once `stop` is set.
+        """
+        return None
 
     def post_race_check(
         self,

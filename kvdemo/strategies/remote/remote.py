@@ -6,16 +6,21 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 
 from kvdemo.core import units
+from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.picture import Picture
+from kvdemo.core.requests import Together
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.remote import engines
 from kvdemo.strategies.remote.answer import steps_of
+from kvdemo.strategies.remote.together import EqualRequests
 
 #: Settings that servers of this kind know (OpenAI's own, and vLLM's, SGLang's and llama.cpp's further ones).
 _ASKED_FOR = ("temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")
+#: How long a race waits at the most for the warm-up's connections to close.
+CLOSING_SECONDS = 5.0
 
 
 class Remote(Strategy):
@@ -27,6 +32,10 @@ class Remote(Strategy):
     runs when the lanes of this machine are over, and the device here is free for others meanwhile. Tokens are counted
     by the log-probabilities that come with them, or by the server's own count at the end. It warms up with another
     prompt than yours, which the server would otherwise have in its cache; from earlier races it may.
+
+    With a concurrency above 1 it sends as many equal requests at once. The lane's own figures are those of the first;
+    the verdict has what all of them got together. Servers are built for that: each request waits longer, all together
+    get far more tokens a second. Equal prompts are the best case of a server that keeps prefixes.
     """
 
     id = "remote"
@@ -45,11 +54,17 @@ class Remote(Strategy):
         named_in="KVDEMO_REMOTE_URLS",
     )
 
+    concurrency: int = option(
+        1, "Concurrency", "Equal requests that are sent at once; the text is that of the first.", low=1, high=64
+    )
+
     served = ""
 
     def __init__(self, **values: float | str) -> None:
         super().__init__(**values)
         self.engine = engines.resolve(self.engine)
+        self._requests: EqualRequests | None = None
+        self._together: Together | None = None
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - it is not the model that decides
         try:
@@ -61,7 +76,12 @@ class Remote(Strategy):
         return None
 
     def decode(self, job: Job) -> Iterator[Step]:
-        """Yield a step for each event with text in it; at the end one for the tokens that had none of their own."""
+        """Give up what the warm-up still asks for, and return the generator of the steps."""
+        if self._requests:
+            self._requests.give_up(CLOSING_SECONDS)
+        return self._decode(job)
+
+    def _decode(self, job: Job) -> Iterator[Step]:
         from kvdemo.strategies.remote import openai_client  # noqa: PLC0415 - its package need not be installed
 
         if unknown := sorted(job.sampling.changed.keys() - set(_ASKED_FOR)):
@@ -70,9 +90,17 @@ class Remote(Strategy):
             )
         engine = engines.get(self.engine)
         server = openai_client.server(engine)
-        self.served = server.model_for(job.model.id)
-        events = server.events(self.served, job.prompt, job.sampling, job.max_new_tokens)
-        yield from steps_of(events, engine)
+        self.served = model = server.model_for(job.model.id)
+
+        def ask() -> Iterator[Step]:
+            return steps_of(server.events(model, job.prompt, job.sampling, job.max_new_tokens), engine)
+
+        self._requests = EqualRequests(ask, self.concurrency, job.max_new_tokens)
+        yield from self._requests.first()
+
+    def settle(self, stop: CancelToken) -> Together | None:
+        self._together = self._requests.wait(stop) if self._requests else None
+        return self._together
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         model = self.served.rpartition("/")[2] if self.served.startswith("/") else self.served  # no paths of its disk
@@ -88,4 +116,22 @@ class Remote(Strategy):
             )
         if cached := int(last.get("cached", 0)):
             said.append(f"The server took {units.count(cached, 'prompt token')} from its own cache.")
-        return said
+        return said + (self._on_all(self._together) if self._together else [])
+
+    def _on_all(self, all_of: Together) -> list[str]:
+        """Say what all requests got together and what one of them waited for; how many texts are equal; who failed."""
+        count, latency = len(all_of.each) - len(all_of.failed), all_of.latency
+        rate = f", {units.figures(all_of.tokens_per_s)} tokens/s together" if all_of.tokens_per_s else ""
+        said = [
+            f"{self.info.name}: {count} equal requests at once were answered with "
+            f"{units.count(all_of.tokens, 'token')} in {units.seconds(all_of.seconds)}{rate}; one of them took "
+            f"{units.seconds(latency.p50)} (median, at most {units.seconds(latency.max)})."
+        ]
+        if all_of.failed:
+            said.append(
+                f"{len(all_of.failed)} of the {len(all_of.each)} requests failed, the first because: {all_of.failed[0]}"
+            )
+        equal = (
+            f"all {count} are equal" if all_of.equal_texts == count else f"{all_of.equal_texts} of {count} are this one"
+        )
+        return [*said, f"The text shown is that of request 1; {equal}."]

@@ -95,6 +95,7 @@ declare namespace race {
     metrics: Metrics;
     remarks: (string)[];
     beams?: ((BeamNode)[])[];
+    requests?: Requests;
   }
   /** A lane in figures. What is undefined is null. */
   interface Metrics {
@@ -137,6 +138,23 @@ declare namespace race {
     text: string;
     model_text: string;
     tokens: (number)[];
+  }
+  /** One of several equal requests. Seconds count from its own sending; null for one that failed. */
+  interface Request {
+    tokens: number;
+    ttft_s: number | null;
+    tpot_s: number | null;
+    e2e_s: number | null;
+    same_text: boolean;
+    error: string | null;
+  }
+  /** Equal requests that a lane has sent at once. Those that failed are not part of the sums. */
+  interface Requests {
+    tokens: number;
+    seconds: number;
+    tokens_per_s: number | null;
+    equal_texts: number;
+    each: (Request)[];
   }
   /** Settings */
   interface Settings {

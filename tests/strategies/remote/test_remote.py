@@ -129,16 +129,14 @@ def test_tokens_that_come_without_their_log_probabilities_are_tokens(
 
 
 def test_a_running_count_tells_the_tokens_of_each_event(link: Between, tiny_llama: LoadedModel) -> None:
-    seen = 0
-
-    def three_at_a_time(event: dict) -> None:
-        nonlocal seen
-        seen += 3
-        event["usage"] = {"completion_tokens": seen, "prompt_tokens": 4, "total_tokens": seen + 4}
-
     def fresh(lines: Iterable[bytes]) -> Iterable[bytes]:
-        nonlocal seen
-        seen = 0
+        seen = 0  # of this answer alone: that to the warm-up may still be under way
+
+        def three_at_a_time(event: dict) -> None:
+            nonlocal seen
+            seen += 3
+            event["usage"] = {"completion_tokens": seen, "prompt_tokens": 4, "total_tokens": seen + 4}
+
         return changed(three_at_a_time)(lines)
 
     link.mischief = fresh
