@@ -12,6 +12,7 @@ from kvdemo.web.gradio_import import import_gradio  # isort: skip
 import_gradio()  # before anything else imports it
 
 import argparse
+import importlib.util
 import os
 import threading
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ def make_service(limits: Limits) -> Service | EngineBackend:
     return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
 
-METRICS = "KVDEMO_METRICS"
+METRICS, MCP = "KVDEMO_METRICS", "KVDEMO_MCP"
 #: The flags, and the variables of Gradio that they set.
 FLAGS = {
     "host": ("GRADIO_SERVER_NAME", "ADDRESS", "to listen on; 0.0.0.0 for visitors of other machines"),
@@ -82,6 +83,9 @@ def read_flags(arguments: Sequence[str] | None) -> None:
     about = "write a line of JSON for each run to the standard error stream, as a public server does"
     parser.add_argument(
         "--metrics", dest=METRICS, action="store_const", const="1", help="count runs for Prometheus, at /metrics"
+    )
+    parser.add_argument(
+        "--mcp", dest=MCP, action="store_const", const="1", help="offer tools to language models, by MCP"
     )
     parser.add_argument("--log-json", dest=run_log.VARIABLE, action="store_const", const="json", help=about)
     for variable, value in vars(parser.parse_args(arguments)).items():
@@ -108,6 +112,15 @@ def make_metrics() -> Metrics | None:
             "--metrics needs prometheus-client, which is not installed: run `pip install prometheus-client`."
         ) from error
     return Metrics()
+
+
+def check_mcp() -> bool:
+    """Tell whether tools are to be offered. Raises BadInput where they cannot be."""
+    if not is_on(MCP):
+        return False
+    if importlib.util.find_spec("mcp") is None:
+        raise BadInput("--mcp needs the package mcp, which is not installed: run `pip install 'mcp<2'`.")
+    return True
 
 
 def observe(service: Service | EngineBackend, *, logs_runs: bool, metrics: Metrics | None) -> Backend:
@@ -138,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     openmp.limit_spinning()
     try:
         limits = Limits.of_environment()
-        metrics = make_metrics()
+        metrics, offers_tools = make_metrics(), check_mcp()
         offered.listed()
         logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=is_public())
     except BadInput as error:
@@ -152,6 +165,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = page.launch_options(
         limits.uploaded_bytes, service.declare_public, service.health, metrics.answer if metrics else None
     )
+    if offers_tools:
+        from kvdemo.web import mcp_tools  # noqa: PLC0415 - an optional dependency
+
+        options = mcp_tools.launch_options(blocks, options)
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()

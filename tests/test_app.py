@@ -13,7 +13,8 @@ from kvdemo import app
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*(name for name, _, _ in app.FLAGS.values()), "GRADIO_SHARE", "KVDEMO_LOG", "SPACE_ID", "KVDEMO_METRICS"]
+    switches = ["GRADIO_SHARE", "KVDEMO_LOG", "SPACE_ID", "KVDEMO_METRICS", "KVDEMO_MCP"]
+    names = [*(name for name, _, _ in app.FLAGS.values()), *switches]
     for name in names:
         monkeypatch.setenv(name, "")  # put back after the test
         del os.environ[name]
@@ -66,3 +67,9 @@ def test_a_switch_that_is_neither_on_nor_off_ends_the_start_in_one_sentence(monk
     monkeypatch.setenv("KVDEMO_METRICS", "yes")
     with pytest.raises(SystemExit, match="kvdemo: KVDEMO_METRICS must be 1 or 0, not 'yes'"):
         app.main([])
+
+
+def test_tools_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match="kvdemo: --mcp needs the package mcp"):
+        app.main(["--mcp"])

@@ -1,6 +1,7 @@
-"""Add the endpoints `/race`, `/measure`, `/inside`, `/models`, `/strategies` and `/samplers` of the Gradio API.
+"""Add the endpoints of the Gradio API: `/race`, `/measure`, `/inside`, `/plan`, `/models`, `/strategies`, `/samplers`.
 
-The first three stream what has happened so far and end with the document of the command line's `--json`.
+The first three stream what has happened so far and end with the document of the command line's `--json`, which is all
+that `/plan` sends.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from kvdemo.core.inside_settings import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import VALUES, Kind
+from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
 
+PLAN_ACCIDENT = "Something went wrong on the server, and this plan could not be calculated: try again."
 Endpoint = Callable[..., Iterator[dict]]
 #: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
 PLACES = (
@@ -111,6 +114,7 @@ def add_endpoints(
     gr.api(race_endpoint(backend), api_name="race", **races)
     gr.api(measure_endpoint(backend), api_name="measure", **measurements)
     gr.api(inside_endpoint(backend), api_name="inside", **insides)
+    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4)
 
     def models() -> list[dict]:
         """The catalogue of models."""
@@ -165,17 +169,30 @@ def inside_endpoint(backend: Backend) -> Endpoint:
     return _endpoint("inside", about, InsideRequest, default, states)
 
 
+def plan_endpoint(backend: Backend) -> Endpoint:
+    """`/plan` with the form's model; what the machine has must be given."""
+
+    def states(form: Form) -> Iterator[dict]:
+        return _told((backend.plan(form) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
+
+    about = "Calculate what a model's configuration needs of a machine: its cache, what fits, how fast it can decode."
+    return _endpoint("plan", about, PlanRequest, {"model": backend.default_form()["model"]}, states)
+
+
 def _endpoint(
     name: str, about: str, request: type[Any], default: Form, states: Callable[[Form], Iterator[dict]]
 ) -> Endpoint:
     """A function with a parameter for each setting. Gradio reads its signature and its docstring."""
     settings = offered(request)
     placed = [key for key in PLACES if key in settings] + [key for key in settings if key not in PLACES]
+    required = [key for key in placed if settings[key].missing and key not in default]
+    placed = required + [key for key in placed if key not in required]
     signature = inspect.Signature(
         [
             inspect.Parameter(
                 key, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_TYPES[settings[key].kind],
-                default=_spelled(settings[key], default.get(key, settings[key].default)),
+                default=inspect.Parameter.empty if key in required
+                else _spelled(settings[key], default.get(key, settings[key].default)),
             )
             for key in placed
         ],

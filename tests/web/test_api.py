@@ -14,6 +14,7 @@ from kvdemo.web.page import build
 from tests.cases import cases
 from tests.web.scripted_backend import FORM, PRESETS, ScriptedBackend
 
+NONE_GIVEN = inspect.Parameter.empty
 SAMPLING = [("temperature", float, 0.0), ("top_p", float, 1.0), ("seed", int, 0)]
 RACE = [
     *(("prompt", str, FORM["prompt"]), ("model", str, "org/model"), ("max_new_tokens", int, 128)),
@@ -98,3 +99,13 @@ def test_a_page_asks_what_a_token_was_chosen_from_outside_the_queue(monkeypatch:
     assert asking.fn is not None
     assert asking.fn("run7", 1, 3) == {"candidates": None, "reason": "Too old."}
     assert script.asked == [("run7", 1, 3)]
+
+
+def test_a_plan_must_be_told_what_the_machine_has_and_sends_one_document() -> None:
+    required = [name for name, _, default in parameters(api.plan_endpoint(ScriptedBackend())) if default is NONE_GIVEN]
+    assert required == ["memory_gb", "bandwidth_gb_s"]
+    service = Service("org/model")
+    (document,) = api.plan_endpoint(service)(model="random:gpt2", memory_gb=24, bandwidth_gb_s=600)
+    assert document["kind"] == "plan"
+    with pytest.raises(gr.Error, match="must be a number"):
+        list(api.plan_endpoint(service)(model="random:gpt2", memory_gb=0, bandwidth_gb_s=600))

@@ -26,7 +26,7 @@ from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, Scrip
 def test_only_the_documented_endpoints_are_public() -> None:
     config = build(ScriptedBackend()).get_config_file()
     public = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
-    assert public == {"race", "measure", "inside", "models", "strategies", "samplers"}
+    assert public == {"race", "measure", "inside", "plan", "models", "strategies", "samplers"}
 
 
 def test_a_visitor_s_page_has_no_component_of_the_endpoints() -> None:
