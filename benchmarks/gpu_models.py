@@ -9,8 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, GPT2Config, LlamaConfig, PreTrainedConfig
 
 from kvdemo.models import attention, loading
-from kvdemo.models.loaded import LoadedModel, Source
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import random_weights
+from kvdemo.models.sources.source import Source
 
 _TINY: dict[str, Any] = {
     "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,

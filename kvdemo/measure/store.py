@@ -23,7 +23,7 @@ _RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 def folder() -> Path:
     """Return the folder of the documents."""
-    from kvdemo.models.sources.pypi import cache_folder  # noqa: PLC0415 - a bare measuring machine lacks platformdirs
+    from kvdemo.models.sources.own_cache import cache_folder  # noqa: PLC0415 - a bare measuring machine lacks platformdirs
 
     return cache_folder() / "measurements"
 

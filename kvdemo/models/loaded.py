@@ -11,19 +11,18 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.types import SourceKind
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import attention, device
 from kvdemo.models.catalog import quoted
 from kvdemo.models.errors import first_line
 from kvdemo.models.facts import cache_shape, config_numbers
+from kvdemo.models.sources.source import Source
 from kvdemo.models.text.chat_template import has_template, named_templates, render
 from kvdemo.models.text.detokenizer import TextStream
 from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
@@ -32,21 +31,6 @@ from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
 MOST_TOKENS_LOOKED_AT = 5_000
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model came from: a folder that `from_pretrained` can read, and its provenance.
-
-    `location` is what a reader can look up: a Hub id, a package and its version, a path. `revision` is the commit or
-    the file's hash, None for a folder. Random weights have no folder; `location` is then the model on the Hub whose
-    shape they fill.
-    """
-
-    kind: SourceKind
-    location: str
-    folder: Path | None
-    revision: str | None = None
 
 
 @dataclass(frozen=True)

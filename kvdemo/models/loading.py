@@ -16,9 +16,10 @@ from kvdemo.core.events import Progress
 from kvdemo.models import attention, catalog, memory_check
 from kvdemo.models.device import choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
-from kvdemo.models.loaded import LoadedModel, Source
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import find, random_weights, weights
 from kvdemo.models.sources.checkpoint import shards
+from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)
 

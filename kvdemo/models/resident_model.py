@@ -41,10 +41,11 @@ class ResidentModel:
         progress: Callable[[Progress], None] = lambda _: None,
         *,
         trusted: bool = False,
+        download: bool | None = None,
     ) -> LoadedModel:
         """Return the model asked for, and load it unless it is held; on the default device unless another is named.
 
-        `trusted`: the operator named it, and it may be a folder. Raises BadInput.
+        `trusted`: the operator named it, and it may be a folder. `download` as for `sources.find`. Raises BadInput.
         """
         open_ = trusted or (folders.allowed() if self._folders is None else self._folders)
         device, dtype = device or self._device, dtype or self._dtype
@@ -52,7 +53,7 @@ class ResidentModel:
         with self._lock:
             if self._held is not None and self._asked == asked:
                 return self._held
-            source = find.find(model, progress, allow_folders=open_)
+            source = find.find(model, progress, allow_folders=open_, download=download)
             self._free()
             loaded = loading.read(asked[0], source, device=device, dtype=dtype, progress=progress)
             self._asked, self._held = asked, loaded

@@ -53,7 +53,7 @@ class DeviceLease:
         """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did."""
         try:
             with self.acquire(self._note, NeverStops()):
-                model = self._get(self.default_model, self._note)
+                model = self._get(self.default_model, self._note, download=True)
                 self._note(Progress("Taking the first steps"))
                 try_out(model)
                 self._ready(model)
@@ -93,18 +93,18 @@ class DeviceLease:
         return catalog.resolve(name, folders=self.trusts(name) or folders.allowed())
 
     def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
-        """Load a model, unless it is held. The caller has the device. Raises BadInput."""
-        model = self._get(name, progress)
+        """Load a model from the disk, unless it is held. The caller has the device. Raises BadInput."""
+        model = self._get(name, progress, download=self.only_default)
         self._ready(model)
         return model
 
-    def _get(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
+    def _get(self, name: str, progress: Callable[[Progress], None], *, download: bool) -> LoadedModel:
         self.check(name)
         if self._keeper is None:
             from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
 
             self._keeper = ResidentModel(device=self._device, dtype=self._dtype)
-        return self._keeper.get(name, progress=progress, trusted=self.trusts(name))
+        return self._keeper.get(name, progress=progress, trusted=self.trusts(name), download=download)
 
     def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}

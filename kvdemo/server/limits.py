@@ -35,6 +35,10 @@ class Limits(BaseModel):
     race_seconds: PositiveInt = Field(default=900, description="seconds of a race on the device; it is then stopped")
     measure_seconds: PositiveInt = Field(default=7200, description="seconds of a measurement on the device")
     inside_seconds: PositiveInt = Field(default=300, description="seconds of a look inside on the device")
+    model_bytes: PositiveInt = Field(default=15_000_000_000, description="bytes of a model to download")
+    kept_bytes: PositiveInt = Field(default=40_000_000_000, description="bytes of downloaded models on the disk")
+    downloads: PositiveInt = Field(default=3, description="downloads of models at a time")
+    download_seconds: PositiveInt = Field(default=3600, description="seconds of a download; it is then stopped")
     uploaded_bytes: PositiveInt = Field(default=200_000_000, description="bytes uploaded in an hour, by all visitors")
 
     @classmethod

@@ -22,6 +22,8 @@ from kvdemo.core.settings import RaceRequest
 from kvdemo.core.units import count
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.device import DeviceLease
+from kvdemo.server.downloads.needs import on_disk
+from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.event_stream import EventChannel, batches
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Runs:
 
     def __init__(self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf], limits: Limits) -> None:
         self._device, self._limits = device, limits
+        self._downloads = Downloads(limits, lambda: device.held.id if device.held else None)
         self._batches = on_gpu(self._on_thread)
         self._under_way: dict[str, PrefixStore | None] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
@@ -100,14 +103,17 @@ class Runs:
     def _work(
         self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
     ) -> None:
-        """Run what was asked for once the device is free."""
+        """Run what was asked for once the model's files are here and the device is free."""
         try:
-            with self._device.acquire(tell, stop) as release:
+            with (
+                on_disk(self._downloads, self._device, request, tell, stop) as refused,
+                self._device.acquire(tell, stop) as release,
+            ):
                 if stop.is_set():
                     return
                 # Under the turn: two threads that import transformers at once trip over each other.
                 if isinstance(request, MeasureRequest):
-                    self._measure(request, run_id, tell, stop)
+                    self._measure(request, run_id, tell, stop, refused)
                 elif isinstance(request, InsideRequest):
                     from kvdemo.inside import session as inside  # noqa: PLC0415
 
@@ -128,7 +134,9 @@ class Runs:
         seconds = self._limits.seconds(request)
         return TimeLimit(stop, seconds, f"was stopped after {seconds:,} s, the longest that this server runs one.")
 
-    def _measure(self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken) -> None:
+    def _measure(
+        self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken, refused: str
+    ) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
         from kvdemo.server.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
@@ -145,7 +153,7 @@ class Runs:
                 state = replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
             relay(state)
 
-        model, notes = self._model_for(request, tell)
+        model, notes = self._model_for(request, tell, refused)
         limited = self._limited(request, stop)
         try:
             measurement.run(request, model, run_id, noting, limited, notes)
@@ -153,10 +161,17 @@ class Runs:
             relay.broke_off()
             raise
 
-    def _model_for(self, request: MeasureRequest, tell: EventChannel[Any]) -> tuple[LoadedModel, tuple[str, ...]]:
-        """Load the model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note."""
+    def _model_for(
+        self, request: MeasureRequest, tell: EventChannel[Any], refused: str
+    ) -> tuple[LoadedModel, tuple[str, ...]]:
+        """Load the model asked for; for the classic table, the default model where GPT-2 cannot be had, with a note.
+
+        `refused` says why its files are not here.
+        """
         name = request.race.model or self._device.default_model
         try:
+            if refused:
+                raise BadInput(refused)
             return self._device.load(name, tell), ()
         except BadInput as error:
             if request.preset != "classic":

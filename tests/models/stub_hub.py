@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +21,20 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Hub:
     """Repositories by id (a folder of files each), and what to answer instead of them.
 
-    `refuse` gives (status, X-Error-Code, X-Error-Message) for addresses that match a pattern.
+    refuse    (status, X-Error-Code, X-Error-Message) for addresses that match a pattern
+    sizes     bytes that files of a name are said to have
+    hold      half of a file whose address matches a pattern is sent, and the rest once its event is set
+    broken    half of a file whose address matches one of these is sent, and the connection closed
+    fetched   addresses of which a body was asked
     """
 
     repositories: dict[str, Path] = field(default_factory=dict)
     refuse: dict[str, tuple[int, str | None, str | None]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    hold: dict[str, threading.Event] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         path = path.partition("?")[0]
@@ -43,12 +53,22 @@ class Hub:
                     {"type": "file", "path": n, "size": p.stat().st_size, "oid": _etag(p)} for n, p in names.items()
                 ]
                 return 200, {}, json.dumps(listing).encode()
-            siblings = [{"rfilename": n, "size": p.stat().st_size, "blobId": _etag(p)} for n, p in names.items()]
+            siblings = [
+                {"rfilename": n, "size": self.sizes.get(n, p.stat().st_size), "blobId": _etag(p)}
+                for n, p in names.items()
+            ]
             return 200, {}, json.dumps({"id": found[1], "sha": COMMIT, "siblings": siblings}).encode()
         if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/\w+/(.+)", path):
             file = self.repositories[found[1]] / found[2]
             return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(file)}"'}, file.read_bytes()
         return 404, {}, b""
+
+    def goes_on(self, path: str) -> bool:
+        """Wait after half of a file was sent; returns whether the other half is to be sent, too."""
+        for pattern, event in self.hold.items():
+            if re.search(pattern, path):
+                event.wait()
+        return not any(re.search(pattern, path) for pattern in self.broken)
 
 
 def _etag(file: Path) -> str:
@@ -68,7 +88,15 @@ def serving(hub: Hub) -> Iterator[str]:
                     self.send_header(name, value)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                hub.fetched.append(self.path)
+                half = len(body) // 2
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body[:half])
+                    self.wfile.flush()
+                    if hub.goes_on(self.path):
+                        self.wfile.write(body[half:])
+                    else:
+                        self.connection.shutdown(socket.SHUT_RDWR)
 
         do_HEAD = do_GET  # noqa: N815
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.facts import text_part
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -22,12 +21,17 @@ _TOKENIZERS = ({"tokenizer.json"}, {"tokenizer.model"}, {"vocab.json", "merges.t
 
 def check(folder: Path, name: str) -> None:
     """Raise BadInput, one sentence about the model `name`, unless `folder` can be loaded from as it is."""
+    check_whole(folder, name)
+    check_config(read_json(folder / "config.json", name), name)
+
+
+def check_whole(folder: Path, name: str) -> None:
+    """Raise BadInput unless a folder has a configuration, all its weights as safetensors, and a tokenizer."""
     try:
         files = {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         raise BadInput(f"{name} is no folder that can be read ({error.strerror}).") from error
     check_files(files, name)
-    check_config(read_json(folder / "config.json", name), name)
     if missing := [shard for shard in shards(folder, name) if shard not in files]:
         raise BadInput(f"{name} is incomplete: {missing[0]} is missing; download it again.")
 
@@ -49,6 +53,8 @@ def check_files(files: Collection[str], name: str) -> None:
 
 def check_config(config: dict[str, Any], name: str) -> None:
     """Raise BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
+    from kvdemo.models.facts import text_part  # noqa: PLC0415 - transformers; all else here is asked without it
+
     text_part.check({"architectures": None, **config}, name, saved=True)
 
 

@@ -7,22 +7,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models import catalog, folders
-from kvdemo.models.loaded import Source
-from kvdemo.models.sources import hub
+from kvdemo.models import catalog, folders, public
+from kvdemo.models.sources import hub, hub_cache
 from kvdemo.models.sources.checkpoint import check
+from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)
 
 
-def find(model: str, progress: Callable[[Progress], None], *, allow_folders: bool | None = None) -> Source:
+def find(
+    model: str,
+    progress: Callable[[Progress], None],
+    *,
+    allow_folders: bool | None = None,
+    download: bool | None = None,
+    terms: hub.Terms | None = None,
+) -> Source:
     """Find the files of a model, asked for by any name that `catalog.resolve` takes.
 
-    `allow_folders` None asks `folders.allowed`. `progress` may be called from another thread. Raises BadInput.
+    allow_folders  whether it may be a folder; None asks `folders.allowed`
+    progress       may be called from another thread
+    download       whether they may be downloaded now; None: unless the server is public
+    terms          on which they are downloaded from the Hub for a visitor
+
+    Raises BadInput.
     """
     name = catalog.resolve(model, folders=folders.allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
@@ -36,18 +49,40 @@ def find(model: str, progress: Callable[[Progress], None], *, allow_folders: boo
         return Source("folder", name.id, folder)
     if here := hub.cached(name.hub_id):
         return here
-    return _default(progress) if name.hub_id == catalog.DEFAULT else hub.fetch(name.hub_id, progress)
+    if download or (download is None and not public.is_public()):
+        fetch = _default if name.hub_id == catalog.DEFAULT else partial(hub.fetch, name.hub_id)
+        return fetch(progress, terms=terms)
+    if name.hub_id == catalog.DEFAULT and _has_copy():
+        from kvdemo.models.sources import pypi  # noqa: PLC0415
+
+        return pypi.fetch(progress)
+    raise BadInput(f"{name.hub_id} is not on this server's disk: it was removed, or could not be had; try again.")
 
 
-def _default(progress: Callable[[Progress], None]) -> Source:
+def is_here(hub_id: str) -> bool:
+    """Tell whether a model need not be downloaded, and note that it is used. Takes no time, and no torch."""
+    if folder := hub_cache.whole(hub_id):
+        hub_cache.note_use(folder)
+    return folder is not None or (hub_id == catalog.DEFAULT and _has_copy())
+
+
+def _has_copy() -> bool:
+    try:
+        from kvdemo.models.sources import pypi  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return False
+    return pypi.is_ready()
+
+
+def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None) -> Source:
     """Find the default model on the Hub, or else on PyPI."""
     try:
         from kvdemo.models.sources import pypi  # noqa: PLC0415
     except ModuleNotFoundError:  # a machine with torch and transformers alone: there is the Hub, or nothing
-        return hub.fetch(catalog.DEFAULT, progress)
+        return hub.fetch(catalog.DEFAULT, progress, terms=terms)
     try:
         # If the PyPI copy is cached, give the Hub only 1.5 s.
-        return hub.fetch(catalog.DEFAULT, progress, patience=1.5 if pypi.is_ready() else 4.0)
+        return hub.fetch(catalog.DEFAULT, progress, patience=1.5 if pypi.is_ready() else 4.0, terms=terms)
     except BadInput as refused:
         log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)
     return pypi.fetch(progress)

@@ -8,84 +8,91 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.utils import filter_repo_objects
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.loaded import Source
-from kvdemo.models.sources import disk_space, hub_errors
+from kvdemo.models.sources import disk_space, hub_cache, hub_errors, own_cache
 from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
+from kvdemo.models.sources.source import Source
 from kvdemo.models.sources.timeout import call_with_timeout
 
-# Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
-_WANTED: dict[str, Any] = {
-    "allow_patterns": [
-        "model.safetensors",
-        "model-*-of-*.safetensors",
-        "*.json",
-        "*.jinja",
-        "*.txt",
-        "*.model",
-        "*.tiktoken",
-    ],
-    "ignore_patterns": ["*/*"],
-}
-_SETTING = "HF_HOME"
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a model is downloaded for a visitor of a public server.
+
+    most       bytes that it may have
+    make_room  called with its bytes before they come; may raise BadInput
+    """
+
+    most: int
+    make_room: Callable[[int], None]
 
 
 def cached(hub_id: str) -> Source | None:
-    """Find the model in the Hub's local cache, if all of it is there. Raises BadInput for one of the wrong kind."""
-    try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True, **_WANTED))
-    except errors.LocalEntryNotFoundError:
-        return None
-    if (config := folder / "config.json").exists():
-        check_config(read_json(config, hub_id), hub_id)
-    try:
-        check(folder, hub_id)
-    except BadInput:  # a download that was broken off, or one of the pickle alone: the Hub may have the rest
-        return None
-    return Source("hub cache", hub_id, folder, folder.name)
+    """Find the model in a local cache, if all of it is there. Raises BadInput for one of the wrong kind."""
+    for folder in hub_cache.snapshots(hub_id):
+        if (config := folder / "config.json").exists():
+            check_config(read_json(config, hub_id), hub_id)
+        try:
+            check(folder, hub_id)
+        except BadInput:  # a download that was broken off, or one of the pickle alone: the Hub may have the rest
+            continue
+        return Source("hub cache", hub_id, folder, folder.name)
+    return None
 
 
-def fetch(hub_id: str, progress: Callable[[Progress], None], *, patience: float = 4.0) -> Source:
-    """Download a model into the Hub's cache, at the commit that it has now.
+def fetch(
+    hub_id: str, progress: Callable[[Progress], None], *, patience: float = 4.0, terms: Terms | None = None
+) -> Source:
+    """Download a model into the Hub's cache, or the visitors' on their `terms`, at the commit that it has now.
 
     The Hub has `patience` seconds to say what it has. Raises BadInput.
     """
-    cache = Path(constants.HF_HUB_CACHE)
+    cache, setting = (hub_cache.visitors(), own_cache.VARIABLE) if terms else (hub_cache.own(), "HF_HOME")
     progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
     try:
-        sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id))
-        wanted = filter_repo_objects(sizes, **_WANTED)
-        missing = sum(sizes[name] for name in wanted if not (folder / name).exists())
-        disk_space.require_free(cache, missing, _SETTING)
+        sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms))
+        check_config(read_json(folder / "config.json", hub_id), hub_id)  # not in that time: it imports transformers
+        missing = sum(size for name, size in sizes.items() if not (folder / name).exists())
+        if terms:
+            terms.make_room(sum(sizes.values()))
+        disk_space.require_free(cache, missing, setting)
         bar = _bar(f"Downloading {hub_id} from the Hub", missing, progress)
-        snapshot_download(hub_id, revision=folder.name, tqdm_class=bar, **_WANTED)
+        snapshot_download(hub_id, revision=folder.name, cache_dir=cache, tqdm_class=bar, **hub_cache.WANTED)
         check(folder, hub_id)
     except BadInput:
         raise
     except hub_errors.FAILURES as error:
-        raise hub_errors.explained(hub_id, error, cache, _SETTING) from error
+        raise hub_errors.explained(hub_id, error, cache, setting) from error
     return Source("hub", hub_id, folder, folder.name)
 
 
-def _ask(hub_id: str) -> tuple[dict[str, int], Path]:
-    """Bytes of each file of a model, and the folder of its present commit, where its configuration is by now.
+def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int], Path]:
+    """Bytes of each file that is wanted of a model, and the folder of its present commit, with its configuration.
 
-    Raises BadInput for a model that cannot be used: whether one may download it, and what it is, shows here.
+    Raises BadInput for a model that cannot be had. Its size comes first, before any of it is downloaded.
     """
-    listed = HfApi().model_info(hub_id, files_metadata=True).siblings or []
-    sizes = {file.rfilename: file.size or 0 for file in listed}
-    check_files({name for name in sizes if "/" not in name}, hub_id)
-    config = Path(hf_hub_download(hub_id, "config.json"))
-    check_config(read_json(config, hub_id), hub_id)
-    return sizes, config.parent
+    listed = {file.rfilename: file.size for file in HfApi().model_info(hub_id, files_metadata=True).siblings or []}
+    check_files({name for name in listed if "/" not in name}, hub_id)
+    wanted = {name: listed[name] for name in filter_repo_objects(listed, **hub_cache.WANTED)}
+    sizes = {name: size or 0 for name, size in wanted.items()}
+    if terms:
+        if unknown := [name for name, size in wanted.items() if size is None]:
+            raise BadInput(f"The Hugging Face Hub gives no size for {unknown[0]} of {hub_id}: choose another model.")
+        if (size := sum(sizes.values())) > terms.most:
+            raise BadInput(
+                f"{hub_id} has {disk_space.megabytes(size)}, and this server downloads models of at most "
+                f"{disk_space.megabytes(terms.most)}: choose a smaller one."
+            )
+    return sizes, Path(hf_hub_download(hub_id, "config.json", cache_dir=cache)).parent
 
 
 def _bar(text: str, size: int, progress: Callable[[Progress], None]) -> type[tqdm]:

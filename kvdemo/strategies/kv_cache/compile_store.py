@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from kvdemo.models.sources import pypi
+from kvdemo.models.sources import own_cache
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _SETTING = "TORCHINDUCTOR_CACHE_DIR"
 
 def folder() -> Path:
     """Return where this version of torch keeps its compiled code."""
-    return pypi.cache_folder() / "compiled" / f"torch-{torch.__version__}"
+    return own_cache.cache_folder() / "compiled" / f"torch-{torch.__version__}"
 
 
 def prepare() -> None:

@@ -8,8 +8,8 @@ from huggingface_hub import constants
 import kvdemo.models.sources
 from kvdemo.core.errors import BadInput
 from kvdemo.models import catalog
-from kvdemo.models.loaded import Source
 from kvdemo.models.sources import find, hub, pypi
+from kvdemo.models.sources.source import Source
 from tests.models.saved import refusal, save_llama
 
 
@@ -24,7 +24,7 @@ def no_hub(monkeypatch) -> list[float]:
     """A Hub that is not there, and how many seconds it was waited for each time it was asked."""
     waited: list[float] = []
 
-    def refuse(_hub_id, _progress, *, patience=4.0):
+    def refuse(_hub_id, _progress, *, patience=4.0, terms=None):  # noqa: ARG001
         waited.append(patience)
         raise BadInput("no Hub.")
 

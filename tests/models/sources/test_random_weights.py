@@ -11,9 +11,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import RaceRequest
 from kvdemo.models import catalog, loading, memory_check
-from kvdemo.models.loaded import LoadedModel, Source
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.resident_model import ResidentModel
 from kvdemo.models.sources import random_weights
+from kvdemo.models.sources.source import Source
 from kvdemo.race import session
 from tests.models.saved import refusal
 

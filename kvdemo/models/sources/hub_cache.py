@@ -1,0 +1,150 @@
+"""Know which of the Hub's models are on the disk, and keep those that visitors had downloaded within a quota.
+
+What strangers have downloaded lies in a cache of its own, so that nobody's own cache is ever cleared. No torch: it is
+asked before a run has the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
+from huggingface_hub.file_download import repo_folder_name
+
+from kvdemo.core.errors import BadInput
+from kvdemo.models import public
+from kvdemo.models.sources import checkpoint, own_cache
+from kvdemo.models.sources.disk_space import megabytes
+
+# Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
+WANTED: dict[str, Any] = {
+    "allow_patterns": [
+        "model.safetensors",
+        "model-*-of-*.safetensors",
+        "*.json",
+        "*.jinja",
+        "*.txt",
+        "*.model",
+        "*.tiktoken",
+    ],
+    "ignore_patterns": ["*/*"],
+}
+#: What a process that was killed left behind is removed when nothing was written to it for so long.
+LEFT_SECONDS = 600.0
+_making_room = threading.Lock()
+
+
+def own() -> Path:
+    """Return the Hub's local cache, which other programs use too."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def visitors() -> Path:
+    """Return the cache for what visitors of a public server have downloaded."""
+    return own_cache.cache_folder() / "hub"
+
+
+def snapshots(hub_id: str) -> list[Path]:
+    """List the folders of a model, whole or not: in the Hub's cache, and on a public server in the visitors'."""
+    found = []
+    for cache in [own(), visitors()] if public.is_public() else [own()]:
+        with contextlib.suppress(errors.LocalEntryNotFoundError):
+            found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **WANTED)))
+    return found
+
+
+def whole(hub_id: str) -> Path | None:
+    """Find a folder that has every file of a model; of what kind it is, is not looked at."""
+    return next((folder for folder in snapshots(hub_id) if _is_whole(folder, hub_id)), None)
+
+
+def _is_whole(folder: Path, hub_id: str) -> bool:
+    try:
+        checkpoint.check_whole(folder, hub_id)
+    except BadInput:
+        return False
+    return True
+
+
+def note_use(folder: Path) -> None:
+    """Note on the disk that a model is used now: not every file system does when a file is read."""
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):  # somebody else's files
+            os.utime(file, (time.time(), file.stat().st_mtime))
+
+
+def partial_files(hub_id: str, cache: Path) -> set[Path]:
+    """List what downloads of a model are writing, or have left."""
+    return set((_repository(hub_id, cache) / "blobs").glob("*.incomplete"))
+
+
+def discard(hub_id: str, cache: Path, before: Collection[Path]) -> None:
+    """Remove what a download that was broken off has left; of the visitors' cache all, unless a model is whole."""
+    for file in partial_files(hub_id, cache) - set(before):
+        file.unlink(missing_ok=True)
+    if cache == visitors() and whole(hub_id) is None:
+        _remove(_repository(hub_id, cache))
+
+
+def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], keep: Collection[str]) -> None:
+    """Remove the models of visitors that were used longest ago, until one more of `needed` bytes fits.
+
+    most      bytes that all of them may have
+    arriving  bytes of each further model that is being downloaded
+    keep      ids of models that are in use
+
+    Raises BadInput where there is not enough to remove.
+    """
+    cache = visitors()
+    coming = {hub_id, *arriving}
+    with _making_room:
+        _sweep(cache, coming)
+        found = scan_cache_dir(cache) if cache.exists() else None
+        there = [repository for repository in (found.repos if found else ()) if repository.repo_id not in coming]
+        short = sum(repository.size_on_disk for repository in there) + sum(arriving.values()) + needed - most
+        free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
+        short = max(short, needed - free)
+        leaving = []
+        for repository in sorted(there, key=lambda one: one.last_accessed):
+            if short > 0 and repository.repo_id not in keep:
+                leaving.append(repository)
+                short -= repository.size_on_disk
+        if short > 0:
+            raise BadInput(
+                f"{hub_id} has {megabytes(needed)}, and of the {megabytes(most)} that this server keeps of models, "
+                f"{megabytes(short)} too many are in use: try again later, or choose a smaller model."
+            )
+        if found and leaving:
+            found.delete_revisions(*(one.commit_hash for gone in leaving for one in gone.revisions)).execute()
+
+
+def _sweep(cache: Path, coming: Collection[str]) -> None:
+    """Remove what is no whole model: a process was killed while it was downloaded."""
+    for folder in cache.glob("models--*"):
+        hub_id = folder.name.removeprefix("models--").replace("--", "/", 1)
+        latest = max((_changed(file) for file in (folder, *folder.rglob("*"))), default=0.0)
+        if hub_id not in coming and time.time() - latest > LEFT_SECONDS and whole(hub_id) is None:
+            _remove(folder)
+
+
+def _changed(file: Path) -> float:
+    try:
+        return file.lstat().st_mtime
+    except OSError:  # it has gone meanwhile
+        return 0.0
+
+
+def _repository(hub_id: str, cache: Path) -> Path:
+    return cache / repo_folder_name(repo_id=hub_id, repo_type="model")
+
+
+def _remove(repository: Path) -> None:
+    shutil.rmtree(repository, ignore_errors=True)
+    shutil.rmtree(repository.parent / ".locks" / repository.name, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Download models outside of the device's turn, each in a process that can be ended."""

@@ -1,0 +1,119 @@
+"""Share downloads among the runs that need the same model, and end one that nobody waits for any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from kvdemo.core.cancellation import CancelToken
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Progress
+from kvdemo.models.sources import find, hub_cache
+from kvdemo.server.downloads.process import Download
+
+if TYPE_CHECKING:
+    from kvdemo.server.limits import Limits
+
+#: How often who waits looks for progress, and whether it was stopped.
+LOOK_SECONDS = 0.1
+
+
+class Fetch(Protocol):
+    """Returns when a model is on the disk, or `stop` is set. Raises BadInput.
+
+    `limited`: it is for a visitor of a public server, in a cache of its own and within the server's limits.
+    """
+
+    def __call__(self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool) -> None: ...
+
+
+class Downloads:
+    """The downloads that are under way, and the models that runs need on the disk.
+
+    `held` tells the id of the model in memory, which needs no file.
+    """
+
+    def __init__(self, limits: Limits, held: Callable[[], str | None]) -> None:
+        self._limits, self._held = limits, held
+        self._guard = threading.Lock()
+        self._running: dict[str, Download] = {}
+        self._sizes: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
+        self._needed: Counter[str] = Counter()
+
+    @contextmanager
+    def needed(self) -> Iterator[Fetch]:
+        """Yield a function that fetches a model. What it fetched stays on the disk until the block ends."""
+        mine: list[str] = []
+
+        def fetch(hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool) -> None:
+            with self._guard:
+                mine.append(hub_id)
+                self._needed[hub_id] += 1
+                if hub_id == self._held() or find.is_here(hub_id):
+                    return
+            if download := self._joined(hub_id, tell, stop, limited=limited):
+                self._wait(download, tell, stop)
+
+        try:
+            yield fetch
+        finally:
+            with self._guard:
+                self._needed.subtract(mine)
+                self._needed = +self._needed
+
+    def _joined(
+        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool
+    ) -> Download | None:
+        """Wait for one download more, or for that of the same model. None if stopped before there is one."""
+        told = False
+        while True:
+            with self._guard:
+                self._running = {one: found for one, found in self._running.items() if not found.done.is_set()}
+                if hub_id not in self._running and len(self._running) < self._limits.downloads:
+                    most = self._limits.model_bytes if limited else None
+                    self._running[hub_id] = Download(hub_id, most, lambda size: self._make_room(hub_id, size))
+                if download := self._running.get(hub_id):
+                    self._waiting[hub_id] += 1
+                    return download
+            if not told:
+                tell(Progress("Waiting for another model's download to end"))
+                told = True
+            if stop.is_set():
+                return None
+            time.sleep(LOOK_SECONDS)
+
+    def _wait(self, download: Download, tell: Callable[[Progress], None], stop: CancelToken) -> None:
+        """Pass on how far a download is, until it is over or `stop` is set."""
+        told: Progress | None = None
+        try:
+            while not download.done.is_set():
+                if (progress := download.progress) != told:
+                    told = progress
+                    tell(progress)
+                if stop.is_set():
+                    return
+                download.end_if_late(self._limits.download_seconds)
+                download.done.wait(LOOK_SECONDS)
+            if download.refusal:
+                raise BadInput(download.refusal)
+        finally:
+            with self._guard:
+                self._waiting[download.hub_id] -= 1
+                if not self._waiting[download.hub_id]:
+                    download.end("")
+
+    def _make_room(self, hub_id: str, size: int) -> None:
+        """Make room for a model; its download waits for it."""
+        with self._guard:
+            if self._running[hub_id].done.is_set():
+                return  # it was cancelled meanwhile
+            others = {one for one, download in self._running.items() if one != hub_id and not download.done.is_set()}
+            arriving = {one: self._sizes.get(one, 0) for one in others}
+            keep = {*self._needed, self._held() or ""}
+            hub_cache.make_room(hub_id, size, self._limits.kept_bytes, arriving, keep)
+            self._sizes[hub_id] = size

@@ -1,0 +1,194 @@
+"""A model that a visitor names is downloaded while others race, within the server's limits, for as long as he waits."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Finished, Progress, RaceEvent
+from kvdemo.models import public
+from kvdemo.models.sources import hub_cache
+from kvdemo.server.downloads import process
+from kvdemo.server.limits import Limits
+from kvdemo.server.service import Service
+from tests.server.downloads.conftest import World
+
+pytestmark = pytest.mark.slow  # each download is a process that imports transformers
+
+FORM: dict[str, Any] = {
+    "prompt": "The fox",
+    "max_new_tokens": 2,
+    "strategies": "no_cache",
+    "ignore_eos": True,
+    "chat": False,
+}
+A = FORM | {"model": "someone/a"}
+
+
+@pytest.fixture
+def service(tiny_folder: Path) -> Service:
+    return Service(str(tiny_folder), device="cpu")
+
+
+def wait_until(true: Callable[[], bool], patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def finishes(service: Service, form: dict[str, Any], run_id: str) -> bool:
+    return isinstance([event for batch in service.race(form, run_id) for event in batch][-1], Finished)
+
+
+class Visitor:
+    """Races on a thread; `events` grow, `error` is what it is told in the end."""
+
+    def __init__(self, service: Service, form: dict[str, Any], run_id: str) -> None:
+        self.events: list[RaceEvent] = []
+        self.error = ""
+        self._batches = service.race(form, run_id)
+        self.thread = threading.Thread(target=self._race)
+        self.thread.start()
+
+    def _race(self) -> None:
+        try:
+            for batch in self._batches:
+                self.events.extend(batch)
+        except BadInput as refused:
+            self.error = str(refused)
+
+    @property
+    def fractions(self) -> list[float]:
+        return [event.fraction for event in self.events if isinstance(event, Progress) and event.fraction is not None]
+
+    def is_half_way(self) -> bool:
+        return any(0 < fraction < 1 for fraction in self.fractions)
+
+
+def test_others_race_while_a_model_is_downloaded_and_its_progress_is_told(world: World, service: Service) -> None:
+    world.hold()
+    visitor = Visitor(service, A, "a")
+    wait_until(visitor.is_half_way)
+    assert finishes(service, FORM, "other")
+    assert visitor.thread.is_alive()
+    world.held.set()
+    visitor.thread.join()
+    assert isinstance(visitor.events[-1], Finished)
+    assert visitor.events[-1].document["model"]["id"] == "someone/a"
+    assert any("Downloading someone/a from the Hub: " in getattr(event, "text", "") for event in visitor.events)
+    assert (world.kept(world.visitors), world.kept(world.own)) == ({"someone/a"}, set())
+
+
+@pytest.mark.parametrize("way", ["leaves", "stops"])
+def test_a_download_ends_with_its_last_waiter_and_leaves_nothing(world: World, service: Service, way: str) -> None:
+    world.hold()
+    with closing(service.race(A, "a")) as batches:
+        for batch in batches:
+            if any(isinstance(event, Progress) and event.fraction for event in batch):
+                if way == "leaves":
+                    break
+                service.stop("a")
+    wait_until(lambda: not world.kept(world.visitors), patience=20)
+    assert not world.held.is_set()
+    world.held.set()
+    assert finishes(service, A, "again")
+
+
+def test_two_who_name_the_same_model_share_a_download_and_one_may_leave(world: World, service: Service) -> None:
+    world.hold()
+    first, second = Visitor(service, A, "first"), Visitor(service, A, "second")
+    wait_until(lambda: first.is_half_way() and second.is_half_way())
+    service.stop("first")
+    first.thread.join()
+    world.held.set()
+    second.thread.join()
+    assert isinstance(second.events[-1], Finished)
+    assert len([path for path in world.hub.fetched if path.endswith("padding.txt")]) == 1
+
+
+def test_a_model_that_is_too_large_is_refused_with_both_sizes_before_any_of_it_comes(
+    world: World, service: Service
+) -> None:
+    world.hub.sizes["padding.txt"] = 100_000_000_000
+    with pytest.raises(BadInput, match="someone/a has 100,000 MB, .* at most 15,000 MB: choose a smaller one"):
+        list(service.race(A, "a"))
+    assert not [path for path in world.hub.asked if "/resolve/" in path]
+    assert not world.kept(world.visitors)
+
+
+def test_a_hub_that_falls_silent_is_given_up_and_the_next_request_works(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "SILENCE_SECONDS", 1.0)
+    world.hold()
+    with pytest.raises(BadInput, match="Nothing of someone/a has come from the Hugging Face Hub for 1 s: try again"):
+        list(service.race(A, "a"))
+    assert not world.kept(world.visitors)
+    assert finishes(service, FORM, "other")
+    world.held.set()
+    assert finishes(service, A, "again")
+
+
+def test_a_hub_that_does_not_answer_at_all_keeps_nobody_else_waiting(world: World, service: Service) -> None:
+    silent = threading.Event()
+    world.hub.hold["/api/"] = silent
+    visitor = Visitor(service, A, "a")
+    wait_until(lambda: any("Asking" in getattr(event, "text", "") for event in visitor.events))
+    assert finishes(service, FORM, "other")
+    visitor.thread.join()
+    silent.set()
+    assert "does not answer" in visitor.error
+
+
+def test_a_download_that_takes_too_long_is_given_up(world: World, tiny_folder: Path) -> None:
+    world.hold()
+    service = Service(str(tiny_folder), device="cpu", limits=Limits(download_seconds=1))
+    with pytest.raises(BadInput, match="someone/a was not downloaded within 1 s: choose a smaller model"):
+        list(service.race(A, "a"))
+
+
+def test_a_connection_that_breaks_off_is_a_sentence_and_leaves_nothing(world: World, service: Service) -> None:
+    world.hub.broken.append("model.safetensors")
+    with pytest.raises(BadInput, match="someone/a"):
+        list(service.race(A, "a"))
+    assert not world.kept(world.visitors)
+    world.hub.broken.clear()
+    assert finishes(service, A, "again")
+
+
+def test_the_model_used_longest_ago_makes_room_and_nobodys_own_cache_is_touched(
+    world: World, tiny_folder: Path, padded: Path
+) -> None:
+    service = Service(str(tiny_folder), device="cpu", limits=Limits(kept_bytes=int(2.5 * world.bytes)))
+    for name in ("a", "b", "a", "c"):  # a is used again
+        assert finishes(service, FORM | {"model": f"someone/{name}"}, name)
+    assert world.kept(world.visitors) == {"someone/a", "someone/c"}
+    assert padded.exists()
+    shutil.move(world.visitors / "models--someone--c", world.own / "models--someone--c")
+    assert finishes(service, FORM | {"model": "someone/c"}, "from its owner's cache")
+    assert finishes(service, FORM | {"model": "someone/b"}, "b")
+    assert world.kept(world.own) == {"someone/c"}
+
+
+def test_on_ones_own_computer_models_go_to_the_hubs_cache_and_stop_ends_a_download(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(public.VARIABLE, "0")
+    world.hold()
+    visitor = Visitor(service, A, "a")
+    wait_until(visitor.is_half_way)
+    service.stop("a")
+    visitor.thread.join()
+    assert not hub_cache.partial_files("someone/a", world.own)
+    world.held.set()
+    assert finishes(service, A, "again")
+    assert (world.kept(world.own), world.visitors.exists()) == ({"someone/a"}, False)
