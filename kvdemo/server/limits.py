@@ -7,10 +7,11 @@ which a machine that only measures has not.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from kvdemo.core import strategy_spec
 from kvdemo.core.errors import BadInput
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
@@ -31,6 +32,7 @@ class Limits(BaseModel):
     prompt_characters: PositiveInt = Field(default=200_000, description="characters of a prompt")
     lanes: PositiveInt = Field(default=MOST_LANES, description="lanes of a race or a measurement")
     steps: PositiveInt = Field(default=50_000, description="tokens of a race, over all lanes")
+    concurrency: PositiveInt = Field(default=16, description="equal requests at once to a remote engine, of each lane")
     measured_steps: PositiveInt = Field(default=100_000, description="tokens of a measurement, warm-up included")
     race_seconds: PositiveInt = Field(default=900, description="seconds of a race on the device; it is then stopped")
     measure_seconds: PositiveInt = Field(default=7200, description="seconds of a measurement on the device")
@@ -67,6 +69,8 @@ class Limits(BaseModel):
         self.check_prompt(race.prompt)
         if isinstance(race, RaceRequest) and (lanes := len(race.strategies)) > self.lanes:
             raise BadInput(f"This server runs {self.lanes} lanes at a time, and here are {lanes}: leave some out.")
+        if isinstance(race, RaceRequest):
+            self._check_concurrency(race.strategies)
         if race.max_new_tokens > self.tokens:
             self._refuse_tokens(f"This server writes at most {self.tokens:,} tokens a lane", self.tokens)
         if isinstance(request, MeasureRequest) and request.steps > self.measured_steps:
@@ -81,6 +85,15 @@ class Limits(BaseModel):
             self._refuse_tokens(
                 f"That is {request.steps:,} tokens to decode, and this server allows {self.steps:,} a race", fits
             )
+
+    def _check_concurrency(self, specs: Sequence[str]) -> None:
+        for spec in specs:
+            asked = strategy_spec.split(spec)[1].get("concurrency", "")
+            if asked.isdecimal() and int(asked) > self.concurrency:
+                raise BadInput(
+                    f"This server sends at most {self.concurrency:,} equal requests at once, and {show(spec)} asks for "
+                    f"{int(asked):,}: lower its concurrency to {self.concurrency:,}."
+                )
 
     def check_prompt(self, prompt: str) -> None:
         """Raise BadInput for a prompt that is too long even to be counted."""

@@ -43,6 +43,11 @@ def events_of(batches: Iterator[list[RaceEvent]]) -> list[RaceEvent]:
         ({"max_new_tokens": 1_000_000, "strategies": "no_cache"}, "at most 100 new tokens", 100),
         ({"max_new_tokens": 90}, "180 tokens to decode, and this server allows 150 a race: ask for at most 75", 75),
         ({"strategies": SIX}, "runs 2 lanes at a time, and here are 6", None),
+        (
+            {"strategies": "remote:concurrency=17"},
+            "at most 16 equal requests at once, .* lower its concurrency to 16",
+            None,
+        ),
         ({"prompt": "x" * 51}, "51 characters, and this server reads 50", None),
     ],
 )
