@@ -62,7 +62,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="ID_OR_FOLDER", help="catalogue name, Hub id, folder, or random:gpt2 for random weights"
     )
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, auto, or spread: over all GPUs")
 
 
 def prompt_of(options: argparse.Namespace) -> str:

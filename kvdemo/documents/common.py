@@ -21,6 +21,7 @@ class Environment(TypedDict):
     attention         the implementation that transformers runs
     attention_kernels what torch tries for it, in order; null for an implementation without a choice
     attention_line    the same, for people
+    spread            bytes of weights on each of the devices that the model is spread over; null for one device
     float32_matmul    precision of float32 products
     git_revision      null for an installed package
     """
@@ -40,6 +41,7 @@ class Environment(TypedDict):
     attention: str | None
     attention_kernels: list[str] | None
     attention_line: str | None
+    spread: dict[str, int] | None
     float32_matmul: str
     git_revision: str | None
 

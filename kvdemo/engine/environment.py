@@ -21,10 +21,13 @@ _PACKAGE = Path(__file__).parent
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def describe(implementation: str | None = None, device: torch.device | None = None) -> dict[str, Any]:
+def describe(
+    implementation: str | None = None, device: torch.device | None = None, spread: dict[str, int] | None = None
+) -> dict[str, Any]:
     """Build the JSON document's "environment" entry.
 
-    `implementation` is what `LoadedModel.attention` says of the model, `device` where the model is (default: the CPU).
+    `implementation` is what `LoadedModel.attention` says of the model, `device` where the model is (default: the CPU),
+    `spread` the bytes of its weights on each of several devices (`LoadedModel.spread`).
     """
     device = device or torch.device("cpu")
     gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
@@ -43,6 +46,7 @@ def describe(implementation: str | None = None, device: torch.device | None = No
         "driver": gpu_driver() if gpu else None,
         "attention": implementation,
         **attention.describe(implementation, device),
+        "spread": spread,
         "float32_matmul": float32_matmul(device),
         "git_revision": git_revision(),
     }

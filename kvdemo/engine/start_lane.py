@@ -56,7 +56,9 @@ def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one c
         handover=handover,
         tell=tell,
     )
-    wait = partial(synchronize, model.device)  # looked up once: a model finds its device by a walk over its parameters
+    wait = partial(
+        synchronize, *model.devices
+    )  # looked up once: a model finds its device by a walk over its parameters
     steps = time_steps(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
 

@@ -74,7 +74,7 @@ def run(request: InsideRequest, model: LoadedModel, emit: Emit, stop: CancelToke
         "schema": SCHEMA,
         "kind": "inside",
         "status": "running",
-        "environment": environment.describe(model.attention, model.device),
+        "environment": environment.describe(model.attention, model.device, model.spread),
         "model": model.facts(),
         "prompt": {"text": request.prompt, "model_text": about.prompt.text, "tokens": about.ids},
         "settings": recorded(request) | {"chat": about.prompt.text != request.prompt},

@@ -59,6 +59,10 @@ def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], 
     chosen, prompt = session.check(request.race, model, together=False)
     if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
         raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")
+    if model.spread:
+        raise BadInput(
+            f"{model.id} is spread over several devices, and what limits a step is measured of one: race it instead."
+        )
     if request.sweep_prompt and (context := model.context_length) is not None:
         longest = max(request.sweep_prompt) + max(request.sweep_tokens)
         if longest > context:
@@ -288,7 +292,7 @@ class _Measurement:
             "started_at": self.started_at,
             "status": status,
             "error": next((record.error for record in records if record.error), None),
-            "environment": environment.describe(model.attention, model.device),
+            "environment": environment.describe(model.attention, model.device, model.spread),
             "model": facts,
             "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
             "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),

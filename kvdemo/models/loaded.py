@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import LayerCache
-from kvdemo.models import attention, device
+from kvdemo.models import attention, device, placement
 from kvdemo.models.catalog import quoted
 from kvdemo.models.errors import first_line
 from kvdemo.models.facts import cache_shape, config_numbers
@@ -48,7 +48,7 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A causal language model ready to decode, in eval mode on one device."""
+    """A causal language model ready to decode, in eval mode, on one device or spread over several."""
 
     id: str
     network: PreTrainedModel
@@ -57,7 +57,18 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        return self.network.device
+        """Where the model takes ids and gives logits."""
+        return self.devices[0]
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices that compute, the one that takes ids first."""
+        return placement.devices(self.network)
+
+    @property
+    def spread(self) -> dict[str, int] | None:
+        """Bytes of weights on each device that transformers has spread the model over; None for one device."""
+        return placement.bytes_on(self.network)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -102,8 +113,8 @@ class LoadedModel:
         return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if isinstance(i, int))
 
     def synchronize(self) -> None:
-        """Wait until the device has done all work given to it, so that a clock can be read."""
-        device.synchronize(self.device)
+        """Wait until each device has done all work given to it, so that a clock can be read."""
+        device.synchronize(*self.devices)
 
     @cached_property
     def rows(self) -> int:
@@ -220,7 +231,7 @@ class LoadedModel:
             "source": {"kind": self.source.kind, "location": self.source.location},
             "revision": self.source.revision,
             "dtype": str(self.dtype).removeprefix("torch."),
-            "device": str(self.device),
+            "device": ", ".join(map(str, self.devices)),
             "random_weights": self.source.kind == "random weights",
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "weight_bytes": sum(p.nbytes for p in self.network.parameters()),

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.models import attention, catalog, memory_check
-from kvdemo.models.device import choose
+from kvdemo.models.device import SPREAD, choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import find, random_weights, weights
@@ -78,7 +78,12 @@ def _read(
     progress(Progress(f"Loading {name} into memory"))
     try:
         if source.folder is None:
+            if device == SPREAD:
+                raise BadInput(f"{name} has random weights, which are drawn on one device: choose another device.")
             network, tokenizer = random_weights.build(name, where, kind)
+        elif device == SPREAD:
+            network = weights.network(name, source.folder, kind, None)
+            tokenizer = load_tokenizer(name, source.folder)
         else:
             network, tokenizer = _from_files(name, source.folder, where, kind, beside)
         return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source)

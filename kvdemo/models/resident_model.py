@@ -10,6 +10,7 @@ import torch
 
 from kvdemo.core.events import Progress
 from kvdemo.models import catalog, folders, loading
+from kvdemo.models.device import SPREAD
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import find
 
@@ -25,7 +26,7 @@ class ResidentModel:
         self._device, self._dtype = device, dtype
         self._folders = allow_folders
         self._lock = threading.Lock()
-        self._asked: tuple[str, torch.device, torch.dtype] | None = None
+        self._asked: tuple[str, bool, torch.device, torch.dtype] | None = None
         self._held: LoadedModel | None = None
 
     @property
@@ -49,7 +50,7 @@ class ResidentModel:
         """
         open_ = trusted or (folders.allowed() if self._folders is None else self._folders)
         device, dtype = device or self._device, dtype or self._dtype
-        asked = (catalog.resolve(model, folders=open_).id, *loading.choose(device, dtype))
+        asked = (catalog.resolve(model, folders=open_).id, device == SPREAD, *loading.choose(device, dtype))
         with self._lock:
             if self._held is not None and self._asked == asked:
                 return self._held

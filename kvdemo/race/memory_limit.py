@@ -13,7 +13,7 @@ import torch
 from kvdemo.core import units
 from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
-from kvdemo.models import memory_check
+from kvdemo.models import memory_check, placement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Strategy
 
@@ -33,7 +33,7 @@ def check_lane(strategy: Strategy, model: LoadedModel, prompt_tokens: int, max_n
 
 
 def _check(what: str, chosen: Sequence[Strategy], model: LoadedModel, prompt_tokens: int, max_new_tokens: int) -> None:
-    room, layers = room_bytes(model.device), model.layers
+    room, layers = room_of(model), model.layers
     if room is None or layers is None:
         return
 
@@ -65,6 +65,12 @@ def _largest(held: Held, room: int, too_many: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if held(middle) <= room else (low, middle)
     return low
+
+
+def room_of(model: LoadedModel) -> int | None:
+    """Return the bytes that a model's keys and values may take: where several devices hold them, until one is full."""
+    rooms = [(room_bytes(device), share) for device, share in placement.layer_shares(model.network).items()]
+    return min((int(room / share) for room, share in rooms if room is not None), default=None)
 
 
 def room_bytes(device: torch.device) -> int | None:

@@ -344,7 +344,7 @@ class _Race:
             self.records,
             verdict,
             model=self.model.facts(),
-            environment=environment.describe(self.model.attention, self.model.device),
+            environment=environment.describe(self.model.attention, self.model.device, self.model.spread),
             prompt_text=self.prompt.text,
             prompt_ids=self.prompt_ids,
         )

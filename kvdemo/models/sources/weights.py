@@ -18,21 +18,22 @@ from kvdemo.models.facts import text_part
 SAFELY = {"trust_remote_code": False, "local_files_only": True}
 
 
-def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | None) -> PreTrainedModel:
     """Load the model with every one of its weights. Raises BadInput where no class of transformers finds all of them.
 
     A model for more than text is loaded with the class for its text part alone where transformers has one that reads
-    these files, and else as a whole.
+    these files, and else as a whole. `device` is None for one that transformers spreads over those that there are.
     """
     transformers_logging.disable_progress_bar()
     refused: BadInput | None = None
+    spread = {"device_map": "auto"} if device is None else {}
     for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
         found, report = auto.from_pretrained(
-            folder, config=part, dtype=dtype, use_safetensors=True, output_loading_info=True, **SAFELY
+            folder, config=part, dtype=dtype, use_safetensors=True, output_loading_info=True, **spread, **SAFELY
         )
         missing = sorted(report["missing_keys"])
         if not missing:
-            return _on_text_alone(name, auto, found.to(device))
+            return _on_text_alone(name, auto, found if device is None else found.to(device))
         refused = refused or DamagedFiles(
             f"{name} lacks {len(missing)} of its weights ({missing[0]} first): choose another model."
         )

@@ -24,6 +24,8 @@ def unavailable_reason(model: LoadedModel) -> str | None:
         return "its rotary factors change with the length of the text, which cannot be compiled: use DynamicCache."
     if set(get_layer_types_and_kwargs(model.config)[0]) != {"full_attention"}:
         return "layers with sliding windows or states are compiled anew at each position: use StaticCache."
+    if model.spread:
+        return "the model is spread over several devices, and a step is compiled for one: use StaticCache."
     if not getattr(model.network, "_can_compile_fullgraph", False):
         return "transformers marks this model's code as one that cannot be compiled as a whole: use StaticCache."
     return _missing_tool(model.device.type) or StaticCached().unavailable_reason(model)  # it runs the same passes

@@ -59,6 +59,7 @@ declare namespace race {
     attention: string | null;
     attention_kernels: (string)[] | null;
     attention_line: string | null;
+    spread: Record<string, number> | null;
     float32_matmul: string;
     git_revision: string | null;
   }
@@ -262,6 +263,7 @@ declare namespace measure {
     attention: string | null;
     attention_kernels: (string)[] | null;
     attention_line: string | null;
+    spread: Record<string, number> | null;
     float32_matmul: string;
     git_revision: string | null;
   }
@@ -680,6 +682,7 @@ declare namespace inside {
     attention: string | null;
     attention_kernels: (string)[] | null;
     attention_line: string | null;
+    spread: Record<string, number> | null;
     float32_matmul: string;
     git_revision: string | null;
   }
