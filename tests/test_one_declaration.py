@@ -84,7 +84,8 @@ backend = ScriptedBackend()
 endpoints = build(backend).get_api_info()["named_endpoints"]
 last = [endpoints[name]["parameters"][-1] for name in ("/race", "/measure")]
 from kvdemo.web import api
-list(api.race_endpoint(backend)("Hi", spice=0.5))
+from tests.web.loops import called
+called(api.race_endpoint(backend), "Hi", spice=0.5)
 print(json.dumps([[(one["parameter_name"], one["parameter_default"]) for one in last], backend.forms[0]["spice"]]))
 """
     assert printed(copy, code) == [[["spice", 0.25]] * 2, 0.5]

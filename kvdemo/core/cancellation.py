@@ -46,17 +46,28 @@ class TimeLimit:
         self._stop.set()
 
 
-class CancelFile:
-    """The stop flag of one run. `clear` removes it when the run is over."""
+class CancelFiles:
+    """The stop flags of a server's runs: files in a folder of its own, which goes when the server ends."""
 
-    def __init__(self, run_id: str) -> None:
-        name = hashlib.sha256(run_id.encode()).hexdigest()
-        self._path = Path(tempfile.gettempdir()) / f"kvdemo-stop-{name}"
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="kvdemo-stop-", ignore_cleanup_errors=True)
+
+    def of(self, run_id: str) -> CancelFile:
+        """Return the flag of a run, which may be set before the run begins."""
+        return CancelFile(Path(self._folder.name) / hashlib.sha256(run_id.encode(errors="replace")).hexdigest())
+
+
+class CancelFile:
+    """The stop flag of one run: it is set while a file exists. `clear` removes it when the run is over."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def is_set(self) -> bool:
         return self._path.exists()
 
     def set(self) -> None:
+        self._path.parent.mkdir(exist_ok=True)  # what tidies up temporary folders may have been there
         self._path.touch()
 
     def clear(self) -> None:

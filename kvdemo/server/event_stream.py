@@ -115,9 +115,11 @@ def batches(
         else:
             tell.end(None)
 
-    threading.Thread(target=run, name="race", daemon=True).start()
+    thread = threading.Thread(target=run, name="race", daemon=True)
+    thread.start()
     try:
         yield from tell.read(interval)
     except GeneratorExit:
-        stop.set()
+        if thread.is_alive():  # set behind its end, the flag would wait for another run
+            stop.set()
         raise

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, TypeVar
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.engine.timer import Clock
 from kvdemo.server.run_record import Course, Kind, Outcome, RunRecord
 from kvdemo.server.service import Service
@@ -63,14 +65,16 @@ class Observed:
         """How often the engine's process was started again; None where there is none."""
         return self._backend.engine.restarts if isinstance(self._backend, EngineBackend) else None
 
-    def race(self, form: Form, run_id: str, page: str = "") -> Generator[list[RaceEvent], None, None]:
-        yield from self._seen("race", run_id, lambda: self._backend.race(form, run_id, page), Course.add_events)
+    def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
+        yield from self._seen("race", run_id, partial(self._backend.race, form, run_id, visitor), Course.add_events)
 
-    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
-        yield from self._seen("measurement", run_id, lambda: self._backend.measure(form, run_id), Course.add_state)
+    def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        yield from self._seen(
+            "measurement", run_id, lambda: self._backend.measure(form, run_id, visitor), Course.add_state
+        )
 
-    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
-        yield from self._seen("inside", run_id, lambda: self._backend.inside(form, run_id), Course.add_state)
+    def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        yield from self._seen("inside", run_id, partial(self._backend.inside, form, run_id, visitor), Course.add_state)
 
     def _seen(
         self,

@@ -13,14 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.caches.prefix_store import PrefixStore
-from kvdemo.core.cancellation import CancelFile, CancelToken, TimeLimit, why
+from kvdemo.core.cancellation import CancelFile, CancelFiles, CancelToken, TimeLimit, why
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.units import count
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure.duration_forecast import StepTimeModel
+from kvdemo.server.admission import Admission
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
@@ -49,6 +51,7 @@ class Runs:
         self._device, self._limits = device, limits
         self._downloads = Downloads(limits, lambda: device.held.id if device.held else None)
         self._batches = on_gpu(self._on_thread)
+        self._flags, self._admission = CancelFiles(), Admission(limits)
         self._under_way: dict[str, PrefixStore | None] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
@@ -56,28 +59,30 @@ class Runs:
     @property
     def count(self) -> int:
         """Runs that have begun or wait for the device."""
-        return len(self._under_way)
+        return self._admission.held
 
     def is_under_way(self, run_id: str) -> bool:
         """Tell whether a run has been started and has not ended."""
         return run_id in self._under_way
 
     def stop(self, run_id: str) -> None:
-        """End a run after the step that it is in. An id that is not under way is ignored."""
-        if run_id in self._under_way:
-            CancelFile(run_id).set()
+        """End a run after the step that it is in. One that is asked for later under this id ends before its first."""
+        self._flags.of(run_id).set()
 
-    def start(self, request: Request, run_id: str, prefix_store: PrefixStore | None = None) -> Batches:
-        """Yield what happens in a run, which `stop` knows meanwhile, and learn from its document."""
-        self._under_way[run_id] = prefix_store
-        try:
-            with closing(self._batches(request, run_id)) as batches_of_run:
-                for batch in batches_of_run:
-                    self.learn(batch)
-                    yield batch
-            CancelFile(run_id).clear()  # raised after the last step, it would wait for a run that never comes
-        finally:
-            self._under_way.pop(run_id, None)
+    def start(
+        self, request: Request, run_id: str, visitor: Visitor = NOBODY, prefix_store: PrefixStore | None = None
+    ) -> Batches:
+        """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it."""
+        with self._admission.place(visitor):
+            self._under_way[run_id] = prefix_store
+            try:
+                with closing(self._batches(request, run_id)) as batches_of_run:
+                    for batch in batches_of_run:
+                        self.learn(batch)
+                        yield batch
+                self._flags.of(run_id).clear()
+            finally:
+                self._under_way.pop(run_id, None)
 
     def learn(self, batch: list[Any]) -> None:
         """Keep what documents among the events say of how long steps take: `costs` gives it."""
@@ -97,7 +102,7 @@ class Runs:
 
     def _on_thread(self, request: Request, run_id: str) -> Batches:
         """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
-        stop = CancelFile(run_id)
+        stop = self._flags.of(run_id)
         return batches(partial(self._work, request, run_id, self._under_way.get(run_id), stop), stop)
 
     def _work(

@@ -24,6 +24,7 @@ from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence
@@ -123,18 +124,18 @@ class Service:
         """The model that is loaded."""
         return self._holder.held
 
-    def race(self, form: Mapping[str, Any], run_id: str, page: str = "") -> Batches:
+    def race(self, form: Mapping[str, Any], run_id: str, visitor: Visitor = NOBODY) -> Batches:
         """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
 
         The model is loaded first if need be. Closing the iterator stops the race within a step, without a
-        verdict; `stop(run_id)` ends it with one. `page` names the open page that may find what its own last race
-        kept, and keeps this one's, until `forget(page)`; without a name nothing is kept. `candidates` tells what the
-        tokens of a page's race were chosen from, each as soon as the batch with it is yielded.
+        verdict; `stop(run_id)` ends it with one. A visitor that `keeps` finds what its own last race kept, and keeps
+        this one's, until `forget(session)`. `candidates` tells what the tokens of a page's
+        race were chosen from, each as soon as the batch with it is yielded.
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        store = self.prefixes.for_session(page) if page else None
-        return self._keeping_candidates(self._runs.start(request, run_id, store), run_id)
+        store = self.prefixes.for_session(visitor.session) if visitor.keeps else None
+        return self._keeping_candidates(self._runs.start(request, run_id, visitor, store), run_id)
 
     def _keeping_candidates(self, batches: Batches, run_id: str) -> Batches:
         try:
@@ -154,7 +155,9 @@ class Service:
         """Let go of what the races of a page kept: it is closed."""
         self.prefixes.drop(page)
 
-    def measure(self, form: Mapping[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
+    def measure(
+        self, form: Mapping[str, Any], run_id: str, visitor: Visitor = NOBODY
+    ) -> Generator[dict[str, Any], None, None]:
         """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
 
         Each state's document (None if it has not changed) is kept under `run_id`. Closing the iterator stops the run
@@ -162,14 +165,16 @@ class Service:
         """
         request = MeasureRequest.parse(form)
         self._check(request)
-        return self._states(request, run_id)
+        return self._states(request, run_id, visitor)
 
-    def _states(self, request: MeasureRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
-        with closing(self._runs.start(request, run_id)) as measured:
+    def _states(self, request: MeasureRequest, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
+        with closing(self._runs.start(request, run_id, visitor)) as measured:
             for batch in measured:
                 yield measure_state(batch)
 
-    def inside(self, form: Mapping[str, Any], run_id: str) -> Generator[dict[str, Any], None, None]:
+    def inside(
+        self, form: Mapping[str, Any], run_id: str, visitor: Visitor = NOBODY
+    ) -> Generator[dict[str, Any], None, None]:
         """Compute panels of Inside; yields its states: text, fraction, document. Raises BadInput.
 
         They wait for the device as a race does. Closing the iterator stops the run before its next forward pass;
@@ -178,10 +183,10 @@ class Service:
         request = InsideRequest.parse(form)
         self.limits.check(request)
         self._holder.check(request.model)
-        return self._panels(request, run_id)
+        return self._panels(request, run_id, visitor)
 
-    def _panels(self, request: InsideRequest, run_id: str) -> Generator[dict[str, Any], None, None]:
-        with closing(self._runs.start(request, run_id)) as shown:
+    def _panels(self, request: InsideRequest, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
+        with closing(self._runs.start(request, run_id, visitor)) as shown:
             for batch in shown:
                 yield inside_state(batch)
 
@@ -214,7 +219,7 @@ class Service:
     def stop(self, run_id: str) -> None:
         """End a race after the step that it is in; it still reports what was done and the verdict on it.
 
-        An id that is not running is ignored.
+        One that is asked for later under this id ends before its first step.
         """
         self._runs.stop(run_id)
 

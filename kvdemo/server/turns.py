@@ -14,7 +14,7 @@ from kvdemo.core.units import count
 from kvdemo.engine.timer import Clock
 
 #: How often who waits looks whether it was stopped.
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 #: So many of the latest turns say how long one takes.
 REMEMBERED = 20
 

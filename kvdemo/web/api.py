@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
 from typing import Any
 
 import gradio as gr
@@ -22,15 +21,18 @@ from kvdemo.core.inside_settings import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import VALUES, Kind
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.backend import Backend, Form
+from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
 
 PLAN_ACCIDENT = "Something went wrong on the server, and this plan could not be calculated: try again."
-Endpoint = Callable[..., Iterator[dict]]
+Endpoint = Callable[..., AsyncIterator[dict]]
+States = Generator[dict, None, None]
 #: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
 PLACES = (
     "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
@@ -40,7 +42,9 @@ PLACES = (
 _TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}
 
 
-def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
+def progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
     """The states of one race, and the document last.
 
     {"state": "preparing", "text", "fraction"}, then {"state": "racing", "lanes": [{"strategy", "tokens", "seconds",
@@ -48,7 +52,7 @@ def progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, No
     """
     state: dict[str, Any] = {"state": "preparing", "text": "", "fraction": None}
     document: Any = None
-    with closing(backend.race(form, uuid.uuid4().hex[:12], "")) as batches:
+    with closing(backend.race(form, run_id, visitor)) as batches:
         for batch in batches:
             for event in batch:
                 state = state_after(state, event)
@@ -83,23 +87,27 @@ def _with_lane(state: dict[str, Any], index: int, change: dict[str, Any]) -> dic
     return {**state, "lanes": lanes}
 
 
-def measured_progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
+def measured_progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
     """The states of one measurement: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
     document: Any = None
-    with closing(backend.measure(form, uuid.uuid4().hex[:12])) as states:
+    with closing(backend.measure(form, run_id, visitor)) as states:
         for state in states:
             document = state["document"] or document
             yield {"state": "measuring", **{key: state[key] for key in ("text", "fraction", "remaining_s")}}
     yield dict(document or {})
 
 
-def shown_progress(backend: Backend, form: Form) -> Generator[dict[str, Any], None, None]:
+def shown_progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
     """The states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
 
     `panels` names those that are computed.
     """
     document: Any = {}
-    with closing(backend.inside(form, uuid.uuid4().hex[:12])) as states:
+    with closing(backend.inside(form, run_id, visitor)) as states:
         for state in states:
             document = state["document"] or document
             done = {"panels": list(document.get("panels", ()))}
@@ -107,13 +115,11 @@ def shown_progress(backend: Backend, form: Form) -> Generator[dict[str, Any], No
     yield dict(document)
 
 
-def add_endpoints(
-    backend: Backend, *, races: dict[str, Any], measurements: dict[str, Any], insides: dict[str, Any]
-) -> None:
-    """Add the endpoints to the Blocks that is being built. They wait in line with the page's own events."""
-    gr.api(race_endpoint(backend), api_name="race", **races)
-    gr.api(measure_endpoint(backend), api_name="measure", **measurements)
-    gr.api(inside_endpoint(backend), api_name="inside", **insides)
+def add_endpoints(backend: Backend) -> None:
+    """Add the endpoints to the Blocks that is being built. Their runs wait in line with the page's own."""
+    gr.api(race_endpoint(backend), api_name="race", **RUN)
+    gr.api(measure_endpoint(backend), api_name="measure", **RUN)
+    gr.api(inside_endpoint(backend), api_name="inside", **RUN)
     gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4)
 
     def models() -> list[dict]:
@@ -141,68 +147,79 @@ def add_endpoints(
 def race_endpoint(backend: Backend) -> Endpoint:
     """`/race` with the form's own defaults."""
 
-    def states(form: Form) -> Iterator[dict]:
-        return _told(progress(backend, form), "a race failed", ACCIDENT)
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(progress(backend, form, run_id, visitor), "a race failed", ACCIDENT)
 
     about = "Race decoding strategies on one prompt. Streams progress, then the race document."
-    return _endpoint("race", about, RaceRequest, backend.default_form(), states)
+    return _endpoint(backend, "race", about, RaceRequest, backend.default_form(), states)
 
 
 def measure_endpoint(backend: Backend) -> Endpoint:
     """`/measure` with the first preset as its defaults."""
 
-    def states(form: Form) -> Iterator[dict]:
-        return _told(measured_progress(backend, form), "a measurement failed", measure_events.ACCIDENT)
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(measured_progress(backend, form, run_id, visitor), "a measurement failed", measure_events.ACCIDENT)
 
     about = "Measure decoding strategies, each alone on the device, with repeats. Streams progress, then the document."
-    return _endpoint("measure", about, MeasureRequest, measure_form.default_form(backend), states)
+    return _endpoint(backend, "measure", about, MeasureRequest, measure_form.default_form(backend), states)
 
 
 def inside_endpoint(backend: Backend) -> Endpoint:
     """`/inside` with the defaults of the command line, and a text to look at."""
 
-    def states(form: Form) -> Iterator[dict]:
-        return _told(shown_progress(backend, form), "a look inside failed", inside_events.ACCIDENT)
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(shown_progress(backend, form, run_id, visitor), "a look inside failed", inside_events.ACCIDENT)
 
     about = "Show what a model computes and keeps for one text. Streams progress, then the document."
     default = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
-    return _endpoint("inside", about, InsideRequest, default, states)
+    return _endpoint(backend, "inside", about, InsideRequest, default, states)
 
 
 def plan_endpoint(backend: Backend) -> Endpoint:
     """`/plan` with the form's model; what the machine has must be given."""
 
-    def states(form: Form) -> Iterator[dict]:
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:  # noqa: ARG001 - a plan takes no turn on the device
         return _told((backend.plan(form) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
 
     about = "Calculate what a model's configuration needs of a machine: its cache, what fits, how fast it can decode."
-    return _endpoint("plan", about, PlanRequest, {"model": backend.default_form()["model"]}, states)
+    return _endpoint(backend, "plan", about, PlanRequest, {"model": backend.default_form()["model"]}, states)
 
 
 def _endpoint(
-    name: str, about: str, request: type[Any], default: Form, states: Callable[[Form], Iterator[dict]]
+    backend: Backend,
+    name: str,
+    about: str,
+    asked: type[Any],
+    default: Form,
+    states: Callable[[Form, str, Visitor], States],
 ) -> Endpoint:
     """A function with a parameter for each setting. Gradio reads its signature and its docstring."""
-    settings = offered(request)
+    settings, runs = offered(asked), Runs(backend.stop)
     placed = [key for key in PLACES if key in settings] + [key for key in settings if key not in PLACES]
     required = [key for key in placed if settings[key].missing and key not in default]
     placed = required + [key for key in placed if key not in required]
-    signature = inspect.Signature(
-        [
-            inspect.Parameter(
-                key, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_TYPES[settings[key].kind],
-                default=inspect.Parameter.empty if key in required
-                else _spelled(settings[key], default.get(key, settings[key].default)),
-            )
-            for key in placed
-        ],
-        return_annotation=Iterator[dict],
-    )  # fmt: skip
+    parameters = [
+        inspect.Parameter(
+            key, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_TYPES[settings[key].kind],
+            default=inspect.Parameter.empty if key in required
+            else _spelled(settings[key], default.get(key, settings[key].default)),
+        )
+        for key in placed
+    ]  # fmt: skip
+    # Gradio gives the request, to parameters with a place only; no program sees it.
+    request_first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    signature = inspect.Signature([request_first, *parameters], return_annotation=Iterator[dict])
 
-    def endpoint(*given: Any, **named: Any) -> Iterator[dict]:
+    async def endpoint(*given: Any, **named: Any) -> AsyncIterator[dict]:
         bound = signature.bind(*given, **named)
         bound.apply_defaults()
-        yield from states(bound.arguments)
+        form = dict(bound.arguments)
+        request = form.pop("request")
+        visitor = visitor_of(request)
+        with runs.running(visitor.session) as run_id:
+            async with aclosing(runs.heard(states(form, run_id, visitor), run_id, request)) as shown:
+                async for state in shown:
+                    yield state
 
     endpoint.__name__ = name
     endpoint.__doc__ = "\n".join([about, "Parameters:", *(f"    {key}: {settings[key].about}" for key in placed)])
@@ -218,7 +235,7 @@ def _spelled(setting: Setting, value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else list(value)
 
 
-def _told(states: Generator[dict, None, None], happened: str, accident: str) -> Iterator[dict]:
+def _told(states: States, happened: str, accident: str) -> States:
     """The states, and what goes wrong as an error that the API passes on: a sentence, and no more than that."""
     try:
         yield from states

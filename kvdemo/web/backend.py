@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, Protocol
 
 from kvdemo.core.events import RaceEvent
+from kvdemo.core.visitor import Visitor
 
 Form = Mapping[str, Any]
 
@@ -24,14 +25,14 @@ class Backend(Protocol):
     have more keys than are listed.
     """
 
-    def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:
+    def race(self, form: Form, run_id: str, visitor: Visitor) -> Generator[list[RaceEvent], None, None]:
         """Run a race; yield its events in batches, about ten a second, none of them empty.
 
-        `page` is the session of the page that asks: what its last race kept is there for this one, and for nobody
-        else's. "" for a program, for which nothing is kept. Raises BadInput, at once or while iterated.
+        What the last race of a visitor that `keeps` kept is there for this one, and for nobody else's. Raises
+        BadInput, at once or while iterated.
         """
 
-    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+    def measure(self, form: Form, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
         """Run a measurement; yield its states: {"text", "fraction", "remaining_s", "document"}.
 
         `fraction`, `remaining_s` and `document` are None while they are not known, the last also where it has not
@@ -39,7 +40,7 @@ class Backend(Protocol):
         Raises BadInput, at once or while iterated.
         """
 
-    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+    def inside(self, form: Form, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
         """Compute panels of Inside; yield its states: {"text", "fraction", "document"}.
 
         `document` is the one so far, None where it has not changed; the last state has all panels. Raises BadInput, at
@@ -49,7 +50,7 @@ class Backend(Protocol):
     def stop(self, run_id: str) -> None:
         """End a race or a measurement after its present step; its generator still yields the document.
 
-        An id that is not running is ignored.
+        A run that is asked for later under this id ends before its first step.
         """
 
     def forget(self, page: str) -> None:

@@ -16,10 +16,10 @@ from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_quiet import quieten
 from kvdemo.web.tabs.compare import add_compare_tab
-from kvdemo.web.tabs.inside import INSIDES, InsideTab, add_inside_tab
-from kvdemo.web.tabs.measure import MEASUREMENTS, MeasureTab, add_measure_tab
+from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
+from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab
 from kvdemo.web.tabs.plan import add_plan_tab
-from kvdemo.web.tabs.race import RACES, RaceTab, add_race_tab
+from kvdemo.web.tabs.race import RaceTab, add_race_tab
 from kvdemo.web.tabs.race_events import standing, watch
 from kvdemo.web.theme import launch_options
 
@@ -58,8 +58,9 @@ def build(backend: Backend) -> gr.Blocks:
         _wire_leaving(blocks, backend)
     # A page of their own: on this one the browser would make a component for each of their parameters.
     with blocks.route("API", "endpoints", show_in_navbar=False):
-        add_endpoints(backend, races=RACES, measurements=MEASUREMENTS, insides=INSIDES)
-    return quieten(blocks.queue(api_open=False, max_size=64))
+        add_endpoints(backend)
+    # Runs do not wait in it (web/runs.py): it holds what is answered in a moment.
+    return quieten(blocks.queue(api_open=False, max_size=1000))
 
 
 def _wire_arrival(

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
+from kvdemo.web.listeners import Listeners
 from kvdemo.web.protection import Protection
 from kvdemo.web.tabs.compare import MOST_BYTES
 
@@ -56,7 +57,7 @@ def launch_options(
     return {
         "theme": theme(),
         "head": assets.head(),
-        "app_kwargs": {"routes": routes, "middleware": [guard]},
+        "app_kwargs": {"routes": routes, "middleware": [guard, Middleware(Listeners)]},
         "max_file_size": MOST_BYTES,
         "footer_links": [],
         "run_history": False,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.inside_settings import SHOWN
@@ -319,6 +319,29 @@ def test_stop_ends_the_run_and_show_asks_again(script: ScriptedBackend, url: str
     script.gate.set()
     page.click("#kv-i-start")
     panel(page, "steps")
+
+
+def test_a_stop_that_overtakes_the_question_ends_it_too(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.gate.clear()
+    page = visit(url, tab="race")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "panels" in (route.request.post_data or "") and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold)
+    page.click("#kv-tabbutton-inside")
+    panel(page, "steps", "working")
+    while not held:
+        page.wait_for_timeout(20)
+    page.click("#kv-i-stop button, button#kv-i-stop")
+    page.wait_for_timeout(500)  # the server has found nothing to stop
+    held[0].continue_()
+    panel(page, "steps", "stopped")
+    script.gate.set()
 
 
 def test_a_changed_text_ends_the_run_for_the_old_one(script: ScriptedBackend, url: str, visit: Visit) -> None:

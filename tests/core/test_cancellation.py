@@ -1,26 +1,52 @@
-import subprocess
-import sys
+import multiprocessing
+from pathlib import Path
 
 import pytest
 
-from kvdemo.core.cancellation import CancelFile
+from kvdemo.core.cancellation import CancelFile, CancelFiles
 
 
 def test_a_stop_flag_is_seen_by_its_own_run_only() -> None:
-    CancelFile("run/../1").set()
-    assert CancelFile("run/../1").is_set()
-    assert not CancelFile("run 2").is_set()
-    CancelFile("run/../1").clear()
-    assert not CancelFile("run/../1").is_set()
-    CancelFile("run/../1").clear()  # clearing twice is no error
+    flags = CancelFiles()
+    flags.of("run/../1").set()
+    assert flags.of("run/../1").is_set()
+    assert not flags.of("run 2").is_set()
+    flags.of("run/../1").clear()
+    assert not flags.of("run/../1").is_set()
+    flags.of("run/../1").clear()  # clearing twice is no error
+
+
+def test_a_stop_flag_of_one_server_is_not_seen_by_another() -> None:
+    one, other = CancelFiles(), CancelFiles()
+    one.of("the same id").set()
+    assert not other.of("the same id").is_set()
+
+
+def test_half_a_character_in_a_run_id_is_no_error() -> None:
+    flags = CancelFiles()
+    flag = flags.of("\ud800")
+    flag.set()
+    assert flag.is_set()
+
+
+def test_flags_that_are_still_set_leave_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    flags = CancelFiles()
+    flags.of("left").set()
+    assert list(tmp_path.iterdir())
+    del flags
+    assert not list(tmp_path.iterdir())
+
+
+def _raise(flag: CancelFile) -> None:
+    flag.set()
 
 
 @pytest.mark.slow
 def test_a_stop_flag_is_seen_in_another_process() -> None:
-    flag = CancelFile("across")
-    subprocess.run(
-        [sys.executable, "-c", "from kvdemo.core.cancellation import CancelFile; CancelFile('across').set()"],
-        check=True,
-    )
+    flags = CancelFiles()
+    flag = flags.of("across")
+    process = multiprocessing.get_context("spawn").Process(target=_raise, args=(flag,))
+    process.start()
+    process.join()
     assert flag.is_set()
-    flag.clear()

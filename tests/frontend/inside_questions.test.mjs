@@ -70,6 +70,31 @@ test("a change ends a run for what the form was, and asks for what it is", () =>
   assert.equal(log.answers.at(-1), "steps working");
 });
 
+test("a Stop that came before the server began is said again, once", () => {
+  const { questions, log, put, answer } = begin();
+  questions.want("steps");
+  questions.want("past");
+  put("Hi", "");
+  questions.stop();
+  const state = { asked: questions.number, over: false, text: "Waiting", answer: null };
+  questions.take(state);
+  questions.take(state);
+  assert.equal(log.stopped, 1);
+  answer({});
+  assert.equal(log.fired, 1); // the reader stopped: the next panel is not asked
+});
+
+test("a run that a change had ended before it began is ended again, and the new text is asked", () => {
+  const { questions, log, put, answer } = begin();
+  questions.want("steps");
+  put("Hi", "");
+  questions.change(["Hi, you", ""]);
+  questions.take({ asked: questions.number, over: false, text: "Waiting", answer: null });
+  assert.equal(log.stopped, 2);
+  answer({});
+  assert.equal(log.fired, 2);
+});
+
 test("after Stop nothing is asked before the reader wants it", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");

@@ -11,6 +11,7 @@ import pytest
 from kvdemo import samplers
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted
+from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
 from kvdemo.server.service import Service
 
@@ -65,6 +66,7 @@ def test_a_race_that_comes_while_the_model_loads_waits_for_it(tiny_folder: Path)
     code = f"""
 import threading
 from kvdemo.core.events import Finished
+from kvdemo.core.visitor import Visitor
 from kvdemo.server.service import Service
 engine = Service({str(tiny_folder)!r}, device="cpu")
 threading.Thread(target=engine.preload).start()
@@ -76,7 +78,7 @@ assert isinstance(events[-1], Finished), events
 
 def test_what_a_token_was_chosen_from_can_be_asked_as_soon_as_it_is_yielded(engine: Service) -> None:
     tokens = 0
-    for batch in engine.race(FORM, "shown", "a page"):
+    for batch in engine.race(FORM, "shown", Visitor("a page", keeps=True)):
         for event in batch:
             if isinstance(event, TokensCommitted) and event.lane == 1:
                 found = engine.candidates("shown", 1, tokens)["candidates"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.core.visitor import Visitor
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.slow
@@ -32,50 +33,53 @@ def details(batches: Iterator[list[RaceEvent]]) -> dict[str, float]:
 
 def test_a_page_reuses_its_own_last_race_and_no_other_page_does(engine: Service) -> None:
     prompt = len(engine.held.encode(engine.held.prompt(FORM["prompt"], chat=None)))  # type: ignore[union-attr]
-    assert details(engine.race(FORM, "r1", "mine")) == {"kept": 0, "reused": 0}
-    assert details(engine.race(FORM, "r2", "strangers")) == {"kept": 0, "reused": 0}
-    again = details(engine.race(FORM, "r3", "mine"))
+    assert details(engine.race(FORM, "r1", Visitor("mine", keeps=True))) == {"kept": 0, "reused": 0}
+    assert details(engine.race(FORM, "r2", Visitor("strangers", keeps=True))) == {"kept": 0, "reused": 0}
+    again = details(engine.race(FORM, "r3", Visitor("mine", keeps=True)))
     assert (again["kept"], again["reused"]) == (prompt + 3, prompt - 1)
 
 
 def test_a_request_without_a_page_keeps_nothing(engine: Service) -> None:
-    details(engine.race(FORM, "r1", "mine"))
+    details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
     assert details(engine.race(FORM, "r2")) == {}
-    assert details(engine.race(FORM, "r3", "")) == {}
+    assert details(engine.race(FORM, "r3", Visitor(""))) == {}
 
 
 def test_no_field_of_a_form_names_a_page(engine: Service) -> None:
     for name in ("page", "visitor", "session_hash", "shelf", "kept"):
         with pytest.raises(ValueError, match="There is no setting"):
-            engine.race(FORM | {name: "mine"}, "r", "strangers")
+            engine.race(FORM | {name: "mine"}, "r", Visitor("strangers", keeps=True))
 
 
 def test_a_closed_page_is_forgotten(engine: Service) -> None:
-    details(engine.race(FORM, "r1", "mine"))
+    details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
     engine.forget("mine")
     assert engine.prefixes.bytes == 0
-    assert details(engine.race(FORM, "r2", "mine"))["reused"] == 0
+    assert details(engine.race(FORM, "r2", Visitor("mine", keeps=True)))["reused"] == 0
 
 
 def test_a_page_that_is_closed_in_the_middle_of_a_race_keeps_nothing(engine: Service) -> None:
-    batches = engine.race(FORM | {"max_new_tokens": 400}, "r1", "mine")
+    batches = engine.race(FORM | {"max_new_tokens": 400}, "r1", Visitor("mine", keeps=True))
     for batch in batches:
         if any(isinstance(event, TokensCommitted) for event in batch):
             break
     batches.close()  # type: ignore[attr-defined]
     engine.forget("mine")
-    details(engine.race(FORM, "r2", "strangers"))  # it had to wait until the other was over
-    assert details(engine.race(FORM, "r3", "mine")) == {"kept": 0, "reused": 0}
+    details(engine.race(FORM, "r2", Visitor("strangers", keeps=True)))  # it had to wait until the other was over
+    assert details(engine.race(FORM, "r3", Visitor("mine", keeps=True))) == {"kept": 0, "reused": 0}
 
 
 def test_another_model_takes_all_that_was_kept_with_it(
     engine: Service, tiny_folder: Path, tiny_gpt2_folder: Path
 ) -> None:
-    details(engine.race(FORM, "r1", "mine"))
+    details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
     other = {"model": str(tiny_gpt2_folder), "strategies": "prefix_cache", "chat": False}
-    assert details(engine.race(FORM | other, "r2", "strangers")) == {"kept": 0, "reused": 0}
+    assert details(engine.race(FORM | other, "r2", Visitor("strangers", keeps=True))) == {"kept": 0, "reused": 0}
     assert engine.prefixes.for_session("mine").find(engine.held) is None  # type: ignore[arg-type]
-    assert details(engine.race(FORM | {"model": str(tiny_folder)}, "r3", "mine")) == {"kept": 0, "reused": 0}
+    assert details(engine.race(FORM | {"model": str(tiny_folder)}, "r3", Visitor("mine", keeps=True))) == {
+        "kept": 0,
+        "reused": 0,
+    }
 
 
 @pytest.fixture

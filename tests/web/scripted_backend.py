@@ -9,6 +9,7 @@ from typing import Any
 
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.types import Choice, LaneInfo, Step, TimedStep
+from kvdemo.core.visitor import Visitor
 from kvdemo.web.backend import Backend, Form
 from tests.scripted import verdict
 from tests.web import inside_document
@@ -130,9 +131,9 @@ class ScriptedBackend(Backend):
     chosen_from: dict[str, Any] = field(default_factory=lambda: {"candidates": None, "reason": "Nothing is kept."})
     closed: bool = False
 
-    def race(self, form: Form, run_id: str, page: str) -> Generator[list[RaceEvent], None, None]:  # noqa: ARG002
+    def race(self, form: Form, run_id: str, visitor: Visitor) -> Generator[list[RaceEvent], None, None]:  # noqa: ARG002
         self.forms.append(form)
-        self.pages.append(page)
+        self.pages.append(visitor.session)
         if self.refuse:
             raise self.refuse
         return self._played()
@@ -146,7 +147,7 @@ class ScriptedBackend(Backend):
         finally:
             self.closed = True
 
-    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+    def measure(self, form: Form, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:  # noqa: ARG002
         self.forms.append(form)
         if self.refuse:
             raise self.refuse
@@ -163,7 +164,7 @@ class ScriptedBackend(Backend):
         finally:
             self.closed = True
 
-    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
+    def inside(self, form: Form, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:  # noqa: ARG002
         self.forms.append(form)
         if self.refuse:
             raise self.refuse

@@ -12,6 +12,7 @@ from kvdemo.server.service import Service
 from kvdemo.web import api
 from kvdemo.web.page import build
 from tests.cases import cases
+from tests.web.loops import called
 from tests.web.scripted_backend import FORM, PRESETS, ScriptedBackend
 
 NONE_GIVEN = inspect.Parameter.empty
@@ -29,7 +30,7 @@ MEASURE = [
 
 
 def parameters(endpoint: api.Endpoint) -> list[tuple[str, Any, Any]]:
-    found = inspect.signature(endpoint).parameters.values()
+    _, *found = inspect.signature(endpoint).parameters.values()  # the request, which Gradio gives
     return [(one.name, one.annotation, one.default) for one in found]
 
 
@@ -50,9 +51,9 @@ def test_the_documentation_of_the_api_lists_every_parameter() -> None:
 
 def test_parameters_reach_the_form_by_place_and_by_name() -> None:
     script = ScriptedBackend()
-    list(api.race_endpoint(script)("Hi", max_new_tokens=7))
+    called(api.race_endpoint(script), "Hi", max_new_tokens=7)
     assert {key: script.forms[0][key] for key in FORM} == FORM | {"prompt": "Hi", "max_new_tokens": 7}
-    list(api.measure_endpoint(script)(seed=5))
+    called(api.measure_endpoint(script), seed=5)
     assert script.forms[1]["seed"] == 5
     assert script.forms[1]["repeats"] == PRESETS[0]["form"]["repeats"]
 
@@ -60,17 +61,17 @@ def test_parameters_reach_the_form_by_place_and_by_name() -> None:
 @pytest.mark.parametrize("case", cases("lane_refusals"), ids=lambda case: case["lane"])
 def test_a_lane_with_a_bad_setting_is_named_with_the_bound(case: dict[str, str]) -> None:
     with pytest.raises(gr.Error, match=re.escape(case["says"])):
-        list(api.race_endpoint(Service())("Hi", strategies=["dynamic_cache", case["lane"]]))
+        called(api.race_endpoint(Service()), "Hi", strategies=["dynamic_cache", case["lane"]])
 
 
 def test_a_refusal_reaches_the_program_as_its_sentence() -> None:
     with pytest.raises(gr.Error, match="Too long"):
-        list(api.race_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())
+        called(api.race_endpoint(ScriptedBackend(refuse=BadInput("Too long."))))
 
 
 def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() -> None:
     script = ScriptedBackend()
-    *states, document = api.inside_endpoint(script)("The fox", panels=["past", "loops"])
+    *states, document = called(api.inside_endpoint(script), "The fox", panels=["past", "loops"])
     assert states[0] == {"state": "computing", "text": "Waiting for the device", "fraction": None, "panels": []}
     assert states[-1]["panels"] == ["past", "loops"]
     assert list(document["panels"]) == ["past", "loops"]
@@ -79,14 +80,14 @@ def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() 
 
 def test_what_inside_cannot_read_reaches_the_program_as_its_sentence() -> None:
     with pytest.raises(gr.Error, match="Too long"):
-        list(api.inside_endpoint(ScriptedBackend(refuse=BadInput("Too long.")))())
+        called(api.inside_endpoint(ScriptedBackend(refuse=BadInput("Too long."))))
 
 
 def test_the_samplers_are_listed_for_programs_and_lanes_with_their_settings_reach_the_race() -> None:
     script = ScriptedBackend()
     assert "/samplers" in build(script).get_api_info()["named_endpoints"]
     lanes = ["dynamic_cache:temperature=0.8:top_k=50", "dynamic_cache"]
-    list(api.race_endpoint(script)("Hi", strategies=lanes))
+    called(api.race_endpoint(script), "Hi", strategies=lanes)
     assert script.forms[0]["strategies"] == lanes
 
 
@@ -105,7 +106,7 @@ def test_a_plan_must_be_told_what_the_machine_has_and_sends_one_document() -> No
     required = [name for name, _, default in parameters(api.plan_endpoint(ScriptedBackend())) if default is NONE_GIVEN]
     assert required == ["memory_gb", "bandwidth_gb_s"]
     service = Service("org/model")
-    (document,) = api.plan_endpoint(service)(model="random:gpt2", memory_gb=24, bandwidth_gb_s=600)
+    (document,) = called(api.plan_endpoint(service), model="random:gpt2", memory_gb=24, bandwidth_gb_s=600)
     assert document["kind"] == "plan"
     with pytest.raises(gr.Error, match="must be a number"):
-        list(api.plan_endpoint(service)(model="random:gpt2", memory_gb=0, bandwidth_gb_s=600))
+        called(api.plan_endpoint(service), model="random:gpt2", memory_gb=0, bandwidth_gb_s=600)

@@ -115,7 +115,7 @@ def test_a_measurement_is_a_file_of_another_name_than_a_race(tmp_path: Path) -> 
 
 
 def test_the_api_streams_progress_and_ends_with_the_document() -> None:
-    states = list(progress(ScriptedBackend(), FORM))
+    states = list(progress(ScriptedBackend(), FORM, "r1"))
     assert states[0] == {"state": "preparing", "text": "Loading", "fraction": 0.25}
     assert states[1]["lanes"][0] == {
         "strategy": "reencode", "tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None
@@ -132,7 +132,7 @@ def test_the_api_streams_the_whole_text_of_a_lane() -> None:
 
 def test_an_abandoned_api_call_abandons_the_race() -> None:
     script = ScriptedBackend()
-    states = progress(script, FORM)
+    states = progress(script, FORM, "r1")
     next(states)
     states.close()
     assert script.closed
@@ -140,7 +140,7 @@ def test_an_abandoned_api_call_abandons_the_race() -> None:
 
 def test_the_api_streams_a_measurement_and_ends_with_the_document() -> None:
     script = ScriptedBackend()
-    states = list(measured_progress(script, MEASURE))
+    states = list(measured_progress(script, MEASURE, "r1"))
     assert states[0] == {"state": "measuring", "text": "Loading", "fraction": None, "remaining_s": None}
     assert states[-1]["lanes"][0]["tokens"] == list(range(200))  # the whole document, not what the tab draws
     assert script.closed

@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from kvdemo.core.events import RaceEvent
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure import store
 from kvdemo.server.limits import Limits
 from kvdemo.server.service import NOT_KEPT, Service
@@ -47,14 +48,14 @@ class EngineBackend:
         """Start the engine's process, which loads the default model; `status()` tells how far it is."""
         self.engine.start()
 
-    def race(self, form: Form, run_id: str, page: str = "") -> Generator[list[RaceEvent], None, None]:
-        return self.engine.drawn("race", dict(form), run_id, page)
+    def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
+        return self.engine.drawn("race", dict(form), run_id, visitor)
 
-    def measure(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
-        return self.engine.drawn("measure", dict(form), run_id)
+    def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        return self.engine.drawn("measure", dict(form), run_id, visitor)
 
-    def inside(self, form: Form, run_id: str) -> Generator[dict[str, Any], None, None]:
-        return self.engine.drawn("inside", dict(form), run_id)
+    def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        return self.engine.drawn("inside", dict(form), run_id, visitor)
 
     def stop(self, run_id: str) -> None:
         self._ask_if_up("stop", run_id)

@@ -94,6 +94,8 @@ interface BusEvents {
   why: { panel: string; reader: Record<string, string>; continuation?: number[]; lane?: string };
   /** A tab's run has begun, or is over. */
   submitted: string;
+  /** The server has begun with the run of this tab. */
+  began: string;
   settled: string;
   /** Another step of a race is under the pointer, or none. */
   marked: Marked | null;

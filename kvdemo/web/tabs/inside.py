@@ -7,8 +7,8 @@ frontend/inside/ has it, asks with it, and puts it into the page's address.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,10 @@ from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.inside_events import asked_form, idle, show
-from kvdemo.web.tabs.race_events import Runs
 
 PREFIX = "kv-i-"
-#: Panels in progress or waiting for the device, over all visitors. The engine runs one at a time.
-INSIDES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "inside"}
 SETTINGS = offered(InsideRequest, "form")
 #: What has a control; the panels vary the others.
 FORM = tuple(key for key in ("prompt", "model", "max_new_tokens", "append", "chat") if key in SETTINGS)
@@ -106,22 +104,25 @@ def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button]:
 
 
 def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
-    runs = Runs()
+    runs = Runs(backend.stop)
     controls = tab.controls
 
-    def on_ask(request: gr.Request, *values: Any) -> Iterator[Any]:
+    async def on_ask(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         form, asked = asked_form(dict(zip(controls, values[:-1], strict=True)), values[-1])
-        with runs.running(request.session_hash or "") as run_id, closing(show(backend, form, run_id, asked)) as states:
-            yield from states
+        visitor = visitor_of(request)
+        with runs.running(visitor.session) as run_id:
+            shown = show(backend, form, run_id, asked, visitor)
+            async with aclosing(runs.heard(shown, run_id, request)) as states:
+                async for state in states:
+                    yield state
 
     def on_stop(request: gr.Request) -> None:
-        if run_id := runs.of(request.session_hash or ""):
-            backend.stop(run_id)
+        runs.stop(visitor_of(request).session)
 
     # The browser asks again when this has ended, so nothing is asked twice at a time.
     asked = tab.drawing.ask(
         on_ask, inputs=[*controls.values(), page], outputs=tab.drawing, preprocess=False, trigger_mode="multiple",
-        js="(...values) => kvdemo.given.question(values)", **INSIDES, **PRIVATE,
+        js="(...values) => kvdemo.given.question(values)", **RUN, **PRIVATE,
     )  # fmt: skip
     asked.then(fn=None, js="() => { kvdemo.tell('answeredInside'); }", **PRIVATE)
     tab.start.click(fn=None, js="() => { kvdemo.tell('showInside'); }", **PRIVATE)

@@ -20,6 +20,7 @@ from contextlib import closing
 from typing import Any
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend, Form
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ def asked_form(form: Form, page: str) -> tuple[dict[str, Any], Any]:
     return {**form, **varied}, asked
 
 
-def show(backend: Backend, form: Form, run_id: str, asked: Any = None) -> Generator[State, None, None]:
+def show(
+    backend: Backend, form: Form, run_id: str, asked: Any = None, visitor: Visitor = NOBODY
+) -> Generator[State, None, None]:
     """Compute the panels that a form asks for; the last state has the final document.
 
     Closing this generator ends the run. Nothing is raised: what goes wrong is said in the state.
@@ -58,7 +61,7 @@ def show(backend: Backend, form: Form, run_id: str, asked: Any = None) -> Genera
     now: State = {**idle(), "asked": asked, "text": "Waiting for the server", "over": False}
     yield now
     try:
-        with closing(backend.inside(form, run_id)) as states:
+        with closing(backend.inside(form, run_id, visitor)) as states:
             for state in states:
                 answer = drawn_part(state["document"]) if state["document"] else now["answer"]
                 now = {**now, "text": state["text"], "fraction": state["fraction"], "answer": answer}

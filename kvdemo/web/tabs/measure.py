@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.components import Component
 
 from kvdemo.web import links
@@ -19,12 +20,9 @@ from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
-from kvdemo.web.tabs.race_events import Runs
-
-#: Measurements in progress or waiting for the device, over all visitors. The engine runs one at a time.
-MEASUREMENTS: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "measure"}
 
 
 @dataclass(frozen=True)
@@ -83,40 +81,41 @@ def add_measure_tab(backend: Backend) -> MeasureTab:
 
 
 def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
-    runs = Runs()
+    runs = Runs(backend.stop)
     controls, panel = tab.controls, tab.panel
     outputs = [tab.drawing, *tab.files.values()]
 
-    def on_start(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
-        with runs.running(request.session_hash or "") as run_id, tempfile.TemporaryDirectory() as folder:
+    async def on_start(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
+        visitor = visitor_of(request)
+        with runs.running(visitor.session) as run_id, tempfile.TemporaryDirectory() as folder:
             yield {button: gr.DownloadButton(visible=False) for button in tab.files.values()}
             last: Reading | None = None
-            with closing(track(backend, controls.form(values), run_id)) as readings:
-                for last in readings:
+            tracked = track(backend, controls.form(values), run_id, visitor)
+            async with aclosing(runs.heard(tracked, run_id, request)) as readings:
+                async for last in readings:
                     yield {tab.drawing: last.state}
-            yield _last(tab, backend, last, Path(folder))
+            yield await to_thread.run_sync(_last, tab, backend, last, Path(folder))
 
     def on_stop(request: gr.Request) -> None:
-        if run_id := runs.of(request.session_hash or ""):
-            backend.stop(run_id)
+        runs.stop(visitor_of(request).session)
 
     async def on_reopen(run_id: Any) -> AsyncIterator[dict[Component, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             last: Reading | None = None
             async for last in reopen(backend, str(run_id)):
                 yield {tab.drawing: last.state}
-            yield _last(tab, backend, last, Path(folder))
+            yield await to_thread.run_sync(_last, tab, backend, last, Path(folder))
 
     started = panel.start.click(
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
-        js="(...form) => { kvdemo.tell('busy', 'measure', true); return form; }", **MEASUREMENTS, **PRIVATE,
+        js="(...form) => { kvdemo.tell('busy', 'measure', true); return form; }", **RUN, **PRIVATE,
     )  # fmt: skip
     started.then(fn=None, js="() => { kvdemo.tell('busy', 'measure', false); }", **PRIVATE)
     panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'measure'); }", concurrency_limit=None, **PRIVATE)
     # Which measurement to show is for the browser to say: it is in the address, or remembered there.
     tab.drawing.reopen(
         on_reopen, inputs=panel.controls["preset"], outputs=outputs, preprocess=False, js="() => kvdemo.given.run",
-        concurrency_limit=16, **PRIVATE,
+        **RUN, **PRIVATE,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend, Form
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def idle(notices: tuple[str, ...] = ()) -> State:
     }  # fmt: skip
 
 
-def track(backend: Backend, form: Form, run_id: str) -> Generator[Reading, None, None]:
+def track(backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[Reading, None, None]:
     """Run one measurement, and tell of all that the engine tells; the last reading has the final document.
 
     Closing this generator ends the run; what was done is kept under its id. Nothing is raised: what goes wrong is
@@ -66,7 +67,7 @@ def track(backend: Backend, form: Form, run_id: str) -> Generator[Reading, None,
     yield Reading(now)
     document: Mapping[str, Any] | None = None
     try:
-        with closing(backend.measure(form, run_id)) as states:
+        with closing(backend.measure(form, run_id, visitor)) as states:
             for state in states:
                 document = state["document"] or document
                 now = {**now, **_progress(state), "document": drawn_part(document)}

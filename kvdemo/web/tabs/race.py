@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.components import Component
 
 from kvdemo.web import links, wire
@@ -25,11 +26,9 @@ from kvdemo.web.components import downloads, lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
-from kvdemo.web.tabs.race_events import Runs, play, room
+from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.tabs.race_events import play, room
 from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
-
-#: Races in progress or waiting for the device, over all visitors. The engine runs one at a time.
-RACES: dict[str, Any] = {"concurrency_limit": 16, "concurrency_id": "race"}
 
 
 @dataclass(frozen=True)
@@ -94,30 +93,31 @@ def _main(backend: Backend, panel: Panel) -> RaceTab:
 
 
 def _wire_runs(tab: RaceTab, backend: Backend) -> None:
-    runs = Runs()
+    runs = Runs(backend.stop)
     controls, panel = tab.controls, tab.panel
     files = [tab.json_file, tab.csv_file]
 
-    def on_race(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
-        page = request.session_hash or ""
-        with runs.running(page) as run_id, tempfile.TemporaryDirectory() as folder:
+    async def on_race(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
+        visitor = visitor_of(request, keeps=True)
+        with runs.running(visitor.session) as run_id, tempfile.TemporaryDirectory() as folder:
             yield {button: gr.DownloadButton(visible=False) for button in files}
             document: Mapping[str, Any] | None = None
-            with closing(play(backend, controls.form(values), run_id, page)) as frames:
-                for frame in frames:
+            played = play(backend, controls.form(values), run_id, visitor)
+            async with aclosing(runs.heard(played, run_id, request)) as frames:
+                async for frame in frames:
                     document = frame.document
                     yield {tab.stage: frame.sheets}
+            offered = await to_thread.run_sync(_offered, tab, backend, document, Path(folder))
             # Gradio repeats the last values when the event completes: let that not be the whole stage again.
-            yield {tab.stage: gr.skip(), **_offered(tab, backend, document, Path(folder))}
+            yield {tab.stage: gr.skip(), **offered}
 
     def on_stop(request: gr.Request) -> None:
-        if run_id := runs.of(request.session_hash or ""):
-            backend.stop(run_id)
+        runs.stop(visitor_of(request).session)
 
     started = panel.race.click(
         on_race, inputs=set(controls.values()), outputs=[tab.stage, *files],
         preprocess=False, js="(...form) => { kvdemo.tell('busy', 'race', true); return form; }",
-        **RACES, **PRIVATE,
+        **RUN, **PRIVATE,
     )  # fmt: skip
     started.then(fn=None, js="() => { kvdemo.tell('busy', 'race', false); }", **PRIVATE)
     panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'race'); }", concurrency_limit=None, **PRIVATE)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web import wire
 from kvdemo.web.backend import Backend, Form
 
@@ -37,8 +37,8 @@ class Frame:
         return "".join(self.sheets)
 
 
-def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator[Frame, None, None]:
-    """Run one race of a page. Each frame's text begins with the text of the one before.
+def play(backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[Frame, None, None]:
+    """Run one race. Each frame's text begins with the text of the one before.
 
     Closing this generator abandons the race, which is what a closed tab does. Nothing is raised: what goes wrong
     is said on the stage.
@@ -47,7 +47,7 @@ def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator
     yield Frame(sheets)
     document = None
     try:
-        with closing(backend.race(form, run_id, page)) as batches:
+        with closing(backend.race(form, run_id, visitor)) as batches:
             for batch in batches:
                 sheets = wire.appended(sheets, wire.lines(batch))
                 document = next((event.document for event in batch if isinstance(event, Finished)), document)
@@ -57,28 +57,6 @@ def play(backend: Backend, form: Form, run_id: str, page: str = "") -> Generator
     except Exception:
         log.exception("a race failed")
         yield Frame(wire.appended(sheets, wire.failure(ACCIDENT)))
-
-
-class Runs:
-    """Which race each open page is running, so that its Stop button knows what to stop."""
-
-    def __init__(self) -> None:
-        self._runs: dict[str, str] = {}
-
-    @contextmanager
-    def running(self, page: str) -> Iterator[str]:
-        """A fresh run id, known for `page` for as long as the race runs."""
-        run_id = uuid.uuid4().hex[:12]
-        self._runs[page] = run_id
-        try:
-            yield run_id
-        finally:
-            if self._runs.get(page) == run_id:
-                del self._runs[page]
-
-    def of(self, page: str) -> str | None:
-        """The page's race, if one is running."""
-        return self._runs.get(page)
 
 
 def standing(backend: Backend) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import race_events
-from kvdemo.web.tabs.race_events import ACCIDENT, Room, Runs, play, room, standing, watch
+from kvdemo.web.tabs.race_events import ACCIDENT, Room, play, room, standing, watch
 from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
@@ -57,26 +57,6 @@ def test_closing_abandons_the_race() -> None:
     assert not script.closed
     frames.close()
     assert script.closed
-
-
-def test_runs_are_known_while_they_run() -> None:
-    runs = Runs()
-    with runs.running("page") as first:
-        assert runs.of("page") == first
-        assert runs.of("other") is None
-        with runs.running("page") as second:
-            assert second != first
-        assert runs.of("page") is None
-    assert runs.of("page") is None
-
-
-def test_an_older_run_does_not_forget_a_newer_one() -> None:
-    runs = Runs()
-    old, new = runs.running("page"), runs.running("page")
-    old.__enter__()
-    run_id = new.__enter__()
-    old.__exit__(None, None, None)
-    assert runs.of("page") == run_id
 
 
 def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ export class Actions {
     this.idle = idle;
     this.working = working;
     this.running = false;
+    /** How often Stop was pressed in this run. */
+    this.stops = 0;
+    on("began", (began) => { if (began === tab) this.#began(); });
     whenOpen(tab, () => whenThere(stop, () => {
       const button = control(stop);
       if (button && !this.running) button.disabled = true;
@@ -40,6 +43,7 @@ export class Actions {
   /** @param {boolean} running */
   busy(running) {
     this.running = running;
+    this.stops = 0;
     const start = control(this.start);
     const stop = control(this.stop);
     if (start) {
@@ -58,9 +62,13 @@ export class Actions {
   stopping() {
     const stop = control(this.stop);
     if (!stop || !this.running) return;
+    this.stops += 1;
     stop.disabled = true;
     stop.textContent = "Stopping…";
   }
+
+  /** The server has begun with the run. A Stop that came before it found nothing to stop there: it is pressed again. */
+  #began() { if (this.stops === 1) this.pressStop(); }
 
   /** A long example ends with what it asks: two that share a document would look alike. */
   showQuestion() {
@@ -73,7 +81,10 @@ export class Actions {
   }
 
   pressStop() {
-    if (this.running) control(this.stop)?.click();
+    const stop = control(this.stop);
+    if (!this.running || !stop) return;
+    stop.disabled = false;
+    stop.click();
   }
 }
 

@@ -26,8 +26,8 @@
  */
 /**
  * A question that was put: its panel, what its answer stands for, the part of it that came last, and the last state;
- * `replaced` if another is to follow.
- * @typedef {{ name: PanelName, number: number, key: string, part: string | null, state: State | null, ended: boolean, replaced: boolean }} Running
+ * `replaced` if another is to follow; how often it was told to stop.
+ * @typedef {{ name: PanelName, number: number, key: string, part: string | null, state: State | null, ended: boolean, replaced: boolean, stops: number }} Running
  */
 
 /** After its event has ended, an answer may still be on its way to the element. */
@@ -125,7 +125,7 @@ export class Questions {
     this.busy(Boolean(name));
     if (!name) return;
     this.number += 1;
-    this.running = { name, number: this.number, key: "", part: null, state: null, ended: false, replaced: false };
+    this.running = { name, number: this.number, key: "", part: null, state: null, ended: false, replaced: false, stops: 0 };
     this.#ask(name).take({ state: "working", text: "" });
     this.fire();
   }
@@ -152,6 +152,11 @@ export class Questions {
   take(state) {
     const { running } = this;
     if (!running || state.asked !== running.number) return;
+    // A Stop that came before the server had begun found nothing to stop there.
+    if (running.stops === 1 && !state.over) {
+      this.replacing = running.replaced;
+      this.end();
+    }
     if (!state.over) return this.#draw(running, state);
     running.state = state;
     if (running.ended) this.#finish(running);
@@ -219,6 +224,7 @@ export class Questions {
 
   /** The reader pressed Stop: nothing more is asked before something changes or is asked for. */
   stop() {
+    if (this.running) this.running.stops += 1;
     if (!this.replacing) this.halted = true;
     this.replacing = false;
   }

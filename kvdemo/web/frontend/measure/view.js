@@ -71,6 +71,7 @@ class Measure {
   /** @param {MeasureState | null} state */
   take(state) {
     if (!state) return;
+    if (state.phase === "running" && state.run !== this.state?.run) emit("began", "measure");
     this.state = state;
     if (state.document && state.run && state.run !== this.run) this.#began(state.run);
     this.began = performance.now();

@@ -57,6 +57,7 @@ export class RaceView {
     if (opening !== this.opening || !(sheets[this.sheet]?.length >= this.read)) {
       Object.assign(this, { opening, sheet: 0, read: opening.length });
       this.race = new Race(opening.slice(2, -1));
+      emit("began", "race");
     }
     const { race } = this;
     if (!race) return;

@@ -1,0 +1,49 @@
+from contextlib import ExitStack
+
+import pytest
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import NOBODY, Visitor
+from kvdemo.server.admission import Admission
+from kvdemo.server.limits import Limits
+
+LIMITS = Limits(runs=6, runs_of_address=3, runs_of_session=2)
+
+
+@pytest.mark.parametrize(
+    ("visitor", "fits", "says"),
+    [
+        (Visitor("a page", "1.2.3.4"), 2, "This page has 2 runs under way or waiting"),
+        (Visitor("", "1.2.3.4"), 3, "3 runs from your address"),
+        (NOBODY, 6, "6 runs are under way or wait on this server"),
+        (Visitor("a page of this machine"), 2, "This page has 2 runs"),
+    ],
+)
+def test_so_many_runs_have_a_place_and_the_next_is_told_what_to_do(visitor: Visitor, fits: int, says: str) -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as held:
+        for _ in range(fits):
+            held.enter_context(admission.place(visitor))
+        with pytest.raises(BadInput, match=says), admission.place(visitor):
+            pass
+        assert admission.held == fits
+    assert admission.held == 0
+    with admission.place(visitor):  # a place that was given back can be taken again
+        assert admission.held == 1
+
+
+def test_a_visitor_with_all_its_places_taken_leaves_those_of_others() -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(admission.place(Visitor("", "1.2.3.4")))
+        held.enter_context(admission.place(Visitor("another page", "5.6.7.8")))
+        held.enter_context(admission.place(NOBODY))
+        assert admission.held == 5
+
+
+def test_a_run_that_fails_gives_its_place_back() -> None:
+    admission = Admission(LIMITS)
+    with pytest.raises(RuntimeError), admission.place(NOBODY):
+        raise RuntimeError
+    assert admission.held == 0

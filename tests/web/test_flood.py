@@ -1,0 +1,113 @@
+"""A real app, and visitors who ask for more than they listen to: everybody else is served as if they were not there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.programs import Program
+from tests.web.loops import in_a_loop
+
+pytestmark = pytest.mark.slow
+
+LONG: dict[str, Any] = {"prompt": "The quick brown fox", "max_new_tokens": 1500, "ignore_eos": True, "chat": False,
+                        "strategies": ["no_cache", "reencode"]}  # fmt: skip
+SHORT = {**LONG, "max_new_tokens": 4, "strategies": ["dynamic_cache"]}
+PATIENCE = httpx.Timeout(120)
+
+
+@asynccontextmanager
+async def programs(url: str) -> AsyncIterator[Callable[[str], Program]]:
+    async with httpx.AsyncClient(timeout=PATIENCE, limits=httpx.Limits(max_connections=None)) as client:
+        yield lambda session: Program(client, url, session)
+
+
+async def runs(url: str) -> int:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        return int((await client.get(f"{url}healthz")).json()["runs"])
+
+
+async def until_idle(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while await runs(url):
+        assert time.monotonic() < deadline, "runs for nobody go on"
+        await asyncio.sleep(0.1)
+
+
+def test_races_that_nobody_listens_to_never_begin_and_refuse_nobody(tiny_app: str) -> None:
+    async def attack() -> None:
+        async with programs(tiny_app) as program:
+            flood = program("flood")
+            answers = [await flood.join("race", **LONG) for _ in range(82)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert (await program("models").last("models"))["success"]
+            done = await program("visitor").last("race", **SHORT)
+            assert done["success"]
+            assert done["output"]["data"][0]["lanes"][0]["tokens"]
+            assert await runs(tiny_app) == 0
+
+    in_a_loop(attack())
+
+
+def test_one_session_has_a_few_places_and_others_come_in_turn(tiny_app: str) -> None:
+    async def attack() -> list[str]:
+        async with programs(tiny_app) as program:
+            greedy = program("greedy")
+            for _ in range(20):
+                await greedy.join("race", **LONG)
+            said: list[str] = []
+
+            async def listen() -> None:
+                async for message in greedy.messages():
+                    if message["msg"] == "process_completed" and not message["success"]:
+                        said.append(message["output"]["error"])
+
+            listening = asyncio.create_task(listen())
+            while len(said) < 17:
+                await asyncio.sleep(0.05)
+            assert await runs(tiny_app) == 3
+            assert (await program("models").last("models"))["success"]
+            listening.cancel()
+            await asyncio.wait({listening})
+            assert (await program("visitor").last("race", **SHORT))["success"]
+            await until_idle(tiny_app)
+            return said
+
+    said = in_a_loop(attack())
+    assert set(said) == {
+        "This page has 3 runs under way or waiting, as many as it may: stop one, or wait until one has ended."
+    }
+
+
+def test_a_race_ends_when_its_visitor_leaves_and_one_that_waits_is_never_run(tiny_app: str) -> None:
+    async def leave() -> None:
+        async with programs(tiny_app) as program:
+            running, waiting = program("runs"), program("waits")
+            tasks = [asyncio.create_task(one.last("race", **LONG)) for one in (running, waiting)]
+            while await runs(tiny_app) < 2:
+                await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await until_idle(tiny_app)
+            assert (await program("next").last("race", **SHORT))["success"]
+
+    in_a_loop(leave())
+
+
+def test_a_program_that_asks_first_and_listens_then_gets_its_race(tiny_app: str) -> None:
+    async def ask() -> str:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            url = f"{tiny_app}gradio_api/call/race"
+            data = await Program(client, tiny_app, "").values("race", **SHORT)
+            asked = await client.post(url, json={"data": data})
+            await asyncio.sleep(1)
+            return (await client.get(f"{url}/{asked.json()['event_id']}")).text
+
+    assert "event: complete" in in_a_loop(ask())
