@@ -76,8 +76,8 @@ class RaceRequest:
         recorded=False,
     )  # fmt: skip
     candidates: bool = setting(
-        False, "Save each token's alternatives", "also write into the document what each token was chosen from: the "
-        "ten likeliest tokens, rule by rule", named="candidates setting", recorded=False,
+        False, "Save alternatives", "also write into the document what each token was chosen from: the ten likeliest "
+        "tokens, rule by rule", named="candidates setting", recorded=False,
     )  # fmt: skip
 
     @classmethod

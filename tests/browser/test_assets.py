@@ -115,3 +115,36 @@ def test_the_sentence_about_a_missing_script_loads_the_page_anew(browser: Browse
         race(page)
         expect(again).to_have_count(0)
         page.close()
+
+
+def test_a_script_that_a_click_needs_is_asked_for_again_by_the_next_click(browser: Browser) -> None:
+    with scripted_page(ScriptedBackend()) as url:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_selector("#kv-race:enabled")
+        page.route("**/frontend/*/base/doc_card.js", lambda route: route.abort())
+        about = page.locator(".kv-about").first
+        about.click()
+        missing = page.get_by_role("alert").filter(has_text="could not be fetched")
+        expect(missing).to_have_count(1)
+        page.unroute("**/frontend/*/base/doc_card.js")
+        about.click()
+        expect(page.get_by_role("dialog")).to_have_count(1)
+        expect(missing).to_have_count(0)
+        page.close()
+
+
+def test_what_a_lane_folds_away_is_drawn_once_its_script_has_come(browser: Browser) -> None:
+    with scripted_page(ScriptedBackend()) as url:
+        page = browser.new_page()
+        page.route("**/frontend/*/form/rules.js", lambda route: route.abort())
+        page.goto(url)
+        page.wait_for_selector("#kv-race:enabled")
+        group = page.locator(".kv-choosing").first
+        group.locator("summary").click()
+        expect(page.get_by_role("alert").filter(has_text="could not be fetched")).to_have_count(1)
+        page.unroute("**/frontend/*/form/rules.js")
+        page.click("#kv-tabbutton-plan")
+        page.click("#kv-tabbutton-race")
+        expect(group.locator(".kv-setting").first).to_be_visible()
+        page.close()

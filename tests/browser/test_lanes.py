@@ -372,6 +372,7 @@ def test_a_link_brings_the_rules_of_its_lanes_and_one_of_a_search_gets_a_notice(
     given = "dynamic_cache:temperature=0.7:seed=3,dynamic_cache"
     page = visit(url, lanes=given)
     assert lanes(page) == given
+    rows(page).nth(0).locator(".kv-choosing summary").click()
     expect(rows(page).nth(0).locator("[data-setting=temperature]")).to_have_value("0.7")
     refused = visit(url, lanes="dynamic_cache,beams:temperature=0.7")
     expect(refused.locator(".kv-alert")).to_contain_text("beams does not know")

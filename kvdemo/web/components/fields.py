@@ -131,12 +131,9 @@ def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky:
 
     Of `sticky` buttons one stays pressed: `kvdemo.tell('pressPreset', last)` says which, by the last of its values.
     """
-    return gr.HTML(
-        "", html_template="<div></div>",
-        js_on_load="kvdemo.draw('chips', element, props, watch, () => trigger('pick'))",
-        apply_default_css=False, elem_id=elem_id, elem_classes="kv-drawn", name=name, sticky=sticky,
-        items=[{"label": label, "value": value, "why": why} for label, value, why in items],
-    )  # fmt: skip
+    shown = [{"label": label, "value": value, "why": why} for label, value, why in items]
+    facts = {"name": name, "sticky": sticky, "items": shown}
+    return drawn("chips", value="", elem_id=elem_id, event="pick", facts=facts)
 
 
 def model_choices(models: list[dict[str, Any]]) -> list[tuple[str, str]]:

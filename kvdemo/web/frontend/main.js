@@ -7,16 +7,14 @@ import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
 import { drawLanePicker } from "./form/lane_picker.js";
-import { drawLine } from "./form/line.js";
 import { chooseModel } from "./form/reasons.js";
-import { share } from "./form/share.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
 import { columnsToShow, drawMounter } from "./shell/mounter.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
-  asker: drawAsker, chips: drawChips, header: drawHeader, lanePicker: drawLanePicker, line: drawLine, mounter: drawMounter,
+  asker: drawAsker, chips: drawChips, header: drawHeader, lanePicker: drawLanePicker, mounter: drawMounter,
   stage: drawStage,
 };
 const inside = async () => await import("./inside/view.js");
@@ -26,6 +24,7 @@ const FETCHED = {
   fileNote: async () => (await import("./compare/view.js")).drawFileNote,
   handedOver: async () => (await inside()).drawHandedOver,
   inside: async () => (await inside()).drawInside,
+  line: async () => (await import("./form/line.js")).drawLine,
   measure: async () => (await import("./measure/view.js")).drawMeasurement,
   plan: async () => (await import("./plan/view.js")).drawPlan,
 };
@@ -41,7 +40,7 @@ const MESSAGES = {
   chooseModel,
   columnsToShow,
   pressPreset,
-  share,
+  share: async (/** @type {Parameters<typeof import("./form/share.js").share>} */ ...what) => (await late(async () => await import("./form/share.js")))?.share(...what),
   shareInside: async (/** @type {never} */ about, /** @type {never} */ values) => (await late(inside))?.shareInside(about, values),
   showInside: async () => (await late(inside))?.showInside(),
   stopInside: async () => (await late(inside))?.stopInside(),

@@ -24,21 +24,18 @@ export const pressPreset = (id) => {
 /**
  * The one pressed leaves its value in kvdemo.given.picked. A sticky row's values are lists, each with a name at its end.
  * @typedef {{ name: string } & ({ sticky: true, items: Chip<unknown[]>[] } | { sticky: false, items: Chip<unknown>[] })} Row
- * @param {HTMLElement} element
- * @param {Row} props
- * @param {Watch} _watch
- * @param {() => void} pick
+ * @type {DrawElement<string, Row>}
  */
-export const drawChips = (element, props, _watch, pick) => {
-  const row = el("div", { class: "kv-choices", role: "group", "aria-label": props.name });
-  const buttons = props.items.map(({ label, value, why }) => explain(
-    el("button", { type: "button", class: "kv-choice", "data-value": props.sticky && Array.isArray(value) ? String(value.at(-1)) : null, onclick: () => { given.picked = value; pick(); } }, label),
-    { text: why, clear: row }));
-  if (props.sticky) {
-    const names = props.items.map(({ value }) => String(value.at(-1)));
+export const drawChips = (element, _props, _watch, pick, row) => {
+  const group = el("div", { class: "kv-choices", role: "group", "aria-label": row.name });
+  const buttons = row.items.map(({ label, value, why }) => explain(
+    el("button", { type: "button", class: "kv-choice", "data-value": row.sticky && Array.isArray(value) ? String(value.at(-1)) : null, onclick: () => { given.picked = value; pick(); } }, label),
+    { text: why, clear: group }));
+  if (row.sticky) {
+    const names = row.items.map(({ value }) => String(value.at(-1)));
     press = (id) => { for (const [i, name] of names.entries()) buttons[i].setAttribute("aria-pressed", String(name === id)); };
     press(pressed ?? names[0]);
   }
-  row.append(...buttons);
-  mount(element, row);
+  group.append(...buttons);
+  mount(element, group);
 };

@@ -19,3 +19,4 @@ export const unmark = () => {
   marked = null;
   emit("marked", null);
 };
+document.addEventListener("keydown", (event) => event.key === "Escape" && unmark());

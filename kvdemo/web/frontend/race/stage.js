@@ -14,7 +14,6 @@ import { reasonsFor } from "../form/reasons.js";
 import { HEAT_LEVELS } from "./heat.js";
 import { Introduction } from "./introduction.js";
 import { LaneCard } from "./lane_card.js";
-import { unmark } from "./marked.js";
 import { previewBody } from "./preview.js";
 import { RaceStrip } from "./strip.js";
 
@@ -147,7 +146,6 @@ export const drawStage = (element, props, watch, useTokens, facts) => {
 };
 on("marked", () => stage?.view?.point());
 onTheme(() => stage?.view?.recolor());
-document.addEventListener("keydown", (event) => event.key === "Escape" && unmark());
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
 on("reasons", () => stage?.preview());
 on("status", (status) => stage?.model(status));
