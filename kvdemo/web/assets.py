@@ -18,7 +18,7 @@ from typing import Any
 import plotly
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -93,11 +93,17 @@ def routes() -> list[BaseRoute]:
     def main_css(_: Request) -> Response:
         return Response(styles(), media_type="text/css", headers=FOR_EVER)
 
+    served = _Files(directory=FRONTEND)
+
+    async def file(request: Request) -> Response:
+        return await served.get_response(request.path_params["path"], request.scope)
+
     root = f"/{address()}"
     return [
         Route(f"{root}/plotly.min.js", plotly_js),
         Route(f"{root}/styles/main.css", main_css),
-        Mount(root, _Files(directory=FRONTEND)),
+        # No `Mount`: behind a proxy it looks for its path below the one under which the proxy shows the page.
+        Route(f"{root}/{{path:path}}", file),
     ]
 
 

@@ -1,0 +1,146 @@
+"""The page behind a real nginx, with the configuration that docs/deploy.md shows, under a path of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from kvdemo.web.tabs.compare import MOST_BYTES
+from tests.serving import ROOT, free_port, served, wait_for
+
+from .actions import race
+from .conftest import Visit
+
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(NGINX is None, reason="no nginx")]
+
+#: Long enough that it still runs when its first event has come.
+LONG = {"prompt": "Hi", "max_new_tokens": 1500, "strategies": ["no_cache"], "chat": False, "ignore_eos": True}
+#: What a server needs around the location, so that it runs for anybody and writes to one folder only. The icon at the
+#: root, which browsers ask for, is that of the site.
+AROUND = """
+daemon off;
+pid {folder}/pid;
+error_log stderr;
+{user}
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location = /favicon.ico {{ return 204; }}
+        {location}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The addresses of the app and of what nginx makes of it."""
+
+    app: str
+    proxied: str
+
+
+def documented(language: str) -> str:
+    """The block of a language on the page about deployment."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/deploy.md").read_text("utf-8"), re.S)
+    return str(block)
+
+
+@pytest.fixture(scope="module")
+def site(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    command = re.search(r"Start the app with `kvdemo (.*?)`", (ROOT / "docs/deploy.md").read_text("utf-8"))
+    assert command
+    program = ("-m", "kvdemo", *command[1].split())
+    with served({"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu"}, program) as app:
+        location = documented("nginx")
+        assert "http://127.0.0.1:7860/" in location
+        folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = AROUND.format(
+            folder=folder, port=port, user=user, location=location.replace("http://127.0.0.1:7860/", app)
+        )
+        (folder / "nginx.conf").write_text(text)
+        assert NGINX
+        nginx = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"])
+        try:
+            proxied = f"http://127.0.0.1:{port}/kvdemo/"
+            wait_for(proxied, nginx)
+            yield Site(app, proxied)
+        finally:
+            nginx.terminate()
+            nginx.wait()
+
+
+def asked(url: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+    """An answer as JSON."""
+    question = urllib.request.Request(url, body, {"Content-Type": kind})  # noqa: S310 - loopback
+    with urllib.request.urlopen(question, timeout=60) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def test_the_page_loads_with_all_its_parts_and_races(site: Site, visit: Visit) -> None:
+    """`visit` fails for whatever cannot be loaded, and for a question to another address."""
+    page = visit(site.proxied, prompt="Hi", tokens=8)
+    race(page)
+    expect(page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    page.click("#kv-tabbutton-plan")
+    expect(page.locator(".kv-tab:visible :is(input, textarea)").first).to_be_visible()
+    outside = page.evaluate("() => performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)")
+    assert outside
+    assert {path for path in outside if not path.startswith("/kvdemo/")} <= {"/favicon.ico"}
+
+
+def test_the_address_without_its_last_slash_leads_to_the_page(site: Site) -> None:
+    with urllib.request.urlopen(site.proxied.rstrip("/"), timeout=30) as answer:  # noqa: S310 - loopback
+        assert answer.url == site.proxied
+
+
+def test_a_race_streams_through(site: Site) -> None:
+    """Its first events come while it runs, as the app itself says."""
+    call = f"{site.proxied}gradio_api/call/v2/race"
+    run = asked(call, json.dumps(LONG).encode())["event_id"]
+    with urllib.request.urlopen(f"{site.proxied}gradio_api/call/race/{run}", timeout=60) as stream:  # noqa: S310
+        line = next(line for line in stream if b'"racing"' in line)
+        assert b'"lanes"' in line
+        assert asked(f"{site.app}healthz")["runs"] == 1
+
+
+def upload(url: str, size: int) -> Any:
+    """Send a file of so many bytes as the page's Compare does."""
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.json"\r\n\r\n'
+    form = head + b"1" * size + b"\r\n--x--\r\n"
+    return asked(f"{url}gradio_api/upload", form, "multipart/form-data; boundary=x")
+
+
+def test_a_document_as_large_as_compare_reads_passes_and_a_larger_one_does_not(site: Site) -> None:
+    assert upload(site.proxied, MOST_BYTES - 1)
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        upload(site.proxied, 2 * MOST_BYTES)
+
+
+def test_visitors_behind_the_proxy_are_known_as_strangers(site: Site) -> None:
+    with urllib.request.urlopen(f"{site.proxied}gradio_api/info", timeout=30) as answer:  # noqa: S310 - loopback
+        assert "/race" in json.load(answer)["named_endpoints"]
+    run = asked(f"{site.proxied}gradio_api/call/v2/race", json.dumps(LONG | {"model": "/etc"}).encode())["event_id"]
+    with urllib.request.urlopen(f"{site.proxied}gradio_api/call/race/{run}", timeout=60) as stream:  # noqa: S310
+        assert b"event: error" in stream.read()
