@@ -49,9 +49,17 @@ class DeviceLease:
         self._turns = Turns()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
-    def preload(self, try_out: Callable[[LoadedModel], None]) -> None:
-        """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did."""
+    def preload(
+        self,
+        try_out: Callable[[LoadedModel], None],
+        fetch: Callable[[str, Callable[[Progress], None], CancelToken], None],
+    ) -> None:
+        """Load the default model and try it out; `status()` tells how far it is, and why it failed if it did.
+
+        `fetch` downloads its files before it has the device.
+        """
         try:
+            fetch(self.default_model, self._note, NeverStops())
             with self.acquire(self._note, NeverStops()):
                 model = self._get(self.default_model, self._note, download=True)
                 self._note(Progress("Taking the first steps"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.caches.prefix_store import PrefixStore
 from kvdemo.core.cancellation import CancelFile, CancelFiles, CancelToken, TimeLimit, why
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import PanelsShown
+from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.inside_settings import InsideRequest
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
@@ -55,6 +55,13 @@ class Runs:
         self._under_way: dict[str, PrefixStore | None] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
+
+    def fetch(self, model: str, tell: Callable[[Progress], None], stop: CancelToken) -> None:
+        """Download the operator's model unless it is here; runs that need it share the download. Raises BadInput."""
+        hub_id = self._device.resolve(model).hub_id
+        with self._downloads.needed() as fetch:
+            if hub_id:
+                fetch(hub_id, tell, stop, limited=False)
 
     @property
     def count(self) -> int:

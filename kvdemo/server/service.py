@@ -88,7 +88,7 @@ class Service:
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
-        self._holder.preload(self._try_out)
+        self._holder.preload(self._try_out, self._runs.fetch)
 
     def _try_out(self, model: LoadedModel) -> None:
         """Take a few steps: the first measurement's time can then be predicted, and the page lists what cannot run."""
@@ -285,7 +285,7 @@ class Service:
         open_, known = self._holder.trusts(name) or folders.allowed(), self._holder.resolve(name)
         if known.shape is not None or known.hub_id in catalog.SHAPES.values():
             return request.plan(_shape(name))
-        return request.plan(_foreign_shape("from_hub", name, allow_folders=open_))
+        return request.plan(_foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
         """Compare two JSON documents. Raises BadInput."""

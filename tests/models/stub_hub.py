@@ -22,7 +22,7 @@ class Hub:
     """Repositories by id (a folder of files each), and what to answer instead of them.
 
     refuse    (status, X-Error-Code, X-Error-Message) for addresses that match a pattern
-    sizes     bytes that files of a name are said to have
+    sizes     bytes that files of a name are said to have; None: nothing is said
     hold      half of a file whose address matches a pattern is sent, and the rest once its event is set
     broken    half of a file whose address matches one of these is sent, and the connection closed
     fetched   addresses of which a body was asked
@@ -30,7 +30,7 @@ class Hub:
 
     repositories: dict[str, Path] = field(default_factory=dict)
     refuse: dict[str, tuple[int, str | None, str | None]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int | None] = field(default_factory=dict)
     hold: dict[str, threading.Event] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)

@@ -6,6 +6,7 @@ The text part is built and run on the meta device (`meta_run`), and what its cac
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
@@ -36,11 +37,11 @@ _EXPERTS_A_TOKEN = (
 )
 
 
-def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
+def from_hub(model: str, *, allow_folders: bool | None = None, keep: bool = True) -> Architecture:
     """Read the architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
 
     Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
-    fetched. `allow_folders` None asks `folders.allowed`.
+    fetched. `allow_folders` None asks `folders.allowed`. `keep`: what is fetched stays in the Hub's local cache.
     """
     name = catalog.resolve(model, folders=folders.allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
@@ -52,7 +53,10 @@ def from_hub(model: str, *, allow_folders: bool | None = None) -> Architecture:
         for shape, hub_id in catalog.SHAPES.items():
             if hub_id == name.hub_id:
                 return from_config(random_weights.config(shape), hub_id)
-    return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id), name.id)
+        if not keep:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                return _read(_fetched(name.hub_id, folder), name.id)
+    return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id, None), name.id)
 
 
 def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
@@ -104,20 +108,28 @@ def _read(folder: Path, name: str) -> Architecture:
         size = file.stat().st_size
     except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of nobody
         raise BadInput(f"{name} has no config.json that can be read: check its name.") from error
-    if size > config_check.MOST_CHARACTERS:
-        raise BadInput(f"{name} has a config.json of {size:,} bytes, and one has some thousands: choose another model.")
+    _check_size(size, name)
     return parse(read_json(file, name), name)
 
 
-def _fetched(hub_id: str) -> Path:
-    """Fetch config.json, and nothing else, from the Hub: its folder. Raises BadInput."""
+def _check_size(size: int, name: str) -> None:
+    if size > config_check.MOST_CHARACTERS:
+        raise BadInput(f"{name} has a config.json of {size:,} bytes, and one has some thousands: choose another model.")
+
+
+def _fetched(hub_id: str, cache: str | None) -> Path:
+    """Fetch config.json, and nothing else, from the Hub into a cache, its own if None: the folder. Raises BadInput."""
 
     def ask() -> str:
-        HfApi().model_info(hub_id)  # a download alone tries again and again where there is no network
-        return hf_hub_download(hub_id, "config.json")
+        # A download alone tries again and again where there is no network.
+        listed = HfApi().model_info(hub_id, files_metadata=True).siblings or []
+        _check_size(next((file.size or 0 for file in listed if file.rfilename == "config.json"), 0), hub_id)
+        return hf_hub_download(hub_id, "config.json", cache_dir=cache)
 
     try:
         return Path(call_with_timeout(PATIENCE_S, ask)).parent
+    except BadInput:
+        raise
     except hub_errors.FAILURES as error:
         raise hub_errors.explained(hub_id, error, Path(constants.HF_HUB_CACHE), "HF_HOME") from error
 

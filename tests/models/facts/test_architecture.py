@@ -325,9 +325,22 @@ def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch:
         stub.asked.clear()
         architecture.from_hub("someone/llama")
         assert stub.asked == []
-        stub.repositories["someone/gated"] = folder
+        stub.sizes["config.json"] = 2_000_000
+        stub.repositories["someone/large"] = stub.repositories["someone/gated"] = folder
+        assert "2,000,000 bytes" in refusal(lambda: architecture.from_hub("someone/large"))
+        assert stub.fetched[-1].startswith("/api/models/someone/large")
+        stub.sizes.clear()
         stub.refuse["/resolve/"] = (401, "GatedRepo", "Access is restricted.")
         assert "is gated" in refusal(lambda: architecture.from_hub("someone/gated"))
+
+
+def test_for_strangers_nothing_of_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "config.json").write_text(json.dumps(LLAMA_8B))
+    with serving(Hub({"someone/llama": tmp_path / "repository"})) as address:
+        point(monkeypatch, address)
+        assert architecture.from_hub("someone/llama", keep=False).name == "someone/llama"
+    assert not (tmp_path / "hub-cache").exists()
 
 
 def test_an_unreachable_or_silent_hub_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent
-from kvdemo.models import public
+from kvdemo.models import offered, public
 from kvdemo.models.sources import hub_cache
 from kvdemo.server.downloads import process
 from kvdemo.server.limits import Limits
@@ -123,6 +123,41 @@ def test_a_model_that_is_too_large_is_refused_with_both_sizes_before_any_of_it_c
         list(service.race(A, "a"))
     assert not [path for path in world.hub.asked if "/resolve/" in path]
     assert not world.kept(world.visitors)
+
+
+def test_a_file_without_a_size_is_refused(world: World, service: Service) -> None:
+    world.hub.sizes["padding.txt"] = None
+    with pytest.raises(BadInput, match="gives no size for padding.txt of someone/a"):
+        list(service.race(A, "a"))
+
+
+def test_the_operators_model_comes_while_others_race_and_its_visitors_share_the_download(
+    world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.delenv(offered.VARIABLE)
+    world.hold()
+    service = Service("someone/a", device="cpu")
+    start = threading.Thread(target=service.preload)
+    start.start()
+    wait_until(lambda: 0 < (service.status()["fraction"] or 0) < 1)
+    visitor = Visitor(service, FORM, "waits")
+    wait_until(visitor.is_half_way)
+    assert finishes(service, FORM | {"model": str(tiny_folder)}, "other")
+    world.held.set()
+    for thread in (start, visitor.thread):
+        thread.join()
+    assert isinstance(visitor.events[-1], Finished)
+    assert len([path for path in world.hub.fetched if path.endswith("padding.txt")]) == 1
+
+
+def test_a_classic_measurement_whose_model_cannot_be_had_is_the_default_ones_and_says_why(
+    world: World, service: Service
+) -> None:
+    world.hub.refuse["/api/"] = (500, None, None)
+    form = {"preset": "classic", "model": "someone/a", "prompt": "The fox", "max_new_tokens": 2, "repeats": 1}
+    document = list(service.measure(form, "classic"))[-1]["document"]
+    assert any("someone/a could not be had" in note and "fails with status 500" in note for note in document["notes"])
 
 
 def test_a_hub_that_falls_silent_is_given_up_and_the_next_request_works(
