@@ -179,6 +179,25 @@ def test_logits_are_equal_up_to_rounding_and_the_margin_decides(
     expect(rounding.locator(".kv-experiments")).to_contain_text("8 runs gave the same numbers")
 
 
+def test_the_form_stays_in_the_window_while_the_panels_scroll(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside", panel="legacy")
+    panel(page, "legacy")
+    expect(page.locator("#kv-i-steps")).not_to_be_in_viewport()
+    expect(page.locator("#kv-i-start")).to_be_in_viewport()
+
+
+def test_above_the_panels_the_list_marks_the_first(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    assert script
+    page = visit(url, tab="inside", panel="legacy")
+    panel(page, "legacy")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.locator("#kv-i-legacy").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 1)  # until the reader moves, the panel that was opened is held in its place
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator(".kv-contents [aria-current=true]")).to_have_text("1Steps")
+
+
 def test_the_attention_from_scratch_is_shown_and_runs_at_the_readers_sizes(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:

@@ -171,3 +171,12 @@ def test_where_no_panel_shows_it_there_is_no_link(won: str, visit: Visit) -> Non
     assert imported(page, "race/told.js", "({ whyLink }, finding) => whyLink(finding, {})", finding) is None
     known = imported(page, "shell/tabs.js", "({ hasTab }) => ['race', 'no such tab'].map(hasTab)")
     assert known == [True, False]
+
+
+def test_the_note_of_an_example_stands_beside_the_form_and_not_on_the_prompt(url: str, visit: Visit) -> None:
+    page = visit(url)
+    examples = page.locator("#kv-examples")
+    examples.get_by_role("button").first.hover()
+    tip = page.locator(".kv-tip").bounding_box()
+    row = examples.bounding_box()
+    assert tip and row and tip["x"] >= row["x"] + row["width"]
