@@ -27,6 +27,12 @@ SPACE_KEYS = {
     "custom_headers", "preload_from_hub", "license",
 }  # fmt: skip
 
+COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+HARDWARE = {
+    "cpu-basic", "cpu-upgrade", "t4-small", "t4-medium", "l4x1", "l4x4", "a10g-small", "a10g-large", "a10g-largex2",
+    "a10g-largex4", "a100-large", "v5e-1x1", "v5e-2x2", "v5e-2x4",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -91,6 +97,11 @@ def test_the_command_alone_opens_the_page_with_its_scripts(installed: Path, tmp_
 def test_the_front_matter_has_keys_of_spaces_and_the_versions_of_the_requirements() -> None:
     front = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---\n")[1])
     assert front.keys() <= SPACE_KEYS
+    assert (front["sdk"], front["license"]) == ("gradio", "mit")
+    assert {front["colorFrom"], front["colorTo"]} <= COLORS
+    assert front["suggested_hardware"] in HARDWARE
+    assert all(ord(character) > 0x2000 for character in front["emoji"])
+    assert f"python:{front['python_version']}-slim\n" in (ROOT / "Dockerfile").read_text("utf-8")
     requirements = (ROOT / "requirements.txt").read_text("utf-8")
     assert f"gradio=={front['sdk_version']}\n" in requirements
     assert (ROOT / front["app_file"]).is_file()
