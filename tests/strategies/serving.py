@@ -19,6 +19,8 @@ from typing import Any
 
 from ..serving import free_port, wait_for
 
+#: The program that docs/engines.md says was run.
+SERVE = ("transformers", "serve")
 #: Events of a stream on their way from the server, each a line that begins with "data:"; what comes out is sent on.
 Mischief = Callable[[Iterable[bytes]], Iterable[bytes]]
 
@@ -27,8 +29,8 @@ Mischief = Callable[[Iterable[bytes]], Iterable[bytes]]
 def transformers_serve(folder: Path) -> Iterator[str]:
     """The base address of a `transformers serve` that holds the model in a folder."""
     port = free_port()
-    program = shutil.which("transformers", path=str(Path(sys.executable).parent))
-    command = [str(program), "serve", str(folder), "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    program = shutil.which(SERVE[0], path=str(Path(sys.executable).parent))
+    command = [str(program), *SERVE[1:], str(folder), "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://localhost:{port}/health", server)

@@ -11,7 +11,7 @@ from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.remote.together import EqualRequests
 from tests.strategies.remote.conftest import PROMPT, raced
-from tests.strategies.serving import Between, between, changed, cut
+from tests.strategies.serving import Between, between, changed, cut, transformers_serve
 
 LANE = "remote:concurrency=3"
 
@@ -21,6 +21,20 @@ def link(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
     with between(server) as link:
         monkeypatch.setenv("KVDEMO_REMOTE_URL", link.url)
         yield link
+
+
+@pytest.mark.slow
+def test_transformers_serve_writes_what_the_default_model_writes_here(
+    smollm2: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert smollm2.source.folder is not None
+    with transformers_serve(smollm2.source.folder) as url:
+        monkeypatch.setenv("KVDEMO_REMOTE_URLS", f"serve={url}")
+        document = raced(smollm2, "no_cache", "remote:concurrency=2", chat=None, max_new_tokens=8)
+    local, served = document["lanes"]
+    assert served["status"] == "done"
+    assert served["text"].strip() == local["text"].strip()
+    assert served["requests"]["equal_texts"] == 2
 
 
 def behind_the_warm_up(link: Between, prompt: str = PROMPT) -> int:
