@@ -38,26 +38,40 @@ if TYPE_CHECKING:
     from kvdemo.server.metrics import Metrics
 
 
-def on_zerogpu(batches_of: BatchesOf) -> BatchesOf:
+def on_zerogpu(batches_of: BatchesOf, forecast: zerogpu.Forecast = zerogpu.unknown) -> BatchesOf:
     """Run a race or a measurement inside a lent GPU, unless it asks for more seconds than a visitor has."""
 
     def lent(request: Request, run_id: str) -> Batches:
         yield from batches_of(request, run_id)
 
-    with_gpu: BatchesOf = spaces.GPU(duration=zerogpu.seconds)(lent)
+    with_gpu: BatchesOf = spaces.GPU(duration=lambda request, _: zerogpu.seconds(request, forecast))(lent)
 
     def checked(request: Request, run_id: str) -> Batches:
-        zerogpu.check(request)
+        zerogpu.check(request, forecast)
         return with_gpu(request, run_id)
 
     return checked
+
+
+def make_zerogpu_service(model: str, limits: Limits, device: str = "cuda") -> Service:
+    """Make a service that is lent a GPU for each run, for as long as the steps of earlier runs predict."""
+
+    def forecast(request: Request) -> float | None:
+        return service.forecast(request)
+
+    service = Service(
+        model, device=device, only_default=True, limits=limits,
+        on_gpu=lambda batches_of: on_zerogpu(batches_of, forecast),
+        gpu_seconds=lambda request: zerogpu.seconds(request, forecast),
+    )  # fmt: skip
+    return service
 
 
 def make_service(limits: Limits) -> Service | EngineBackend:
     """Make the service as the environment asks for it: in a process of its own, where that can be."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
-        return Service(model, device="cuda", only_default=True, on_gpu=on_zerogpu, limits=limits)
+        return make_zerogpu_service(model, limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
     if os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt":  # Windows hands no connection to a process
         return Service(model, device=device, dtype=dtype, limits=limits)

@@ -19,6 +19,7 @@ from kvdemo import strategies
 from kvdemo.core import strategy_spec, units
 from kvdemo.core.errors import BadInput
 from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings import RaceRequest
 from kvdemo.costs.formulas import positions_cached, positions_uncached
 
 
@@ -199,24 +200,27 @@ def sentence(request: MeasureRequest, prompt_tokens: int | None, costs: StepTime
     work = (
         f"{lanes}, {runs} of {units.count(request.race.max_new_tokens, 'token')} each{sweep}: {request.steps:,} in all."
     )
-    seconds = None if costs is None or prompt_tokens is None else _total(request, prompt_tokens, costs)
+    seconds = None if costs is None or prompt_tokens is None else total(request, prompt_tokens, costs)
     if seconds is None:
         return f"{work} How long that takes is known a few seconds after the start."
     return f"{work} Predicted from the steps run so far: {_about(seconds)}."
 
 
-def _total(request: MeasureRequest, prompt_tokens: int, costs: StepTimeModel) -> float | None:
-    """Seconds of all runs; None where those of a lane cannot be predicted."""
-    total = 0.0
-    for strategy in request.race.strategies:
-        runs = [(request.repeats + request.warmup, prompt_tokens, request.race.max_new_tokens)]
+def total(request: RaceRequest | MeasureRequest, prompt_tokens: int, costs: StepTimeModel) -> float | None:
+    """Predict the seconds of all lanes of a race, or of all runs; None where those of a lane cannot be predicted."""
+    race = request.race if isinstance(request, MeasureRequest) else request
+    runs = [(1, prompt_tokens, race.max_new_tokens)]
+    if isinstance(request, MeasureRequest):
+        runs = [(request.repeats + request.warmup, prompt_tokens, race.max_new_tokens)]
         runs += [(1 + request.sweep_repeats, prompt, max(request.sweep_tokens)) for prompt in request.sweep_prompt]
+    found = 0.0
+    for strategy in race.strategies:
         for times, prompt, tokens in runs:
             seconds = costs.seconds(strategy, prompt, tokens)
             if seconds is None:
                 return None
-            total += times * seconds
-    return total
+            found += times * seconds
+    return found
 
 
 def _about(seconds: float) -> str:

@@ -27,13 +27,13 @@ from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import csv_tables, presets, store, tables
-from kvdemo.measure.duration_forecast import sentence
+from kvdemo.measure.duration_forecast import sentence, total
 from kvdemo.models import catalog, folders, offered, public
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.listings import list_samplers, list_strategies
-from kvdemo.server.runs import Batches, BatchesOf, Runs
+from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
 from kvdemo.server.short_lived import ShortLived
 from kvdemo.server.states import inside_state, measure_state
 
@@ -64,6 +64,7 @@ class Service:
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
     ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
     needs the device, as `spaces.GPU` does there. `limits` are what a visitor may ask for; those by default, if None.
+    `gpu_seconds` says how many a run asks for, where a GPU is lent by the second.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Service:
         only_default: bool = False,
         on_gpu: Callable[[BatchesOf], BatchesOf] = lambda batches_of: batches_of,
         limits: Limits | None = None,
+        gpu_seconds: Callable[[Request], int] | None = None,
     ) -> None:
         from kvdemo.server.limits import Limits  # noqa: PLC0415 - pydantic, which the command line can do without
 
@@ -85,6 +87,7 @@ class Service:
         self._runs = Runs(self._holder, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
         self._candidates = CandidateStore()
+        self._gpu_seconds = gpu_seconds
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -270,7 +273,17 @@ class Service:
             fit = self.fit(form)
         except BadInput as error:
             return str(error)
-        return sentence(request, fit["prompt_tokens"] if fit else None, self._runs.costs(wanted))
+        told = sentence(request, fit["prompt_tokens"] if fit else None, self._runs.costs(wanted))
+        return f"{told} It asks for {self._gpu_seconds(request):,} GPU seconds." if self._gpu_seconds else told
+
+    def forecast(self, request: Request) -> float | None:
+        """Predict the seconds that a run decodes, from earlier steps of the held model; None where that is unknown."""
+        if self.held is None or isinstance(request, InsideRequest):
+            return None
+        race = request.race if isinstance(request, MeasureRequest) else request
+        costs = self._runs.costs(self.held.id)
+        fit = costs and self.fit({"prompt": race.prompt, "chat": race.chat, "model": race.model})
+        return total(request, fit["prompt_tokens"], costs) if fit and costs else None
 
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""

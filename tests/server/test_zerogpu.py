@@ -10,6 +10,7 @@ from kvdemo.core.events import Finished
 from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.server import zerogpu
+from kvdemo.server.limits import Limits
 from kvdemo.server.runs import BatchesOf
 from kvdemo.server.service import Service
 
@@ -42,6 +43,39 @@ def test_the_token_count_that_a_refusal_proposes_fits(lanes: tuple[str, ...]) ->
     assert fits is not None
     zerogpu.check(race(*lanes, tokens=fits))
     assert zerogpu.seconds(race(*lanes, tokens=fits + 30)) > zerogpu.QUOTA_SECONDS
+
+
+def test_what_earlier_steps_predict_is_asked_for_with_room_to_spare() -> None:
+    assert zerogpu.seconds(race("dynamic_cache"), lambda _: 1.2) == 10 + 3
+    assert zerogpu.seconds(race("no_cache", tokens=2000), lambda _: 40.0) == 10 + 80
+
+
+def test_a_refusal_proposes_what_fits_by_prediction() -> None:
+    """A step that runs all of the text again takes the longer the longer the text is."""
+    quadratic: zerogpu.Forecast = lambda request: 1e-5 * request.max_new_tokens**2  # noqa: E731
+    with pytest.raises(BadInput) as refused:
+        zerogpu.check(race("no_cache", tokens=9000), quadratic)
+    fits = refused.value.max_new_tokens
+    assert fits is not None
+    zerogpu.check(race("no_cache", tokens=fits), quadratic)
+    assert zerogpu.seconds(race("no_cache", tokens=fits + 1), quadratic) > zerogpu.QUOTA_SECONDS
+    with pytest.raises(BadInput, match="choose fewer lanes, or a shorter prompt"):
+        zerogpu.check(race("no_cache"), lambda _: 1000.0)
+
+
+def test_a_service_asks_for_what_its_own_runs_showed_and_says_so_before_a_measurement(tiny_folder: Path) -> None:
+    service = app.make_zerogpu_service(str(tiny_folder), Limits(), device="cpu")
+    form = {"prompt": "Hi", "max_new_tokens": 100, "strategies": "dynamic_cache", "ignore_eos": True, "chat": False}
+    assert service.forecast(race("dynamic_cache")) is None
+    measured = {**form, "repeats": 2, "warmup": 1}
+    assert service.estimate(measured).endswith(f"It asks for {10 + 3 * 4} GPU seconds.")
+    list(service.race(form, "r"))
+    predicted = service.forecast(RaceRequest.parse(form))
+    assert predicted is not None
+    assert service.forecast(RaceRequest.parse({**form, "max_new_tokens": 50})) < predicted  # type: ignore[operator]
+    asked = zerogpu.seconds(MeasureRequest.parse(measured), service.forecast)
+    assert service.estimate(measured).endswith(f"It asks for {asked:,} GPU seconds.")
+    assert asked != 10 + 3 * 4
 
 
 def test_the_function_that_gets_the_gpu_is_a_generator_and_a_race_beyond_the_quota_never_asks(
