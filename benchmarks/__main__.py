@@ -25,6 +25,8 @@ MEASURES = (
     "page",
     "contention",
     "process",
+    "load",
+    "soak",
     "lanes",
     "compiled",
     "recording",
@@ -99,7 +101,15 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks import process
 
         yield from process.run()
-    if not set(measures) <= {"startup", "page", "contention", "process"}:
+    if "load" in measures:
+        from benchmarks import load
+
+        yield from load.run()
+    if "soak" in measures:
+        from benchmarks import soak
+
+        yield from soak.run()
+    if not set(measures) <= {"startup", "page", "contention", "process", "load", "soak"}:
         yield from on_the_default_model(measures)
 
 
