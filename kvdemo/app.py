@@ -14,6 +14,7 @@ import_gradio()  # before anything else imports it
 import argparse
 import importlib.util
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -186,4 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
-    blocks.block_thread()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what follows as Ctrl-C does
+    try:
+        blocks.block_thread()
+    finally:
+        service.close()

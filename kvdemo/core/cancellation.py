@@ -52,6 +52,10 @@ class CancelFiles:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kvdemo-stop-", ignore_cleanup_errors=True)
 
+    def close(self) -> None:
+        """Remove the folder with all flags."""
+        self._folder.cleanup()
+
     def of(self, run_id: str) -> CancelFile:
         """Return the flag of a run, which may be set before the run begins."""
         return CancelFile(Path(self._folder.name) / hashlib.sha256(run_id.encode(errors="replace")).hexdigest())

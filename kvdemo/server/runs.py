@@ -68,6 +68,10 @@ class Runs:
         """Runs that have begun or wait for the device."""
         return self._admission.held
 
+    def close(self) -> None:
+        """Leave no file behind; call it when the server ends."""
+        self._flags.close()
+
     def is_under_way(self, run_id: str) -> bool:
         """Tell whether a run has been started and has not ended."""
         return run_id in self._under_way

@@ -109,6 +109,10 @@ class Service:
             if time.monotonic() - start < TRIAL_SECONDS:  # the others are tried when a race asks for them
                 strategies.unavailable_reason(introduction, model)
 
+    def close(self) -> None:
+        """Leave no file behind; call it when the server ends."""
+        self._runs.close()
+
     def status(self) -> dict[str, Any]:
         """Say which model is held, or what is being done to get one."""
         return self._holder.status()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 from kvdemo.core import logs
 from kvdemo.engine import openmp
@@ -30,10 +31,17 @@ def main() -> None:
     openmp.limit_spinning()
     with Connection(int(sys.argv[1])) as connection:
         service = Service(**connection.recv())
+        signal.signal(signal.SIGTERM, lambda *_: leave(service))
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
         threading.Thread(target=watch, args=(service,), name="watch", daemon=True).start()
         answer_all(connection, service)
-    os._exit(0)  # a step may be running, and nobody is there to see how it ends
+        leave(service)
+
+
+def leave(service: Service) -> NoReturn:
+    """Tidy up and end: a step may be running, and nobody is there to see how it ends."""
+    service.close()
+    os._exit(0)
 
 
 def watch(service: Service) -> None:

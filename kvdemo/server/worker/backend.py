@@ -48,6 +48,11 @@ class EngineBackend:
         """Start the engine's process, which loads the default model; `status()` tells how far it is."""
         self.engine.start()
 
+    def close(self) -> None:
+        """End the engine's process, and leave no file behind; call it when the server ends."""
+        self.engine.close()
+        self._here.close()
+
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
         return self.engine.drawn("race", dict(form), run_id, visitor)
 

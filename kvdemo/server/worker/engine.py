@@ -26,6 +26,8 @@ PATIENCE_SECONDS = 30.0
 #: A process that ends sooner than that is started again after a pause, which doubles each time.
 SOON_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 30.0
+#: A process that was told to end has so long for it.
+END_SECONDS = 2.0
 
 
 class EngineLost(BadInput):
@@ -54,13 +56,17 @@ class Engine:
         threading.Thread(target=self._watch, name="engine", daemon=True).start()
 
     def close(self) -> None:
-        """End the process, and start no other."""
+        """End the process, and start no other. One that does not tidy up and end when it is told to is killed."""
         with self._guard:
             self._over.set()
             process = self._process
         if process:
-            process.kill()
-            process.wait()
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     @property
     def up(self) -> bool:
