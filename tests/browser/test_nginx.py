@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(NGINX is None, reason="no ngi
 
 #: Long enough that it still runs when its first event has come.
 LONG = {"prompt": "Hi", "max_new_tokens": 1500, "strategies": ["no_cache"], "chat": False, "ignore_eos": True}
+MEASURED = {"prompt": "Hi", "max_new_tokens": 300, "strategies": ["no_cache"], "chat": False, "repeats": 5, "warmup": 1}
 #: What a server needs around the location, so that it runs for anybody and writes to one folder only. The icon at the
 #: root, which browsers ask for, is that of the site.
 AROUND = """
@@ -85,6 +87,7 @@ def site(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         try:
             proxied = f"http://127.0.0.1:{port}/kvdemo/"
             wait_for(proxied, nginx)
+            wait_for(f"{app}healthz", nginx)  # 503 while the engine's process starts
             yield Site(app, proxied)
         finally:
             nginx.terminate()
@@ -115,13 +118,15 @@ def test_the_address_without_its_last_slash_leads_to_the_page(site: Site) -> Non
         assert answer.url == site.proxied
 
 
-def test_a_race_streams_through(site: Site) -> None:
-    """Its first events come while it runs, as the app itself says."""
-    call = f"{site.proxied}gradio_api/call/v2/race"
-    run = asked(call, json.dumps(LONG).encode())["event_id"]
-    with urllib.request.urlopen(f"{site.proxied}gradio_api/call/race/{run}", timeout=60) as stream:  # noqa: S310
-        line = next(line for line in stream if b'"racing"' in line)
-        assert b'"lanes"' in line
+@pytest.mark.parametrize(("name", "state"), [("race", b'"racing"'), ("measure", b'"measuring"')])
+def test_what_runs_streams_through(site: Site, name: str, state: bytes) -> None:
+    """Its first events come while it runs, as the app itself says; those of a measurement are few and short."""
+    while asked(f"{site.app}healthz")["runs"]:
+        time.sleep(0.1)  # what an earlier test left
+    form = LONG if name == "race" else MEASURED
+    run = asked(f"{site.proxied}gradio_api/call/v2/{name}", json.dumps(form).encode())["event_id"]
+    with urllib.request.urlopen(f"{site.proxied}gradio_api/call/{name}/{run}", timeout=60) as stream:  # noqa: S310
+        assert any(state in line for line in stream)
         assert asked(f"{site.app}healthz")["runs"] == 1
 
 
