@@ -42,6 +42,7 @@ class Observed:
         self.plan = backend.plan
         self.compare = backend.compare
         self.models = backend.models
+        self.free_names = backend.free_names
         self.strategies = backend.strategies
         self.samplers = backend.samplers
         self.presets = backend.presets

@@ -324,8 +324,13 @@ class Service:
         return tables.to_markdown(document)
 
     def models(self) -> list[dict[str, Any]]:
-        """List the models to choose from: the operator's, or the catalogue."""
-        return [asdict(card) for card in offered.cards()]
+        """List the models to choose from: the operator's, or the catalogue, and the default one."""
+        cards, default = offered.cards(), catalog.card(self.default_model)
+        return [asdict(card) for card in (cards if default is None or default in cards else (default, *cards))]
+
+    def free_names(self) -> dict[str, bool]:
+        """Tell what may be named beside these models: any Hub id (`hub`), a folder of this machine (`folders`)."""
+        return {"hub": offered.listed() is None, "folders": folders.allowed()}
 
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""

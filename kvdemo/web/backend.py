@@ -92,6 +92,9 @@ class Backend(Protocol):
     def models(self) -> list[dict[str, Any]]:
         """List the catalogue: id, label, parameters, context_length, chat, gated, note."""
 
+    def free_names(self) -> dict[str, bool]:
+        """Tell what may be named beside these models: any Hub id (`hub`), a folder of the server (`folders`)."""
+
     def strategies(self) -> list[dict[str, Any]]:
         """List the lanes on offer: id, name, summary, description, lossless, options, samples, available, reason.
 

@@ -26,3 +26,12 @@ def test_every_kind_of_run_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, t
 def test_the_page_shows_the_operators_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_MODELS", "gpt2,someone/small")
     assert [card["id"] for card in Service("gpt2").models()] == ["gpt2", "someone/small"]
+    assert [card["id"] for card in Service("Qwen3-0.6B").models()] == ["Qwen3-0.6B", "gpt2", "someone/small"]
+
+
+def test_the_page_knows_what_else_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KVDEMO_ALLOW_FOLDERS", raising=False)
+    for public_, star, free in [("1", "", (False, False)), ("1", "*", (True, False)), ("0", "", (True, True))]:
+        monkeypatch.setenv(public.VARIABLE, public_)
+        monkeypatch.setenv("KVDEMO_MODELS", star)
+        assert Service("gpt2").free_names() == dict(zip(("hub", "folders"), free, strict=True))

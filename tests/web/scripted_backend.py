@@ -219,6 +219,9 @@ class ScriptedBackend(Backend):
     def compare(self, a: str, b: str) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
+    def free_names(self) -> dict[str, bool]:
+        return {"hub": True, "folders": True}
+
     def models(self) -> list[dict[str, Any]]:
         return [{"id": "org/model", "label": "Model", "chat": True, "gated": False}]
 

@@ -38,6 +38,7 @@ class EngineBackend:
         self.default_form = self._here.default_form
         self.presets = self._here.presets
         self.models = self._here.models
+        self.free_names = self._here.free_names
         self.samplers = self._here.samplers
         self.compare = self._here.compare
         self.document_csv = self._here.document_csv

@@ -105,11 +105,16 @@ def buttons(start: str, prefix: str, *, name: str) -> tuple[gr.Button, gr.Button
     return begin, stop
 
 
-def model_picker(backend: Backend, chosen: str, prefix: str) -> gr.Dropdown:
-    """The catalogue, and room for any other id."""
+def model_picker(backend: Backend, chosen: str, prefix: str, *, reads_weights: bool = True) -> gr.Dropdown:
+    """The models on offer, and room for any other name, with a word on what that may be.
+
+    `reads_weights` False: of any model of the Hub what is needed may be asked for.
+    """
+    free = backend.free_names()
+    others = ["any Hub id"] * (free["hub"] or not reads_weights) + ["a folder"] * free["folders"]
     return gr.Dropdown(
         model_choices(backend.models()), value=chosen, allow_custom_value=True, label="Model",
-        info="or any Hub id, or a folder", elem_id=f"{prefix}model", elem_classes="kv-pick",
+        info=", ".join(f"or {other}" for other in others) or None, elem_id=f"{prefix}model", elem_classes="kv-pick",
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def add_plan_tab(backend: Backend) -> None:
 
 
 def _controls(backend: Backend) -> tuple[Controls, gr.HTML]:
-    made: dict[str, Component] = {"model": fields.model_picker(backend, DEFAULTS["model"], PREFIX)}
+    made: dict[str, Component] = {"model": fields.model_picker(backend, DEFAULTS["model"], PREFIX, reads_weights=False)}
     with gr.Accordion("Or a config.json", open=False, elem_id=f"{PREFIX}paste", elem_classes="kv-fold"):
         made["config"] = gr.Textbox(
             DEFAULTS["config"], label=SETTINGS["config"].label, info="what is pasted here comes before the model",
