@@ -187,6 +187,10 @@ class Option:
         """What it takes."""
         return self.kind_of_default
 
+    def spoken(self, value: float | str) -> str:
+        """Write a value as it stands in a lane's name; what the operator has named is a name already."""
+        return str(value) if self.named_in else f"{self.label.lower()} {value}"
+
     @property
     def called(self) -> str:
         """What a sentence calls it."""

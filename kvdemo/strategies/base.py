@@ -140,7 +140,7 @@ class Strategy(ABC):
         So are the settings of samplers that it was given: "DynamicCache · temperature 0.8".
         """
         changed = strategy_spec.changed(self.options(), self.values)
-        settings = ", ".join(f"{self.options()[name].label.lower()} {value}" for name, value in changed.items())
+        settings = ", ".join(self.options()[name].spoken(value) for name, value in changed.items())
         name = f"{self.name} ({settings})" if settings else self.name
         if self.sampling:
             name += f" · {Rule(given=self.sampling).label}"

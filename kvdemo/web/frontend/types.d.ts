@@ -32,7 +32,7 @@ interface StrategyOption extends core.Option {
   whole: boolean;
 }
 /** What a lane's name and spec need of a setting. */
-type SettingFacts = Pick<StrategyOption, "label" | "default" | "choices" | "whole">;
+type SettingFacts = Pick<StrategyOption, "label" | "default" | "choices" | "whole"> & Partial<Pick<StrategyOption, "named_in">>;
 /** What tells a strategy and its lanes from others: all that a form needs of it. */
 interface StrategyFacts extends Pick<core.StrategyInfo, "id" | "name" | "summary"> {
   options: Record<string, SettingFacts>;

@@ -47,8 +47,8 @@ def test_two_engines_race_side_by_side_each_with_its_own_key(
     assert [link.keys for link in two] == [{KEYS["vllm"]}, {KEYS["sglang"]}]
     assert [lane["options"]["engine"] for lane in document["lanes"]] == ["vllm", "sglang"]
     said = " ".join(document["verdict"]["sentences"])
-    assert "Remote (engine vllm)" in said
-    assert "Remote (engine sglang)" in said
+    assert "Remote (vllm)" in said
+    assert "Remote (sglang)" in said
     told = json.dumps(document) + repr(events) + caplog.text
     assert not any(secret in told for secret in (*KEYS.values(), two[0].url, two[1].url))
 
@@ -101,7 +101,7 @@ def test_an_address_is_no_name_of_an_engine(tiny_llama: LoadedModel, monkeypatch
 
 def test_a_lane_without_a_name_runs_on_the_first_engine_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", "vllm=http://a:8000/v1,sglang=http://b:30000/v1")
-    assert strategies.get("remote").info.name == "Remote (engine vllm)"
+    assert strategies.get("remote").info.name == "Remote (vllm)"
     monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://c:8080/v1")
     assert strategies.get("remote").info.name == "Remote"
     assert engines.get("default").url == "http://c:8080/v1"

@@ -58,7 +58,7 @@ const spelled = ({ choices, whole }, written) => {
 };
 
 /** @type {(settings: [string, SettingFacts][], values: Record<string, string>) => string} */
-const named = (settings, values) => settings.map(([name, option]) => `${option.label.toLowerCase()} ${spelled(option, values[name])}`).join(", ");
+const named = (settings, values) => settings.map(([name, option]) => `${option.named_in ? "" : `${option.label.toLowerCase()} `}${spelled(option, values[name])}`).join(", ");
 
 /**
  * The settings of samplers that a lane gives, in words: "temperature 0.8, top-k 20"; empty where it gives none.
