@@ -37,6 +37,7 @@ from kvdemo.models import attention
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
+from kvdemo.race.check import check_race
 from kvdemo.strategies.kv_cache import compiled_step
 
 #: The unit of figures that are counted, not timed: they are judged on any machine.
@@ -64,7 +65,7 @@ def text_of(tokens: int, first: str = "a") -> str:
 def run_lane(model: LoadedModel, strategy: str, prompt: str, new_tokens: int) -> Trial:
     """Run a lane once as a measurement does. Raises RuntimeError with its sentence where the lane fails."""
     asked = request(prompt, (strategy,), new_tokens)
-    (chosen,), checked = session.check(asked, model)
+    (chosen,), checked = check_race(asked, model)
     lane = start_lane(chosen, asked, model, checked, new_tokens)
     trial = take(lane, model, threading.Event())
     if trial.error:

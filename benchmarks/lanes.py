@@ -24,6 +24,7 @@ from kvdemo.measure.trial import take
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
+from kvdemo.race.check import check_race
 from kvdemo.server import event_stream
 
 PROMPT = "What is KV caching?"
@@ -148,7 +149,7 @@ def measure(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
 
     def trial(turns: Turns) -> None:
         asked = request(strategy, positions)
-        (chosen,), prompt = session.check(asked, model)
+        (chosen,), prompt = check_race(asked, model)
         lane = start_lane(chosen, asked, model, prompt, asked.max_new_tokens)
         before = 0.0
 

@@ -33,6 +33,7 @@ from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import memory_limit, session
+from kvdemo.race.check import check_race
 from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ Emit = Callable[[State], None]
 
 def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
     """Return the strategies and the prompt of a measurement. Raises BadInput for one that cannot run on this model."""
-    chosen, prompt = session.check(request.race, model, together=False)
+    chosen, prompt = check_race(request.race, model, together=False)
     if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
         raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")
     if model.spread:

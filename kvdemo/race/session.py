@@ -1,15 +1,14 @@
-"""Run one race from request to document: check, warm up, race, compare, prove, judge."""
+"""Run one race from request to document: warm up, race, compare, prove, judge."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kvdemo import strategies
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
 from kvdemo.core.cancellation import CancelToken, why
@@ -23,7 +22,8 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, candidates, divergence, document, memory_limit, proof
+from kvdemo.race import beam_tree, candidates, divergence, document, proof
+from kvdemo.race.check import check_race
 from kvdemo.race.verdict import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
@@ -40,53 +40,6 @@ Emit = Callable[[RaceEvent], None]
 WARMUP_TOKENS = 5
 # What a lane that runs elsewhere warms up with: a server that had read the prompt before would have it in its cache.
 OTHER_PROMPT = "Hi"
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a prompt fits a model: `max_new_tokens` is what the context leaves, None without a limit."""
-
-    prompt_tokens: int
-    context_length: int | None
-
-    @property
-    def max_new_tokens(self) -> int | None:
-        return None if self.context_length is None else max(0, self.context_length - self.prompt_tokens)
-
-
-def fit(model: LoadedModel, prompt: Prompt) -> Fit:
-    """Count the prompt's tokens against the model's context."""
-    return Fit(len(model.encode(prompt)), model.context_length)
-
-
-def _check_fit(model: LoadedModel, prompt: Prompt, max_new_tokens: int) -> None:
-    """Raise BadInput, with the largest count that fits, where prompt and new tokens exceed the context."""
-    room = fit(model, prompt)
-    left = room.max_new_tokens
-    if left is None or max_new_tokens <= left:
-        return
-    need = (
-        f"{room.prompt_tokens:,} prompt tokens and {max_new_tokens:,} new ones "
-        f"exceed the {room.context_length:,} that {model.id} can hold"
-    )
-    if left < 1:
-        over = room.prompt_tokens - (room.context_length or 0) + 1
-        raise BadInput(f"{need}: shorten the prompt by at least {over:,} tokens.")
-    raise BadInput(f"{need}: ask for at most {left:,} new tokens.", max_new_tokens=left)
-
-
-def check(request: RaceRequest, model: LoadedModel, *, together: bool = True) -> tuple[list[Strategy], Prompt]:
-    """Return the strategies and the prompt of a race. Raises BadInput for a race that cannot run on this model.
-
-    `together`: the lanes hold their keys and values at the same time, which must fit into memory.
-    """
-    chosen = [available_strategy(strategy_id, model) for strategy_id in request.strategies]
-    prompt = model.prompt(request.prompt, chat=request.chat)
-    _check_fit(model, prompt, request.max_new_tokens)
-    if together:
-        memory_limit.check_race(chosen, model, len(model.encode(prompt)), request.max_new_tokens)
-    model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
-    return chosen, prompt
 
 
 def run(
@@ -106,16 +59,8 @@ def run(
     The caller holds the device until `release` is called: what other machines compute comes after that, when the lanes
     of this one are over and looked at. Raises BadInput before anything has run.
     """
-    raced = _Race(request, model, *check(request, model), emit, store, with_candidates or request.candidates)
+    raced = _Race(request, model, *check_race(request, model), emit, store, with_candidates or request.candidates)
     return raced.run(stop, release)
-
-
-def available_strategy(strategy_id: str, model: LoadedModel) -> Strategy:
-    """Return the strategy that a spec names. Raises BadInput where it cannot run on this model."""
-    strategy = strategies.get(strategy_id)
-    if reason := strategy.unavailable_reason(model):
-        raise BadInput(f"{strategy.name} cannot run here: {reason}")
-    return strategy
 
 
 def other_prompt(prompt: Prompt) -> Prompt:

@@ -219,9 +219,9 @@ class Service:
 
                     measurement.check(request, model)
                 else:
-                    from kvdemo.race import session  # noqa: PLC0415
+                    from kvdemo.race.check import check_race  # noqa: PLC0415
 
-                    session.check(request, model)
+                    check_race(request, model)
 
     def stop(self, run_id: str) -> None:
         """End a race after the step that it is in; it still reports what was done and the verdict on it.
@@ -252,9 +252,9 @@ class Service:
         if model is None or model.id != wanted.id:
             return None
         self.limits.check_prompt(request.prompt)
-        from kvdemo.race import session  # noqa: PLC0415
+        from kvdemo.race import check  # noqa: PLC0415
 
-        fit = session.fit(model, model.prompt(request.prompt, chat=request.chat))
+        fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
         most = self.limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self.limits.tokens)
         return {**asdict(fit), "max_new_tokens": most}
 

@@ -7,7 +7,8 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import memory_limit, session
+from kvdemo.race import memory_limit
+from kvdemo.race.check import check_race, fit
 
 #: Tiny Llama: 2 layers keep keys and values of 2 heads, 16 wide, in float32.
 FORM = {"prompt": "The quick brown fox", "chat": False, "ignore_eos": True}
@@ -30,31 +31,31 @@ def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 def test_rows_that_do_not_fit_are_refused_with_the_largest_token_count_that_does(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt = session.fit(tiny_llama, tiny_llama.prompt(FORM["prompt"], chat=False)).prompt_tokens
+    prompt = fit(tiny_llama, tiny_llama.prompt(FORM["prompt"], chat=False)).prompt_tokens
     free(monkeypatch, 256 * position * (prompt + 40))
     with pytest.raises(BadInput, match="ask for at most 40 new tokens, or for fewer rows") as refused:
-        session.check(asked("batched:rows=256"), tiny_llama)
+        check_race(asked("batched:rows=256"), tiny_llama)
     assert refused.value.max_new_tokens == 40
-    session.check(asked("batched:rows=256", tokens=40), tiny_llama)
+    check_race(asked("batched:rows=256", tokens=40), tiny_llama)
 
 
 def test_the_lanes_of_a_race_are_added_up(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 2 * position * 150)
-    session.check(asked("dynamic_cache"), tiny_llama)
-    session.check(asked("dynamic_cache", "no_cache"), tiny_llama)  # the second keeps nothing
+    check_race(asked("dynamic_cache"), tiny_llama)
+    check_race(asked("dynamic_cache", "no_cache"), tiny_llama)  # the second keeps nothing
     with pytest.raises(BadInput, match="ask for at most"):
-        session.check(asked("dynamic_cache", "static_cache", "quantized_cache", "batched:rows=2"), tiny_llama)
+        check_race(asked("dynamic_cache", "static_cache", "quantized_cache", "batched:rows=2"), tiny_llama)
 
 
 def test_a_window_counts_no_more_than_it_keeps(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, position * 60)
-    session.check(asked("sliding_window:window=16", tokens=400), tiny_llama)
+    check_race(asked("sliding_window:window=16", tokens=400), tiny_llama)
     with pytest.raises(BadInput, match="ask for at most"):
-        session.check(asked("sliding_window:window=300", tokens=400), tiny_llama)
+        check_race(asked("sliding_window:window=300", tokens=400), tiny_llama)
 
 
 def test_where_the_prompt_alone_does_not_fit_other_remedies_are_named(
@@ -62,7 +63,7 @@ def test_where_the_prompt_alone_does_not_fit_other_remedies_are_named(
 ) -> None:
     free(monkeypatch, 3 * position)
     with pytest.raises(BadInput, match="shorten the prompt, or choose fewer lanes or rows") as refused:
-        session.check(asked("dynamic_cache"), tiny_llama)
+        check_race(asked("dynamic_cache"), tiny_llama)
     assert refused.value.max_new_tokens is None
 
 
@@ -70,7 +71,7 @@ def test_nothing_is_refused_where_the_free_memory_is_unknown(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_limit, "room_bytes", lambda _: None)
-    session.check(asked("batched:rows=256"), tiny_llama)
+    check_race(asked("batched:rows=256"), tiny_llama)
 
 
 def test_a_measurement_runs_its_lanes_one_after_the_other(

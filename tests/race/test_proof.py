@@ -30,7 +30,7 @@ from kvdemo.core.types import Step
 from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import proof, rounding, session
+from kvdemo.race import check, proof, rounding, session
 from kvdemo.race.rounding import Rounding
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
@@ -279,7 +279,7 @@ class Router(nn.Module):
 def test_a_tie_inside_the_model_is_rounding_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A router whose scores tie picks another expert in another order of the same sums. No lane is off for that."""
     monkeypatch.setattr(
-        session, "available_strategy", lambda spec, _model: strategies.get(spec)
+        check, "available_strategy", lambda spec, _model: strategies.get(spec)
     )  # a trial would refuse it
     model = replace(model_of("llama"), network=copy.deepcopy(model_of("llama").network))
     model.network.model.layers[0].mlp.act_fn = nn.Sequential(model.network.model.layers[0].mlp.act_fn, Router())
