@@ -12,12 +12,10 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
-from kvdemo.compare import comparison
 from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
@@ -30,15 +28,14 @@ from kvdemo.measure import csv_tables, presets, store, tables
 from kvdemo.measure.duration_forecast import sentence, total
 from kvdemo.models import catalog, folders, offered, public
 from kvdemo.race.document import to_csv as race_csv
+from kvdemo.server import planning
 from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.listings import list_samplers, list_strategies
 from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
-from kvdemo.server.short_lived import ShortLived
 from kvdemo.server.states import inside_state, measure_state
 
 if TYPE_CHECKING:
-    from kvdemo.costs.architecture import Architecture
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
 
@@ -49,13 +46,6 @@ NOT_KEPT = "What this token was chosen from is not kept: only the latest races a
 
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
-
-
-#: What works out an architecture; it imports transformers.
-PLANNING = "kvdemo.models.facts.architecture"
-#: Seconds for a configuration and for a comparison, and for the Hub, which is asked for a configuration (`PATIENCE_S`).
-PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
-PLANNER, COMPARER = ShortLived(PLANNING), ShortLived(comparison.__name__)
 
 
 class Service:
@@ -292,24 +282,21 @@ class Service:
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
-        if PLANNING not in sys.modules:
+        if planning.ARCHITECTURE not in sys.modules:
             with self._holder.acquire(lambda _: None, NeverStops()):  # two threads must not import transformers at once
-                importlib.import_module(PLANNING)
+                importlib.import_module(planning.ARCHITECTURE)
         self._runs.note_plan()
         if request.config is not None:
-            return request.plan(_foreign_shape("parse", request.config))
+            return request.plan(planning.foreign_shape("parse", request.config))
         name = request.model or self.default_model
         open_, known = self._holder.trusts(name) or folders.allowed(), self._holder.resolve(name)
         if known.shape is not None or known.hub_id in catalog.SHAPES.values():
-            return request.plan(_shape(name))
-        return request.plan(_foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
+            return request.plan(planning.shape(name))
+        return request.plan(planning.foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
         """Compare two JSON documents. Raises BadInput."""
-        found: dict[str, Any] = COMPARER.call(
-            "The comparison", f"{comparison.__name__}:compare_texts", a, b, seconds=COMPARE_SECONDS
-        )
-        return found
+        return planning.compare(a, b)
 
     def document_csv(self, document: Mapping[str, Any]) -> str:
         """Write a race document as CSV."""
@@ -340,23 +327,6 @@ class Service:
     def samplers(self) -> list[dict[str, Any]]:
         """List the rules by which a lane may choose, in the order in which they are applied."""
         return list_samplers()
-
-
-@lru_cache(maxsize=64)
-def _shape(name: str) -> Architecture:
-    """An architecture of kvdemo's own table, worked out once: a form changes more often than its model."""
-    from kvdemo.models.facts import architecture  # noqa: PLC0415
-
-    return architecture.from_hub(name)
-
-
-@lru_cache(maxsize=64)
-def _foreign_shape(find: str, what: str, **more: bool) -> Architecture:
-    """An architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput."""
-    function = f"{PLANNING}:{find}"
-    seconds = PLAN_SECONDS + (HUB_SECONDS if find == "from_hub" else 0)
-    found: Architecture = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
-    return found
 
 
 def _without_candidates(event: RaceEvent) -> RaceEvent:
