@@ -25,7 +25,7 @@ from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.race.check import check_race
-from kvdemo.server import event_stream
+from kvdemo.server.streaming import event_stream
 
 PROMPT = "What is KV caching?"
 SAMPLED = "dynamic_cache:temperature=0.8:top_p=0.95:min_p=0.05"

@@ -26,9 +26,10 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.validation import show
 from kvdemo.engine import openmp
 from kvdemo.models import catalog, offered, public
-from kvdemo.server import run_log, zerogpu
+from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
-from kvdemo.server.observed import Observed
+from kvdemo.server.observing import run_log
+from kvdemo.server.observing.observed import Observed
 from kvdemo.server.runs import Batches, BatchesOf, Request
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
@@ -36,7 +37,7 @@ from kvdemo.web import page
 from kvdemo.web.backend import Backend
 
 if TYPE_CHECKING:
-    from kvdemo.server.metrics import Metrics
+    from kvdemo.server.observing.metrics import Metrics
 
 
 def on_zerogpu(batches_of: BatchesOf, forecast: zerogpu.Forecast = zerogpu.unknown) -> BatchesOf:
@@ -121,7 +122,7 @@ def make_metrics() -> Metrics | None:
     if not is_on(METRICS):
         return None
     try:
-        from kvdemo.server.metrics import Metrics  # noqa: PLC0415 - an optional dependency
+        from kvdemo.server.observing.metrics import Metrics  # noqa: PLC0415 - an optional dependency
     except ModuleNotFoundError as error:
         raise BadInput(
             "--metrics needs prometheus-client, which is not installed: run `pip install prometheus-client`."

@@ -58,7 +58,7 @@ def test_no_command_opens_the_page_and_a_command_does_not(monkeypatch: pytest.Mo
 
 def test_metrics_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    monkeypatch.delitem(sys.modules, "kvdemo.server.metrics", raising=False)
+    monkeypatch.delitem(sys.modules, "kvdemo.server.observing.metrics", raising=False)
     with pytest.raises(SystemExit, match="kvdemo: --metrics needs prometheus-client"):
         app.main(["--metrics"])
 

@@ -26,7 +26,7 @@ from kvdemo.server.admission import Admission
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
-from kvdemo.server.event_stream import EventChannel, batches
+from kvdemo.server.streaming.event_stream import EventChannel, batches
 
 if TYPE_CHECKING:
     from kvdemo.measure.measurement import State
@@ -154,7 +154,7 @@ class Runs:
         self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken, refused: str
     ) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
-        from kvdemo.server.measurement_feed import MeasurementFeed  # noqa: PLC0415
+        from kvdemo.server.streaming.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
         relay = MeasurementFeed(tell)
         planned = self._planned

@@ -33,7 +33,7 @@ from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.listings import list_samplers, list_strategies
 from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
-from kvdemo.server.states import inside_state, measure_state
+from kvdemo.server.streaming.states import inside_state, measure_state
 
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel

@@ -24,8 +24,8 @@ from starlette.types import Scope
 
 from kvdemo.core.metrics import SAME
 from kvdemo.core.types import BOUNDS
-from kvdemo.web.definitions import DEFINITIONS
-from kvdemo.web.glossary import GLOSSARY, WORDS
+from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.glossary import GLOSSARY, WORDS
 
 FRONTEND = Path(__file__).parent / "frontend"
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

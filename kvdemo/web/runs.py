@@ -18,7 +18,7 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
 from kvdemo.core.visitor import Visitor
-from kvdemo.web.listeners import is_heard
+from kvdemo.web.guard.listeners import is_heard
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
-from kvdemo.web.listeners import Listeners
-from kvdemo.web.protection import Protection
+from kvdemo.web.guard.listeners import Listeners
+from kvdemo.web.guard.protection import Protection
 from kvdemo.web.tabs.compare import MOST_BYTES
 
 SANS = [

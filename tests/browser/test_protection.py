@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from kvdemo.web.protection import HEADERS
+from kvdemo.web.guard.protection import HEADERS
 
 from .actions import race
 from .conftest import Visit

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from kvdemo.core.events import Ended, Finding, Finished, Verdict
 from kvdemo.server.listings import list_strategies
-from kvdemo.web.glossary import GLOSSARY
+from kvdemo.web.words.glossary import GLOSSARY
 from tests.web.scripted_backend import MODEL, ScriptedBackend, race
 
 from .actions import finish, imported

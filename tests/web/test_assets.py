@@ -13,8 +13,8 @@ from kvdemo.core.metrics import SAME
 from kvdemo.core.types import BOUNDS
 from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
-from kvdemo.web.definitions import DEFINITIONS
-from kvdemo.web.glossary import GLOSSARY
+from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.glossary import GLOSSARY
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
 STYLES = [path for path in assets.files() if path.suffix == ".css"]

@@ -16,10 +16,10 @@ from kvdemo.core.settings import DEFAULT_PROMPT, RaceRequest
 from kvdemo.web import api, assets
 from kvdemo.web.api import measured_progress, progress
 from kvdemo.web.components import downloads
-from kvdemo.web.definitions import DEFINITIONS
 from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
 from kvdemo.web.tabs.race_examples import EXAMPLES, Example
+from kvdemo.web.words.definitions import DEFINITIONS
 from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, ScriptedBackend
 
 

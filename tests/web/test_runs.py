@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from kvdemo.core.visitor import Visitor
 from kvdemo.web import runs as module
-from kvdemo.web.listeners import KEY
+from kvdemo.web.guard.listeners import KEY
 from kvdemo.web.runs import Runs, visitor_of
 from tests.web.loops import in_a_loop
 

@@ -18,7 +18,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
-from kvdemo.web.definitions import DEFINITIONS
+from kvdemo.web.words.definitions import DEFINITIONS
 
 log = logging.getLogger(__name__)
 

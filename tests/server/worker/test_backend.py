@@ -16,7 +16,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
-from kvdemo.server.observed import Observed
+from kvdemo.server.observing.observed import Observed
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.server.worker.engine import EngineLost

@@ -1,4 +1,4 @@
-// Texts in which words explain themselves: the first of each word that the glossary has (kvdemo/web/glossary.py).
+// Texts in which words explain themselves: the first of each word that the glossary has (kvdemo/web/words/glossary.py).
 import { el } from "./dom.js";
 import { definitions } from "./terms.js";
 import { explain } from "./tooltip.js";

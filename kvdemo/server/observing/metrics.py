@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from kvdemo.server.observed import Observed
-from kvdemo.server.run_record import RunRecord
+from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.run_record import RunRecord
 
 #: From a race of a few tokens to the longest measurement that a server runs by default, in seconds.
 BUCKETS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 7200)

@@ -5,7 +5,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from kvdemo.web.listeners import Listeners, is_heard, listens_to
+from kvdemo.web.guard.listeners import Listeners, is_heard, listens_to
 from tests.web.loops import in_a_loop
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kvdemo.server import event_stream
-from kvdemo.server.event_stream import EventChannel, batches
+from kvdemo.server.streaming import event_stream
+from kvdemo.server.streaming.event_stream import EventChannel, batches
 
 
 def test_everything_arrives_once_and_in_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 from kvdemo import strategies
 from kvdemo.race import divergence, sentences
 from kvdemo.web import assets, definitions
-from kvdemo.web.glossary import GLOSSARY, WORDS
+from kvdemo.web.words.glossary import GLOSSARY, WORDS
 
 KNOWN = definitions.DEFINITIONS | GLOSSARY
 

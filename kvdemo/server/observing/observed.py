@@ -12,7 +12,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.engine.timer import Clock
-from kvdemo.server.run_record import Course, Kind, Outcome, RunRecord
+from kvdemo.server.observing.run_record import Course, Kind, Outcome, RunRecord
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.server.worker.engine import EngineLost

@@ -11,7 +11,7 @@ import pytest
 
 from kvdemo.measure import store
 from kvdemo.measure.measurement import State
-from kvdemo.server.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
+from kvdemo.server.streaming.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
 
 
 class Reader:

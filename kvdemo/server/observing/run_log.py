@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.validation import show
-from kvdemo.server.run_record import RunRecord
+from kvdemo.server.observing.run_record import RunRecord
 
 log = logging.getLogger("kvdemo.runs")
 

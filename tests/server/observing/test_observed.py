@@ -13,9 +13,9 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, TurnCame
-from kvdemo.server import run_log
-from kvdemo.server.observed import Observed
-from kvdemo.server.run_record import RunRecord
+from kvdemo.server.observing import run_log
+from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.run_record import RunRecord
 from kvdemo.server.service import Service
 from kvdemo.server.worker.engine import EngineLost
 from tests.scripted import FakeClock

@@ -1,0 +1,1 @@
+"""Stand around all that the server answers: who may ask for what, and who listens."""

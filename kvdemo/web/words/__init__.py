@@ -1,0 +1,1 @@
+"""Explain the page's terms, figures and strategies where they stand."""
