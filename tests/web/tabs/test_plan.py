@@ -35,9 +35,9 @@ def planned(form: Mapping[str, Any], **shape: Any) -> dict[str, Any]:
 
 
 def backend(**given: Any) -> Any:
-    """A backend that lists a model and plans, and nothing else."""
+    """A backend that lists a model, says what else may be named, and plans, and nothing else."""
 
-    able = {"models": lambda: MODELS, "plan": planned}
+    able = {"models": lambda: MODELS, "free_names": lambda: {"hub": True, "folders": True}, "plan": planned}
     return SimpleNamespace(**able | given)  # asked for anything else, it raises AttributeError
 
 
