@@ -12,7 +12,8 @@ import pytest
 from gradio.routes import App
 from starlette.testclient import TestClient
 
-from kvdemo.web import page, protection
+from kvdemo.web import page
+from kvdemo.web.guard import protection
 from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, is_stranger
 from kvdemo.web.tabs.compare import MOST_BYTES
 from tests.web.scripted_backend import ScriptedBackend

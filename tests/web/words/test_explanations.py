@@ -7,7 +7,8 @@ import pytest
 from kvdemo.core.events import DivergenceKind, Finding, FindingKind
 from kvdemo.core.inside_settings import PANELS as EXISTING
 from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.web import explanations, links
+from kvdemo.web import links
+from kvdemo.web.words import explanations
 
 #: What needs no panel: it says what happened and not how a cache works.
 PLAIN = {

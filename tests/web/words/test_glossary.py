@@ -9,7 +9,8 @@ import pytest
 
 from kvdemo import strategies
 from kvdemo.race import divergence, sentences
-from kvdemo.web import assets, definitions
+from kvdemo.web import assets
+from kvdemo.web.words import definitions
 from kvdemo.web.words.glossary import GLOSSARY, WORDS
 
 KNOWN = definitions.DEFINITIONS | GLOSSARY
