@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from kvdemo.core.measure_settings import MeasureRequest
 from kvdemo.core.settings import RaceRequest
 from kvdemo.core.types import Schedule
 from tests.serving import served
+from tests.web.loops import in_a_loop
 
 pytest.importorskip("mcp")  # an optional dependency
 
@@ -44,7 +44,7 @@ def ask(url: str) -> Ask:
             await session.initialize()
             return await what(session)
 
-    return lambda what: asyncio.run(asked(what))
+    return lambda what: in_a_loop(asked(what))
 
 
 @pytest.fixture
