@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,12 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
                 f"{hub_id} has {megabytes(needed)}, and of the {megabytes(most)} that this server keeps of models, "
                 f"{megabytes(short)} too many are in use: try again later, or choose a smaller model."
             )
-        if found and leaving:
-            found.delete_revisions(*(one.commit_hash for gone in leaving for one in gone.revisions)).execute()
+        if found is None:
+            return
+        for gone in leaving:
+            # A copy of a repository on the Hub has its commits: looked for among all, they may be found in the copy.
+            alone = replace(found, repos=frozenset({gone}))
+            alone.delete_revisions(*(one.commit_hash for one in gone.revisions)).execute()
 
 
 def _sweep(cache: Path, coming: Collection[str]) -> None:
