@@ -53,16 +53,18 @@ class Download:
         """Take the messages until there are no more."""
         refusal = f"The download of {self.hub_id} ended by itself: try again."
         assert self._process.stdout  # noqa: S101 - a pipe
-        with self._process.stdout as messages:
-            for line in messages:
-                message = json.loads(line)
-                if "text" in message:
-                    self._told(Progress(**message))
-                elif "size" in message:
-                    self._sized(message["size"])
-                else:
-                    refusal = message.get("refused", "")
-        self.end(refusal)
+        try:
+            with self._process.stdout as messages:
+                for line in messages:
+                    message = json.loads(line)
+                    if "text" in message:
+                        self._told(Progress(**message))
+                    elif "size" in message:
+                        self._sized(message["size"])
+                    else:
+                        refusal = message.get("refused", "")
+        finally:  # a line may be cut off, when the process is killed: who waits must be told
+            self.end(refusal)
 
     def _told(self, progress: Progress) -> None:
         if progress != self.progress:
@@ -74,6 +76,9 @@ class Download:
             self._make_room(size)
         except BadInput as error:
             self.end(str(error))
+            return
+        except OSError as error:
+            self.end(f"No room could be made for {self.hub_id} ({error.strerror}): choose another model.")
             return
         assert self._process.stdin  # noqa: S101 - a pipe
         with contextlib.suppress(OSError):  # it was ended meanwhile

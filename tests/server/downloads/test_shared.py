@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -44,6 +45,16 @@ def test_the_model_in_memory_is_not_removed_for_another(world: World) -> None:
     with pytest.raises(BadInput, match="in use"):
         fetch_all(downloads, "someone/b")
     assert world.kept(world.visitors) == {"someone/a"}
+
+
+def test_who_waits_is_told_when_no_room_can_be_made_on_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(hub_cache, "make_room", fail)
+    with pytest.raises(BadInput, match=r"No room could be made for someone/a \(Read-only file system\)"):
+        fetch_all(Downloads(Limits(), lambda: None), "someone/a")
+    assert world.kept(world.visitors) == set()
 
 
 def test_more_downloads_than_the_server_allows_wait_and_can_be_stopped(world: World) -> None:
