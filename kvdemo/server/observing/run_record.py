@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kvdemo.core.events import Finished, RaceEvent, Started, TokensCommitted, TurnCame
+from kvdemo.server.streaming.event_stream import INTERVAL_SECONDS
 
 Kind = Literal["race", "measurement", "inside"]
 #: "left": its page was closed. "refused": it could not run as it was asked for. "lost": the engine's process ended.
@@ -82,7 +83,8 @@ class Course:
             self._tokens = sum(run["tokens"] for lane in document["lanes"] for run in lane["runs"])
 
     def _take_turn(self, waited_s: float, now: float) -> None:
-        self._turn, self._waited = now, waited_s
+        # It came a moment ago: it is told with what else happened in a batch, which may be all of a short run.
+        self._turn, self._waited = max(self._began + waited_s, now - INTERVAL_SECONDS), waited_s
 
     def ended(self, now: float, outcome: Outcome | None = None) -> RunRecord:
         """Return the record of the run, which ends now; `outcome` is given where nobody could tell it."""

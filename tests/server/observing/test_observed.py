@@ -48,7 +48,7 @@ def scripted(records: list[RunRecord], service: Service, monkeypatch: pytest.Mon
                 elif isinstance(item, Exception):
                     raise item
                 else:
-                    yield [item]
+                    yield item if isinstance(item, list) else [item]
 
         monkeypatch.setattr(service, "race", race)
         return Observed(service, records.append, clock=clock)
@@ -84,7 +84,7 @@ def test_a_look_inside_is_recorded(service: Service, records: list[RunRecord], t
 
 
 def test_waiting_and_running_are_told_apart(scripted: Any, records: list[RunRecord]) -> None:
-    observed = scripted(Progress("Waiting"), 3.0, TurnCame(2.5), 7.0, started(), committed(0, ("a", "b")))
+    observed = scripted(Progress("Waiting"), 3.0, TurnCame(2.9375), 7.0, started(), committed(0, ("a", "b")))
     race = observed.race(FORM, "r")
     next(race)
     assert (observed.waiting, observed.running) == (1, 0)
@@ -93,7 +93,19 @@ def test_waiting_and_running_are_told_apart(scripted: Any, records: list[RunReco
     list(race)
     assert (observed.waiting, observed.running) == (0, 0)
     record = only(records)
-    assert (record.waited_s, record.seconds, record.tokens) == (2.5, 7.0, 2)
+    assert (record.waited_s, record.seconds, record.tokens) == (2.938, 7.062, 2)
+
+
+def test_a_run_that_comes_in_one_batch_has_taken_time(scripted: Any, records: list[RunRecord]) -> None:
+    list(scripted(0.0625, [TurnCame(0.0), started(), committed(0, ("a", "b"))]).race(FORM, "short"))
+    assert only(records).seconds == 0.062
+
+
+def test_a_wait_for_a_download_is_no_time_on_the_device(scripted: Any, records: list[RunRecord]) -> None:
+    list(
+        scripted(Progress("Downloading"), 30.0, TurnCame(0.0), started(), 1.0, committed(0, ("a", "b"))).race(FORM, "r")
+    )
+    assert only(records).seconds == 1.1
 
 
 @pytest.mark.parametrize(
