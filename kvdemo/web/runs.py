@@ -76,9 +76,9 @@ class Runs:
                     return
                 yield state
         finally:
-            if coming is None or coming.done():
+            if coming is None or (coming.done() and not coming.cancelled()):
                 await to_thread.run_sync(states.close, limiter=threads)
-            else:  # a generator that is at work cannot be closed
+            else:  # a generator that is at work, as it may be when the server ends, cannot be closed
                 coming.add_done_callback(lambda over: _closed_after(over, states))
                 await to_thread.run_sync(self._stop, run_id, limiter=CapacityLimiter(1))
 

@@ -188,6 +188,29 @@ def test_a_run_that_is_cancelled_while_it_waits_is_stopped_and_closed() -> None:
     assert engine.closed.is_set()
 
 
+def test_a_run_is_stopped_when_the_server_ends_while_it_is_at_work(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine()
+
+    async def ended() -> None:
+        waits = asyncio.Event()
+
+        async def collect() -> None:
+            async for _ in Runs(engine.stop).heard(engine.states(), "r1", request(Ears())):
+                waits.set()
+
+        task = asyncio.create_task(collect())
+        await waits.wait()
+        await asyncio.sleep(0.05)
+        for one in asyncio.all_tasks() - {asyncio.current_task()}:  # as a loop does with all that is left in it
+            one.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    in_a_loop(ended())
+    assert engine.stopped == ["r1"]
+    assert not caplog.records
+
+
 def test_a_hundred_waiting_runs_leave_the_threads_of_other_events_free() -> None:
     engines = [Engine() for _ in range(100)]
 
