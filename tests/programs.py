@@ -18,6 +18,12 @@ class Program:
         self._client, self._api, self.session = client, f"{url}gradio_api", session
         self._endpoints: dict[str, tuple[int, list[Message]]] = {}
 
+    def beside(self, session: str) -> Program:
+        """Another session with the same app, which need not ask the app for its endpoints again."""
+        other = Program(self._client, "", session)
+        other._api, other._endpoints = self._api, self._endpoints
+        return other
+
     async def join(self, endpoint: str, **given: Any) -> httpx.Response:
         """Put an event into the queue, and do not listen to what comes of it."""
         number, _ = await self._endpoint(endpoint)

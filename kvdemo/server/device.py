@@ -122,13 +122,15 @@ class DeviceLease:
             self._status = {"state": "loading", "text": event.text, "fraction": event.fraction, "model": None}
 
     @contextmanager
-    def acquire(self, tell: Callable[[Progress | TurnCame], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
+    def acquire(
+        self, tell: Callable[[Progress | TurnCame], None], stop: CancelToken, arrival: int | None = None
+    ) -> Iterator[Callable[[], None]]:
         """Hold the device, in the order of arrival, until the function that this yields is called or the block ends.
 
         The thread that decodes holds it, so that it is free only when the last step is over.
         """
         began = time.monotonic()
-        with self._turns.take(lambda text: tell(Progress(text)), stop) as give_back:
+        with self._turns.take(lambda text: tell(Progress(text)), stop, arrival) as give_back:
             if not stop.is_set():
                 tell(TurnCame(time.monotonic() - began))
             yield give_back

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,14 @@ Batches = Generator[list[Any], None, None]
 BatchesOf = Callable[[Request, str], Batches]
 
 
+@dataclass(frozen=True)
+class _UnderWay:
+    """What a run has from who asked for it."""
+
+    prefix_store: PrefixStore | None
+    arrival: int | None
+
+
 class Runs:
     """Start runs, know which ones are under way, and learn from their documents how long steps take.
 
@@ -52,7 +60,7 @@ class Runs:
         self._downloads = Downloads(limits, lambda: device.held.id if device.held else None)
         self._batches = on_gpu(self._on_thread)
         self._flags, self._admission = CancelFiles(), Admission(limits)
-        self._under_way: dict[str, PrefixStore | None] = {}
+        self._under_way: dict[str, _UnderWay] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
 
@@ -85,7 +93,7 @@ class Runs:
     ) -> Batches:
         """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it."""
         with self._admission.place(visitor):
-            self._under_way[run_id] = prefix_store
+            self._under_way[run_id] = _UnderWay(prefix_store, visitor.arrival)
             try:
                 with closing(self._batches(request, run_id)) as batches_of_run:
                     for batch in batches_of_run:
@@ -114,16 +122,14 @@ class Runs:
     def _on_thread(self, request: Request, run_id: str) -> Batches:
         """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
         stop = self._flags.of(run_id)
-        return batches(partial(self._work, request, run_id, self._under_way.get(run_id), stop), stop)
+        return batches(partial(self._work, request, run_id, self._under_way[run_id], stop), stop)
 
-    def _work(
-        self, request: Request, run_id: str, prefix_store: PrefixStore | None, stop: CancelFile, tell: EventChannel[Any]
-    ) -> None:
+    def _work(self, request: Request, run_id: str, asked: _UnderWay, stop: CancelFile, tell: EventChannel[Any]) -> None:
         """Run what was asked for once the model's files are here and the device is free."""
         try:
             with (
                 on_disk(self._downloads, self._device, request, tell, stop) as refused,
-                self._device.acquire(tell, stop) as release,
+                self._device.acquire(tell, stop, asked.arrival) as release,
             ):
                 if stop.is_set():
                     return
@@ -140,8 +146,10 @@ class Runs:
 
                     model = self._device.load(request.model or self._device.default_model, tell)
                     # A page, which is what has a store, asks what each token was chosen from.
-                    shown, limited = prefix_store is not None, self._limited(request, stop)
-                    session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
+                    store, limited = asked.prefix_store, self._limited(request, stop)
+                    session.run(
+                        request, model, tell, limited, store, with_candidates=store is not None, release=release
+                    )
         finally:
             stop.clear()
 

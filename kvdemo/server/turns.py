@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import fmean
 
 from kvdemo.core.cancellation import CancelToken
@@ -22,28 +23,31 @@ REMEMBERED = 20
 class Turns:
     """Turns on the device: first come, first served.
 
+    Who came earlier and joins the line a moment later stands before those who came later.
     Who waits is told its place, and how long that takes if turns take as long as the latest ones did on average.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._line: deque[object] = deque()  # the first one has its turn
+        self._line: deque[_Ticket] = deque()  # the first one has its turn
         self._began = 0.0
         self._stop: CancelToken | None = None  # of who has the turn
         self._stopped_at: float | None = None
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     @contextmanager
-    def take(self, tell: Callable[[str], None], stop: CancelToken) -> Iterator[Callable[[], None]]:
+    def take(
+        self, tell: Callable[[str], None], stop: CancelToken, arrival: int | None = None
+    ) -> Iterator[Callable[[], None]]:
         """Wait for a turn and hold it until the function that this yields is called, or the block ends.
 
         `tell(text)` says how long the line is. With `stop` set it waits no longer. Whoever was stopped while it waited
-        has no turn: it must look at `stop` itself.
+        has no turn: it must look at `stop` itself. `arrival` numbers those who came; without it one joins at the end.
         """
-        ticket = object()
+        ticket = _Ticket(arrival)
         with self._changed:
-            self._line.append(ticket)
+            self._line.insert(self._place_of(ticket), ticket)
         came = False
 
         def give_back() -> None:
@@ -62,7 +66,13 @@ class Turns:
         finally:
             give_back()
 
-    def _came(self, ticket: object, tell: Callable[[str], None], stop: CancelToken) -> bool:
+    def _place_of(self, new: _Ticket) -> int:
+        place = len(self._line)
+        while place > 1 and self._line[place - 1].came_after(new):
+            place -= 1
+        return place
+
+    def _came(self, ticket: _Ticket, tell: Callable[[str], None], stop: CancelToken) -> bool:
         """Wait; returns whether the turn came."""
         told = ""
         with self._changed:
@@ -91,6 +101,14 @@ class Turns:
             return f"Waiting for the device: {first}"
         left = place * fmean(self._seconds) - (self._clock() - self._began)
         return f"Waiting for the device: {first}, {_about(left)}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Ticket:
+    arrival: int | None
+
+    def came_after(self, other: _Ticket) -> bool:
+        return self.arrival is not None and other.arrival is not None and self.arrival > other.arrival
 
 
 def _about(seconds: float) -> str:

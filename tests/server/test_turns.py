@@ -21,14 +21,15 @@ class Clock:
 class Visitor(threading.Thread):
     """Takes a turn and holds it until it is let go."""
 
-    def __init__(self, turns: Turns, name: str, order: list[str]) -> None:
+    def __init__(self, turns: Turns, name: str, order: list[str], arrival: int | None = None) -> None:
         super().__init__(daemon=True)
+        self.arrival = arrival
         self.turns, self.visitor, self.order = turns, name, order
         self.told: list[str] = []
         self.stop, self.has_told, self.has_turn, self.may_go = (threading.Event() for _ in range(4))
 
     def run(self) -> None:
-        with self.turns.take(self.tell, self.stop):
+        with self.turns.take(self.tell, self.stop, self.arrival):
             if not self.stop.is_set():
                 self.order.append(self.visitor)
             self.has_turn.set()
@@ -52,6 +53,20 @@ def waiting(turns: Turns, names: str) -> Iterator[tuple[list[Visitor], list[str]
         visitor.may_go.set()
         visitor.join(PATIENCE)
         assert not visitor.is_alive()
+
+
+def test_who_came_earlier_and_joined_later_is_served_earlier() -> None:
+    turns, order = Turns(), []
+    line = [Visitor(turns, str(arrival), order, arrival) for arrival in (3, 2, 5, 1, None, 4)]
+    for place, visitor in enumerate(line):
+        visitor.start()
+        assert (visitor.has_told if place else visitor.has_turn).wait(PATIENCE)
+    for visitor in line:
+        visitor.may_go.set()
+    for visitor in line:
+        visitor.join(PATIENCE)
+    # 3 had its turn already. Who has no number stands where it joined, and nobody goes past it.
+    assert order == ["3", "1", "2", "5", "None", "4"]
 
 
 def test_who_came_first_is_served_first() -> None:

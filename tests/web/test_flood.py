@@ -101,6 +101,37 @@ def test_a_race_ends_when_its_visitor_leaves_and_one_that_waits_is_never_run(tin
     in_a_loop(leave())
 
 
+def test_who_asked_first_is_served_first_though_it_listens_later(tiny_app: str) -> None:
+    async def ask() -> list[str]:
+        async with programs(tiny_app) as program:
+            running, early, late = program("runs"), program("early"), program("late")
+            await early.values("race")
+            await late.values("race")
+            tasks = [asyncio.create_task(running.last("race", **LONG))]
+            while await runs(tiny_app) < 1:
+                await asyncio.sleep(0.05)
+            order: list[str] = []
+
+            async def over(one: Program) -> None:
+                async for message in one.messages():
+                    if message["msg"] == "process_completed":
+                        order.append(one.session)
+
+            await early.join("race", **SHORT)
+            await late.join("race", **SHORT)
+            tasks.append(asyncio.create_task(over(late)))
+            while await runs(tiny_app) < 2:
+                await asyncio.sleep(0.05)
+            tasks.append(asyncio.create_task(over(early)))
+            while await runs(tiny_app) < 3:
+                await asyncio.sleep(0.05)
+            tasks[0].cancel()
+            await asyncio.wait(tasks)
+            return order
+
+    assert in_a_loop(ask()) == ["early", "late"]
+
+
 def test_a_program_that_asks_first_and_listens_then_gets_its_race(tiny_app: str) -> None:
     async def ask() -> str:
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
