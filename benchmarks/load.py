@@ -59,11 +59,11 @@ async def opening(url: str, opened: list[float]) -> AsyncIterator[None]:
             looking.result()  # a page that did not open
 
 
-async def visit(client: httpx.AsyncClient, url: str, number: int, load: Load) -> None:
+async def visit(visitor: Program, number: int, load: Load) -> None:
     """Race as one visitor, with a prompt of its own."""
     prompt = f"Visitor {number} asks what a cache is."
     form: dict[str, Any] = {"prompt": prompt, "max_new_tokens": TOKENS, "strategies": ["dynamic_cache"], "chat": False}
-    last = await Program(client, url, f"visitor{number}").last("race", **form)
+    last = await visitor.last("race", **form)
     if not last.get("success"):
         load.refused.append(str(last.get("output", {}).get("error")))
         return
@@ -75,11 +75,12 @@ async def crowd(url: str) -> Load:
     """Have all visitors arrive, one shortly behind the other, and wait for the last."""
     load = Load()
     async with httpx.AsyncClient(timeout=PATIENCE, limits=httpx.Limits(max_connections=None)) as client:
-        await Program(client, url, "first").last("race", max_new_tokens=TOKENS, strategies=["dynamic_cache"])
+        first = Program(client, url, "first")
+        await first.last("race", max_new_tokens=TOKENS, strategies=["dynamic_cache"])
         async with opening(url, load.opened):
             visits = []
             for number in range(VISITORS):
-                visits.append(asyncio.create_task(visit(client, url, number, load)))
+                visits.append(asyncio.create_task(visit(first.beside(f"visitor{number}"), number, load)))
                 await asyncio.sleep(APART_SECONDS)
             await asyncio.gather(*visits)
     return load
