@@ -1,6 +1,6 @@
 """Run `python -m benchmarks`: every promise about speed, its figure beside its target; the last line is JSON.
 
-`python -m benchmarks gpu` is apart from the others: it asks for a GPU and for none of the page (`benchmarks.gpu`).
+`python -m benchmarks gpu` is apart from the others: it asks for a GPU and for none of the page (`benchmarks.gpu.run`).
 """
 
 from __future__ import annotations
@@ -86,27 +86,27 @@ def fast_model(like: LoadedModel) -> Iterator[str]:
 def figures(measures: list[str]) -> Iterator[Figure]:
     """Yield all figures of the measures asked for."""
     if "startup" in measures:
-        from benchmarks import startup
+        from benchmarks.measures import startup
 
         yield from startup.run()
     if "page" in measures:
-        from benchmarks import page
+        from benchmarks.measures import page
 
         yield from page.run()
     if "contention" in measures:
-        from benchmarks import contention
+        from benchmarks.measures import contention
 
         yield from contention.run()
     if "process" in measures:
-        from benchmarks import process
+        from benchmarks.measures import process
 
         yield from process.run()
     if "load" in measures:
-        from benchmarks import load
+        from benchmarks.measures import load
 
         yield from load.run()
     if "soak" in measures:
-        from benchmarks import soak
+        from benchmarks.measures import soak
 
         yield from soak.run()
     if not set(measures) <= {"startup", "page", "contention", "process", "load", "soak"}:
@@ -117,8 +117,8 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
     """Yield the figures for which a model is loaded in this process."""
     import torch
 
-    from benchmarks import app, compiled, inside, lanes, lookup, measured, recording, wire
-    from kvdemo.models import catalog
+    from benchmarks.measures import app, compiled, inside, lanes, lookup, measured, recording, wire
+    from kvdemo.models.names import catalog
 
     engine, model = holding(catalog.DEFAULT)
     in_process = {"lanes": lanes.run, "compiled": compiled.run, "recording": recording.run, "lookup": lookup.run}
@@ -145,7 +145,7 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
 def main() -> int:
     """Run the measures named on the command line, or all; return 1 if a target was missed."""
     if sys.argv[1:2] == ["gpu"]:
-        from benchmarks import gpu
+        from benchmarks.gpu import run as gpu
 
         return gpu.main(sys.argv[2:])
     unknown = set(sys.argv[1:]) - set(MEASURES)

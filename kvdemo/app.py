@@ -7,7 +7,7 @@ GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH and GRADIO_SHARE itself
 from __future__ import annotations  # isort: skip
 
 import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
-from kvdemo.web.gradio_import import import_gradio  # isort: skip
+from kvdemo.web.gradio_patches.without_stubs import import_gradio  # isort: skip
 
 import_gradio()  # before anything else imports it
 
@@ -23,9 +23,9 @@ from spaces.config import Config as Space
 
 from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
-from kvdemo.core.validation import show
+from kvdemo.core.settings.validation import show
 from kvdemo.engine import openmp
-from kvdemo.models import catalog, offered, public
+from kvdemo.models.names import catalog, offered, public
 from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         limits.uploaded_bytes, service.declare_public, service.health, metrics.answer if metrics else None
     )
     if offers_tools:
-        from kvdemo.web import mcp_tools  # noqa: PLC0415 - an optional dependency
+        from kvdemo.web.api import mcp_tools  # noqa: PLC0415 - an optional dependency
 
         options = mcp_tools.launch_options(blocks, options)
     blocks.launch(prevent_thread_lock=True, **options)

@@ -103,8 +103,8 @@ def quick_limits() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def smollm2() -> LoadedModel:
     """The real SmolLM2-135M-Instruct, from wherever it can be had; fetched and converted once."""
-    from kvdemo.models.catalog import DEFAULT  # noqa: PLC0415
     from kvdemo.models.loading import load  # noqa: PLC0415
+    from kvdemo.models.names.catalog import DEFAULT  # noqa: PLC0415
 
     return load(DEFAULT, device="cpu", dtype="float32")
 

@@ -46,8 +46,9 @@ def test_a_machine_with_torch_and_transformers_alone_can_measure(modules: str) -
 
 
 LIGHT = (
-    *("core.types", "core.metrics", "core.settings", "core.measure_settings", "costs.planner", "compare.comparison"),
-    *("strategies", "engine.scheduler", "race.verdict", "race.document", "server.device", "server.service", "__main__"),
+    *("core.types", "core.figures.metrics", "core.settings.race", "core.settings.measure", "costs.planner"),
+    *("compare.comparison", "strategies", "engine.scheduler", "race.verdict.judge", "race.document"),
+    *("server.device", "server.service", "__main__"),
 )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kvdemo.models.catalog import DEFAULT
+from kvdemo.models.names.catalog import DEFAULT
 from kvdemo.web import assets
 from tests.serving import ROOT, free_port, wait_for
 

@@ -25,7 +25,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package with a further sampling setting in its declaration, and nothing else changed."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "kvdemo", folder / "kvdemo", ignore=shutil.ignore_patterns("__pycache__"))
-    declaration = folder / "kvdemo/core/settings.py"
+    declaration = folder / "kvdemo/core/settings/race.py"
     source = declaration.read_text()
     assert source.count(BEFORE) == 1
     declaration.write_text(source.replace(BEFORE, MADE_UP + BEFORE))
@@ -112,7 +112,7 @@ print(json.dumps(tables.to_markdown(json.load(open({str(tmp_path / "b.json")!r})
 def test_the_chooser_gets_a_new_setting(copy: Path) -> None:
     code = """
 import torch
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser
 request = RaceRequest.parse({"prompt": "Hi", "spice": "0.5"})
@@ -124,7 +124,7 @@ print(json.dumps([rule.values["spice"], Chooser(rule, torch.device("cpu")).plain
 
 def test_a_remote_server_gets_a_new_setting_where_it_is_set(copy: Path) -> None:
     code = """
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.samplers import Rule
 from kvdemo.strategies.remote.openai_client import request_fields
 print(json.dumps([request_fields(Rule(Sampling())), request_fields(Rule(Sampling(spice=0.5)))]))

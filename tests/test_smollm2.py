@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.web.tabs.race_examples import EXAMPLES

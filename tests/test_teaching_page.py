@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from kvdemo.core.inside_settings import PANELS
+from kvdemo.core.settings.inside import PANELS
 from kvdemo.web import links
 
 PAGE = (Path(__file__).parent.parent / "docs" / "teaching.md").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core.types import Step
-from kvdemo.models.forward import cache_bytes, next_token_logits
+from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 
 

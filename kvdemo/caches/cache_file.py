@@ -28,10 +28,10 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
-from kvdemo.core import validation
 from kvdemo.core.errors import BadInput
-from kvdemo.models.cache_argument import cache_kwargs
+from kvdemo.core.settings import validation
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 
 Legacy = tuple[tuple[Tensor, Tensor], ...]
 #: For each layer the shapes of its keys and its values.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import StaticCache
 
-from kvdemo.models import cache_layers
+from kvdemo.models.network import cache_layers
 
 
 class Reserved:

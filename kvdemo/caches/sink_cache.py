@@ -10,8 +10,8 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.caches import rotary
-from kvdemo.models.forward import cache_bytes
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import cache_bytes
 
 
 class SinkLayer(DynamicLayer):

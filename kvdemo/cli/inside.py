@@ -6,9 +6,9 @@ import argparse
 
 from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
 from kvdemo.core.events import PanelsShown, Progress
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.inside import summary
-from kvdemo.models.catalog import DEFAULT
+from kvdemo.models.names.catalog import DEFAULT
 
 NAMES = ("inside",)
 

@@ -10,8 +10,8 @@ from typing import Any
 from kvdemo import samplers
 from kvdemo.cli.options import Commands, add_model, print_json, show_progress
 from kvdemo.core.events import Progress
-from kvdemo.models.catalog import CATALOG, DEFAULT
-from kvdemo.server.listings import list_strategies
+from kvdemo.models.names.catalog import CATALOG, DEFAULT
+from kvdemo.server.questions.listings import list_strategies
 
 NAMES = ("models", "strategies", "samplers")
 

@@ -7,12 +7,12 @@ import uuid
 
 from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
-from kvdemo.core import units
 from kvdemo.core.events import Progress
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.figures import units
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.engine import openmp
-from kvdemo.measure import tables
-from kvdemo.models.catalog import DEFAULT
+from kvdemo.measure.report import tables
+from kvdemo.models.names.catalog import DEFAULT
 
 NAMES = ("measure",)
 

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kvdemo.core.declaration import Setting, offered
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.declaration import Setting, offered
 
 # What add_subparsers() returns, which argparse keeps to itself.
 Commands = Any

@@ -13,9 +13,9 @@ from kvdemo import strategies
 from kvdemo.cli.options import Commands, add_decoding, given, print_json, prompt_of, show_progress, stop_on_interrupt
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent, Started
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.engine import openmp
-from kvdemo.models.catalog import DEFAULT
+from kvdemo.models.names.catalog import DEFAULT
 from kvdemo.strategies import StrategyInfo
 
 NAMES = ("race",)

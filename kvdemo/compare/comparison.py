@@ -19,7 +19,7 @@ from kvdemo.compare.facts import FACTS, Fact
 from kvdemo.compare.sentences import Difference, headline, notes, states
 from kvdemo.compare.validation import LONGEST_TEXT, Document, load, plain
 from kvdemo.core.errors import BadInput
-from kvdemo.core.statistics import figures, noise_warning, speedup, statement, summarize
+from kvdemo.core.figures.statistics import figures, noise_warning, speedup, statement, summarize
 from kvdemo.documents.common import SCHEMA
 
 SHORTEST_SECONDS = 1e-12
@@ -142,7 +142,8 @@ def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, An
 def _raced(lane: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A raced lane's steps as the one run that they are; no run without a step.
 
-    A search has no TTFT and no TPOT (`kvdemo.core.metrics`): its lane has the levels that it went through, in `beams`.
+    A search has no TTFT and no TPOT (`kvdemo.core.figures.metrics`): its lane has the levels that it went through, in
+    `beams`.
     """
     steps = lane["steps"]
     if not steps:

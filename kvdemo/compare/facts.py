@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kvdemo.core.measure_settings import stated
+from kvdemo.core.settings.measure import stated
 
 
 class Fact(NamedTuple):

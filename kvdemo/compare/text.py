@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvdemo.compare.comparison import METRICS
-from kvdemo.measure.tables import mean_and_std
+from kvdemo.measure.report.tables import mean_and_std
 
 
 def as_text(comparison: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ class Diverged:
 class Finding:
     """One thing that a race showed, as data and as a sentence.
 
-    kind     what it says; `kvdemo.race.findings` has the meaning and the numbers of each
+    kind     what it says; `kvdemo.race.verdict.findings` has the meaning and the numbers of each
     lanes    the lane that it is about, by index, then the lane that it is compared with. () if about all of them
     numbers  its figures by name, seconds and bytes where the name ends so
     text     the sentence

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kvdemo.core import named_values
 from kvdemo.core.candidates import Candidates
+from kvdemo.core.settings import named_values
 
 Bound = Literal["launch", "library", "bandwidth", "compute"]
 #: What can bind a step, and what that is called.
@@ -156,8 +156,8 @@ class Option:
     """A setting of a strategy: a control in the page, and what a link or a command line may set.
 
     A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`, or one of the names in an
-    environment variable of the operator, `named_in` (`kvdemo.core.named_values`). `about` is one sentence.
-    Settings of a whole race are declared with more (`kvdemo.core.declaration.Setting`).
+    environment variable of the operator, `named_in` (`kvdemo.core.settings.named_values`). `about` is one sentence.
+    Settings of a whole race are declared with more (`kvdemo.core.settings.declaration.Setting`).
     """
 
     default: float | str

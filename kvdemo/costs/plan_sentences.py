@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.costs.architecture import Architecture, LayerCache
 
 

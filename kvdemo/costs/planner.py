@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.declaration import blank, read, setting
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.declaration import blank, read, setting
 from kvdemo.costs import formulas, plan_sentences
 from kvdemo.costs.architecture import Architecture, shared
 from kvdemo.documents.common import SCHEMA

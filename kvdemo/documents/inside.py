@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.documents.common import Environment, Model, Prompt, Version
 from kvdemo.documents.panels.attention import AttentionPanel
 from kvdemo.documents.panels.cannot import Cannot

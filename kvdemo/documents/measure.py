@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.types import Bound
 from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Size, Summary, Version
 from kvdemo.documents.settings import SettingsOf

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired
 from typing_extensions import TypedDict
 
 from kvdemo.core.events import DivergenceKind, FindingKind, FinishReason, LaneStatus
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Schedule
 from kvdemo.documents.common import Environment, ForwardPass, Model, Prompt, Version
 from kvdemo.documents.settings import SettingsOf

@@ -8,7 +8,7 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
-from kvdemo.core.declaration import Setting, in_documents
+from kvdemo.core.settings.declaration import Setting, in_documents
 from kvdemo.core.types import VALUES
 
 

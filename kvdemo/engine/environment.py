@@ -15,7 +15,7 @@ import transformers
 
 from kvdemo import __version__
 from kvdemo.engine import openmp
-from kvdemo.models import attention
+from kvdemo.models.network import attention
 
 _PACKAGE = Path(__file__).parent
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.types import TimedStep
 
 #: Ratio of medians between neighbouring steps of one race, beyond which they differ.

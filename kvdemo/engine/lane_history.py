@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvdemo.core.events import Divergence, Ended
-from kvdemo.core.metrics import first_difference
-from kvdemo.core.requests import Together
+from kvdemo.core.figures.metrics import first_difference
+from kvdemo.core.figures.requests import Together
 from kvdemo.core.types import Choice, LaneInfo, TimedStep
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from kvdemo.caches.prefix_store import PrefixSlot
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Step
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.timer import Stopwatch, time_steps

@@ -19,11 +19,11 @@ from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.inside.panel import CannotShow
 from kvdemo.models.facts import config_numbers
-from kvdemo.models.forward import forward, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward, on_device
 
 #: Queries of which the weights are computed at a time: in between, all heads take queries · positions numbers each.
 QUERIES_AT_A_TIME = 128

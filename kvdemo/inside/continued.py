@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.facts import rope
 

@@ -13,11 +13,11 @@ import torch
 from transformers import Cache, DynamicCache
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.inside.panel import CannotShow, Subject
-from kvdemo.models import cache_layers
-from kvdemo.models.forward import next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_layers
+from kvdemo.models.network.forward import next_token_logits, on_device
 from kvdemo.samplers.rule import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked

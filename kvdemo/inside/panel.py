@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.inside_settings import MOST_SHOWN_TOKENS, InsideRequest
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
+from kvdemo.core.settings.inside import MOST_SHOWN_TOKENS, InsideRequest
 from kvdemo.models.loaded import LoadedModel, Prompt
 
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.declaration import recorded
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown, Progress
-from kvdemo.core.inside_settings import InsideRequest, Panel
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
+from kvdemo.core.settings.declaration import recorded
+from kvdemo.core.settings.inside import InsideRequest, Panel
 from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment
 from kvdemo.engine.start_lane import describe_failure

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kvdemo.core.inside_settings import Panel
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
+from kvdemo.core.settings.inside import Panel
 
 
 def _past(panel: Mapping[str, Any]) -> list[str]:

@@ -23,5 +23,5 @@ How repeats are taken:
 - The device is synchronised before each reading of the clock, and the timed region holds one step and nothing else.
 - Every lane writes the same number of tokens, end-of-text tokens ignored: else the times compare different work.
 - A figure is the mean over the repeats, with n and the sample standard deviation beside it. Whether two lanes
-  differ is a question to an interval, not to two means (`kvdemo.core.statistics`).
+  differ is a question to an interval, not to two means (`kvdemo.core.figures.statistics`).
 """

@@ -16,10 +16,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from kvdemo import strategies
-from kvdemo.core import strategy_spec, units
 from kvdemo.core.errors import BadInput
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.figures import units
+from kvdemo.core.settings import strategy_spec
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.costs.formulas import positions_cached, positions_uncached
 
 

@@ -15,18 +15,19 @@ from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.costs.architecture import Architecture
 from kvdemo.documents.common import SCHEMA
 from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
-from kvdemo.measure import document, probe
-from kvdemo.measure.lane_entry import LaneTrials, lane_entry
-from kvdemo.measure.published import rows_for
+from kvdemo.measure import probe
+from kvdemo.measure.report import document
+from kvdemo.measure.report.lane_entry import LaneTrials, lane_entry
+from kvdemo.measure.report.published import rows_for
+from kvdemo.measure.report.sweep_cell import sweep_cell
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
-from kvdemo.measure.sweep_cell import sweep_cell
 from kvdemo.measure.sweep_prompt import prompt_of
 from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take

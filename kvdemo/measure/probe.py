@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Pass, TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.scheduler import race

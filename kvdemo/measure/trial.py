@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended, FinishReason
-from kvdemo.core.metrics import LaneMetrics, lane_metrics
+from kvdemo.core.figures.metrics import LaneMetrics, lane_metrics
 from kvdemo.core.types import TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.scheduler import race

@@ -7,7 +7,7 @@ import importlib.util
 import torch
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.catalog import quoted
+from kvdemo.models.names.catalog import quoted
 
 #: Over all GPUs of the machine, then main memory, then the disk, by transformers' own `device_map="auto"`.
 SPREAD = "spread"

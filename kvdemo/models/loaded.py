@@ -18,10 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import LayerCache
-from kvdemo.models import attention, device, placement
-from kvdemo.models.catalog import quoted
+from kvdemo.models import device, placement
 from kvdemo.models.errors import first_line
 from kvdemo.models.facts import cache_shape, config_numbers
+from kvdemo.models.names.catalog import quoted
+from kvdemo.models.network import attention
 from kvdemo.models.sources.source import Source
 from kvdemo.models.text.chat_template import has_template, named_templates, render
 from kvdemo.models.text.detokenizer import TextStream

@@ -13,10 +13,12 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models import attention, catalog, memory_check
+from kvdemo.models import memory_check
 from kvdemo.models.device import SPREAD, choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.names import catalog
+from kvdemo.models.network import attention
 from kvdemo.models.sources import find, random_weights, weights
 from kvdemo.models.sources.checkpoint import shards
 from kvdemo.models.sources.source import Source

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import torch
 
 from kvdemo.core.events import Progress
-from kvdemo.models import catalog, folders, loading
+from kvdemo.models import loading
 from kvdemo.models.device import SPREAD
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import find
 
 

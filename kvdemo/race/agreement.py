@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kvdemo.core.metrics import first_difference
+from kvdemo.core.figures.metrics import first_difference
 from kvdemo.engine.lane_history import LaneHistory
 
 

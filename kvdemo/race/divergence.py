@@ -24,9 +24,9 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from kvdemo.core import units
 from kvdemo.core.events import Divergence
-from kvdemo.core.metrics import first_difference
+from kvdemo.core.figures import units
+from kvdemo.core.figures.metrics import first_difference
 from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.samplers import Rule

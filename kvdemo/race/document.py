@@ -10,11 +10,11 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
-from kvdemo.core.declaration import recorded
 from kvdemo.core.events import Finding, FinishReason, LaneStatus, Verdict
-from kvdemo.core.metrics import lane_metrics, speedup
-from kvdemo.core.requests import Together
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.figures.metrics import lane_metrics, speedup
+from kvdemo.core.figures.requests import Together
+from kvdemo.core.settings.declaration import recorded
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import UNKNOWN, Step, TimedStep
 from kvdemo.documents.common import SCHEMA
 from kvdemo.engine.lane_history import LaneHistory

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.costs import formulas
 from kvdemo.models import memory_check, placement
 from kvdemo.models.loaded import LoadedModel

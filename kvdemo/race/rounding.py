@@ -32,8 +32,8 @@ from transformers import DynamicCache
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import widest
 from kvdemo.models.facts import rope
-from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.network.forward import forward
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.compatibility.scripted import Decode, Script

@@ -14,7 +14,7 @@ from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, Prefi
 from kvdemo.core.cancellation import CancelToken, why
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
 from kvdemo.engine import environment, first_time_cost
 from kvdemo.engine.lane import Lane
@@ -24,7 +24,7 @@ from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import beam_tree, candidates, divergence, document, proof
 from kvdemo.race.check import check_race
-from kvdemo.race.verdict import judge
+from kvdemo.race.verdict.judge import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy

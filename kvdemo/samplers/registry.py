@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, get_type_hints
 
-from kvdemo.core.settings import race_option
+from kvdemo.core.settings.race import race_option
 from kvdemo.core.source.classes import Sources, modules
 from kvdemo.core.types import Option
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kvdemo.core.declaration import values
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.declaration import values
+from kvdemo.core.settings.race import Sampling
 from kvdemo.samplers.registry import SEED, introductions, load, options
 
 if TYPE_CHECKING:

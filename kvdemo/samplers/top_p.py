@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transformers import LogitsProcessor, TopPLogitsWarper
 
-from kvdemo.core.settings import race_option
+from kvdemo.core.settings.race import race_option
 from kvdemo.samplers.base import Sampler
 
 

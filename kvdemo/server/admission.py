@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.core.visitor import Visitor
 
 if TYPE_CHECKING:

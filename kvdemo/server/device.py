@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, RaceEvent, TurnCame
-from kvdemo.models import catalog, folders, offered
+from kvdemo.models.names import catalog, folders, offered
 from kvdemo.server.turns import Turns
 
 if TYPE_CHECKING:

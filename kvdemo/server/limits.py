@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from kvdemo.core import strategy_spec
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import MOST_LANES, RaceRequest
-from kvdemo.core.validation import show
+from kvdemo.core.settings import strategy_spec
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import MOST_LANES, RaceRequest
+from kvdemo.core.settings.validation import show
 
 PREFIX = "KVDEMO_MAX_"
 

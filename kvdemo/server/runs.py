@@ -16,10 +16,10 @@ from kvdemo.caches.prefix_store import PrefixStore
 from kvdemo.core.cancellation import CancelFile, CancelFiles, CancelToken, TimeLimit, why
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import PanelsShown, Progress
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.admission import Admission

@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
-from kvdemo.core.declaration import values
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.settings.declaration import values
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import csv_tables, presets, store, tables
+from kvdemo.measure import presets, store
 from kvdemo.measure.duration_forecast import sentence, total
-from kvdemo.models import catalog, folders, offered, public
+from kvdemo.measure.report import csv_tables, tables
+from kvdemo.models.names import catalog, folders, offered, public
 from kvdemo.race.document import to_csv as race_csv
-from kvdemo.server import planning
-from kvdemo.server.candidate_store import CandidateStore
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.listings import list_samplers, list_strategies
+from kvdemo.server.questions import planning
+from kvdemo.server.questions.candidate_store import CandidateStore
+from kvdemo.server.questions.listings import list_samplers, list_strategies
 from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
 from kvdemo.server.streaming.states import inside_state, measure_state
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.engine.timer import Clock
 
 #: How often who waits looks whether it was stopped.

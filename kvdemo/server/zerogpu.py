@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 
 Request = RaceRequest | MeasureRequest | InsideRequest
 

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kvdemo import samplers
-from kvdemo.core import strategy_spec, validation
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings import strategy_spec, validation
 from kvdemo.strategies import plugins
 from kvdemo.strategies.registry import StrategyInfo, discover
 

@@ -21,8 +21,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from kvdemo.core import strategy_spec
 from kvdemo.core.picture import Picture
+from kvdemo.core.settings import strategy_spec
 from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option
 from kvdemo.samplers import Rule
 from kvdemo.samplers import options as sampler_options
@@ -32,7 +32,7 @@ __all__ = ["Job", "Strategy", "option"]
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
     from kvdemo.core.cancellation import CancelToken
-    from kvdemo.core.requests import Together
+    from kvdemo.core.figures.requests import Together
     from kvdemo.models.loaded import LoadedModel, Prompt
     from kvdemo.strategies.chooser import Chooser
 

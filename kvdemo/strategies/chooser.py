@@ -22,7 +22,7 @@ from kvdemo.core.candidates import MOST, Candidates
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.models.device import widest
-from kvdemo.models.forward import cache_bytes
+from kvdemo.models.network.forward import cache_bytes
 from kvdemo.samplers import Rule
 from kvdemo.strategies import candidates
 from kvdemo.strategies.candidates import Stages

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.types import TimedStep
 from kvdemo.models.facts import rope
-from kvdemo.models.forward import Ids, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, on_device
 
 
 class Factors:

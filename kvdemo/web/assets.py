@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from kvdemo.core.metrics import SAME
+from kvdemo.core.figures.metrics import SAME
 from kvdemo.core.types import BOUNDS
 from kvdemo.web.words.definitions import DEFINITIONS
 from kvdemo.web.words.glossary import GLOSSARY, WORDS

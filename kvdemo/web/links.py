@@ -19,12 +19,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kvdemo.core.declaration import Setting, offered
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.declaration import Setting, offered
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.settings.validation import SWITCHES, plain_digits
 from kvdemo.core.types import Kind
-from kvdemo.core.validation import SWITCHES, plain_digits
 
 N = TypeVar("N", int, float)
 #: The largest whole number that a browser holds exactly.

@@ -8,13 +8,13 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.web.api import add_endpoints
+from kvdemo.web.api.endpoints import add_endpoints
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.tabs import Tabs
-from kvdemo.web.gradio_quiet import quieten
+from kvdemo.web.gradio_patches.quiet import quieten
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu_parts import COUNT, PARTS
+from benchmarks.gpu.parts import COUNT, PARTS
 from tests.serving import ROOT
 
 # What a machine with a GPU need not have.

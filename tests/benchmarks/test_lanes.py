@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import lanes
+from benchmarks.measures import lanes
 from kvdemo.models.loaded import LoadedModel
 
 pytestmark = pytest.mark.slow

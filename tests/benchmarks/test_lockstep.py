@@ -3,7 +3,7 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from benchmarks import lockstep
+from benchmarks.tools import lockstep
 
 Generated = Generator[float, None, None]
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from benchmarks import recording
+from benchmarks.measures import recording
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import record

@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 
-from benchmarks.stepper import Process
+from benchmarks.tools.stepper import Process
 
 pytestmark = pytest.mark.slow
 

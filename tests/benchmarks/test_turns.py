@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from benchmarks.turns import Turns, steps_of
+from benchmarks.tools.turns import Turns, steps_of
 
 
 class Counting:

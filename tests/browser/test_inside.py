@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import SHOWN
+from kvdemo.core.settings.inside import SHOWN
 from tests.web import inside_document
 from tests.web.scripted_backend import ScriptedBackend
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Started
 from kvdemo.core.types import BeamNode, LaneInfo
-from kvdemo.server.listings import list_strategies
+from kvdemo.server.questions.listings import list_strategies
 from kvdemo.web import wire
 from tests.scripted import verdict
 from tests.toy import added

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from kvdemo import strategies
 from kvdemo.core.events import Ended, Finished, RaceEvent, Started
 from kvdemo.core.types import LaneInfo, Pass
-from kvdemo.server.listings import list_strategies
+from kvdemo.server.questions.listings import list_strategies
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, expect
 
-from kvdemo.server.listings import list_strategies
+from kvdemo.server.questions.listings import list_strategies
 from tests.web.scripted_backend import ScriptedBackend
 
 from .conftest import Visit

@@ -14,8 +14,8 @@ from transformers import Cache, DynamicCache, StaticCache
 
 from kvdemo.caches import cache_file
 from kvdemo.core.errors import BadInput
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 from tests.tiny_models import tiny_llama_network
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvdemo.cli import main
-from kvdemo.core.settings import MOST_LANES
+from kvdemo.core.settings.race import MOST_LANES
 from tests.cases import cases
 from tests.race_of_choosing import LANES, check
 

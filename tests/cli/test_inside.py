@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
 
 from kvdemo.cli import main
-from kvdemo.core.inside_settings import PANELS
+from kvdemo.core.settings.inside import PANELS
 from kvdemo.documents import schema
 
 PROMPT = "The quick brown fox jumps over the lazy"

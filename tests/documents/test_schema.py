@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from docs.schema import typescript
 from kvdemo.compare.comparison import compare
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import plan
 from kvdemo.documents import schema

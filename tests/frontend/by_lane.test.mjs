@@ -1,7 +1,7 @@
 // A verdict's findings go to the lanes that they name by index, whatever their sentences begin with.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byLane } from "../../kvdemo/web/frontend/race/by_lane.js";
+import { byLane } from "../../kvdemo/web/frontend/race/verdict/by_lane.js";
 
 const LANES = [{ index: 0, name: "Cache" }, { index: 1, name: "Cache (2)" }, { index: 2, name: "Cache" }];
 

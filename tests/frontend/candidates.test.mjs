@@ -1,7 +1,7 @@
 // Where a draw fell: the chosen token's part of the last distribution, with the likelier candidates before it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { partsOf } from "../../kvdemo/web/frontend/race/candidates.js";
+import { partsOf } from "../../kvdemo/web/frontend/race/token/candidates.js";
 
 const candidate = (...probabilities) => ({ token: 1, text: "a", probabilities, cut: probabilities.indexOf(null) });
 /** The lengths of the parts, the chosen one's as a string. */

@@ -1,8 +1,8 @@
 // Scales, amounts and the terms of formulas.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { kept, shapeAt } from "../../kvdemo/web/frontend/inside/shapes.js";
-import { amount, difference, evaluate, logScale, powerOfTen, shape } from "../../kvdemo/web/frontend/inside/scale.js";
+import { kept, shapeAt } from "../../kvdemo/web/frontend/inside/drawing/shapes.js";
+import { amount, difference, evaluate, logScale, powerOfTen, shape } from "../../kvdemo/web/frontend/inside/drawing/scale.js";
 
 test("a term is its coefficient times powers of batch and length", () => {
   assert.equal(evaluate([{ coefficient: 3, batch: 1, length: 2 }, { coefficient: 5, batch: 0, length: 0 }], 2, 10), 3 * 2 * 100 + 5);

@@ -1,8 +1,8 @@
 // The triangle of query-key products: which rows a step computes, what is counted, and where a pixel lies.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pace } from "../../kvdemo/web/frontend/inside/pace.js";
-import { cellAt, cellSize, firstToken, rowsOf, sentence, stepOf, totals, weightPixels } from "../../kvdemo/web/frontend/inside/triangle.js";
+import { pace } from "../../kvdemo/web/frontend/inside/decoding/pace.js";
+import { cellAt, cellSize, firstToken, rowsOf, sentence, stepOf, totals, weightPixels } from "../../kvdemo/web/frontend/inside/decoding/triangle.js";
 
 /** Steps behind a prompt, by the closed forms. */
 const run = (prompt, count) => {

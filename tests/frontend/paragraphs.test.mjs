@@ -1,7 +1,7 @@
 // A docstring is shown as text: its paragraphs, code and stress are told apart, and no markup is read.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { paragraphs } from "../../kvdemo/web/frontend/base/paragraphs.js";
+import { paragraphs } from "../../kvdemo/web/frontend/base/explain/paragraphs.js";
 
 test("line breaks within a paragraph are undone, and blank lines part paragraphs", () => {
   assert.deepEqual(paragraphs("  One\n    two.\n\n    Three.\n").map((pieces) => pieces.map(({ text }) => text).join("")), ["One two.", "Three."]);

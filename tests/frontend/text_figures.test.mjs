@@ -1,7 +1,7 @@
-// What a lane's text is like, running: the same cases as in Python (tests/core/test_text_metrics.py).
+// What a lane's text is like, running: the same cases as in Python (tests/core/figures/test_text_metrics.py).
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FIGURES, TextFigures } from "../../kvdemo/web/frontend/race/text_figures.js";
+import { FIGURES, TextFigures } from "../../kvdemo/web/frontend/race/lanes/text_figures.js";
 import { cases } from "./cases.mjs";
 
 for (const { says, tokens, figures } of cases("text_figures")) {

@@ -1,7 +1,7 @@
 // Words of the glossary are found in a text, once each, and never in what a model wrote.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { wordParts } from "../../kvdemo/web/frontend/base/words.js";
+import { wordParts } from "../../kvdemo/web/frontend/base/explain/words.js";
 
 const WORDS = { key: "key", keys: "key", "KV cache": "kv", cache: "cache", "a.b": "dotted" };
 const marked = (text, known = new Set()) => wordParts(text, WORDS, known).filter(({ key }) => key).map(({ text: word }) => word);

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.nn.modules.module import register_module_forward_hook
 
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.inside import session
 from kvdemo.inside.cached_attention import CachedAttention
 from kvdemo.models.loaded import LoadedModel

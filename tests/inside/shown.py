@@ -6,7 +6,7 @@ import hashlib
 import threading
 from typing import Any
 
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.documents import schema
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel

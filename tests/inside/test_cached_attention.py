@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from kvdemo.core.inside_settings import Blocks
+from kvdemo.core.settings.inside import Blocks
 from kvdemo.inside.cached_attention import CachedAttention
 from kvdemo.inside.panels.scratch import full_attention, random_attention
 

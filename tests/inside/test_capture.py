@@ -13,8 +13,8 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from kvdemo.core.errors import BadInput
 from kvdemo.inside.capture import QUERIES_AT_A_TIME, capture, check_keeps, check_layer
 from kvdemo.inside.panel import CannotShow
-from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import next_token_logits
 from tests.inside.tiny_models import model, network
 from tests.models.tiny_configs import TINY, tiny
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.declaration import declared
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import PANELS, InsideRequest, Panel
+from kvdemo.core.settings.declaration import declared
+from kvdemo.core.settings.inside import PANELS, InsideRequest, Panel
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.shown import shown, state

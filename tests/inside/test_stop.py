@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from kvdemo.core.inside_settings import PANELS, InsideRequest
+from kvdemo.core.settings.inside import PANELS, InsideRequest
 from kvdemo.documents import schema
 from kvdemo.inside import session
 from kvdemo.models.loaded import LoadedModel

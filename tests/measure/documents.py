@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kvdemo.core.statistics import noise_warning, speedup, statement, summarize
-from kvdemo.measure.published import rows_for
+from kvdemo.core.figures.statistics import noise_warning, speedup, statement, summarize
+from kvdemo.measure.report.published import rows_for
 
 ENVIRONMENT = {
     "kvdemo": "0.1",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.types import Pass
 from kvdemo.costs.formulas import positions_cached, positions_uncached
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence

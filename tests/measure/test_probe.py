@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kvdemo import strategies
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.measure import probe

@@ -4,7 +4,7 @@ import threading
 import torch
 
 from kvdemo import strategies
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.start_lane import start_lane

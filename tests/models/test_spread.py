@@ -10,8 +10,8 @@ import torch
 
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.documents import schema
 from kvdemo.measure import measurement
 from kvdemo.models import loading, placement

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.metrics import first_difference
+from kvdemo.core.figures.metrics import first_difference
 from kvdemo.race.agreement import Group, group, groups
 from tests.scripted import record
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import TokensCommitted
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import BeamNode, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.detokenizer import TextStream

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvdemo.core.events import Divergence
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.divergence import explain, unchecked

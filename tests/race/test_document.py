@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import RaceEvent, TokensCommitted
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.documents import schema
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

@@ -3,8 +3,8 @@
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import memory_limit

@@ -25,11 +25,11 @@ from transformers import DynamicCache
 
 from kvdemo import strategies
 from kvdemo.core.events import Diverged, Divergence, RaceEvent
-from kvdemo.core.settings import RaceRequest, Sampling
+from kvdemo.core.settings.race import RaceRequest, Sampling
 from kvdemo.core.types import Step
-from kvdemo.models.cache_argument import cache_kwargs
-from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
+from kvdemo.models.network.forward import cache_bytes, forward
 from kvdemo.race import check, proof, rounding, session
 from kvdemo.race.rounding import Rounding
 from kvdemo.samplers import Rule

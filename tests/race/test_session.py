@@ -10,7 +10,7 @@ import torch
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import SCHEDULES, Schedule, Step
 from kvdemo.documents import schema
 from kvdemo.models.loaded import LoadedModel, Prompt

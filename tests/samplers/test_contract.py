@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from kvdemo import samplers
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.samplers import Rule
 from kvdemo.samplers.registry import load

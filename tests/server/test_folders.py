@@ -11,7 +11,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
-from kvdemo.models import folders, public
+from kvdemo.models.names import folders, public
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "strategies": "no_cache", "ignore_eos": True}

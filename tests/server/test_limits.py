@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kvdemo.core.cancellation import TimeLimit
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, RaceEvent
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.server import limits
 from kvdemo.server.limits import Limits
 from kvdemo.server.service import Service

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import public
+from kvdemo.models.names import public
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "someone/large"}

@@ -7,8 +7,8 @@ import pytest
 from kvdemo import app
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.runs import BatchesOf

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.samplers import Rule

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvdemo import strategies
 from kvdemo.core.candidates import MODEL, MOST, Candidates
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.samplers import Rule

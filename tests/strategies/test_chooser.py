@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.loaded import LoadedModel

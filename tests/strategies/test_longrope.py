@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.facts import rope
-from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward
 from kvdemo.race import session
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo import samplers
-from kvdemo.core import strategy_spec
-from kvdemo.core.declaration import offered, read_value
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings import strategy_spec
+from kvdemo.core.settings.declaration import offered, read_value
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Option
 from kvdemo.strategies import discover, load
 

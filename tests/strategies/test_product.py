@@ -16,15 +16,15 @@ import pytest
 
 from kvdemo import strategies
 from kvdemo.core.events import Finished
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Pass
 from kvdemo.documents import schema
 from kvdemo.measure import measurement
-from kvdemo.measure.csv_tables import to_csv
 from kvdemo.measure.duration_forecast import StepTimeModel
+from kvdemo.measure.report.csv_tables import to_csv
+from kvdemo.measure.report.tables import to_markdown
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
-from kvdemo.measure.tables import to_markdown
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies.base import Strategy

@@ -9,9 +9,9 @@ import gradio as gr
 import pytest
 
 from kvdemo import strategies
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.race import session
-from kvdemo.server.listings import list_strategies
+from kvdemo.server.questions.listings import list_strategies
 from kvdemo.strategies import StrategyInfo
 from kvdemo.web.components.fields import lane_picker
 from tests.web.scripted_backend import ScriptedBackend

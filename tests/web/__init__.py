@@ -1,3 +1,3 @@
-from kvdemo.web.gradio_import import import_gradio
+from kvdemo.web.gradio_patches.without_stubs import import_gradio
 
 import_gradio()  # before a test does, without its type stubs: they take half of the time

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from kvdemo.web.api import Endpoint
+from kvdemo.web.api.endpoints import Endpoint
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from kvdemo.core.metrics import SAME
+from kvdemo.core.figures.metrics import SAME
 from kvdemo.core.types import BOUNDS
 from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
@@ -82,8 +82,8 @@ def test_the_head_names_no_script_of_a_tab_that_is_opened_later() -> None:
 def test_the_head_names_no_script_that_only_a_race_needs() -> None:
     named = {path.as_posix() for path in assets.at_once()}
     assert {"race/stage.js", "race/preview.js"} <= named
-    assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "token_card", "verdict")}
-    assert not any(re.search("race/(beams|predict)/|lane_picture|overview|line_chart", name) for name in named)
+    assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "token/token_card")}
+    assert not any(re.search("race/(beams|predict|verdict)/|lane_picture|overview|line_chart", name) for name in named)
 
 
 def test_the_styles_are_one_text_that_fetches_no_other() -> None:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.declaration import offered
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.web import links
 from tests.web.scripted_backend import FORM
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from kvdemo import strategies
-from kvdemo.core.declaration import offered
 from kvdemo.core.events import Ended
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import DEFAULT_PROMPT, RaceRequest
-from kvdemo.web import api, assets
-from kvdemo.web.api import measured_progress, progress
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
+from kvdemo.web import assets
+from kvdemo.web.api import endpoints as api
+from kvdemo.web.api.endpoints import measured_progress, progress
 from kvdemo.web.components import downloads
 from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
@@ -74,7 +75,7 @@ def test_launch_options_are_what_launch_takes() -> None:
 def test_every_number_is_defined_and_every_definition_is_used() -> None:
     folder = assets.FRONTEND
     scripts = "".join((folder / path).read_text("utf-8") for path in assets.files() if path.parts[0] != "base")
-    cards = (folder / "race" / "lane_card.js").read_text("utf-8")
+    cards = (folder / "race" / "lanes" / "lane_card.js").read_text("utf-8")
     lane = re.findall(r"\"(\w+)\"", cards.split("METRICS = [")[1].split("]")[0])
     assert set(lane) <= set(DEFINITIONS)
     unused = {key for key in DEFINITIONS if f'"{key}"' not in scripts and f"definitions.{key}" not in scripts}

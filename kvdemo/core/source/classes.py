@@ -17,8 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from kvdemo.core import settings, strategy_spec, types
+from kvdemo.core import types
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings import race as settings
+from kvdemo.core.settings import strategy_spec
 from kvdemo.core.source.files import SourceFile, dotted_name, statements_of
 from kvdemo.core.types import Option
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.inside.costs import architecture_of, weight_bytes

@@ -12,7 +12,7 @@ from transformers import Cache
 
 from kvdemo.caches import cache_file
 from kvdemo.inside.panel import CannotShow, Subject, beginning
-from kvdemo.models.forward import next_token_logits
+from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.compatibility import cache_support
 
 #: Most tokens that are written from each of the three caches. All but the first take a pass each.

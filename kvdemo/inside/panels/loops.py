@@ -11,7 +11,7 @@ from typing import Any
 
 import kvdemo
 from kvdemo import strategies
-from kvdemo.core.settings import DEFAULT_LANES
+from kvdemo.core.settings.race import DEFAULT_LANES
 from kvdemo.inside.panel import Subject
 from kvdemo.strategies.base import Strategy
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from kvdemo.inside.continued import Continued, continued
 from kvdemo.inside.copied import sharing_weights
 from kvdemo.inside.panel import CannotShow, Subject
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.errors import out_of_memory
-from kvdemo.models.forward import on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
+from kvdemo.models.network.forward import on_device
 
 #: Rounding stays below this share of a layer's largest value, in float32. A wider share holds in 16 bits.
 TOLERANCE = 1e-4

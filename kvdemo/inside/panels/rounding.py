@@ -13,8 +13,8 @@ from transformers import DynamicCache
 from kvdemo.inside.copied import in_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.errors import first_line, out_of_memory
-from kvdemo.models.forward import forward, next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.compatibility import cache_support
 
 #: Most tokens that are compared. Each takes a pass in each number format.

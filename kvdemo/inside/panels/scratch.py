@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 import kvdemo
-from kvdemo.core.inside_settings import Blocks
+from kvdemo.core.settings.inside import Blocks
 from kvdemo.inside import cached_attention
 from kvdemo.inside.cached_attention import CachedAttention
 from kvdemo.inside.panel import Subject

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.inside.costs import architecture_of

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.types import BOUNDS, Bound, Pass
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture

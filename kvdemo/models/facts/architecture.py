@@ -18,8 +18,8 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.models import catalog, folders
 from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
+from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import hub_errors, random_weights
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.timeout import call_with_timeout

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.validation import show
+from kvdemo.core.settings.validation import show
 
 MOST_CHARACTERS = 1_000_000
 _DEEPEST = 20

@@ -24,8 +24,8 @@ from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedMo
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import cache_argument, cache_layers
 from kvdemo.models.facts import text_part
+from kvdemo.models.network import cache_argument, cache_layers
 
 _T = TypeVar("_T")
 Shapes = dict[str, tuple[torch.Size, torch.dtype]]

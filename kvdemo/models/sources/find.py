@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models import catalog, folders, public
+from kvdemo.models.names import catalog, folders, public
 from kvdemo.models.sources import hub, hub_cache
 from kvdemo.models.sources.checkpoint import check
 from kvdemo.models.sources.source import Source

@@ -20,7 +20,7 @@ from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import public
+from kvdemo.models.names import public
 from kvdemo.models.sources import checkpoint, own_cache
 from kvdemo.models.sources.disk_space import megabytes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub import errors
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import catalog
+from kvdemo.models.names import catalog
 from kvdemo.models.sources import disk_space
 
 # The root of all that the Hub's HTTP client raises. (The client is httpx before huggingface_hub 2, httpx2 since.)

@@ -26,7 +26,8 @@ from transformers import (
 )
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import catalog, memory_check
+from kvdemo.models import memory_check
+from kvdemo.models.names import catalog
 from kvdemo.models.sources import disk_space
 
 END_OF_TEXT = "<|endoftext|>"

@@ -10,9 +10,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import cache_argument
 from kvdemo.models.errors import DamagedFiles, first_line
 from kvdemo.models.facts import text_part
+from kvdemo.models.network import cache_argument
 
 # Never code from a repository, never a pickle, and no question to the Hub: the files are here.
 SAFELY = {"trust_remote_code": False, "local_files_only": True}

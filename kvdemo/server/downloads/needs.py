@@ -11,10 +11,10 @@ from kvdemo import strategies
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.core.inside_settings import InsideRequest
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
-from kvdemo.models import catalog, public
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.models.names import catalog, public
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.strategies.draft import draft_name
 

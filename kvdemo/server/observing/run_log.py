@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.validation import show
+from kvdemo.core.settings.validation import show
 from kvdemo.server.observing.run_record import RunRecord
 
 log = logging.getLogger("kvdemo.runs")

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import public
+from kvdemo.models.names import public
 from kvdemo.server.worker.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)

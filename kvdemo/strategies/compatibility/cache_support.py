@@ -6,8 +6,8 @@ a text that has little to do with the prompt. So it is tried before the first to
 
 from __future__ import annotations
 
-from kvdemo.models import cache_argument
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_argument
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.compatibility import tryout
 from kvdemo.strategies.recompute.no_cache import NoCache

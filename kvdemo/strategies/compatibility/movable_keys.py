@@ -7,10 +7,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kvdemo.caches.rotary import rotate_keys
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.strategies.compatibility import tryout
 
 # A token alone attends to itself whatever its position, so that nothing but its keys may depend on where it is. In

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward
 
 _PROMPTS = (9, 5)
 _TOKENS = 4

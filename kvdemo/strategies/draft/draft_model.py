@@ -19,9 +19,10 @@ from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Pass
-from kvdemo.models import catalog, loading
-from kvdemo.models.forward import cache_bytes, next_token_logits, on_device
+from kvdemo.models import loading
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.names import catalog
+from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.draft_name import AUTO, name_for

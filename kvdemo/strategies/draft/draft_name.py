@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kvdemo.models import catalog
+from kvdemo.models.names import catalog
 
 AUTO = "auto"
 # The operator of the app may name a draft model, also a folder: "auto" then means that one.

@@ -21,8 +21,8 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from kvdemo.core.types import Pass, Step, TimedStep
-from kvdemo.models.forward import forward, next_token_logits, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Picked
 from kvdemo.strategies.compatibility import cache_support, scripted, tryout

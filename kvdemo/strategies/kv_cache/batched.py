@@ -8,11 +8,11 @@ from statistics import median
 import torch
 from transformers import DynamicCache
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
-from kvdemo.models.forward import Ids, forward, on_device
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, forward, on_device
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading

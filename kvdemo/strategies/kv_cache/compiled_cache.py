@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from kvdemo.caches.reserved_bytes import Reserved
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.kv_cache import compilable, compiled_step
 from kvdemo.strategies.kv_cache.compiled_run import Run

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
 
-from kvdemo.models.forward import next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import next_token_logits
 
 # Room is reserved in multiples of this: few sizes, which runs of like length share, and little that is never used.
 _MULTIPLE = 64

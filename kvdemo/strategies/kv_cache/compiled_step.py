@@ -25,10 +25,11 @@ from transformers import StaticCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
-from kvdemo.models import cache_layers, memory_check
-from kvdemo.models.cache_argument import cache_kwargs
+from kvdemo.models import memory_check
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_layers
+from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.kv_cache import compile_store
 from kvdemo.strategies.kv_cache.compiled_run import RUNS_BEFORE_RECORDING, Run, Step, bind, record_graph, size_for

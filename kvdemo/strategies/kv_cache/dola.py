@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models.forward import Ids, on_device
-from kvdemo.models.hidden_states import forward_with_states
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, on_device
+from kvdemo.models.network.hidden_states import forward_with_states
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.chooser import Picked
 from kvdemo.strategies.compatibility import cache_support, tryout

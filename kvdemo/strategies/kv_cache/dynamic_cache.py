@@ -9,8 +9,8 @@ from transformers import DynamicCache
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step
-from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading

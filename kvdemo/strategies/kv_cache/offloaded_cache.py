@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import Cache, DynamicCache
 
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models import cache_layers
-from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_layers
+from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.longrope import Reading

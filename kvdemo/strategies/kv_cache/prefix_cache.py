@@ -11,12 +11,12 @@ from transformers import DynamicCache
 
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixSlot
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.facts import rope
-from kvdemo.models.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser

@@ -14,14 +14,14 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import is_hqq_available, is_optimum_quanto_available
 
 from kvdemo.caches import byte_count
-from kvdemo.core import units
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models import cache_layers
-from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_layers
+from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.kv_cache import teacher_forcing

@@ -9,11 +9,11 @@ import torch
 from transformers.cache_utils import get_layer_types_and_kwargs
 
 from kvdemo.caches.sink_cache import SinkCache
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
-from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support, movable_keys, tryout
 

@@ -9,11 +9,11 @@ import torch
 from transformers import StaticCache
 
 from kvdemo.caches.reserved_bytes import Reserved
-from kvdemo.core import units
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models.forward import Ids, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_support, tryout
 from kvdemo.strategies.longrope import Reading

@@ -12,8 +12,8 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward
 from kvdemo.strategies.longrope import Factors
 
 # Positions at a time. All logits of a long text at once would be gigabytes, and one pass over it deaf to Stop.

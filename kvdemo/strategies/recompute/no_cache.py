@@ -8,7 +8,7 @@ import torch
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step
-from kvdemo.models.forward import next_token_logits, on_device
+from kvdemo.models.network.forward import next_token_logits, on_device
 from kvdemo.strategies.base import Job, Strategy
 
 

@@ -10,7 +10,7 @@ import torch
 from kvdemo.core.errors import BadInput
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step
-from kvdemo.models.forward import next_token_logits
+from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.types import UNKNOWN, Choice, Step
 from kvdemo.strategies.remote.engines import Engine
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from kvdemo.core import named_values
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings import named_values
 
 URL, URLS = "KVDEMO_REMOTE_URL", "KVDEMO_REMOTE_URLS"
 MODEL, KEY = "KVDEMO_REMOTE_MODEL", "KVDEMO_REMOTE_KEY"

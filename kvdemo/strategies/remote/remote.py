@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 
-from kvdemo.core import units
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
+from kvdemo.core.figures.requests import Together
 from kvdemo.core.picture import Picture
-from kvdemo.core.requests import Together
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option

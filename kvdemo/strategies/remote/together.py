@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
-from kvdemo.core.requests import RequestFigures, Together
+from kvdemo.core.figures.requests import RequestFigures, Together
 from kvdemo.core.types import Step
 
 Ask = Callable[[], Iterator[Step]]

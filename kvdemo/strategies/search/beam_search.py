@@ -8,8 +8,8 @@ from statistics import fmean
 
 import torch
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel

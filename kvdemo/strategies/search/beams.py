@@ -22,8 +22,8 @@ from transformers import DynamicCache
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import BeamNode, Choice, Pass
 from kvdemo.models.device import widest
-from kvdemo.models.forward import cache_bytes, forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import cache_bytes, forward
 from kvdemo.strategies.longrope import Factors
 
 #: From the sums of all continuations, shape (beams, vocab): the sums of those that are kept, best first, and their

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import BeamNode, Choice, Pass, Step, TimedStep
 from kvdemo.models.device import widest
-from kvdemo.models.forward import forward
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import forward
 from kvdemo.samplers import Rule
 from kvdemo.samplers.registry import SEED
 from kvdemo.strategies.base import Job, Strategy, option

@@ -10,14 +10,14 @@ import torch
 from torch.nn.functional import normalize
 from transformers import DynamicCache
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.device import widest
-from kvdemo.models.forward import on_device
-from kvdemo.models.hidden_states import forward_with_states
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import on_device
+from kvdemo.models.network.hidden_states import forward_with_states
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.chooser import Picked
 from kvdemo.strategies.compatibility import cache_support

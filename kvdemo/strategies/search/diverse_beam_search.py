@@ -8,8 +8,8 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from kvdemo.core import units
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.types import TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import option

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.core.declaration import Setting, offered
-from kvdemo.core.settings import MOST_LANES
+from kvdemo.core.settings.declaration import Setting, offered
+from kvdemo.core.settings.race import MOST_LANES
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn

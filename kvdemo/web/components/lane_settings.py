@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvdemo.core.declaration import offered
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.web.backend import Backend
 
 Row = dict[str, Any]

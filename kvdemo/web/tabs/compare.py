@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.units import count
+from kvdemo.core.figures.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.words.definitions import DEFINITIONS

@@ -15,8 +15,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.core.declaration import offered
-from kvdemo.core.inside_settings import DEFAULT_PROMPT, PANELS, InsideRequest
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.inside import DEFAULT_PROMPT, PANELS, InsideRequest
 from kvdemo.web import links
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields

@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.core.declaration import offered
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn

@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.core.declaration import offered
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.declaration import offered
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import fields

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvdemo.core.settings import DEFAULT_PROMPT
+from kvdemo.core.settings.race import DEFAULT_PROMPT
 
 _STORY = (
     "The lighthouse keeper kept two notebooks. In the first he wrote what the sea did: the height of the swell, the "

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from kvdemo.core.declaration import offered
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.declaration import offered
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields
 from kvdemo.web.components.fields import Controls, chips

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvdemo.core.events import DivergenceKind, Finding, FindingKind
-from kvdemo.core.inside_settings import InsideRequest, Panel
+from kvdemo.core.settings.inside import InsideRequest, Panel
 from kvdemo.web import links
 
 #: A kind that is missing here needs no panel, or none shows it.

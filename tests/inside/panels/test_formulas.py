@@ -14,8 +14,8 @@ from transformers import DynamicCache
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
 from kvdemo.inside.costs import architecture_of, weight_bytes
-from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
 from tests.models.tiny_configs import TINY, WINDOW

@@ -9,8 +9,8 @@ from transformers import DynamicCache
 
 from kvdemo.caches import cache_file
 from kvdemo.inside.panels import legacy
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.inside import session
 from kvdemo.inside.continued import continued
 from kvdemo.inside.panel import CannotShow
 from kvdemo.inside.panels.past import tolerance
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import model_of
 

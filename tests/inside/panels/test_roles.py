@@ -5,9 +5,9 @@ import torch
 from transformers import DynamicCache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from kvdemo.models.cache_argument import cache_kwargs
-from kvdemo.models.forward import cache_bytes
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
+from kvdemo.models.network.forward import cache_bytes
 from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import model_of
 

@@ -8,12 +8,12 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.core.events import PanelsShown
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.documents import schema
 from kvdemo.inside import copied, session
 from kvdemo.inside.panels import rounding
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.inside.shown import TEXT, shown
 from tests.strategies.layered import ODD, model_of
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.shown import shown
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from transformers import DynamicCache
 
 from kvdemo.core.events import PanelsShown
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.documents import schema
 from kvdemo.inside import session
 from kvdemo.inside.decoding import decoded
 from kvdemo.inside.decoding import given as of_given_tokens
 from kvdemo.inside.panels.steps import totals
-from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
 from tests.models.tiny_configs import TINY

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from kvdemo import strategies
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Step
 from kvdemo.engine.start_lane import start_lane
 from kvdemo.engine.timer import Stopwatch, time_steps

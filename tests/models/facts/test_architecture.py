@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
-from kvdemo.models.cache_argument import cache_kwargs
 from kvdemo.models.facts import architecture, config_check, meta_run
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
 from tests.models.tiny_configs import TINY, WINDOW, tiny

@@ -7,7 +7,7 @@ from huggingface_hub import constants
 
 import kvdemo.models.sources
 from kvdemo.core.errors import BadInput
-from kvdemo.models import catalog
+from kvdemo.models.names import catalog
 from kvdemo.models.sources import find, hub, pypi
 from kvdemo.models.sources.source import Source
 from tests.models.saved import refusal, save_llama

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import RaceRequest
-from kvdemo.models import catalog, loading, memory_check
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.models import loading, memory_check
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.names import catalog
 from kvdemo.models.resident_model import ResidentModel
 from kvdemo.models.sources import random_weights
 from kvdemo.models.sources.source import Source

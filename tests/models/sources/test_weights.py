@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from kvdemo.costs import formulas
 from kvdemo.models import loading
 from kvdemo.models.facts import architecture
-from kvdemo.models.forward import cache_bytes, next_token_logits
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from kvdemo.strategies.compatibility import movable_keys
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.wrappers import WRAPPERS, save, wrapper

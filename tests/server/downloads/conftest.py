@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from kvdemo.models import offered, public
+from kvdemo.models.names import offered, public
 from tests.models.saved import save_llama
 from tests.models.stub_hub import Hub, serving
 

@@ -14,7 +14,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent
-from kvdemo.models import offered, public
+from kvdemo.models.names import offered, public
 from kvdemo.models.sources import hub_cache
 from kvdemo.server.downloads import process
 from kvdemo.server.limits import Limits

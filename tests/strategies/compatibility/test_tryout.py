@@ -11,7 +11,8 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaConfig, Llam
 from kvdemo import strategies
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.server import listings, service
+from kvdemo.server import service
+from kvdemo.server.questions import listings
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import tryout
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached

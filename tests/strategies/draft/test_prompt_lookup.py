@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from kvdemo.core.settings import Sampling
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Choice, Step, TimedStep
-from kvdemo.models.cache_argument import cache_kwargs
-from kvdemo.models.forward import cache_bytes
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.cache_argument import cache_kwargs
+from kvdemo.models.network.forward import cache_bytes
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked, record

@@ -16,8 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from kvdemo.caches import cache_file
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore, SessionPrefixes
 from kvdemo.core.events import TokensCommitted
-from kvdemo.core.measure_settings import MeasureRequest
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel

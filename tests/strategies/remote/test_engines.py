@@ -10,7 +10,7 @@ from kvdemo import strategies
 from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.server import listings
+from kvdemo.server.questions import listings
 from kvdemo.strategies.remote import engines
 from tests.strategies.remote.conftest import raced
 from tests.strategies.serving import Between, between

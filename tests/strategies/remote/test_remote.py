@@ -7,7 +7,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
-from kvdemo.core.measure_settings import MeasureRequest
+from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

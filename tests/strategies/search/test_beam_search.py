@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

@@ -9,7 +9,7 @@ from statistics import fmean
 import pytest
 import torch
 
-from kvdemo.core.settings import RaceRequest, Sampling
+from kvdemo.core.settings.race import RaceRequest, Sampling
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import torch
 
-from kvdemo.core.settings import RaceRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import BeamNode, Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.web.tabs.inside import FORM, VARIED, default_form
 from kvdemo.web.tabs.inside_events import ACCIDENT, asked_form, show
 from tests.web.scripted_backend import ScriptedBackend

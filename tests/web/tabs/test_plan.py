@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from kvdemo.core.declaration import declared
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.declaration import declared
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import BITS, CACHE_BYTES, PlanRequest
 from kvdemo.web.tabs.plan import ACCIDENT, DEFAULTS, add_plan_tab, worked_out

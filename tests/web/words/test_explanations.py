@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from kvdemo.core.events import DivergenceKind, Finding, FindingKind
-from kvdemo.core.inside_settings import PANELS as EXISTING
-from kvdemo.core.inside_settings import InsideRequest
+from kvdemo.core.settings.inside import PANELS as EXISTING
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.web import links
 from kvdemo.web.words import explanations
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from kvdemo import strategies
-from kvdemo.race import divergence, sentences
+from kvdemo.race import divergence
+from kvdemo.race.verdict import sentences
 from kvdemo.web import assets
 from kvdemo.web.words import definitions
 from kvdemo.web.words.glossary import GLOSSARY, WORDS

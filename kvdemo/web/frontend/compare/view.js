@@ -1,8 +1,8 @@
 // Two documents against each other: the headline, a row for each figure with its ratio drawn, and what differs.
 import { el, mount, present, whenThere, write } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { term } from "../base/terms.js";
-import { explain } from "../base/tooltip.js";
+import { term } from "../base/explain/terms.js";
+import { explain } from "../base/explain/tooltip.js";
 
 /** @typedef {"good" | "bad" | "none"} Claim what a row allows to say, as a colour */
 /** @typedef {{ end: number, at: (ratio: number) => number }} Axis where it ends, and where a ratio stands on it, in percent */

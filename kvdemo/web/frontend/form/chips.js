@@ -1,7 +1,7 @@
 // A row of small buttons that fill a form.
 import { el, mount } from "../base/dom.js";
 import { given } from "../base/given.js";
-import { explain } from "../base/tooltip.js";
+import { explain } from "../base/explain/tooltip.js";
 
 /**
  * A button: the value that it stands for, and why to press it.

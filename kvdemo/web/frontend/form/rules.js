@@ -1,7 +1,7 @@
 // The samplers' settings of a lane, in the order in which they apply: fetched when a lane's are first opened.
 import { el } from "../base/dom.js";
-import { tellsOf } from "../base/strategy_card.js";
-import { explain } from "../base/tooltip.js";
+import { tellsOf } from "../base/explain/strategy_card.js";
+import { explain } from "../base/explain/tooltip.js";
 import { bounds, drawSetting } from "./lane_setting.js";
 
 /** What holds for all of them, in a sentence or two.

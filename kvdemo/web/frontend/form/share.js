@@ -1,6 +1,6 @@
 // A race or a measurement as a link: built here from what the form holds, read on arrival by kvdemo/web/links.py.
 import { el, showFloating, within } from "../base/dom.js";
-import { place } from "../base/tooltip.js";
+import { place } from "../base/explain/tooltip.js";
 
 /**
  * What a form's links may state: `keys` are its settings, `names` those in links, with their names there, `always` those

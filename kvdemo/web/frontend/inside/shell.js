@@ -1,6 +1,6 @@
 // A panel's frame: its question, its title, one sentence, the picture, what is said in place of it, and more behind a fold.
 import { el, write } from "../base/dom.js";
-import { prose } from "../base/prose.js";
+import { prose } from "../base/explain/prose.js";
 
 /**
  * The tab, as far as panels use it.

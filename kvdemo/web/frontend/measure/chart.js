@@ -1,8 +1,8 @@
 // Latency against context: what each step took (the median of the runs), over the floors that the device's limits predict.
 import { laneColor } from "../base/colors.js";
-import { LineChart } from "../base/line_chart.js";
+import { LineChart } from "../base/chart/line_chart.js";
 
-/** @type {(Pick<import("../base/line_chart.js").Line, "name" | "color" | "dash"> & { key: "decode_floor_s" | "no_cache_floor_s" })[]} */
+/** @type {(Pick<import("../base/chart/line_chart.js").Line, "name" | "color" | "dash"> & { key: "decode_floor_s" | "no_cache_floor_s" })[]} */
 const FLOORS = [
   { key: "decode_floor_s", name: "floor with a cache (predicted)", color: "--kv-ink-2", dash: "dash" },
   { key: "no_cache_floor_s", name: "floor without (predicted)", color: "--kv-ink-3", dash: "dot" },

@@ -1,7 +1,7 @@
 // What the device was measured to reach, and what the cache takes: measured where a lane ran, by the formula beyond.
 import { el, present } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { basis, definitions, term } from "../base/terms.js";
+import { basis, definitions, term } from "../base/explain/terms.js";
 import { laneName } from "./table.js";
 
 /** @type {(key: string, value: string, note?: string | null) => HTMLElement} */

@@ -3,7 +3,7 @@ import { laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
 import { BOUNDS } from "../base/facts.js";
 import { format } from "../base/format.js";
-import { definitions, term } from "../base/terms.js";
+import { definitions, term } from "../base/explain/terms.js";
 import { laneName } from "./table.js";
 
 /**

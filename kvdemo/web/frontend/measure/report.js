@@ -1,6 +1,6 @@
 // A measurement's document as a page of a report: its parts in order, each drawn again only when it has changed.
 import { el, present } from "../base/dom.js";
-import { basis } from "../base/terms.js";
+import { basis } from "../base/explain/terms.js";
 import { LatencyChart } from "./chart.js";
 import { cacheFormula, cacheTable, deviceLimits } from "./device.js";
 import { against, splitBars } from "./lanes.js";

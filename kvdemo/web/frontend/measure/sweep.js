@@ -2,7 +2,7 @@
 import { el, find, write } from "../base/dom.js";
 import { BOUNDS } from "../base/facts.js";
 import { format } from "../base/format.js";
-import { explain } from "../base/tooltip.js";
+import { explain } from "../base/explain/tooltip.js";
 
 /** Half of the full colour is reached here; text on it stays readable at any speed-up. */
 const STRONGEST = 50;

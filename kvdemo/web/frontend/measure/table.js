@@ -2,7 +2,7 @@
 import { laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { basis, definitions, term } from "../base/terms.js";
+import { basis, definitions, term } from "../base/explain/terms.js";
 
 /** @typedef {import("../base/format.js").Written} Written */
 /** @typedef {(statistics: measure.Statistics) => Child[]} Read what a cell says of a lane's statistics */

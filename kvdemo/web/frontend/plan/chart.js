@@ -1,14 +1,14 @@
 // Cache against context: both logarithmic, with the memory and the weights as levels and the plan's own point.
 import { cssColor } from "../base/colors.js";
 import { format } from "../base/format.js";
-import { LineChart } from "../base/line_chart.js";
-import { basis } from "../base/terms.js";
+import { LineChart } from "../base/chart/line_chart.js";
+import { basis } from "../base/explain/terms.js";
 import { decades, powers, roundBytes } from "./ticks.js";
 
 const COLOR = "--kv-lane-1";
 
 /** One line, or two where there are several sequences: theirs together, and one of them, dotted.
- * @type {(curve: plan.Size[], batch: number) => import("../base/line_chart.js").Line[]} */
+ * @type {(curve: plan.Size[], batch: number) => import("../base/chart/line_chart.js").Line[]} */
 const linesOf = (curve, batch) => {
   /** @param {string} name
    * @param {number} times */

@@ -2,7 +2,7 @@
 import { on } from "../base/bus.js";
 import { el, mount, write } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { basis, term } from "../base/terms.js";
+import { basis, term } from "../base/explain/terms.js";
 import { GrowthChart } from "./chart.js";
 import { roundBytes } from "./ticks.js";
 

@@ -1,9 +1,9 @@
 // What each token cost: one chart for all lanes, drawn while they run, and no more often than is cheap.
 import { cssColor, laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
-import { LineChart } from "../base/line_chart.js";
-import { prose } from "../base/prose.js";
-import { explain } from "../base/tooltip.js";
+import { LineChart } from "../base/chart/line_chart.js";
+import { prose } from "../base/explain/prose.js";
+import { explain } from "../base/explain/tooltip.js";
 import { mark, unmark } from "./marked.js";
 
 /** @typedef {import("./wire.js").Race} Race */

@@ -2,7 +2,7 @@
 import { el, present } from "../base/dom.js";
 import { readSpecs } from "../base/lane_spec.js";
 import { recall, remember } from "../base/memory.js";
-import { prose } from "../base/prose.js";
+import { prose } from "../base/explain/prose.js";
 import { declared } from "./picture/declared.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 

@@ -1,6 +1,6 @@
 // Before the first race: what each chosen lane will do, drawn as the work of its first steps.
 import { el } from "../base/dom.js";
-import { prose } from "../base/prose.js";
+import { prose } from "../base/explain/prose.js";
 import { declared } from "./picture/declared.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 

@@ -1,5 +1,5 @@
 // The strip above the lanes before a race: what will happen, and how the model does. verdict.js tells the rest.
-import { prose } from "../base/prose.js";
+import { prose } from "../base/explain/prose.js";
 import { Strip } from "../base/strip.js";
 
 const IDLE = {

@@ -2,17 +2,17 @@
 import { emit } from "../base/bus.js";
 import { write } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { definitions } from "../base/terms.js";
+import { definitions } from "../base/explain/terms.js";
 import { nextFrame } from "../shell/idle.js";
 import { Beams } from "./beams/figure.js";
 import { RaceChart } from "./chart.js";
-import { HEAT_LEVELS, heatLimit } from "./heat.js";
+import { HEAT_LEVELS, heatLimit } from "./lanes/heat.js";
 import { markedStep, unmark } from "./marked.js";
 import { LanePicture } from "./picture/lane_picture.js";
 import { Predict } from "./predict/predict.js";
-import { RunningLane } from "./running_lane.js";
-import { tokenCard } from "./token_card.js";
-import { Verdict } from "./verdict.js";
+import { RunningLane } from "./lanes/running_lane.js";
+import { tokenCard } from "./token/token_card.js";
+import { Verdict } from "./verdict/verdict.js";
 import { Race } from "./wire.js";
 
 export class RaceView {

@@ -1,6 +1,6 @@
 // The race as data: lines of the wire format (kvdemo/web/wire.py) in, running sums out. Nothing here draws.
 
-import { TextFigures } from "./text_figures.js";
+import { TextFigures } from "./lanes/text_figures.js";
 
 /**
  * What a race is about (`Started`).

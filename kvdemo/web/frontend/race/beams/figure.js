@@ -4,7 +4,7 @@ import { laneColor } from "../../base/colors.js";
 import { el, showFloating, targetOf, write } from "../../base/dom.js";
 import { format } from "../../base/format.js";
 import { quote } from "../../base/token_text.js";
-import { place } from "../../base/tooltip.js";
+import { place } from "../../base/explain/tooltip.js";
 import { finding, joined, score, spelled, table } from "./summary.js";
 import { beamPath, BeamTree } from "./tree.js";
 

@@ -1,7 +1,7 @@
 // What a search came to, in a sentence or two and in a table of its last texts.
 import { el } from "../../base/dom.js";
 import { format } from "../../base/format.js";
-import { definitions, term } from "../../base/terms.js";
+import { definitions, term } from "../../base/explain/terms.js";
 import { spell } from "../../base/token_text.js";
 import { beamPath } from "./tree.js";
 

@@ -1,0 +1,1 @@
+"""Check every claim about a GPU."""

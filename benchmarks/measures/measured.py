@@ -1,0 +1,142 @@
+"""Check that a measurement agrees with a stopwatch, and that an open page does not disturb it.
+
+The limit of the first is 0: the same loop, timed from outside as a whole, in another process, by code that shares
+nothing with kvdemo but the model. What could push them apart is what kvdemo does between and within its steps. The
+limit of the second is 1: a page hears of a run between two steps, which wait for it, and the server is at rest while
+one is timed. It is held against no server at all, since one that only waits may already cost something.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Page
+
+from benchmarks.figure import Figure
+from benchmarks.measures.wire import browser_page
+from benchmarks.tools import lockstep
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.measure import measurement
+from kvdemo.models.loaded import LoadedModel
+from tests.serving import ROOT
+
+PROMPT, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 64, 3, 8
+
+# The loop of the articles, with a stopwatch around it. Tokenisation and prefill included, as E2E is defined.
+OUTSIDE = """
+import sys, time
+import kvdemo.engine.openmp
+kvdemo.engine.openmp.limit_spinning()
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from kvdemo.models.network.cache_argument import cache_kwargs
+folder, prompt, tokens, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+@torch.inference_mode()
+def loop():
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    cache = DynamicCache(config=model.config)
+    for _ in range(tokens):
+        logits = model(input_ids=ids, logits_to_keep=1, **cache_kwargs(model, cache)).logits
+        ids = logits[:, -1:].argmax(-1)
+        ids.item()
+
+loop()
+total = 0.0
+for _ in range(repeats):
+    start = time.perf_counter()
+    loop()
+    total += time.perf_counter() - start
+print(total / repeats)
+"""
+
+# The page says by itself when it is done. Playwright would look for a selector again and again, and take cores for it.
+ANNOUNCE = """
+const report = document.querySelector(".kv-measure");
+const say = () => report.dataset.phase === "over" && console.log("over");
+new MutationObserver(say).observe(report, { attributes: true });
+"""
+
+
+def outside(model: LoadedModel) -> float:
+    """Return the mean seconds of the loop, by a stopwatch in a process of its own."""
+    command = [sys.executable, "-c", OUTSIDE, str(model.source.folder), PROMPT, str(TOKENS), str(REPEATS)]
+    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def command_line(model: LoadedModel) -> float:
+    """Return the mean E2E of the same loop, as `python -m kvdemo measure` reports it."""
+    command = [
+        sys.executable, "-m", "kvdemo", "measure", "--model", str(model.source.folder), "--prompt", PROMPT, "--no-chat",
+        "--strategies", "dynamic_cache", "--max-new-tokens", str(TOKENS), "--repeats", str(REPEATS), "--json",
+        "--device", "cpu",
+    ]  # fmt: skip
+    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return mean_e2e(json.loads(told))
+
+
+def mean_e2e(document: dict[str, Any]) -> float:
+    """Return the mean E2E of the first lane."""
+    return float(document["lanes"][0]["statistics"]["e2e_s"]["mean"])
+
+
+def without_page(model: LoadedModel) -> float:
+    """Return the mean E2E in this process, nobody looking on; on a thread of its own, as in the app."""
+    raw = {"prompt": PROMPT, "strategies": "dynamic_cache", "max_new_tokens": TOKENS, "repeats": REPEATS, "chat": False}
+    request, found = MeasureRequest.parse(raw), []
+    thread = threading.Thread(
+        target=lambda: found.append(measurement.run(request, model, "benchmark", lambda _: None, threading.Event()))
+    )
+    thread.start()
+    thread.join()
+    return mean_e2e(found[0])
+
+
+def with_page(page: Page) -> float:
+    """Return the mean E2E of one measurement that is started and drawn in the page, and taken out of its document."""
+    page.evaluate(ANNOUNCE)
+    with page.expect_console_message(lambda message: message.text == "over", timeout=600_000):
+        page.click("#kv-m-start")
+    page.wait_for_selector("#kv-m-json:visible")
+    with page.expect_download() as download:
+        page.click("#kv-m-json")
+    return mean_e2e(json.loads(download.value.path().read_text("utf-8")))
+
+
+def run(model: LoadedModel, serving: Callable[[], AbstractContextManager[str]]) -> Iterator[Figure]:
+    """Run both in turn, in random order. `serving()` is the address of the app, in this process and on this model.
+
+    The browser stands back: what it draws on a visitor's machine takes nothing from the decoding.
+    """
+    found = compared(lambda: command_line(model), lambda: outside(model))
+    distances = sorted(abs(end - 1) for end in found.interval)
+    nearest = 0.0 if found.low <= 1 <= found.high else distances[0]
+    yield Figure(
+        "measure's mean E2E / a stopwatch around the same loop: distance from 1",
+        abs(found.value - 1), "", 0.05, interval=(nearest, distances[1]),
+    )  # fmt: skip
+
+    query = f"?tab=measure&prompt={quote(PROMPT)}&tokens={TOKENS}&repeats={REPEATS}&lanes=dynamic_cache&chat=0"
+
+    def watched() -> float:
+        with serving() as url, browser_page(url + query, stands_back=True) as page:
+            return with_page(page)
+
+    found = compared(watched, lambda: without_page(model))
+    yield Figure("E2E with a page that looks on / without a server", found.value, "×", 1.03, interval=found.interval)
+
+
+def compared(first: Callable[[], float], second: Callable[[], float]) -> lockstep.Ratio:
+    """Divide the first's seconds by the second's, of runs that take turns."""
+    loops = {"first": lockstep.repeated(first), "second": lockstep.repeated(second)}
+    taken = lockstep.take(loops, rounds=ROUNDS, positions=1, skip=0)
+    return lockstep.ratio(taken["first"], taken["second"])

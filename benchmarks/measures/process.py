@@ -1,0 +1,131 @@
+"""Time a step in the app with the engine in a process of its own, and on a thread of the page's, against a bare loop.
+
+The limit of both is 1 where a core is free for the page. Where decoding uses all cores, what the page and its reader
+take of them is missing to it, and the limit is printed. What is above it is what the page's work disturbs: in one
+process it shares the interpreter and its lock, in two only the cores.
+
+All three decode the same text in turn, in random order, in blocks of half a second, each in a process of its own.
+Pairs are steps at the same position of the text. The click is a request over HTTP that reads the page's event stream,
+or a page of Chromium on the same cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from urllib.parse import quote
+
+import numpy as np
+import psutil
+from gradio_client import Client
+from playwright.sync_api import Page
+
+from benchmarks.figure import Figure
+from benchmarks.measures.wire import browser_page
+from benchmarks.tools import lockstep
+from benchmarks.tools.stepper import Process
+from kvdemo.engine import openmp
+from tests.serving import served
+
+PROMPT, PROMPT_TOKENS, TOKENS, ROUNDS = "What is KV caching?", 6, 24, 24
+SETTINGS = {"process": {"KVDEMO_ENGINE": "process"}, "thread": {"KVDEMO_ENGINE": "thread"}}
+TARGETS = {"a client that reads the stream": 1.005, "a page of Chromium": 1.02}
+#: The modules of processes that decode; the page's process does too where the engine is a thread, in its own blocks.
+DECODING = {"kvdemo.server.worker", "benchmarks.stepper"}
+_FORM = {"prompt": PROMPT, "max_new_tokens": TOKENS, "chat": False, "ignore_eos": True, "strategies": ["dynamic_cache"]}
+
+Steps = Callable[[], list[float]]
+
+
+def clicked(client: Client) -> list[float]:
+    """Race over HTTP; the seconds of each step, by the document."""
+    document = client.predict(**_FORM, api_name="/race")
+    return [step["seconds"] for step in document["lanes"][0]["steps"]]
+
+
+def pressed(page: Page) -> list[float]:
+    """Press Race in the page and wait for the verdict; the seconds of each step, by the document it offers."""
+    page.click("#kv-race")
+    page.wait_for_selector("#kv-json:visible", timeout=120_000)
+    with page.expect_download() as download:
+        page.click("#kv-json")
+    return [step["seconds"] for step in json.loads(download.value.path().read_text("utf-8"))["lanes"][0]["steps"]]
+
+
+def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
+    """Run all in turn, and divide each app's steps by the bare loop's."""
+    order = np.random.default_rng(0)
+    seconds: dict[str, list[list[float]]] = {name: [] for name in runs}
+    left = {name: Cores() for name in runs}
+    for run in runs.values():
+        run()  # the first of each pays for first uses
+    for _ in range(ROUNDS):
+        for name in order.permutation(list(runs)):
+            with left[name]:
+                seconds[name].append(runs[name]()[1:])  # the prefill is not a step of one token
+    taken = {name: np.array(found) for name, found in seconds.items()}
+    for name in SETTINGS:
+        found = lockstep.ratio(taken[name], taken["bare"])
+        target = TARGETS[how] if name == "process" else None
+        note = "" if target else "(for reference) "
+        yield Figure(
+            f"{note}a step with the engine in a {name}, {how} / bare loop", found.value, "×", target,
+            interval=found.interval,
+        )  # fmt: skip
+    limit = left["bare"].share / left["process"].share
+    yield Figure(f"(for reference) the limit, {how}: what is left of the cores", limit, "×")
+
+
+class Cores:
+    """The share of the cores that all which does not decode leaves to the decoding, over the blocks in which it is."""
+
+    def __init__(self) -> None:
+        self._spent = self._passed = 0.0
+
+    def __enter__(self) -> None:
+        self._spent -= spent_beside()
+        self._passed -= time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._passed += time.perf_counter()
+        self._spent += spent_beside()
+
+    @property
+    def share(self) -> float:
+        return 1 - self._spent / self._passed / (psutil.cpu_count() or 1)
+
+
+def spent_beside() -> float:
+    """Processor seconds so far of this process and all below it, but for the loop's and the engine's."""
+    spent = 0.0
+    for process in [me := psutil.Process(), *me.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            if not DECODING.intersection(process.cmdline()):
+                spent += sum(process.cpu_times()[:2])
+    return spent
+
+
+def run() -> Iterator[Figure]:
+    """Serve both apps, and a bare loop beside them."""
+    with ExitStack() as running:
+        waiting = {name: os.environ[name] for name in openmp.SETTINGS if name in os.environ} or openmp.CHOICE
+        bare = running.enter_context(Process(waiting))
+        urls = {name: running.enter_context(served(settings)) for name, settings in SETTINGS.items()}
+        loops: dict[str, Steps] = {"bare": partial(bare.text, PROMPT_TOKENS, TOKENS)}
+        clients = {name: partial(clicked, Client(url, verbose=False)) for name, url in urls.items()}
+        yield from compared(loops | clients, "a client that reads the stream")
+        query = f"?prompt={quote(PROMPT)}&tokens={TOKENS}&lanes=dynamic_cache&chat=0&ignore_eos=1"
+        first, *others = (url + query for url in urls.values())
+        pages = [running.enter_context(browser_page(first))]
+        browser = pages[0].context.browser
+        assert browser is not None
+        for url in others:
+            pages.append(browser.new_page(viewport={"width": 1440, "height": 900}))
+            pages[-1].goto(url)
+            pages[-1].wait_for_selector("#kv-race:enabled")
+        pressing = {name: partial(pressed, page) for name, page in zip(urls, pages, strict=True)}
+        yield from compared(loops | pressing, "a page of Chromium")

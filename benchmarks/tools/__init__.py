@@ -1,0 +1,1 @@
+"""Run loops beside each other, step by step."""

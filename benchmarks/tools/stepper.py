@@ -1,0 +1,113 @@
+"""Run a bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
+
+The process reads lines: "begin N" starts a text of N tokens; "steps N" takes its next N steps, the prefill first, and
+is answered by the seconds of each. Then the process rests, so that its spinning threads do not disturb
+the next one. Steps that are to be like those of a lane must follow each other without a rest: waking threads that have
+slept for long costs a step of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from types import TracebackType
+
+from benchmarks.tools import lockstep
+from tests.serving import ROOT
+
+#: What OpenMP reads of how its threads wait.
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+#: GNU's OpenMP spins for 3 ms after a step where nobody has set anything: until then it disturbs the next process.
+REST_SECONDS = 0.02
+
+
+class Process:
+    """Takes steps under an environment of its own; `waiting` is how its OpenMP threads wait."""
+
+    def __init__(self, waiting: Mapping[str, str]) -> None:
+        clean = {name: value for name, value in os.environ.items() if name not in WAITING}
+        command = [sys.executable, "-m", "benchmarks.tools.stepper"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=clean | dict(waiting), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def decode(self, prompt: int, burst: int) -> lockstep.Loop:
+        """A text's steps in order: the prefill of so many tokens, then one token a step, `burst` of them at a time."""
+
+        def steps() -> Generator[float, None, None]:
+            self._say(f"begin {prompt}")
+            yield self._steps(1)
+            while True:
+                yield self._steps(burst)
+
+        return steps
+
+    def prefill(self, prompt: int) -> lockstep.Loop:
+        """The prefill of so many tokens, again and again."""
+
+        def steps() -> Generator[float, None, None]:
+            while True:
+                self._say(f"begin {prompt}")
+                yield self._steps(1)
+
+        return steps
+
+    def text(self, prompt: int, tokens: int) -> list[float]:
+        """The seconds of each step of one text: the prefill of so many tokens, then one token a step."""
+        self._say(f"begin {prompt}")
+        return self._each(tokens)
+
+    def _steps(self, number: int) -> float:
+        return sum(self._each(number))
+
+    def _each(self, number: int) -> list[float]:
+        self._say(f"steps {number}")
+        assert self._process.stdout is not None
+        if not (answer := self._process.stdout.readline()):
+            raise RuntimeError(f"the process that takes the steps ended with {self._process.wait()}")
+        return [float(seconds) for seconds in answer.split()]
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
+
+
+def main() -> None:
+    """Take the steps that the lines ask for."""
+    import torch  # noqa: PLC0415 - the parent process must not load OpenMP with its own setting in vain
+    from transformers import DynamicCache  # noqa: PLC0415
+
+    from kvdemo.models import loading  # noqa: PLC0415
+    from kvdemo.models.names import catalog  # noqa: PLC0415
+    from kvdemo.models.network.cache_argument import cache_kwargs  # noqa: PLC0415
+
+    model = loading.load(catalog.DEFAULT, device="cpu", dtype="float32")
+    text = torch.arange(1000, 1000 + 4096)[None]
+    with torch.inference_mode():
+        for line in sys.stdin:
+            word, number = line.split()
+            if word == "begin":
+                ids, cache = text[:, : int(number)], DynamicCache(config=model.network.config)
+                continue
+            seconds = []
+            for _ in range(int(number)):
+                start = time.perf_counter()
+                logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
+                ids = torch.tensor([[logits[0, -1].argmax().item()]])
+                seconds.append(time.perf_counter() - start)
+            time.sleep(REST_SECONDS)
+            print(*seconds, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Write what was measured: the document, its tables, and published figures beside them."""

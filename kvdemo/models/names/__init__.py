@@ -1,0 +1,1 @@
+"""Say which models may be named, and what a name means."""

@@ -1,0 +1,19 @@
+"""Decide whether a model may be named by a folder of this machine. Standard library only."""
+
+from __future__ import annotations
+
+import os
+
+from kvdemo.models.names import public
+
+VARIABLE = "KVDEMO_ALLOW_FOLDERS"
+
+
+def allowed() -> bool:
+    """Tell whether a model may be named by a folder, by whoever asks.
+
+    KVDEMO_ALLOW_FOLDERS (1 or 0) says it. Else folders are the user's on a user's own computer, and nobody's on a
+    server that strangers reach (`public`): an answer would tell what exists there.
+    """
+    said = os.environ.get(VARIABLE, "")
+    return said not in ("0", "false", "no") if said else not public.is_public()

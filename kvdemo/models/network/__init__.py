@@ -1,0 +1,1 @@
+"""Run a network: one forward pass, its attention, its cache argument, its hidden states."""

@@ -1,0 +1,49 @@
+"""Run one forward pass, and count the bytes of a cache: what all strategies share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from kvdemo.models.facts import rope
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import cache_layers
+from kvdemo.models.network.cache_argument import cache_kwargs
+
+#: Token ids of one row: numbers, or a tensor of shape (n,) that is on the model's device already.
+Ids = Sequence[int] | Tensor
+
+
+def on_device(model: LoadedModel, ids: Ids) -> Tensor:
+    """Put ids into a tensor of shape (n,) on the model's device; ids that are a tensor there already stay."""
+    return ids if isinstance(ids, Tensor) else torch.tensor(list(ids), device=model.device)
+
+
+def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: int = 1) -> Tensor:
+    """Run ids of shape (rows, n) through the model: the logits of the last `keep` positions, (rows, keep, vocab).
+
+    The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
+    computing all positions would make the loop without a cache look worse than it is.
+    """
+    with rope.pass_lock(model.network):
+        out = model.network(input_ids=input_ids, logits_to_keep=keep, **cache_kwargs(model.network, cache))
+    logits: Tensor = out.logits[:, -keep:]
+    return logits
+
+
+def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) -> Tensor:
+    """Run new ids through the model: the last position's logits in its number format, shape (vocab,).
+
+    With a cache, `ids` are the positions that it does not hold yet. The model numbers them on from the cache's length,
+    attends to what the cache holds, and the cache grows by them. Without one the model starts at position 0 and keeps
+    nothing.
+    """
+    return forward(model, on_device(model, ids)[None], cache)[0, -1]
+
+
+def cache_bytes(cache: Cache) -> int:
+    """Count the bytes of the tensors that a cache holds now."""
+    return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.layer_tensors(layer))

@@ -1,0 +1,233 @@
+"""Find what a race showed, as kinds, lanes and numbers. `sentences` has the words, `verdict` the order.
+
+Lane 0 is the baseline. A finding about a lane names it first, and the baseline behind it where it is held against it.
+Seconds are device time, to the last token that both lanes have: `tokens` of them, the `whole` texts or their beginning.
+
+    alone             tokens, seconds
+    nothing_compared  no lane can be held against the baseline
+    faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast); where a cache gained
+                      little, the reason in short: prompt_share (of the lane's time), or step_share (of the time of a
+                      step over step_positions that one over new_positions took)
+    slower            the same; ratio says how many times as long it took
+    same_time         the same, without a ratio: less than `metrics.SAME` apart
+    no_clock          the same, without a reason: a time of 0
+    unequal_search    tokens, baseline_tokens: a search can be compared over the whole of equally long texts alone
+    too_short         tokens, baseline_tokens, first_token_s, baseline_first_token_s: one lane ended after one token
+    work              positions, baseline_positions, cache_bytes
+    same_first_step   positions of the first step, as many in both lanes; first_token_s, baseline_first_token_s
+    nothing_to_reuse  both wrote one token
+    no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
+    small_gain        a gain below SMALL_GAIN. The same, where steps gained little; else prompt_seconds of the step over
+                      the prompt and its prompt_share of the lane's time, and the mean seconds of the further tokens
+    same_text         tokens
+    divergence        index of the first token that differs; its reason beside the numbers
+    groups            groups of lanes that agree, the largest first (`agreement`); index at which each other one departs
+    contention        the lanes ran at once
+    best              fastest, first_token, least_memory (lanes), with their seconds and bytes; same_text (lanes)
+    remark            what the strategy or the race remarks on the lane
+    failed, stopped   tokens until then
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from kvdemo.core.events import DivergenceKind, FindingKind
+from kvdemo.core.figures.metrics import SAME, lane_metrics, searched, seconds_to_token
+from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.race import agreement
+
+#: A cache that gains less than this leaves the question why; the verdict answers it.
+SMALL_GAIN = 2.0
+
+#: A lane and its index in the race.
+Entry = tuple[int, LaneHistory]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finding without its sentence. `words` is what numbers cannot say: a remark, an error, why two texts differ."""
+
+    kind: FindingKind
+    lanes: tuple[int, ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ""
+    reason: DivergenceKind | None = None
+
+
+def alone(lane: LaneHistory) -> Found:
+    """What a race of one lane shows."""
+    metrics = lane_metrics(lane.steps)
+    return Found("alone", (0,), {"tokens": metrics.tokens, "seconds": metrics.e2e_s})
+
+
+def time(baseline: LaneHistory, entry: Entry) -> Found:
+    """How a lane's time compares with the baseline's, where they are times of the same."""
+    index, lane = entry
+    ours, theirs = len(lane.tokens), len(baseline.tokens)
+    lanes, counts = (index, 0), {"tokens": ours, "baseline_tokens": theirs}
+    if ours != theirs and (searched(lane.steps) or searched(baseline.steps)):
+        return Found("unequal_search", lanes, counts)
+    shared = min(ours, theirs)
+    mine, its = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
+    if ours != theirs and shared == 1:
+        return Found("too_short", lanes, {**counts, "first_token_s": mine, "baseline_first_token_s": its})
+    whole = ours == theirs and all(map(_done, (baseline, lane)))
+    numbers = {"tokens": shared, "whole": whole, "seconds": mine, "baseline_seconds": its}
+    if min(mine, its) <= 0:
+        return Found("no_clock", lanes, numbers)
+    numbers |= _in_short(_why_little(baseline, entry))
+    if its > mine * SAME:
+        return Found("faster", lanes, {**numbers, "ratio": its / mine})
+    if mine > its * SAME:
+        return Found("slower", lanes, {**numbers, "ratio": mine / its})
+    return Found("same_time", lanes, numbers)
+
+
+def _in_short(why: Found | None) -> dict[str, Any]:
+    """The reason for a small gain as a headline has it."""
+    numbers = why.numbers if why else {}
+    if "prompt_share" in numbers:
+        return {"prompt_share": numbers["prompt_share"]}
+    if not numbers.get("seconds"):
+        return {}
+    return {
+        "step_share": numbers["new_seconds"] / numbers["seconds"],
+        "step_positions": numbers["positions"],
+        "new_positions": numbers["new_positions"],
+    }
+
+
+def _done(lane: LaneHistory) -> bool:
+    return lane.ended is not None and lane.ended.reason in ("length", "eos")
+
+
+def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
+    """A lane's work, why its cache saved little or no time, and whether its text is the baseline's."""
+    index, lane = entry
+    if not (lane.info.elsewhere or baseline.info.elsewhere):
+        ours, theirs = lane_metrics(lane.steps).positions, lane_metrics(baseline.steps).positions
+        held = lane.steps[-1].step.cache_bytes
+        yield Found("work", (index, 0), {"positions": ours, "baseline_positions": theirs, "cache_bytes": held})
+    if why := _why_little(baseline, entry):
+        yield why
+    if lane.divergence is None:
+        yield Found("same_text", (index, 0), {"tokens": min(len(baseline.tokens), len(lane.tokens))})
+    else:
+        parted = lane.divergence
+        yield Found("divergence", (index, 0), {"index": parted.index}, parted.detail, parted.kind)
+
+
+def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
+    """That the step over the prompt is the same work in both lanes, by the positions that each ran in it.
+
+    A cache is empty then, so a difference of the times to the first token is none of its doing. Nothing where a lane
+    computes elsewhere, searches, or has no further token for which the cache could do something.
+    """
+    index, lane = entry
+    lanes = (lane, baseline)
+    if any(one.info.elsewhere or searched(one.steps) or len(one.steps) < 2 for one in lanes):
+        return
+    first, its_first = (one.steps[0] for one in lanes)
+    if first.step.positions == its_first.step.positions > 1:
+        yield Found("same_first_step", (index, 0), {
+            "positions": first.step.positions, "first_token_s": first.seconds,
+            "baseline_first_token_s": its_first.seconds,
+        })  # fmt: skip
+
+
+def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
+    """Why a lane that keeps a cache saved no time by it, or little; None where it did, or where there is no cache.
+
+    Also None for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
+    """
+    index, lane = entry
+    shared = min(len(baseline.tokens), len(lane.tokens))
+    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes or searched(lane.steps):
+        return None
+    if shared == 1:
+        return Found("nothing_to_reuse", (index, 0)) if len(baseline.tokens) == len(lane.tokens) else None
+    mine, its = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
+    if len(lane.steps) == 1 or its >= mine * SMALL_GAIN:
+        return None
+    if its > mine * SAME:
+        first, its_first = lane.steps[0].seconds, baseline.steps[0].seconds
+        if its - its_first >= (mine - first) * SMALL_GAIN:
+            further = shared - 1
+            return Found("small_gain", (index, 0), {
+                "prompt_seconds": first, "prompt_share": first / mine, "seconds": (its - its_first) / further,
+                "new_seconds": (mine - first) / further,
+            })  # fmt: skip
+        costs = _step_costs(baseline, lane)
+        # A lane whose steps took no less time was not sooner because of them.
+        return Found("small_gain", (index, 0), costs) if costs["new_seconds"] < costs["seconds"] else None
+    return Found("no_time_saved", (index, 0), _step_costs(baseline, lane))
+
+
+def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:
+    """Medians of positions and seconds: of the baseline's steps in the later half, and of the lane's after the prompt.
+
+    In the later half the baseline has the most positions to run again.
+    """
+    late, decoding = baseline.steps[len(baseline.steps) // 2 :], lane.steps[1:]
+    positions, new = (round(median(timed.step.positions for timed in some)) for some in (late, decoding))
+    seconds, new_seconds = (median(timed.seconds for timed in some) for some in (late, decoding))
+    return {"positions": positions, "seconds": seconds, "new_positions": new, "new_seconds": new_seconds}
+
+
+def groups(records: Sequence[LaneHistory]) -> Iterator[Found]:
+    """Which lanes wrote the same text, among three or more of which that can be said."""
+    found = agreement.groups(records)
+    if sum(len(group.lanes) for group in found) > 2:
+        departs = tuple(group.departs for group in found if group.departs is not None)
+        yield Found("groups", (), {"groups": tuple(group.lanes for group in found), "index": departs})
+
+
+def best(records: Sequence[LaneHistory]) -> Iterator[Found]:
+    """Which lane was best at what, among lanes that did the same; nothing where fewer than two did.
+
+    Time: those that wrote equally many tokens, as most of them did, and more than one. First token: those that commit
+    each token when they have it, which a search does not, and went on after it if the others did. Memory: those that
+    keep a cache, after as many tokens. Of equals, the first.
+    """
+    written = [(index, record) for index, record in enumerate(records) if record.tokens]
+    if not written:
+        return
+    counts = Counter(len(record.tokens) for _, record in written)
+    most = max(counts, key=lambda n: (counts[n], n))
+    equal = [entry for entry in written if len(entry[1].tokens) == most]
+    streams = [e for e in written if len(e[1].tokens) > min(most - 1, 1) and not searched(e[1].steps)]
+    held = [(index, record.steps[-1].step.cache_bytes) for index, record in equal]
+    numbers = {
+        **_least("fastest", "s", [(i, seconds_to_token(r.steps, most)) for i, r in equal if most > 1]),
+        **_least("first_token", "s", [(i, r.steps[0].seconds) for i, r in streams]),
+        **_least("least_memory", "bytes", [(i, size) for i, size in held if size]),
+    }
+    if not numbers:
+        return
+    if records[0].tokens:
+        numbers["same_text"] = tuple(i for i, r in written if i and r.divergence is None)
+    yield Found("best", (), numbers)
+
+
+def _least(contest: str, unit: str, values: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    """The lane of the smallest value, and the value; {} for fewer than two."""
+    if len(values) < 2:
+        return {}
+    index, value = min(values, key=lambda pair: pair[1])
+    return {contest: index, f"{contest}_{unit}": value}
+
+
+def ends(records: Sequence[LaneHistory]) -> Iterator[Found]:
+    """What is remarked on each lane, then the lanes that did not end by themselves."""
+    for index, record in enumerate(records):
+        yield from (Found("remark", (index,), words=remark) for remark in record.remarks)
+    for index, record in enumerate(records):
+        if record.ended and record.ended.reason == "error":
+            yield Found("failed", (index,), {"tokens": len(record.tokens)}, record.ended.error or "")
+        if record.ended and record.ended.reason == "stopped":
+            yield Found("stopped", (index,), {"tokens": len(record.tokens)})

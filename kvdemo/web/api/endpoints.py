@@ -1,0 +1,246 @@
+"""Add the endpoints of the Gradio API: `/race`, `/measure`, `/inside`, `/plan`, `/models`, `/strategies`, `/samplers`.
+
+The first three stream what has happened so far and end with the document of the command line's `--json`, which is all
+that `/plan` sends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
+from typing import Any
+
+import gradio as gr
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.settings.declaration import Setting, offered
+from kvdemo.core.settings.inside import DEFAULT_PROMPT, InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.types import VALUES, Kind
+from kvdemo.core.visitor import NOBODY, Visitor
+from kvdemo.costs.planner import PlanRequest
+from kvdemo.web.backend import Backend, Form
+from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.tabs import inside_events, measure_events, measure_form
+from kvdemo.web.tabs.race_events import ACCIDENT
+
+log = logging.getLogger(__name__)
+
+PLAN_ACCIDENT = "Something went wrong on the server, and this plan could not be calculated: try again."
+Endpoint = Callable[..., AsyncIterator[dict]]
+States = Generator[dict, None, None]
+#: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
+PLACES = (
+    "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
+    "repeats", "warmup", "sweep_prompt", "sweep_tokens", "candidates",
+)  # fmt: skip
+#: Lists of numbers are text with commas, as in the form.
+_TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}
+
+
+def progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
+    """The states of one race, and the document last.
+
+    {"state": "preparing", "text", "fraction"}, then {"state": "racing", "lanes": [{"strategy", "tokens", "seconds",
+    "text", "finish_reason"}]}, then the document.
+    """
+    state: dict[str, Any] = {"state": "preparing", "text": "", "fraction": None}
+    document: Any = None
+    with closing(backend.race(form, run_id, visitor)) as batches:
+        for batch in batches:
+            for event in batch:
+                state = state_after(state, event)
+                document = event.document if isinstance(event, Finished) else document
+            yield state if document is None else dict(document)
+
+
+def state_after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
+    """Return the state of a race after one more event."""
+    match event:
+        case Progress(text, fraction):
+            return {"state": "preparing", "text": text, "fraction": fraction}
+        case Started(lanes=lanes):
+            fresh = {"tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None}
+            return {"state": "racing", "lanes": [{"strategy": lane.strategy, **fresh} for lane in lanes]}
+        case TokensCommitted(lane=index, timed=timed, texts=texts):
+            lane = state["lanes"][index]
+            change = {
+                "tokens": lane["tokens"] + len(texts),
+                "seconds": lane["seconds"] + timed.seconds,
+                "text": lane["text"] + "".join(texts),
+            }
+            return _with_lane(state, index, change)
+        case Ended(lane=index, reason=reason, text=text):
+            lane = state["lanes"][index]
+            return _with_lane(state, index, {"finish_reason": reason, "text": lane["text"] + text})
+    return state
+
+
+def _with_lane(state: dict[str, Any], index: int, change: dict[str, Any]) -> dict[str, Any]:
+    lanes = [{**lane, **change} if i == index else lane for i, lane in enumerate(state["lanes"])]
+    return {**state, "lanes": lanes}
+
+
+def measured_progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
+    """The states of one measurement: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
+    document: Any = None
+    with closing(backend.measure(form, run_id, visitor)) as states:
+        for state in states:
+            document = state["document"] or document
+            yield {"state": "measuring", **{key: state[key] for key in ("text", "fraction", "remaining_s")}}
+    yield dict(document or {})
+
+
+def shown_progress(
+    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
+) -> Generator[dict[str, Any], None, None]:
+    """The states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
+
+    `panels` names those that are computed.
+    """
+    document: Any = {}
+    with closing(backend.inside(form, run_id, visitor)) as states:
+        for state in states:
+            document = state["document"] or document
+            done = {"panels": list(document.get("panels", ()))}
+            yield {"state": "computing", "text": state["text"], "fraction": state["fraction"], **done}
+    yield dict(document)
+
+
+def add_endpoints(backend: Backend) -> None:
+    """Add the endpoints to the Blocks that is being built. Their runs wait in line with the page's own."""
+    gr.api(race_endpoint(backend), api_name="race", **RUN)
+    gr.api(measure_endpoint(backend), api_name="measure", **RUN)
+    gr.api(inside_endpoint(backend), api_name="inside", **RUN)
+    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4)
+
+    def models() -> list[dict]:
+        """The catalogue of models."""
+        return backend.models()
+
+    def strategies() -> list[dict]:
+        """The decoding strategies, and for each that cannot run here the reason."""
+        return backend.strategies()
+
+    def samplers() -> list[dict]:
+        """The rules by which a lane may choose its tokens, with their settings, in the order of their application."""
+        return backend.samplers()
+
+    def candidates(run: str, lane: int, token: int) -> dict:
+        """What a token of a page's race was chosen from (frontend/race/token/candidates.js asks)."""
+        return backend.candidates(run, lane, token)
+
+    gr.api(candidates, api_name="candidates", queue=False, api_visibility="undocumented")
+    gr.api(models, api_name="models")
+    gr.api(strategies, api_name="strategies")
+    gr.api(samplers, api_name="samplers")
+
+
+def race_endpoint(backend: Backend) -> Endpoint:
+    """`/race` with the form's own defaults."""
+
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(progress(backend, form, run_id, visitor), "a race failed", ACCIDENT)
+
+    about = "Race decoding strategies on one prompt. Streams progress, then the race document."
+    return _endpoint(backend, "race", about, RaceRequest, backend.default_form(), states)
+
+
+def measure_endpoint(backend: Backend) -> Endpoint:
+    """`/measure` with the first preset as its defaults."""
+
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(measured_progress(backend, form, run_id, visitor), "a measurement failed", measure_events.ACCIDENT)
+
+    about = "Measure decoding strategies, each alone on the device, with repeats. Streams progress, then the document."
+    return _endpoint(backend, "measure", about, MeasureRequest, measure_form.default_form(backend), states)
+
+
+def inside_endpoint(backend: Backend) -> Endpoint:
+    """`/inside` with the defaults of the command line, and a text to look at."""
+
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:
+        return _told(shown_progress(backend, form, run_id, visitor), "a look inside failed", inside_events.ACCIDENT)
+
+    about = "Show what a model computes and keeps for one text. Streams progress, then the document."
+    default = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
+    return _endpoint(backend, "inside", about, InsideRequest, default, states)
+
+
+def plan_endpoint(backend: Backend) -> Endpoint:
+    """`/plan` with the form's model; what the machine has must be given."""
+
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:  # noqa: ARG001 - a plan takes no turn on the device
+        return _told((backend.plan(form) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
+
+    about = "Calculate what a model's configuration needs of a machine: its cache, what fits, how fast it can decode."
+    return _endpoint(backend, "plan", about, PlanRequest, {"model": backend.default_form()["model"]}, states)
+
+
+def _endpoint(
+    backend: Backend,
+    name: str,
+    about: str,
+    asked: type[Any],
+    default: Form,
+    states: Callable[[Form, str, Visitor], States],
+) -> Endpoint:
+    """A function with a parameter for each setting. Gradio reads its signature and its docstring."""
+    settings, runs = offered(asked), Runs(backend.stop)
+    placed = [key for key in PLACES if key in settings] + [key for key in settings if key not in PLACES]
+    required = [key for key in placed if settings[key].missing and key not in default]
+    placed = required + [key for key in placed if key not in required]
+    parameters = [
+        inspect.Parameter(
+            key, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_TYPES[settings[key].kind],
+            default=inspect.Parameter.empty if key in required
+            else _spelled(settings[key], default.get(key, settings[key].default)),
+        )
+        for key in placed
+    ]  # fmt: skip
+    # Gradio gives the request, to parameters with a place only; no program sees it.
+    request_first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    signature = inspect.Signature([request_first, *parameters], return_annotation=Iterator[dict])
+
+    async def endpoint(*given: Any, **named: Any) -> AsyncIterator[dict]:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        form = dict(bound.arguments)
+        request = form.pop("request")
+        visitor = visitor_of(request)
+        with runs.running(visitor.session) as run_id:
+            async with aclosing(runs.heard(states(form, run_id, visitor), run_id, request)) as shown:
+                async for state in shown:
+                    yield state
+
+    endpoint.__name__ = name
+    endpoint.__doc__ = "\n".join([about, "Parameters:", *(f"    {key}: {settings[key].about}" for key in placed)])
+    endpoint.__annotations__ = {key: one.annotation for key, one in signature.parameters.items()}
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _spelled(setting: Setting, value: Any) -> Any:
+    """A default as a parameter holds it: lanes and several choices are a list."""
+    if setting.kind not in ("lanes", "several"):
+        return value
+    return value.split(",") if isinstance(value, str) else list(value)
+
+
+def _told(states: States, happened: str, accident: str) -> States:
+    """The states, and what goes wrong as an error that the API passes on: a sentence, and no more than that."""
+    try:
+        yield from states
+    except BadInput as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    except Exception as error:
+        log.exception(happened)
+        raise gr.Error(accident, print_exception=False) from error

@@ -1,0 +1,115 @@
+"""Offer the endpoints of the API as tools of the Model Context Protocol (MCP), by Gradio's own server for it.
+
+A tool waits in line with everybody else and answers with the last document of its endpoint. Imported only where it is
+asked for: the package `mcp` is an optional dependency.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import mcp.types
+from gradio.mcp import GradioMCPServer
+from mcp.server import Server
+from starlette.routing import BaseRoute, Mount
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.declaration import Setting, offered, read_value
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.settings.validation import show
+from kvdemo.costs.planner import PlanRequest
+
+#: The address, which Gradio's server looks for in what it is asked.
+ADDRESS = "/gradio_api/mcp"
+#: The settings of each tool, by the name of its endpoint.
+TOOLS: Mapping[str, Mapping[str, Setting]] = {
+    "race": offered(RaceRequest),
+    "measure": offered(MeasureRequest),
+    "plan": offered(PlanRequest),
+    "inside": offered(InsideRequest),
+    "models": {},
+    "strategies": {},
+}
+Schema = dict[str, Any]
+
+
+def launch_options(blocks: gr.Blocks, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `launch()` with the address of the tools of `blocks` added to them."""
+    server = _Server(blocks)
+    routes: list[BaseRoute] = [Mount(ADDRESS, server.handle_streamable_http), *options["app_kwargs"]["routes"]]
+    return {**options, "app_kwargs": {**options["app_kwargs"], "routes": routes, "lifespan": server.lifespan}}
+
+
+class _Server(GradioMCPServer):
+    """Gradio's server, which would offer every endpoint, know no bounds, and write documents as Python does."""
+
+    @property
+    def local_url(self) -> str | None:
+        """Where the server finds its own endpoints: never by way of a proxy."""
+        return self.blocks.local_url
+
+    def create_mcp_server(self) -> Server:
+        server: Server = super().create_mcp_server()
+        answer = server.request_handlers[mcp.types.CallToolRequest]
+
+        async def answer_if_right(request: mcp.types.CallToolRequest) -> mcp.types.ServerResult:
+            given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
+            request.params.arguments = given
+            try:
+                check(TOOLS.get(request.params.name.removeprefix(self.tool_prefix), {}), given)
+            except BadInput as error:
+                told: list[Any] = [mcp.types.TextContent(type="text", text=str(error))]
+                return mcp.types.ServerResult(mcp.types.CallToolResult(content=told, isError=True))
+            return await answer(request)
+
+        server.request_handlers[mcp.types.CallToolRequest] = answer_if_right
+        return server
+
+    def get_tool_to_endpoint(self) -> dict[str, str]:
+        return {self.tool_prefix + name: f"/{name}" for name in TOOLS}
+
+    def get_input_schema(
+        self, tool_name: str, parameters: dict[str, str] | None = None
+    ) -> tuple[Schema, list[list[str | int]]]:
+        schema, files = super().get_input_schema(tool_name, parameters)
+        settings = TOOLS[tool_name.removeprefix(self.tool_prefix)]
+        for one in self.api_info["named_endpoints"][self.tool_to_endpoint[tool_name]]["parameters"]:
+            its = schema["properties"][one["parameter_name"]]
+            its.update(bounds(settings[one["parameter_name"]]))
+            if (default := one["parameter_default"]) is not None:
+                its["default"] = default  # Gradio leaves out 0 and false
+        return {**schema, "additionalProperties": False}, files
+
+    def postprocess_output_data(self, data: Any, root_url: str) -> list[Any]:  # noqa: ARG002 - no document has files
+        return [mcp.types.TextContent(type="text", text=json.dumps(output)) for output in data]
+
+
+def check(settings: Mapping[str, Setting], given: Mapping[str, Any]) -> None:
+    """Raise BadInput for arguments that are wrong by themselves, in better words than a schema has for it."""
+    for name, value in given.items():
+        if name not in settings:
+            raise BadInput(f"There is no setting {show(name)}.")
+        read_value(settings[name], value)
+    for name, setting in settings.items():
+        if setting.missing and name not in ("prompt", *given):
+            raise BadInput(setting.missing)
+
+
+def bounds(setting: Setting) -> Schema:
+    """Return what a setting allows in the words of JSON Schema."""
+    match setting.kind:
+        case "whole" | "number":
+            low = "exclusiveMinimum" if setting.above_low else "minimum"
+            return {low: setting.low, "maximum": setting.high}
+        case "choice":
+            return {"enum": [*setting.choices, *setting.spelt]}
+        case "several":
+            return {"items": {"type": "string", "enum": list(setting.choices)}}
+        case "lanes":
+            return {"minItems": 1, "maxItems": setting.most}
+    return {}

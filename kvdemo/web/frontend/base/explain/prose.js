@@ -1,0 +1,21 @@
+// Texts in which words explain themselves: the first of each word that the glossary has (kvdemo/web/words/glossary.py).
+import { el } from "../dom.js";
+import { definitions } from "./terms.js";
+import { explain } from "./tooltip.js";
+import { wordParts } from "./words.js";
+
+const { words } = window.kvdemo;
+
+/** A word that shows its definition on hover, focus and touch, in the middle of a text.
+ * @type {(text: string, definition: Definition) => HTMLElement} */
+const word = (text, { long, text: about, also }) =>
+  explain(el("dfn", { class: "kv-word", tabindex: 0 }, text), { title: long, text: about, also });
+
+/**
+ * A text as nodes. `known` collects the words that were explained, for texts that stand together.
+ * @param {string} text
+ * @param {Set<string>} [known]
+ * @returns {(Node | string)[]}
+ */
+export const prose = (text, known = new Set()) =>
+  wordParts(text, words, known).map(({ text: part, key }) => (key ? word(part, definitions[key]) : part));

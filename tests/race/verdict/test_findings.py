@@ -1,0 +1,148 @@
+"""A verdict as data: whoever draws it needs no word of its sentences."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+
+from kvdemo.core.events import Divergence, Ended, Finding, FindingKind
+from kvdemo.core.types import Schedule
+from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.race.verdict.judge import judge
+from tests.scripted import record, search
+
+
+def found(lanes: Sequence[LaneHistory], kind: str, schedule: Schedule = "fair") -> Finding:
+    return next(one for one in judge(lanes, schedule).findings if one.kind == kind)
+
+
+def flat(name: str, tokens: int, seconds: float, *, cached: bool = False) -> LaneHistory:
+    return record(name, range(tokens), [seconds] * tokens, cached=cached)
+
+
+def ended(lane: LaneHistory, reason: str) -> LaneHistory:
+    lane.ended = Ended(0, reason, "No memory." if reason == "error" else None)  # type: ignore[arg-type]
+    return lane
+
+
+def diverged(lane: LaneHistory) -> LaneHistory:
+    lane.divergence = Divergence(1, "numeric", "Because.")
+    return lane
+
+
+def remarked(lane: LaneHistory) -> LaneHistory:
+    lane.remarks = ["It kept 4 of 7 positions."]
+    return lane
+
+
+RACES: list[tuple[Schedule, list[LaneHistory]]] = [
+    ("fair", [flat("A", 2, 1.0)]),
+    ("fair", [flat("A", 2, 1.0), flat("B", 0, 1.0)]),
+    ("fair", [flat("A", 4, 1.0), remarked(flat("B", 4, 0.5, cached=True)), flat("C", 4, 2.0)]),
+    ("fair", [flat("A", 4, 1.0), ended(flat("B", 4, 1.0, cached=True), "stopped")]),
+    ("simultaneous", [flat("A", 4, 0.0), ended(diverged(flat("B", 4, 1.0)), "error")]),
+    ("fair", [flat("A", 3, 1.0), search("B", (1.0, 1), (1.0, 3))]),
+    ("fair", [flat("A", 3, 1.0), flat("B", 1, 1.0)]),
+    ("fair", [flat("A", 1, 1.0), flat("B", 1, 1.0, cached=True)]),
+    ("fair", [flat("A", 4, 1.0), flat("B", 4, 0.8, cached=True)]),
+]
+
+
+def test_every_kind_of_finding_has_a_sentence_and_a_race_that_shows_it() -> None:
+    kinds = {one.kind for schedule, lanes in RACES for one in judge(lanes, schedule).findings if one.text}
+    assert kinds == set(get_args(FindingKind))
+
+
+@pytest.mark.parametrize(("schedule", "lanes"), RACES)
+def test_a_finding_names_lanes_of_the_race_and_its_sentence_no_others(
+    schedule: Schedule, lanes: list[LaneHistory]
+) -> None:
+    for one in judge(lanes, schedule).findings:
+        named = {index for index, lane in enumerate(lanes) if f"{lane.info.name} " in one.text}
+        assert set(one.lanes) <= set(range(len(lanes)))
+        assert one.kind in ("best", "groups") or named <= set(one.lanes)  # these two are about all lanes
+
+
+def test_the_headline_is_the_first_finding() -> None:
+    got = judge([flat("Base", 2, 4.0), flat("Good", 2, 2.0), flat("Best", 2, 1.0)], "fair")
+    assert [(one.kind, one.lanes) for one in got.findings[:2]] == [("faster", (2, 0)), ("faster", (1, 0))]
+    assert (got.headline, *got.sentences) == tuple(one.text for one in got.findings)
+
+
+def test_a_finding_on_time_has_the_numbers_of_its_sentence() -> None:
+    lanes = [flat("Re-encode", 4, 1.0), record("DynamicCache", range(4), [1.0, 0.2, 0.2, 0.2], cached=True)]
+    numbers = found(lanes, "faster").numbers
+    assert numbers == {
+        "tokens": 4, "whole": True, "seconds": pytest.approx(1.6), "baseline_seconds": 4.0, "ratio": pytest.approx(2.5),
+    }  # fmt: skip
+    assert found(lanes, "work").numbers == {"positions": 8, "baseline_positions": 26, "cache_bytes": 800}
+
+
+def test_what_a_strategy_remarks_is_held_with_its_lane_whatever_the_words() -> None:
+    lanes = [flat("Window", 3, 1.0), remarked(flat("Window (64)", 3, 1.0))]
+    assert found(lanes, "remark") == Finding("remark", (1,), {}, "It kept 4 of 7 positions.")
+
+
+def test_the_best_at_each_are_lanes_by_index() -> None:
+    lanes = [flat("A", 4, 1.0), flat("B", 4, 0.5, cached=True), diverged(flat("B", 4, 0.8, cached=True))]
+    assert found(lanes, "best") == Finding(
+        "best",
+        (),
+        {
+            "fastest": 1, "fastest_s": 2.0, "first_token": 1, "first_token_s": 0.5, "least_memory": 1,
+            "least_memory_bytes": 800, "same_text": (1,),
+        },
+        "Best at each: fastest B (2 s); first token B (500 ms); least memory among those that keep a cache B (800 B); "
+        "same text as A: B.",
+    )  # fmt: skip
+
+
+def test_lanes_that_wrote_the_same_text_are_grouped_and_the_others_say_where_they_depart() -> None:
+    lanes = [
+        record(name, tokens, [1.0] * len(tokens))
+        for name, tokens in (("Re-encode", [1, 2, 9]), ("No cache", [1, 2, 3]), ("Cached", [1, 2, 3]), ("Odd", [7]))
+    ]
+    assert found(lanes, "groups") == Finding(
+        "groups", (), {"groups": ((1, 2), (0,), (3,)), "index": (2, 0)},
+        "2 lanes agree to the end: No cache and Cached; Re-encode departs after token 2; Odd departs at the first "
+        "token.",
+    )  # fmt: skip
+    assert found(lanes[1:3] * 2, "groups").text == "All 4 lanes wrote the same text, each to its own end."
+    assert not [one for one in judge(lanes[:2], "fair").findings if one.kind == "groups"]
+
+
+def test_where_no_two_lanes_agree_each_departs_from_the_first() -> None:
+    lanes = [record(name, [1, n], [1.0, 1.0]) for n, name in enumerate("ABC")]
+    assert found(lanes, "groups").text == (
+        "No two lanes agree to the end. Against A, B departs after token 1; C departs after token 1."
+    )
+
+
+def test_a_divergence_carries_its_reason() -> None:
+    assert found([flat("A", 2, 1.0), diverged(flat("B", 2, 1.0))], "divergence").reason == "numeric"
+
+
+def test_figures_of_a_pair_are_given_to_the_lane_that_has_them() -> None:
+    """The lane's own have the plain name, the baseline's begin with `baseline_`."""
+    pairs = [
+        [record("A", range(4), [2.0, 4.0, 4.0, 4.0]), record("B", range(4), [1.5, 0.3, 0.3, 0.3], cached=True)],
+        [record("A", range(4), [2.0, 4.0, 4.0, 4.0]), record("B", range(1), [1.5], cached=True)],
+    ]
+    seen = set()
+    for lanes in pairs:
+        for one in judge(lanes, "fair").findings:
+            if one.lanes == (1, 0) and "baseline_first_token_s" in one.numbers:
+                assert (one.numbers["first_token_s"], one.numbers["baseline_first_token_s"]) == (1.5, 2.0)
+                seen.add(one.kind)
+            if one.lanes == (1, 0) and "baseline_seconds" in one.numbers:
+                assert one.numbers["seconds"] == sum(timed.seconds for timed in lanes[1].steps)
+    assert seen == {"too_short", "same_first_step"}
+
+
+def test_a_lane_is_not_said_to_be_sooner_by_steps_that_took_longer() -> None:
+    """Here it was the prompt's step that saved the time."""
+    lanes = [record("A", range(4), [3.0, 1.0, 1.0, 1.0]), record("B", range(4), [1.0, 1.1, 1.1, 1.1], cached=True)]
+    assert "step_share" not in found(lanes, "faster").numbers
+    verdict = judge(lanes, "fair")
+    assert "because" not in verdict.headline
+    assert "small_gain" not in {one.kind for one in verdict.findings}

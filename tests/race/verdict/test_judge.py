@@ -1,0 +1,233 @@
+from dataclasses import replace
+
+import pytest
+
+from kvdemo.core.events import Divergence, Ended
+from kvdemo.core.types import TimedStep
+from kvdemo.engine.lane_history import LaneHistory
+from kvdemo.race.verdict.judge import judge
+from tests.scripted import record, search, step
+
+
+def test_the_cached_lane_won_and_the_words_carry_the_measured_numbers() -> None:
+    slow = record("Re-encode", range(4), [1.0, 1.0, 1.0, 1.0])
+    fast = record("DynamicCache", range(4), [1.0, 0.2, 0.2, 0.2], cached=True)
+    got = judge([slow, fast], "fair")
+    assert got.headline == "DynamicCache finished 2.5× sooner: 4 tokens in 1.6 s against 4 s."
+    assert got.sentences == (
+        "DynamicCache ran 8 positions through the model; Re-encode ran 26. "
+        "It held 800 B of keys and values at the end.",
+        "Same text: 4 tokens compared, all equal.",
+        "The first step runs the same 5 positions in both lanes, with nothing kept yet: TTFT was 1 s in DynamicCache "
+        "and 1 s in Re-encode; one step of each is too little to tell which of them is faster there.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "prompt", "says"),
+    [
+        (1.2, 5, "TTFT was 1.2 s in DynamicCache and 1 s in Re-encode; one step of each is too little to tell"),
+        (2.0, 5, "TTFT was 2 s in DynamicCache and 1 s in Re-encode; no cache had anything to give yet"),
+        (0.2, 2, None),
+    ],
+)
+def test_a_first_step_over_as_many_positions_is_said_to_reuse_nothing(
+    first: float, prompt: int, says: str | None
+) -> None:
+    """A lane that runs fewer positions in it, since it had a part of the prompt already, does other work."""
+    slow = record("Re-encode", range(3), [1.0, 1.0, 1.0])
+    fast = record("DynamicCache", range(3), [first, 0.2, 0.2], cached=True, prompt=prompt)
+    said = [one for one in judge([slow, fast], "fair").sentences if "The first step runs the same" in one]
+    assert len(said) == (says is not None)
+    assert says is None or says in said[0]
+
+
+def test_where_the_cache_did_not_win_the_steps_say_why() -> None:
+    flat = record("No cache", range(6), [0.010] * 6, prompt=40)
+    cached = record("DynamicCache", range(6), [0.010] * 6, cached=True, prompt=40)
+    got = judge([flat, cached], "fair")
+    assert "took about the same time" in got.headline
+    why = next(s for s in got.sentences if s.startswith("Saved work was not saved time"))
+    assert "a step over 44 positions took 10 ms here" in why
+    assert "one over a single new position 10 ms" in why
+
+
+def test_a_small_gain_is_explained_by_what_a_step_costs_at_any_length() -> None:
+    """A large GPU or a short text: a step is launched and the weights are read, however few positions it runs."""
+    lanes = [record("No cache", range(6), [0.010] * 6, prompt=94), record("Cache", range(6), [0.008] * 6, cached=True)]
+    got = judge(lanes, "fair")
+    assert got.headline == (
+        "Cache finished 1.2× sooner: 6 tokens in 48 ms against 60 ms, because a step over a single new position took "
+        "80 % of the time of one over 98."
+    )
+    why = next(s for s in got.sentences if s.startswith("Much of a step is a fixed cost"))
+    assert "a step over 98 positions took 10 ms here, and one over a single new position 8 ms." in why
+
+
+def test_a_small_gain_is_explained_by_the_prompt_where_further_tokens_gained_much() -> None:
+    slow = record("No cache", range(3), [4.0, 1.0, 1.0])
+    fast = record("Cache", range(3), [4.0, 0.1, 0.1], cached=True)
+    got = judge([slow, fast], "fair")
+    assert got.headline == (
+        "Cache finished 1.4× sooner: 3 tokens in 4.2 s against 6 s, because the step over the prompt, which every lane "
+        "needs, was 95 % of Cache's time."
+    )
+    assert (
+        "After the prompt, which took Cache 4 s, a token took 100 ms, and 1 s in No cache: with more new tokens the "
+        "gain grows."
+    ) in got.sentences
+
+
+def test_a_large_gain_needs_no_excuse() -> None:
+    lanes = [record("No cache", range(4), [1.0] * 4), record("Cache", range(4), [0.5] * 4, cached=True)]
+    assert judge(lanes, "fair").headline == "Cache finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+
+
+def test_a_slower_cache_is_called_slower() -> None:
+    got = judge([record("No cache", [1, 2], [1, 1]), record("DynamicCache", [1, 2], [2, 2], cached=True)], "fair")
+    assert got.headline.startswith("DynamicCache took 2× as long as No cache: 2 tokens in 4 s against 2 s")
+
+
+def test_one_token_has_nothing_to_reuse() -> None:
+    got = judge([record("No cache", [1], [1.0]), record("DynamicCache", [1], [1.0], cached=True)], "fair")
+    assert "With a single token there is nothing to reuse: every lane runs the prompt once." in got.sentences
+
+
+def test_lanes_of_different_length_are_compared_where_both_have_tokens() -> None:
+    got = judge([record("A", [1, 2], [1, 1]), record("B", [1, 2, 3, 4], [0.5] * 4)], "fair")
+    assert got.headline == "B was 2.0× as fast as A: the first 2 tokens in 1 s against 2 s."
+
+
+def test_a_stopped_lane_did_not_finish_sooner() -> None:
+    lanes = [record("A", [1, 2], [2, 2]), record("B", [1, 2], [1, 1])]
+    lanes[0].ended = Ended(0, "stopped")
+    assert judge(lanes, "fair").headline == "B was 2.0× as fast as A: the first 2 tokens in 2 s against 4 s."
+
+
+def test_the_departure_is_told_with_its_reason() -> None:
+    lane = record("B", [1, 3], [1, 1])
+    lane.divergence = Divergence(1, "numeric", "Because.")
+    assert "Same text up to token 1. Because." in judge([record("A", [1, 2], [1, 1]), lane], "fair").sentences
+    lane.divergence = Divergence(0, "numeric", "Because.")
+    assert "The first token differs already. Because." in judge([record("A", [1, 2], [1, 1]), lane], "fair").sentences
+
+
+def test_failed_and_stopped_lanes_are_told() -> None:
+    failed, stopped = record("A", [1], [1.0]), record("B", [], [])
+    failed.ended = Ended(0, "error", "No memory.")
+    stopped.ended = Ended(1, "stopped")
+    got = judge([failed, stopped], "fair")
+    assert got.headline == "There is nothing to compare."
+    assert got.sentences == ("A failed after 1 token: No memory.", "B was stopped after 0 tokens.")
+
+
+def test_lanes_at_once_come_with_a_warning() -> None:
+    lanes = [record("A", [1], [1.0]), record("B", [1], [1.0])]
+    assert any("use fair turns" in s for s in judge(lanes, "simultaneous").sentences)
+    assert not any("use fair turns" in s for s in judge(lanes, "fair").sentences)
+
+
+def test_the_biggest_win_is_the_headline_and_the_others_follow() -> None:
+    lanes = [record("Base", [1, 2], [4, 4]), record("Good", [1, 2], [2, 2]), record("Best", [1, 2], [1, 1])]
+    got = judge(lanes, "fair")
+    assert got.headline.startswith("Best finished 4.0× sooner than Base")
+    assert got.sentences[0].startswith("Good finished 2.0× sooner than Base")
+
+
+def test_a_lane_alone_has_no_one_to_beat() -> None:
+    assert judge([record("A", [1, 2], [1, 1])], "fair").headline == "A wrote 2 tokens in 2 s."
+
+
+def test_of_three_lanes_the_best_at_each_is_named() -> None:
+    slow = record("Re-encode", range(4), [0.5, 1.0, 1.0, 1.0])
+    fast = record("DynamicCache", range(4), [1.0, 0.2, 0.2, 0.2], cached=True)
+    other = record("Window", [0, 1, 9, 9], [0.9, 0.3, 0.3, 0.3], cached=True, prompt=3)
+    other.divergence = Divergence(2, "lossy", "It forgot.")
+    best = next(s for s in judge([slow, fast, other], "fair").sentences if s.startswith("Best at each"))
+    assert best == (
+        "Best at each: fastest DynamicCache (1.6 s); first token Re-encode (500 ms); "
+        "least memory among those that keep a cache Window (600 B); same text as Re-encode: DynamicCache."
+    )
+    assert not any(s.startswith("Best at each") for s in judge([slow, fast], "fair").sentences)
+
+
+def test_what_a_strategy_remarks_is_part_of_the_verdict() -> None:
+    lane = record("Window", range(3), [0.1] * 3, cached=True)
+    lane.remarks = ["It kept 4 of 7 positions."]
+    assert "It kept 4 of 7 positions." in judge([lane], "fair").sentences
+
+
+def test_a_search_that_commits_its_answer_in_one_step_ends_a_race() -> None:
+    """It has no decoding step to take a median of."""
+    for seconds in (0.5, 4.0, 9.0):
+        got = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (seconds, 4))], "fair")
+        assert "4 tokens in" in got.headline
+        assert not any(s.startswith("Saved work was not saved time") for s in got.sentences)
+
+
+@pytest.mark.parametrize("taken", [(0, 0), (0, 4), (1, 4), (4, 1), (1, 1), (4, 4)])
+@pytest.mark.parametrize("kinds", ["steps", "one step", "search", "no clock"])
+def test_lanes_with_any_number_of_steps_and_tokens_end_a_race(taken: tuple[int, int], kinds: str) -> None:
+    def lane(name: str, tokens: int, cached: bool) -> LaneHistory:
+        if kinds == "search" and tokens:
+            return search(name, (1.0, tokens))
+        seconds = [0.0 if kinds == "no clock" else 1.0] * tokens
+        if kinds == "one step" and tokens:
+            made = record(name, [], [])
+            made.add(TimedStep(step(*range(tokens), positions=5, cache_bytes=100 * cached), 1.0), ("",) * tokens)
+            return made
+        return record(name, range(tokens), seconds, cached=cached)
+
+    lanes = [lane("A", taken[0], False), lane("B", taken[1], True), lane("C", taken[1], True)]
+    for some in (lanes[:1], lanes[:2], lanes):
+        got = judge(some, "fair")
+        assert got.headline and all(sentence.endswith(".") for sentence in got.sentences)
+        assert not any(word in " ".join([got.headline, *got.sentences]) for word in ("nan", "inf ", "inf×", "None"))
+
+
+def test_the_speed_of_a_search_is_that_of_its_whole_text() -> None:
+    """It had 3 of its tokens after 2 s: that is no time that another lane took for the same."""
+    shorter = record("No cache", range(3), [1.0] * 3)
+    got = judge([shorter, search("Beam search", (1.0, 1), (1.0, 3))], "fair")
+    assert got.headline == (
+        "Beam search wrote 4 tokens and No cache 3: the time of a search can only be compared over the whole of "
+        "equally long texts."
+    )
+    whole = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (1.0, 1), (1.0, 3))], "fair")
+    assert whole.headline == "Beam search finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+
+
+def test_a_lane_that_ended_after_one_token_is_not_the_fastest_of_anything() -> None:
+    base, good = record("Base", range(4), [1.0] * 4), record("Good", range(4), [0.9, 0.5, 0.5, 0.5], cached=True)
+    ended = record("Ended", [0], [0.1], cached=True)
+    ended.ended = Ended(2, "eos")
+    got = judge([base, ended, good], "fair")
+    assert got.headline.startswith("Good finished 1.7× sooner than Base")
+    assert got.sentences[0] == (
+        "Ended ended after one token, which is too little to compare speeds: Ended had its first token after 100 ms, "
+        "Base after 1 s."
+    )
+    best = next(s for s in got.sentences if s.startswith("Best at each"))
+    assert "fastest Good (2.4 s)" in best and "first token Good (900 ms)" in best
+    assert "memory" not in best  # one lane that keeps a cache is not the best of those
+
+
+def test_a_search_is_not_in_the_contest_for_the_first_token() -> None:
+    lanes = [record("A", range(4), [2.0, 1, 1, 1]), record("B", range(4), [1.5, 1, 1, 1]), search("Beams", (1.0, 4))]
+    best = next(s for s in judge(lanes, "fair").sentences if s.startswith("Best at each"))
+    assert "fastest Beams (1 s)" in best and "first token B (1.5 s)" in best
+
+
+def test_of_equal_lanes_the_first_is_the_headline() -> None:
+    lanes = [record("Base", range(2), [1, 1]), record("Z", range(2), [1, 1]), record("A", range(2), [1, 1])]
+    assert judge(lanes, "fair").headline.startswith("Z and Base took about the same time")
+
+
+def test_a_step_of_several_rows_is_not_called_one_position() -> None:
+    flat, rows = (
+        record("No cache", range(6), [0.01] * 6, prompt=40),
+        record("Batched", range(6), [0.01] * 6, cached=True),
+    )
+    rows.steps = [replace(t, step=replace(t.step, positions=4 * t.step.positions)) for t in rows.steps]
+    why = next(s for s in judge([flat, rows], "fair").sentences if s.startswith("Saved work"))
+    assert "one over 4 new positions 10 ms" in why

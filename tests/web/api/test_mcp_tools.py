@@ -1,0 +1,135 @@
+"""A client of the Model Context Protocol finds the tools, their settings and documents, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.types import Schedule
+from tests.serving import served
+from tests.web.loops import in_a_loop
+
+pytest.importorskip("mcp")  # an optional dependency
+
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult
+
+pytestmark = pytest.mark.slow
+
+SHORT: dict[str, Any] = {"prompt": "Hi", "max_new_tokens": 4, "strategies": ["no_cache"], "chat": False}
+Ask = Callable[[Callable[[ClientSession], Coroutine[Any, Any, Any]]], Any]
+
+
+@pytest.fixture(scope="module")
+def url(tiny_folder: Path) -> Iterator[str]:
+    settings = {"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "KVDEMO_MCP": "1", "KVDEMO_MAX_TOKENS": "64"}
+    with served(settings) as address:
+        yield address
+
+
+@pytest.fixture
+def ask(url: str) -> Ask:
+    async def asked(what: Callable[[ClientSession], Coroutine[Any, Any, Any]]) -> Any:
+        async with (
+            streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await what(session)
+
+    return lambda what: in_a_loop(asked(what))
+
+
+@pytest.fixture
+def call(ask: Ask) -> Callable[..., CallToolResult]:
+    return lambda name, **arguments: ask(lambda session: session.call_tool(name, arguments))
+
+
+def document(result: CallToolResult) -> Any:
+    assert not result.isError, result.content
+    (content,) = result.content
+    return json.loads(content.text)
+
+
+def test_only_the_tools_are_listed_and_their_settings_are_typed_and_bounded(ask: Ask) -> None:
+    tools = {tool.name: tool for tool in ask(lambda session: session.list_tools()).tools}
+    assert set(tools) == {"race", "measure", "plan", "inside", "models", "strategies"}
+    race = tools["race"].inputSchema["properties"]
+    assert race["max_new_tokens"].items() >= {"type": "integer", "minimum": 1, "default": 128}.items()
+    assert race["schedule"]["enum"] == list(get_args(Schedule))
+    assert race["ignore_eos"] == {"type": "boolean", "default": False, "description": race["ignore_eos"]["description"]}
+    assert all(setting["description"] for setting in race.values())
+    assert tools["plan"].inputSchema["required"] == ["memory_gb", "bandwidth_gb_s"]
+    assert tools["race"].description
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_race_answers_with_its_document(ask: Ask, progress: bool) -> None:
+    told: list[Any] = []
+
+    async def note(*update: Any) -> None:
+        told.append(update)
+
+    found = document(
+        ask(lambda session: session.call_tool("race", SHORT, progress_callback=note if progress else None))
+    )
+    assert [len(lane["tokens"]) for lane in found["lanes"]] == [4]
+    assert found["verdict"]["headline"]
+    assert bool(told) is progress
+
+
+def test_the_other_tools_answer_with_theirs(call: Callable[..., CallToolResult]) -> None:
+    measured = document(call("measure", **SHORT, repeats=1, warmup=1))
+    assert (measured["kind"], measured["status"]) == ("measure", "done")
+    assert document(call("inside", prompt="Hi", panels=["steps"], max_new_tokens=2))["panels"].keys() == {"steps"}
+    assert document(call("plan", memory_gb=24, bandwidth_gb_s=600, dtype="int8"))["kind"] == "plan"
+    assert "SmolLM2-135M-Instruct" in [model["id"] for model in document(call("models"))]
+    assert "dynamic_cache" in [strategy["id"] for strategy in document(call("strategies"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("race", {"strategies": ["nope"]}, "There is no strategy 'nope': choose from "),
+        ("race", {"max_new_tokens": 0}, "must be a whole number from 1 to 1,000,000, not 0."),
+        ("race", {"max_new_tokens": 65}, "This server writes at most 64 tokens a lane: ask for at most 64 new tokens."),
+        ("race", {"tokens": 5}, "There is no setting 'tokens'."),
+        ("plan", {"memory_gb": 24}, "The memory bandwidth in GB/s is missing"),
+        ("models", {"prompt": "Hi"}, "There is no setting 'prompt'."),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    call: Callable[..., CallToolResult], name: str, arguments: dict[str, Any], sentence: str
+) -> None:
+    result = call(name, **arguments)
+    assert result.isError
+    (content,) = result.content
+    assert sentence in content.text
+    assert "Traceback" not in content.text
+    assert "\n" not in content.text
+
+
+@pytest.mark.parametrize("name", ["candidates", "samplers", "on_arrival", "on_leave"])
+def test_what_the_page_asks_for_itself_is_no_tool(call: Callable[..., CallToolResult], name: str) -> None:
+    assert call(name, run="a", lane=0, token=0).isError
+    assert call(name).isError
+
+
+def test_settings_that_are_left_empty_take_their_defaults(call: Callable[..., CallToolResult]) -> None:
+    found = document(call("race", **SHORT, model=None, seed=None))
+    assert found["settings"]["seed"] == 0
+
+
+def test_each_setting_of_a_tool_is_declared(ask: Ask) -> None:
+    from kvdemo.core.settings.declaration import offered  # noqa: PLC0415
+
+    tools = {tool.name: tool for tool in ask(lambda session: session.list_tools()).tools}
+    for name, request in (("race", RaceRequest), ("measure", MeasureRequest)):
+        assert tools[name].inputSchema["properties"].keys() == offered(request).keys()
