@@ -52,7 +52,7 @@ def test_introductions_need_no_torch_and_agree_with_the_classes() -> None:
 
 
 #: Lanes of a form that nobody has touched yet, of an example, and of the steps that a fresh model is tried on.
-DEFAULTS = {"core/settings.py", "core/measure_settings.py", "web/tabs/race_examples.py", "server/service.py"}
+DEFAULTS = {"core/settings/race.py", "core/settings/measure.py", "web/tabs/race_examples.py", "server/service.py"}
 #: Ids that are also the name of something else: a setting of a configuration, a kind of divergence.
 OTHER_WORDS = {"sliding_window", "remote"}
 
