@@ -1,15 +1,8 @@
-"""Convert a cache to and from the legacy format, and save it in a file.
+"""Save a cache in a file, and read it back for the same model.
 
-The legacy format is what transformers handed out before it had cache classes: for each layer a pair of tensors, keys
-and values, of the shape (rows, kv_heads, positions, head_dim). Version 5 removed its converters, and none are needed:
-a cache iterates over its layers as (keys, values, sliding window), and a DynamicCache can be built from pairs.
-
-A pair says nothing of a window, of states, or of numbers packed into fewer bits. The model's configuration knows of
-windows, so a layer with a window is taken as long as it still has all of its positions (`activate_past_recording`); a
-layer that keeps anything else is refused. One that keeps nothing, because it reads another layer's keys, has no pair.
-
-In a file, the same tensors lie in the safetensors format: numbers and a header, with nothing in it that could be run.
-The header also says what they belong to, and a file that does not fit the model is refused before its tensors are read.
+The tensors of the legacy format (`legacy_format`) lie in the safetensors format: numbers and a header, with nothing in
+it that could be run. The header also says what they belong to, and a file that does not fit the model is refused before
+its tensors are read.
 """
 
 from __future__ import annotations
@@ -18,76 +11,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
+from transformers import Cache, DynamicCache
 
+from kvdemo.caches import legacy_format
+from kvdemo.caches.legacy_format import Legacy, Shapes
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import validation
+from kvdemo.models.device import dtype_name
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.network.cache_argument import cache_kwargs
-
-Legacy = tuple[tuple[Tensor, Tensor], ...]
-#: For each layer the shapes of its keys and its values.
-Shapes = list[list[list[int]]]
 
 _FORMAT = "kvdemo cache 1"
 _PARTS = ("keys", "values")
 # So many numbers of each weight go into the model's fingerprint: enough to tell two models apart, read in no time.
 _SAMPLED = 64
-# What each network writes for a single position: finding out takes a pass.
-_probed: WeakKeyDictionary[PreTrainedModel, Shapes] = WeakKeyDictionary()
-
-
-def unavailable_reason(model: LoadedModel) -> str | None:
-    """Say why this model's cache cannot be written as pairs of keys and values; None if it can."""
-    return _more_than_pairs(DynamicCache(config=model.network.config))
-
-
-def recording(model: LoadedModel) -> DynamicCache:
-    """Make an empty cache of the model's layers that can be converted: layers with a window keep all positions."""
-    cache = DynamicCache(config=model.network.config)
-    cache.activate_past_recording()
-    return cache
-
-
-def fill(cache: DynamicCache, legacy: Legacy) -> DynamicCache:
-    """Fill an empty cache with copies of these keys and values, on their device."""
-    for layer, (keys, values) in zip(_holding(cache), legacy, strict=True):
-        layer.update(keys, values)
-    return cache
-
-
-def to_legacy(cache: Cache) -> Legacy:
-    """Return keys and values of each layer. The tensors are the cache's own; its growth does not change them.
-
-    Raises BadInput for a cache that holds anything else, or nothing yet.
-    """
-    if reason := _more_than_pairs(cache):
-        raise BadInput(f"This cache cannot be converted: {reason}")
-    pairs = tuple((layer.keys, layer.values) for layer in _holding(cache))
-    if not pairs or any(tensor is None for pair in pairs for tensor in pair):
-        raise BadInput("This cache holds nothing yet: run the model with it before it is converted.")
-    return pairs
-
-
-def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> DynamicCache:
-    """Make a cache that the model can go on with. Raises BadInput for what this model's layers cannot have written."""
-    _check_pairs(model)
-    _check_shapes("The cache", _shapes(legacy), model)
-    _check_dtype(legacy, model)
-    return fill(DynamicCache(config=model.network.config), on(legacy, model.device))
-
-
-def on(legacy: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Legacy:
-    """Move the pairs to a device; what is there already is not copied."""
-    return tuple((keys.to(device), values.to(device)) for keys, values in legacy)
 
 
 def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> None:
@@ -95,7 +35,7 @@ def save(path: Path, cache: Cache, model: LoadedModel, ids: Sequence[int]) -> No
 
     Raises BadInput for a cache that cannot be converted and for a place that cannot be written.
     """
-    write(path, to_legacy(cache), model, ids)
+    write(path, legacy_format.to_legacy(cache), model, ids)
 
 
 def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
@@ -104,7 +44,7 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
     Raises BadInput for a file that is damaged, or that belongs to another model.
     """
     legacy, ids, _ = read(path, model)
-    return fill(DynamicCache(config=model.network.config), on(legacy, model.device)), ids
+    return legacy_format.fill(DynamicCache(config=model.network.config), legacy_format.on(legacy, model.device)), ids
 
 
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
@@ -112,7 +52,7 @@ def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], no
 
     An existing file is replaced when all is written. Raises BadInput for a place that cannot be written.
     """
-    shapes = _shapes(legacy)
+    shapes = legacy_format.shapes_of(legacy)
     if any((shape[0], shape[2]) != (1, len(ids)) for pair in shapes for shape in pair):
         raise ValueError("a file holds one text, and of it one id for each position in the cache")
     tensors = {
@@ -129,7 +69,7 @@ def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], no
 
 def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
     """Read a file: the pairs, in main memory, the tokens that they belong to, and the note. Raises BadInput."""
-    _check_pairs(model)
+    legacy_format.check_pairs(model)
     try:
         with safe_open(path, framework="pt") as opened:
             about = opened.metadata() or {}
@@ -144,15 +84,8 @@ def read(path: Path, model: LoadedModel) -> tuple[Legacy, list[int], str]:
             )
     except (OSError, SafetensorError) as error:
         raise BadInput(f"The cache in {path} cannot be read: {_why(error)}.") from error
-    _check_dtype(legacy, model)
+    legacy_format.check_dtype(legacy, model)
     return legacy, ids, about.get("note", "")
-
-
-def _check_dtype(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> None:
-    if other := {_name(tensor.dtype) for pair in legacy for tensor in pair} - {_name(model.dtype)}:
-        raise BadInput(
-            f"The cache holds {other.pop()} and {model.id} runs in {_name(model.dtype)}: use one of the two."
-        )
 
 
 def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[Shapes, list[int]]:
@@ -175,7 +108,7 @@ def _header(path: Path, about: Mapping[str, str], model: LoadedModel) -> tuple[S
         fits = False
     if not fits:
         raise BadInput(f"The header of the cache in {path} is damaged: save it again.")
-    _check_shapes(f"The cache in {path}", shapes, model)
+    legacy_format.check_shapes(f"The cache in {path}", shapes, model)
     return shapes, ids
 
 
@@ -185,7 +118,7 @@ def _belongs_to(model: LoadedModel) -> dict[str, str]:
         "format": _FORMAT,
         "model": model.id,
         "revision": model.source.revision or "",
-        "dtype": _name(model.dtype),
+        "dtype": dtype_name(model.dtype),
         "weights": _fingerprint(model),
     }
 
@@ -197,57 +130,6 @@ def _fingerprint(model: LoadedModel) -> str:
         first = weight.detach().flatten()[:_SAMPLED].float().tolist()
         digest.update(repr((name, list(weight.shape), first)).encode())
     return digest.hexdigest()[:16]
-
-
-def _check_pairs(model: LoadedModel) -> None:
-    if reason := unavailable_reason(model):
-        raise BadInput(f"{model.id} cannot take a cache in the legacy format: {reason}")
-
-
-def _more_than_pairs(cache: Cache) -> str | None:
-    """Say what this cache keeps that a pair of keys and values does not state; None if there is nothing."""
-    for layer in _holding(cache):
-        # The class itself: those that keep states and packed numbers are derived from it.
-        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
-            return f"it has layers that are not plain keys and values ({type(layer).__name__})."
-        if layer.is_initialized and layer.keys.shape[-2] < layer.get_seq_length():
-            return "its layers with a window have dropped positions: let them record the past."
-    return None
-
-
-def _holding(cache: Cache) -> list[Any]:
-    """List the layers that keep something."""
-    return [layer for layer in cache.layers if not isinstance(layer, DummyLayer)]
-
-
-def _shapes(legacy: Sequence[tuple[Tensor, Tensor]]) -> Shapes:
-    return [[list(tensor.shape) for tensor in pair] for pair in legacy]
-
-
-@torch.inference_mode()
-def _check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
-    """Compare with what the model itself writes for a single position; rows and positions must agree everywhere."""
-    if model.network not in _probed:
-        probe = DynamicCache(config=model.network.config)
-        one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-        model.network(input_ids=one, **cache_kwargs(model.network, probe))
-        _probed[model.network] = _shapes(to_legacy(probe))
-    rows, positions = _rows_and_positions(shapes)
-    expected = [[[rows, s[1], positions, s[3]] for s in pair] for pair in _probed[model.network]]
-    if not rows or not positions or shapes != expected:
-        raise BadInput(f"{what} has other shapes than {model.id} writes: use one that this model wrote.")
-
-
-def _rows_and_positions(shapes: Any) -> tuple[int, int]:
-    try:
-        rows, _, positions, _ = shapes[0][0]
-    except (LookupError, TypeError, ValueError):
-        return 0, 0
-    return rows, positions
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _why(error: Exception) -> str:

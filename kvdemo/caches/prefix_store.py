@@ -24,7 +24,7 @@ from kvdemo.core.figures import units
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
 
-    from kvdemo.caches.cache_file import Legacy
+    from kvdemo.caches.legacy_format import Legacy
     from kvdemo.models.loaded import LoadedModel
 
 #: Of keys and values, over all pages. About 20,000 positions of the default model.

@@ -62,3 +62,8 @@ def synchronize(*devices: torch.device) -> None:
 def widest(device: torch.device) -> torch.dtype:
     """Choose the floating-point format with the most digits that a device has: Apple GPUs have no float64."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return a number format as people write it: float32."""
+    return str(dtype).removeprefix("torch.")

@@ -231,7 +231,7 @@ class LoadedModel:
             "id": self.id,
             "source": {"kind": self.source.kind, "location": self.source.location},
             "revision": self.source.revision,
-            "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype": device.dtype_name(self.dtype),
             "device": ", ".join(map(str, self.devices)),
             "random_weights": self.source.kind == "random weights",
             "parameters": sum(p.numel() for p in self.network.parameters()),

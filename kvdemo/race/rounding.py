@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.device import widest
+from kvdemo.models.device import dtype_name, widest
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.models.network.forward import forward
@@ -73,8 +73,8 @@ class Rounding:
         if wide is None:  # then the last position alone has been computed in two ways
             self.positions, whole = 1, whole[-1:]
         self.exact = whole if wide is None else wide
-        self.format = _name(model.dtype)
-        self.reference = self.format if wide is None else _name(WIDER[model.dtype])
+        self.format = dtype_name(model.dtype)
+        self.reference = self.format if wide is None else dtype_name(WIDER[model.dtype])
         self._top = self.exact.topk(min(_TOP, self.exact.shape[-1])).indices
         behind = self._behind()
         self.order = None if behind is None else float(self._square(behind, whole).sqrt())
@@ -159,7 +159,7 @@ class Rounding:
             with _widened(self._model.network, wider), _all_bits():
                 return run()
         except (RuntimeError, TypeError, ValueError, MemoryError) as error:  # its code insists on a format; no memory
-            log.debug("no pass in %s: %s", _name(wider), error)
+            log.debug("no pass in %s: %s", dtype_name(wider), error)
             return None
 
 
@@ -173,10 +173,6 @@ def _logprobs(logits: Tensor) -> Tensor:
     if not bool(torch.isfinite(found.max(-1).values).all()):
         raise BadInput("the model's logits are not finite numbers when the text is run again.")
     return found
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 @contextmanager

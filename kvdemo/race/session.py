@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import legacy_format
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
 from kvdemo.core.cancellation import CancelToken, why
 from kvdemo.core.errors import BadInput
@@ -179,7 +179,7 @@ class _Race:
                 continue
             tokens, ran = len(self.prompt_ids), record.steps[0].step.positions
             run = PrefixRun(record.steps[0].seconds, tokens, reused=tokens - ran)
-            pairs = cache_file.on(cache_file.to_legacy(handover.cache), "cpu")
+            pairs = legacy_format.on(legacy_format.to_legacy(handover.cache), "cpu")
             kept = PrefixEntry(tuple(handover.ids), pairs, run)
             try:
                 record.remarks.append(self.store.put(self.model, kept))

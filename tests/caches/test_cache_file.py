@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import Cache, DynamicCache, StaticCache
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import cache_file, legacy_format
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
@@ -46,7 +46,7 @@ def undisturbed(model: LoadedModel) -> list[int]:
 
 def test_generation_goes_on_from_a_converted_cache(tiny_model: LoadedModel) -> None:
     cache, _, newest = half_way(tiny_model)
-    again = cache_file.from_legacy(cache_file.to_legacy(cache), tiny_model)
+    again = legacy_format.from_legacy(legacy_format.to_legacy(cache), tiny_model)
     assert go_on(tiny_model, again, [newest], 24) == undisturbed(tiny_model)[6:]
 
 
@@ -69,16 +69,16 @@ def test_every_model_of_plain_layers_can_be_saved(name: str, tmp_path: Path) -> 
 
 def test_the_legacy_format_is_a_tuple_of_key_value_pairs(tiny_llama: LoadedModel) -> None:
     cache, held, _ = half_way(tiny_llama)
-    pairs = cache_file.to_legacy(cache)
+    pairs = legacy_format.to_legacy(cache)
     assert isinstance(pairs, tuple) and all(isinstance(pair, tuple) for pair in pairs)
     assert [[tuple(tensor.shape) for tensor in pair] for pair in pairs] == [[(1, 2, len(held), 8)] * 2] * 2
 
 
 def test_converted_pairs_and_cache_do_not_change_each_other(tiny_llama: LoadedModel) -> None:
     cache, held, newest = half_way(tiny_llama)
-    pairs = cache_file.to_legacy(cache)
+    pairs = legacy_format.to_legacy(cache)
     before = [[tensor.clone() for tensor in pair] for pair in pairs]
-    go_on(tiny_llama, cache_file.from_legacy(pairs, tiny_llama), [newest], 5)
+    go_on(tiny_llama, legacy_format.from_legacy(pairs, tiny_llama), [newest], 5)
     go_on(tiny_llama, cache, [newest], 5)
     for pair, old in zip(pairs, before, strict=True):
         assert all(map(torch.equal, pair, old))
@@ -92,38 +92,42 @@ def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_position
     ids, whole = model.tokenizer.encode(text), DynamicCache(config=model.network.config)
     expected = go_on(model, whole, ids, 30)
     with pytest.raises(BadInput, match="layers with a window have dropped positions"):
-        cache_file.to_legacy(whole)
-    cache = cache_file.recording(model)
+        legacy_format.to_legacy(whole)
+    cache = legacy_format.recording(model)
     tokens = go_on(model, cache, ids, 6)
     cache_file.save(tmp_path / "cache.safetensors", cache, model, [*ids, *tokens[:-1]])
     again, _ = cache_file.load(tmp_path / "cache.safetensors", model)
-    pairs = cache_file.to_legacy(cache)
-    for found in (again, cache_file.from_legacy(pairs, model), cache_file.fill(cache_file.recording(model), pairs)):
+    pairs = legacy_format.to_legacy(cache)
+    for found in (
+        again,
+        legacy_format.from_legacy(pairs, model),
+        legacy_format.fill(legacy_format.recording(model), pairs),
+    ):
         assert go_on(model, found, tokens[-1:], 24) == expected[6:]
-    assert cache_file.unavailable_reason(model) is None
+    assert legacy_format.unavailable_reason(model) is None
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_caches_of_more_than_keys_and_values_are_refused(name: str, tmp_path: Path) -> None:
     model = model_of(name)
-    assert "not plain keys and values" in (cache_file.unavailable_reason(model) or "")
+    assert "not plain keys and values" in (legacy_format.unavailable_reason(model) or "")
     cache, held, _ = half_way(model)
     with pytest.raises(BadInput, match="cannot be converted"):
-        cache_file.to_legacy(cache)
+        legacy_format.to_legacy(cache)
     with pytest.raises(BadInput, match="cannot be converted"):
         cache_file.save(tmp_path / "cache.safetensors", cache, model, held)
     with pytest.raises(BadInput, match="cannot take a cache"):
-        cache_file.from_legacy((), model)
+        legacy_format.from_legacy((), model)
     with pytest.raises(BadInput, match="cannot take a cache"):
         cache_file.load(tmp_path / "cache.safetensors", model)
 
 
 def test_other_caches_and_empty_ones_are_refused(tiny_llama: LoadedModel) -> None:
     with pytest.raises(BadInput, match="StaticLayer"):
-        cache_file.to_legacy(StaticCache(config=tiny_llama.network.config, max_cache_len=8))
+        legacy_format.to_legacy(StaticCache(config=tiny_llama.network.config, max_cache_len=8))
     for empty in (DynamicCache(), DynamicCache(config=tiny_llama.network.config)):
         with pytest.raises(BadInput, match="holds nothing yet"):
-            cache_file.to_legacy(empty)
+            legacy_format.to_legacy(empty)
 
 
 @pytest.mark.parametrize(
@@ -141,23 +145,23 @@ def test_other_caches_and_empty_ones_are_refused(tiny_llama: LoadedModel) -> Non
     ],
 )
 def test_tensors_that_the_model_did_not_write_are_refused(
-    tiny_llama: LoadedModel, spoil: Callable[[cache_file.Legacy], cache_file.Legacy]
+    tiny_llama: LoadedModel, spoil: Callable[[legacy_format.Legacy], legacy_format.Legacy]
 ) -> None:
-    pairs = cache_file.to_legacy(half_way(tiny_llama)[0])
+    pairs = legacy_format.to_legacy(half_way(tiny_llama)[0])
     with pytest.raises(BadInput, match="has other shapes than tiny-llama writes"):
-        cache_file.from_legacy(spoil(pairs), tiny_llama)
+        legacy_format.from_legacy(spoil(pairs), tiny_llama)
 
 
 def test_another_number_format_is_refused(tiny_llama: LoadedModel) -> None:
-    pairs = cache_file.to_legacy(half_way(tiny_llama)[0])
+    pairs = legacy_format.to_legacy(half_way(tiny_llama)[0])
     with pytest.raises(BadInput, match="holds bfloat16 and tiny-llama runs in float32"):
-        cache_file.from_legacy(tuple((k.bfloat16(), v.bfloat16()) for k, v in pairs), tiny_llama)
+        legacy_format.from_legacy(tuple((k.bfloat16(), v.bfloat16()) for k, v in pairs), tiny_llama)
 
 
 def test_rows_of_a_batch_are_converted_and_not_saved(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     cache, held, newest = half_way(tiny_llama)
     cache.batch_repeat_interleave(3)
-    assert cache_file.from_legacy(cache_file.to_legacy(cache), tiny_llama).layers[0].keys.shape[0] == 3
+    assert legacy_format.from_legacy(legacy_format.to_legacy(cache), tiny_llama).layers[0].keys.shape[0] == 3
     with pytest.raises(ValueError, match="one text"):
         cache_file.save(tmp_path / "cache.safetensors", cache, tiny_llama, held)
     with pytest.raises(ValueError, match="one id for each position"):

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import cache_file, legacy_format
 from kvdemo.caches.prefix_file import PrefixFile
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun
 from kvdemo.core.errors import BadInput
@@ -20,7 +20,7 @@ from tests.caches.test_cache_file import half_way
 
 def written(model: LoadedModel, path: Path) -> PrefixEntry:
     cache, ids, _ = half_way(model)
-    kept = PrefixEntry(tuple(ids), cache_file.to_legacy(cache), PrefixRun(0.25, prompt_tokens=9, reused=4))
+    kept = PrefixEntry(tuple(ids), legacy_format.to_legacy(cache), PrefixRun(0.25, prompt_tokens=9, reused=4))
     assert PrefixFile(path).put(model, kept).startswith(f"Its {len(ids)} positions (")
     return kept
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import Cache
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import cache_file, legacy_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.compatibility import cache_support
@@ -23,13 +23,13 @@ STEPS = 5
 def show(subject: Subject) -> Mapping[str, Any]:
     """Fill a cache with the text, convert and save it, and write greedily from it and from what became of it."""
     model = subject.model
-    if reason := cache_file.unavailable_reason(model) or cache_support.unavailable_reason(model):
+    if reason := legacy_format.unavailable_reason(model) or cache_support.unavailable_reason(model):
         raise CannotShow(f"The cache of {model.id} cannot be written as pairs of keys and values: {reason}")
     ids, note = beginning(model, subject.ids, min(STEPS, subject.request.max_new_tokens))
     subject.check()
-    cache = cache_file.recording(model)
+    cache = legacy_format.recording(model)
     first = int(next_token_logits(model, ids, cache).argmax())
-    pairs = cache_file.to_legacy(cache)
+    pairs = legacy_format.to_legacy(cache)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache.safetensors"
         cache_file.write(path, pairs, model, ids)
@@ -37,7 +37,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
         subject.check()
         from_file, _ = cache_file.load(path, model)
     subject.check()
-    back = cache_file.from_legacy(pairs, model)
+    back = legacy_format.from_legacy(pairs, model)
     shapes = [[list(tensor.shape) for tensor in pair] for pair in pairs]
     tokens, converted, resumed = (_written(subject, held, first) for held in (cache, back, from_file))
     return {

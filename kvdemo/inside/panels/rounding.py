@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from kvdemo.inside.copied import in_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
+from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import first_line, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward, next_token_logits, on_device
@@ -52,13 +53,13 @@ def _formats(subject: Subject, ids: list[int]) -> Iterator[tuple[torch.dtype, Ma
         for dtype in _order(model):
             yield dtype, _cannot(dtype, f"{model.id} cannot go on from a cache: {reason}")
         return
-    subject.tell(f"Comparing logits in {_name(model.dtype)}")
+    subject.tell(f"Comparing logits in {dtype_name(model.dtype)}")
     own = _compared(subject, model, ids)
     yield model.dtype, own
     tokens = [step["token"] for step in own["steps"]]
     for dtype in _order(model):
         if dtype != model.dtype:
-            subject.tell(f"Comparing logits in {_name(dtype)}")
+            subject.tell(f"Comparing logits in {dtype_name(dtype)}")
             yield dtype, _in_another(subject, dtype, ids, tokens)
 
 
@@ -70,7 +71,7 @@ def _in_another(subject: Subject, dtype: torch.dtype, ids: list[int], tokens: li
         return _cannot(dtype, str(error))
     except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
         why = "there is no memory for it" if out_of_memory(error) else first_line(error)
-        return _cannot(dtype, f"{model.id} cannot run in {_name(dtype)} on {model.device}: {why}.")
+        return _cannot(dtype, f"{model.id} cannot run in {dtype_name(dtype)} on {model.device}: {why}.")
 
 
 @torch.inference_mode()
@@ -93,7 +94,7 @@ def _compared(
     uncached = forward(model, text[None], None, keep=len(tokens))[0].float()
     steps = [_step(subject, token, *pair) for token, *pair in zip(tokens, cached, uncached, strict=True)]
     return {
-        "dtype": _name(model.dtype),
+        "dtype": dtype_name(model.dtype),
         "steps": steps,
         "largest_difference": max(step["largest_difference"] for step in steps),
         "smallest_margin": min(step["margin"] for step in steps),
@@ -159,8 +160,4 @@ def scatter_sentence(device: str, results: int) -> str:
 
 
 def _cannot(dtype: torch.dtype, why: str) -> Mapping[str, Any]:
-    return {"dtype": _name(dtype), "cannot": why}
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    return {"dtype": dtype_name(dtype), "cannot": why}

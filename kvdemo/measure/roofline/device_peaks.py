@@ -30,7 +30,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.engine.timer import Clock
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.models import memory_check
-from kvdemo.models.device import synchronize
+from kvdemo.models.device import dtype_name, synchronize
 from kvdemo.models.errors import out_of_memory
 
 _MIB = 2**20
@@ -156,7 +156,7 @@ def _measure(
             matvec_bytes_per_s=matvec_bandwidth(bench, dtype, size),
             matmul_flops_per_s=matmul_flops(bench, dtype, size),
             launch_s=_launch(bench, dtype),
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=dtype_name(dtype),
             device=str(bench.device),
             read_bytes_per_s=read_bandwidth(bench, size) if on_cpu else 0.0,
             eager_bytes_per_s=one_row_products.bytes_per_s(bench, dtype, size, layers, one_row_products.eager)

@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
+from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.compatibility.reference import Reference, looks_ahead, reference_of
@@ -100,7 +101,7 @@ def _tried(model: LoadedModel, decode: Decode, exact: bool) -> str | None:
             return _BOTH_WAYS  # the better reason
         raise
     if not math.isfinite(reference.past):
-        kind = str(model.dtype).removeprefix("torch.")
+        kind = dtype_name(model.dtype)
         raise BadInput(f"its logits are not finite numbers in {kind}, with a cache or without: run it in float32.")
     if _agree(lanes, reference, exact):
         return None

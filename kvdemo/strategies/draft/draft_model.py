@@ -20,6 +20,7 @@ from transformers import DynamicCache, PreTrainedModel
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Pass
 from kvdemo.models import loading
+from kvdemo.models.device import dtype_name
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
@@ -80,7 +81,7 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
 
 
 def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
-    dtype, beside = str(model.dtype).removeprefix("torch."), weight_bytes(model)
+    dtype, beside = dtype_name(model.dtype), weight_bytes(model)
     with torch.inference_mode(False):  # weights outlive the run that loads them
         # Only the operator can have named a folder here.
         folders = asked == AUTO

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from transformers import DynamicCache
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import legacy_format
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixSlot
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
@@ -54,7 +54,7 @@ class PrefixCached(Strategy):
             return "it has states that hold all of a text at once, of which a beginning cannot be cut out."
         if rope.switch_lengths(model.config):
             return "its rotary positions (longrope) change with the text's length, and with them the keys to be kept."
-        if reason := cache_file.unavailable_reason(model) or cache_support.unavailable_reason(model):
+        if reason := legacy_format.unavailable_reason(model) or cache_support.unavailable_reason(model):
             return reason
         return tryout.reason(model, self.id, _resumed, instead="DynamicCache")
 
@@ -64,10 +64,10 @@ class PrefixCached(Strategy):
         found = job.handover.found if job.handover else None
         reused = min(found.common(ids), len(ids) - 1) if found else 0
         details = _details(found, reused) if job.handover else {}
-        cache = cache_file.recording(job.model) if job.handover else DynamicCache(config=job.model.network.config)
+        cache = legacy_format.recording(job.model) if job.handover else DynamicCache(config=job.model.network.config)
         if found and reused:
             beginning = tuple((keys[:, :, :reused], values[:, :, :reused]) for keys, values in found.pairs)
-            cache_file.fill(cache, cache_file.on(beginning, job.model.device))
+            legacy_format.fill(cache, legacy_format.on(beginning, job.model.device))
             details |= {"copied_bytes": cache_bytes(cache)} if job.model.device.type != "cpu" else {}
         held, new = ids[:reused], ids[reused:]
         new_ids: Ids = new
@@ -131,7 +131,7 @@ def _resumed(job: Job) -> Iterator[Step]:
     next(PrefixCached().decode(replace(job, encode=lambda _: list(other), choose=plain, handover=left)))
     if left.cache is None:
         raise TypeError("a run must leave its cache")
-    kept = PrefixEntry(tuple(left.ids), cache_file.to_legacy(left.cache))
+    kept = PrefixEntry(tuple(left.ids), legacy_format.to_legacy(left.cache))
     yield from PrefixCached().decode(replace(job, handover=PrefixSlot(kept)))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import legacy_format
 from kvdemo.inside.panels import legacy
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
@@ -65,8 +65,8 @@ def test_layers_that_keep_something_else_are_named(name: str) -> None:
 
 
 def test_a_fault_of_the_way_back_would_be_seen(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = cache_file.from_legacy
-    monkeypatch.setattr(cache_file, "from_legacy", lambda pairs, model: own(tuple((v, k) for k, v in pairs), model))
+    own = legacy_format.from_legacy
+    monkeypatch.setattr(legacy_format, "from_legacy", lambda pairs, model: own(tuple((v, k) for k, v in pairs), model))
     panel = shown(tiny_llama, "legacy")
     assert not panel["same"] and panel["converted"] != panel["tokens"] == panel["resumed"]
 

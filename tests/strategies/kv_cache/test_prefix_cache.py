@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from kvdemo.caches import cache_file
+from kvdemo.caches import legacy_format
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore, SessionPrefixes
 from kvdemo.core.events import TokensCommitted
 from kvdemo.core.settings.measure import MeasureRequest
@@ -47,7 +47,7 @@ def ran(
     steps = list(islice(map(record, PrefixCached().decode(job)), NEW))
     assert handover.cache is not None
     return steps, PrefixEntry(
-        tuple(handover.ids), cache_file.to_legacy(handover.cache), PrefixRun(1.5, len(text.split()))
+        tuple(handover.ids), legacy_format.to_legacy(handover.cache), PrefixRun(1.5, len(text.split()))
     )
 
 
