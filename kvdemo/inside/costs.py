@@ -27,8 +27,3 @@ def architecture_of(model: LoadedModel) -> Architecture:
     if isinstance(known, str):
         raise BadInput(known)
     return known
-
-
-def weight_bytes(model: LoadedModel) -> int:
-    """Count the bytes of the weights that are held, one that has two names once."""
-    return sum(parameter.nbytes for parameter in model.network.parameters())

@@ -9,76 +9,36 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.costs.architecture import Architecture
-from kvdemo.documents.common import SCHEMA
-from kvdemo.engine import environment, first_time_cost
+from kvdemo.engine import first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure import probe
+from kvdemo.measure.check import check_measurement
 from kvdemo.measure.report import document
-from kvdemo.measure.report.lane_entry import LaneTrials, lane_entry
-from kvdemo.measure.report.published import rows_for
+from kvdemo.measure.report.lane_entry import LaneTrials
 from kvdemo.measure.report.sweep_cell import sweep_cell
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
+from kvdemo.measure.state import Emit, State
 from kvdemo.measure.sweep_prompt import prompt_of
 from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import memory_limit, session
-from kvdemo.race.check import check_race
+from kvdemo.race import session
 from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
 
 #: Between two words about a run that is under way, which stands still for them.
 TELL_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class State:
-    """How far a measurement is. `document` is there when it has changed."""
-
-    text: str
-    fraction: float | None = None
-    remaining_s: float | None = None
-    document: dict[str, Any] | None = None
-
-
-Emit = Callable[[State], None]
-
-
-def check(request: MeasureRequest, model: LoadedModel) -> tuple[list[Strategy], Prompt]:
-    """Return the strategies and the prompt of a measurement. Raises BadInput for one that cannot run on this model."""
-    chosen, prompt = check_race(request.race, model, together=False)
-    if far := [strategy.name for strategy in chosen if strategy.elsewhere]:
-        raise BadInput(f"{far[0]} runs on another machine, and this measures the one here: race it instead.")
-    if model.spread:
-        raise BadInput(
-            f"{model.id} is spread over several devices, and what limits a step is measured of one: race it instead."
-        )
-    if request.sweep_prompt and (context := model.context_length) is not None:
-        longest = max(request.sweep_prompt) + max(request.sweep_tokens)
-        if longest > context:
-            raise BadInput(
-                f"The sweep's longest prompt and its most new tokens are {longest:,} together and exceed the "
-                f"{context:,} that {model.id} can hold: make one of them shorter."
-            )
-    for strategy in chosen:
-        memory_limit.check_lane(strategy, model, len(model.encode(prompt)), request.race.max_new_tokens)
-        if request.sweep_prompt:
-            memory_limit.check_lane(strategy, model, max(request.sweep_prompt), max(request.sweep_tokens))
-    for length in request.sweep_prompt:
-        prompt_of(model, request.race.prompt, length)  # what cannot be made is refused now, not half an hour later
-    return chosen, prompt
 
 
 def run(
@@ -89,7 +49,7 @@ def run(
     `emit` is called before each run and every few seconds of it, never while a step is timed: it may take its time.
     The caller has the device to itself. Raises BadInput before anything has run.
     """
-    return _Measurement(request, model, *check(request, model), run_id, emit, stop, notes).run()
+    return _Measurement(request, model, *check_measurement(request, model), run_id, emit, stop, notes).run()
 
 
 class _Measurement:
@@ -122,7 +82,7 @@ class _Measurement:
         self._told = 0.0
 
     def run(self) -> dict[str, Any]:
-        """The phases in order; each returns early when it is stopped."""
+        """Run the phases in order; each returns early when it is stopped."""
         self._tell("Measuring the device")
         self._know_the_machine()
         self._warm_up()
@@ -182,7 +142,7 @@ class _Measurement:
                 self.pace.seconds[kind] = probed.seconds(own, *self._lengths(kind[1]))
 
     def _shape_of_draft(self, draft: LoadedModel) -> Architecture | None:
-        """None, with a note, where it is not understood."""
+        """Read the draft model's shape; None, with a note, where it is not understood."""
         try:
             return architecture.from_config(draft.network.config)
         except BadInput as error:
@@ -190,7 +150,7 @@ class _Measurement:
             return None
 
     def _lengths(self, sweep_prompt: int) -> tuple[int, int]:
-        """Prompt and new tokens of a kind of run; 0 is the table's own prompt."""
+        """Return prompt and new tokens of a kind of run; 0 is the table's own prompt."""
         if sweep_prompt:
             return sweep_prompt, max(self.request.sweep_tokens)
         return len(self.prompt_ids), self.request.race.max_new_tokens
@@ -215,7 +175,7 @@ class _Measurement:
                 self._changed = True
 
     def _remarks(self, strategy: Strategy, trial: Trial) -> list[str]:
-        """What a lane's first timed run shows, by itself and against the warm-up run of the same lengths."""
+        """List what a lane's first timed run shows, by itself and against the warm-up run of the same lengths."""
         first = self.first_runs.get(strategy.spec)
         found = first_time_cost.between_runs(first.steps, trial.steps) if first else None
         new = [first_time_cost.warmup_sentence(strategy.info.name, found)] if found else []
@@ -233,7 +193,7 @@ class _Measurement:
             self._changed = True
 
     def _sweep_row(self, prompt: Prompt, length: int, wanted: int) -> dict[str, list[Trial]]:
-        """Each lane at one prompt length, to the most new tokens: one untimed run, then the repeats."""
+        """Run each lane at one prompt length, to the most new tokens: one untimed run, then the repeats."""
         runs: dict[str, list[Trial]] = {strategy.spec: [] for strategy in self.chosen}
         most, repeats = max(self.request.sweep_tokens), self.request.sweep_repeats
         for repeat in range(1 + repeats):
@@ -247,7 +207,7 @@ class _Measurement:
         return runs
 
     def _trial(self, strategy: Strategy, prompt: Prompt, tokens: int, text: str, length: int = 0) -> Trial:
-        """One run of a lane, with a word about it now and then. A lane that fails is not run again."""
+        """Run a lane once, and report on it now and then. A lane that fails is not run again."""
         kind = (strategy.spec, length)
         self.pace.begin()
         self._tell(text)
@@ -283,35 +243,8 @@ class _Measurement:
         self.emit(State(text, self.pace.fraction, self.pace.remaining, told))
 
     def _document(self, status: str) -> dict[str, Any]:
-        race, model, machine = self.request.race, self.model, self.machine
         records = list(self.records.values())
-        prompt, longest = len(self.prompt_ids), len(self.prompt_ids) + race.max_new_tokens
-        facts = model.facts()
-        return {
-            "schema": SCHEMA,
-            "kind": "measure",
-            "run_id": self.run_id,
-            "started_at": self.started_at,
-            "status": status,
-            "error": next((record.error for record in records if record.error), None),
-            "environment": environment.describe(model.attention, model.device, model.spread),
-            "model": facts,
-            "prompt": {"text": race.prompt, "model_text": self.prompt.text, "tokens": self.prompt_ids},
-            "settings": document.settings(self.request, chat=self.prompt.text != race.prompt),
-            "limits": document.limits(self.limits) if self.limits else None,
-            "lanes": [
-                lane_entry(
-                    record,
-                    prompt,
-                    machine.for_strategy(record.info.strategy) if machine else None,
-                    record.trials[0].text(model) if record.trials else "",
-                )
-                for record in records
-            ],
-            "comparison": document.comparison(records),
-            "sweep": {"baseline": records[0].info.strategy, "cells": self.cells} if self.request.sweep_prompt else None,
-            "roofline": document.roofline(machine, prompt, longest) if machine else None,
-            "memory": document.memory(machine, facts["weight_bytes"]) if machine else None,
-            "published": rows_for(model.id, race.max_new_tokens),
-            "notes": self.notes,
-        }
+        so_far = document.Measured(
+            self.run_id, self.started_at, status, records, self.limits, self.machine, self.cells, self.notes
+        )
+        return document.build(self.request, self.model, self.prompt, self.prompt_ids, so_far)

@@ -98,6 +98,11 @@ class LoadedModel:
             return None
 
     @property
+    def weight_bytes(self) -> int:
+        """The bytes of the weights that are held, and that a pass reads; one with two names (a tied embedding) once."""
+        return sum(parameter.nbytes for parameter in self.network.parameters())
+
+    @property
     def has_chat_template(self) -> bool:
         return has_template(self.tokenizer)
 
@@ -223,7 +228,7 @@ class LoadedModel:
         """Build the JSON document's "model" entry. Sizes are None where they are not known.
 
         "kv_heads" and "head_dim" are of the cache's keys: a number where all layers that keep keys agree, else a
-        sorted list. `weight_bytes` counts the parameters that are held, one that has two names (a tied embedding) once.
+        sorted list.
         """
         layers = self.layers
         growing = [layer for layer in layers or () if layer.per_position]
@@ -235,7 +240,7 @@ class LoadedModel:
             "device": ", ".join(map(str, self.devices)),
             "random_weights": self.source.kind == "random weights",
             "parameters": sum(p.numel() for p in self.network.parameters()),
-            "weight_bytes": sum(p.nbytes for p in self.network.parameters()),
+            "weight_bytes": self.weight_bytes,
             "layers": len(layers) if layers else None,
             "heads": _one_or_all(config_numbers.whole_numbers(self.config, "num_attention_heads")),
             "kv_heads": _one_or_all({layer.kv_heads for layer in growing}),

@@ -29,7 +29,7 @@ from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.streaming.event_stream import EventChannel, batches
 
 if TYPE_CHECKING:
-    from kvdemo.measure.measurement import State
+    from kvdemo.measure.state import State
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
 

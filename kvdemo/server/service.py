@@ -206,9 +206,9 @@ class Service:
             # Here, because an error inside a GPU process loses its sentence.
             with _nothing_tried(model):
                 if isinstance(request, MeasureRequest):
-                    from kvdemo.measure import measurement  # noqa: PLC0415
+                    from kvdemo.measure.check import check_measurement  # noqa: PLC0415
 
-                    measurement.check(request, model)
+                    check_measurement(request, model)
                 else:
                     from kvdemo.race.check import check_race  # noqa: PLC0415
 

@@ -21,7 +21,7 @@ from kvdemo.costs.planner import plan
 from kvdemo.documents import schema
 from kvdemo.documents.schema import Kind
 from kvdemo.measure import measurement
-from kvdemo.measure.measurement import State
+from kvdemo.measure.state import State
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 

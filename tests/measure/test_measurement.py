@@ -11,12 +11,12 @@ from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.types import LaneInfo
 from kvdemo.documents import schema
 from kvdemo.measure import measurement
-from kvdemo.measure.measurement import State
 from kvdemo.measure.report.document import comparison
 from kvdemo.measure.report.lane_entry import LaneTrials, lane_entry
 from kvdemo.measure.report.sweep_cell import sweep_cell
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
+from kvdemo.measure.state import State
 from kvdemo.measure.trial import Trial
 from kvdemo.models.loaded import LoadedModel
 from tests.scripted import time_steps

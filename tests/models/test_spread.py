@@ -13,7 +13,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.documents import schema
-from kvdemo.measure import measurement
+from kvdemo.measure.check import check_measurement
 from kvdemo.models import loading, placement
 from kvdemo.models.device import choose
 from kvdemo.models.loaded import LoadedModel
@@ -60,7 +60,7 @@ def test_a_model_that_fits_on_one_device_is_on_one(tiny_folder: Path) -> None:
 def test_what_needs_one_device_says_so(spread: LoadedModel) -> None:
     assert "spread over several devices" in (strategies.get("compiled_cache").unavailable_reason(spread) or "")
     with pytest.raises(BadInput, match="spread over several devices, .* race it instead"):
-        measurement.check(MeasureRequest.parse({"prompt": "Hi"}), spread)
+        check_measurement(MeasureRequest.parse({"prompt": "Hi"}), spread)
 
 
 def test_without_accelerate_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
-from kvdemo.measure import measurement
+from kvdemo.measure.check import check_measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import memory_limit
 from kvdemo.race.check import check_race, fit
@@ -79,12 +79,12 @@ def test_a_measurement_runs_its_lanes_one_after_the_other(
 ) -> None:
     free(monkeypatch, position * 150)
     form = {**FORM, "max_new_tokens": 100, "repeats": 1}
-    measurement.check(MeasureRequest.parse({**form, "strategies": "dynamic_cache,static_cache"}), tiny_llama)
+    check_measurement(MeasureRequest.parse({**form, "strategies": "dynamic_cache,static_cache"}), tiny_llama)
     with pytest.raises(BadInput, match="Batched .*: ask for at most"):
-        measurement.check(MeasureRequest.parse({**form, "strategies": "dynamic_cache,batched:rows=8"}), tiny_llama)
+        check_measurement(MeasureRequest.parse({**form, "strategies": "dynamic_cache,batched:rows=8"}), tiny_llama)
     sweep = {"sweep_prompt": "200", "sweep_tokens": "8"}
     with pytest.raises(BadInput, match="memory"):
-        measurement.check(MeasureRequest.parse({**form, **sweep, "strategies": "dynamic_cache"}), tiny_llama)
+        check_measurement(MeasureRequest.parse({**form, **sweep, "strategies": "dynamic_cache"}), tiny_llama)
 
 
 def test_this_machine_says_what_is_free(tiny_llama: LoadedModel) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from kvdemo.core.figures import units
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.inside.costs import architecture_of, weight_bytes
+from kvdemo.inside.costs import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.loaded import LoadedModel
 
@@ -161,7 +161,7 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "terms": terms,
         "about": "A key and a value for each position in each layer and each key-value head.",
     }
-    held = weight_bytes(model)
+    held = model.weight_bytes
     yield {
         "name": "Read in a step with the cache",
         "formula": "weights + memory(t)",

@@ -3,23 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kvdemo.core.figures import statistics
 from kvdemo.core.settings.declaration import recorded
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.costs import formulas
 from kvdemo.costs.planner import LENGTHS
-from kvdemo.measure.report.lane_entry import Entry, LaneTrials
+from kvdemo.documents.common import SCHEMA
+from kvdemo.engine import environment
+from kvdemo.measure.report.lane_entry import Entry, LaneTrials, lane_entry
+from kvdemo.measure.report.published import rows_for
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
+from kvdemo.models.loaded import LoadedModel, Prompt
 
 #: Contexts at which the floors are worked out for the chart.
 FLOOR_POINTS = 60
 
 
-def settings(request: MeasureRequest, *, chat: bool) -> Entry:
-    """Build the "settings" entry."""
-    return {"strategies": list(request.race.strategies)} | recorded(request) | {"chat": chat}
+@dataclass(frozen=True)
+class Measured:
+    """A measurement as far as it has come.
+
+    limits   of the device; None before they are measured, or where they could not be
+    machine  the model on the device; None where its shape is not understood
+    cells    of the sweep
+    """
+
+    run_id: str
+    started_at: str
+    status: str
+    records: Sequence[LaneTrials]
+    limits: DevicePeaks | None
+    machine: RooflineModel | None
+    cells: Sequence[Entry]
+    notes: Sequence[str]
+
+
+def build(
+    request: MeasureRequest, model: LoadedModel, prompt: Prompt, prompt_ids: Sequence[int], measured: Measured
+) -> Entry:
+    """Build the document."""
+    records, machine, tokens = measured.records, measured.machine, request.race.max_new_tokens
+    facts = model.facts()
+    chat = prompt.text != request.race.prompt
+    return {
+        "schema": SCHEMA,
+        "kind": "measure",
+        "run_id": measured.run_id,
+        "started_at": measured.started_at,
+        "status": measured.status,
+        "error": next((record.error for record in records if record.error), None),
+        "environment": environment.describe(model.attention, model.device, model.spread),
+        "model": facts,
+        "prompt": {"text": request.race.prompt, "model_text": prompt.text, "tokens": list(prompt_ids)},
+        "settings": {"strategies": list(request.race.strategies)} | recorded(request) | {"chat": chat},
+        "limits": limits(measured.limits) if measured.limits else None,
+        "lanes": [
+            lane_entry(
+                record,
+                len(prompt_ids),
+                machine.for_strategy(record.info.strategy) if machine else None,
+                record.trials[0].text(model) if record.trials else "",
+            )
+            for record in records
+        ],
+        "comparison": comparison(records),
+        "sweep": {"baseline": records[0].info.strategy, "cells": list(measured.cells)}
+        if request.sweep_prompt
+        else None,
+        "roofline": roofline(machine, len(prompt_ids), len(prompt_ids) + tokens) if machine else None,
+        "memory": memory(machine, facts["weight_bytes"]) if machine else None,
+        "published": rows_for(model.id, tokens),
+        "notes": list(measured.notes),
+    }
 
 
 def comparison(records: Sequence[LaneTrials]) -> Entry:

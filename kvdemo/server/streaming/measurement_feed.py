@@ -12,7 +12,7 @@ from typing import Any
 
 from kvdemo.engine.timer import Clock
 from kvdemo.measure import store
-from kvdemo.measure.measurement import State
+from kvdemo.measure.state import State
 from kvdemo.server.streaming.event_stream import EventChannel
 
 #: Runs may take milliseconds; to stand still after each of them would take longer than all of them.

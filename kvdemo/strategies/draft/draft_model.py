@@ -81,7 +81,7 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
 
 
 def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
-    dtype, beside = dtype_name(model.dtype), weight_bytes(model)
+    dtype, beside = dtype_name(model.dtype), model.weight_bytes
     with torch.inference_mode(False):  # weights outlive the run that loads them
         # Only the operator can have named a folder here.
         folders = asked == AUTO
@@ -96,11 +96,6 @@ def check_draft(model: LoadedModel, draft: LoadedModel) -> None:
         raise BadInput(f"{draft.id} does not have the tokens of {model.id}: choose a draft model of its family.")
     if reason := verify.unavailable_reason(draft):
         raise BadInput(f"{draft.id} cannot draft: {reason}")
-
-
-def weight_bytes(model: LoadedModel) -> int:
-    """Count the bytes of the weights that a forward pass reads."""
-    return sum(parameter.nbytes for parameter in model.network.parameters())
 
 
 class Drafter:

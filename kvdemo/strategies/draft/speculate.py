@@ -14,7 +14,7 @@ from kvdemo.strategies.draft import draft_model, verify
 
 def speculate(job: Job, draft: LoadedModel, most: int) -> Iterator[Step]:
     """Yield the steps of a lane that drafts at most `most` tokens a pass; the draft's passes and cache are in them."""
-    price = draft_model.weight_bytes(draft) / draft_model.weight_bytes(job.model)
+    price = draft.weight_bytes / job.model.weight_bytes
     drafter = draft_model.Drafter(draft, job.model.rows)
     for step in verify.draft_and_verify(job, drafter.guess, most):
         drafted, drafter.passes = tuple(drafter.passes), []

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
-from kvdemo.inside.costs import architecture_of, weight_bytes
+from kvdemo.inside.costs import architecture_of
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
@@ -87,7 +87,7 @@ def test_the_cache_outgrows_the_weights_at_the_length_that_is_named(tiny_model: 
     listed = {f["name"]: f for f in shown(tiny_model, "formulas")["formulas"]}
     at = listed["Cache larger than weights"]["value"]
     memory = listed["Memory of the cache"]["terms"]
-    assert summed(memory, 1, at - 1) <= weight_bytes(tiny_model) < summed(memory, 1, at)
+    assert summed(memory, 1, at - 1) <= tiny_model.weight_bytes < summed(memory, 1, at)
 
 
 def test_the_feed_forward_counts_the_weights_of_one_layer(tiny_llama: LoadedModel) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvdemo.measure import store
-from kvdemo.measure.measurement import State
+from kvdemo.measure.state import State
 from kvdemo.server.streaming.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
 
 
