@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from kvdemo.caches import legacy_format
 from kvdemo.caches.prefix_store import PrefixEntry, PrefixRun, PrefixSlot, PrefixStore
-from kvdemo.core.cancellation import CancelToken, why
+from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Diverged, Divergence, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
-from kvdemo.engine import environment, first_time_cost
+from kvdemo.engine import environment
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, candidates, divergence, document, proof
+from kvdemo.race import beam_tree, candidates, divergence, document, look_back
 from kvdemo.race.check import check_race
 from kvdemo.race.verdict.judge import judge
 from kvdemo.samplers import Rule
-from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
-from kvdemo.strategies.compatibility.scripted import Decode
 
 log = logging.getLogger(__name__)
 
@@ -66,16 +63,6 @@ def run(
 def other_prompt(prompt: Prompt) -> Prompt:
     """Make another prompt of the same form, for another machine, which applies its own chat template."""
     return Prompt(OTHER_PROMPT, special=prompt.special, message=None if prompt.message is None else OTHER_PROMPT)
-
-
-def steps_in_wider_format(strategy: Strategy) -> Decode | None:
-    """Return what runs a strategy's steps again in another number format; None for one that recomputes all anyway."""
-    return copy(strategy).decode if strategy.eager and not strategy.recomputes else None
-
-
-def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
-    """List what a run shows: the steps that ran the text again, then the strategy's own remarks."""
-    return longrope.remarks(strategy.info.name, steps) + strategy.remarks(steps)
 
 
 class _Race:
@@ -230,56 +217,19 @@ class _Race:
             presumed = record.divergence
             if presumed is None or presumed.kind not in divergence.PRESUMED:
                 continue
-            record.divergence = self._proven(presumed, lane, stop)
-            self.emit(Diverged(lane, record.divergence))
-
-    def _proven(self, presumed: Divergence, lane: int, stop: CancelToken) -> Divergence:
-        baseline, record, end = self.records[0], self.records[lane], presumed.index + 1
-        sides = baseline.choices[:end], record.choices[:end]
-        again = steps_in_wider_format(self.chosen[0]), steps_in_wider_format(self.chosen[lane])
-        rule = self.rules[lane]
-        if not rule.by_temperature_and_top_p:
-            names = ", ".join(sampler.name for sampler in rule.samplers)
-            return divergence.unchecked(presumed, f"the proof knows temperature and top-p, and not {names}")
-        try:
-            evidence = proof.examine(self.model, self.prompt_ids, sides, again, rule, stop)
-        except proof.Stopped:
-            return divergence.unchecked(presumed, "the race was stopped")
-        except Exception as error:
-            log.debug("the divergence of %s could not be checked", record.info.strategy, exc_info=True)
-            return divergence.unchecked(
-                presumed, f"running the text again failed ({describe_failure(error).rstrip('.')})"
+            baseline = self.chosen[0], self.records[0]
+            record.divergence = look_back.proven(
+                presumed, self.model, self.prompt_ids, baseline, (self.chosen[lane], record), self.rules[lane], stop
             )
-        return divergence.proven(presumed, baseline, record, evidence, self.model.piece)
-
-    def _remarks(self, strategy: Strategy, record: LaneHistory, stop: CancelToken) -> list[str]:
-        """List what the lane's strategy remarks on its run. An exception becomes a remark; the race's result stands."""
-        remarks: list[str] = []
-        if not record.steps:
-            return remarks
-        try:
-            remarks += remarks_on(strategy, record.steps)
-            remarks += strategy.post_race_check(self.model, self.prompt_ids, record.steps, stop)
-        except Exception as error:
-            log.debug("%s could not be looked at again", strategy.spec, exc_info=True)
-            remarks.append(f"{record.info.name} could not be looked at again: {describe_failure(error)}")
-        return remarks
-
-    def _first_use(self, record: LaneHistory, warmed: int) -> list[str]:
-        """Say what new lengths cost this lane. Nothing where lanes slow each other down, because it cannot be told."""
-        if self.request.schedule != "fair" or record.info.elsewhere:
-            return []
-        found = first_time_cost.in_race(record.steps, warmed)
-        return [first_time_cost.race_sentence(record.info.name, found)] if found else []
+            self.emit(Diverged(lane, record.divergence))
 
     def _look_back(self, indices: Sequence[int], stop: CancelToken) -> None:
         """Check what was presumed of some lanes, and collect what they show; the model may run for it."""
         self._prove(indices, stop)
         for index in indices:
             strategy, record = self.chosen[index], self.records[index]
-            record.remarks = self._first_use(record, self.warmed[index]) + self._remarks(strategy, record, stop)
-            if (sentence := why(stop)) and record.ended and record.ended.reason == "stopped":
-                record.remarks.append(f"{record.info.name} {sentence}")
+            found = look_back.first_use(self.request.schedule, record, self.warmed[index])
+            record.remarks = found + look_back.remarks(self.model, self.prompt_ids, strategy, record, stop)
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 
     def _finish(self) -> Finished:
