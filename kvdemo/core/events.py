@@ -89,8 +89,8 @@ class TokensCommitted:
     A token that is only part of a character has the text ""; the one that completes it has it all. Joined, and with
     the text of `Ended`, they are the text of the lane.
 
-    `candidates` has what each token was chosen from, in the document's form (`kvdemo.documents.race.Candidates`), None
-    for a token of which that is not known; () where nobody asked for them.
+    `candidates` has what each token was chosen from, in the document's form (`Candidates` in
+    `kvdemo.documents.candidates`), None for a token of which that is not known; () where nobody asked for them.
     """
 
     lane: int

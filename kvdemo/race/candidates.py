@@ -9,7 +9,7 @@ from kvdemo.core.candidates import Candidates
 
 
 def to_document(found: Candidates | None, piece: Callable[[int], str]) -> dict[str, Any] | None:
-    """Make the entry (`kvdemo.documents.race.Candidates`); `piece` gives the text of a token. Six digits are kept."""
+    """Make the document's entry; `piece` gives the text of a token. Six digits are kept."""
     if found is None:
         return None
     return {

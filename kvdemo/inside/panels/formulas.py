@@ -1,14 +1,12 @@
 """Write out the formulas of the cache with this model's numbers, for a batch b and a length t.
 
-A formula that has a value is a sum of terms in b and t, so that a reader can move both without asking again. The sums
-are those of `kvdemo.costs.formulas`.
+A formula that has a value is a sum of terms in b and t (`kvdemo.inside.terms`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -17,36 +15,8 @@ from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.inside.costs import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
+from kvdemo.inside.terms import Term, as_part, as_sum, capped, looked_at, per_pair, triangle
 from kvdemo.models.loaded import LoadedModel
-
-#: A layer with a window of W positions keeps W - 1; see `LayerCache.window`.
-_CAPPED = "min(t, {})"
-
-Part = Literal["weights", "attention", "cache"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """`coefficient` · b^batch · t^length, where t counts at most `cap` positions, if that is set.
-
-    part  what the term counts, where a value is made of several
-    """
-
-    coefficient: float
-    batch: int
-    length: int
-    cap: int | None = None
-    part: Part | None = None
-
-    def value(self, batch: int, length: int) -> float:
-        counted = length if self.cap is None else min(length, self.cap)
-        return self.coefficient * batch**self.batch * counted**self.length
-
-    def entry(self) -> dict[str, float | str]:
-        """Build the document's entry."""
-        capped = {} if self.cap is None else {"cap": self.cap}
-        part = {} if self.part is None else {"part": self.part}
-        return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **capped, **part}
 
 
 def show(subject: Subject) -> Mapping[str, Any]:
@@ -107,12 +77,12 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
 def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of operations: a multiplication and an addition for each weight and each product."""
     attention = [layer for layer in arch.kinds if layer[0].kv_heads]
-    row = [Term(_per_pair(arch, layer, n), 1, 1, _window(layer)) for layer, n in attention]
+    row = [Term(per_pair(arch, layer, n), 1, 1, looked_at(layer)) for layer, n in attention]
     widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _ in attention})
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
-        "numbers": f"d = {_either(widths)}, {units.count(arch.heads, 'head')}; in FLOPs b · ({_sum(row)})",
+        "numbers": f"d = {_either(widths)}, {units.count(arch.heads, 'head')}; in FLOPs b · ({as_sum(row)})",
         "unit": "FLOPs",
         "terms": row,
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer.",
@@ -121,11 +91,11 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
     dense = arch.active_parameters - head
     projected = Term(2.0 * head, 1, 0, part="weights")
-    cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *_as(row, "attention")]
+    cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *as_part(row, "attention")]
     yield {
         "name": "A step with the cache",
         "formula": "2 · N + 4 · layers · heads · d · t, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}; b · ({_sum(cached)})",
+        "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
         "about": "One position goes through the weights, whatever the length; only its row of attention grows.",
@@ -133,12 +103,12 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     whole = [
         Term(2.0 * dense, 1, 1, part="weights"),
         projected,
-        *_as([term for layer, n in attention for term in _triangle(arch, layer, n)], "attention"),
+        *as_part([term for layer, n in attention for term in triangle(arch, layer, n)], "attention"),
     ]
     yield {
         "name": "The same step without it",
         "formula": "2 · N · t + 4 · layers · heads · d · t(t+1)/2, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; b · ({_sum(whole)})",
+        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; b · ({as_sum(whole)})",
         "unit": "FLOPs",
         "terms": whole,
         "about": "All t positions go through the weights again, and attention computes the whole triangle.",
@@ -167,7 +137,7 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "formula": "weights + memory(t)",
         "numbers": f"{held:,} + ({' + '.join(parts)}{states}) · b",
         "unit": "bytes",
-        "terms": [Term(held, 0, 0, part="weights"), *_as(terms, "cache")],
+        "terms": [Term(held, 0, 0, part="weights"), *as_part(terms, "cache")],
         "about": "A step reads the weights once, for one position as for all. Where that takes longer than the "
         "arithmetic, as with a short text or on a large GPU, computing all positions again is nearly free, and the "
         "cache gains little. In a mixture of experts a step reads only a part of them.",
@@ -215,45 +185,8 @@ def _plain_feed_forward(network: nn.Module) -> nn.Module | None:
     return next((module for module in named if any(weight.ndim == 2 for weight in module.parameters())), None)
 
 
-def _per_pair(arch: Architecture, layer: LayerCache, layers: int) -> float:
-    """Count the operations of each query with each key: its product and the value's, in all heads of the layers."""
-    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer)
-
-
-def _window(layer: LayerCache) -> int | None:
-    """Return the positions that a query looks at, at most: those that are kept, and its own."""
-    return None if layer.window is None else layer.window + 1
-
-
-def _triangle(arch: Architecture, layer: LayerCache, layers: int) -> list[Term]:
-    """Count the operations of all queries with all keys that they may look at.
-
-    t(t+1)/2 pairs; with a window of W, min(t, W)(min(t, W)+1)/2 for the first queries, and W for each later one.
-    """
-    each, window = _per_pair(arch, layer, layers), _window(layer)
-    if window is None:
-        return [Term(each / 2, 1, 2), Term(each / 2, 1, 1)]
-    ramp = [Term(each / 2, 1, 2, window), Term(each / 2 - each * window, 1, 1, window)]
-    return [*ramp, Term(each * window, 1, 1)]
-
-
-def _as(terms: Sequence[Term], part: Part) -> list[Term]:
-    """The same terms as a part of a value."""
-    return [replace(term, part=part) for term in terms]
-
-
-def _sum(terms: Sequence[Term]) -> str:
-    """Write a sum of terms in t."""
-    parts = []
-    for term in terms:
-        t = "t" if term.cap is None else _CAPPED.format(term.cap)
-        power = {0: "", 1: f" · {t}", 2: f" · {t}²"}[term.length]
-        parts.append(f"{term.coefficient:,.0f}{power}")
-    return " + ".join(parts).replace("+ -", "- ")
-
-
 def _bytes(layer: LayerCache, layers: int, itemsize: int) -> str:
-    t = "t" if layer.window is None else _CAPPED.format(layer.window)
+    t = "t" if layer.window is None else capped(layer.window)
     plain = layer.head_dim == layer.value_dim and not layer.index_elements + layer.index_bytes
     if plain:
         return f"2 · {layers} · {layer.kv_heads} · {layer.head_dim} · {itemsize} · {t}"
@@ -261,7 +194,7 @@ def _bytes(layer: LayerCache, layers: int, itemsize: int) -> str:
 
 
 def _kept(layer: LayerCache) -> str:
-    return "t" if layer.window is None else _CAPPED.format(layer.window)
+    return "t" if layer.window is None else capped(layer.window)
 
 
 def _layers(n: int) -> str:

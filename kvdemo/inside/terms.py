@@ -1,0 +1,81 @@
+"""Write a value as a sum of terms in a batch b and a length t, so that a reader can move both without asking again.
+
+The sums are those of `kvdemo.costs.formulas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kvdemo.costs import formulas
+from kvdemo.costs.architecture import Architecture, LayerCache
+
+Part = Literal["weights", "attention", "cache"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """`coefficient` · b^batch · t^length, where t counts at most `cap` positions, if that is set.
+
+    part  what the term counts, where a value is made of several
+    """
+
+    coefficient: float
+    batch: int
+    length: int
+    cap: int | None = None
+    part: Part | None = None
+
+    def value(self, batch: int, length: int) -> float:
+        counted = length if self.cap is None else min(length, self.cap)
+        return self.coefficient * batch**self.batch * counted**self.length
+
+    def entry(self) -> dict[str, float | str]:
+        """Build the document's entry."""
+        cap = {} if self.cap is None else {"cap": self.cap}
+        part = {} if self.part is None else {"part": self.part}
+        return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **cap, **part}
+
+
+def per_pair(arch: Architecture, layer: LayerCache, layers: int) -> float:
+    """Count the operations of each query with each key: its product and the value's, in all heads of the layers."""
+    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer)
+
+
+def looked_at(layer: LayerCache) -> int | None:
+    """Return the positions that a query looks at, at most: those that are kept, and its own."""
+    return None if layer.window is None else layer.window + 1
+
+
+def triangle(arch: Architecture, layer: LayerCache, layers: int) -> list[Term]:
+    """Count the operations of all queries with all keys that they may look at.
+
+    t(t+1)/2 pairs; with a window of W, min(t, W)(min(t, W)+1)/2 for the first queries, and W for each later one.
+    """
+    each, window = per_pair(arch, layer, layers), looked_at(layer)
+    if window is None:
+        return [Term(each / 2, 1, 2), Term(each / 2, 1, 1)]
+    ramp = [Term(each / 2, 1, 2, window), Term(each / 2 - each * window, 1, 1, window)]
+    return [*ramp, Term(each * window, 1, 1)]
+
+
+def as_part(terms: Sequence[Term], part: Part) -> list[Term]:
+    """Return the same terms as a part of a value."""
+    return [replace(term, part=part) for term in terms]
+
+
+def as_sum(terms: Sequence[Term]) -> str:
+    """Write a sum of terms in t."""
+    parts = []
+    for term in terms:
+        t = "t" if term.cap is None else capped(term.cap)
+        power = {0: "", 1: f" · {t}", 2: f" · {t}²"}[term.length]
+        parts.append(f"{term.coefficient:,.0f}{power}")
+    return " + ".join(parts).replace("+ -", "- ")
+
+
+def capped(most: int) -> str:
+    """Write t where a layer keeps no more than so many positions: W - 1 of a window of W (`LayerCache.window`)."""
+    return f"min(t, {most})"
