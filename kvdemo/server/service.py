@@ -18,21 +18,19 @@ from kvdemo import strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
-from kvdemo.core.settings.declaration import values
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import presets, store
+from kvdemo.measure import store
 from kvdemo.measure.duration_forecast import sentence, total
-from kvdemo.measure.report import csv_tables, tables
-from kvdemo.models.names import catalog, folders, offered, public
-from kvdemo.race.document import to_csv as race_csv
+from kvdemo.models.names import catalog, folders, public
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.questions import planning
-from kvdemo.server.questions.candidate_store import CandidateStore
-from kvdemo.server.questions.listings import list_samplers, list_strategies
+from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
+from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
 from kvdemo.server.streaming.states import inside_state, measure_state
 
@@ -42,14 +40,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Why a token's candidates cannot be told, where its lane does not say why.
-NOT_KEPT = "What this token was chosen from is not kept: only the latest races are."
-
 #: After loading, strategies are tried on the model for so long; none is begun later.
 TRIAL_SECONDS = 3.0
 
 
-class Service:
+class Service(AnswersWithoutModel):
     """Answer whatever the page asks; implements `kvdemo.web.backend.Backend`.
 
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
@@ -72,7 +67,7 @@ class Service:
         from kvdemo.server.limits import Limits  # noqa: PLC0415 - pydantic, which the command line can do without
 
         self.limits = limits or Limits()
-        self.default_model = default_model
+        super().__init__(default_model)
         self.only_default = only_default
         self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
         self._runs = Runs(self._holder, on_gpu, self.limits)
@@ -221,10 +216,6 @@ class Service:
         """
         self._runs.stop(run_id)
 
-    def declare_public(self) -> None:
-        """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
-        public.declare()
-
     def overdue(self) -> float:
         """Return for how many seconds a run has held the device since it was told to stop."""
         return self._holder.overdue()
@@ -248,16 +239,6 @@ class Service:
         fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
         most = self.limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self.limits.tokens)
         return {**asdict(fit), "max_new_tokens": most}
-
-    def default_form(self) -> dict[str, Any]:
-        """Return a form as the page first shows it."""
-        card = catalog.card(self.default_model)
-        request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
-        return values(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
-
-    def presets(self) -> list[dict[str, Any]]:
-        """List ways to fill the measuring form; the first is the default."""
-        return presets.list_presets(self.default_form()["model"])
 
     def estimate(self, form: Mapping[str, Any]) -> str:
         """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
@@ -295,39 +276,10 @@ class Service:
             return request.plan(planning.shape(name))
         return request.plan(planning.foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:
-        """Compare two JSON documents. Raises BadInput."""
-        return planning.compare(a, b)
-
-    def document_csv(self, document: Mapping[str, Any]) -> str:
-        """Write a race document as CSV."""
-        return race_csv(document)
-
-    def measure_csv(self, document: Mapping[str, Any]) -> str:
-        """Write a measurement's document as CSV."""
-        return csv_tables.to_csv(document)
-
-    def measure_markdown(self, document: Mapping[str, Any]) -> str:
-        """Write a measurement's document as a Markdown table."""
-        return tables.to_markdown(document)
-
-    def models(self) -> list[dict[str, Any]]:
-        """List the models to choose from: the operator's, or the catalogue, and the default one."""
-        cards, default = offered.cards(), catalog.card(self.default_model)
-        return [asdict(card) for card in (cards if default is None or default in cards else (default, *cards))]
-
-    def free_names(self) -> dict[str, bool]:
-        """Tell what may be named beside these models: any Hub id (`hub`), a folder of this machine (`folders`)."""
-        return {"hub": offered.listed() is None, "folders": folders.allowed()}
-
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         with _nothing_tried(self.held):
             return list_strategies(self.held)
-
-    def samplers(self) -> list[dict[str, Any]]:
-        """List the rules by which a lane may choose, in the order in which they are applied."""
-        return list_samplers()
 
 
 def _without_candidates(event: RaceEvent) -> RaceEvent:

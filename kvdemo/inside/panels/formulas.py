@@ -108,7 +108,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     yield {
         "name": "The same step without it",
         "formula": "2 · N · t + 4 · layers · heads · d · t(t+1)/2, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; b · ({as_sum(whole)})",
+        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; "
+        f"b · ({as_sum(whole)})",
         "unit": "FLOPs",
         "terms": whole,
         "about": "All t positions go through the weights again, and attention computes the whole triangle.",

@@ -11,6 +11,8 @@ from kvdemo.core.events import RaceEvent, TokensCommitted
 
 #: A token takes about 1.1 kB with no rule, 1.7 kB with four: this is room for some 40,000 of them, over all races.
 MOST_BYTES = 64_000_000
+#: Why a token's candidates cannot be told, where its lane does not say why.
+NOT_KEPT = "What this token was chosen from is not kept: only the latest races are."
 #: What an entry takes beside its text: the key, both objects, the place in the table.
 _OVERHEAD = 300
 

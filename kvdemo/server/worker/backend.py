@@ -11,7 +11,9 @@ from kvdemo.core.events import RaceEvent
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure import store
 from kvdemo.server.limits import Limits
-from kvdemo.server.service import NOT_KEPT, Service
+from kvdemo.server.questions.candidate_store import NOT_KEPT
+from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.worker.engine import Engine, EngineLost
 
 Form = Mapping[str, Any]
@@ -20,30 +22,22 @@ STATUS_SECONDS = 0.1
 _STARTING: dict[str, Any] = {
     "state": "loading", "text": "The engine's process is starting", "fraction": None, "model": None,
 }  # fmt: skip
+_SILENT: dict[str, Any] = {"ok": False, "state": "loading", "model": None, "device": None, "runs": 0}
 
 
-class EngineBackend:
+class EngineBackend(AnswersWithoutModel):
     """Implements `kvdemo.web.backend.Backend`: what needs the model or the device is asked of the engine's process.
 
-    Forms, lists, tables and comparisons need neither and are answered here, by a `Service` that never loads a model.
+    Forms, lists, tables and comparisons need neither and are answered here.
     """
 
     def __init__(
         self, default_model: str, *, device: str = "auto", dtype: str = "auto", limits: Limits | None = None
     ) -> None:
+        super().__init__(default_model)
         self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
-        self._here = Service(default_model, device=device, dtype=dtype, limits=limits)
         self._asking_status = threading.Lock()
         self._status, self._status_at = _STARTING, float("-inf")
-        self.default_form = self._here.default_form
-        self.presets = self._here.presets
-        self.models = self._here.models
-        self.free_names = self._here.free_names
-        self.samplers = self._here.samplers
-        self.compare = self._here.compare
-        self.document_csv = self._here.document_csv
-        self.measure_csv = self._here.measure_csv
-        self.measure_markdown = self._here.measure_markdown
 
     def preload(self) -> None:
         """Start the engine's process, which loads the default model; `status()` tells how far it is."""
@@ -52,7 +46,6 @@ class EngineBackend:
     def close(self) -> None:
         """End the engine's process, and leave no file behind; call it when the server ends."""
         self.engine.close()
-        self._here.close()
 
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
         return self.engine.drawn("race", dict(form), run_id, visitor)
@@ -71,7 +64,7 @@ class EngineBackend:
 
     def declare_public(self) -> None:
         """Take the server for a public one from now on: here, there, and in a process started later."""
-        self._here.declare_public()
+        super().declare_public()
         self._ask_if_up("declare_public")
 
     def forget(self, page: str) -> None:
@@ -89,7 +82,7 @@ class EngineBackend:
 
     def health(self) -> dict[str, Any]:
         """Say in what state the server is; it is not `ok` while the engine's process does not answer."""
-        return self._ask_if_up("health", otherwise=self._here.health() | {"ok": False})
+        return self._ask_if_up("health", otherwise=_SILENT)
 
     def fit(self, form: Form) -> dict[str, Any] | None:
         return self._ask_if_up("fit", dict(form))
@@ -101,7 +94,7 @@ class EngineBackend:
         return self.engine.call("plan", dict(form))
 
     def strategies(self) -> list[dict[str, Any]]:
-        return self._ask_if_up("strategies") or self._here.strategies()
+        return self._ask_if_up("strategies") or list_strategies()
 
     def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
         """Ask the engine's process; what is true without one is `otherwise`."""

@@ -1,0 +1,66 @@
+"""Answer what needs neither a model nor a device: forms, lists, tables, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from kvdemo.core.settings.declaration import values
+from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.measure import presets
+from kvdemo.measure.report import csv_tables, tables
+from kvdemo.models.names import catalog, folders, offered, public
+from kvdemo.race.document import to_csv as race_csv
+from kvdemo.server.questions import planning
+from kvdemo.server.questions.listings import list_samplers
+
+
+class AnswersWithoutModel:
+    """The part of `kvdemo.web.backend.Backend` that any process can answer; `default_model` fills the forms."""
+
+    def __init__(self, default_model: str) -> None:
+        self.default_model = default_model
+
+    def declare_public(self) -> None:
+        """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
+        public.declare()
+
+    def default_form(self) -> dict[str, Any]:
+        """Return a form as the page first shows it."""
+        card = catalog.card(self.default_model)
+        request = RaceRequest(DEFAULT_PROMPT, model=self.default_model, chat=card.chat if card else None)
+        return values(request) | {"model": card.id if card else self.default_model, "strategies": list(DEFAULT_LANES)}
+
+    def presets(self) -> list[dict[str, Any]]:
+        """List ways to fill the measuring form; the first is the default."""
+        return presets.list_presets(self.default_form()["model"])
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        """Compare two JSON documents. Raises BadInput."""
+        return planning.compare(a, b)
+
+    def document_csv(self, document: Mapping[str, Any]) -> str:
+        """Write a race document as CSV."""
+        return race_csv(document)
+
+    def measure_csv(self, document: Mapping[str, Any]) -> str:
+        """Write a measurement's document as CSV."""
+        return csv_tables.to_csv(document)
+
+    def measure_markdown(self, document: Mapping[str, Any]) -> str:
+        """Write a measurement's document as a Markdown table."""
+        return tables.to_markdown(document)
+
+    def models(self) -> list[dict[str, Any]]:
+        """List the models to choose from: the operator's, or the catalogue, and the default one."""
+        cards, default = offered.cards(), catalog.card(self.default_model)
+        return [asdict(card) for card in (cards if default is None or default in cards else (default, *cards))]
+
+    def free_names(self) -> dict[str, bool]:
+        """Tell what may be named beside these models: any Hub id (`hub`), a folder of this machine (`folders`)."""
+        return {"hub": offered.listed() is None, "folders": folders.allowed()}
+
+    def samplers(self) -> list[dict[str, Any]]:
+        """List the rules by which a lane may choose, in the order in which they are applied."""
+        return list_samplers()
