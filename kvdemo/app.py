@@ -23,6 +23,7 @@ from spaces.config import Config as Space
 
 from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.request import Request
 from kvdemo.core.settings.validation import show
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered, public
@@ -30,7 +31,7 @@ from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
 from kvdemo.server.observing.observed import Observed
-from kvdemo.server.runs import Batches, BatchesOf, Request
+from kvdemo.server.runs import Batches, BatchesOf
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.web import page

@@ -19,7 +19,7 @@ from kvdemo.core.events import PanelsShown, Progress
 from kvdemo.core.figures.units import count
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.settings.request import Request
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.admission import Admission
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kvdemo.measure.state import State
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
-
-Request = RaceRequest | MeasureRequest | InsideRequest
 #: What happens in a run, about ten times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
 #: the `Progress` and `PanelsShown` of Inside.
 Batches = Generator[list[Any], None, None]

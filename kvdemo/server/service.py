@@ -5,13 +5,11 @@ Modules that need torch are imported with the first model, not with this module.
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
@@ -21,17 +19,18 @@ from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.settings.request import Request
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import store
-from kvdemo.measure.duration_forecast import sentence, total
-from kvdemo.models.names import catalog, folders, public
+from kvdemo.models.names import catalog
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.questions import planning
 from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
+from kvdemo.server.questions.forecasts import Forecasts
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
-from kvdemo.server.runs import Batches, BatchesOf, Request, Runs
+from kvdemo.server.runs import Batches, BatchesOf, Runs
 from kvdemo.server.streaming.states import inside_state, measure_state
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Service(AnswersWithoutModel):
         self._runs = Runs(self._holder, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
         self._candidates = CandidateStore()
-        self._gpu_seconds = gpu_seconds
+        self._forecasts = Forecasts(self._holder, self.limits, self._runs.costs, gpu_seconds)
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -225,56 +224,22 @@ class Service(AnswersWithoutModel):
 
         Raises BadInput for a prompt that this model cannot read.
         """
-        model = self.held
-        try:
-            request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
-            wanted = self._holder.resolve(form.get("model") or self.default_model)
-        except BadInput:
-            return None
-        if model is None or model.id != wanted.id:
-            return None
-        self.limits.check_prompt(request.prompt)
-        from kvdemo.race import check  # noqa: PLC0415
-
-        fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
-        most = self.limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self.limits.tokens)
-        return {**asdict(fit), "max_new_tokens": most}
+        return self._forecasts.fit(form)
 
     def estimate(self, form: Mapping[str, Any]) -> str:
         """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
-        try:
-            request = MeasureRequest.parse(form)
-            self._holder.check(request.race.model, fallback=request.preset == "classic")
-            wanted = self._holder.resolve(request.race.model or self.default_model).id
-            fit = self.fit(form)
-        except BadInput as error:
-            return str(error)
-        told = sentence(request, fit["prompt_tokens"] if fit else None, self._runs.costs(wanted))
-        return f"{told} It asks for {self._gpu_seconds(request):,} GPU seconds." if self._gpu_seconds else told
+        return self._forecasts.estimate(form)
 
     def forecast(self, request: Request) -> float | None:
         """Predict the seconds that a run decodes, from earlier steps of the held model; None where that is unknown."""
-        if self.held is None or isinstance(request, InsideRequest):
-            return None
-        race = request.race if isinstance(request, MeasureRequest) else request
-        costs = self._runs.costs(self.held.id)
-        fit = costs and self.fit({"prompt": race.prompt, "chat": race.chat, "model": race.model})
-        return total(request, fit["prompt_tokens"], costs) if fit and costs else None
+        return self._forecasts.seconds(request)
 
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
-        if planning.ARCHITECTURE not in sys.modules:
-            with self._holder.acquire(lambda _: None, NeverStops()):  # two threads must not import transformers at once
-                importlib.import_module(planning.ARCHITECTURE)
+        planning.import_transformers(self._holder)
         self._runs.note_plan()
-        if request.config is not None:
-            return request.plan(planning.foreign_shape("parse", request.config))
-        name = request.model or self.default_model
-        open_, known = self._holder.trusts(name) or folders.allowed(), self._holder.resolve(name)
-        if known.shape is not None or known.hub_id in catalog.SHAPES.values():
-            return request.plan(planning.shape(name))
-        return request.plan(planning.foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
+        return planning.plan(request, self._holder)
 
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""

@@ -15,8 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
-
-Request = RaceRequest | MeasureRequest | InsideRequest
+from kvdemo.core.settings.request import Request
 
 #: The seconds that a run will decode; None where no run has shown how long a step takes.
 Forecast = Callable[[Request], float | None]

@@ -14,14 +14,13 @@ from kvdemo.core.events import Progress
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.settings.request import Request
 from kvdemo.models.names import catalog, public
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.strategies.draft import draft_name
 
 if TYPE_CHECKING:
     from kvdemo.server.device import DeviceLease
-
-Request = RaceRequest | MeasureRequest | InsideRequest
 
 
 @contextmanager

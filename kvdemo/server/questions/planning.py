@@ -5,10 +5,15 @@ What anybody may have written is worked on in a short-lived process with limits 
 
 from __future__ import annotations
 
+import importlib
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import comparison
+from kvdemo.costs.planner import PlanRequest
+from kvdemo.models.names import catalog, folders, public
+from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.short_lived import ShortLived
 
 if TYPE_CHECKING:
@@ -21,9 +26,27 @@ PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
 PLANNER, COMPARER = ShortLived(ARCHITECTURE), ShortLived(comparison.__name__)
 
 
+def import_transformers(device: DeviceLease) -> None:
+    """Import what works out an architecture, while nobody else has the device: two threads must not do it at once."""
+    if ARCHITECTURE not in sys.modules:
+        with device.acquire(lambda _: None, NeverStops()):
+            importlib.import_module(ARCHITECTURE)
+
+
+def plan(request: PlanRequest, device: DeviceLease) -> dict[str, Any]:
+    """Plan what a model's configuration needs of a machine; no weights are loaded. Raises BadInput."""
+    if request.config is not None:
+        return request.plan(foreign_shape("parse", request.config))
+    name = request.model or device.default_model
+    open_, known = device.trusts(name) or folders.allowed(), device.resolve(name)
+    if known.shape is not None or known.hub_id in catalog.SHAPES.values():
+        return request.plan(shape(name))
+    return request.plan(foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
+
+
 @lru_cache(maxsize=64)
 def shape(name: str) -> Architecture:
-    """An architecture of kvdemo's own table, worked out once: a form changes more often than its model."""
+    """Return an architecture of kvdemo's own table, worked out once: a form changes more often than its model."""
     from kvdemo.models.facts import architecture  # noqa: PLC0415
 
     return architecture.from_hub(name)
@@ -31,7 +54,7 @@ def shape(name: str) -> Architecture:
 
 @lru_cache(maxsize=64)
 def foreign_shape(find: str, what: str, **more: bool) -> Architecture:
-    """An architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput."""
+    """Work out an architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput."""
     function = f"{ARCHITECTURE}:{find}"
     seconds = PLAN_SECONDS + (HUB_SECONDS if find == "from_hub" else 0)
     found: Architecture = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
