@@ -287,7 +287,7 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
 
 @torch.inference_mode()
 def _back_to_back(model: LoadedModel, positions: int, times: int = 30) -> float:
-    """Seconds of a compiled step where the host waits for none of them: what the device alone takes."""
+    """Time a compiled step where the host waits for none of them: what the device alone takes, in seconds."""
     user = threading.Event()  # anything that lives until the end
     run = compiled_step.borrow_run(model, positions, user, lambda _: None)
     for _ in range(3):

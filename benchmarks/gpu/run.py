@@ -94,7 +94,7 @@ class _Run:
             torch.cuda.empty_cache()
 
     def heard(self) -> None:
-        """What came on stderr while the parts ran, other processes included: nothing should."""
+        """Report what came on stderr while the parts ran, other processes included: nothing should."""
         for line in self.said[:10]:
             print(f"    stderr: {line}")
         self._figure("all parts", "", Figure("lines on stderr", len(self.said), gpu_parts.COUNT, 0))
@@ -115,7 +115,7 @@ class _Run:
         )
 
     def document(self) -> dict[str, Any]:
-        """The result as it is written."""
+        """Return the result as it is written."""
         device = self.models.device
         held: LoadedModel | None = self.models.held
         about = environment.describe(held.attention if held else "sdpa", device)
@@ -134,7 +134,7 @@ class _Run:
 
 @contextmanager
 def _overheard(said: list[str]) -> Iterator[None]:
-    """Within it, what this process and those that it starts write to stderr goes to `said`, line by line."""
+    """Collect in `said`, line by line, what this process and those that it starts write to stderr meanwhile."""
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)

@@ -54,7 +54,7 @@ def run(model: LoadedModel) -> Iterator[Figure]:
 
 
 def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
-    """A strategy's steps as a race times them."""
+    """Run a strategy's steps as a race times them."""
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)
@@ -72,7 +72,7 @@ def _lane(model: LoadedModel, strategy: str) -> lockstep.Loop:
 
 
 def _by_hand(model: LoadedModel) -> lockstep.Loop:
-    """Prefill, then a step compiled for this model and this length; compiled by the first round that asks for it."""
+    """Run the prompt, then a step compiled for this model and length, by the first round that asks for it."""
     network, ids = model.network, model.tokenizer(PROMPT, return_tensors="pt").input_ids
     (name,) = cache_kwargs(network, None).keys() - {"use_cache"}
     options: dict[str, Any] = {"freezing": True}

@@ -63,7 +63,7 @@ class Seconds(NamedTuple):
 
 
 def run(engine: Service, serve: Callable[[], AbstractContextManager[str]]) -> Iterator[Figure]:
-    """Medians over the rounds, on the engine's model."""
+    """Yield medians over the rounds, on the engine's model."""
     held = engine.held
     assert held is not None
     least = _reading(held)
@@ -130,7 +130,7 @@ def _answer(engine: Service, form: dict[str, Any]) -> Answer:
 
 @torch.inference_mode()
 def _reading(model: LoadedModel) -> float:
-    """Seconds of the processor to take the sum of all weights, each read for that and nothing else; the least of some.
+    """Time the processor for the sum of all weights, each read for nothing else; the least of some, in seconds.
 
     On one thread: a second one that waits for its turn would count as busy.
     """

@@ -42,7 +42,7 @@ TURN, SCRIPTS = "ThreadControllerImpl::RunTask", "FireAnimationFrame"
 
 
 def run(address: str, tokens: int) -> Iterator[Figure]:
-    """Medians over the rounds; the page at the address has the model write up to so many tokens."""
+    """Yield medians over the rounds; the page at the address has the model write up to so many tokens."""
     with browser_page(address) as page:
         page.set_default_timeout(PATIENCE_MS)
         page.wait_for_function("document.querySelector('#kv-i-steps')?.dataset.state === 'shown'", polling=100)
@@ -56,7 +56,7 @@ def run(address: str, tokens: int) -> Iterator[Figure]:
 
 
 def _dragged(page: Page) -> dict[str, float]:
-    """Frames a second, and milliseconds of the processor for a redraw: of the whole thread and of its scripts."""
+    """Count frames a second, and milliseconds of the processor for a redraw: of the whole thread and of its scripts."""
     browser = page.context.browser
     assert browser is not None
     browser.start_tracing(page=page, categories=["devtools.timeline", "toplevel"])
@@ -69,7 +69,7 @@ def _dragged(page: Page) -> dict[str, float]:
 
 
 def _busiest(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events of the page's main thread: the one that ran the most scripts."""
+    """Pick the events of the page's main thread: the one that ran the most scripts."""
     threads: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for event in events:
         if event.get("ph") == "X":

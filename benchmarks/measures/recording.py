@@ -77,7 +77,7 @@ def _loop(
     *,
     with_candidates: bool = False,
 ) -> lockstep.Loop:
-    """The strategy's steps as `timer.time_steps` times them, `within` the timed region and `behind` it."""
+    """Run the strategy's steps as `timer.time_steps` times them, `within` the timed region and `behind` it."""
 
     def start() -> Generator[float, None, None]:
         prompt = model.prompt(PROMPT, chat=False)

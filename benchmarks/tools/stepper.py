@@ -42,7 +42,7 @@ class Process:
         self._process.communicate()
 
     def decode(self, prompt: int, burst: int) -> lockstep.Loop:
-        """A text's steps in order: the prefill of so many tokens, then one token a step, `burst` of them at a time."""
+        """Yield a text's steps in order: the prefill of so many tokens, then one token a step, `burst` at a time."""
 
         def steps() -> Generator[float, None, None]:
             self._say(f"begin {prompt}")
@@ -53,7 +53,7 @@ class Process:
         return steps
 
     def prefill(self, prompt: int) -> lockstep.Loop:
-        """The prefill of so many tokens, again and again."""
+        """Repeat the prefill of so many tokens."""
 
         def steps() -> Generator[float, None, None]:
             while True:
@@ -63,7 +63,7 @@ class Process:
         return steps
 
     def text(self, prompt: int, tokens: int) -> list[float]:
-        """The seconds of each step of one text: the prefill of so many tokens, then one token a step."""
+        """Time each step of one text: the prefill of so many tokens, then one token a step."""
         self._say(f"begin {prompt}")
         return self._each(tokens)
 

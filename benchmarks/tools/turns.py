@@ -24,7 +24,7 @@ class Turns:
         self._waits: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def begin(self) -> None:
-        """From the next step on, hold the run back: the warm-up is over."""
+        """Hold the run back from the next step on: the warm-up is over."""
         self._held = True
 
     def is_set(self) -> bool:
@@ -38,7 +38,7 @@ class Turns:
         self._turns.release()
 
     def ended(self, error: BaseException) -> None:
-        """The run takes no more steps."""
+        """Note that the run takes no more steps."""
         self._waits.put(error)
 
     def wait(self) -> None:

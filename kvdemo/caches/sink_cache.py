@@ -44,16 +44,16 @@ class SinkLayer(DynamicLayer):
         return self.keys, self.values
 
     def _kept(self, states: Tensor) -> Tensor:
-        """Of a long prompt the first positions and the latest, these in the order in which the ring goes on."""
+        """Pick of a long prompt the first positions and the latest, these in the order in which the ring goes on."""
         latest = states[..., -self.window :, :].roll((self.seen - self.sinks) % self.window, dims=-2)
         return torch.cat((states[..., : self.sinks, :], latest), dim=-2)
 
     def get_seq_length(self) -> int:
-        """Positions seen: the next token's position."""
+        """Count the positions seen: the next token's position."""
         return self.seen
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Positions that are there for the next queries, and how many are missing before them."""
+        """Count the positions that are there for the next queries, and those missing before them."""
         seen = self.seen + query_length
         held = seen if self.seen == 0 else min(seen, self.sinks + self.window)
         return held, seen - held

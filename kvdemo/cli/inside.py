@@ -38,6 +38,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(event: Progress | PanelsShown) -> None:
-    """Progress on stderr."""
+    """Print progress on stderr."""
     if isinstance(event, Progress):
         show_progress(event.text, event.fraction)

@@ -55,7 +55,7 @@ class _Shown:
         self._text = ""
 
     def show(self, state: Progress | object) -> None:
-        """One state of the measurement."""
+        """Print one state of the measurement."""
         text, left = getattr(state, "text", ""), getattr(state, "remaining_s", None)
         if text != self._text:
             self._text = text

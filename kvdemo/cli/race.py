@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _cache_file(name: str, lanes: Sequence[StrategyInfo]) -> Path:
-    """Where a lane keeps its keys and values. Raises BadInput for what would fail when the race is over."""
+    """Check where a lane keeps its keys and values. Raises BadInput for what would fail when the race is over."""
     path = Path(name)
     if not any(lane.keeps_prefix for lane in lanes):
         keeping = " or ".join(known.id for known in strategies.introductions().values() if known.keeps_prefix)
@@ -70,7 +70,7 @@ def _cache_file(name: str, lanes: Sequence[StrategyInfo]) -> Path:
 
 
 def _show_progress(event: RaceEvent) -> None:
-    """Progress on stderr: what is being done, and a count of tokens."""
+    """Print progress on stderr: what is being done, and a count of tokens."""
     match event:
         case Progress(text, fraction):
             show_progress(text, fraction)
@@ -79,14 +79,14 @@ def _show_progress(event: RaceEvent) -> None:
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, float | None]]:
-    """A lane's times in seconds, by what they are called. A search has levels in place of TTFT and TPOT."""
+    """List a lane's times in seconds, by what they are called. A search has levels in place of TTFT and TPOT."""
     if metrics["levels"]:
         return [("a level", metrics["level_s"]), ("E2E", metrics["e2e_s"])]
     return [("TTFT", metrics["ttft_s"]), ("TPOT", metrics["tpot_s"]), ("E2E", metrics["e2e_s"])]
 
 
 def _show_text(event: RaceEvent) -> None:
-    """Progress on stderr; at the end each lane's text and figures, and the verdict, on stdout."""
+    """Print progress on stderr; at the end each lane's text and figures, and the verdict, on stdout."""
     if not isinstance(event, Finished):
         _show_progress(event)
         return

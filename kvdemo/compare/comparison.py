@@ -66,7 +66,7 @@ def compare_texts(a: str, b: str) -> dict[str, Any]:
 
 
 def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
-    """What differs, as (field, in A, in B), and whether the work is the same. What one file does not state is left out.
+    """List what differs, as (field, in A, in B), and whether the work is the same; not what one file does not state.
 
     A null is a statement, such as of a machine without a GPU.
     """
@@ -81,7 +81,7 @@ def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
 
 
 def _run_kind(document: Document) -> str:
-    """A measurement, or a race and its schedule: lanes that run at once slow each other down."""
+    """Name what was run: a measurement, or a race and its schedule. Lanes that run at once slow each other down."""
     if document.get("kind") == "measure":
         return "measurement"
     schedule = document.get("schedule")
@@ -96,7 +96,7 @@ def _value(field: Fact, section: Mapping[str, Any]) -> str | int | float | bool 
 
 
 def _lanes(document: Document) -> Lanes:
-    """Lanes by strategy, and by order among those of one strategy; each with its runs."""
+    """Group lanes by strategy, and number those of one strategy by their order; each with its runs."""
     measured = document.get("kind") == "measure"
     lanes: Lanes = {}
     for lane in document["lanes"]:
@@ -108,7 +108,7 @@ def _lanes(document: Document) -> Lanes:
 
 
 def _lane_name(key: tuple[str, int], *lanes: Mapping[str, Any]) -> str:
-    """The name that a file gives the lane, else its strategy's id; numbered where one strategy runs several times."""
+    """Return the name that a file gives the lane, else its strategy's id; numbered where one strategy runs often."""
     strategy, order = key
     name = next((lane["name"] for lane in lanes if isinstance(lane.get("name"), str) and lane["name"]), strategy)
     return plain(name) + (f" #{order + 1}" if order else "")
@@ -140,7 +140,7 @@ def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, An
 
 
 def _raced(lane: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A raced lane's steps as the one run that they are; no run without a step.
+    """Take a raced lane's steps as the one run that they are; no run without a step.
 
     A search has no TTFT and no TPOT (`kvdemo.core.figures.metrics`): its lane has the levels that it went through, in
     `beams`.
@@ -158,7 +158,7 @@ def _raced(lane: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _samples(runs: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """One figure of each run; one that is undefined, or of a clock that did not tick, carries no ratio."""
+    """List one figure of each run; one that is undefined, or of a clock that did not tick, carries no ratio."""
     return [run[name] for run in runs if (run.get(name) or 0.0) >= SHORTEST_SECONDS]
 
 

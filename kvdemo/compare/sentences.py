@@ -34,7 +34,7 @@ def headline(differences: Sequence[Difference], lanes: Sequence[Mapping[str, Any
 
 
 def _listed(names: Sequence[str]) -> str:
-    """As in "the GPU and the dtype differ"; five at most are named."""
+    """Join names as in "the GPU and the dtype differ"; five at most are named."""
     shown = [f"the {name}" for name in names[:5]]
     if len(names) > 5:
         shown = [*shown[:4], f"{len(names) - 4} things more"]

@@ -105,7 +105,7 @@ def _kind(value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    """A value as a message may quote it. A list or an object is named, not written out: it may be endless."""
+    """Quote a value as a message may. A list or an object is named, not written out: it may be endless."""
     if isinstance(value, dict | list) or value is None:
         return _kind(value)
     if isinstance(value, int) and abs(value) >= 10**20:

@@ -47,7 +47,7 @@ class LayerCache:
         return 0 if self.kind == "state" else self.kv_heads * (self.head_dim + self.value_dim) + self.index_elements
 
     def bytes_per_position(self, itemsize: int) -> int:
-        """Bytes of each position that is kept, `itemsize` bytes a number."""
+        """Count the bytes of each position that is kept, `itemsize` bytes a number."""
         return itemsize * self.per_position + self.index_bytes
 
     def kept(self, positions: int, beyond: int = 0) -> int:

@@ -33,7 +33,7 @@ def layers_bytes(layers: Sequence[LayerCache], positions: int, itemsize: int, ba
 
 
 def _layer_bytes(layer: LayerCache, positions: int, itemsize: int, beyond: int = 0) -> int:
-    """Bytes that one layer holds of one sequence: what grows with it, and states."""
+    """Count the bytes that one layer holds of one sequence: what grows with it, and states."""
     if positions <= 0:
         return 0
     constant = itemsize * layer.state_elements + 4 * layer.float32_elements

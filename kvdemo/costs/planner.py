@@ -153,14 +153,14 @@ def plan(
 
 
 def _end_of_curve(document: Mapping[str, Any]) -> int:
-    """The longest context of the curve: beyond every length that the plan names."""
+    """Return the longest context of the curve: beyond every length that the plan names."""
     cache, fit = document["cache"], document["fit"]
     named = (document["settings"]["context"], fit["largest_context"], cache["outgrows_weights_at"])
     return round(1.4 * max(_CURVE_END, *(length or 0 for length in named)))
 
 
 def _curve(arch: Architecture, itemsize: int, end: int) -> list[dict[str, int]]:
-    """Sizes of one sequence's cache up to `end`: at equal distances on a logarithmic scale, and where windows fill."""
+    """Calculate sizes of one sequence's cache up to `end`: equal distances on a logarithmic scale, and full windows."""
     steps = {round(_CURVE_START * (end / _CURVE_START) ** (n / _CURVE_STEPS)) for n in range(_CURVE_STEPS + 1)}
     full = {layer.window for layer in arch.layers if layer.window and _CURVE_START < layer.window < end}
     return [{"positions": n, "bytes": formulas.kv_bytes(arch, n, itemsize)} for n in sorted(steps | full)]

@@ -113,7 +113,7 @@ class StepTimeModel:
 
 
 def _kind(lane: Mapping[str, Any]) -> Kind:
-    """The kind of a document's lane: a measurement names it by its spec, a race by its id and options."""
+    """Name the kind of a document's lane: a measurement names it by its spec, a race by its id and options."""
     options = lane.get("options") or {}
     return _kind_of(":".join([lane["strategy"], *(f"{name}={value}" for name, value in options.items())]))
 
@@ -134,7 +134,7 @@ def _kind_of(spec: str) -> Kind:
 
 
 def _steps(lane: Mapping[str, Any], kind: Kind) -> list[Step]:
-    """A lane's steps; [] for one that tells nothing: a single pass, or what another machine ran."""
+    """List a lane's steps; [] for one that tells nothing: a single pass, or what another machine ran."""
     if "latency" in lane:
         steps = _measured(lane, kind)
     else:
@@ -147,7 +147,7 @@ def _steps(lane: Mapping[str, Any], kind: Kind) -> list[Step]:
 
 
 def _measured(lane: Mapping[str, Any], kind: Kind) -> list[Step]:
-    """A measurement tells the context of each step, its passes where they are not one, and a cache the rest."""
+    """Read a measured lane's steps: the context of each, its passes where they are not one; a cache tells the rest."""
     latency = lane["latency"]
     contexts = [context for context, _ in latency]
     tokens = [after - before for before, after in pairwise(contexts)]
@@ -159,13 +159,13 @@ def _measured(lane: Mapping[str, Any], kind: Kind) -> list[Step]:
 
 
 def _step(passes: Sequence[Mapping[str, Any]], positions: int, tokens: int, seconds: float) -> Step:
-    """A step of these passes, as a document has them; without any it is one pass over `positions`."""
+    """Make a step of these passes, as a document has them; without any it is one pass over `positions`."""
     own = [ran["rows"] * ran["positions"] for ran in passes if not ran["draft"]] or [positions]
     return Step(len(passes) or 1, sum(own), own[0], tokens, seconds)
 
 
 def _slope(lanes: Sequence[Sequence[Step]]) -> float:
-    """Seconds of a position, by least squares over lanes that each have a cost of a pass of their own; not below 0."""
+    """Fit the seconds of a position by least squares, over lanes that each have a cost of a pass; not below 0."""
     over = under = 0.0
     for steps in lanes:
         squares = sum(step.passes**2 for step in steps)
@@ -178,7 +178,7 @@ def _slope(lanes: Sequence[Sequence[Step]]) -> float:
 
 
 def _fixed(steps: Sequence[Step], each: float) -> float:
-    """Seconds of a pass of a lane, whatever it runs, where a position takes `each`; not below 0."""
+    """Fit the seconds of a pass of a lane, whatever it runs, where a position takes `each`; not below 0."""
     rest = sum(step.passes * (step.seconds - each * step.positions) for step in steps)
     return max(0.0, rest / sum(step.passes**2 for step in steps))
 

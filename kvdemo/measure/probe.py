@@ -97,11 +97,11 @@ class _Floors:
         self._whole = strategy.recomputes
 
     def prefill(self, prompt: int) -> float:
-        """Of the prompt, which some run in one row."""
+        """List the passes of the prompt, which some run in one row."""
         return self._least(Pass(1 if self._strategy.prefills_once else self._rows, prompt, prompt))
 
     def token(self, context: int) -> float:
-        """Of one more token in each row."""
+        """List the passes of one more token in each row."""
         if self._whole:
             return self._least(Pass(self._rows, context, context))
         # A strategy may keep less than all keys and values, so only the weights are sure to be read.
@@ -112,7 +112,7 @@ class _Floors:
 
 
 def _sum(f: Callable[[int], float], start: int, stop: int) -> float:
-    """The sum of f over a range of contexts, worked out at some of them where they are many."""
+    """Add up f over a range of contexts, worked out at some of them where they are many."""
     n = max(0, stop - start)
     parts = min(n, _SAMPLES)
     edges = [start + n * part // parts for part in range(parts + 1)] if parts else []

@@ -45,7 +45,7 @@ def bytes_on(network: PreTrainedModel) -> dict[str, int] | None:
 
 
 def _place(name: str, spread: dict[str, str]) -> str:
-    """The device of a parameter: that of the innermost part that holds it."""
+    """Return the device of a parameter: that of the innermost part that holds it."""
     words = name.split(".")
     return next(spread[part] for end in range(len(words), -1, -1) if (part := ".".join(words[:end])) in spread)
 

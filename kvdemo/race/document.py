@@ -32,7 +32,7 @@ def build(
     prompt_text: str,
     prompt_ids: Sequence[int],
 ) -> dict[str, Any]:
-    """The document of a finished race."""
+    """Build the document of a finished race."""
     return {
         "schema": SCHEMA,
         "environment": dict(environment),
@@ -86,7 +86,7 @@ def _requests(together: Together) -> dict[str, Any]:
 
 
 def _steps(record: LaneHistory, request: RaceRequest, prompt_text: str) -> list[dict[str, Any]]:
-    """Each step; where that was asked for, what a lane that works on text read, and what tokens were chosen from."""
+    """List each step; where that was asked for, what a lane that works on text read, and what tokens came from."""
     steps, done = [], 0
     for timed in record.steps:
         inputs = request.inputs and record.works_on_text
@@ -119,7 +119,7 @@ def _step(timed: TimedStep, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def pass_entries(step: Step) -> list[dict[str, Any]]:
-    """A step's forward passes; [] for the common step, which is one pass of one row."""
+    """List a step's forward passes; [] for the common step, which is one pass of one row."""
     if len(step.passes) == 1 and step.passes[0].rows == step.passes[0].logits == 1:
         return []
     return [asdict(ran) for ran in step.passes]
@@ -150,7 +150,7 @@ def _listed(number: Any) -> Any:
 
 
 def to_csv(document: Mapping[str, Any]) -> str:
-    """One row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula.
+    """Write one row a token. Text is JSON-quoted: line breaks stay in their cell, and no cell can be a formula.
 
     `settings` are those of the lane in effect, its own and of samplers, written as in a spec.
     """

@@ -38,7 +38,7 @@ def _check(what: str, chosen: Sequence[Strategy], model: LoadedModel, prompt_tok
         return
 
     def held(tokens: int) -> int:
-        """Bytes of keys and values in all lanes after so many new tokens."""
+        """Count the bytes of keys and values in all lanes after so many new tokens."""
         positions = prompt_tokens + tokens
         return sum(
             formulas.layers_bytes(layers, strategy.kept(positions), model.dtype.itemsize, strategy.rows_held)

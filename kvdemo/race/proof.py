@@ -123,11 +123,11 @@ class Evidence:
         return first, second
 
     def allowed(self, standing: Standing) -> float:
-        """How far off in log-probability one number may be."""
+        """Return how far off in log-probability one number may be."""
         return limit(1) * standing.unit
 
     def most(self, standing: Standing) -> float:
-        """How many units of rounding a lane may be off over its steps."""
+        """Count how many units of rounding a lane may be off over its steps."""
         return limit(standing.steps)
 
 
@@ -181,7 +181,7 @@ def _evidence(
 
 
 def astray(rounding: Rounding, squares: Tensor) -> Astray:
-    """The figures of what `Rounding.astray` found."""
+    """Write the figures of what `Rounding.astray` found."""
     units = squares / rounding.unit[-len(squares) :].square()
     return Astray(len(squares), float(squares.mean().sqrt()), float(units.mean().sqrt()))
 
@@ -211,7 +211,7 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
 
 
 def draw_noise(rounding: Rounding, sampling: Rule, index: int, stop: CancelToken) -> Tensor | None:
-    """The numbers with which token `index` was drawn, made again; None for lanes that draw nothing."""
+    """Make again the numbers with which token `index` was drawn; None for lanes that draw nothing."""
     like = rounding.exact[-1].float()
     if sampling.greedy:
         return None
@@ -223,13 +223,13 @@ def draw_noise(rounding: Rounding, sampling: Rule, index: int, stop: CancelToken
 
 
 def _scores(rounding: Rounding, sampling: Rule, noise: Tensor | None) -> Tensor:
-    """What decides between two tokens, shape (vocab,), in the size of log-probabilities at temperature 1."""
+    """Return what decides between two tokens, shape (vocab,), in the size of log-probabilities at temperature 1."""
     exact = rounding.exact[-1]
     return exact if noise is None else exact - sampling.temperature * noise.to(exact.dtype).log()
 
 
 def units_outscored(rounding: Rounding, tokens: Sequence[int], sampling: Rule, noise: Tensor | None) -> list[float]:
-    """By how many units the exact distribution prefers another token, for each of two.
+    """Count the units of rounding by which the exact distribution prefers another token, for each of two.
 
     Drawn, a token is picked for the highest score among those of the top-p part. What is near its edge may be in it or
     not: a token there counts as in, and no other is preferred to a token for being there.

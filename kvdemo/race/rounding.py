@@ -61,7 +61,7 @@ class Rounding:
     """
 
     def __init__(self, model: LoadedModel, ids: Sequence[int], positions: int) -> None:
-        """`positions` are wanted; fewer are there where the text is shorter or its rotary factors were others.
+        """Ask for `positions`; fewer are there where the text is shorter or its rotary factors were others.
 
         Raises BadInput for log-probabilities that are no numbers.
         """
@@ -103,7 +103,7 @@ class Rounding:
         self.shaken = True
 
     def astray(self, decode: Decode) -> Tensor | None:
-        """How far a lane's last steps, run in the wider format, are from `exact`: mean square at each, shape (steps,).
+        """Measure a lane's last steps, run in the wider format, against `exact`: mean square at each, shape (steps,).
 
         None where they cannot be run so, and where the model's own format is wide enough to show any fault.
         """
@@ -113,7 +113,7 @@ class Rounding:
         return None if rows is None else self._square(rows.to(self.exact), self.exact)
 
     def _square(self, some: Tensor, others: Tensor) -> Tensor:
-        """The mean square of what two are apart, at each of the last positions that both have; shape (positions,)."""
+        """Return the mean square of what two are apart at each of the last positions of both; shape (positions,)."""
         n = min(len(some), len(others))
         top = self._top[-n:]
         return apart(some[-n:].gather(1, top), others[-n:].gather(1, top)).square().mean(1)
@@ -133,7 +133,7 @@ class Rounding:
         return _logprobs(forward(self._model, self._ids[None, -1:], cache)[0])
 
     def _again(self, decode: Decode, positions: int) -> Tensor | None:
-        """A lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
+        """Run a lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
         ids = self._ids.tolist()
         start = len(ids) - positions + 1
         script = Script(ids[start:], self._ids.device)
@@ -151,7 +151,7 @@ class Rounding:
         return self._widely(self._pass)
 
     def _widely(self, run: Callable[[], Tensor]) -> Tensor | None:
-        """What `run` gives while the model computes in the wider format; None where that cannot be done."""
+        """Return what `run` gives while the model computes in the wider format; None where that cannot be done."""
         wider = WIDER.get(self._model.dtype)
         if wider is None:
             return None
@@ -164,7 +164,7 @@ class Rounding:
 
 
 def apart(some: Tensor, others: Tensor) -> Tensor:
-    """The difference; 0 for tokens that a model masks, whose log-probability is minus infinity in both."""
+    """Return the difference; 0 for tokens that a model masks, whose log-probability is minus infinity in both."""
     return torch.where(some == others, 0, some - others)
 
 
@@ -177,7 +177,7 @@ def _logprobs(logits: Tensor) -> Tensor:
 
 @contextmanager
 def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Within it, each module computes in a wider format: its own weights are widened when it is entered."""
+    """Compute in a wider format within it: each module's own weights are widened when it is entered."""
     held: dict[nn.Module, dict[str, nn.Parameter]] = {}
 
     def widen(module: nn.Module, _args: object) -> None:
@@ -207,7 +207,7 @@ def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 @contextmanager
 def _all_bits() -> Iterator[None]:
-    """Within it, float32 is float32: no products and convolutions with the 10 bits of TF32."""
+    """Compute float32 as float32 within it: no products and convolutions with the 10 bits of TF32."""
     products, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
     torch.set_float32_matmul_precision("highest")
     try:
@@ -219,7 +219,7 @@ def _all_bits() -> Iterator[None]:
 
 @contextmanager
 def _shaken(network: nn.Module, seed: int) -> Iterator[None]:
-    """Within it, one in sixteen of the numbers that a module puts out is changed by up to a unit in its last place."""
+    """Change within it one in sixteen of the numbers that a module puts out, by up to a unit in its last place."""
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
 

@@ -37,13 +37,13 @@ class Sampler(ABC):
     reads_text: ClassVar[bool] = False
 
     def __init__(self, **values: float | str) -> None:
-        """`values` are those of its own options, all checked."""
+        """Take the values of its own options, all checked."""
         for name, option in self.options().items():
             setattr(self, name, values.get(name, option.default))
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The options by name, in the order in which they are written."""
+        """Return the options by name, in the order in which they are written."""
         found = ((name, inspect.getattr_static(cls, name)) for base in reversed(cls.__mro__) for name in vars(base))
         return {name: value for name, value in found if isinstance(value, Option)}
 

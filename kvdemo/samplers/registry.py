@@ -47,7 +47,7 @@ _ATTRIBUTES = {
 
 @cache
 def introductions() -> dict[str, SamplerInfo]:
-    """The samplers by id, in the order in which they are applied. Raises ImportError where two share a name."""
+    """List the samplers by id, in the order in which they are applied. Raises ImportError where two share a name."""
     found: dict[str, SamplerInfo] = {}
     taken: set[str] = {SEED}
     sources = Sources(_PACKAGE)
@@ -67,7 +67,7 @@ def introductions() -> dict[str, SamplerInfo]:
 
 @cache
 def options() -> dict[str, Option]:
-    """The settings by name that a lane may have of its own: those of all samplers, and the seed."""
+    """List the settings by name that a lane may have of its own: those of all samplers, and the seed."""
     of_samplers = {name: one for sampler in introductions().values() for name, one in sampler.options.items()}
     return of_samplers | {SEED: race_option(SEED)}
 

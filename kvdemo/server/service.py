@@ -248,12 +248,12 @@ class Service(AnswersWithoutModel):
 
 
 def _without_candidates(event: RaceEvent) -> RaceEvent:
-    """An event as the page needs it, which asks for a token's candidates when it is pointed at."""
+    """Return an event as the page needs it, which asks for a token's candidates when it is pointed at."""
     return replace(event, candidates=()) if isinstance(event, TokensCommitted) else event
 
 
 def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
-    """Inside, no strategy is tried on the model, because the device belongs to somebody else."""
+    """Keep strategies from being tried on the model, because the device belongs to somebody else."""
     if model is None:
         return nullcontext()
     from kvdemo.strategies.compatibility import tryout  # noqa: PLC0415 - torch is imported with a model

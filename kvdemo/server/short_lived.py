@@ -98,7 +98,7 @@ def _send(stream: IO[bytes], value: Any) -> None:
 
 
 def _receive(stream: IO[bytes]) -> Any:
-    """Raises EOFError where the other end is closed."""
+    """Receive an answer. Raises EOFError where the other end is closed."""
     header = stream.read(_HEADER)
     if len(header) < _HEADER:
         raise EOFError

@@ -112,7 +112,7 @@ class _Ticket:
 
 
 def _about(seconds: float) -> str:
-    """A time that is only a guess, in steps so wide that it need not change with each look."""
+    """Write a time that is only a guess, in steps so wide that it need not change with each look."""
     if seconds < 10:
         return "a few seconds"
     if seconds < 60:

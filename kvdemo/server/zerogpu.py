@@ -64,7 +64,7 @@ def check(request: Request, forecast: Forecast = unknown) -> None:
 
 
 def _fitting(request: RaceRequest, forecast: Forecast) -> int:
-    """The largest token count of which a visitor's quota holds a race; 0 if not even one token fits."""
+    """Find the largest token count of which a visitor's quota holds a race; 0 if not even one token fits."""
     fits, too_many = 0, request.max_new_tokens
     while too_many - fits > 1:
         tokens = (fits + too_many) // 2
@@ -80,5 +80,5 @@ def _lanes(request: RaceRequest | MeasureRequest) -> tuple[str, ...]:
 
 
 def _passes(lanes: Sequence[str]) -> int:
-    """The most forward passes that all lanes run for one token each."""
+    """Count the most forward passes that all lanes run for one token each."""
     return sum(map(strategies.passes_a_token, lanes))

@@ -109,7 +109,7 @@ class Strategy(ABC):
     no_candidates: ClassVar[str] = ""
 
     def __init__(self, **values: float | str) -> None:
-        """`values` are those of its own settings, and of samplers (`kvdemo.samplers`), kept as `sampling`."""
+        """Take the values of its own settings, and of samplers (`kvdemo.samplers`), kept as `sampling`."""
         own, self.sampling = strategy_spec.read_lane(
             self.id, self.options(), sampler_options() if self.samples else {}, values
         )

@@ -86,7 +86,7 @@ class Chooser:
         *,
         with_candidates: bool = False,
     ) -> None:
-        """`text` gives the prompt's ids; it is called here and only if a sampler looks at the text.
+        """Prepare the choice; `text` gives the prompt's ids, called here and only if a sampler looks at the text.
 
         `with_candidates` keeps what each sampler made of the logits, so that `record` can tell what a token was chosen
         from: references, which cost the step nothing, and memory until the step is recorded.
@@ -199,7 +199,7 @@ def record(step: Step) -> Step:
 
 
 def _shown(choice: Picked) -> int:
-    """How many of the likeliest tokens are recorded: those of `Candidates`, or the two that a runner-up is among."""
+    """Count the likeliest tokens that are recorded: those of `Candidates`, or the two that a runner-up is among."""
     return min(2 if choice.stages is None else MOST, len(choice.logits))
 
 

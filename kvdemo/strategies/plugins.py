@@ -40,7 +40,7 @@ def discover(taken: Mapping[str, StrategyInfo]) -> dict[str, StrategyInfo]:
 
 
 def _entry_points() -> Iterator[EntryPoint]:
-    """Those of the group, in an order that does not depend on where packages are installed."""
+    """List those of the group, in an order that does not depend on where packages are installed."""
     try:
         yield from sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
     except Exception as error:  # noqa: BLE001 - some installed package's metadata is broken in some way
@@ -52,7 +52,7 @@ def _package(point: EntryPoint) -> str:
 
 
 def _strategies(point: EntryPoint) -> list[StrategyInfo]:
-    """The strategies that one entry point names; none, and a warning, where something is wrong with it."""
+    """List the strategies that one entry point names; none, and a warning, where something is wrong with it."""
     try:
         found = [made for made in registry.discover(point.module).values() if point.attr in {None, made.class_name}]
         if not found:

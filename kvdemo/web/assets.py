@@ -52,12 +52,12 @@ class _Files(StaticFiles):
 
 
 def files() -> list[Path]:
-    """The scripts and style sheets, relative to FRONTEND, sorted."""
+    """List the scripts and style sheets, relative to FRONTEND, sorted."""
     return sorted(path.relative_to(FRONTEND) for suffix in ("js", "css") for path in FRONTEND.rglob(f"*.{suffix}"))
 
 
 def address() -> str:
-    """The folder's address relative to the page: `frontend/` and a hash of everything that is served there."""
+    """Return the folder's address relative to the page: `frontend/` and a hash of everything that is served there."""
     digest = hashlib.sha256(plotly.__version__.encode())
     for path in files():
         digest.update(path.as_posix().encode() + b"\0" + (FRONTEND / path).read_bytes() + b"\0")
@@ -65,7 +65,7 @@ def address() -> str:
 
 
 def at_once() -> list[Path]:
-    """The scripts that main.js imports, and those that they import, without what is imported when it is needed."""
+    """List the scripts that main.js imports, and those that they import, without what is imported when it is needed."""
     found: set[Path] = set()
     ahead = [Path("main.js")]
     while ahead:
@@ -78,14 +78,14 @@ def at_once() -> list[Path]:
 
 
 def styles() -> str:
-    """The style sheets as one text, in the order in which main.css imports them: a dozen requests are slower."""
+    """Join the style sheets in the order in which main.css imports them: a dozen requests are slower."""
     folder = FRONTEND / "styles"
     main = (folder / "main.css").read_text("utf-8")
     return _STYLE_IMPORT.sub(lambda found: (folder / found[1]).read_text("utf-8"), main)
 
 
 def routes() -> list[BaseRoute]:
-    """Routes for the web server that Gradio starts (`launch(app_kwargs={"routes": ...})`)."""
+    """List routes for the web server that Gradio starts (`launch(app_kwargs={"routes": ...})`)."""
 
     def plotly_js(_: Request) -> Response:
         return FileResponse(PLOTLY_JS, headers=FOR_EVER)
@@ -108,7 +108,7 @@ def routes() -> list[BaseRoute]:
 
 
 def head() -> str:
-    """The page's head: early.js and facts as text, the rest by address; what is needed at once at the same time."""
+    """Write the page's head: early.js and facts as text, the rest by address; what is needed first at the same time."""
     root = f"./{address()}"
     facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
     modules = [path.as_posix() for path in at_once()]
@@ -122,5 +122,5 @@ def head() -> str:
 
 
 def _script_json(value: Any) -> str:
-    """JSON that may stand in a script element: no text in it can end the element."""
+    """Write JSON that may stand in a script element: no text in it can end the element."""
     return json.dumps(value).replace("<", "\\u003c")

@@ -65,7 +65,7 @@ def _number(text: str) -> float:
 
 
 def _held(number: N) -> N:
-    """A number that a browser can hold. Raises OverflowError for a larger one, with which the page would not come."""
+    """Keep a number that a browser can hold. Raises OverflowError for a larger one: the page would not come."""
     if abs(number) > LARGEST:
         raise OverflowError
     return number
@@ -90,7 +90,7 @@ _CONVERT: Mapping[Kind, Callable[[str], Any]] = {
 
 
 def parameters(request: type[Any]) -> Parameters:
-    """What a link to a form may hold."""
+    """List what a link to a form may hold."""
     return {setting.link or name: (name, setting) for name, setting in offered(request).items()}
 
 
@@ -100,7 +100,7 @@ INSIDE = parameters(InsideRequest)
 
 
 def names(parameters: Parameters) -> dict[str, str]:
-    """The query name of each form key, for whoever writes a link."""
+    """List the query name of each form key, for whoever writes a link."""
     return {key: name for name, (key, _) in parameters.items()}
 
 

@@ -31,7 +31,7 @@ LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS = 600, 2900
 
 
 def build(backend: Backend) -> gr.Blocks:
-    """The page on top of `backend`. Launch it with `launch(**launch_options())`."""
+    """Build the page on top of `backend`. Launch it with `launch(**launch_options())`."""
     with gr.Blocks(
         title=TITLE,
         analytics_enabled=False,
@@ -91,7 +91,7 @@ def _wire_arrival(
 
 
 def _wire_standing(header: gr.HTML, backend: Backend) -> None:
-    """After a run, which may have loaded another model, the header asks what stands now."""
+    """Ask what stands now, after a run, which may have loaded another model."""
 
     def on_ask() -> Any:
         status = standing(backend)

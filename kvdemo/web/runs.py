@@ -43,7 +43,7 @@ class Runs:
 
     @contextmanager
     def running(self, page: str) -> Iterator[str]:
-        """A fresh run id, known for `page` for as long as the run lasts."""
+        """Make a fresh run id, known for `page` for as long as the run lasts."""
         run_id = uuid.uuid4().hex[:12]
         self._runs[page] = run_id
         try:

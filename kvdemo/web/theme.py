@@ -71,7 +71,7 @@ def _typed(body: bytes, kind: str) -> Response:
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's variables in terms of frontend/styles/tokens.css, which knows light from dark by itself."""
+    """Write Gradio's variables in terms of frontend/styles/tokens.css, which knows light from dark by itself."""
     names = {
         "body_background_fill": "bg", "body_text_color": "ink", "body_text_color_subdued": "ink-3",
         "background_fill_primary": "surface", "background_fill_secondary": "sunken",

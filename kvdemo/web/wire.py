@@ -57,40 +57,40 @@ SHEET = 100_000
 
 
 def appended(sheets: Sequence[str], more: str) -> list[str]:
-    """The sheets with some whole lines more."""
+    """Append some whole lines to the sheets."""
     if sheets and len(sheets[-1]) < SHEET:
         return [*sheets[:-1], sheets[-1] + more]
     return [*sheets, more]
 
 
 def opening(run: str) -> str:
-    """The first line of a race."""
+    """Write the first line of a race."""
     return f"R {run}\n"
 
 
 def lines(events: Iterable[RaceEvent]) -> str:
-    """A batch of events as text to append."""
+    """Write a batch of events as text to append."""
     return "".join(line(event) for event in events)
 
 
 def refusal(error: BadInput) -> str:
-    """The line for a request that cannot run, and the token count that would have worked."""
+    """Write the line for a request that cannot run, and the token count that would have worked."""
     return _json("X", {"message": str(error), "max_new_tokens": error.max_new_tokens})
 
 
 def failure(message: str) -> str:
-    """The line for an accident that is not the user's doing."""
+    """Write the line for an accident that is not the user's doing."""
     return _json("X", {"message": message, "max_new_tokens": None})
 
 
 def notice(text: str) -> str:
-    """A line of information that is not about a race."""
+    """Write a line of information that is not about a race."""
     return f"N {_text(text)}\n"
 
 
 @singledispatch
 def line(event: Any) -> str:
-    """One event as one or more lines."""
+    """Write one event as one or more lines."""
     raise TypeError(f"the stage cannot draw {type(event).__name__}")
 
 
@@ -188,7 +188,7 @@ def _runs(passes: Iterable[Pass]) -> Iterator[tuple[tuple[int, int, int], list[P
 
 
 def _surprise(logprob: float) -> int | str:
-    """-1000 ln p. A token that the model gave no chance at all (-inf) is as surprising as a double can say."""
+    """Calculate -1000 ln p. A token that the model gave no chance at all (-inf) is as surprising as a double can be."""
     if isnan(logprob):
         return "-"
     return min(round(-1000 * max(logprob, -745.0)), 745_000)

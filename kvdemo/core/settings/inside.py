@@ -64,7 +64,7 @@ class InsideRequest:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> InsideRequest:
-        """A request from whatever a form, a URL or a program sent. Raises BadInput."""
+        """Read a request from whatever a form, a URL or a program sent. Raises BadInput."""
         request = read(cls, raw)
         if request.blocks.dim % request.blocks.heads:
             raise BadInput(

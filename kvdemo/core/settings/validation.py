@@ -90,7 +90,7 @@ def choice(called: str, value: Any, choices: Sequence[str], spelt: Mapping[str, 
 
 
 def several(called: str, value: Any, choices: Sequence[str]) -> tuple[str, ...]:
-    """At least one of some words, each once, from a list or a text with commas; in the order of the choices."""
+    """Read at least one of some words, each once, from a list or a text with commas; in the order of the choices."""
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise BadInput(f"The {called} must be a list of names, not {show(value)}.")
@@ -127,7 +127,7 @@ def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
 
 
 def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
-    """Ids of tokens in their order, from "464,2068" or a list; no more than `most` of them."""
+    """Read ids of tokens in their order, from "464,2068" or a list; no more than `most` of them."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise BadInput(f"The {called} must be ids of tokens with commas between them, not {show(value)}.")

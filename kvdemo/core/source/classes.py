@@ -35,7 +35,7 @@ _Made = TypeVar("_Made")
 
 
 def modules(module: str) -> Iterator[str]:
-    """A module, and those in its folders where it is a package."""
+    """List a module, and those in its folders where it is a package."""
     yield module
     for info in pkgutil.iter_modules(map(str, _places(module)), f"{module}."):
         if not is_private(info.name):
@@ -43,13 +43,13 @@ def modules(module: str) -> Iterator[str]:
 
 
 def _places(module: str) -> list[Path]:
-    """Where a module's files are: as a folder, if it is a package, or with `.py` behind it."""
+    """List where a module's files are: as a folder, if it is a package, or with `.py` behind it."""
     root, *parts = module.split(".")
     return [Path(folder, *parts) for folder in _roots(root)]
 
 
 def _roots(root: str) -> list[Path]:
-    """The folders of a top-level package, and the path of a top-level module without its `.py`; neither is imported."""
+    """List a top-level package's folders, and the path of a top-level module without `.py`; neither is imported."""
     spec = find_spec(root)
     if spec is None:
         return []
@@ -94,7 +94,7 @@ class Sources:
         return own is not None and not is_private(made.__module__) and not any(self._counts(one, name) for one in same)
 
     def _file(self, module: str) -> SourceFile | None:
-        """A module of the package or of kvdemo; None for all others, and where there is no such file."""
+        """Read a module of the package or of kvdemo; None for all others, and where there is no such file."""
         if module not in self._files:
             places = _places(module) if module.partition(".")[0] in self._roots else []
             paths = (path for place in places for path in (place / "__init__.py", place.with_suffix(".py")))
@@ -103,7 +103,7 @@ class Sources:
         return self._files[module]
 
     def _origin(self, module: str, dotted: str) -> str:
-        """Where the thing that a module calls `a.b.C` is defined: `package.file.C`. Imports are followed."""
+        """Find where the thing that a module calls `a.b.C` is defined: `package.file.C`. Imports are followed."""
         seen: set[tuple[str, str]] = set()
         while (file := self._file(module)) is not None and (module, dotted) not in seen:
             seen.add((module, dotted))
@@ -121,7 +121,7 @@ class Sources:
         return f"{module}.{dotted}"
 
     def _class(self, origin: str) -> type | None:
-        """An empty class with the bases and the attributes of one in a file; None for what is no class of ours."""
+        """Make an empty class with the bases and the attributes of one in a file; None for what is no class of ours."""
         if origin not in self._classes:
             self._classes[origin] = None  # a class that is its own base ends here
             module, _, name = origin.rpartition(".")
@@ -214,7 +214,7 @@ class _Function:
 
 
 def _attributes(module: str, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
-    """The attributes of a class by name, methods among them. Those with `__` would act on the class made here."""
+    """Return a class's attributes by name, methods among them. Those with `__` would act on the class made here."""
     for statement in statements_of(node.body):
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):

@@ -19,7 +19,7 @@ class SourceFile:
 
     @classmethod
     def read(cls, module: str, path: Path) -> SourceFile:
-        """Raises ImportError for a file that is no Python."""
+        """Read a file. Raises ImportError for one that is no Python."""
         try:
             tree = ast.parse(path.read_bytes(), filename=str(path))
         except (OSError, SyntaxError, ValueError) as error:  # ValueError: null bytes
@@ -66,7 +66,7 @@ class SourceFile:
         return name in self.defined or name in self.imported or name in self.renamed
 
     def _from(self, node: ast.ImportFrom) -> str:
-        """The module of a from-import, a relative one as seen from here."""
+        """Return the module of a from-import, a relative one as seen from here."""
         if not node.level:
             return node.module or ""
         parts = self.module.split(".")
@@ -75,7 +75,7 @@ class SourceFile:
 
 
 def statements_of(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a block, those inside `if` and `try` too."""
+    """Yield the statements of a block, those inside `if` and `try` too."""
     for statement in body:
         yield statement
         for name in ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.Try) else ():
@@ -83,7 +83,7 @@ def statements_of(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def dotted_name(node: ast.expr) -> str | None:
-    """`a.b.C` as text, also where it is subscripted (`C[int]`); None for other expressions."""
+    """Write `a.b.C` as text, also where it is subscripted (`C[int]`); None for other expressions."""
     match node:
         case ast.Name(id=name):
             return name

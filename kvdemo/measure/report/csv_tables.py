@@ -52,7 +52,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _name(value: Any) -> str:
-    """A strategy's id or a bound, and nothing that a spreadsheet would run or that would break a row."""
+    """Keep of a strategy's id or a bound nothing that a spreadsheet would run or that would break a row."""
     return re.sub(r"[^A-Za-z0-9_]+", "_", value) if isinstance(value, str) else ""
 
 

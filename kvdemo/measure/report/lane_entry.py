@@ -83,12 +83,12 @@ def _run(repeat: int, place: int, trial: Trial) -> Entry:
 
 
 def _decode(trial: Trial) -> float:
-    """Seconds after the first step."""
+    """Add up the seconds after the first step."""
     return sum(timed.seconds for timed in trial.steps[1:])
 
 
 def _statistics(trials: Sequence[Trial]) -> Entry:
-    """Each figure over the runs; ITL over the gaps of all runs."""
+    """Summarise each figure over the runs; ITL over the gaps of all runs."""
     metrics = [trial.metrics for trial in trials]
     samples: dict[str, Sequence[float | None]] = {
         "e2e_s": [m.e2e_s for m in metrics],
@@ -108,25 +108,25 @@ def _summary(samples: Sequence[float]) -> Entry | None:
 
 
 def _contexts(trial: Trial, prompt_tokens: int) -> list[int]:
-    """The prompt's tokens and those committed before each step: what a step of one pass attends to."""
+    """Count the prompt's tokens and those committed before each step: what a step of one pass attends to."""
     committed = (len(timed.step.choices) for timed in trial.steps[:-1])
     return list(itertools.accumulate(committed, initial=prompt_tokens))
 
 
 def _ran(trial: Trial, prompt_tokens: int) -> list[tuple[TimedStep, tuple[Pass, ...]]]:
-    """Each step with its forward passes."""
+    """List each step with its forward passes."""
     contexts = _contexts(trial, prompt_tokens)
     return [(timed, timed.step.ran(context)) for timed, context in zip(trial.steps, contexts, strict=True)]
 
 
 def _passes(trials: Sequence[Trial]) -> list[list[Entry]] | None:
-    """The passes of each step of the first run; None where each step is one pass of one row."""
+    """List the passes of each step of the first run; None where each step is one pass of one row."""
     steps = [pass_entries(timed.step) for timed in trials[0].steps] if trials else []
     return steps if any(steps) else None
 
 
 def _latency(trials: Sequence[Trial], prompt_tokens: int) -> list[list[float]]:
-    """[context, seconds] for each step: the median over the runs."""
+    """List [context, seconds] for each step: the median over the runs."""
     steps = zip(*(trial.steps for trial in trials), strict=False)
     contexts = _contexts(trials[0], prompt_tokens) if trials else []
     return [[at, median(t.seconds for t in same)] for at, same in zip(contexts, steps, strict=False)]
@@ -149,7 +149,7 @@ def _lane_memory(record: LaneTrials, prompt_tokens: int, machine: RooflineModel 
 
 
 def _held_by_formula(trial: Trial, prompt_tokens: int, machine: RooflineModel) -> int | None:
-    """Bytes of keys and values of all positions that were run and not cut off again, in all rows; the draft's too.
+    """Count the bytes of keys and values of all positions run and not cut off again, in all rows; the draft's too.
 
     None where the draft model's shape is not known.
     """

@@ -48,12 +48,12 @@ def sweep_cell(
 
 
 def _over(baseline: float, seconds: float) -> float | None:
-    """A speedup; None with a clock that did not tick."""
+    """Calculate a speedup; None with a clock that did not tick."""
     return baseline / seconds if baseline > 0 and seconds > 0 else None
 
 
 def _steps_to(trial: Trial, tokens: int) -> int:
-    """How many of a run's steps it takes to the n-th token."""
+    """Count a run's steps to the n-th token."""
     committed = itertools.accumulate(len(timed.step.choices) for timed in trial.steps)
     return next(n for n, done in enumerate(committed, start=1) if done >= tokens)
 

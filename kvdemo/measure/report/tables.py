@@ -78,7 +78,7 @@ def _speedup(row: Mapping[str, Any] | None) -> str:
 
 
 def _remarks(document: Mapping[str, Any]) -> list[str]:
-    """Sentences that belong to the measured table: what it lacks, what to doubt, and how sure the ratios are."""
+    """Write sentences that belong to the measured table: what it lacks, what to doubt, and how sure the ratios are."""
     remarks = []
     status = document.get("status")
     if status not in ("done", None):
@@ -101,7 +101,7 @@ def _remarks(document: Mapping[str, Any]) -> list[str]:
 
 
 def _sweep(sweep: Mapping[str, Any]) -> list[str]:
-    """How many times as fast as the baseline, at each prompt length and token count, and why."""
+    """Write how many times as fast as the baseline each lane is, at each prompt length and token count, and why."""
     cells = sweep.get("cells") or ()
     header = ("Prompt tokens", "New tokens", "Strategy", "Seconds", "Speedup", "Bound by (predicted)")
     rows = [
@@ -166,7 +166,7 @@ def _environment(document: Mapping[str, Any]) -> str:
 
 
 def _attention(environment: Mapping[str, Any]) -> str | None:
-    """Which attention ran; a document of an earlier version knows only the implementation."""
+    """Say which attention ran; a document of an earlier version knows only the implementation."""
     if line := environment.get("attention_line"):
         return f"attention: {line}"
     return f"{environment['attention']} attention" if environment.get("attention") else None
@@ -213,7 +213,7 @@ def seconds(value: float) -> str:
 
 
 def _rate(value: float) -> str:
-    """Tokens a second: one decimal, or three significant digits for a slow lane."""
+    """Write tokens a second: one decimal, or three significant digits for a slow lane."""
     return f"{value:,.1f}" if value >= 10 else f"{value:.3g}"
 
 

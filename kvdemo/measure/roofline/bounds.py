@@ -151,7 +151,7 @@ class RooflineModel:
         )
 
     def _library(self, shape: Architecture, cache_bytes: int) -> float:
-        """Seconds of a pass of one row, where the math library reads weights slower than the memory delivers them."""
+        """Predict a pass of one row in seconds where the math library reads weights slower than the memory delivers."""
         reads = self.limits.eager_bytes_per_s
         if not reads or self.limits.bandwidth < LIBRARY * reads:
             return 0.0

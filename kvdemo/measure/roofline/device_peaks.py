@@ -148,7 +148,7 @@ class Bench:
 def _measure(
     bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row_products.Shape, int]
 ) -> DevicePeaks | None:
-    """The limits, with buffers of `size` bytes; None where the memory does not hold them."""
+    """Measure the limits, with buffers of `size` bytes; None where the memory does not hold them."""
     on_cpu = bench.device.type == "cpu"
     try:
         return DevicePeaks(
@@ -185,7 +185,7 @@ def read_bandwidth(bench: Bench, size: int) -> float:
 
 
 def _packed(bench: Bench, dtype: torch.dtype, size: int, layers: Mapping[one_row_products.Shape, int]) -> float:
-    """Weights a second in packed one-row products; 0 where this processor packs no such numbers."""
+    """Measure the weights read a second in packed one-row products; 0 where this processor packs no such numbers."""
     try:
         return one_row_products.bytes_per_s(bench, dtype, size, layers, one_row_products.packed)
     except RuntimeError as error:
@@ -218,7 +218,7 @@ def matmul_flops(bench: Bench, dtype: torch.dtype, size: int) -> float:
 
 
 def _launch(bench: Bench, dtype: torch.dtype) -> float:
-    """Seconds for one tiny operation in a long chain of them, synchronised only at its two ends."""
+    """Time one tiny operation in a long chain of them, synchronised only at its two ends."""
     tiny = torch.zeros(1, dtype=dtype, device=bench.device)
     return bench.seconds(lambda: tiny + tiny)
 

@@ -61,12 +61,12 @@ class LaunchCounter(TorchDispatchMode):
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    """What memory a tensor lies in, as a number that tells it from others."""
+    """Return the memory in which a tensor lies, as a number that tells it from others."""
     return tensor.untyped_storage()._cdata
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:
-    """The tensors in some arguments, however deep in lists and dictionaries."""
+    """Yield the tensors in some arguments, however deep in lists and dictionaries."""
     if isinstance(values, torch.Tensor):
         yield values
     elif isinstance(values, dict):

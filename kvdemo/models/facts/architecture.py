@@ -135,7 +135,7 @@ def _fetched(hub_id: str, cache: str | None) -> Path:
 
 
 def _repeats(layers: tuple[LayerCache, ...], heads: int, stated: int | None) -> int:
-    """How often each key-value head is kept: once, unless every query head has one and the configuration says fewer.
+    """Count how often a key-value head is kept: once, unless each query head has one and the configuration says fewer.
 
     Falcon's newer models are trained with shared heads, and transformers repeats them before it keeps them.
     """
@@ -144,7 +144,7 @@ def _repeats(layers: tuple[LayerCache, ...], heads: int, stated: int | None) -> 
 
 
 def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent: int | None) -> str | None:
-    """The kind of attention in a word; None where no layer keeps keys."""
+    """Name the kind of attention in a word; None where no layer keeps keys."""
     widths = {(layer.kv_heads // repeats, layer.head_dim) for layer in layers if layer.per_position}
     if not widths or not heads:
         return None
@@ -156,7 +156,7 @@ def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent:
 
 
 def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedConfig) -> int:
-    """The mean width of a query and of a value, which is what an attention product costs."""
+    """Average the width of a query and of a value, which is what an attention product costs."""
     if attention == "latent":  # what is kept is not what is multiplied: keys and values are computed from it
         return (
             sum(
@@ -170,7 +170,7 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
 
 
 def _parts(network: PreTrainedModel) -> list[torch.nn.Module]:
-    """The modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
+    """Find the modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
     head, decoder = network.get_output_embeddings(), network.get_decoder()
     if decoder is head:  # ModernBERT calls its vocabulary projection so
         decoder = network.base_model
@@ -178,13 +178,13 @@ def _parts(network: PreTrainedModel) -> list[torch.nn.Module]:
 
 
 def _parameters(network: PreTrainedModel) -> int:
-    """Every number in the weights of the part that continues text."""
+    """Count every number in the weights of the part that continues text."""
     parts = [network] if network.config.get_text_config(decoder=True) is network.config else _parts(network)
     return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
 
 
 def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
-    """Parameters read for one token: see `costs.architecture.Architecture`."""
+    """Count the parameters read for one token: see `costs.architecture.Architecture`."""
     parts = _parts(network)
     weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
     tied = {id(weight) for head in parts[1:] for weight in head.parameters()}
@@ -203,7 +203,7 @@ def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
 
 
 def _experts(text: PreTrainedConfig, names: tuple[str, ...]) -> float | None:
-    """The first of some numbers of experts that the configuration states; the mean where layers differ."""
+    """Return the first of some numbers of experts that the configuration states; the mean where layers differ."""
     found = (
         config_numbers.whole_numbers(place, name)
         for place in (text, getattr(text, "ffn_config", None))

@@ -105,21 +105,21 @@ def to_load(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrain
 
 
 def _between(config: PreTrainedConfig, text: PreTrainedConfig) -> list[PreTrainedConfig]:
-    """The parts that lie between the whole and its text: the thinkers of Qwen's omni models."""
+    """List the parts that lie between the whole and its text: the thinkers of Qwen's omni models."""
     parts = (getattr(config, part, None) for part in config.sub_configs)
     inner = [part for part in parts if isinstance(part, PreTrainedConfig) and part is not text]
     return [part for part in inner if part.get_text_config(decoder=True) is text]
 
 
 def _reads_alone(config: PreTrainedConfig, text: PreTrainedConfig) -> bool:
-    """Whether transformers reads the files of the whole with the class for its text part: Llama 4, Qwen3.5."""
+    """Tell whether transformers reads the files of the whole with the class for its text part: Llama 4, Qwen3.5."""
     return _has(AutoModelForCausalLM, config) and (
         AutoModelForCausalLM._model_mapping[type(config)].config_class is type(text)
     )
 
 
 def _has(auto: Any, config: Any) -> bool:
-    """Whether an auto class of transformers has a model for a configuration; some lists name a class that is not."""
+    """Tell whether an auto class has a model for a configuration: transformers lists a class or two that is not."""
     try:
         return isinstance(config, PreTrainedConfig) and auto._model_mapping[type(config)] is not None
     except (KeyError, ValueError):
@@ -132,7 +132,7 @@ def _classes(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _types(raw: Mapping[str, Any]) -> Iterator[str]:
-    """The model types that a configuration names, its own and those of its parts."""
+    """List the model types that a configuration names, its own and those of its parts."""
     if isinstance(kind := raw.get("model_type"), str):
         yield kind
     for part in raw.values():
@@ -141,7 +141,7 @@ def _types(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reads_as_a_whole(kind: str) -> bool:
-    """Whether a type is an encoder, with or without a decoder. Models for more than text are not, whatever lists say.
+    """Tell whether a type is an encoder, with or without a decoder; one for more than text is not, whatever lists say.
 
     Some encoders fill a table, number by number, as long as the configuration says.
     """
@@ -149,14 +149,14 @@ def _reads_as_a_whole(kind: str) -> bool:
 
 
 def _kinds_with_a_wrapper(kind: str) -> Iterator[str]:
-    """The types whose text part is of this type, by its name: qwen3_vl_text is qwen3_vl's."""
+    """List the types whose text part is of this type, by its name: qwen3_vl_text is qwen3_vl's."""
     for ending in ("_text", "_text_model"):
         if kind.endswith(ending):
             yield kind.removesuffix(ending)
 
 
 def _continues(word: str) -> bool:
-    """Whether a class, by its name, has a projection onto the vocabulary and reads forwards."""
+    """Tell whether a class, by its name, has a projection onto the vocabulary and reads forwards."""
     return word in _CLASSES or word.endswith(_CONTINUES)
 
 
@@ -165,7 +165,7 @@ def _encoder_decoder(name: str) -> str:
 
 
 def _what(kind: str) -> str:
-    """What a type does instead of continuing text, as far as its name and transformers' lists say."""
+    """Say what a type does instead of continuing text, as far as its name and transformers' lists say."""
     seeing = kind in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
     if "vision" in kind or (seeing and "text_config" not in CONFIG_MAPPING[kind].sub_configs):
         return f"the type {kind} reads pictures alone"

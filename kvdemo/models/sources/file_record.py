@@ -73,7 +73,7 @@ def _size(file: Path) -> int | None:
 
 
 def _times(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
-    """When content and attributes of each file last changed; the second cannot be set by a program."""
+    """Return when content and attributes of each file last changed; the second cannot be set by a program."""
     found = ((name, (folder / name).stat()) for name in names)
     return {name: [stat.st_mtime_ns, stat.st_ctime_ns] for name, stat in found}
 

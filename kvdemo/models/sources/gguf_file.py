@@ -73,7 +73,7 @@ def weight_name(name: str) -> str:
 
 
 def _halves_apart(name: str, weight: torch.Tensor, config: LlamaConfig) -> torch.Tensor:
-    """Rows of the query and key projections in transformers' order.
+    """Sort the rows of the query and key projections into transformers' order.
 
     Rotary embedding turns pairs of numbers. GGUF keeps a pair side by side (0, 1), (2, 3) ...; transformers keeps
     its two numbers half a head apart (0, d/2), (1, d/2 + 1) ... (rows: heads * head_dim)

@@ -76,7 +76,7 @@ def fetch(
 
 
 def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int], Path]:
-    """Bytes of each file that is wanted of a model, and the folder of its present commit, with its configuration.
+    """Ask for the bytes of each file that is wanted of a model, and its present commit's folder and configuration.
 
     Raises BadInput for a model that cannot be had. Its size comes first, before any of it is downloaded.
     """
@@ -96,7 +96,7 @@ def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int],
 
 
 def _bar(text: str, size: int, progress: Callable[[Progress], None]) -> type[tqdm]:
-    """A progress bar class that the Hub's client believes to be drawing, and that reports instead."""
+    """Make a progress bar class that the Hub's client believes to be drawing, and that reports instead."""
     seen = 0
 
     class Reporting(tqdm):

@@ -35,7 +35,7 @@ def explained(hub_id: str, error: Exception, cache: Path, setting: str) -> BadIn
 
 
 def _refusal(hub_id: str, error: errors.HfHubHTTPError) -> str:
-    """The Hub answered, but not with the model."""
+    """Explain an answer of the Hub that is not the model."""
     status = error.response.status_code
     if isinstance(error, errors.GatedRepoError):
         return (

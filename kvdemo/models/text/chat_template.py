@@ -76,7 +76,7 @@ def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
 
 
 def _probe(text: str) -> str:
-    """Another message that is as long: what a template does to it shows whether it writes messages whole."""
+    """Make another message that is as long: what a template does to it shows whether it writes messages whole."""
     word = "another" if "kvdemo" in text.casefold() else "kvdemo"
     return " ".join(f"{word}{n}" for n in range(1 + len(text) // (len(word) + 2)))
 

@@ -94,7 +94,7 @@ class TextStream:
         return text
 
     def _broken(self) -> str:
-        """How bytes are written that wait for the rest of their character."""
+        """Write bytes that wait for the rest of their character."""
         return codecs.utf_8_decode(self._partial, self._errors, True)[0]
 
     def _characters(self, token: int) -> str:

@@ -50,7 +50,7 @@ def cleaner(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], str] | None:
 
 
 def _decoders(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
-    """The types of a tokenizer's decoders, in order; none where its class decodes in another way."""
+    """List the types of a tokenizer's decoders, in order; none where its class decodes in another way."""
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         return
     if type(tokenizer)._decode is not PreTrainedTokenizerFast._decode:  # `decode` hands over to it
@@ -73,7 +73,7 @@ def _byte_level_alphabet() -> dict[str, int]:
 
 
 def _of_byte_level(tokenizer: PreTrainedTokenizerBase, token: int) -> bytes:
-    """As the ByteLevel decoder has it: a token with other characters than its alphabet's is written as it is."""
+    """Spell a token as the ByteLevel decoder does: one with characters outside its alphabet is written as it is."""
     word, alphabet = tokenizer.convert_ids_to_tokens(token), _byte_level_alphabet()
     if word is None:
         return b""

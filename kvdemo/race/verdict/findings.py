@@ -60,13 +60,13 @@ class Found:
 
 
 def alone(lane: LaneHistory) -> Found:
-    """What a race of one lane shows."""
+    """Find what a race of one lane shows."""
     metrics = lane_metrics(lane.steps)
     return Found("alone", (0,), {"tokens": metrics.tokens, "seconds": metrics.e2e_s})
 
 
 def time(baseline: LaneHistory, entry: Entry) -> Found:
-    """How a lane's time compares with the baseline's, where they are times of the same."""
+    """Find how a lane's time compares with the baseline's, where they are times of the same."""
     index, lane = entry
     ours, theirs = len(lane.tokens), len(baseline.tokens)
     lanes, counts = (index, 0), {"tokens": ours, "baseline_tokens": theirs}
@@ -89,7 +89,7 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
 
 
 def _in_short(why: Found | None) -> dict[str, Any]:
-    """The reason for a small gain as a headline has it."""
+    """Give the reason for a small gain as a headline has it."""
     numbers = why.numbers if why else {}
     if "prompt_share" in numbers:
         return {"prompt_share": numbers["prompt_share"]}
@@ -107,7 +107,7 @@ def _done(lane: LaneHistory) -> bool:
 
 
 def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
-    """A lane's work, why its cache saved little or no time, and whether its text is the baseline's."""
+    """Find what a lane's work was, why its cache saved little or no time, and whether its text is the baseline's."""
     index, lane = entry
     if not (lane.info.elsewhere or baseline.info.elsewhere):
         ours, theirs = lane_metrics(lane.steps).positions, lane_metrics(baseline.steps).positions
@@ -123,7 +123,7 @@ def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
 
 
 def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
-    """That the step over the prompt is the same work in both lanes, by the positions that each ran in it.
+    """Find that the step over the prompt is the same work in both lanes, by the positions that each ran in it.
 
     A cache is empty then, so a difference of the times to the first token is none of its doing. Nothing where a lane
     computes elsewhere, searches, or has no further token for which the cache could do something.
@@ -141,7 +141,7 @@ def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
 
 
 def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
-    """Why a lane that keeps a cache saved no time by it, or little; None where it did, or where there is no cache.
+    """Find why a lane that keeps a cache saved no time by it, or little; None where it did, or where there is no cache.
 
     Also None for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
     """
@@ -169,7 +169,7 @@ def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
 
 
 def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:
-    """Medians of positions and seconds: of the baseline's steps in the later half, and of the lane's after the prompt.
+    """Take medians of positions and seconds: of the baseline's later steps, and of the lane's after the prompt.
 
     In the later half the baseline has the most positions to run again.
     """
@@ -180,7 +180,7 @@ def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:
 
 
 def groups(records: Sequence[LaneHistory]) -> Iterator[Found]:
-    """Which lanes wrote the same text, among three or more of which that can be said."""
+    """Find which lanes wrote the same text, among three or more of which that can be said."""
     found = agreement.groups(records)
     if sum(len(group.lanes) for group in found) > 2:
         departs = tuple(group.departs for group in found if group.departs is not None)
@@ -188,7 +188,7 @@ def groups(records: Sequence[LaneHistory]) -> Iterator[Found]:
 
 
 def best(records: Sequence[LaneHistory]) -> Iterator[Found]:
-    """Which lane was best at what, among lanes that did the same; nothing where fewer than two did.
+    """Find which lane was best at what, among lanes that did the same; nothing where fewer than two did.
 
     Time: those that wrote equally many tokens, as most of them did, and more than one. First token: those that commit
     each token when they have it, which a search does not, and went on after it if the others did. Memory: those that
@@ -215,7 +215,7 @@ def best(records: Sequence[LaneHistory]) -> Iterator[Found]:
 
 
 def _least(contest: str, unit: str, values: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """The lane of the smallest value, and the value; {} for fewer than two."""
+    """Find the lane of the smallest value, and the value; {} for fewer than two."""
     if len(values) < 2:
         return {}
     index, value = min(values, key=lambda pair: pair[1])
@@ -223,7 +223,7 @@ def _least(contest: str, unit: str, values: Sequence[tuple[int, float]]) -> dict
 
 
 def ends(records: Sequence[LaneHistory]) -> Iterator[Found]:
-    """What is remarked on each lane, then the lanes that did not end by themselves."""
+    """List what is remarked on each lane, then the lanes that did not end by themselves."""
     for index, record in enumerate(records):
         yield from (Found("remark", (index,), words=remark) for remark in record.remarks)
     for index, record in enumerate(records):

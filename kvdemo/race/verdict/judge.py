@@ -20,7 +20,7 @@ from kvdemo.race.verdict.findings import Entry, Found
 
 
 def judge(records: Sequence[LaneHistory], schedule: Schedule) -> Verdict:
-    """The verdict on a race that is over."""
+    """Judge a race that is over."""
     names = [record.info.name for record in records]
     return Verdict(
         tuple(

@@ -15,7 +15,7 @@ CLOSE = 1.25
 
 
 def write(found: Found, names: Names) -> str:
-    """A finding as a sentence. `names` are those of all lanes of the race, in order."""
+    """Write a finding as a sentence. `names` are those of all lanes of the race, in order."""
     return _WRITERS[found.kind](found, names)
 
 
@@ -29,13 +29,13 @@ def _nothing_compared(_: Found, __: Names) -> str:
 
 
 def _pair(found: Found, names: Names) -> tuple[str, str]:
-    """The names of a lane and of the one that it is held against."""
+    """Return the names of a lane and of the one that it is held against."""
     lane, other = found.lanes
     return names[lane], names[other]
 
 
 def _times(numbers: Mapping[str, Any]) -> str:
-    """Both times, with the number of tokens that they are for."""
+    """Write both times, with the number of tokens that they are for."""
     tokens = f"{'' if numbers['whole'] else 'the first '}{units.count(numbers['tokens'], 'token')}"
     return f"{tokens} in {units.seconds(numbers['seconds'])} against {units.seconds(numbers['baseline_seconds'])}"
 
@@ -50,7 +50,7 @@ def _faster(found: Found, names: Names) -> str:
 
 
 def _because(numbers: Mapping[str, Any], name: str) -> str:
-    """Why a cache gained little, as a clause behind the times; nothing where there is no reason to give."""
+    """Write why a cache gained little, as a clause behind the times; nothing where there is no reason to give."""
     if "prompt_share" in numbers:
         share = _percent(numbers["prompt_share"])
         return f", because the step over the prompt, which every lane needs, was {share} of {name}'s time"
@@ -171,7 +171,7 @@ def _divergence(found: Found, _: Names) -> str:
 
 
 def _groups(found: Found, names: Names) -> str:
-    """The largest group by name, then each other one with the token at which it departs."""
+    """Name the largest group, then each other one with the token at which it departs."""
     (largest, *others), departs = found.numbers["groups"], found.numbers["index"]
     if not others:
         return f"All {len(largest)} lanes wrote the same text, each to its own end."

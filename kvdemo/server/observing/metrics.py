@@ -49,7 +49,7 @@ class _Now(Collector):
         self._observed = observed
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing, so that registering asks the engine nothing."""
+        """Describe nothing, so that registering asks the engine nothing."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:

@@ -46,6 +46,6 @@ def list_samplers() -> list[dict[str, Any]]:
 
 
 def _shown(option: Option) -> dict[str, Any]:
-    """An option of a lane; of one that is a race's setting too, only what all options have."""
+    """Show an option of a lane; of one that is a race's setting too, only what all options have."""
     about = option.about[:1].upper() + option.about[1:].rstrip(".") + "."
     return {one.name: getattr(option, one.name) for one in fields(Option)} | {"about": about}

@@ -35,5 +35,5 @@ def inside_state(batch: Sequence[Any]) -> dict[str, Any]:
 
 
 def _waited(batch: Sequence[Any]) -> float | None:
-    """For how long the run waited for the device, in the batch in which its turn came."""
+    """Return for how long the run waited for the device, in the batch in which its turn came."""
     return next((event.waited_s for event in batch if isinstance(event, TurnCame)), None)

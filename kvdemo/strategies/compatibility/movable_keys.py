@@ -29,7 +29,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 
 @torch.inference_mode()
 def _tried(model: LoadedModel) -> str | None:
-    """Tokens here and far off, each alone, must differ by a turn of their keys, in every layer."""
+    """Try that tokens here and far off, each alone, differ by a turn of their keys, in every layer."""
     try:
         if _differ_by_a_turn(model):
             return None
@@ -51,7 +51,7 @@ def _differ_by_a_turn(model: LoadedModel) -> bool:
 
 
 def _run_at(model: LoadedModel, position: int) -> DynamicCache:
-    """A few texts of one token each."""
+    """Run a few texts of one token each."""
     ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
     cache = DynamicCache(config=model.network.config)
     positions = torch.full_like(ids, position)

@@ -103,7 +103,7 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 
 def _texts(model: LoadedModel) -> list[Text]:
-    """Two texts of different ids, around the end of a window if the model has a small one."""
+    """Make two texts of different ids, around the end of a window if the model has a small one."""
     windows = [getattr(layer, "sliding_window", None) for layer in DynamicCache(config=model.network.config).layers]
     small = [window for window in windows if isinstance(window, int) and window <= _WINDOW]
     lengths = (max(small) + 2, max(max(small) - 2, 2)) if small else _PROMPTS
@@ -118,7 +118,7 @@ def _texts(model: LoadedModel) -> list[Text]:
 
 
 def _usable(model: LoadedModel) -> list[int]:
-    """Ids that stand for text: special ones have a meaning of their own in some models' code."""
+    """List ids that stand for text: special ones have a meaning of their own in some models' code."""
     special = set(model.tokenizer.all_special_ids)
     for config in (model.network.config, model.config):
         named = (value for name, value in vars(config).items() if name.endswith(("token_id", "token_index")))

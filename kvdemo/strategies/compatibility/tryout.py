@@ -116,7 +116,7 @@ def _tried(model: LoadedModel, decode: Decode, exact: bool) -> str | None:
 
 
 def _agree(lanes: Sequence[ScriptedLane], reference: Reference, exact: bool) -> bool:
-    """Whether what the lanes chose from is what the model gives without a cache."""
+    """Tell whether what the lanes chose from is what the model gives without a cache."""
     apart = [lane.apart(rows) for lane, rows in zip(lanes, reference.rows, strict=True)]
     allowed = reference.allowed(reference.share if exact else _ALLOWED_LOSSY)
     if exact and reference.single:

@@ -105,7 +105,7 @@ class Drafter:
     """
 
     def __init__(self, draft: LoadedModel, vocabulary: int) -> None:
-        """`vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
+        """Prepare a text; `vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
         self._draft, self._vocabulary = draft, vocabulary
         self._cache = DynamicCache(config=draft.network.config)
         self._factors = Factors(draft)

@@ -46,12 +46,12 @@ def unavailable_reason(model: LoadedModel) -> str | None:
 
 
 def _tried(job: Job) -> Iterator[Step]:
-    """What is tried on a model: drafts of which one token is right and one is wrong."""
+    """Try drafts of which one token is right and one is wrong."""
     yield from draft_and_verify(job, scripted.half_right(job), most=2)
 
 
 def draft_and_verify(job: Job, guess: Guess, most: int, take_in: TakeIn = lambda *_: None) -> Iterator[Step]:
-    """Prefill, then run one pass a step over the newest token and a draft of at most `most` tokens after it.
+    """Run the prompt, then a step a pass over the newest token and a draft of at most `most` tokens after it.
 
     No pass reaches beyond the context or the tokens that will be asked for. Where the text exceeds a length at which
     longrope changes its factors, the step is a prefill again. `take_in` learns from each pass, within the step.

@@ -82,7 +82,7 @@ def compiled_for(model: LoadedModel) -> Compiled:
 
 
 def _step(model: LoadedModel) -> Step:
-    """The step, uncompiled."""
+    """Run the step, uncompiled."""
     network = model.network
     (name,) = cache_kwargs(network, None).keys() - {"use_cache"}
 
@@ -183,7 +183,7 @@ def tuned_length(model: LoadedModel, size: int) -> int:
 
 
 def _compilable(step: Step, options: dict[str, Any]) -> Step:
-    """What compiles a step at its first call. A copy of its code: torch counts how often one piece was compiled."""
+    """Make what compiles a step at its first call: a copy, because torch counts how often one code was compiled."""
     named = types.FunctionType(step.__code__.replace(), step.__globals__, step.__name__, None, step.__closure__)
     return torch.compile(named, options=options, fullgraph=True)
 
@@ -213,7 +213,7 @@ def _allocated(model: LoadedModel) -> int:
 
 
 def _compile_seconds() -> float:
-    """Seconds that this process has spent in torch.compile, by PyTorch's own count."""
+    """Return the seconds that this process has spent in torch.compile, by PyTorch's own count."""
     from torch._dynamo.utils import calculate_time_spent  # noqa: PLC0415 - as above
 
     return float(calculate_time_spent().get("total_wall_time", 0.0))

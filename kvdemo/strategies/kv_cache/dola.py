@@ -142,7 +142,7 @@ def _steps(job: Job, layers: Sequence[int], pick: Pick) -> Iterator[Step]:
 
 
 def _tried(job: Job) -> Iterator[Step]:
-    """What is tried on a model: the head on the last hidden state must give the logits."""
+    """Try that the head on the last hidden state gives the logits."""
 
     def pick(last: Tensor, earlier: Tensor) -> tuple[Picked, Mapping[str, float]]:
         if float((earlier[-1] - last).abs().max()) > _ROUNDING * float(last.abs().max()):

@@ -114,7 +114,7 @@ class PrefixCached(Strategy):
 
 
 def _beyond_windows(cache: DynamicCache) -> int:
-    """Bytes of positions that layers with a window hold and do not look at any more."""
+    """Count the bytes of positions that layers with a window hold and do not look at any more."""
     found = 0
     for layer in cache.layers:
         if (window := getattr(layer, "sliding_window", None)) and layer.keys is not None:
@@ -124,7 +124,7 @@ def _beyond_windows(cache: DynamicCache) -> int:
 
 
 def _resumed(job: Job) -> Iterator[Step]:
-    """What is tried on a model: a run that resumes from the beginning of another text."""
+    """Try a run that resumes from the beginning of another text."""
     ids = job.encode("")
     other, left = [*ids[: -(-len(ids) // 2)], *ids[:1]][: len(ids)], PrefixSlot()
     plain = Chooser(Rule(), job.model.device)
@@ -136,7 +136,7 @@ def _resumed(job: Job) -> Iterator[Step]:
 
 
 def _details(found: PrefixEntry | None, reused: int) -> dict[str, float]:
-    """What the first step says of the shelf: positions kept on it, tokens reused, and how the run before went."""
+    """State what the first step says of the shelf: positions kept on it, tokens reused, and how the run before went."""
     details: dict[str, float] = {"kept": len(found.ids) if found else 0, "reused": reused}
     if found and found.run:
         run = found.run

@@ -139,7 +139,7 @@ def packing_backend() -> str | None:
 
 
 def _missing(kind: str) -> str | None:
-    """What must be installed before this format can be used."""
+    """Name what must be installed before this format can be used."""
     if kind != "fp8":
         return (
             None
@@ -152,7 +152,7 @@ def _missing(kind: str) -> str | None:
 
 
 def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
-    """A cache of the model's layers, and those of them that are packed: all that grow with the text."""
+    """Make a cache of the model's layers, and list those of them that are packed: all that grow with the text."""
     cache = DynamicCache(config=model.network.config)
     packed = {n: _layer(kind, model, n) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
     cache.layers = [packed.get(n, layer) for n, layer in enumerate(cache.layers)]
@@ -160,7 +160,7 @@ def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
 
 
 def _widths_reason(kind: str, model: LoadedModel) -> str | None:
-    """Why the integers of a format cannot hold this model's keys and values."""
+    """Say why the integers of a format cannot hold this model's keys and values."""
     if model.layers is None:
         return f"{kind} needs to know how wide its keys are, which could not be found out: choose fp8."
     if any(layer.head_dim != layer.value_dim for layer in model.layers):
@@ -169,7 +169,7 @@ def _widths_reason(kind: str, model: LoadedModel) -> str | None:
 
 
 def _layer(kind: str, model: LoadedModel, number: int) -> Any:
-    """The layer of a number in the format, its groups as long as they can be and yet fit into the width of a head.
+    """Make the layer of a number in the format, its groups as long as they can be and yet fit into the width of a head.
 
     hqq packs several groups into one byte and mixes them up where their number is odd, so a head must be a whole
     number of bytes wide in groups.
@@ -188,13 +188,13 @@ def _layer(kind: str, model: LoadedModel, number: int) -> Any:
 
 
 def _bytes(packed: Sequence[Any]) -> tuple[int, int]:
-    """Bytes that layers hold packed, with their scales, and bytes that they hold in full."""
+    """Count the bytes that layers hold packed, with their scales, and those that they hold in full."""
     quantized = sum(byte_count.nbytes((layer._quantized_keys, layer._quantized_values)) for layer in packed)
     return quantized, sum(byte_count.nbytes((layer.keys, layer.values)) for layer in packed)
 
 
 def _numbers(packed: Sequence[Any]) -> int:
-    """How many numbers the layers stand for: what exact ones hold."""
+    """Count the numbers that the layers stand for: what exact ones hold."""
     parts = (
         part for layer in packed for part in (layer._quantized_keys, layer._quantized_values, layer.keys, layer.values)
     )

@@ -40,7 +40,7 @@ def steps_of(events: Iterable[Event], engine: Engine) -> Iterator[Step]:
 
 
 def _step(event: Event, written: int, details: dict[str, float]) -> Step:
-    """The tokens of one event: as many as it has log-probabilities, or as the running count grew by, or one.
+    """Make the tokens of one event: as many as it has log-probabilities, or as the running count grew by, or one.
 
     One is no guess: an event with text stands for a token at least, and `_uncounted` holds the sum against the
     server's count at the end.
@@ -54,7 +54,7 @@ def _step(event: Event, written: int, details: dict[str, float]) -> Step:
 
 
 def _uncounted(written: int, total: int | None, finish: str | None, engine: Engine) -> int:
-    """Tokens that the server counts beyond those that came with text. Raises BadInput where the counts cannot be."""
+    """Count tokens beyond those that came with text, as the server counts. Raises BadInput where that cannot be."""
     if total is None and finish is None:
         raise BadInput(f"{engine.called} broke off the text: see that it runs at {engine.variable}, and try again.")
     if total is None:

@@ -107,7 +107,7 @@ class Server:
         raise AssertionError("the last try returns or raises")
 
     def _create(self, prompt: Prompt, request: dict[str, Any]) -> openai.Stream[Any]:
-        """A chat where the prompt is one, so that the server puts its own template around it; else raw text."""
+        """Ask for a chat where the prompt is one, so that the server applies its own template; else for raw text."""
         create: Callable[..., openai.Stream[Any]]
         if prompt.message is None:
             create = self._client.completions.create
@@ -126,7 +126,7 @@ def request_fields(sampling: Rule) -> dict[str, Any]:
 
 
 def _event(chunk: Any) -> Event:
-    """What a chunk says, of a chat or of raw text. Raises what a chunk of another form leads to."""
+    """Read a chunk, of a chat or of raw text. Raises what a chunk of another form leads to."""
     usage = getattr(chunk, "usage", None)
     details = getattr(usage, "prompt_tokens_details", None)
     total, cached = usage and usage.completion_tokens, details and details.cached_tokens
@@ -150,7 +150,7 @@ def _logprobs(choice: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
 
 
 def _paired(tokens: Sequence[Any], logprobs: Sequence[Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """As many of the one as of the other: what a server leaves out is "" or NaN, and each list counts tokens."""
+    """Pair as many of the one as of the other: what a server leaves out is "" or NaN, and each list counts tokens."""
     pairs = list(itertools.zip_longest(tokens, logprobs))
     numbers = (math.nan if logprob is None else float(logprob) for _, logprob in pairs)
     return (
@@ -161,7 +161,7 @@ def _paired(tokens: Sequence[Any], logprobs: Sequence[Any]) -> tuple[tuple[str, 
 
 @contextmanager
 def _told(engine: Engine) -> Iterator[None]:
-    """What goes wrong with a server, as one sentence of ours."""
+    """Say what goes wrong with a server, as one sentence of ours."""
     it = engine.called
     try:
         yield

@@ -57,7 +57,7 @@ class _Request:
         self.whole = self.tokens >= self._most
 
     def figures(self, text: str) -> RequestFigures:
-        """The figures; `text` is that of the first request."""
+        """Return the figures; `text` is that of the first request."""
         if self.error is not None or not self.tokens:
             return RequestFigures(self.tokens, None, None, None, False, self.error or "It wrote nothing.")
         first, whole = self.first - self.sent, self.last - self.sent

@@ -101,7 +101,7 @@ class BeamSearch(Strategy):
 
 
 def _figures(found: Found, common: beams.Beam | None) -> dict[str, float]:
-    """The state of the search: scores are sums of log-probabilities, lengths are counted in tokens."""
+    """State the search in figures: scores are sums of log-probabilities, lengths are counted in tokens."""
     return {
         "mean_score": fmean(beam.score for beam in found.beams),
         "best_score": found.beams[0].score,
@@ -113,7 +113,7 @@ def _figures(found: Found, common: beams.Beam | None) -> dict[str, float]:
 
 
 def _against_greedy(last: Mapping[str, float]) -> str:
-    """How the greedy text compares, as far as the beams know it."""
+    """Compare with the greedy text, as far as the beams know it."""
     if last["greedy_tokens"] < last["beam_tokens"]:
         return f"The greedy text was no longer among them from token {int(last['greedy_tokens']):,} on."
     if last["greedy_score"] == last["best_score"]:

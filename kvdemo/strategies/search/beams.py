@@ -142,13 +142,13 @@ class _Likeliest:
     logprobs: tuple[float, float]
 
     def beside(self, token: int) -> tuple[int, float]:
-        """The likeliest token that is not this one, and its log-probability."""
+        """Find the likeliest token that is not this one, and its log-probability."""
         runner_up = 1 if self.tokens[0] == token else 0
         return self.tokens[runner_up], self.logprobs[runner_up]
 
 
 def _on_host(places: Tensor, tokens: Tensor, scores: Tensor, logprobs: Tensor) -> tuple[list[_Kept], list[_Likeliest]]:
-    """All that the host has to know of a step of the search, in one copy: what is kept, and each beam's likeliest two.
+    """Copy to the host, at once, all that it has to know of a step: what is kept, and each beam's likeliest two.
 
     The first three have shape (width,), `logprobs` (beams, vocab). Ids are whole numbers below 2**24, which float32 and
     float64 carry exactly.
@@ -167,7 +167,7 @@ def _on_host(places: Tensor, tokens: Tensor, scores: Tensor, logprobs: Tensor) -
 def _children(
     beams: Sequence[Beam | None], chosen: Sequence[_Kept], likeliest: Sequence[_Likeliest]
 ) -> tuple[Beam, ...]:
-    """The new beams: the token at each place's beam, with its log-probability and the likeliest other token there."""
+    """Make the new beams: a token at each place's beam, its log-probability, and the likeliest other token there."""
     children = []
     for kept in chosen:
         if not math.isfinite(kept.score):
@@ -178,7 +178,7 @@ def _children(
 
 
 def _greedy_child(greedy: Beam | None, likeliest: _Likeliest, children: Sequence[Beam]) -> Beam:
-    """The greedy text with one more token: one of the new beams, or one that was not kept."""
+    """Find the greedy text with one more token: one of the new beams, or one that was not kept."""
     (token, runner_up), (logprob, second) = likeliest.tokens, likeliest.logprobs
     kept = (child for child in children if child.parent is greedy and child.choice.token == token)
     score = (greedy.score if greedy else 0.0) + logprob

@@ -79,7 +79,7 @@ class BestOfN(Strategy):
 
 
 def _tried(job: Job) -> Iterator[Step]:
-    """What is tried on a model: whether rows that were copied from the prompt's go on rightly."""
+    """Try whether rows that were copied from the prompt's go on rightly."""
     yield _best(replace(job, sampling=Rule(Sampling(temperature=1.0))), rows=2)
 
 
@@ -132,13 +132,13 @@ def _best(job: Job, rows: int) -> Step:
 
 
 def _chooser(job: Job, ids: Sequence[int], row: int) -> Chooser:
-    """A row's own chooser: the lane's rule, with a seed of its own and the text of this row."""
+    """Make a row's own chooser: the lane's rule, with a seed of its own and the text of this row."""
     rule = job.sampling
     return Chooser(Rule(rule.race, {**rule.given, SEED: rule.seed + SEEDS_APART * row}), job.model.device, lambda: ids)
 
 
 def _recorded(tokens: Tensor, logits: Tensor) -> list[Choice]:
-    """Each row's choice with its log-probability and runner-up, in one copy: shapes (rows,) and (rows, vocab).
+    """Record each row's choice with its log-probability and runner-up, in one copy: shapes (rows,) and (rows, vocab).
 
     Ids are whole numbers below 2**24, which float32 and float64 carry exactly. Raises BadInput for logits that are no
     numbers.
@@ -157,7 +157,7 @@ def _recorded(tokens: Tensor, logits: Tensor) -> list[Choice]:
 
 
 def _levels(texts: Sequence[Sequence[Choice]]) -> tuple[tuple[BeamNode, ...], ...]:
-    """The texts as a tree, the best first in each level, as far as the best goes; one that has ended is in no more."""
+    """Make a tree of the texts, the best first in each level, as far as the best goes; an ended one is in no more."""
     levels, places, scores = [], dict.fromkeys(range(len(texts)), 0), dict.fromkeys(range(len(texts)), 0.0)
     for at in range(len(texts[0])):
         going = [row for row, text in enumerate(texts) if len(text) > at]

@@ -45,7 +45,7 @@ _TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}
 def progress(
     backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
 ) -> Generator[dict[str, Any], None, None]:
-    """The states of one race, and the document last.
+    """Yield the states of one race, and the document last.
 
     {"state": "preparing", "text", "fraction"}, then {"state": "racing", "lanes": [{"strategy", "tokens", "seconds",
     "text", "finish_reason"}]}, then the document.
@@ -90,7 +90,7 @@ def _with_lane(state: dict[str, Any], index: int, change: dict[str, Any]) -> dic
 def measured_progress(
     backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
 ) -> Generator[dict[str, Any], None, None]:
-    """The states of one measurement: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
+    """Yield a measurement's states: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
     document: Any = None
     with closing(backend.measure(form, run_id, visitor)) as states:
         for state in states:
@@ -102,7 +102,7 @@ def measured_progress(
 def shown_progress(
     backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
 ) -> Generator[dict[str, Any], None, None]:
-    """The states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
+    """Yield the states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
 
     `panels` names those that are computed.
     """
@@ -145,7 +145,7 @@ def add_endpoints(backend: Backend) -> None:
 
 
 def race_endpoint(backend: Backend) -> Endpoint:
-    """`/race` with the form's own defaults."""
+    """Make `/race` with the form's own defaults."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
         return _told(progress(backend, form, run_id, visitor), "a race failed", ACCIDENT)
@@ -155,7 +155,7 @@ def race_endpoint(backend: Backend) -> Endpoint:
 
 
 def measure_endpoint(backend: Backend) -> Endpoint:
-    """`/measure` with the first preset as its defaults."""
+    """Make `/measure` with the first preset as its defaults."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
         return _told(measured_progress(backend, form, run_id, visitor), "a measurement failed", measure_events.ACCIDENT)
@@ -165,7 +165,7 @@ def measure_endpoint(backend: Backend) -> Endpoint:
 
 
 def inside_endpoint(backend: Backend) -> Endpoint:
-    """`/inside` with the defaults of the command line, and a text to look at."""
+    """Make `/inside` with the defaults of the command line, and a text to look at."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
         return _told(shown_progress(backend, form, run_id, visitor), "a look inside failed", inside_events.ACCIDENT)
@@ -176,7 +176,7 @@ def inside_endpoint(backend: Backend) -> Endpoint:
 
 
 def plan_endpoint(backend: Backend) -> Endpoint:
-    """`/plan` with the form's model; what the machine has must be given."""
+    """Make `/plan` with the form's model; what the machine has must be given."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:  # noqa: ARG001 - a plan takes no turn on the device
         return _told((backend.plan(form) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
@@ -193,7 +193,7 @@ def _endpoint(
     default: Form,
     states: Callable[[Form, str, Visitor], States],
 ) -> Endpoint:
-    """A function with a parameter for each setting. Gradio reads its signature and its docstring."""
+    """Make a function with a parameter for each setting. Gradio reads its signature and its docstring."""
     settings, runs = offered(asked), Runs(backend.stop)
     placed = [key for key in PLACES if key in settings] + [key for key in settings if key not in PLACES]
     required = [key for key in placed if settings[key].missing and key not in default]
@@ -229,14 +229,14 @@ def _endpoint(
 
 
 def _spelled(setting: Setting, value: Any) -> Any:
-    """A default as a parameter holds it: lanes and several choices are a list."""
+    """Write a default as a parameter holds it: lanes and several choices are a list."""
     if setting.kind not in ("lanes", "several"):
         return value
     return value.split(",") if isinstance(value, str) else list(value)
 
 
 def _told(states: States, happened: str, accident: str) -> States:
-    """The states, and what goes wrong as an error that the API passes on: a sentence, and no more than that."""
+    """Yield the states, and what goes wrong as an error that the API passes on: a sentence, and no more than that."""
     try:
         yield from states
     except BadInput as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def trees(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each lane that searched: `lane`, its index; `levels`; and `sums`, to set its scores against.
+    """List for each lane that searched `lane`, its index; `levels`; and `sums`, to set its scores against.
 
     A level is a list of [parent, token, text, logprob, score], as in the document, which has more decimals. `sums` has
     each other lane's summed log-probability over as many tokens as there are levels, by index, where it has so many.

@@ -20,20 +20,20 @@ class Controls(dict[str, Any]):
 
     @classmethod
     def of(cls, request: type[Any], made: Mapping[str, Component]) -> Controls:
-        """In order, from the controls as they were made. A setting that has none is a KeyError."""
+        """Take them in order from the controls as they were made. A setting that has none is a KeyError."""
         return cls({key: made[key] for key in offered(request, "form")})
 
     def events(self, name: str) -> list[Any]:
-        """The listener `name` ("input", "change") of every control."""
+        """List the listener `name` ("input", "change") of every control."""
         return [getattr(control, name) for control in self.values()]
 
     def form(self, values: Mapping[Component, Any]) -> dict[str, Any]:
-        """A form from what an event delivered for each control."""
+        """Make a form from what an event delivered for each control."""
         return {key: values[control] for key, control in self.items()}
 
 
 def spelled(setting: Setting, value: Any) -> Any:
-    """A value as its control holds it: lanes, lengths and ids are text with commas, and nothing is an empty text."""
+    """Write a value as its control holds it: lanes, lengths and ids are text with commas, nothing is an empty text."""
     if (
         setting.kind in ("several", "lanes", "lengths", "ids")
         and isinstance(value, Sequence)
@@ -46,7 +46,7 @@ def spelled(setting: Setting, value: Any) -> Any:
 
 
 def control(key: str, setting: Setting, value: Any, prefix: str, *, info: bool = False) -> Component:
-    """The control of a setting that needs none of its own kind; with `info`, its help stands beside its label."""
+    """Make the control of a setting that needs none of its own kind; with `info`, its help stands beside its label."""
     shared: dict[str, Any] = {
         "value": spelled(setting, value), "label": setting.label, "info": setting.about if info else None,
         "elem_id": prefix + (setting.link or key).replace("_", "-"),
@@ -67,7 +67,7 @@ def control(key: str, setting: Setting, value: Any, prefix: str, *, info: bool =
 
 
 def others(request: type[Any], default: Mapping[str, Any], prefix: str, made: Mapping[str, Component]) -> Controls:
-    """Controls for all settings that have none yet: sliders side by side, then fields beside the switches."""
+    """Make controls for all settings that have none yet: sliders side by side, then fields beside the switches."""
     left = {key: setting for key, setting in offered(request, "form").items() if key not in made}
     sliders = {key: setting for key, setting in left.items() if setting.slider}
     switches = {key: setting for key, setting in left.items() if setting.kind == "switch"}
@@ -87,7 +87,7 @@ def others(request: type[Any], default: Mapping[str, Any], prefix: str, made: Ma
 
 
 def prompt_box(text: str, prefix: str) -> gr.Textbox:
-    """The prompt."""
+    """Make the field of the prompt."""
     return gr.Textbox(
         text, label="Prompt", lines=3, max_lines=8, elem_id=f"{prefix}prompt", elem_classes="kv-prompt",
         placeholder="Ask the model anything",
@@ -95,7 +95,7 @@ def prompt_box(text: str, prefix: str) -> gr.Textbox:
 
 
 def buttons(start: str, prefix: str, *, name: str) -> tuple[gr.Button, gr.Button]:
-    """The button that starts, with the id `<prefix><name>`, and Stop."""
+    """Make the button that starts, with the id `<prefix><name>`, and Stop."""
     with gr.Row(elem_classes="kv-actions"):
         # Off until the form holds what the link asks for: a quicker hand would start the default instead.
         begin = gr.Button(
@@ -106,7 +106,7 @@ def buttons(start: str, prefix: str, *, name: str) -> tuple[gr.Button, gr.Button
 
 
 def model_picker(backend: Backend, chosen: str, prefix: str, *, reads_weights: bool = True) -> gr.Dropdown:
-    """The models on offer, and room for any other name, with a word on what that may be.
+    """Make the list of models on offer, with room for any other name, and a word on what that may be.
 
     `reads_weights` False: of any model of the Hub what is needed may be asked for.
     """
@@ -119,7 +119,7 @@ def model_picker(backend: Backend, chosen: str, prefix: str, *, reads_weights: b
 
 
 def lane_picker(backend: Backend, chosen: Sequence[str], prefix: str, *, tab: str) -> gr.HTML:
-    """The lanes, each a strategy with its settings, as rows that frontend/form/lane_picker.js draws.
+    """Make the lanes, each a strategy with its settings, as rows that frontend/form/lane_picker.js draws.
 
     Its value is a text: the lanes' specs with commas between them, as in a link.
     """
@@ -132,7 +132,7 @@ def lane_picker(backend: Backend, chosen: Sequence[str], prefix: str, *, tab: st
 
 
 def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky: bool = False) -> gr.HTML:
-    """A row of small buttons, each (label, value, tooltip). Its event `pick` leaves the value in kvdemo.given.picked.
+    """Make a row of buttons, each (label, value, tooltip); its event `pick` leaves the value in kvdemo.given.picked.
 
     Of `sticky` buttons one stays pressed: `kvdemo.tell('pressPreset', last)` says which, by the last of its values.
     """
@@ -142,5 +142,5 @@ def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky:
 
 
 def model_choices(models: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Catalogue entries as (label, id)."""
+    """List catalogue entries as (label, id)."""
     return [(f"{m['label']}{' · gated' if m.get('gated') else ''}", m["id"]) for m in models]

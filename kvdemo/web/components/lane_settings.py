@@ -13,12 +13,12 @@ Row = dict[str, Any]
 
 
 def strategies(backend: Backend) -> list[Row]:
-    """The strategies with their settings as the browser needs them."""
+    """List the strategies with their settings as the browser needs them."""
     return [_with_options(row) for row in backend.strategies()]
 
 
 def samplers(backend: Backend) -> list[Row]:
-    """The samplers with their settings as the browser needs them.
+    """List the samplers with their settings as the browser needs them.
 
     A setting is `shared` where the whole race has it too, as its default for every lane.
     """
@@ -31,12 +31,12 @@ def samplers(backend: Backend) -> list[Row]:
 
 
 def names(backend: Backend) -> dict[str, set[str]]:
-    """The settings that a lane of each strategy may name, by the id of the strategy."""
+    """List the settings that a lane of each strategy may name, by the id of the strategy."""
     sampling = {name for row in backend.samplers() for name in row["options"]}
     return {row["id"]: set(row["options"]) | (sampling if row["samples"] else set()) for row in backend.strategies()}
 
 
 def _with_options(row: Mapping[str, Any]) -> Row:
-    """The numbers of a browser do not tell a whole 1 from a 1.0, so that is said."""
+    """Say which numbers are whole: those of a browser do not tell a whole 1 from a 1.0."""
     options = {name: {**option, "whole": isinstance(option["default"], int)} for name, option in row["options"].items()}
     return {**row, "options": options}

@@ -94,7 +94,7 @@ class Protection:
             await PlainTextResponse(UNREADABLE, 400)(scope, body, answer)
 
     def _lately(self) -> int:
-        """Bytes that were uploaded in the last hour, with those that are announced and still come."""
+        """Count the bytes that were uploaded in the last hour, with those that are announced and still come."""
         while self._uploads and self._uploads[0][0] < time.monotonic() - 3600:
             self._uploads.popleft()
         return sum(body.bytes for _, body in self._uploads)
@@ -148,7 +148,7 @@ def is_stranger(scope: Scope) -> bool:
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header; itself where it is none, which is no local name."""
+    """Return the name in a Host header; itself where it is none, which is no local name."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

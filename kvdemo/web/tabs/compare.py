@@ -64,7 +64,7 @@ TERMS = {
 
 
 def read(path: str) -> str:
-    """A file's text. Raises BadInput for one that is too large, gone, or not UTF-8."""
+    """Read a file's text. Raises BadInput for one that is too large, gone, or not UTF-8."""
     try:
         size = Path(path).stat().st_size
         if size > MOST_BYTES:
@@ -85,7 +85,7 @@ class Side:
     bad: bool = False
 
     def note(self) -> dict[str, Any]:
-        """What the element under the input draws."""
+        """Make what the element under the input draws."""
         return {"text": self.said, "bad": self.bad}
 
 
@@ -104,7 +104,7 @@ def side(backend: Backend, path: str | None) -> Side:
 
 
 def _held(with_itself: Mapping[str, Any]) -> str:
-    """A file in a few words: its lanes, and how often they ran."""
+    """Describe a file in a few words: its lanes, and how often they ran."""
     lanes = with_itself["lanes"]
     runs = sorted({lane["metrics"]["e2e_s"]["a"]["n"] if "e2e_s" in lane["metrics"] else 0 for lane in lanes})
     return f"{', '.join(lane['name'] for lane in lanes)} · {_count(runs)}{' each' if len(lanes) > 1 else ''}"
@@ -115,7 +115,7 @@ def _count(runs: list[int]) -> str:
 
 
 def compared(backend: Backend, a: Side, b: Side) -> dict[str, Any]:
-    """What the tab draws: {"comparison": dict or None, "waiting": which inputs still want a file, "error"}."""
+    """Make what the tab draws: {"comparison": dict or None, "waiting": which inputs still want a file, "error"}."""
     waiting = [name for name, given in (("A", a), ("B", b)) if given.text is None]
     if a.text is None or b.text is None:
         return {"comparison": None, "waiting": waiting, "error": None}
@@ -146,7 +146,7 @@ def add_compare_tab(backend: Backend) -> None:
 
 
 def _input(name: str, role: str) -> tuple[gr.File, gr.HTML]:
-    """A place to drop a file, and the sentence under it."""
+    """Make a place to drop a file, and the sentence under it."""
     with gr.Column(min_width=260, elem_classes="kv-file"):
         # No `file_types`: Gradio would answer with a message that goes away, and nothing under the input.
         file = gr.File(label=f"{name} · {role} (JSON, up to {LIMIT})", height=56, elem_id=f"kv-file-{name.lower()}")

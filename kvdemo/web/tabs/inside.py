@@ -58,7 +58,7 @@ class InsideTab:
 
 
 def default_form(backend: Backend) -> dict[str, Any]:
-    """The form as it stands before anybody touches it."""
+    """Return the form as it stands before anybody touches it."""
     form = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
     return {key: fields.spelled(SETTINGS[key], form.get(key, SETTINGS[key].default)) for key in FORM}
 
@@ -81,7 +81,7 @@ def add_inside_tab(backend: Backend) -> InsideTab:
 
 
 def _facts() -> dict[str, Any]:
-    """What the browser needs to ask: the panels, the form's keys, and each setting that a panel varies."""
+    """List what the browser needs to ask: the panels, the form's keys, and each setting that a panel varies."""
     varied = {
         key: {"link": setting.link or key, "default": setting.default, "low": setting.low, "high": setting.high,
               "label": setting.label, "about": setting.about}

@@ -33,7 +33,7 @@ State = dict[str, Any]
 
 
 def idle(notices: tuple[str, ...] = ()) -> State:
-    """The tab before it has asked for anything; `notices` are sentences on the link that opened the page."""
+    """Return the tab before it has asked for anything; `notices` are sentences on the link that opened the page."""
     return {
         "asked": None, "text": "", "fraction": None, "answer": None, "error": None, "over": True,
         "notices": list(notices),
@@ -41,7 +41,7 @@ def idle(notices: tuple[str, ...] = ()) -> State:
 
 
 def asked_form(form: Form, page: str) -> tuple[dict[str, Any], Any]:
-    """The whole form from its controls and from what the panels vary, a JSON text; and the number of the question."""
+    """Read the form from its controls and from what the panels vary, a JSON text; and the number of the question."""
     try:
         varied = json.loads(page)
     except (TypeError, ValueError):
@@ -75,6 +75,6 @@ def show(
 
 
 def drawn_part(document: Mapping[str, Any]) -> str:
-    """What the tab draws of a document, as JSON text without halves of characters, which no browser can be sent."""
+    """Write what the tab draws of a document: JSON text without halves of characters, which no browser can be sent."""
     text = json.dumps({key: document[key] for key in DRAWN if key in document}, ensure_ascii=False, default=str)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -120,7 +120,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
 
 
 def _last(tab: MeasureTab, backend: Backend, reading: Reading | None, folder: Path) -> dict[Component, Any]:
-    """The last reading once more, with the download buttons for what was measured.
+    """Show the last reading once more, with the download buttons for what was measured.
 
     Without the state it would be lost: Gradio's client edits a value that is an object in place, so that a `gr.skip`
     right behind it may empty what the page is about to draw. Gradio copies the files before the folder goes.

@@ -50,7 +50,7 @@ class Reading:
 
 
 def idle(notices: tuple[str, ...] = ()) -> State:
-    """The tab before a measurement."""
+    """Return the tab before a measurement."""
     return {
         "run": None, "phase": "idle", "text": "", "fraction": None, "remaining_s": None, "document": None,
         "error": None, "notices": list(notices),
@@ -85,13 +85,13 @@ def _progress(state: Mapping[str, Any]) -> State:
 
 
 def over(state: State, document: Mapping[str, Any] | None) -> State:
-    """A state with nothing more to come."""
+    """Return a state with nothing more to come."""
     error = (document or {}).get("error")
     return {**state, "phase": "over", "text": "", "fraction": None, "remaining_s": None, "error": error}
 
 
 def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The document without token ids and texts, its latencies to the tenth of a microsecond."""
+    """Return the document without token ids and texts, its latencies to the tenth of a microsecond."""
     if document is None:
         return None
     lanes = [
@@ -136,7 +136,7 @@ def _kept(backend: Backend, run_id: str) -> dict[str, Any] | None:
 
 
 def estimate(backend: Backend, form: Form) -> str:
-    """What a measurement takes, or what is wrong with the form, in one sentence."""
+    """Say what a measurement takes, or what is wrong with the form, in one sentence."""
     try:
         return backend.estimate(form)
     except BadInput as error:

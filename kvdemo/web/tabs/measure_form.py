@@ -34,13 +34,13 @@ class MeasurePanel:
 
 
 def default_form(backend: Backend) -> dict[str, Any]:
-    """The form as it stands before anybody touches it: the first preset's."""
+    """Return the form as it stands before anybody touches it: the first preset's."""
     presets = backend.presets()
     return filled(backend, presets[0]) if presets else filled(backend, {"id": "", "form": {}})
 
 
 def filled(backend: Backend, preset: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole form that a preset stands for, each value as its control holds it."""
+    """Return the whole form that a preset stands for, each value as its control holds it."""
     race = {key: value for key, value in backend.default_form().items() if key in {"prompt", "model"}}
     form = {**race, **preset["form"], "preset": preset["id"]}
     settings = offered(MeasureRequest, "form")

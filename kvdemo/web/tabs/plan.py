@@ -89,7 +89,7 @@ TERMS = {
 
 
 def worked_out(backend: Backend, form: Form) -> dict[str, Any]:
-    """What the tab draws: {"plan": dict or None, "error": one sentence or None}."""
+    """Make what the tab draws: {"plan": dict or None, "error": one sentence or None}."""
     try:
         return {"plan": backend.plan(form), "error": None}
     except BadInput as error:

@@ -60,7 +60,7 @@ class RaceTab:
 
 
 def _filled(key: str, value: Any) -> Any:
-    """What to write into a control. The slider has to reach as far as the link asks."""
+    """Return what to write into a control. The slider has to reach as far as the link asks."""
     if key == "max_new_tokens":
         return gr.Slider(value=value, minimum=min(1, value), maximum=max(1024, value))
     return value
@@ -79,7 +79,7 @@ def add_race_tab(backend: Backend) -> RaceTab:
 
 
 def _main(backend: Backend, panel: Panel) -> RaceTab:
-    """The right column: the stage, and what can be taken away."""
+    """Make the right column: the stage, and what can be taken away."""
     with gr.Row(elem_id="kv-exports", elem_classes="kv-exports"):
         share = gr.Button("Share", size="sm", min_width=60, elem_id="kv-share")
         json_file = gr.DownloadButton("JSON", size="sm", min_width=60, visible=False, elem_id="kv-json")
@@ -124,7 +124,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
 
 
 def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None, folder: Path) -> dict[Component, Any]:
-    """The download buttons for a finished race. Gradio copies the files before the folder goes."""
+    """Offer the download buttons for a finished race. Gradio copies the files before the folder goes."""
     if document is None:
         return {}
     paths = downloads.write(document, {"csv": backend.document_csv(document)}, folder)
@@ -170,7 +170,7 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
 
 
 def _fit(backend: Backend, form: Form) -> Any:
-    """The token slider as far as the context has room."""
+    """Set the token slider as far as the context has room."""
     left = room(backend, form)
     if left.maximum is None:
         return gr.Slider(info=left.line)

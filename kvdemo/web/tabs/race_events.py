@@ -60,7 +60,7 @@ def play(backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY) -
 
 
 def standing(backend: Backend) -> dict[str, Any]:
-    """The model's status, and once one is loaded why some strategies cannot run on it: `reasons`, by id."""
+    """Return the model's status, and once one is loaded why some strategies cannot run on it: `reasons`, by id."""
     status = dict(backend.status())
     if status["state"] != "ready":
         return status
@@ -73,7 +73,7 @@ def standing(backend: Backend) -> dict[str, Any]:
 
 
 async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
-    """The model's standing now, and each time it changes until there is nothing left to wait for."""
+    """Yield the model's standing now, and each time it changes until there is nothing left to wait for."""
     shown = None
     while True:
         # In a thread: the first time, the strategies are imported for it.

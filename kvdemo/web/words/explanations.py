@@ -35,7 +35,7 @@ REASONS: dict[DivergenceKind, Panel] = {
 
 
 def panel(finding: Finding) -> Panel | None:
-    """The panel that shows why; None where there is none."""
+    """Return the panel that shows why; None where there is none."""
     if finding.reason:
         return REASONS.get(finding.reason)
     if finding.kind == "faster" and ("step_share" in finding.numbers or "prompt_share" in finding.numbers):
@@ -44,7 +44,7 @@ def panel(finding: Finding) -> Panel | None:
 
 
 def reader(document: Mapping[str, Any]) -> dict[str, str]:
-    """What Inside has to be asked for so that it shows this race's own text, as parameters of a link."""
+    """Return what Inside has to be asked for so that it shows this race's own text, as parameters of a link."""
     names = links.names(links.parameters(InsideRequest))
     prompt, model = document.get("prompt", {}), document.get("model", {})
     chat = document.get("settings", {}).get("chat")
