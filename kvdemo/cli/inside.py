@@ -1,4 +1,4 @@
-"""`inside`: what a model computes and keeps for one text, panel by panel."""
+"""Run `inside`: show what a model computes and keeps for one text, panel by panel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of Inside: what a model computes and keeps while it reads and writes a text.
+"""Define the document of Inside: what a model computes and keeps while it reads and writes a text.
 
 A panel that cannot be shown for this model or text is `{"cannot": one sentence}`. Layers, heads and positions are
 counted from 0. Shapes are those of the tensors, (rows, heads, positions, width).

@@ -1,4 +1,4 @@
-"""The race as a document: the stable JSON of the external interface, and the same steps as CSV."""
+"""Write a race as a document: the stable JSON of the external interface, and the same steps as CSV."""
 
 from __future__ import annotations
 

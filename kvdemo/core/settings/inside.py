@@ -1,4 +1,4 @@
-"""What Inside can be asked to show: a text, the panels, and what each panel may vary."""
+"""Declare what Inside can be asked to show: a text, the panels, and what each panel may vary."""
 
 from __future__ import annotations
 

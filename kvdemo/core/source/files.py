@@ -1,4 +1,4 @@
-"""One source file as a syntax tree: the classes that it defines, and what its names stand for."""
+"""Read one source file as a syntax tree: the classes that it defines, and what its names stand for."""
 
 from __future__ import annotations
 

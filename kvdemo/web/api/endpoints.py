@@ -123,19 +123,19 @@ def add_endpoints(backend: Backend) -> None:
     gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4)
 
     def models() -> list[dict]:
-        """The catalogue of models."""
+        """List the models to choose from."""
         return backend.models()
 
     def strategies() -> list[dict]:
-        """The decoding strategies, and for each that cannot run here the reason."""
+        """List the decoding strategies, and for each that cannot run here the reason."""
         return backend.strategies()
 
     def samplers() -> list[dict]:
-        """The rules by which a lane may choose its tokens, with their settings, in the order of their application."""
+        """List the rules by which a lane may choose its tokens, with their settings, as they are applied."""
         return backend.samplers()
 
     def candidates(run: str, lane: int, token: int) -> dict:
-        """What a token of a page's race was chosen from (frontend/race/token/candidates.js asks)."""
+        """Tell what a token of a page's race was chosen from (frontend/race/token/candidates.js asks)."""
         return backend.candidates(run, lane, token)
 
     gr.api(candidates, api_name="candidates", queue=False, api_visibility="undocumented")

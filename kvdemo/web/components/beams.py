@@ -1,4 +1,4 @@
-"""The trees of a race's searches, as small as the browser needs them (frontend/race/beams/ draws them)."""
+"""List the trees of a race's searches, as small as the browser needs them (frontend/race/beams/ draws them)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields that more than one form has, each made in one place. `prefix` begins their element ids."""
+"""Make the fields that more than one form has, each in one place. `prefix` begins their element ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lane of a form may be set to: the settings of its strategy, and those of samplers where it takes them."""
+"""List what a lane of a form may be set to: its strategy's settings, and those of samplers where it takes them."""
 
 from __future__ import annotations
 

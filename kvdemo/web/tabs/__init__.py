@@ -1,1 +1,1 @@
-"""The tabs: layout, form and events of each."""
+"""Lay out the tabs, and define the form and the events of each."""

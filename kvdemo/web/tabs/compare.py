@@ -1,4 +1,4 @@
-"""The Compare tab: two JSON files, and what they say of each other.
+"""Lay out the Compare tab: two JSON files, and what they say of each other.
 
 The files come from outside. Their size is looked at before they are read, what cannot be used gets one sentence
 under its input, and the other file stays. Nothing of a file becomes markup: frontend/compare/view.js writes text only.

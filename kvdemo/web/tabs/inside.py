@@ -1,4 +1,4 @@
-"""The Inside tab: layout and wiring. inside_events.py decides what is said, frontend/inside/ what is drawn.
+"""Lay out and wire the Inside tab. inside_events.py decides what is said, frontend/inside/ what is drawn.
 
 The form says which text is read by which model. What a panel varies by itself (a layer, a batch) has no control here:
 frontend/inside/ has it, asks with it, and puts it into the page's address.

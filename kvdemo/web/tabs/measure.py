@@ -1,4 +1,4 @@
-"""The Measure tab: layout and wiring. measure_events.py decides what is said, frontend/measure/ what is drawn."""
+"""Lay out and wire the Measure tab. measure_events.py decides what is said, frontend/measure/ what is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measuring form: a control for each setting of `MeasureRequest`, by its key.
+"""Make the measuring form: a control for each setting of `MeasureRequest`, by its key.
 
 `preset` is the preset that filled the form, or "" once something was changed.
 """

@@ -1,4 +1,4 @@
-"""The Plan tab: what a model's cache needs of a machine, worked out while the form is filled.
+"""Lay out the Plan tab: what a model's cache needs of a machine, worked out while the form is filled.
 
 Nothing is loaded or measured for it. Every figure is a formula's or a prediction, and frontend/plan/view.js says which.
 """

@@ -1,4 +1,4 @@
-"""The Race tab: layout and wiring. race_events.py decides what is said, frontend/race/ what is drawn.
+"""Lay out and wire the Race tab. race_events.py decides what is said, frontend/race/ what is drawn.
 
 One generator event drives all lanes of a race. It streams to the stage, a `gr.HTML` with a static template whose
 value is a text that only grows; the browser's script parses what was appended and draws it. `gr.Plot` and a

@@ -1,4 +1,4 @@
-"""The race's form: a control for each setting of `RaceRequest`, by its key."""
+"""Make the race's form: a control for each setting of `RaceRequest`, by its key."""
 
 from __future__ import annotations
 
