@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.measure.sweep_prompt import prompt_of
+from kvdemo.measure.sweep_prompt import prompt_of_length
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import memory_limit
 from kvdemo.race.check import check_race
@@ -32,5 +32,6 @@ def check_measurement(request: MeasureRequest, model: LoadedModel) -> tuple[list
         if request.sweep_prompt:
             memory_limit.check_lane(strategy, model, max(request.sweep_prompt), max(request.sweep_tokens))
     for length in request.sweep_prompt:
-        prompt_of(model, request.race.prompt, length)  # what cannot be made is refused now, not half an hour later
+        # What cannot be made is refused now, not half an hour later.
+        prompt_of_length(model, request.race.prompt, length)
     return chosen, prompt

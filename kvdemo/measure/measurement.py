@@ -27,7 +27,7 @@ from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
 from kvdemo.measure.state import Emit, State
-from kvdemo.measure.sweep_prompt import prompt_of
+from kvdemo.measure.sweep_prompt import prompt_of_length
 from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
@@ -183,7 +183,7 @@ class _Measurement:
 
     def _sweep(self) -> None:
         for wanted in self.request.sweep_prompt:
-            prompt, length = prompt_of(self.model, self.request.race.prompt, wanted)
+            prompt, length = prompt_of_length(self.model, self.request.race.prompt, wanted)
             runs = self._sweep_row(prompt, length, wanted)
             taken = {s.spec: (self.records[s.spec].info, runs[s.spec]) for s in self.chosen if runs[s.spec]}
             if taken and self.chosen[0].spec in taken:

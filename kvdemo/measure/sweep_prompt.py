@@ -9,7 +9,7 @@ from kvdemo.models.loaded import LoadedModel, Prompt
 SLACK = 4
 
 
-def prompt_of(model: LoadedModel, text: str, tokens: int) -> tuple[Prompt, int]:
+def prompt_of_length(model: LoadedModel, text: str, tokens: int) -> tuple[Prompt, int]:
     """Make a prompt of about `tokens` tokens: the text repeated and cut off. Returns it with its true length.
 
     Text that is cut between two tokens may be tokenised differently when it is read again, so the length may differ by

@@ -45,7 +45,7 @@ class DeviceLease:
     def __init__(self, default_model: str, *, device: str, dtype: str, only_default: bool) -> None:
         self.default_model, self.only_default = default_model, only_default
         self._device, self._dtype = device, dtype
-        self._keeper: ResidentModel | None = None
+        self._resident: ResidentModel | None = None
         self._turns = Turns()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
@@ -82,7 +82,7 @@ class DeviceLease:
     @property
     def held(self) -> LoadedModel | None:
         """The model that is loaded."""
-        return self._keeper.current if self._keeper else None
+        return self._resident.current if self._resident else None
 
     def check(self, name: str | None, *, fallback: bool = False) -> None:
         """Raise BadInput for a model that is no visitor's to name: not the default one, and not `offered`."""
@@ -108,11 +108,11 @@ class DeviceLease:
 
     def _get(self, name: str, progress: Callable[[Progress], None], *, download: bool) -> LoadedModel:
         self.check(name)
-        if self._keeper is None:
+        if self._resident is None:
             from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
 
-            self._keeper = ResidentModel(device=self._device, dtype=self._dtype)
-        return self._keeper.get(name, progress=progress, trusted=self.trusts(name), download=download)
+            self._resident = ResidentModel(device=self._device, dtype=self._dtype)
+        return self._resident.get(name, progress=progress, trusted=self.trusts(name), download=download)
 
     def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}

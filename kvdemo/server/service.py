@@ -68,15 +68,15 @@ class Service(AnswersWithoutModel):
         self.limits = limits or Limits()
         super().__init__(default_model)
         self.only_default = only_default
-        self._holder = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
-        self._runs = Runs(self._holder, on_gpu, self.limits)
+        self._device = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
+        self._runs = Runs(self._device, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
         self._candidates = CandidateStore()
-        self._forecasts = Forecasts(self._holder, self.limits, self._runs.costs, gpu_seconds)
+        self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, gpu_seconds)
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
-        self._holder.preload(self._try_out, self._runs.fetch)
+        self._device.preload(self._try_out, self._runs.fetch)
 
     def _try_out(self, model: LoadedModel) -> None:
         """Take a few steps: the first measurement's time can then be predicted, and the page lists what cannot run."""
@@ -100,7 +100,7 @@ class Service(AnswersWithoutModel):
 
     def status(self) -> dict[str, Any]:
         """Say which model is held, or what is being done to get one."""
-        return self._holder.status()
+        return self._device.status()
 
     def health(self) -> dict[str, Any]:
         """Say in what state the server is: `ok`, the model's state and name, its device, and runs, waiting ones too."""
@@ -114,7 +114,7 @@ class Service(AnswersWithoutModel):
     @property
     def held(self) -> LoadedModel | None:
         """The model that is loaded."""
-        return self._holder.held
+        return self._device.held
 
     def race(self, form: Mapping[str, Any], run_id: str, visitor: Visitor = NOBODY) -> Batches:
         """Run a race; yields its events in batches. Raises BadInput, here or while it is iterated.
@@ -174,7 +174,7 @@ class Service(AnswersWithoutModel):
         """
         request = InsideRequest.parse(form)
         self.limits.check(request)
-        self._holder.check(request.model)
+        self._device.check(request.model)
         return self._panels(request, run_id, visitor)
 
     def _panels(self, request: InsideRequest, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
@@ -195,7 +195,7 @@ class Service(AnswersWithoutModel):
         for strategy_id in race.strategies:
             strategies.check(strategy_id)
         self.limits.check(request)
-        self._holder.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
+        self._device.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
             with _nothing_tried(model):
@@ -217,7 +217,7 @@ class Service(AnswersWithoutModel):
 
     def overdue(self) -> float:
         """Return for how many seconds a run has held the device since it was told to stop."""
-        return self._holder.overdue()
+        return self._device.overdue()
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
@@ -237,9 +237,9 @@ class Service(AnswersWithoutModel):
     def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
-        planning.import_transformers(self._holder)
+        planning.import_transformers(self._device)
         self._runs.note_plan()
-        return planning.plan(request, self._holder)
+        return planning.plan(request, self._device)
 
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""

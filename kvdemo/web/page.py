@@ -20,7 +20,7 @@ from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab
 from kvdemo.web.tabs.plan import add_plan_tab
 from kvdemo.web.tabs.race import RaceTab, add_race_tab
-from kvdemo.web.tabs.race_events import standing, watch
+from kvdemo.web.tabs.race_events import model_status, watch
 from kvdemo.web.theme import launch_options
 
 __all__ = ["build", "launch_options"]
@@ -54,7 +54,7 @@ def build(backend: Backend) -> gr.Blocks:
                 inside = add_inside_tab(backend)
             tabs.wire()
         _wire_arrival(blocks, header, race, measure, inside, backend)
-        _wire_standing(header, backend)
+        _wire_status(header, backend)
         _wire_leaving(blocks, backend)
     # A page of their own: on this one the browser would make a component for each of their parameters.
     with blocks.route("API", "endpoints", show_in_navbar=False):
@@ -90,11 +90,11 @@ def _wire_arrival(
     arrival.then(on_arrived, concurrency_limit=None, outputs=header, **PRIVATE)
 
 
-def _wire_standing(header: gr.HTML, backend: Backend) -> None:
+def _wire_status(header: gr.HTML, backend: Backend) -> None:
     """Ask what stands now, after a run, which may have loaded another model."""
 
     def on_ask() -> Any:
-        status = standing(backend)
+        status = model_status(backend)
         return status if status["state"] == "ready" else gr.skip()
 
     header.ask(on_ask, outputs=header, concurrency_limit=4, **PRIVATE)

@@ -1,13 +1,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvdemo.measure.sweep_prompt import prompt_of
+from kvdemo.measure.sweep_prompt import prompt_of_length
 from kvdemo.models.loaded import LoadedModel
 
 
 def test_a_prompt_has_the_length_asked_for(tiny_model: LoadedModel) -> None:
     for wanted in (1, 2, 16, 100, 333):
-        prompt, length = prompt_of(tiny_model, "What is KV caching?", wanted)
+        prompt, length = prompt_of_length(tiny_model, "What is KV caching?", wanted)
         assert length == len(tiny_model.encode(prompt)) == wanted
 
 
@@ -16,6 +16,6 @@ def test_a_prompt_has_the_length_asked_for(tiny_model: LoadedModel) -> None:
 def test_for_any_text_the_stated_length_is_true_and_near_the_one_asked_for(
     tiny_llama: LoadedModel, text: str, wanted: int
 ) -> None:
-    prompt, length = prompt_of(tiny_llama, text, wanted)
+    prompt, length = prompt_of_length(tiny_llama, text, wanted)
     assert length == len(tiny_llama.encode(prompt))
     assert abs(length - wanted) <= 8

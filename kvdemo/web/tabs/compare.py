@@ -18,6 +18,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
+from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.words.definitions import DEFINITIONS
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ MOST_BYTES = 8_000_000
 LIMIT = f"{MOST_BYTES // 10**6} MB"
 ACCIDENT = "Something went wrong on the server, and this could not be compared: drop the file again."
 NOTHING = {"comparison": None, "waiting": ["A", "B"], "error": None}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 TERMS = {
     "e2e_s": DEFINITIONS["e2e"],
     "ttft_s": DEFINITIONS["ttft"],

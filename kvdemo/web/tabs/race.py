@@ -27,7 +27,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
 from kvdemo.web.runs import RUN, Runs, visitor_of
-from kvdemo.web.tabs.race_events import play, room
+from kvdemo.web.tabs.race_events import play, token_budget
 from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
 
 
@@ -171,7 +171,7 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
 
 def _fit(backend: Backend, form: Form) -> Any:
     """Set the token slider as far as the context has room."""
-    left = room(backend, form)
+    left = token_budget(backend, form)
     if left.maximum is None:
         return gr.Slider(info=left.line)
     # A count that no longer fits stays: the race says so, with the largest that does.

@@ -14,6 +14,7 @@ from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
+from kvdemo.core.figures import units
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web import wire
 from kvdemo.web.backend import Backend, Form
@@ -59,7 +60,7 @@ def play(backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY) -
         yield Frame(wire.appended(sheets, wire.failure(ACCIDENT)))
 
 
-def standing(backend: Backend) -> dict[str, Any]:
+def model_status(backend: Backend) -> dict[str, Any]:
     """Return the model's status, and once one is loaded why some strategies cannot run on it: `reasons`, by id."""
     status = dict(backend.status())
     if status["state"] != "ready":
@@ -77,7 +78,7 @@ async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
     shown = None
     while True:
         # In a thread: the first time, the strategies are imported for it.
-        status = await asyncio.to_thread(standing, backend)
+        status = await asyncio.to_thread(model_status, backend)
         if status != shown:
             shown = status
             yield shown
@@ -87,29 +88,25 @@ async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Room:
+class TokenBudget:
     """What the context leaves for new tokens: the line under the slider, and its maximum where that is known."""
 
     line: str
     maximum: int | None = None
 
 
-def room(backend: Backend, form: Form) -> Room:
+def token_budget(backend: Backend, form: Form) -> TokenBudget:
     """Fit the prompt into the model's context."""
     try:
         fit = backend.fit(form)
     except BadInput as error:
-        return Room(str(error))
+        return TokenBudget(str(error))
     except Exception:
         log.exception("could not fit the prompt")
         fit = None
     if fit is None:
-        return Room("the limit is known once the model is loaded")
+        return TokenBudget("the limit is known once the model is loaded")
     left, prompt, context = fit["max_new_tokens"], fit["prompt_tokens"], fit["context_length"]
     if left < 1:
-        return Room(f"The prompt's {prompt:,} tokens fill the context of {context:,}.")
-    return Room(f"{_count(prompt, 'prompt token')} of {context:,}: room for {left:,}", left)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return TokenBudget(f"The prompt's {prompt:,} tokens fill the context of {context:,}.")
+    return TokenBudget(f"{units.count(prompt, 'prompt token')} of {context:,}: room for {left:,}", left)

@@ -9,7 +9,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import race_events
-from kvdemo.web.tabs.race_events import ACCIDENT, Room, play, room, standing, watch
+from kvdemo.web.tabs.race_events import ACCIDENT, TokenBudget, model_status, play, token_budget, watch
 from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
@@ -82,7 +82,7 @@ def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_f
             raise RuntimeError("secret detail")
 
     with caplog.at_level(logging.ERROR):
-        shown = standing(Broken())
+        shown = model_status(Broken())
     assert (shown["state"], shown["reasons"]) == ("ready", {})
     assert "secret detail" in caplog.text
 
@@ -91,14 +91,15 @@ def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_f
     ("fits", "expected"),
     [
         ({"prompt_tokens": 12, "context_length": 8192, "max_new_tokens": 8180},
-         Room("12 prompt tokens of 8,192: room for 8,180", 8180)),
-        ({"prompt_tokens": 1, "context_length": 8, "max_new_tokens": 7}, Room("1 prompt token of 8: room for 7", 7)),
+         TokenBudget("12 prompt tokens of 8,192: room for 8,180", 8180)),
+        ({"prompt_tokens": 1, "context_length": 8, "max_new_tokens": 7},
+         TokenBudget("1 prompt token of 8: room for 7", 7)),
         ({"prompt_tokens": 9000, "context_length": 8192, "max_new_tokens": 0},
-         Room("The prompt's 9,000 tokens fill the context of 8,192.")),
-        (None, Room("the limit is known once the model is loaded")),
-        (BadInput("The prompt holds a NUL byte."), Room("The prompt holds a NUL byte.")),
-        (RuntimeError("x"), Room("the limit is known once the model is loaded")),
+         TokenBudget("The prompt's 9,000 tokens fill the context of 8,192.")),
+        (None, TokenBudget("the limit is known once the model is loaded")),
+        (BadInput("The prompt holds a NUL byte."), TokenBudget("The prompt holds a NUL byte.")),
+        (RuntimeError("x"), TokenBudget("the limit is known once the model is loaded")),
     ],
 )  # fmt: skip
-def test_room(fits: object, expected: Room) -> None:
-    assert room(ScriptedBackend(fits=fits), FORM) == expected
+def test_the_token_budget_counts_the_prompt_or_says_why_there_is_none(fits: object, expected: TokenBudget) -> None:
+    assert token_budget(ScriptedBackend(fits=fits), FORM) == expected
