@@ -13,6 +13,7 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.race import session
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.strategies import StrategyInfo
+from kvdemo.web.components import lane_settings
 from kvdemo.web.components.fields import lane_picker
 from tests.web.scripted_backend import ScriptedBackend
 
@@ -64,10 +65,11 @@ def test_an_added_strategy_races_with_its_settings() -> None:
 def test_an_added_strategy_is_listed_with_a_control_for_each_setting(toy: StrategyInfo) -> None:
     listed = list_strategies(model_of("llama"))
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
+    offers = lane_settings.offers(ScriptedBackend(offered=listed))
     with gr.Blocks():
-        picker = lane_picker(ScriptedBackend(offered=listed), ["no_cache"], "kv-", tab="race")
+        picker = lane_picker(["no_cache"], "kv-", tab="race", offers=offers)
     facts = json.loads(picker.js_on_load.split(", ", 5)[5].removesuffix(")"))
-    offered = facts["strategies"][-1]
+    offered = facts["offers"]["strategies"][-1]
     assert (offered["id"], offered["name"], offered["summary"]) == (toy.id, toy.name, toy.summary)
     every, between = offered["options"]["every"], offered["options"]["between"]
     assert (every["label"], every["default"], every["low"], every["high"], every["whole"]) == ("Every", 4, 1, 64, True)

@@ -11,8 +11,8 @@ from gradio.components import Component
 from kvdemo.core.settings.declaration import Setting, offered
 from kvdemo.core.settings.race import MOST_LANES
 from kvdemo.web.backend import Backend
-from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
+from kvdemo.web.components.lane_settings import Offers
 
 
 class Controls(dict[str, Any]):
@@ -118,17 +118,16 @@ def model_picker(backend: Backend, chosen: str, prefix: str, *, reads_weights: b
     )  # fmt: skip
 
 
-def lane_picker(backend: Backend, chosen: Sequence[str], prefix: str, *, tab: str) -> gr.HTML:
+def lane_picker(chosen: Sequence[str], prefix: str, *, tab: str, offers: Offers | None = None) -> gr.HTML:
     """Make the lanes, each a strategy with its settings, as rows that frontend/form/lane_picker.js draws.
 
-    Its value is a text: the lanes' specs with commas between them, as in a link.
+    Its value is a text: the lanes' specs with commas between them, as in a link. One picker of the page, the first, has
+    the `offers` for all: they are large.
     """
-    listed = lane_settings.strategies(backend)
-    shown = [{key: row[key] for key in ("id", "name", "summary", "options", "samples")} for row in listed]
+    facts = {"tab": tab, "most": MOST_LANES} | ({"offers": offers} if offers else {})
     return drawn(
-        "lanePicker", value=",".join(chosen), elem_id=f"{prefix}lanes", event="input", label="Lanes",
-        facts={"strategies": shown, "samplers": lane_settings.samplers(backend), "tab": tab, "most": MOST_LANES},
-    )  # fmt: skip
+        "lanePicker", value=",".join(chosen), elem_id=f"{prefix}lanes", event="input", label="Lanes", facts=facts
+    )
 
 
 def chips(name: str, items: list[tuple[str, Any, str]], *, elem_id: str, sticky: bool = False) -> gr.HTML:

@@ -12,16 +12,16 @@ from kvdemo.web.backend import Backend
 Row = dict[str, Any]
 
 
-def strategies(backend: Backend) -> list[Row]:
-    """List the strategies with their settings as the browser needs them."""
-    return [_with_options(row) for row in backend.strategies()]
+Offers = dict[str, list[Row]]
 
 
-def samplers(backend: Backend) -> list[Row]:
-    """List the samplers with their settings as the browser needs them.
+def offers(backend: Backend) -> Offers:
+    """List strategies and samplers with their settings as the browser needs them (frontend/base/offers.js)."""
+    return {"strategies": [_with_options(row) for row in backend.strategies()], "samplers": _samplers(backend)}
 
-    A setting is `shared` where the whole race has it too, as its default for every lane.
-    """
+
+def _samplers(backend: Backend) -> list[Row]:
+    """List the samplers; a setting is `shared` where the whole race has it too, as its default for every lane."""
     shared = offered(RaceRequest)
     rows = [_with_options(row) for row in backend.samplers()]
     for row in rows:

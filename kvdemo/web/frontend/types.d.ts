@@ -27,7 +27,7 @@ type DrawElement<Value, Facts> = (element: HTMLElement, props: Props<Value>, wat
 /** Any of them: what props and facts are is between the function and the Python that makes its element. */
 type Drawing = (element: HTMLElement, props: never, watch: Watch, fire: () => void, facts: never) => void;
 
-/** A strategy's setting as a form has it; `whole` tells a whole 1 from a 1.0 (kvdemo/web/components/fields.py). */
+/** A strategy's setting as a form has it; `whole` tells a whole 1 from a 1.0 (kvdemo/web/components/lane_settings.py). */
 interface StrategyOption extends core.Option {
   whole: boolean;
 }

@@ -54,7 +54,7 @@ def add_measure_panel(backend: Backend) -> MeasurePanel:
     presets = chips("Presets", items, elem_id=f"{PREFIX}presets", sticky=True)
     made: dict[str, Component] = {"prompt": fields.prompt_box(default["prompt"], PREFIX)}
     made["model"] = fields.model_picker(backend, default["model"], PREFIX)
-    made["strategies"] = fields.lane_picker(backend, default["strategies"].split(","), PREFIX, tab="measure")
+    made["strategies"] = fields.lane_picker(default["strategies"].split(","), PREFIX, tab="measure")
     with gr.Row(elem_classes="kv-row kv-three"):
         made |= _controls(default, "max_new_tokens", "repeats", "warmup")
     start, stop = fields.buttons("Start", PREFIX, name="start")

@@ -22,7 +22,7 @@ from gradio.components import Component
 
 from kvdemo.web import links, wire
 from kvdemo.web.backend import Backend, Form
-from kvdemo.web.components import downloads, lane_settings
+from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
@@ -84,11 +84,8 @@ def _main(backend: Backend, panel: Panel) -> RaceTab:
         share = gr.Button("Share", size="sm", min_width=60, elem_id="kv-share")
         json_file = gr.DownloadButton("JSON", size="sm", min_width=60, visible=False, elem_id="kv-json")
         csv_file = gr.DownloadButton("CSV", size="sm", min_width=60, visible=False, elem_id="kv-csv")
-    facts = {
-        "strategies": lane_settings.strategies(backend), "samplers": lane_settings.samplers(backend),
-        "lanes": ",".join(backend.default_form()["strategies"]),
-    }  # fmt: skip
-    drawing = drawn("stage", elem_id="kv-stage", value=[], event="use_tokens", facts=facts)
+    lanes = ",".join(backend.default_form()["strategies"])
+    drawing = drawn("stage", elem_id="kv-stage", value=[], event="use_tokens", facts={"lanes": lanes})
     return RaceTab(panel, drawing, json_file, csv_file, share)
 
 

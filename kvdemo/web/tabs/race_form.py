@@ -12,7 +12,7 @@ from gradio.components import Component
 from kvdemo.core.settings.declaration import offered
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.web.backend import Backend
-from kvdemo.web.components import fields
+from kvdemo.web.components import fields, lane_settings
 from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.tabs.race_examples import EXAMPLES
 
@@ -53,7 +53,9 @@ def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox) 
     settings = offered(RaceRequest)
     made: dict[str, Component] = {"prompt": prompt}
     made["model"] = fields.model_picker(backend, default["model"], "kv-")
-    made["strategies"] = fields.lane_picker(backend, default["strategies"], "kv-", tab="race")
+    made["strategies"] = fields.lane_picker(
+        default["strategies"], "kv-", tab="race", offers=lane_settings.offers(backend)
+    )
     made["max_new_tokens"] = gr.Slider(
         1, max(FIRST_MAXIMUM, default["max_new_tokens"]), default["max_new_tokens"], step=1,
         label=settings["max_new_tokens"].label, info="the limit is known once the model is loaded", elem_id="kv-tokens",

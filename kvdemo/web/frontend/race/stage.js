@@ -5,6 +5,7 @@ import { el, mount } from "../base/dom.js";
 import { given } from "../base/given.js";
 import { readSpecs, specName, withSampling } from "../base/lane_spec.js";
 import { late } from "../base/late.js";
+import { withOffers } from "../base/offers.js";
 import { prose } from "../base/explain/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/explain/strategy_card.js";
@@ -18,11 +19,7 @@ import { previewBody } from "./preview.js";
 import { RaceStrip } from "./strip.js";
 
 /** @typedef {import("./view.js").RaceView} RaceView */
-/**
- * The strategies on offer, the samplers, and the lanes at first.
- * @typedef {core.StrategyInfo & OfferedStrategy} ListedStrategy
- * @typedef {{ strategies: ListedStrategy[], samplers: OfferedSampler[], lanes: string }} StageFacts
- */
+/** What is on offer, and the lanes at first. @typedef {import("../base/offers.js").Offers & { lanes: string }} StageFacts */
 
 export class Stage {
   /** What draws the race, once it was fetched. @type {RaceView | null} */
@@ -132,9 +129,9 @@ export class Stage {
 let stage = null;
 
 /** Called once by Gradio when the element is on the page.
- * @type {DrawElement<string[] | null, StageFacts>} */
-export const drawStage = (element, props, watch, useTokens, facts) => {
-  const shown = new Stage(element, facts, (tokens) => {
+ * @type {DrawElement<string[] | null, { lanes: string }>} */
+export const drawStage = (element, props, watch, useTokens, { lanes }) => withOffers((offers) => {
+  const shown = new Stage(element, { ...offers, lanes }, (tokens) => {
     given.tokens = tokens;
     useTokens();
   });
@@ -143,7 +140,7 @@ export const drawStage = (element, props, watch, useTokens, facts) => {
   shown.take(props.value ?? []);
   const status = modelStatus();
   if (status) shown.model(status);
-};
+});
 on("marked", () => stage?.view?.point());
 onTheme(() => stage?.view?.recolor());
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
