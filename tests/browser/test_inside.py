@@ -308,7 +308,7 @@ def test_a_word_of_the_field_explains_itself_where_it_stands(script: ScriptedBac
     expect(page.locator("#kv-tip")).to_be_visible()
 
 
-def test_model_text_is_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_model_text_is_never_read_as_markup(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tab="inside")
     expect(panel(page, "steps").locator(".kv-run")).to_contain_text(inside_document.HOSTILE)

@@ -82,7 +82,7 @@ def test_six_lanes_are_the_most(url: str, visit: Visit) -> None:
     assert foot <= page.locator(".kv-legend").evaluate("legend => legend.getBoundingClientRect().top")
 
 
-def test_by_keyboard(url: str, visit: Visit) -> None:
+def test_lanes_are_added_moved_and_removed_by_the_keyboard(url: str, visit: Visit) -> None:
     page = visit(url)
     opener = page.locator("#kv-lanes .kv-addlane")
     opener.focus()
@@ -206,7 +206,7 @@ def test_measure_has_the_same_picker_and_a_preset_fills_it(url: str, script: Scr
     assert [f["strategies"] for f in script.forms if "repeats" in f][-1] == lanes(page, "measure")
 
 
-def test_on_a_phone(url: str, visit: Visit) -> None:
+def test_on_a_phone_the_lanes_and_their_menu_stay_within_the_screen(url: str, visit: Visit) -> None:
     page = visit(url, width=390, height=844, lanes=TWICE)
     page.click("#kv-settings button.label-wrap")
     add(page, "No cache")

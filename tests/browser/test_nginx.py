@@ -119,7 +119,7 @@ def test_the_address_without_its_last_slash_leads_to_the_page(site: Site) -> Non
 
 
 @pytest.mark.parametrize(("name", "state"), [("race", b'"racing"'), ("measure", b'"measuring"')])
-def test_what_runs_streams_through(site: Site, name: str, state: bytes) -> None:
+def test_a_runs_first_events_come_through_the_proxy_while_it_runs(site: Site, name: str, state: bytes) -> None:
     """Its first events come while it runs, as the app itself says; those of a measurement are few and short."""
     while asked(f"{site.app}healthz")["runs"]:
         time.sleep(0.1)  # what an earlier test left

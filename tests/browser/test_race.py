@@ -92,7 +92,7 @@ def test_stop_keeps_what_was_done_and_the_next_race_works(tiny_app: str, visit: 
     assert chips(page) == [5, 5, 5]
 
 
-def test_zoom_survives_streaming(tiny_app: str, visit: Visit) -> None:
+def test_a_zoomed_chart_stays_zoomed_while_tokens_stream(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     page.click("#kv-race")
     wait_for_tokens(page, 60)
@@ -144,7 +144,7 @@ def test_a_token_can_be_inspected_with_the_mouse_and_the_keyboard(tiny_app: str,
     expect(inspector).to_contain_text(str(made["lanes"][2]["tokens"][-1]))
 
 
-def test_control_enter_races(tiny_app: str, visit: Visit) -> None:
+def test_control_and_enter_in_the_prompt_start_a_race(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, tokens=5)
     page.focus("#kv-prompt textarea")
     page.keyboard.press("Control+Enter")

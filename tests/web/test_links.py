@@ -15,7 +15,7 @@ from tests.web.scripted_backend import FORM
 KNOWN = {"reencode": (), "dynamic_cache": (), "sliding_window": {"window", "sinks"}}
 
 
-def test_a_whole_link() -> None:
+def test_a_link_fills_every_setting_of_the_form() -> None:
     query = {
         "prompt": "a,b & c", "model": "org/m", "tokens": "64", "lanes": "dynamic_cache, reencode", "temperature": "0.7",
         "top_p": "0.9", "seed": "-3", "chat": "0", "schedule": "simultaneous", "ignore_eos": "true", "run": "1",

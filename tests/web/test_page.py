@@ -108,7 +108,7 @@ def test_the_first_example_is_the_default_race_and_drift_says_what_it_is() -> No
     assert "Text is no faithful carrier of tokens" in drift.why and "not the cache's doing" in drift.why
 
 
-def test_exports(tmp_path: Path) -> None:
+def test_downloads_stay_in_their_folder_whatever_the_model_is_called_and_the_text_holds(tmp_path: Path) -> None:
     document = {"schema": 1, "model": {"id": "org/../We ird\x00/"}, "text": "half \ud83d an emoji"}
     files = downloads.write(document, {"csv": "a,b\r\n1,2\r\n"}, tmp_path)
     assert {path.parent for path in files.values()} == {tmp_path}

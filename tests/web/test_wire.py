@@ -47,7 +47,7 @@ def unescape(text: str) -> str:
     return out
 
 
-def test_a_token_line() -> None:
+def test_a_token_is_a_line_of_lane_id_time_positions_bytes_surprise_and_text() -> None:
     assert wire.line(committed(1, (" the",), 0.0332104, cache_bytes=46080)) == "1 100 33210 1 46080 500  the\n"
 
 
@@ -128,7 +128,7 @@ def test_lone_surrogates_become_replacement_characters() -> None:
     assert "😀" in wire.notice("\ud83d\ude00")
 
 
-def test_the_rare_lines() -> None:
+def test_what_comes_once_or_seldom_is_written_with_a_letter_first() -> None:
     won = verdict("Won.", "A.", Finding("remark", (1,), {}, "B."))
     events = [
         Progress("Fetching", 0.1234), Progress("Waiting"), Ended(0, "length"), Ended(1, "error", "Out of\nmemory."),

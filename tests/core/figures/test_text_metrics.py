@@ -14,7 +14,7 @@ from tests.cases import cases
 
 
 @pytest.mark.parametrize("case", cases("text_figures"), ids=lambda case: case["says"])
-def test_figures_of_a_text(case: dict[str, Any]) -> None:
+def test_a_texts_figures_are_those_of_the_shared_cases(case: dict[str, Any]) -> None:
     choices = [Choice(token, math.nan if p is None else p, 0, -9.0) for token, p in case["tokens"]]
     got = lane_metrics([TimedStep(Step((choice,), 1), 0.1) for choice in choices])
     assert {name: getattr(got, name) for name in case["figures"]} == pytest.approx(case["figures"])

@@ -117,7 +117,9 @@ def test_a_transformers_window_of_w_keeps_w_minus_1() -> None:
     ],
     ids=["gpt2", "Llama-2-7B", "Llama-3.1-8B", "Llama-3-70B", "Qwen3-0.6B", "DeepSeek-V3"],
 )
-def test_published_models(config: dict[str, Any], per_token: int, parameters: int) -> None:
+def test_cache_and_parameters_are_those_that_were_published(
+    config: dict[str, Any], per_token: int, parameters: int
+) -> None:
     arch = architecture.parse(json.dumps(config))
     assert kv_bytes_per_token(arch, 2) == per_token
     assert arch.parameters == parameters
