@@ -82,7 +82,7 @@ def test_the_head_names_no_script_of_a_tab_that_is_opened_later() -> None:
 def test_the_head_names_no_script_that_only_a_race_needs() -> None:
     named = {path.as_posix() for path in assets.at_once()}
     assert {"race/stage.js", "race/preview.js"} <= named
-    assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "token/token_card")}
+    assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "lanes/lane", "token/token_card")}
     assert not any(re.search("race/(beams|predict|verdict)/|lane_picture|overview|line_chart", name) for name in named)
 
 

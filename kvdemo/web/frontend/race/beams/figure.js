@@ -23,7 +23,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {BeamNode} node */
 const rowOf = ({ row }) => row ?? 0;
 
-/** @type {(node: BeamNode, lane: import("../wire.js").Lane) => "dropped" | "best" | "kept"} */
+/** @type {(node: BeamNode, lane: import("../lanes/lane.js").Lane) => "dropped" | "best" | "kept"} */
 const fate = (node, lane) => {
   if (node.rank === null) return "dropped";
   return node.rank === 0 && node.level < lane.count ? "best" : "kept";

@@ -9,8 +9,8 @@ import { beamPath } from "./tree.js";
  * A search, and what it is held against: the lane that decodes greedily, and what that lane's text has as its score.
  * @typedef {object} Searched
  * @property {import("./tree.js").BeamTree} tree
- * @property {import("../wire.js").Lane} lane
- * @property {import("../wire.js").Lane | null} greedy
+ * @property {import("../lanes/lane.js").Lane} lane
+ * @property {import("../lanes/lane.js").Lane | null} greedy
  * @property {number | null} greedyScore over as many tokens as the tree is long; null where it has not so many
  */
 /** @typedef {{ text: string, token?: number, id?: number }} Part a node, or a token of a lane */

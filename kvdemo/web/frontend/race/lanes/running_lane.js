@@ -8,7 +8,7 @@ import { LaneReading } from "./lane_reading.js";
 import { stepThrough } from "./step_through.js";
 import { tokenCard } from "../token/token_card.js";
 
-/** @typedef {import("../wire.js").Lane} Lane */
+/** @typedef {import("./lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../token/token_card.js").How} How */
 

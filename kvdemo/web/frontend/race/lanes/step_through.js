@@ -8,7 +8,7 @@ const MOST = 1024;
 /**
  * Null before the race is over, and for a lane that another machine decoded, whose tokens are not this model's.
  * @param {import("../wire.js").Race} race
- * @param {import("../wire.js").Lane} lane
+ * @param {import("./lane.js").Lane} lane
  * @returns {HTMLElement | null}
  */
 export const stepThrough = (race, lane) => {

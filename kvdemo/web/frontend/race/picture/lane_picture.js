@@ -7,9 +7,9 @@ import { Overview } from "./overview.js";
 import { counts, fold, lookOf, rangesOf, sums } from "./ranges.js";
 import { drawStep, swatch } from "./rows.js";
 
-/** @typedef {import("../wire.js").Lane} Lane */
+/** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
-/** @typedef {import("../wire.js").Pass} Pass */
+/** @typedef {import("../lanes/lane.js").Pass} Pass */
 
 /** While steps come it is drawn no more often than this, in milliseconds, and a hundredth of the time as long as that is
  * once a second. */

@@ -5,7 +5,7 @@ import { el } from "../../base/dom.js";
 import { capacity, geometryOf, partsOf, ROOMY, rowAt } from "./geometry.js";
 import { rangesOf } from "./ranges.js";
 
-/** @typedef {import("../wire.js").Pass} Pass */
+/** @typedef {import("../lanes/lane.js").Pass} Pass */
 /** @typedef {import("./ranges.js").Look} Look */
 /** @typedef {{ lane: string, ink: string }} Colors */
 

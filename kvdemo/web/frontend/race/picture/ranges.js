@@ -1,7 +1,7 @@
 // A forward pass as ranges of positions, and those as the cells of one row. Counts in, no drawing.
 import { HELD } from "./declared.js";
 
-/** @typedef {import("../wire.js").Pass} Pass */
+/** @typedef {import("../lanes/lane.js").Pass} Pass */
 /** @typedef {import("./declared.js").Piece} Piece */
 
 /**

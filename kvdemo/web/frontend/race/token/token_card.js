@@ -8,9 +8,9 @@ import { candidatesOf } from "./candidates.js";
 import { chosenFrom, chosenHow } from "./chosen_from.js";
 import { mark, unmark } from "../marked.js";
 
-/** @typedef {import("../wire.js").Lane} Lane */
+/** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
-/** @typedef {import("../wire.js").Token} Token */
+/** @typedef {import("../lanes/lane.js").Token} Token */
 /** @typedef {{ pinned?: boolean, aloud?: boolean }} How the card stays until it is closed, and is spoken */
 
 /** Positions that the step had in front of it: the prompt and every token committed before.

@@ -7,7 +7,7 @@ import { byLane } from "./by_lane.js";
 import { told, whyLink } from "./told.js";
 import { whereItPays } from "./where_it_pays.js";
 
-/** @typedef {import("../wire.js").Lane} Lane */
+/** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../wire.js").Finding} Finding */
 /** @typedef {import("./told.js").Reader} Reader */
