@@ -71,6 +71,15 @@ def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(
     assert asked(page, script) == "reencode"
 
 
+def test_on_a_narrow_card_a_name_is_whole_beside_what_its_lane_has_done(
+    url: str, script: ScriptedBackend, visit: Visit
+) -> None:
+    page = visit(url, width=1024)
+    asked(page, script)
+    for name in page.locator(".kv-lane h3").all():
+        assert name.evaluate("name => name.scrollWidth <= name.clientWidth"), name.inner_text()
+
+
 def test_six_lanes_are_the_most(url: str, visit: Visit) -> None:
     page = visit(url, lanes=",".join(["no_cache"] * 5))
     add(page, "Window")
