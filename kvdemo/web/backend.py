@@ -90,7 +90,7 @@ class Backend(Protocol):
         """Compare two documents, each given as JSON text. Raises BadInput."""
 
     def models(self) -> list[dict[str, Any]]:
-        """List the catalogue: id, label, parameters, context_length, chat, gated, note."""
+        """List the catalogue: id, label, hub_id, parameters, context_length, chat, gated, note."""
 
     def free_names(self) -> dict[str, bool]:
         """Tell what may be named beside these models: any Hub id (`hub`), a folder of the server (`folders`)."""

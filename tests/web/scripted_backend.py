@@ -223,7 +223,10 @@ class ScriptedBackend(Backend):
         return {"hub": True, "folders": True}
 
     def models(self) -> list[dict[str, Any]]:
-        return [{"id": "org/model", "label": "Model", "chat": True, "gated": False}]
+        return [
+            {"id": "org/model", "label": "Model", "chat": True, "gated": False},
+            {"id": "Short", "label": "Short", "hub_id": "org/Short", "chat": True, "gated": False},
+        ]
 
     def strategies(self) -> list[dict[str, Any]]:
         return self.offered

@@ -72,7 +72,7 @@ def add_inside_tab(backend: Backend) -> InsideTab:
         with gr.Column(min_width=300, elem_classes="kv-main"):
             with gr.Row(elem_classes="kv-exports"):
                 link = gr.Button("Link", size="sm", min_width=60, elem_id=f"{PREFIX}link")
-            drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", facts=_facts())
+            drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", facts=_facts(backend))
             handed = drawn("handedOver", value="", elem_id=f"{PREFIX}handed", event="fill", classes=["kv-unseen"])
     tab = InsideTab(controls, start, stop, drawing, link)
     _wire_runs(tab, page, backend)
@@ -80,15 +80,16 @@ def add_inside_tab(backend: Backend) -> InsideTab:
     return tab
 
 
-def _facts() -> dict[str, Any]:
-    """List what the browser needs to ask: the panels, the form's keys, and each setting that a panel varies."""
+def _facts(backend: Backend) -> dict[str, Any]:
+    """List what the browser needs to ask: the panels, the form's keys, what a panel varies, and models' short names."""
     varied = {
         key: {"link": setting.link or key, "default": setting.default, "low": setting.low, "high": setting.high,
               "label": setting.label, "about": setting.about}
         for key, setting in ((key, SETTINGS[key]) for key in VARIED)
         if setting.kind == "whole"
     }  # fmt: skip
-    return {"panels": PANELS, "form": FORM, "names": links.names(links.INSIDE), "varied": varied}
+    short = {model["hub_id"]: model["id"] for model in backend.models() if "hub_id" in model}
+    return {"panels": PANELS, "form": FORM, "names": links.names(links.INSIDE), "varied": varied, "models": short}
 
 
 def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button]:

@@ -32,6 +32,7 @@ const AHEAD = "0px 0px 20% 0px";
  * @property {string[]} form the form's keys, in its order
  * @property {Record<string, string>} names their names in a link
  * @property {Record<string, import("./settings.js").Varied>} varied what the panels vary
+ * @property {Record<string, string>} models the names that the form has for models, by their ids
  */
 
 class Inside {
@@ -156,9 +157,10 @@ class Inside {
    * @param {BusEvents["why"]} asked
    */
   takeOver({ panel, reader, continuation = [], lane = "" }) {
-    const { names } = this.facts;
+    const { names, models } = this.facts;
     const asked = Object.fromEntries(this.facts.form.filter((key) => reader[names[key]] !== undefined).map((key) => [
       key, key === "chat" ? reader[names[key]] === "1" : reader[names[key]]]));
+    if (typeof asked.model === "string") asked.model = models[asked.model] ?? asked.model;
     /** @type {Record<string, unknown>} */
     const handed = continuation.length ? { ...asked, max_new_tokens: continuation.length } : asked;
     this.#give(continuation, continuation.length ? handed : null, lane);
