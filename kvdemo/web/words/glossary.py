@@ -104,7 +104,7 @@ GLOSSARY: dict[str, dict[str, str]] = {
         "name": "log-probability",
         "long": "Log-probability",
         "text": "The natural logarithm of the probability that the model gives a token, before any rule for choosing "
-        "applies: 0 for a certain one, and −0.69 lower for each time that it is half as likely.",
+        "applies: 0 for a certain one, and 0.69 less for each time that it is half as likely.",
         "also": "logprob",
     },
     "rounding": {
