@@ -14,6 +14,7 @@ from kvdemo.core.settings.inside import PANELS, InsideRequest, Panel
 from kvdemo.inside import session, summary
 from kvdemo.models.loaded import LoadedModel
 from tests.inside.shown import shown, state
+from tests.inside.tiny_models import TOKENIZER, model
 from tests.strategies.layered import model_of
 
 #: A kind of model, and the panels that it cannot show with layer 0; the others it can.
@@ -26,6 +27,7 @@ KINDS: dict[str, set[Panel]] = {
     "bert": {"steps", "attention", "legacy"},  # reads both ways, so it cannot go on from a cache
 }
 WORDS = "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"
+CONTEXT = 24
 NUMBERS = [name for name, one in declared(InsideRequest).items() if one.kind == "whole"]
 
 
@@ -42,6 +44,27 @@ def says_one_sentence(found: dict[str, Any]) -> bool:
 def test_a_model_shows_what_it_can_and_says_in_one_sentence_what_it_cannot(name: str) -> None:
     found = {panel: shown(model_of(name), panel, WORDS, append=" w20", max_new_tokens=2) for panel in PANELS}
     assert {panel for panel, one in found.items() if says_one_sentence(one)} == KINDS[name]
+
+
+#: Texts at the ends of what is allowed, and what is asked of them.
+ENDS: dict[str, dict[str, Any]] = {
+    "one token": {"prompt": "T"},
+    "as long as the context": {"prompt": "T" * CONTEXT, "max_new_tokens": 1},
+    "half a character read": {"prompt": "coffee \ufffd", "append": " \ufffd"},
+    "half a character written": {"prompt": "coffee", "continuation": TOKENIZER.encode("👩")[:1]},
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", KINDS)
+def test_texts_at_the_ends_are_shown_by_every_kind_of_model_that_shows_others(name: str, end: str) -> None:
+    own = model(name, context=CONTEXT)
+    found = {panel: shown(own, panel, **{"append": " dog", "max_new_tokens": 2} | ENDS[end]) for panel in PANELS}
+    cannot = {panel for panel, one in found.items() if says_one_sentence(one)}
+    if name == "bert":  # its weights can be told where a text is so short that looking ahead changes nothing
+        assert {"steps", "legacy"} <= cannot
+    else:
+        assert cannot == KINDS[name]
 
 
 @pytest.mark.parametrize("panel", PANELS)

@@ -68,8 +68,12 @@ def model_of(name: str) -> LoadedModel:
 
 def _config(name: str) -> PreTrainedConfig:
     if name in ODD:
-        kind, numbers = ODD[name]
-        return CONFIG_MAPPING[kind](**numbers, **NO_SPECIAL)
+        return odd(name)
     config = tiny(name)
     config.update(CHEAPER.get(name, {}))
     return config
+
+
+def odd(name: str) -> PreTrainedConfig:
+    kind, numbers = ODD[name]
+    return CONFIG_MAPPING[kind](**numbers, **NO_SPECIAL)
