@@ -137,11 +137,23 @@ def test_the_past_does_not_change_and_what_would_break_it(script: ScriptedBacken
     page = visit(url, tab="inside", panel="past")
     past = panel(page, "past")
     verdict = past.locator(".kv-verdict")
-    expect(verdict).to_contain_text("differ by 6.0 · 10⁻⁶ at most (layer 2), within the tolerance of 10⁻⁴")
-    assert past.locator(".kv-column").count() == inside_document.LAYERS + 1
+    expect(verdict).to_contain_text(
+        "differ by 4.0 · 10⁻⁴ at most (layer 2), within the tolerance of 0.002: 10⁻⁴ of the largest number there, 20"
+    )
+    assert past.locator(".kv-column").count() == past.locator(".kv-column u").count() == inside_document.LAYERS + 1
     past.get_by_role("button", name="What would break it?").click()
     expect(past.locator(".kv-tryrow")).to_contain_text("change the past by up to 14")
     assert past.locator(".kv-column i[data-kind=without]").count() == inside_document.LAYERS + 1
+
+
+def test_a_past_that_changes_names_the_layer_that_breaks_its_tolerance(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    changed = inside_document.past() | {"holds": False}
+    changed["layers"][1] |= {"scale": 0.5, "tolerance": 1e-4, "largest_difference": 3e-4}
+    script.shown = {"past": changed}
+    verdict = panel(visit(url, tab="inside", panel="past"), "past").locator(".kv-verdict")
+    expect(verdict).to_contain_text("differ by 3.0 · 10⁻⁴ (layer 1), beyond the tolerance of 10⁻⁴")
 
 
 def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -169,7 +181,9 @@ def test_logits_are_equal_up_to_rounding_and_the_margin_decides(
     rounding = panel(page, "rounding")
     formats = rounding.locator(".kv-format")
     expect(formats.nth(0).locator(".kv-verdict")).to_contain_text("The same token in each of 4 steps")
-    expect(formats.nth(1).locator(".kv-verdict")).to_contain_text("Another token in 1 of 4 steps")
+    expect(formats.nth(1).locator(".kv-verdict")).to_contain_text(
+        "Another token in 1 of 4 steps: a difference of 0.09 met a margin of 0.05."
+    )
     with_cache, without = formats.nth(1).locator(".kv-chosen tr").all()
     expect(with_cache.locator("td").last).to_have_text("dog")
     expect(without.locator("td").last).to_have_text("cat")
@@ -404,6 +418,17 @@ def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBac
     assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
 
 
+def test_a_race_hands_over_its_model_by_the_name_that_the_form_has(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    page = visit(url)
+    asked_for = {"panel": "steps", "reader": {"prompt": "Hi", "model": "org/Short"}, "continuation": [7], "lane": "A"}
+    imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
+    expect(panel(page, "steps").locator(".kv-handed")).to_be_visible()
+    expect(page.locator("#kv-i-model input")).to_have_value("Short")
+    assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["model"] == "Short"
+
+
 def test_back_returns_to_the_race_as_it_was(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tokens=3, height=400)
@@ -528,3 +553,20 @@ def test_panels_are_in_the_order_of_the_lesson(url: str, visit: Visit) -> None:
     page = visit(url)
     names = imported(page, "inside/panels.js", "({ PANELS }) => PANELS.map(({ name }) => name)")
     assert names == ORDER
+
+
+def test_each_formula_of_the_list_stands_with_the_real_models_numbers(real_app: str, visit: Visit) -> None:
+    """Row 9: the cache's update, the attention of one row, the rest of a layer, FLOPs, mask and next position."""
+    formulas = panel(visit(real_app, tab="inside", panel="formulas", length=100), "formulas")
+    for name, numbers in {
+        "Cache update": "(b, 3, t, 64)",
+        "Attention of one row": "d = 64, 9 heads",
+        "Feed-forward of one position": "1,536 · 576",
+        "A step with the cache": "N = 134,515,008",
+        "The same step without it": "for the last position alone",
+        "Mask": "(b, (t - 1) + 1)",
+        "Next position": "t - 1",
+    }.items():
+        section = formulas.get_by_role("region", name=name, exact=True)
+        expect(section.locator(".kv-numbers")).to_contain_text(numbers)
+    expect(formulas.get_by_role("region", name="Next position").locator("output")).to_have_text("99")

@@ -11,12 +11,13 @@ class LayerDifference(TypedDict):
     """The largest difference of a layer's hidden states at the positions that both texts share.
 
     `layer` 0 is the embedding, layer n what the n-th block puts out, the last one after the final norm. `scale` is the
-    largest of the values.
+    largest of the values, `tolerance` what rounding may make of the difference: the panel's share of it.
     """
 
     layer: int
     largest_difference: float
     scale: float
+    tolerance: float
 
 
 class PastPanel(TypedDict):

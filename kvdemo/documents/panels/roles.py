@@ -22,15 +22,17 @@ class Row(TypedDict):
 class RolesPanel(TypedDict):
     """Which of query, key and value of a past position a later token reads.
 
+    asking              text of the first token that is appended, whose query reads the others
     query_shape, ...    of the text with what was appended
-    bytes, query_bytes  keys and values that the cache holds of the text in all layers, and what the queries of these
-                        positions would add to it
+    bytes, query_bytes  keys and values that the cache holds of the rows' positions in all layers, and what the queries
+                        of these positions would add to it
     note                one sentence where appending changes tokens of the text, or where it is too long to be shown
     """
 
     layer: int
     layers: int
     appended: str
+    asking: str
     note: str | None
     query_shape: list[int]
     key_shape: list[int]

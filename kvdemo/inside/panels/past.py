@@ -27,7 +27,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
     texts = continued(subject)
     model = sharing_weights(subject.model)
     share = tolerance(model.dtype)
-    layers = _differences(subject, model, texts)
+    layers = _differences(subject, model, texts, share)
     return {
         "text": texts.text,
         "appended": subject.request.append,
@@ -35,7 +35,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
         "note": texts.note,
         "tolerance": share,
         "layers": layers,
-        "holds": _within(layers, share),
+        "holds": _within(layers),
         "bidirectional": _both_ways(subject, model, texts, share),
     }
 
@@ -69,8 +69,10 @@ def hidden_states(model: LoadedModel, ids: list[int], *, both_ways: bool = False
     return found
 
 
-def _differences(subject: Subject, model: LoadedModel, texts: Continued, *, both_ways: bool = False) -> list[Any]:
-    """Compare the hidden states of the shared positions: an entry for each layer."""
+def _differences(
+    subject: Subject, model: LoadedModel, texts: Continued, share: float, *, both_ways: bool = False
+) -> list[Any]:
+    """Compare the hidden states of the shared positions: an entry for each layer, with what rounding may make of it."""
     subject.check()
     before = hidden_states(model, texts.before, both_ways=both_ways)
     subject.check()
@@ -81,24 +83,25 @@ def _differences(subject: Subject, model: LoadedModel, texts: Continued, *, both
         difference, scale = float((now - was).abs().max()), float(was.abs().max())
         if not math.isfinite(difference):
             raise CannotShow(f"The hidden states of layer {layer} of {model.id} are not finite numbers.")
-        layers.append({"layer": layer, "largest_difference": difference, "scale": scale})
+        allowed = share * max(1.0, scale)
+        layers.append({"layer": layer, "largest_difference": difference, "scale": scale, "tolerance": allowed})
     return layers
 
 
 def _both_ways(subject: Subject, model: LoadedModel, texts: Continued, share: float) -> list[Any] | dict[str, str]:
     """Do the same with a mask that hides nothing. Some models refuse it, and some hide later positions all the same."""
     try:
-        layers = _differences(subject, model, texts, both_ways=True)
+        layers = _differences(subject, model, texts, share, both_ways=True)
     except CannotShow as error:
         return {"cannot": str(error)}
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
         if out_of_memory(error):
             raise
         return {"cannot": f"{model.id} takes no mask that lets a position look ahead."}
-    if _within(layers, share):
+    if _within(layers):
         return {"cannot": f"{model.id} does not look ahead even with a mask that lets it."}
     return layers
 
 
-def _within(layers: list[Any], share: float) -> bool:
-    return all(layer["largest_difference"] <= share * max(1.0, layer["scale"]) for layer in layers)
+def _within(layers: list[Any]) -> bool:
+    return all(layer["largest_difference"] <= layer["tolerance"] for layer in layers)

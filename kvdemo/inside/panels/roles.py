@@ -43,13 +43,14 @@ def show(subject: Subject) -> Mapping[str, Any]:
     kept_bytes = query_bytes = 0
     for at in keeping:
         kept, queries = (model.layers or ())[at], recorded[at].queries
-        positions = kept.kept(len(texts.before))
+        positions = kept.kept(texts.shared)
         kept_bytes += positions * kept.kv_heads * (kept.head_dim + kept.value_dim) * model.dtype.itemsize
         query_bytes += positions * queries.shape[1] * queries.shape[3] * queries.itemsize
     return {
         "layer": layer,
         "layers": int(model.config.num_hidden_layers),
         "appended": subject.request.append,
+        "asking": model.piece(texts.after[texts.shared]),
         "note": texts.note,
         "query_shape": list(after.queries.shape),
         "key_shape": list(after.keys.shape),

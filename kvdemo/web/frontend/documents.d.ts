@@ -714,6 +714,7 @@ declare namespace inside {
     layer: number;
     largest_difference: number;
     scale: number;
+    tolerance: number;
   }
   /** The cache as a tuple of (keys, values) a layer, there and back, and through a file. */
   interface LegacyPanel {
@@ -804,6 +805,7 @@ declare namespace inside {
     layer: number;
     layers: number;
     appended: string;
+    asking: string;
     note: string | null;
     query_shape: (number)[];
     key_shape: (number)[];

@@ -1,5 +1,6 @@
 """Hidden states of the past: those that forward hooks see, unchanged unless positions look ahead."""
 
+import copy
 import threading
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,16 @@ def test_the_past_of_a_causal_model_does_not_change(tiny_model: LoadedModel) -> 
     assert panel["holds"] and panel["tolerance"] == 1e-4 and panel["note"] is None
     assert panel["layers"][0]["largest_difference"] == 0  # the embedding
     assert all(layer["largest_difference"] <= 1e-4 for layer in panel["layers"])
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_the_tolerance_of_a_layer_is_a_share_of_its_own_largest_number(tiny_llama: LoadedModel, times: int) -> None:
+    model = replace(tiny_llama, network=copy.deepcopy(tiny_llama.network))
+    with torch.no_grad():
+        model.network.model.embed_tokens.weight.mul_(times)
+    for layer in shown(model, "past")["layers"]:
+        assert layer["tolerance"] == pytest.approx(1e-4 * max(1.0, layer["scale"]))
+        assert layer["largest_difference"] <= layer["tolerance"]
 
 
 def test_where_each_position_looks_ahead_the_past_changes_much(tiny_model: LoadedModel) -> None:

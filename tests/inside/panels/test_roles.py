@@ -68,6 +68,15 @@ def test_a_layer_with_a_window_keeps_no_more_than_that() -> None:
     assert panel["rows"][0]["weight"] == 0 < panel["rows"][-1]["weight"]
 
 
+def test_of_a_text_whose_end_is_cut_anew_only_the_shared_tokens_are_counted(tiny_llama: LoadedModel) -> None:
+    before, after = (tiny_llama.tokenizer.encode(text) for text in ("The qu", "The quick fox"))
+    panel = shown(tiny_llama, "roles", "The qu", append="ick fox")
+    shared = len(panel["rows"])
+    assert shared < len(before)
+    assert panel["bytes"] == cache_bytes(cache_of(tiny_llama, before[:shared]))
+    assert panel["asking"] == tiny_llama.piece(after[shared])
+
+
 def test_layers_without_attention_count_for_nothing() -> None:
     model = model_of("lfm2")
     panel = shown(model, "roles", WORDS, append=" w20", layer=1)

@@ -8,6 +8,7 @@ import { logScale, powerOfTen } from "./scale.js";
  * @property {string} title all of it in words
  * @property {{ value: number, kind: string }[]} bars
  * @property {boolean} [odd] marked as what departs
+ * @property {number} [limit] what its bars should stay under
  */
 
 /**
@@ -19,15 +20,15 @@ import { logScale, powerOfTen } from "./scale.js";
  * @param {number} [what.least] the scale begins at the power of ten below this, if no value is smaller
  */
 export const columnsChart = ({ columns, label, axis, line = null, least = 1e-8 }) => {
-  const values = columns.flatMap(({ bars }) => bars.map(({ value }) => value)).filter((value) => value > 0);
+  const values = columns.flatMap(({ bars, limit }) => [...bars.map(({ value }) => value), limit ?? 0]).filter((value) => value > 0);
   const scale = logScale(Math.min(least, ...values), Math.max(line?.value ?? 0, ...values, least * 10));
   /** @param {number} value */
   const percent = (value) => `${100 * scale.at(value)}%`;
   const every = Math.ceil(columns.length / 16);
   /** @type {(column: Column, index: number) => HTMLElement} */
-  const column = ({ label: name, title, bars, odd }, i) => el("div", { class: "kv-column", title, "data-odd": String(Boolean(odd)) },
+  const column = ({ label: name, title, bars, odd, limit }, i) => el("div", { class: "kv-column", title, "data-odd": String(Boolean(odd)) },
     ...bars.map(({ value, kind }) => el("i", { "data-kind": kind, "data-zero": String(value === 0), style: `height: ${value === 0 ? "3px" : `max(3px, ${percent(value)})`}` })),
-    odd ? el("b", {}, "≠") : null, i % every === 0 ? el("small", {}, name) : null);
+    limit ? el("u", { style: `bottom: ${percent(limit)}` }) : null, odd ? el("b", {}, "≠") : null, i % every === 0 ? el("small", {}, name) : null);
   return el("div", { class: "kv-columnchart", role: "img", "aria-label": label },
     el("div", { class: "kv-axis" }, ...scale.ticks.map(({ power, at }) => el("span", { style: `bottom: ${100 * at}%` }, powerOfTen(power)))),
     el("div", { class: "kv-plotarea" },

@@ -36,7 +36,7 @@ class Loops {
   #only(side) {
     const marks = side.file.map((_, at) => mark(side, at));
     const [loop, around] = ["true", "around"].map((kind) => marks.filter((one) => one === kind).length);
-    return `${loop} lines of the loop are in this file alone${around ? `; so are ${around} of imports and explanations, marked faintly` : ""}`;
+    return `${loop} lines of the loop are in this file alone${around ? `; so are ${around} around it, marked faintly` : ""}`;
   }
 
   /** @type {(side: Side, at: number | null) => HTMLElement} */

@@ -34,7 +34,7 @@ class Roles {
 
   /** @param {inside.RolesPanel} panel */
   show(panel) {
-    const { rows, appended } = panel;
+    const { rows, asking } = panel;
     this.layer.bound(panel.layers - 1);
     const most = Math.max(...rows.map(({ weight }) => weight), 1e-9);
     /** @type {(name: string, attributes: Attributes, ...children: Child[]) => HTMLElement} */
@@ -48,7 +48,7 @@ class Roles {
     this.picture.replaceChildren(
       el("div", { role: "row" }, ...["Token", "Query", "Key", "Value"].map((name) => cell("columnheader", {}, name))),
       ...rows.map(line),
-      el("div", { role: "row", "data-new": true }, cell("rowheader", { dir: "auto" }, ...spell(appended)),
+      el("div", { role: "row", "data-new": true }, cell("rowheader", { dir: "auto" }, ...spell(asking)),
         cell("cell", { "data-role": "asks" }, "asks all"), ...["key", "value"].map((role) => cell("cell", { "data-role": "fresh", title: `Its ${role} is kept from now on` }, "kept"))));
     this.note.textContent = panel.note ?? "";
     this.#bytes(panel);

@@ -12,6 +12,7 @@ class Rounding {
     this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a logit, with and without a cache"], ["margin", "margin of the best token over the second: where it is more than twice the difference, the token cannot change"]]), this.experiments);
     this.table = el("div", {});
     this.more = [
+      el("p", {}, "With a cache, the text is read once and each token is then run alone. Without, all of it is run in one pass, which gives the scores before each of the same tokens."),
       el("p", {}, "A logit is the model’s score of a token; the highest is chosen. With a cache the same numbers are added in another order, and rounded sums depend on the order. "
         + "Another token is chosen only where the difference is larger than the margin: seldom in float32, sooner in 16 bits."),
       this.table,
@@ -33,10 +34,11 @@ class Rounding {
   }
 
   /** @param {inside.Format} one */
-  #format({ dtype, steps, largest_difference: largest, smallest_margin: least }) {
-    const departed = steps.filter(({ same }) => !same).length;
+  #format({ dtype, steps, largest_difference: largest }) {
+    const departed = steps.filter(({ same }) => !same);
+    const [apart] = departed;
     const close = steps.filter(({ same, largest_difference: off, margin }) => same && off > margin).length;
-    const text = departed ? `Another token in ${departed} of ${several(steps.length, "step")}: a difference of up to ${difference(largest)} met a margin of ${difference(least)}.`
+    const text = apart ? `Another token in ${departed.length} of ${several(steps.length, "step")}: ${departed.length > 1 ? "first, " : ""}a difference of ${difference(apart.largest_difference)} met a margin of ${difference(apart.margin)}.`
       : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`
         + (close ? ` In ${several(close, "step")} that is more than the margin: the token could have changed, and did not.` : "");
     const columns = steps.map(({ piece, largest_difference: off, margin, same }, i) => ({
@@ -44,7 +46,7 @@ class Rounding {
       title: `step ${i + 1}, ${quote(piece)}: difference ${difference(off)}, margin ${difference(margin)}${same ? "" : ", another token"}`,
     }));
     return el("section", { class: "kv-format", "aria-label": dtype }, el("h4", {}, dtype), columnsChart({ columns, axis: "step", label: `${dtype}. ${text}`, least: 1e-7 }),
-      this.#chosen(steps), verdict(!departed, text));
+      this.#chosen(steps), verdict(!apart, text));
   }
 
   /** The tokens that are chosen with a cache, and below them those that are chosen without.
@@ -61,7 +63,7 @@ class Rounding {
   #sum({ numbers, whole, split, exact, difference: off }) {
     return el("section", { class: "kv-experiment" }, el("h4", {}, "One sum, in two ways"),
       table(`A float32 sum of ${numbers} numbers`, ["", "float32"], [["all at once", String(whole)], ["in two halves", String(split)], ["exactly", String(exact)]]),
-      el("p", { class: "kv-quiet" }, `${format.count(numbers)} numbers; the two sums differ by ${difference(Math.abs(off))}. A cache splits sums in just this way.`));
+      el("p", { class: "kv-quiet" }, `${format.count(numbers)} numbers; the two sums differ by ${difference(Math.abs(off))}. How many positions are computed at once decides how the model’s sums are split, and a cache changes that.`));
   }
 
   /** @param {inside.ScatterAdd} scatter */
@@ -78,7 +80,7 @@ export const rounding = {
   title: "Equal up to rounding",
   short: "Rounding",
   question: "Why are both texts equal, and when not?",
-  lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token can change only where two candidates are closer than that.",
+  lead: "With and without a cache the model computes the same formula, but adds in another order: the scores differ in the last digits, and a token can change only where two candidates are about as close.",
   computes: "logits with and without a cache",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],

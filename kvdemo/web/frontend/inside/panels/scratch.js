@@ -5,6 +5,8 @@ import { columnKeys, columnsChart, verdict } from "../drawing/columns.js";
 import { lines, spans } from "./highlight.js";
 import { difference, several, shape } from "../drawing/scale.js";
 
+/** Calls that are drawn as rows. */
+const ROWS = 16;
 const SIZES = ["dim", "heads", "positions", "seed"];
 
 class Scratch {
@@ -34,8 +36,8 @@ class Scratch {
     const length = buffer[1];
     const last = steps[steps.length - 1];
     this.buffer.replaceChildren(
-      el("p", { class: "kv-quiet" }, `Two buffers ${shape(buffer)}: batch, positions, heads, head size. Call by call, ${several(last.buffer_used, "position")} of ${length} are filled:`),
-      el("div", { class: "kv-bufferrows", "aria-hidden": "true" }, ...steps.slice(0, 16).map(({ start_pos: start, positions, buffer_used: used }) => el("div", {},
+      el("p", { class: "kv-quiet" }, `Two buffers ${shape(buffer)}: batch, positions, heads, head size. Call by call, ${several(last.buffer_used, "position")} of ${length} are filled${steps.length > ROWS ? `; the first ${ROWS} calls` : ""}:`),
+      el("div", { class: "kv-bufferrows", "aria-hidden": "true" }, ...steps.slice(0, ROWS).map(({ start_pos: start, positions, buffer_used: used }) => el("div", {},
         el("i", { "data-kind": "saved", style: `width: ${(100 * start) / length}%` }),
         el("i", { "data-kind": "computed", style: `width: ${(100 * positions) / length}%` }),
         el("i", { "data-kind": "ahead", style: `width: ${(100 * (length - used)) / length}%` })))),
