@@ -23,13 +23,22 @@ def served(settings: dict[str, str] | None = None, program: tuple[str, ...] = ("
 
     program  what Python runs: the app, unless given
     """
-    port = free_port()
+    with running(settings, program) as (url, _):
+        yield url
+
+
+@contextmanager
+def running(
+    settings: dict[str, str] | None = None, program: tuple[str, ...] = ("app.py",), port: int = 0
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address of an app and its process, as `served`; on a port of its own, unless one is given."""
+    port = port or free_port()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"} | (settings or {})
     app = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/"
         wait_for(url, app)
-        yield url
+        yield url, app
     finally:
         app.terminate()
         app.wait()

@@ -1,16 +1,20 @@
 """Stop a race from outside, also from another process: a flag that is checked before each step.
 
 On ZeroGPU the race runs in a process of its own. So the flag is a file: any process that knows the run's id can set
-it, and checking it takes microseconds a step.
+it, and checking it takes microseconds a step. In the process that sets it, it is set in memory too: Stop works on a
+full disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import time
 from pathlib import Path
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 
 class CancelToken(Protocol):
@@ -51,6 +55,7 @@ class CancelFiles:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kvdemo-stop-", ignore_cleanup_errors=True)
+        self._set: set[str] = set()
 
     def close(self) -> None:
         """Remove the folder with all flags."""
@@ -58,21 +63,30 @@ class CancelFiles:
 
     def of(self, run_id: str) -> CancelFile:
         """Return the flag of a run, which may be set before the run begins."""
-        return CancelFile(Path(self._folder.name) / hashlib.sha256(run_id.encode(errors="replace")).hexdigest())
+        name = hashlib.sha256(run_id.encode(errors="replace")).hexdigest()
+        return CancelFile(Path(self._folder.name) / name, self._set)
 
 
 class CancelFile:
-    """The stop flag of one run: it is set while a file exists. `clear` removes it when the run is over."""
+    """The stop flag of one run: it is set while a file exists. `clear` removes it when the run is over.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    `names` are those of the flags that were set in this process.
+    """
+
+    def __init__(self, path: Path, names: set[str]) -> None:
+        self._path, self._names = path, names
 
     def is_set(self) -> bool:
-        return self._path.exists()
+        return self._path.name in self._names or self._path.exists()
 
     def set(self) -> None:
-        self._path.parent.mkdir(exist_ok=True)  # what tidies up temporary folders may have been there
-        self._path.touch()
+        self._names.add(self._path.name)
+        try:
+            self._path.parent.mkdir(exist_ok=True)  # what tidies up temporary folders may have been there
+            self._path.touch()
+        except OSError as error:
+            log.warning("a run in another process cannot be stopped: %s", error)
 
     def clear(self) -> None:
+        self._names.discard(self._path.name)
         self._path.unlink(missing_ok=True)

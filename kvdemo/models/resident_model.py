@@ -57,7 +57,9 @@ class ResidentModel:
                 return self._held
             source = find.find(model, progress, allow_folders=open_, download=download)
             self._free()
-            loaded = loading.read(asked[0], source, device=device, dtype=dtype, progress=progress)
+            loaded = loading.read(
+                asked[0], source, device=device, dtype=dtype, progress=progress, download=download is not False
+            )
             self._asked, self._held = asked, loaded
             return loaded
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.core.cancellation import CancelToken
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, Discarded
 from kvdemo.core.events import Progress, RaceEvent, TurnCame
 from kvdemo.models.names import catalog, folders, offered
 from kvdemo.server.turns import Turns
@@ -34,6 +34,14 @@ class NeverStops:
 
     def set(self) -> None:
         raise NotImplementedError
+
+
+def again_if_discarded(load: Callable[[], None]) -> None:
+    """Fetch and load a model; do both again where its files could not be loaded and were thrown away."""
+    try:
+        load()
+    except Discarded:
+        load()
 
 
 class DeviceLease:
@@ -58,14 +66,18 @@ class DeviceLease:
 
         `fetch` downloads its files before it has the device.
         """
-        try:
+
+        def load() -> None:
             fetch(self.default_model, self._note, NeverStops())
             with self.acquire(self._note, NeverStops()):
-                model = self._get(self.default_model, self._note, download=True)
+                model = self._get(self.default_model, self._note, download=self.only_default)
                 self._note(Progress("Taking the first steps"))
                 try_out(model)
                 self._ready(model)
                 importlib.import_module("kvdemo.models.facts.architecture")  # a plan then need not wait for a turn
+
+        try:
+            again_if_discarded(load)
         except BadInput as error:
             self._failed(str(error))
         except Exception:

@@ -12,18 +12,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixStore
 from kvdemo.core.cancellation import CancelFile, CancelFiles, CancelToken, TimeLimit, why
-from kvdemo.core.errors import BadInput
-from kvdemo.core.events import PanelsShown, Progress
+from kvdemo.core.errors import BadInput, Discarded
+from kvdemo.core.events import PanelsShown, Progress, TurnCame
 from kvdemo.core.figures.units import count
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.admission import Admission
-from kvdemo.server.device import DeviceLease
+from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.streaming.event_stream import EventChannel, batches
@@ -67,7 +69,7 @@ class Runs:
         hub_id = self._device.resolve(model).hub_id
         with self._downloads.needed() as fetch:
             if hub_id:
-                fetch(hub_id, tell, stop, limited=False)
+                fetch(hub_id, tell, stop, limited=False, best=True)
 
     @property
     def count(self) -> int:
@@ -124,7 +126,8 @@ class Runs:
 
     def _work(self, request: Request, run_id: str, asked: _UnderWay, stop: CancelFile, tell: EventChannel[Any]) -> None:
         """Run what was asked for once the model's files are here and the device is free."""
-        try:
+
+        def run() -> None:
             with (
                 on_disk(self._downloads, self._device, request, tell, stop) as refused,
                 self._device.acquire(tell, stop, asked.arrival) as release,
@@ -134,22 +137,45 @@ class Runs:
                 # Under the turn: two threads that import transformers at once trip over each other.
                 if isinstance(request, MeasureRequest):
                     self._measure(request, run_id, tell, stop, refused)
-                elif isinstance(request, InsideRequest):
+                    return
+                model = self._device.load(request.model or self._device.default_model, tell)
+                if isinstance(request, InsideRequest):
                     from kvdemo.inside import session as inside  # noqa: PLC0415
 
-                    model = self._device.load(request.model or self._device.default_model, tell)
                     inside.run(request, model, tell, self._limited(request, stop))
                 else:
-                    from kvdemo.race import session  # noqa: PLC0415
+                    self._race(request, model, asked.prefix_store, tell, stop, release)
 
-                    model = self._device.load(request.model or self._device.default_model, tell)
-                    # A page, which is what has a store, asks what each token was chosen from.
-                    store, limited = asked.prefix_store, self._limited(request, stop)
-                    session.run(
-                        request, model, tell, limited, store, with_candidates=store is not None, release=release
-                    )
+        try:
+            if isinstance(request, RaceRequest) and (model := self._model_for_remote_lanes(request)):
+                tell(TurnCame(0.0))
+                self._race(request, model, asked.prefix_store, tell, stop)
+            else:
+                again_if_discarded(run)
         finally:
             stop.clear()
+
+    def _race(
+        self,
+        request: RaceRequest,
+        model: LoadedModel,
+        prefix_store: PrefixStore | None,
+        tell: EventChannel[Any],
+        stop: CancelToken,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        from kvdemo.race import session  # noqa: PLC0415
+
+        # A page, which is what has a store, asks what each token was chosen from.
+        shown, limited = prefix_store is not None, self._limited(request, stop)
+        session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
+
+    def _model_for_remote_lanes(self, request: RaceRequest) -> LoadedModel | None:
+        """Return the model of a race that other machines compute, if it is held: such a race waits for no turn."""
+        held = self._device.held
+        if held is None or not all(strategies.check(spec).elsewhere for spec in request.strategies):
+            return None
+        return held if held.id == self._device.resolve(request.model or self._device.default_model).id else None
 
     def _limited(self, request: Request, stop: CancelToken) -> TimeLimit:
         """Stop the run by itself when it has had the device for as long as the server allows."""
@@ -196,7 +222,7 @@ class Runs:
                 raise BadInput(refused)
             return self._device.load(name, tell), ()
         except BadInput as error:
-            if request.preset != "classic":
+            if request.preset != "classic" or isinstance(error, Discarded):
                 raise
             note = f"{name} could not be had, so this is {self._device.default_model}: {error}"
             return self._device.load(self._device.default_model, tell), (note,)

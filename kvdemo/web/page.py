@@ -7,12 +7,14 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from kvdemo.web.api.endpoints import add_endpoints
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.components.kept import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.quiet import quieten
 from kvdemo.web.tabs.compare import add_compare_tab
@@ -49,11 +51,12 @@ def build(backend: Backend) -> gr.Blocks:
             with tabs.add("compare"):
                 add_compare_tab(backend)
             with tabs.add("plan"):
-                add_plan_tab(backend)
+                plan = add_plan_tab(backend)
             with tabs.add("inside"):
                 inside = add_inside_tab(backend)
             tabs.wire()
-        _wire_arrival(blocks, header, race, measure, inside, backend)
+        arrival = _wire_arrival(blocks, header, race, measure, inside, backend)
+        keep(arrival, race.controls, measure.controls, plan, inside.controls)
         _wire_status(header, backend)
         _wire_leaving(blocks, backend)
     # A page of their own: on this one the browser would make a component for each of their parameters.
@@ -65,7 +68,7 @@ def build(backend: Backend) -> gr.Blocks:
 
 def _wire_arrival(
     blocks: gr.Blocks, header: gr.HTML, race: RaceTab, measure: MeasureTab, inside: InsideTab, backend: Backend
-) -> None:
+) -> Dependency:
     def asked(request: gr.Request, tab: str) -> Mapping[str, str]:
         # A link is for one tab. The others keep their own.
         query = request.query_params
@@ -88,6 +91,7 @@ def _wire_arrival(
     arrival = blocks.load(on_arrival, queue=False, outputs=outputs, show_progress_on=header, **PRIVATE)
     # The status says whether the link asks for a race, so it comes once the form is filled.
     arrival.then(on_arrived, concurrency_limit=None, outputs=header, **PRIVATE)
+    return arrival
 
 
 def _wire_status(header: gr.HTML, backend: Backend) -> None:

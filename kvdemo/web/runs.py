@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import gradio as gr
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 from kvdemo.core.visitor import Visitor
 from kvdemo.web.guard.listeners import is_heard
@@ -79,11 +79,12 @@ class Runs:
                     return
                 yield state
         finally:
-            if coming is None or (coming.done() and not coming.cancelled()):
-                await to_thread.run_sync(states.close, limiter=threads)
-            else:  # a generator that is at work, as it may be when the server ends, cannot be closed
-                coming.add_done_callback(lambda over: _closed_after(over, states))
-                await to_thread.run_sync(self._stop, run_id, limiter=CapacityLimiter(1))
+            with CancelScope(shield=True):  # who cancels this waits for its end
+                if coming is None or (coming.done() and not coming.cancelled()):
+                    await to_thread.run_sync(states.close, limiter=threads)
+                else:  # a generator that is at work, as it may be when the server ends, cannot be closed
+                    coming.add_done_callback(lambda over: _closed_after(over, states))
+                    await to_thread.run_sync(self._stop, run_id, limiter=CapacityLimiter(1))
 
 
 def _closed_after(step: asyncio.Task[Any], states: Generator[Any, None, None]) -> None:

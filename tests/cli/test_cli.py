@@ -128,6 +128,17 @@ def test_the_catalogue_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None
     assert [row["id"] for row in rows] == [line.split()[0] for line in lines]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
+def test_an_output_that_cannot_be_written_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "kvdemo", "models"], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "kvdemo: The output cannot be written: No space left on device.\n"
+
+
 def test_the_strategies_are_listed_with_the_reason_why_some_cannot_run(
     tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

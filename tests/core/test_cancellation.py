@@ -1,4 +1,6 @@
+import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,19 @@ def test_flags_that_are_still_set_leave_no_file_behind(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir())
     del flags
     assert not list(tmp_path.iterdir())
+
+
+def test_stop_works_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    flags = CancelFiles()
+    monkeypatch.setattr(Path, "touch", full)
+    flags.of("run").set()
+    assert flags.of("run").is_set()
+    assert not flags.of("other").is_set()
+    flags.of("run").clear()
+    assert not flags.of("run").is_set()
 
 
 def _raise(flag: CancelFile) -> None:

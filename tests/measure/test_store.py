@@ -39,6 +39,16 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(store.folder().glob("*.part"))
 
 
+def test_what_was_just_kept_stays_where_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST", 2)
+    for name in ("a", "b"):
+        store.save({"run_id": name})
+        os.utime(store.folder() / f"{name}.json", (4e9, 4e9))
+    store.save({"run_id": "now"})
+    assert store.find("now")
+    assert len(list(store.folder().glob("*.json"))) == 2
+
+
 def test_documents_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_BYTES", 1000)
     for n in range(4):

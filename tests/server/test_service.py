@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from kvdemo import samplers
-from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted
+from kvdemo.core.errors import BadInput, Discarded
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted, TurnCame
 from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
+from kvdemo.server.device import DeviceLease
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.usefixtures("quick_limits")
@@ -330,6 +331,24 @@ def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Service, monkey
     found = engine.measured("m9")
     assert found is not None
     assert (found["status"], found["error"]) == ("failed", "It broke off: the server's log says why.")
+
+
+def test_files_that_were_thrown_away_are_fetched_again_while_others_have_the_device(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Service(str(tiny_folder), device="cpu")
+    really, events = DeviceLease.load, []
+
+    def load(device: DeviceLease, *how: Any) -> Any:
+        events.append("loaded")
+        if len(events) == 1:
+            raise Discarded("Damaged on purpose.")
+        return really(device, *how)
+
+    monkeypatch.setattr(DeviceLease, "load", load)
+    came = events_of(engine.race(FORM, "again"))
+    assert isinstance(came[-1], Finished)
+    assert [isinstance(event, TurnCame) for event in came].count(True) == 2
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kvdemo.core.events import Ended, Finished, RaceEvent
+from kvdemo.core.events import Ended, Finished, RaceEvent, Started, TokensCommitted
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "chat": False, "max_new_tokens": 4, "ignore_eos": True}
@@ -23,6 +24,27 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("KVDEMO_REMOTE_URL", f"http://127.0.0.1:{server.getsockname()[1]}/v1")
         monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "silent")
         yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("silent")
+def test_a_race_that_only_other_machines_run_waits_for_no_turn(tiny_folder: Path) -> None:
+    service = Service(str(tiny_folder), device="cpu")
+    service.preload()
+    long = FORM | {"strategies": "no_cache", "max_new_tokens": 1500}
+    with (
+        closing(service.race(long, "holds")) as here,
+        closing(service.race(FORM | {"strategies": "remote"}, "r")) as there,
+    ):
+        while not any(isinstance(event, TokensCommitted) for event in next(here)):
+            pass
+        events: list[RaceEvent] = []
+        while not any(isinstance(event, Started) for event in events):
+            events += next(there)
+        assert not any("Waiting" in getattr(event, "text", "") for event in events)
+        service.stop("r")
+        assert isinstance([event for batch in there for event in batch][-1], Finished)
+        assert next(here)  # the device was not taken from who has it
 
 
 @pytest.mark.slow

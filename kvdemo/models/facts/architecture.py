@@ -20,7 +20,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
 from kvdemo.models.names import catalog, folders
-from kvdemo.models.sources import hub_errors, random_weights
+from kvdemo.models.sources import disk_space, hub_errors, random_weights
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.timeout import call_with_timeout
 
@@ -54,8 +54,11 @@ def from_hub(model: str, *, allow_folders: bool | None = None, keep: bool = True
             if hub_id == name.hub_id:
                 return from_config(random_weights.config(shape), hub_id)
         if not keep:
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                return _read(_fetched(name.hub_id, folder), name.id)
+            try:
+                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                    return _read(_fetched(name.hub_id, folder), name.id)
+            except OSError as error:  # no file can be made there
+                raise disk_space.disk_error(error, Path(tempfile.gettempdir()), "TMPDIR") from error
     return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id, None), name.id)
 
 

@@ -41,15 +41,26 @@ def sizes_hold(folder: Path) -> bool:
     return files is not None and all(_size(folder / name) == entry["bytes"] for name, entry in files.items())
 
 
+def unchanged(folder: Path) -> bool:
+    """Tell whether all files are as they were when they were found right, not long ago. Takes no time."""
+    record = _load(folder)
+    try:
+        return (
+            record is not None
+            and sizes_hold(folder)
+            and record.get("times") == _times(folder, record["files"])
+            and 0 <= time.time() - record["hashed_at"] < HASH_AGAIN_SECONDS
+        )
+    except FileNotFoundError:  # it is being removed
+        return False
+
+
 def holds(folder: Path, hashing: Callable[[], None]) -> bool:
     """Tell whether all files are as recorded. `hashing` is called before they are hashed, which may take seconds."""
     record = _load(folder)
     if record is None or not sizes_hold(folder):
         return False
-    if (
-        record.get("times") == _times(folder, record["files"])
-        and 0 <= time.time() - record["hashed_at"] < HASH_AGAIN_SECONDS
-    ):
+    if unchanged(folder):
         return True
     hashing()
     try:

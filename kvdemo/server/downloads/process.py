@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import hub_cache
+from kvdemo.models.sources import hub_cache, in_use
+
+log = logging.getLogger(__name__)
 
 #: A download of which no byte came for so long is given up.
 SILENCE_SECONDS = 30.0
@@ -27,14 +30,15 @@ class Download:
     hub_id     the model
     most       bytes that it may have; None where it is not for a visitor of a public server
     make_room  called with its bytes before they come; what it raises ends the download
+    uses       what this process uses, that model among it
     """
 
-    def __init__(self, hub_id: str, most: int | None, make_room: Callable[[int], None]) -> None:
+    def __init__(self, hub_id: str, most: int | None, make_room: Callable[[int], None], uses: in_use.Uses) -> None:
         self.hub_id = hub_id
         self.progress = Progress(f"Looking for {hub_id}")  # the latest
         self.done = threading.Event()
         self.refusal = ""  # why there is no model when it is done
-        self._make_room = make_room
+        self._make_room, self._uses = make_room, uses
         self._cache = hub_cache.own() if most is None else hub_cache.visitors()
         self._before = hub_cache.partial_files(hub_id, self._cache)
         self._ending = threading.Lock()
@@ -63,7 +67,9 @@ class Download:
                         self._sized(message["size"])
                     else:
                         refusal = message.get("refused", "")
-        finally:  # a line may be cut off, when the process is killed: who waits must be told
+        except (ValueError, OSError) as error:  # a line that was cut off, or a cache that cannot be looked through
+            log.warning("the download of %s breaks off: %s", self.hub_id, error)
+        finally:  # who waits must be told
             self.end(refusal)
 
     def _told(self, progress: Progress) -> None:
@@ -110,6 +116,11 @@ class Download:
             assert self._process.stdin  # noqa: S101 - a pipe
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            hub_cache.discard(self.hub_id, self._cache, self._before)
+            try:
+                with self._uses.alone(self.hub_id) as sole:
+                    if sole:  # else another server may be downloading it, too
+                        hub_cache.discard(self.hub_id, self._cache, self._before)
+            except OSError as error:
+                log.warning("what is left of %s stays: %s", self.hub_id, error)
             self.refusal = refusal
             self.done.set()

@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import find, hub_cache
+from kvdemo.models.names import public
+from kvdemo.models.sources import find, hub_cache, in_use
 from kvdemo.server.downloads.process import Download
 
 if TYPE_CHECKING:
@@ -25,10 +27,13 @@ LOOK_SECONDS = 0.1
 class Fetch(Protocol):
     """Returns when a model is on the disk, or `stop` is set. Raises BadInput.
 
-    `limited`: it is for a visitor of a public server, in a cache of its own and within the server's limits.
+    limited  it is for a visitor of a public server, in a cache of its own and within the server's limits
+    best     the Hub is asked for it though a copy from elsewhere is here
     """
 
-    def __call__(self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool) -> None: ...
+    def __call__(
+        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, best: bool = False
+    ) -> None: ...
 
 
 class Downloads:
@@ -44,18 +49,25 @@ class Downloads:
         self._sizes: dict[str, int] = {}
         self._waiting: Counter[str] = Counter()
         self._needed: Counter[str] = Counter()
+        self._uses = in_use.Uses()
 
     @contextmanager
     def needed(self) -> Iterator[Fetch]:
         """Yield a function that fetches a model. What it fetched stays on the disk until the block ends."""
         mine: list[str] = []
 
-        def fetch(hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool) -> None:
+        def fetch(
+            hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, best: bool = False
+        ) -> None:
             with self._guard:
                 mine.append(hub_id)
                 self._needed[hub_id] += 1
-                if hub_id == self._held() or find.is_here(hub_id):
+                if public.is_public():  # only what its visitors have downloaded is ever removed
+                    self._uses.begin(hub_id)
+                if hub_id == self._held() or (not best and find.is_here(hub_id)):
                     return
+            if best and find.is_best_here(hub_id):  # the Hub is asked: nobody waits for that
+                return
             if download := self._joined(hub_id, tell, stop, limited=limited):
                 self._wait(download, tell, stop)
 
@@ -65,6 +77,7 @@ class Downloads:
             with self._guard:
                 self._needed.subtract(mine)
                 self._needed = +self._needed
+                self._uses.keep({*self._needed, self._held() or ""})
 
     def _joined(
         self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool
@@ -76,7 +89,8 @@ class Downloads:
                 self._running = {one: found for one, found in self._running.items() if not found.done.is_set()}
                 if hub_id not in self._running and len(self._running) < self._limits.downloads:
                     most = self._limits.model_bytes if limited else None
-                    self._running[hub_id] = Download(hub_id, most, lambda size: self._make_room(hub_id, size))
+                    make_room = partial(self._make_room, hub_id)
+                    self._running[hub_id] = Download(hub_id, most, make_room, self._uses)
                 if download := self._running.get(hub_id):
                     self._waiting[hub_id] += 1
                     return download

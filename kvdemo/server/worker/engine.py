@@ -135,7 +135,11 @@ class Engine:
             if code:
                 log.error("the engine's process ended with %s and is started again", code)
             began = time.monotonic()
-            code = self._serve()
+            try:
+                code = self._serve()
+            except OSError as error:  # no memory for a process, or no file left to open
+                log.error("the engine's process cannot be started: %s", error)
+                code = 0
             soon = time.monotonic() - began < SOON_SECONDS
             pause = min(max(1.0, 2 * pause), LONGEST_PAUSE_SECONDS) if soon else 0.0
 

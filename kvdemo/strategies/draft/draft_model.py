@@ -24,6 +24,7 @@ from kvdemo.models.device import dtype_name
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
+from kvdemo.models.sources import find
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.draft_name import AUTO, name_for
@@ -85,7 +86,11 @@ def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
     with torch.inference_mode(False):  # weights outlive the run that loads them
         # Only the operator can have named a folder here.
         folders = asked == AUTO
-        draft = loading.load(name, device=model.device.type, dtype=dtype, allow_folders=folders, beside=beside)
+        hub_id = catalog.resolve(name, folders=folders).hub_id
+        download = False if hub_id and find.is_here(hub_id) else None  # nobody is asked for what is here
+        draft = loading.load(
+            name, device=model.device.type, dtype=dtype, allow_folders=folders, download=download, beside=beside
+        )
     check_draft(model, draft)
     return draft
 

@@ -1,13 +1,15 @@
 """Offer the endpoints of the API as tools of the Model Context Protocol (MCP), by Gradio's own server for it.
 
-A tool waits in line with everybody else and answers with the last document of its endpoint. Imported only where it is
-asked for: the package `mcp` is an optional dependency.
+A tool waits in line with everybody else and answers with the last document of its endpoint. Its run is one of whoever
+asks, and ends when he leaves. Imported only where it is asked for: the package `mcp` is an optional dependency.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -17,6 +19,7 @@ from mcp.server import Server
 from starlette.routing import BaseRoute, Mount
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures.units import count
 from kvdemo.core.settings.declaration import Setting, offered, read_value
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
@@ -35,6 +38,10 @@ TOOLS: Mapping[str, Mapping[str, Setting]] = {
     "models": {},
     "strategies": {},
 }
+#: Those that run for as long as their caller waits. Gradio asks for a tool by way of its own server, which would go on.
+RUNS = frozenset({"race", "measure", "inside"})
+#: Between two words on how far a run is.
+TELL_SECONDS = 1.0
 Schema = dict[str, Any]
 
 
@@ -60,15 +67,37 @@ class _Server(GradioMCPServer):
         async def answer_if_right(request: mcp.types.CallToolRequest) -> mcp.types.ServerResult:
             given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
             request.params.arguments = given
+            name = request.params.name.removeprefix(self.tool_prefix)
             try:
-                check(TOOLS.get(request.params.name.removeprefix(self.tool_prefix), {}), given)
+                check(TOOLS.get(name, {}), given)
             except BadInput as error:
-                told: list[Any] = [mcp.types.TextContent(type="text", text=str(error))]
-                return mcp.types.ServerResult(mcp.types.CallToolResult(content=told, isError=True))
-            return await answer(request)
+                return _result(str(error), failed=True)
+            return await self._run(name, given) if name in RUNS else await answer(request)
 
         server.request_handlers[mcp.types.CallToolRequest] = answer_if_right
         return server
+
+    async def _run(self, name: str, given: Mapping[str, Any]) -> mcp.types.ServerResult:
+        """Run an endpoint to its end. It is cancelled when the client closes its connection."""
+        context = self.mcp_server.request_context
+        found = self.get_block_fn_from_endpoint_name(f"/{name}")
+        assert found and found.fn  # noqa: S101 - it is one of TOOLS
+        last: dict[str, Any] = {}
+        told_at, told = float("-inf"), 0
+        try:
+            async with aclosing(found.fn(gr.Request(context.request), **given)) as states:
+                async for last in states:
+                    if context.meta and context.meta.progressToken and time.monotonic() - told_at >= TELL_SECONDS:
+                        told_at, told = time.monotonic(), told + 1
+                        await context.session.send_progress_notification(
+                            context.meta.progressToken,
+                            told,
+                            message=_how_far(last),
+                            related_request_id=str(context.request_id),
+                        )
+        except gr.Error as error:
+            return _result(str(error.message), failed=True)
+        return _result(json.dumps(last))
 
     def get_tool_to_endpoint(self) -> dict[str, str]:
         return {self.tool_prefix + name: f"/{name}" for name in TOOLS}
@@ -87,6 +116,18 @@ class _Server(GradioMCPServer):
 
     def postprocess_output_data(self, data: Any, root_url: str) -> list[Any]:  # noqa: ARG002 - no document has files
         return [mcp.types.TextContent(type="text", text=json.dumps(output)) for output in data]
+
+
+def _result(text: str, *, failed: bool = False) -> mcp.types.ServerResult:
+    content: list[Any] = [mcp.types.TextContent(type="text", text=text)]
+    return mcp.types.ServerResult(mcp.types.CallToolResult(content=content, isError=failed))
+
+
+def _how_far(state: Mapping[str, Any]) -> str | None:
+    """Say in a few words how far a run is; None where its state has none."""
+    if state.get("state") == "racing":
+        return f"{count(sum(lane['tokens'] for lane in state['lanes']), 'token')} so far"
+    return state.get("text") or None
 
 
 def check(settings: Mapping[str, Setting], given: Mapping[str, Any]) -> None:

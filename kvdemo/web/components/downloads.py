@@ -1,12 +1,37 @@
-"""Write the files to download: the JSON document, and the same as tables."""
+"""Write the files to download: the JSON document, and the same as tables, and offer them with buttons."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+log = logging.getLogger(__name__)
+
+NOT_WRITTEN = "The server's disk takes no files now, so there is nothing to download. What the page shows is whole."
+
+
+def offer(
+    buttons: Mapping[str, gr.DownloadButton], document: Mapping[str, Any], tables: Mapping[str, str]
+) -> dict[Component, Any]:
+    """Return the buttons, by their files' suffix, as they offer the document; none, and a word, on a full disk."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = write(document, tables, Path(folder))
+            # Gradio would copy them after the event, when nobody is left to say that it failed.
+            kept = {suffix: button.move_resource_to_block_cache(paths[suffix]) for suffix, button in buttons.items()}
+    except OSError as error:
+        log.warning("the files to download could not be written: %s", error)
+        gr.Warning(NOT_WRITTEN)
+        return {}
+    return {button: gr.DownloadButton(value=kept[suffix], visible=True) for suffix, button in buttons.items()}
 
 
 def write(document: Mapping[str, Any], tables: Mapping[str, str], folder: Path) -> dict[str, Path]:

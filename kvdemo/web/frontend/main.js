@@ -7,6 +7,7 @@ import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
 import { drawLanePicker } from "./form/lane_picker.js";
+import { arrived, drawKeeper, keep } from "./form/kept.js";
 import { chooseModel } from "./form/reasons.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
@@ -14,7 +15,7 @@ import { columnsToShow, drawMounter } from "./shell/mounter.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
-  asker: drawAsker, chips: drawChips, header: drawHeader, lanePicker: drawLanePicker, mounter: drawMounter,
+  asker: drawAsker, chips: drawChips, header: drawHeader, keeper: drawKeeper, lanePicker: drawLanePicker, mounter: drawMounter,
   stage: drawStage,
 };
 const inside = async () => await import("./inside/view.js");
@@ -34,11 +35,13 @@ const ACTIONS = { race: raceActions, measure: measureActions, inside: insideActi
 /** @type {Record<string, (...details: never[]) => unknown>} */
 const MESSAGES = {
   answered,
+  arrived,
   answeredInside: async () => (await late(inside))?.answeredInside(),
   ask,
   changeInside: async (/** @type {never} */ values) => (await late(inside))?.changeInside(values),
   chooseModel,
   columnsToShow,
+  keep,
   pressPreset,
   share: async (/** @type {Parameters<typeof import("./form/share.js").share>} */ ...what) => (await late(async () => await import("./form/share.js")))?.share(...what),
   shareInside: async (/** @type {never} */ about, /** @type {never} */ values) => (await late(inside))?.shareInside(about, values),

@@ -99,6 +99,8 @@ interface BusEvents {
   settled: string;
   /** Another step of a race is under the pointer, or none. */
   marked: Marked | null;
+  /** The server does not answer, or answers again. */
+  lost: boolean;
 }
 
 /** A step of a race that is pointed at: the lane, and the token that was pointed at (race/marked.js). */
@@ -164,6 +166,8 @@ interface Given {
   question: (values: unknown[]) => unknown[];
   /** Fills the form of Inside with what a race hands over: its values before, and after. */
   handed: (values: unknown[]) => unknown[];
+  /** Fills all forms with what they held: their values before, and after. */
+  kept: (values: unknown[]) => unknown[];
 }
 
 /** What is on `window`: for the inline scripts that Gradio runs, and the facts from kvdemo/web/assets.py. */
@@ -207,5 +211,7 @@ interface PlotLayout {
 
 interface Window {
   kvdemo: Kvdemo;
+  /** Gradio's own facts. */
+  gradio_config?: { app_id: number };
   Plotly: Plotly;
 }

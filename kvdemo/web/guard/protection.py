@@ -44,6 +44,7 @@ BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LOCAL_NAMES = ("localhost", "")
 TOO_LARGE, FULL = "The request is too large: send less.", "Too much was uploaded in the last hour: try again later."
+NO_ROOM = "The server's disk takes no files now: try again later."
 UNREADABLE = "The upload cannot be read: send a form with files that have names."
 
 
@@ -87,6 +88,11 @@ class Protection:
         self._uploads.append((time.monotonic(), body))
         try:
             await self._app(scope, body, answer)
+        except OSError as error:
+            if answer.begun:
+                raise
+            log.warning("an upload could not be written: %s", error)
+            await PlainTextResponse(NO_ROOM, 507)(scope, body, answer)
         except Exception:
             if answer.begun:
                 raise

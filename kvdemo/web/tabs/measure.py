@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -87,24 +85,23 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
 
     async def on_start(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
         visitor = visitor_of(request)
-        with runs.running(visitor.session) as run_id, tempfile.TemporaryDirectory() as folder:
+        with runs.running(visitor.session) as run_id:
             yield {button: gr.DownloadButton(visible=False) for button in tab.files.values()}
             last: Reading | None = None
             tracked = track(backend, controls.form(values), run_id, visitor)
             async with aclosing(runs.heard(tracked, run_id, request)) as readings:
                 async for last in readings:
                     yield {tab.drawing: last.state}
-            yield await to_thread.run_sync(_last, tab, backend, last, Path(folder))
+            yield await to_thread.run_sync(_last, tab, backend, last)
 
     def on_stop(request: gr.Request) -> None:
         runs.stop(visitor_of(request).session)
 
     async def on_reopen(run_id: Any) -> AsyncIterator[dict[Component, Any]]:
-        with tempfile.TemporaryDirectory() as folder:
-            last: Reading | None = None
-            async for last in reopen(backend, str(run_id)):
-                yield {tab.drawing: last.state}
-            yield await to_thread.run_sync(_last, tab, backend, last, Path(folder))
+        last: Reading | None = None
+        async for last in reopen(backend, str(run_id)):
+            yield {tab.drawing: last.state}
+        yield await to_thread.run_sync(_last, tab, backend, last)
 
     started = panel.start.click(
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
@@ -119,11 +116,11 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     )  # fmt: skip
 
 
-def _last(tab: MeasureTab, backend: Backend, reading: Reading | None, folder: Path) -> dict[Component, Any]:
+def _last(tab: MeasureTab, backend: Backend, reading: Reading | None) -> dict[Component, Any]:
     """Show the last reading once more, with the download buttons for what was measured.
 
     Without the state it would be lost: Gradio's client edits a value that is an object in place, so that a `gr.skip`
-    right behind it may empty what the page is about to draw. Gradio copies the files before the folder goes.
+    right behind it may empty what the page is about to draw.
     """
     if reading is None:
         return {}
@@ -132,8 +129,7 @@ def _last(tab: MeasureTab, backend: Backend, reading: Reading | None, folder: Pa
     if document is None or not any(lane["runs"] for lane in document["lanes"]):
         return shown
     texts = {"csv": backend.measure_csv(document), "md": backend.measure_markdown(document)}
-    paths = downloads.write(document, texts, folder)
-    return shown | {button: gr.DownloadButton(value=paths[key], visible=True) for key, button in tab.files.items()}
+    return shown | downloads.offer(tab.files, document, texts)
 
 
 def _wire_form(tab: MeasureTab, backend: Backend) -> None:

@@ -99,8 +99,8 @@ def worked_out(backend: Backend, form: Form) -> dict[str, Any]:
         return {"plan": None, "error": ACCIDENT}
 
 
-def add_plan_tab(backend: Backend) -> None:
-    """Add the tab's content, with its events, to the Blocks that is being built."""
+def add_plan_tab(backend: Backend) -> Controls:
+    """Add the tab's content, with its events, to the Blocks that is being built; returns its form."""
     with gr.Row(equal_height=False, elem_classes="kv-split"):
         with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
             controls, picks = _controls(backend)
@@ -108,6 +108,7 @@ def add_plan_tab(backend: Backend) -> None:
             drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS)
     picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["memory_gb"], **PRIVATE)
     follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
+    return controls
 
 
 def _controls(backend: Backend) -> tuple[Controls, gr.HTML]:

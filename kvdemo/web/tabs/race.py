@@ -9,11 +9,9 @@ would run model output as script.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -96,7 +94,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
 
     async def on_race(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
         visitor = visitor_of(request, keeps=True)
-        with runs.running(visitor.session) as run_id, tempfile.TemporaryDirectory() as folder:
+        with runs.running(visitor.session) as run_id:
             yield {button: gr.DownloadButton(visible=False) for button in files}
             document: Mapping[str, Any] | None = None
             played = play(backend, controls.form(values), run_id, visitor)
@@ -104,7 +102,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
                 async for frame in frames:
                     document = frame.document
                     yield {tab.stage: frame.sheets}
-            offered = await to_thread.run_sync(_offered, tab, backend, document, Path(folder))
+            offered = await to_thread.run_sync(_offered, tab, backend, document)
             # Gradio repeats the last values when the event completes: let that not be the whole stage again.
             yield {tab.stage: gr.skip(), **offered}
 
@@ -120,15 +118,12 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
     panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'race'); }", concurrency_limit=None, **PRIVATE)
 
 
-def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None, folder: Path) -> dict[Component, Any]:
-    """Offer the download buttons for a finished race. Gradio copies the files before the folder goes."""
+def _offered(tab: RaceTab, backend: Backend, document: Mapping[str, Any] | None) -> dict[Component, Any]:
+    """Offer the download buttons for a finished race."""
     if document is None:
         return {}
-    paths = downloads.write(document, {"csv": backend.document_csv(document)}, folder)
-    return {
-        tab.json_file: gr.DownloadButton(value=paths["json"], visible=True),
-        tab.csv_file: gr.DownloadButton(value=paths["csv"], visible=True),
-    }
+    buttons = {"json": tab.json_file, "csv": tab.csv_file}
+    return downloads.offer(buttons, document, {"csv": backend.document_csv(document)})
 
 
 def _wire_form(tab: RaceTab, backend: Backend) -> None:

@@ -1,6 +1,9 @@
 """The legacy format: shapes and bytes of the cache, and the same tokens from what was converted and saved."""
 
+import errno
+import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ import torch
 from transformers import DynamicCache
 
 from kvdemo.caches import legacy_format
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.inside.panels import legacy
+from kvdemo.inside.session import run
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.inside.shown import TEXT, shown
@@ -32,6 +37,22 @@ def test_the_tokens_are_the_same_after_each_way(tiny_model: LoadedModel) -> None
     panel = shown(tiny_model, "legacy")
     assert panel["tokens"] == panel["converted"] == panel["resumed"] == greedy(tiny_model, TEXT)
     assert panel["same"] and panel["pieces"] == [tiny_model.piece(token) for token in panel["tokens"]]
+
+
+def test_without_a_disk_to_write_to_the_panel_says_so_and_the_others_are_shown(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    panels = run(InsideRequest(TEXT, panels=("legacy", "steps")), tiny_llama, lambda _: None, threading.Event())[
+        "panels"
+    ]
+    assert panels["legacy"] == {
+        "cannot": "This panel needs a file, and none can be written here: No space left on device."
+    }
+    assert "cannot" not in panels["steps"]
 
 
 @torch.inference_mode()

@@ -1,6 +1,9 @@
 """The order in which the places are asked. Each place has tests of its own."""
 
+import os
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -8,7 +11,7 @@ from huggingface_hub import constants
 import kvdemo.models.sources
 from kvdemo.core.errors import BadInput
 from kvdemo.models.names import catalog
-from kvdemo.models.sources import find, hub, pypi
+from kvdemo.models.sources import file_record, find, hub, pypi
 from kvdemo.models.sources.source import Source
 from tests.models.saved import refusal, save_llama
 
@@ -70,6 +73,54 @@ def test_without_the_packages_that_pypis_file_needs_the_default_model_comes_from
     monkeypatch.setitem(sys.modules, "kvdemo.models.sources.pypi", None)
     assert refusal(lambda: found(catalog.DEFAULT)) == "no Hub."
     assert no_hub == [4.0]
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch) -> Path:
+    """PyPI's copy of the default model, as an earlier start has left it; nothing may be fetched or hashed again."""
+    folder = save_llama(tmp_path / "own-cache" / pypi.FOLDER)
+    file_record.write(folder)
+    monkeypatch.setattr(pypi, "fetch", lambda _: pytest.fail("fetched or hashed"))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_copy_from_pypi_is_here_until_it_changes_and_is_only_looked_at_where_the_device_is_held(copy):
+    def held():
+        return find.find(catalog.DEFAULT, lambda _: None, download=False).folder
+
+    assert find.is_here(catalog.DEFAULT)
+    assert held() == copy
+    os.utime(copy / "config.json")
+    assert not find.is_here(catalog.DEFAULT)  # to be hashed, which another process does
+    assert held() == copy
+    (copy / "model.safetensors").write_bytes(b"")
+    assert (
+        refusal(held)
+        == f"{catalog.DEFAULT} is not on this server's disk: it was removed, or could not be had; try again."
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("years", [-30, 30])
+def test_a_copy_from_pypi_is_kept_whatever_the_clock_says(copy, years, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(file_record.time, "time", lambda: now + years * 365 * 86400)
+    hashed = []
+    assert file_record.holds(copy, lambda: hashed.append(True))
+    assert hashed == [True]
+    assert find.is_here(catalog.DEFAULT)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("copy")
+def test_the_hub_is_asked_at_a_servers_start_though_a_copy_from_pypi_is_here(monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "answers", lambda *what: asked.append(what) or True)
+    assert not find.is_best_here(catalog.DEFAULT)
+    monkeypatch.setattr(hub, "answers", lambda *_: False)
+    assert find.is_best_here(catalog.DEFAULT)
+    assert asked == [(catalog.DEFAULT, 1.5)]
 
 
 def test_random_weights_need_no_place(no_hub):

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
+from kvdemo.core.errors import Discarded
 from kvdemo.models import loading
 from kvdemo.models.errors import DamagedFiles
 from kvdemo.models.sources import file_record, gguf_file, pypi
@@ -304,6 +305,17 @@ def test_a_load_that_fails_leads_to_one_more_fetch(monkeypatch):
     seen.clear()
     assert "Never to be read." in refusal(lambda: loading.read("small", source, device="cpu", progress=seen.append))
     assert [progress.text for progress in seen].count("Reading the GGUF file") == 1
+
+
+@pytest.mark.usefixtures("index", "cache")
+def test_where_nothing_may_be_fetched_a_copy_that_cannot_be_loaded_is_thrown_away():
+    source = fetch()
+    (source.folder / "tokenizer.json").write_text("{}", "utf-8")
+    with pytest.raises(Discarded, match="tokenizer that cannot be read"):
+        loading.read("small", source, device="cpu", download=False)
+    assert not source.folder.exists()
+    assert left_in(source.folder.parent) == set()
+    assert loading.read("small", fetch(), device="cpu", download=False)
 
 
 def weights_sha256(folder: Path) -> str:

@@ -19,7 +19,7 @@ from kvdemo.models.sources import hub_cache
 from kvdemo.server.downloads import process
 from kvdemo.server.limits import Limits
 from kvdemo.server.service import Service
-from tests.server.downloads.conftest import World
+from tests.server.downloads.conftest import PADDING_BYTES, World
 
 pytestmark = pytest.mark.slow  # each download is a process that imports transformers
 
@@ -198,6 +198,34 @@ def test_a_connection_that_breaks_off_is_a_sentence_and_leaves_nothing(world: Wo
     assert not world.kept(world.visitors)
     world.hub.broken.clear()
     assert finishes(service, A, "again")
+
+
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(world: World, service: Service) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (PADDING_BYTES // 2, hard))  # as on a full disk, no more can be written
+    try:
+        with pytest.raises(
+            BadInput, match="The model cannot be stored in .*, or set KVDEMO_CACHE_DIR to another folder"
+        ):
+            list(service.race(A, "a"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not world.kept(world.visitors)
+    assert finishes(service, FORM, "other")
+    assert finishes(service, A, "again")
+
+
+def test_a_message_that_is_cut_off_is_a_sentence_and_keeps_nobody_waiting(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (program := tmp_path / "killed-while-it-wrote").write_text('#!/bin/sh\necho \'{"text": "Down\'\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(process.sys, "executable", str(program))
+    with pytest.raises(BadInput, match="The download of someone/a ended by itself: try again"):
+        list(service.race(A, "a"))
+    assert not world.kept(world.visitors)
+    assert finishes(service, FORM, "other")
 
 
 def test_the_model_used_longest_ago_makes_room_and_nobodys_own_cache_is_touched(

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_folder_that_the_user_has_set_stays(tmp_path: Path, cache: Path) -> No
     compile_store.prepare()
     assert os.environ[SETTING] == str(tmp_path / "own")
     assert not cache.exists()
+
+
+def test_a_full_disk_does_not_stop_compiling(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_store.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    compile_store.prepare()
+    assert SETTING not in os.environ
+    assert "Compiled code is not kept for the next start" in caplog.text
 
 
 def test_an_unwritable_disk_does_not_stop_compiling(cache: Path, caplog: pytest.LogCaptureFixture) -> None:

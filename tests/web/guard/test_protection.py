@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from kvdemo.web import page
 from kvdemo.web.guard import protection
-from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, is_stranger
+from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, NO_ROOM, is_stranger
 from kvdemo.web.tabs.compare import MOST_BYTES
 from tests.web.scripted_backend import ScriptedBackend
 
@@ -70,6 +70,18 @@ def test_a_file_that_compare_reads_is_taken_and_a_larger_one_is_not(visitor: Tes
     assert upload(visitor, MOST_BYTES + 200_000).status_code == 413
     assert upload(visitor, 1_000_000, count=1 + MOST_BYTES // 1_000_000).status_code == 413  # many files as one
     assert sum(path.stat().st_size for path in own_folder.rglob("*.json")) == before
+
+
+def test_an_upload_that_the_disk_does_not_take_is_a_sentence_and_the_next_one_is_taken(visitor: TestClient) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        refused = upload(visitor, 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (refused.status_code, refused.text) == (507, NO_ROOM)
+    assert upload(visitor, 1000).status_code == 200
 
 
 def test_a_body_of_unknown_length_is_cut_off(visitor: TestClient) -> None:

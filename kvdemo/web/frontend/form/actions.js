@@ -34,6 +34,7 @@ export class Actions {
     /** How often Stop was pressed in this run. */
     this.stops = 0;
     on("began", (began) => { if (began === tab) this.#began(); });
+    on("lost", (lost) => { this.#lost(lost); });
     whenOpen(tab, () => whenThere(stop, () => {
       const button = control(stop);
       if (button && !this.running) button.disabled = true;
@@ -69,6 +70,13 @@ export class Actions {
 
   /** The server has begun with the run. A Stop that came before it found nothing to stop there: it is pressed again. */
   #began() { if (this.stops === 1) this.pressStop(); }
+
+  /** A run that is asked for while no server answers would be lost with what the page shows.
+   * @param {boolean} lost */
+  #lost(lost) {
+    const start = control(this.start);
+    if (start && !this.running) start.disabled = lost;
+  }
 
   /** A long example ends with what it asks: two that share a document would look alike. */
   showQuestion() {

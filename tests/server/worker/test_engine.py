@@ -1,0 +1,68 @@
+"""The engine's process where it cannot be started, and everyone who waits when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvdemo.core.events import Finished
+from kvdemo.server.worker import engine
+from kvdemo.server.worker.backend import EngineBackend
+from kvdemo.server.worker.engine import EngineLost
+from tests.server.worker.test_backend import FORM, LONG, events_of, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, tries = subprocess.Popen, []
+
+    def start(*how: Any, **more: Any) -> Any:
+        tries.append(how)
+        if len(tries) == 1:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return really(*how, **more)
+
+    monkeypatch.setattr(engine.subprocess, "Popen", start)
+    backend = EngineBackend(str(tiny_folder), device="cpu")
+    backend.preload()
+    try:
+        assert isinstance(events_of(backend.race(FORM, "r"))[-1], Finished)
+    finally:
+        backend.close()
+    assert len(tries) >= 2
+
+
+def test_whoever_waits_is_told_when_the_engine_is_killed_and_can_race_again(tiny_folder: Path) -> None:
+    backend = EngineBackend(str(tiny_folder), device="cpu")
+    backend.preload()
+    wait_until(lambda: backend.status()["state"] == "ready")
+    told: list[str] = []
+
+    def visit(run_id: str) -> None:
+        try:
+            events_of(backend.race(LONG, run_id))
+        except EngineLost as lost:
+            told.append(str(lost))
+
+    visitors = [threading.Thread(target=visit, args=(f"r{n}",)) for n in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    wait_until(lambda: backend.health()["runs"] == 3)
+    assert backend.engine.process_id
+    os.kill(backend.engine.process_id, signal.SIGKILL)
+    for visitor in visitors:
+        visitor.join(60)
+    try:
+        assert len(told) == 3
+        assert all("was killed (signal 9)" in one and "starts again" in one for one in told)
+        wait_until(lambda: backend.status()["state"] == "ready")
+        assert isinstance(events_of(backend.race(FORM, "after"))[-1], Finished)
+    finally:
+        backend.close()
