@@ -129,7 +129,7 @@ def _event(chunk: Any) -> Event:
     """Read a chunk, of a chat or of raw text. Raises what a chunk of another form leads to."""
     usage = getattr(chunk, "usage", None)
     details = getattr(usage, "prompt_tokens_details", None)
-    total, cached = usage and usage.completion_tokens, details and details.cached_tokens
+    total, cached = _count(usage and usage.completion_tokens), _count(details and details.cached_tokens)
     if not len(chunk.choices):
         return Event("", total=total, cached=cached)
     choice = chunk.choices[0]
@@ -138,6 +138,15 @@ def _event(chunk: Any) -> Event:
     text = choice.text if delta is None else next(filter(None, texts), "")
     tokens, logprobs = _logprobs(choice)
     return Event(str(text or ""), tokens, logprobs, total, cached, choice.finish_reason)
+
+
+def _count(told: Any) -> int | None:
+    """A number of tokens, None where it is not told. Raises ValueError for what is none."""
+    if told is None:
+        return None
+    if isinstance(told, bool) or not isinstance(told, int) or told < 0:
+        raise ValueError("is no number of tokens")
+    return told
 
 
 def _logprobs(choice: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -180,5 +189,5 @@ def _told(engine: Engine) -> Iterator[None]:
         ) from None
     except openai.APIStatusError as error:
         raise BadInput(f"{it} failed ({error.status_code}): its own log says why.") from None
-    except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError):
         raise BadInput(f"{it} sends no stream of completions: see what {engine.variable} points to.") from None

@@ -93,7 +93,8 @@ class Remote(Strategy):
         self.served = model = server.model_for(job.model.id)
 
         def ask() -> Iterator[Step]:
-            return steps_of(server.events(model, job.prompt, job.sampling, job.max_new_tokens), engine)
+            most = job.max_new_tokens
+            return steps_of(server.events(model, job.prompt, job.sampling, most), engine, most)
 
         self._requests = EqualRequests(ask, self.concurrency, job.max_new_tokens)
         yield from self._requests.first()

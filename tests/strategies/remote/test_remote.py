@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,7 @@ def test_log_probabilities_count_the_tokens_where_they_come(link: Between, tiny_
         ({"token_logprobs": [-0.5, -0.25]}, [-0.5, -0.25]),
         ({"content": [{"token": "a", "logprob": None}, {"token": "b", "logprob": -0.25}]}, [None, -0.25]),
         ({"tokens": ["a", "b"], "token_logprobs": [-1e999, -0.25]}, [None, -0.25]),
+        ({"tokens": ["a", "b"], "token_logprobs": [float("nan"), -0.25]}, [None, -0.25]),
     ],
 )
 def test_tokens_that_come_without_their_log_probabilities_are_tokens(
@@ -155,6 +157,19 @@ def test_tokens_without_text_are_counted_at_the_end(link: Between, tiny_llama: L
     assert len(remote["tokens"]) == 12
 
 
+@pytest.mark.parametrize("always", [False, True])
+def test_a_count_beyond_what_was_asked_for_is_not_believed(
+    link: Between, tiny_llama: LoadedModel, always: bool
+) -> None:
+    def boast(event: dict) -> None:
+        if always or "usage" in event:
+            event["usage"] = {"completion_tokens": 10**12, "prompt_tokens": 4, "total_tokens": 10**12 + 4}
+
+    link.mischief = changed(boast)
+    remote = raced(tiny_llama, max_new_tokens=12)["lanes"][1]
+    assert (remote["status"], len(remote["tokens"])) == ("done", 12)
+
+
 def test_a_text_that_ends_early_ends_the_lane(link: Between, tiny_llama: LoadedModel) -> None:
     def ended(_: Iterable[bytes]) -> Iterable[bytes]:
         text = b'data: {"choices": [{"index": 0, "text": "Hi"}]}\n'
@@ -177,12 +192,25 @@ def drop_events(lines: Iterable[bytes]) -> Iterable[bytes]:
     return [line for number, line in enumerate(lines) if number % 2 == 0]
 
 
+def counting(tokens: Any) -> Mischief:
+    """An answer whose count of tokens is this."""
+
+    def told(event: dict) -> None:
+        if "usage" in event:
+            event["usage"]["completion_tokens"] = tokens
+
+    return changed(told)
+
+
 BROKEN: dict[str, tuple[Mischief, str]] = {
     "drops midway": (cut(2), "broke the connection"),
     "drops at once": (cut(0), "broke the connection"),
     "is silent": (pause(5, after=1), "sent nothing for"),
     "no JSON": (lambda _: [b"data: {oops\n"], "no stream of completions"),
     "another JSON": (lambda _: [b'data: {"hello": "world"}\n'], "no stream of completions"),
+    "choices by name": (lambda _: [b'data: {"choices": {"0": {"text": "a"}}}\n'], "no stream of completions"),
+    "counts below zero": (counting(-5), "no stream of completions"),
+    "counts in words": (counting("many"), "no stream of completions"),
     "an error event": (lambda _: [b'data: {"error": {"message": "' + KEY.encode() + b'"}}\n'], "no stream"),
     "HTML": (lambda _: [b"<h1>Welcome to nginx</h1>\n"], "broke off the text"),
     "ends without an end": (lambda lines: list(lines)[:2], "broke off the text"),
