@@ -46,8 +46,8 @@ class Admission:
         of_address = sum(visitor.address == other.address for other in self._held)
         if visitor.session and of_session >= limits.runs_of_session:
             raise BadInput(
-                f"This page has {count(of_session, 'run')} under way or waiting, as many as it may: stop one, or wait "
-                "until one has ended."
+                f"You have {count(of_session, 'run')} under way or waiting, as many as one visitor may: stop one, or "
+                "wait until one has ended."
             )
         if visitor.address and of_address >= limits.runs_of_address:
             raise BadInput(

@@ -101,7 +101,7 @@ class DeviceLease:
         if fallback or name is None or (wanted := self.resolve(name)).id == self.resolve(self.default_model).id:
             return
         if self.only_default:
-            raise BadInput(f"This page runs {self.default_model} only: choose that model.")
+            raise BadInput(f"This server runs {self.default_model} only: choose that model.")
         offered.check(wanted)
 
     def trusts(self, name: str) -> bool:

@@ -68,6 +68,8 @@ class Limits(BaseModel):
         """Raise BadInput for a request that asks for more than the limits allow, with the largest that they do."""
         race = request.race if isinstance(request, MeasureRequest) else request
         self.check_prompt(race.prompt)
+        if isinstance(race, InsideRequest):
+            self.check_prompt(race.append, "appended text")
         if isinstance(race, RaceRequest) and (lanes := len(race.strategies)) > self.lanes:
             raise BadInput(f"This server runs {self.lanes} lanes at a time, and here are {lanes}: leave some out.")
         if isinstance(race, RaceRequest):
@@ -96,11 +98,11 @@ class Limits(BaseModel):
                     f"{int(asked):,}: lower its concurrency to {self.concurrency:,}."
                 )
 
-    def check_prompt(self, prompt: str) -> None:
+    def check_prompt(self, prompt: str, called: str = "prompt") -> None:
         """Raise BadInput for a prompt that is too long even to be counted."""
         if len(prompt) > self.prompt_characters:
             raise BadInput(
-                f"The prompt has {len(prompt):,} characters, and this server reads {self.prompt_characters:,}: "
+                f"The {called} has {len(prompt):,} characters, and this server reads {self.prompt_characters:,}: "
                 "shorten it."
             )
 

@@ -13,10 +13,10 @@ LIMITS = Limits(runs=6, runs_of_address=3, runs_of_session=2)
 @pytest.mark.parametrize(
     ("visitor", "fits", "says"),
     [
-        (Visitor("a page", "1.2.3.4"), 2, "This page has 2 runs under way or waiting"),
+        (Visitor("a page", "1.2.3.4"), 2, "You have 2 runs under way or waiting"),
         (Visitor("", "1.2.3.4"), 3, "3 runs from your address"),
         (NOBODY, 6, "6 runs are under way or wait on this server"),
-        (Visitor("a page of this machine"), 2, "This page has 2 runs"),
+        (Visitor("a page of this machine"), 2, "You have 2 runs"),
     ],
 )
 def test_so_many_runs_have_a_place_and_the_next_is_told_what_to_do(visitor: Visitor, fits: int, says: str) -> None:

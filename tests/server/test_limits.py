@@ -61,6 +61,12 @@ def test_a_race_beyond_a_limit_is_refused_with_the_largest_that_fits(
         assert isinstance(events_of(small.race(FORM | asked | {"max_new_tokens": fits}, "fits"))[-1], Finished)
 
 
+@pytest.mark.parametrize(("name", "called"), [("prompt", "prompt"), ("append", "appended text")])
+def test_a_text_that_inside_cannot_read_is_refused(small: Service, name: str, called: str) -> None:
+    with pytest.raises(BadInput, match=f"The {called} has 51 characters, and this server reads 50"):
+        small.inside({"prompt": "Hi", name: "x" * 51}, "long")
+
+
 def test_six_lanes_of_a_million_tokens_are_refused_without_any_setting(tiny_folder: Path) -> None:
     with pytest.raises(BadInput, match="at most 8,192"):
         Service(str(tiny_folder), device="cpu").race(FORM | {"strategies": SIX, "max_new_tokens": 1_000_000}, "r")

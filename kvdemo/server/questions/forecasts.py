@@ -40,8 +40,8 @@ class Forecasts:
         """
         model = self._device.held
         try:
-            request = RaceRequest.parse({"prompt": form.get("prompt"), "chat": form.get("chat")})
-            wanted = self._device.resolve(form.get("model") or self._device.default_model)
+            request = RaceRequest.parse({key: form.get(key) for key in ("prompt", "chat", "model")})
+            wanted = self._device.resolve(request.model or self._device.default_model)
         except BadInput:
             return None
         if model is None or model.id != wanted.id:

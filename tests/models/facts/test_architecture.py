@@ -297,7 +297,8 @@ def point(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 def test_a_folder_is_read_and_refused_on_a_public_host(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
-    assert kv_bytes_per_token(architecture.from_hub(str(tmp_path)), 2) == 131_072
+    arch = architecture.from_hub(str(tmp_path))
+    assert (kv_bytes_per_token(arch, 2), arch.name) == (131_072, str(tmp_path))
     assert "cannot be opened" in refusal(lambda: architecture.from_hub(str(tmp_path), allow_folders=False))
     assert "no config.json that can be read" in refusal(lambda: architecture.from_hub(str(tmp_path / "nothing")))
     assert "no config.json that can be read" in refusal(lambda: architecture.from_hub("~nobody-of-that-name/x"))
