@@ -184,6 +184,33 @@ def test_the_keyboard_hears_how_a_token_was_chosen_and_each_is_asked_for_once(
     expect(page.locator("#kv-tip")).to_contain_text("How open the choice of a token is")
 
 
+def test_the_keyboard_reaches_what_the_candidates_card_explains_and_comes_back(
+    asked: tuple[Page, ScriptedBackend],
+) -> None:
+    page, _ = asked
+    text = page.locator(".kv-lane").nth(1).locator(".kv-text")
+    card = page.locator(".kv-inspector")
+    text.focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".kv-stages")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator(".kv-stages")).to_be_focused()
+    for name in ("Left", "Entropy"):
+        page.keyboard.press("Tab")
+        expect(card.get_by_role("button", name=name)).to_be_focused()
+        expect(page.locator("#kv-tip")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+    expect(text).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(".kv-stages")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(text).to_be_focused()
+    page.keyboard.press("ArrowRight")  # the card stayed, and follows
+    expect(card.locator("header")).to_contain_text("2 of 8")
+
+
 def test_a_pointer_that_passes_over_a_text_asks_for_the_token_it_stays_on_alone(
     asked: tuple[Page, ScriptedBackend],
 ) -> None:

@@ -49,6 +49,7 @@ def test_every_strategy_has_its_picture(strategy: dict[str, object], url: str, v
     figure = page.locator("#kv-stage .kv-preview figure")
     expect(figure.locator("figcaption")).not_to_be_empty()
     expect(figure.locator(".kv-steprows")).to_have_count(0 if strategy["elsewhere"] else 1)
+    assert "`" not in page.locator("#kv-stage .kv-preview").inner_text()  # code is shown as code
 
 
 def test_the_picture_follows_the_settings_of_its_lane(url: str, visit: Visit) -> None:

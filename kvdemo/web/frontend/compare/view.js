@@ -158,7 +158,7 @@ export const drawComparison = (element, props, watch, _, terms) => {
   const draw = () => {
     const { comparison, waiting, error } = props.value;
     root.replaceChildren(...present(error ? [el("p", { class: "kv-alert", role: "alert" }, error)]
-      : comparison ? whole(comparison, terms) : [empty(waiting)]));
+      : comparison?.headline ? whole(comparison, terms) : [empty(waiting)])); // Gradio empties a value on its way to the next one
   };
   watch("value", draw);
   draw();

@@ -130,7 +130,7 @@ class Plan {
     this.alert.hidden = !error;
     this.alert.replaceChildren(...(error ? [el("p", {}, error)] : []));
     this.root.toggleAttribute("data-stale", Boolean(error));
-    if (plan) this.show(plan);
+    if (plan?.headline) this.show(plan); // Gradio empties a value on its way to the next one
   }
 
   /** @param {PlanDocument} plan */

@@ -1,12 +1,9 @@
 // Before the first race: what each chosen lane will do, drawn as the work of its first steps.
 import { el } from "../base/dom.js";
-import { prose } from "../base/explain/prose.js";
+import { paragraphs } from "../base/explain/paragraphs.js";
+import { docProse, prose } from "../base/explain/prose.js";
 import { declared } from "./picture/declared.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
-
-/** First paragraph of a docstring, its line breaks undone.
- * @param {string | undefined} text */
-const opening = (text) => (text ?? "").trim().split(/\n\s*\n/)[0].replace(/\s+/g, " ");
 
 /**
  * The picture of the first steps, with what it says in words.
@@ -27,12 +24,12 @@ const figure = ({ rows, said, sum }, known) => el("figure", {},
 export const previewBody = (strategy, values, dtype) => {
   const drawing = declared(strategy, values, dtype);
   const unavailable = strategy.reason ? el("p", { class: "kv-note kv-failed" }, `It cannot run on this model: ${strategy.reason}`) : null;
-  const words = opening(strategy.description);
+  const opening = paragraphs(strategy.description)[0] ?? [];
   const known = new Set();
   return el(
     "div", { class: "kv-preview" },
     unavailable,
     drawing ? figure(drawing, known) : null,
-    words && words !== strategy.summary ? el("p", { class: "kv-words" }, ...prose(words, known)) : null,
+    opening.length && opening[0].text !== strategy.summary ? el("p", { class: "kv-words" }, ...docProse(opening, known)) : null,
   );
 };

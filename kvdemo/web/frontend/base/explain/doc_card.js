@@ -1,7 +1,7 @@
 // The card that holds a strategy's whole explanation, beside the button that was pressed: fetched when one is.
 import { el, showFloating, within } from "../dom.js";
 import { paragraphs } from "./paragraphs.js";
-import { prose } from "./prose.js";
+import { docProse } from "./prose.js";
 import { place } from "./tooltip.js";
 
 /** @type {HTMLElement | null} */
@@ -16,10 +16,6 @@ const close = ({ back = false } = {}) => {
   card = opener = null;
 };
 
-/** @type {(pieces: import("./paragraphs.js").Piece[], seen: Set<string>) => HTMLElement} */
-const paragraph = (pieces, seen) => el("p", {},
-  ...pieces.flatMap(({ text, kind }) => (kind === "text" ? prose(text, seen) : [el(kind, {}, text)])));
-
 /** @type {(button: HTMLElement, strategy: import("./strategy_card.js").Described) => void} */
 const open = (button, { name, summary, description }) => {
   close();
@@ -28,7 +24,7 @@ const open = (button, { name, summary, description }) => {
   const shut = el("button", { type: "button", class: "kv-close", "aria-label": "Close", onclick: () => close({ back: true }) }, "×");
   card = el("div", { class: "kv-doccard", role: "dialog", "aria-label": `How ${name} works` },
     el("header", {}, el("strong", {}, name), shut),
-    el("div", { class: "kv-docbody", tabindex: 0 }, ...(said.length ? said : paragraphs(summary)).map((pieces) => paragraph(pieces, seen))));
+    el("div", { class: "kv-docbody", tabindex: 0 }, ...(said.length ? said : paragraphs(summary)).map((pieces) => el("p", {}, ...docProse(pieces, seen)))));
   opener = button;
   button.setAttribute("aria-expanded", "true");
   showFloating(card);

@@ -11,6 +11,8 @@ const { words } = window.kvdemo;
 const word = (text, { long, text: about, also }) =>
   explain(el("dfn", { class: "kv-word", tabindex: 0 }, text), { title: long, text: about, also });
 
+/** @typedef {import("./paragraphs.js").Piece} Piece */
+
 /**
  * A text as nodes. `known` collects the words that were explained, for texts that stand together.
  * @param {string} text
@@ -19,3 +21,9 @@ const word = (text, { long, text: about, also }) =>
  */
 export const prose = (text, known = new Set()) =>
   wordParts(text, words, known).map(({ text: part, key }) => (key ? word(part, definitions[key]) : part));
+
+/**
+ * A paragraph of a docstring as nodes: what is code or stressed there is so here.
+ * @type {(pieces: Piece[], known: Set<string>) => (Node | string)[]} */
+export const docProse = (pieces, known) =>
+  pieces.flatMap(({ text, kind }) => (kind === "text" ? prose(text, known) : [el(kind, {}, text)]));

@@ -83,11 +83,15 @@ export class RunningLane extends LaneCard {
     text.addEventListener("pointerleave", () => tokenCard().leave());
     text.addEventListener("click", (event) => inspectAt(event, { pinned: true }));
     text.addEventListener("keydown", (event) => this.#key(event));
-    text.addEventListener("blur", () => this.keyboard && tokenCard().hide());
+    text.addEventListener("blur", ({ relatedTarget }) => this.keyboard && !tokenCard().holds(relatedTarget) && tokenCard().hide());
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
+    if (event.key === "Tab" && !event.shiftKey && this.keyboard && tokenCard().enter(this.text)) {
+      event.preventDefault();
+      return;
+    }
     const last = this.chips.length - 1;
     const at = this.selected;
     /** @type {Record<string, number>} */

@@ -87,6 +87,8 @@ class Inspector {
   shown = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer = undefined;
+  /** Where the keyboard came from into the card, and goes when it leaves. @type {HTMLElement | null} */
+  back = null;
 
   constructor() {
     this.choice = el("div", { class: "kv-chosenfrom" });
@@ -95,6 +97,7 @@ class Inspector {
     this.pinned = false;
     showFloating(this.card);
     showFloating(this.speech);
+    this.card.addEventListener("keydown", (event) => this.#leaveByKey(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
     document.addEventListener("pointerdown", (event) => {
       if (!within(event, this.card) && !targetOf(event, ".kv-chip")) this.hide();
@@ -153,6 +156,35 @@ class Inspector {
         show([el("p", {}, UNANSWERED)]);
       }
     }, STAYS);
+  }
+
+  /** What the keyboard reaches in the card.
+   * @returns {HTMLElement[]} */
+  #reachable() { return [...this.card.querySelectorAll("button, [tabindex='0']")].filter((one) => one instanceof HTMLElement); }
+
+  /** Takes the keyboard into the card; tells whether there is anything to reach.
+   * @param {HTMLElement} back where it comes from */
+  enter(back) {
+    const [first] = this.card.hidden ? [] : this.#reachable();
+    if (!first) return false;
+    this.back = back;
+    first.focus();
+    return true;
+  }
+
+  /** Whether the card holds an element.
+   * @param {EventTarget | null} element */
+  holds(element) { return element instanceof Node && this.card.contains(element); }
+
+  /** At either end of the card the keyboard goes back to where it came from; forwards and by Escape the card closes.
+   * @param {KeyboardEvent} event */
+  #leaveByKey(event) {
+    const reachable = this.#reachable();
+    const end = event.shiftKey ? reachable[0] : reachable[reachable.length - 1];
+    if (event.key !== "Escape" && (event.key !== "Tab" || document.activeElement !== end)) return;
+    event.preventDefault();
+    if (!event.shiftKey) this.hide();
+    this.back?.focus({ preventScroll: true });
   }
 
   /** The pointer left: an inspector that was not pinned goes. */
