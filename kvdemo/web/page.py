@@ -17,6 +17,7 @@ from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.kept import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.quiet import quieten
+from kvdemo.web.guard.guarded_blocks import GuardedBlocks
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab
@@ -34,7 +35,7 @@ LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS = 600, 2900
 
 def build(backend: Backend) -> gr.Blocks:
     """Build the page on top of `backend`. Launch it with `launch(**launch_options())`."""
-    with gr.Blocks(
+    with GuardedBlocks(
         title=TITLE,
         analytics_enabled=False,
         fill_width=True,

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
+from kvdemo.web.guard import unreadable
 from kvdemo.web.guard.listeners import Listeners
 from kvdemo.web.guard.protection import Protection
 from kvdemo.web.tabs.compare import MOST_BYTES
@@ -57,7 +59,11 @@ def launch_options(
     return {
         "theme": theme(),
         "head": assets.head(),
-        "app_kwargs": {"routes": routes, "middleware": [guard, Middleware(Listeners)]},
+        "app_kwargs": {
+            "routes": routes,
+            "middleware": [guard, Middleware(Listeners)],
+            "exception_handlers": {RequestValidationError: unreadable.explain_fault},
+        },
         "max_file_size": MOST_BYTES,
         "footer_links": [],
         "run_history": False,

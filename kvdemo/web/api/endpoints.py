@@ -16,6 +16,7 @@ import gradio as gr
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.settings import validation
 from kvdemo.core.settings.declaration import Setting, offered
 from kvdemo.core.settings.inside import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
@@ -30,6 +31,8 @@ from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
 
+#: No lane and no token of a race has a higher place.
+MOST_PLACES = 10**9
 PLAN_ACCIDENT = "Something went wrong on the server, and this plan could not be calculated: try again."
 Endpoint = Callable[..., AsyncIterator[dict]]
 States = Generator[dict, None, None]
@@ -136,7 +139,11 @@ def add_endpoints(backend: Backend) -> None:
 
     def candidates(run: str, lane: int, token: int) -> dict:
         """Tell what a token of a page's race was chosen from (frontend/race/token/candidates.js asks)."""
-        return backend.candidates(run, lane, token)
+        try:
+            checked = [validation.whole(name, at, 0, MOST_PLACES) for name, at in (("lane", lane), ("token", token))]
+            return backend.candidates(validation.text("run", run), *checked)
+        except BadInput as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     gr.api(candidates, api_name="candidates", queue=False, api_visibility="undocumented")
     gr.api(models, api_name="models")

@@ -1,23 +1,26 @@
 """Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
 
+A request at which Gradio fails is answered in a sentence (`unreadable`).
+
 It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
 """
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = logging.getLogger(__name__)
+from kvdemo.web.guard import unreadable
+from kvdemo.web.guard.guarded_blocks import REFUSED
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
 #: of the `js` of events; its icons are data. Spaces show the page in a frame.
@@ -37,15 +40,17 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
 }
-UPLOAD = "/gradio_api/upload"
+#: What a refusal says that has no words of its own.
+SILENT = b"There is nothing here."
 #: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
 BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
+#: Headers from which Gradio makes addresses.
+NAME_THE_SERVER = ("host", "x-forwarded-host", "x-gradio-server")
 #: A proxy says for whom it asks.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LOCAL_NAMES = ("localhost", "")
 TOO_LARGE, FULL = "The request is too large: send less.", "Too much was uploaded in the last hour: try again later."
-NO_ROOM = "The server's disk takes no files now: try again later."
-UNREADABLE = "The upload cannot be read: send a form with files that have names."
+NO_HOST = "The request cannot be read: a header names a server that there cannot be."
 
 
 class Protection:
@@ -71,33 +76,31 @@ class Protection:
         if self._alone and is_stranger(scope):
             self._alone = False
             self._on_stranger()
-        upload = scope["path"].endswith(UPLOAD)
+        upload = scope["path"].endswith(unreadable.UPLOAD)
         body = _Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else MOST_REQUEST)
-        answer = _Answer(send)
+        answer = _Answer(scope, send)
         if body.too_large:
             await PlainTextResponse(TOO_LARGE, 413)(scope, receive, answer)
-        elif upload:
-            await self._upload(scope, body, answer)
+        elif not _names_a_server(Headers(scope=scope)):
+            await PlainTextResponse(NO_HOST, 400)(scope, receive, answer)
+        elif upload and self._lately() >= self._hourly_bytes:
+            await PlainTextResponse(FULL, 429, headers={"Retry-After": "3600"})(scope, receive, answer)
         else:
-            await self._app(scope, body, answer)
+            if upload:
+                self._uploads.append((time.monotonic(), body))
+            await self._answer(scope, body, answer)
 
-    async def _upload(self, scope: Scope, body: _Body, answer: _Answer) -> None:
-        if self._lately() >= self._hourly_bytes:
-            await PlainTextResponse(FULL, 429, headers={"Retry-After": "3600"})(scope, body, answer)
-            return
-        self._uploads.append((time.monotonic(), body))
+    async def _answer(self, scope: Scope, body: _Body, answer: _Answer) -> None:
         try:
             await self._app(scope, body, answer)
-        except OSError as error:
-            if answer.begun:
+        except Exception as error:
+            if not unreadable.is_of_gradio(scope) or not answer.may_end:
                 raise
-            log.warning("an upload could not be written: %s", error)
-            await PlainTextResponse(NO_ROOM, 507)(scope, body, answer)
-        except Exception:
+            unreadable.note_request(scope, error)
             if answer.begun:
-                raise
-            log.info("an upload could not be read", exc_info=True)
-            await PlainTextResponse(UNREADABLE, 400)(scope, body, answer)
+                await answer.end()
+            else:
+                await unreadable.answer(scope, error)(scope, body, answer)
 
     def _lately(self) -> int:
         """Count the bytes that were uploaded in the last hour, with those that are announced and still come."""
@@ -129,16 +132,47 @@ class _Body:
 
 
 class _Answer:
-    """Sends an answer with the headers for browsers."""
+    """Sends an answer with the headers for browsers. `may_end`: it can be ended where it is, as a stream can."""
 
-    def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self.begun, self.may_end, self._over, self._silent = False, True, False, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            MutableHeaders(scope=message).update(HEADERS)
+            self._begin(message)
+        elif message["type"] == "http.response.body":
+            self._over = not message.get("more_body", False)
+            if self._silent:
+                message["body"] = SILENT
         await self._send(message)
+
+    def _begin(self, message: Message) -> None:
+        headers = MutableHeaders(scope=message)
+        headers.update(HEADERS)
+        self.may_end = "content-length" not in headers
+        if message["status"] == 500 and REFUSED in self._scope:
+            message["status"] = 400  # Gradio answers a refusal as it answers an accident
+        self._silent = message["status"] >= 400 and headers.get("content-length") == "0"
+        if self._silent:
+            headers.update({"content-length": str(len(SILENT)), "content-type": "text/plain; charset=utf-8"})
+
+    async def end(self) -> None:
+        """End a stream."""
+        if not self._over:
+            await self({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _names_a_server(headers: Headers) -> bool:
+    """Tell whether what a request names as its server can be the name of one."""
+    try:
+        for name in NAME_THE_SERVER:
+            named = headers.get(name, "").split(",")[0].strip()
+            httpx.URL(named if "://" in named else f"http://{named}")
+    except httpx.InvalidURL:
+        return False
+    return True
 
 
 def is_stranger(scope: Scope) -> bool:

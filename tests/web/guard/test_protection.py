@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 
 from kvdemo.web import page
 from kvdemo.web.guard import protection
-from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, NO_ROOM, is_stranger
+from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, is_stranger
+from kvdemo.web.guard.unreadable import NO_ROOM
 from kvdemo.web.tabs.compare import MOST_BYTES
 from tests.web.scripted_backend import ScriptedBackend
 
