@@ -27,6 +27,7 @@ MEASURES = (
     "process",
     "load",
     "soak",
+    "hostile",
     "lanes",
     "compiled",
     "recording",
@@ -109,7 +110,11 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks.measures import soak
 
         yield from soak.run()
-    if not set(measures) <= {"startup", "page", "contention", "process", "load", "soak"}:
+    if "hostile" in measures:
+        from benchmarks.measures import hostile
+
+        yield from hostile.run()
+    if not set(measures) <= {"startup", "page", "contention", "process", "load", "soak", "hostile"}:
         yield from on_the_default_model(measures)
 
 

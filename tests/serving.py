@@ -18,23 +18,32 @@ PATIENCE_SECONDS = 120
 
 
 @contextmanager
-def served(settings: dict[str, str] | None = None, program: tuple[str, ...] = ("app.py",)) -> Iterator[str]:
+def served(
+    settings: dict[str, str] | None = None, program: tuple[str, ...] = ("app.py",), log: Path | None = None
+) -> Iterator[str]:
     """The address of an app whose page is up; its environment is this process's and `settings`.
 
     program  what Python runs: the app, unless given
+    log      a file for all that it writes; unless given, what it logs goes where this process logs
     """
-    with running(settings, program) as (url, _):
+    with running(settings, program, log=log) as (url, _):
         yield url
 
 
 @contextmanager
 def running(
-    settings: dict[str, str] | None = None, program: tuple[str, ...] = ("app.py",), port: int = 0
+    settings: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("app.py",),
+    port: int = 0,
+    log: Path | None = None,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of an app and its process, as `served`; on a port of its own, unless one is given."""
     port = port or free_port()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"} | (settings or {})
-    app = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    written = log.open("wb") if log else None
+    app = subprocess.Popen(
+        [sys.executable, *program], cwd=ROOT, env=environment, stdout=written or subprocess.DEVNULL, stderr=written
+    )
     try:
         url = f"http://127.0.0.1:{port}/"
         wait_for(url, app)
@@ -42,6 +51,8 @@ def running(
     finally:
         app.terminate()
         app.wait()
+        if written:
+            written.close()
 
 
 def free_port() -> int:

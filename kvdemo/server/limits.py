@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import strategy_spec
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import MOST_LANES, RaceRequest
 from kvdemo.core.settings.request import Request

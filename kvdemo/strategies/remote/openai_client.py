@@ -141,7 +141,7 @@ def _event(chunk: Any) -> Event:
 
 
 def _count(told: Any) -> int | None:
-    """A number of tokens, None where it is not told. Raises ValueError for what is none."""
+    """Read a number of tokens, None where it is not told. Raises ValueError for what is none."""
     if told is None:
         return None
     if isinstance(told, bool) or not isinstance(told, int) or told < 0:
