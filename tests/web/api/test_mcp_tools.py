@@ -9,9 +9,12 @@ from typing import Any, get_args
 
 import pytest
 
+from kvdemo.core.settings.declaration import Setting, offered
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Schedule
+from kvdemo.costs.planner import PlanRequest
 from tests.serving import served
 from tests.web.loops import in_a_loop
 
@@ -127,9 +130,33 @@ def test_settings_that_are_left_empty_take_their_defaults(call: Callable[..., Ca
     assert found["settings"]["seed"] == 0
 
 
-def test_each_setting_of_a_tool_is_declared(ask: Ask) -> None:
-    from kvdemo.core.settings.declaration import offered  # noqa: PLC0415
-
+def test_each_setting_of_a_tool_is_declared_described_and_bounded(ask: Ask) -> None:
     tools = {tool.name: tool for tool in ask(lambda session: session.list_tools()).tools}
-    for name, request in (("race", RaceRequest), ("measure", MeasureRequest)):
-        assert tools[name].inputSchema["properties"].keys() == offered(request).keys()
+    declared = {"race": RaceRequest, "measure": MeasureRequest, "plan": PlanRequest, "inside": InsideRequest}
+    for name, tool in tools.items():
+        properties = tool.inputSchema["properties"]
+        settings = offered(declared[name]) if name in declared else {}
+        assert tool.description
+        assert properties.keys() == settings.keys()
+        assert tool.inputSchema["additionalProperties"] is False
+        for key, its in properties.items():
+            assert settings[key].about in its["description"], (name, key)
+            _check_bounds(its, settings[key])
+
+
+def _check_bounds(schema: dict[str, Any], setting: Setting) -> None:
+    match setting.kind:
+        case "whole" | "number":
+            assert schema["type"] == ("integer" if setting.kind == "whole" else "number")
+            low = schema["exclusiveMinimum"] if setting.above_low else schema["minimum"]
+            assert (low, schema["maximum"]) == (setting.low, setting.high)
+            assert "default" not in schema or low <= schema["default"] <= schema["maximum"]
+        case "switch":
+            assert schema["type"] == "boolean"
+        case "choice":
+            assert schema["enum"][: len(setting.choices)] == list(setting.choices)
+        case "lanes" | "several":
+            assert schema["type"] == "array"
+            assert schema["items"]["type"] == "string"
+        case _:
+            assert schema["type"] == "string"
