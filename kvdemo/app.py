@@ -6,7 +6,7 @@ GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH and GRADIO_SHARE itself
 
 from __future__ import annotations  # isort: skip
 
-import spaces  # isort: skip - on ZeroGPU it must come before anything that touches CUDA
+import spaces  # isort: skip  # noqa: F401 - on ZeroGPU it must come before anything that touches CUDA
 from kvdemo.web.gradio_patches.without_stubs import import_gradio  # isort: skip
 
 import_gradio()  # before anything else imports it
@@ -21,17 +21,15 @@ from typing import TYPE_CHECKING
 
 from spaces.config import Config as Space
 
+from kvdemo import space
 from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings.request import Request
 from kvdemo.core.settings.validation import show
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered, public
-from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
 from kvdemo.server.observing.observed import Observed
-from kvdemo.server.runs import Batches, BatchesOf
 from kvdemo.server.service import Service
 from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.web import page
@@ -41,40 +39,11 @@ if TYPE_CHECKING:
     from kvdemo.server.observing.metrics import Metrics
 
 
-def on_zerogpu(batches_of: BatchesOf, forecast: zerogpu.Forecast = zerogpu.unknown) -> BatchesOf:
-    """Run a race or a measurement inside a lent GPU, unless it asks for more seconds than a visitor has."""
-
-    def lent(request: Request, run_id: str) -> Batches:
-        yield from batches_of(request, run_id)
-
-    with_gpu: BatchesOf = spaces.GPU(duration=lambda request, _: zerogpu.seconds(request, forecast))(lent)
-
-    def checked(request: Request, run_id: str) -> Batches:
-        zerogpu.check(request, forecast)
-        return with_gpu(request, run_id)
-
-    return checked
-
-
-def make_zerogpu_service(model: str, limits: Limits, device: str = "cuda") -> Service:
-    """Make a service that is lent a GPU for each run, for as long as the steps of earlier runs predict."""
-
-    def forecast(request: Request) -> float | None:
-        return service.forecast(request)
-
-    service = Service(
-        model, device=device, only_default=True, limits=limits,
-        on_gpu=lambda batches_of: on_zerogpu(batches_of, forecast),
-        gpu_seconds=lambda request: zerogpu.seconds(request, forecast),
-    )  # fmt: skip
-    return service
-
-
 def make_service(limits: Limits) -> Service | EngineBackend:
     """Make the service as the environment asks for it: in a process of its own, where that can be."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
     if Space.zero_gpu:
-        return make_zerogpu_service(model, limits)
+        return space.make_zerogpu_service(model, limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
     if os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt":  # Windows hands no connection to a process
         return Service(model, device=device, dtype=dtype, limits=limits)
@@ -175,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"kvdemo: {error}") from None
     if is_public():
         public.declare()
+    space.trust_proxy()
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()

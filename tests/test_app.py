@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+import gradio as gr
 import pytest
+import uvicorn
+from starlette.requests import Request
 
 from kvdemo import __main__ as command
-from kvdemo import app
+from kvdemo import app, space
+from kvdemo.core.visitor import Visitor
+from kvdemo.web.runs import visitor_of
+from tests.web.loops import in_a_loop
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +80,48 @@ def test_tools_without_their_package_end_the_start_in_one_sentence(monkeypatch: 
     monkeypatch.setattr(app.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit, match="kvdemo: --mcp needs the package mcp"):
         app.main(["--mcp"])
+
+
+@pytest.mark.parametrize(
+    ("id_of_space", "peer", "forwarded", "address"),
+    [
+        ("owner/name", "10.16.3.80", "203.0.113.7", "203.0.113.7"),
+        # What the visitor's browser claims stands before what the proxies add.
+        ("owner/name", "10.16.3.80", "198.51.100.1, 203.0.113.7, 10.20.1.2", "203.0.113.7"),
+        ("owner/name", "203.0.113.9", "198.51.100.1", "203.0.113.9"),
+        ("", "10.16.3.80", "198.51.100.1", "10.16.3.80"),
+        ("", "192.168.1.5", "198.51.100.1", "192.168.1.5"),
+    ],
+)
+def test_addresses_of_visitors_come_through_the_proxy_of_a_space_and_can_be_made_up_nowhere(
+    monkeypatch: pytest.MonkeyPatch, id_of_space: str, peer: str, forwarded: str, address: str
+) -> None:
+    for name in ("FORWARDED_ALLOW_IPS", "SPACE_ID"):
+        monkeypatch.setenv(name, "")  # put back after the test
+        del os.environ[name]
+    if id_of_space:
+        monkeypatch.setenv("SPACE_ID", id_of_space)
+    space.trust_proxy()
+    assert _address_seen(peer, forwarded) == address
+
+
+def test_the_operator_says_which_proxies_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "owner/name")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
+    space.trust_proxy()
+    assert _address_seen("10.16.3.80", "203.0.113.7") == "10.16.3.80"
+    assert _address_seen("192.0.2.1", "203.0.113.7") == "203.0.113.7"
+
+
+def _address_seen(peer: str, forwarded: str) -> str:
+    """Whom the page takes for the visitor, in uvicorn as Gradio starts it: with nothing said of proxies."""
+    seen: list[Visitor] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
+        seen.append(visitor_of(gr.Request(Request(scope))))
+
+    config = uvicorn.Config(page)
+    config.load()
+    scope = {"type": "http", "client": (peer, 4242), "headers": [(b"x-forwarded-for", forwarded.encode())]}
+    in_a_loop(config.loaded_app(scope, None, None))
+    return seen[0].address

@@ -37,15 +37,21 @@ if TYPE_CHECKING:
 #: What happens in a run, about ten times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
 #: the `Progress` and `PanelsShown` of Inside.
 Batches = Generator[list[Any], None, None]
-BatchesOf = Callable[[Request, str], Batches]
 
 
 @dataclass(frozen=True)
-class _UnderWay:
-    """What a run has from who asked for it."""
+class Asked:
+    """What a run has from who asked for it, beside the request.
 
-    prefix_store: PrefixStore | None
-    arrival: int | None
+    arrival  its place in the order of arrival
+    shown    whether a page looks on, which asks what each token was chosen from
+    """
+
+    arrival: int | None = None
+    shown: bool = False
+
+
+BatchesOf = Callable[[Request, str, Asked], Batches]
 
 
 class Runs:
@@ -60,7 +66,7 @@ class Runs:
         self._downloads = Downloads(limits, lambda: device.held.id if device.held else None)
         self._batches = on_gpu(self._on_thread)
         self._flags, self._admission = CancelFiles(), Admission(limits)
-        self._under_way: dict[str, _UnderWay] = {}
+        self._under_way: dict[str, PrefixStore | None] = {}
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
 
@@ -93,9 +99,10 @@ class Runs:
     ) -> Batches:
         """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it."""
         with self._admission.place(visitor):
-            self._under_way[run_id] = _UnderWay(prefix_store, visitor.arrival)
+            self._under_way[run_id] = prefix_store
+            asked = Asked(visitor.arrival, shown=prefix_store is not None)
             try:
-                with closing(self._batches(request, run_id)) as batches_of_run:
+                with closing(self._batches(request, run_id, asked)) as batches_of_run:
                     for batch in batches_of_run:
                         self.learn(batch)
                         yield batch
@@ -119,13 +126,26 @@ class Runs:
         """Count a plan that was calculated: a measurement that runs meanwhile says so in its notes."""
         self._planned += 1
 
-    def _on_thread(self, request: Request, run_id: str) -> Batches:
-        """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it."""
-        stop = self._flags.of(run_id)
-        return batches(partial(self._work, request, run_id, self._under_way[run_id], stop), stop)
+    def _on_thread(self, request: Request, run_id: str, asked: Asked) -> Batches:
+        """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it.
 
-    def _work(self, request: Request, run_id: str, asked: _UnderWay, stop: CancelFile, tell: EventChannel[Any]) -> None:
+        That process may have been made for an earlier run, and then knows of this one what is given here.
+        """
+        stop = self._flags.of(run_id)
+        store = self._under_way.get(run_id)
+        return batches(partial(self._work, request, run_id, store, asked, stop), stop)
+
+    def _work(
+        self, request: Request, run_id: str, prefix_store: PrefixStore | None, asked: Asked, stop: CancelFile,
+        tell: EventChannel[Any],
+    ) -> None:  # fmt: skip
         """Run what was asked for once the model's files are here and the device is free."""
+
+        def race(request: RaceRequest, model: LoadedModel, release: Callable[[], None] = lambda: None) -> None:
+            from kvdemo.race import session  # noqa: PLC0415
+
+            limited, shown = self._limited(request, stop), asked.shown
+            session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
 
         def run() -> None:
             with (
@@ -144,31 +164,16 @@ class Runs:
 
                     inside.run(request, model, tell, self._limited(request, stop))
                 else:
-                    self._race(request, model, asked.prefix_store, tell, stop, release)
+                    race(request, model, release)
 
         try:
             if isinstance(request, RaceRequest) and (model := self._model_for_remote_lanes(request)):
                 tell(TurnCame(0.0))
-                self._race(request, model, asked.prefix_store, tell, stop)
+                race(request, model)
             else:
                 again_if_discarded(run)
         finally:
             stop.clear()
-
-    def _race(
-        self,
-        request: RaceRequest,
-        model: LoadedModel,
-        prefix_store: PrefixStore | None,
-        tell: EventChannel[Any],
-        stop: CancelToken,
-        release: Callable[[], None] = lambda: None,
-    ) -> None:
-        from kvdemo.race import session  # noqa: PLC0415
-
-        # A page, which is what has a store, asks what each token was chosen from.
-        shown, limited = prefix_store is not None, self._limited(request, stop)
-        session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
 
     def _model_for_remote_lanes(self, request: RaceRequest) -> LoadedModel | None:
         """Return the model of a race that other machines compute, if it is held: such a race waits for no turn."""

@@ -32,6 +32,7 @@ from kvdemo.server.questions.listings import list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.runs import Batches, BatchesOf, Runs
 from kvdemo.server.streaming.states import inside_state, measure_state
+from kvdemo.server.zerogpu import Terms
 
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
@@ -49,7 +50,7 @@ class Service(AnswersWithoutModel):
     `default_model` is what a request without a model runs on. `only_default` refuses every other model: on
     ZeroGPU, weights must be on the device before the first request. `on_gpu` wraps the generator function that
     needs the device, as `spaces.GPU` does there. `limits` are what a visitor may ask for; those by default, if None.
-    `gpu_seconds` says how many a run asks for, where a GPU is lent by the second.
+    `lent` says on what terms a GPU is lent by the second; None where the device is the server's own.
     """
 
     def __init__(
@@ -61,18 +62,17 @@ class Service(AnswersWithoutModel):
         only_default: bool = False,
         on_gpu: Callable[[BatchesOf], BatchesOf] = lambda batches_of: batches_of,
         limits: Limits | None = None,
-        gpu_seconds: Callable[[Request], int] | None = None,
+        lent: Terms | None = None,
     ) -> None:
         from kvdemo.server.limits import Limits  # noqa: PLC0415 - pydantic, which the command line can do without
 
         self.limits = limits or Limits()
-        super().__init__(default_model)
-        self.only_default = only_default
+        super().__init__(default_model, only_default=only_default)
         self._device = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
         self._runs = Runs(self._device, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
         self._candidates = CandidateStore()
-        self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, gpu_seconds)
+        self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, lent)
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -80,8 +80,9 @@ class Service(AnswersWithoutModel):
 
     def _try_out(self, model: LoadedModel) -> None:
         """Take a few steps: the first measurement's time can then be predicted, and the page lists what cannot run."""
-        if self.only_default:
-            return  # the device is lent to runs only
+        if self.only_default:  # the device is lent to runs only
+            self._forecasts.count_operations(model)
+            return
         from kvdemo.race import session  # noqa: PLC0415
 
         request = RaceRequest(DEFAULT_PROMPT, strategies=("dynamic_cache",), max_new_tokens=3, ignore_eos=True)
@@ -229,6 +230,14 @@ class Service(AnswersWithoutModel):
     def estimate(self, form: Mapping[str, Any]) -> str:
         """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
         return self._forecasts.estimate(form)
+
+    def gpu_cost(self, form: Mapping[str, Any]) -> str | None:
+        """Say in one sentence how many GPU seconds a race asks for; None where the device is the server's own."""
+        return self._forecasts.gpu_cost(form)
+
+    def pass_seconds(self, gpu: str) -> float | None:
+        """Predict a forward pass of the held model on a GPU of this name before any has run; None where unknown."""
+        return self._forecasts.pass_seconds(gpu)
 
     def forecast(self, request: Request) -> float | None:
         """Predict the seconds that a run decodes, from earlier steps of the held model; None where that is unknown."""

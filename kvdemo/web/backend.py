@@ -80,6 +80,12 @@ class Backend(Protocol):
         None while that is not known. Raises BadInput for a prompt that the model cannot read.
         """
 
+    def gpu_cost(self, form: Form) -> str | None:
+        """Say in one sentence how many GPU seconds a race asks for; empty for a form that is not right.
+
+        None where the device is the server's own, and not lent by the second.
+        """
+
     def estimate(self, form: Form) -> str:
         """Say in one sentence how much a measurement decodes and how long that may take. Raises BadInput."""
 

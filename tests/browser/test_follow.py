@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kvdemo.web.backend import Form
+from tests.browser.actions import race
 from tests.browser.conftest import Visit
 from tests.browser.scripted import scripted_page
 from tests.web.scripted_backend import ScriptedBackend
@@ -97,3 +98,28 @@ def test_a_tab_that_is_not_open_asks_when_it_is(url: str, slow: Slow, visit: Vis
     page.get_by_role("tab", name="Measure").click()
     expect(page.locator("#kv-m-estimate p")).to_have_text("About What is KV caching?")
     assert len(slow.estimated) > asked
+
+
+def test_the_line_on_what_a_race_costs_where_a_gpu_is_lent(visit: Visit) -> None:
+    with scripted_page(ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")) as address:
+        page = visit(address)
+        line = page.locator("#kv-gpu-cost")
+        expect(line).to_have_text("It asks for 128 GPU seconds.")
+        page.fill("#kv-tokens input[type=number]", "40")
+        expect(line).to_have_text("It asks for 40 GPU seconds.")
+        expect(page.locator("#kv-tokens input[type=number]")).to_have_value("40")
+
+
+class Learning(ScriptedBackend):
+    """Knows what a race costs once one has run."""
+
+    def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002
+        return f"It asks for {3 if self.forms else 60} GPU seconds."
+
+
+def test_what_a_race_costs_is_told_anew_when_one_has_ended(visit: Visit) -> None:
+    with scripted_page(Learning()) as address:
+        page = visit(address)
+        expect(page.locator("#kv-gpu-cost")).to_have_text("It asks for 60 GPU seconds.")
+        race(page)
+        expect(page.locator("#kv-gpu-cost")).to_have_text("It asks for 3 GPU seconds.")

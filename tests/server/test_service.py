@@ -189,9 +189,9 @@ def test_the_gpu_decorator_wraps_the_generator_that_decodes(tiny_folder: Path) -
     called = []
 
     def on_gpu(batches_of):
-        def wrapped(request, run_id):
+        def wrapped(request, run_id, asked):
             called.append(run_id)
-            yield from batches_of(request, run_id)
+            yield from batches_of(request, run_id, asked)
 
         return wrapped
 

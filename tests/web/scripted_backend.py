@@ -122,6 +122,7 @@ class ScriptedBackend(Backend):
     part: dict[str, Any] = field(default_factory=dict)
     gate: threading.Event = field(default_factory=open_gate)
     effort: str | Exception = "384 tokens to decode, about 20 s."
+    lent: str | None = None
 
     forms: list[Form] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
@@ -206,6 +207,9 @@ class ScriptedBackend(Backend):
         if isinstance(self.fits, Exception):
             raise self.fits
         return self.fits
+
+    def gpu_cost(self, form: Form) -> str | None:
+        return self.lent and self.lent.format(**form)
 
     def estimate(self, form: Form) -> str:
         self.forms.append(form)

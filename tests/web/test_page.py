@@ -166,3 +166,28 @@ def test_a_preset_fills_the_whole_form() -> None:
 def test_the_page_needs_no_model_library() -> None:
     code = "import sys; sys.modules.update(torch=None, transformers=None); import kvdemo.web.page"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _ids_asked(backend: ScriptedBackend, tab: str) -> tuple[set[str], set[str]]:
+    """What a tab asks about its form: the ids of the controls whose change puts the question, and of what is told."""
+    config = build(backend).get_config_file()
+    ids = {one["id"]: one["props"].get("elem_id") for one in config["components"]}
+    (changes,) = (one for one in config["dependencies"] if one["js"] and f"'ask', '{tab}'" in str(one["js"]))
+    asker = next(number for number, name in ids.items() if name == f"kv-ask-{tab}")
+    (asked,) = (one for one in config["dependencies"] if (asker, "ask") in map(tuple, one["targets"]))
+    return {ids[number] for number, _ in changes["targets"]}, {ids[number] for number in asked["outputs"]}
+
+
+def test_what_a_race_costs_is_told_where_a_gpu_is_lent_and_follows_every_setting() -> None:
+    lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
+    watched, told = _ids_asked(lent, "race")
+    assert {"kv-prompt", "kv-tokens", "kv-schedule"} <= watched
+    assert told == {"kv-tokens", "kv-gpu-cost"}
+    (line,) = (c for c in build(lent).get_config_file()["components"] if c["props"].get("elem_id") == "kv-gpu-cost")
+    assert line["props"]["value"] == "It asks for 128 GPU seconds."
+
+
+def test_a_device_of_the_servers_own_has_no_line_on_what_a_race_costs() -> None:
+    watched, told = _ids_asked(ScriptedBackend(), "race")
+    assert told == {"kv-tokens"}
+    assert "kv-schedule" not in watched

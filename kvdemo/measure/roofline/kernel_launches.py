@@ -6,14 +6,41 @@ however small the work is: the floor of a small model on a large GPU.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import PreTrainedConfig
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Step
+from kvdemo.models.facts import meta_run
+from kvdemo.models.network import cache_argument
+
+log = logging.getLogger(__name__)
+
+
+def operations_of_pass(config: PreTrainedConfig, name: str) -> int | None:
+    """Count the operations of a pass of one position with a cache, on the meta device; None where it cannot be tried.
+
+    Attention is the eager one, which has more operations than another.
+    """
+    try:
+        trial = meta_run.run_trial(config, name)
+        return meta_run.try_build(name, lambda: _operations(trial))
+    except BadInput as error:
+        log.info("%s", error)
+        return None
+
+
+def _operations(trial: meta_run.Trial) -> int:
+    with meta_run.on_meta(), LaunchCounter() as counter:
+        ids = torch.zeros((1, 1), dtype=torch.long)
+        trial.network(input_ids=ids, **cache_argument.cache_kwargs(trial.network, trial.cache))
+    return counter.computed
 
 
 class Launches:

@@ -102,7 +102,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     change torch's default for the whole process while it builds, and other threads decode meanwhile.
     """
     part.quantization_config = None
-    with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
+    with on_meta():
         network = build(part, dtype=None, attn_implementation="eager")
         network = network.eval().to(torch.bfloat16)
         if not cache_argument.takes_cache(network):
@@ -111,6 +111,13 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
         shapes = _passes(network, cache, name)
     head = network.get_input_embeddings().weight.numel() if headless else 0
     return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head)
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Inside, what is made or run is on the meta device, and what reads numbers out of a tensor finds zeros."""
+    with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
+        yield
 
 
 def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[list[Shapes]]:

@@ -38,6 +38,7 @@ class Observed:
         self.measured = backend.measured
         self.status = backend.status
         self.fit = backend.fit
+        self.gpu_cost = backend.gpu_cost
         self.estimate = backend.estimate
         self.plan = backend.plan
         self.compare = backend.compare

@@ -13,15 +13,17 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence, total
 from kvdemo.server.device import DeviceLease
+from kvdemo.server.zerogpu import Terms, pass_seconds
 
 if TYPE_CHECKING:
+    from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
 
 
 class Forecasts:
     """Predict runs from the model that `device` holds, and from its earlier steps: `costs`, by the model's id.
 
-    `gpu_seconds` says how many a run asks for, where a GPU is lent by the second.
+    `lent` says on what terms a GPU is lent by the second; None where the device is the server's own.
     """
 
     def __init__(
@@ -29,9 +31,16 @@ class Forecasts:
         device: DeviceLease,
         limits: Limits,
         costs: Callable[[str], StepTimeModel | None],
-        gpu_seconds: Callable[[Request], int] | None,
+        lent: Terms | None,
     ) -> None:
-        self._device, self._limits, self._costs, self._gpu_seconds = device, limits, costs, gpu_seconds
+        self._device, self._limits, self._costs, self._lent = device, limits, costs, lent
+        self._operations: int | None = None
+
+    def count_operations(self, model: LoadedModel) -> None:
+        """Count what a pass of the model launches, for `pass_seconds`; nothing is computed."""
+        from kvdemo.measure.roofline import kernel_launches  # noqa: PLC0415 - torch is imported with a model
+
+        self._operations = kernel_launches.operations_of_pass(model.network.config, model.id)
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
@@ -63,7 +72,23 @@ class Forecasts:
         except BadInput as error:
             return str(error)
         told = sentence(request, fit["prompt_tokens"] if fit else None, self._costs(wanted))
-        return f"{told} It asks for {self._gpu_seconds(request):,} GPU seconds." if self._gpu_seconds else told
+        return f"{told} {self._lent.sentence(request)}" if self._lent else told
+
+    def gpu_cost(self, form: Mapping[str, Any]) -> str | None:
+        """Say in one sentence how many GPU seconds a race asks for; None where the device is the server's own."""
+        if self._lent is None:
+            return None
+        try:
+            return self._lent.sentence(RaceRequest.parse(form))
+        except BadInput:
+            return ""  # the race says what is wrong
+
+    def pass_seconds(self, gpu: str) -> float | None:
+        """Predict a forward pass of the held model on a GPU of this name before any has run; None where unknown."""
+        if (held := self._device.held) is None:
+            return None
+        weight_bytes = sum(weight.nbytes for weight in held.network.parameters())
+        return pass_seconds(self._operations, weight_bytes, gpu)
 
     def seconds(self, request: Request) -> float | None:
         """Predict the seconds that a run decodes, from earlier steps of the held model; None where that is unknown."""

@@ -17,10 +17,13 @@ from kvdemo.server.questions.listings import list_samplers
 
 
 class AnswersWithoutModel:
-    """The part of `kvdemo.web.backend.Backend` that any process can answer; `default_model` fills the forms."""
+    """The part of `kvdemo.web.backend.Backend` that any process can answer.
 
-    def __init__(self, default_model: str) -> None:
-        self.default_model = default_model
+    `default_model` fills the forms; `only_default` offers no other.
+    """
+
+    def __init__(self, default_model: str, *, only_default: bool = False) -> None:
+        self.default_model, self.only_default = default_model, only_default
 
     def declare_public(self) -> None:
         """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
@@ -54,11 +57,13 @@ class AnswersWithoutModel:
 
     def models(self) -> list[dict[str, Any]]:
         """List the models to choose from: the operator's, or the catalogue, and the default one."""
-        cards, default = offered.cards(), catalog.card(self.default_model)
+        cards, default = () if self.only_default else offered.cards(), catalog.card(self.default_model)
         return [asdict(card) for card in (cards if default is None or default in cards else (default, *cards))]
 
     def free_names(self) -> dict[str, bool]:
         """Tell what may be named beside these models: any Hub id (`hub`), a folder of this machine (`folders`)."""
+        if self.only_default:
+            return {"hub": False, "folders": False}
         return {"hub": offered.listed() is None, "folders": folders.allowed()}
 
     def samplers(self) -> list[dict[str, Any]]:

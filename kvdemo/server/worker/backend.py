@@ -90,6 +90,9 @@ class EngineBackend(AnswersWithoutModel):
     def estimate(self, form: Form) -> str:
         return self._ask_if_up("estimate", dict(form), otherwise=_STARTING["text"])
 
+    def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
+        return None
+
     def plan(self, form: Form) -> dict[str, Any]:
         return self.engine.call("plan", dict(form))
 

@@ -22,30 +22,31 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 def follow(
     controls: Controls,
     answer: Callable[[dict[str, Any]], Any],
-    shown: Component,
-    *,
+    *shown: Component,
     tab: str,
     watched: list[str] | None = None,
     on_model: bool = True,
+    on_end: bool = False,
 ) -> None:
-    """Let `shown` hold the answer to the form, for as long as `tab` is open.
+    """Let `shown` hold the answer to the form, for as long as `tab` is open: one value, or what each of them holds.
 
     watched   the form keys whose change matters; all of them by default
     on_model  ask again when a model has arrived, since the answer depends on the one that is loaded
+    on_end    ask again when a run of the tab has ended, since the answer depends on what runs have shown
     """
 
     def on_ask(values: dict[Component, Any]) -> Any:
         return answer(controls.form(values))
 
     asker = drawn(
-        "asker", value="", elem_id=f"kv-ask-{tab}", event="ask", facts={"tab": tab, "onModel": on_model},
-        classes=["kv-unseen"],
+        "asker", value="", elem_id=f"kv-ask-{tab}", event="ask",
+        facts={"tab": tab, "onModel": on_model, "onEnd": on_end}, classes=["kv-unseen"],
     )  # fmt: skip
     changes: list[Any] = [controls[key].change for key in watched or controls]
     gr.on(changes, fn=None, js=f"() => {{ kvdemo.tell('ask', '{tab}'); }}", **PRIVATE)
     # "always_last": a question that comes while the server is at one is put when that is answered.
     asked = asker.ask(
-        on_ask, inputs=set(controls.values()), outputs=shown, trigger_mode="always_last", preprocess=False,
+        on_ask, inputs=set(controls.values()), outputs=list(shown), trigger_mode="always_last", preprocess=False,
         concurrency_limit=4, **PRIVATE,
     )  # fmt: skip
     asked.then(fn=None, js=f"() => {{ kvdemo.tell('answered', '{tab}'); }}", **PRIVATE)

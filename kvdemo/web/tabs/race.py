@@ -155,10 +155,17 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
         inputs=list(controls.values()),
         **PRIVATE,
     )
-    follow(
-        controls, lambda form: _fit(backend, form), controls["max_new_tokens"], tab="race",
-        watched=["prompt", "model", "chat"],
-    )  # fmt: skip
+    if (line := panel.gpu_cost) is None:
+        follow(
+            controls, lambda form: _fit(backend, form), controls["max_new_tokens"], tab="race",
+            watched=["prompt", "model", "chat"],
+        )  # fmt: skip
+        return
+
+    def on_form(form: Form) -> dict[Component, Any]:
+        return {controls["max_new_tokens"]: _fit(backend, form), line: backend.gpu_cost(form) or ""}
+
+    follow(controls, on_form, controls["max_new_tokens"], line, tab="race", on_end=True)
 
 
 def _fit(backend: Backend, form: Form) -> Any:

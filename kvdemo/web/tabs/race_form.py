@@ -13,6 +13,7 @@ from kvdemo.core.settings.declaration import offered
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields, lane_settings
+from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.tabs.race_examples import EXAMPLES
 
@@ -27,13 +28,17 @@ SCHEDULES = {"fair": "Fair turns"}
 
 @dataclass(frozen=True)
 class Panel:
-    """The left column: the controls, and what acts on them."""
+    """The left column: the controls, and what acts on them.
+
+    `gpu_cost` is the line on what a race costs, where a GPU is lent by the second.
+    """
 
     controls: Controls
     race: gr.Button
     stop: gr.Button
     examples: gr.HTML
     quick_picks: gr.HTML
+    gpu_cost: gr.HTML | None = None
 
 
 def add_panel(backend: Backend) -> Panel:
@@ -44,9 +49,11 @@ def add_panel(backend: Backend) -> Panel:
     picks = [(e.label, [e.form.get(key) for key in FILLED], e.why) for e in EXAMPLES]
     examples = chips("Examples", picks, elem_id="kv-examples")
     race, stop = fields.buttons("Race", "kv-", name="race")
+    lent = backend.gpu_cost(default)
+    gpu_cost = None if lent is None else drawn("line", value=lent, elem_id="kv-gpu-cost")
     with gr.Accordion("Settings", open=True, elem_id="kv-settings", elem_classes="kv-settings"):
         controls, quick_picks = _settings(backend, default, prompt)
-    return Panel(controls, race, stop, examples, quick_picks)
+    return Panel(controls, race, stop, examples, quick_picks, gpu_cost)
 
 
 def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox) -> tuple[Controls, gr.HTML]:

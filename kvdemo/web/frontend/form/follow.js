@@ -44,12 +44,13 @@ class Asker {
 }
 
 /** An element without a look (kvdemo/web/components/follow.py): `put` sends the form.
- * @type {DrawElement<string, { tab: string, onModel: boolean }>} */
-export const drawAsker = (_element, _props, _watch, put, { tab, onModel }) => {
+ * @type {DrawElement<string, { tab: string, onModel: boolean, onEnd: boolean }>} */
+export const drawAsker = (_element, _props, _watch, put, { tab, onModel, onEnd }) => {
   const asker = new Asker(tab, put);
   askers.set(tab, asker);
   on("tab", () => asker.wanted && asker.want(0));
   if (onModel) on("status", ({ state }) => state !== "loading" && asker.want());
+  if (onEnd) on("settled", (ended) => ended === tab && asker.want());
   asker.want(onModel ? REST : 0);
 };
 /** @param {string} tab */
