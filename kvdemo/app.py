@@ -12,10 +12,12 @@ from kvdemo.web.gradio_patches.without_stubs import import_gradio  # isort: skip
 import_gradio()  # before anything else imports it
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,8 @@ from kvdemo.web import page
 from kvdemo.web.backend import Backend
 
 if TYPE_CHECKING:
+    import gradio as gr
+
     from kvdemo.server.observing.metrics import Metrics
 
 
@@ -50,6 +54,8 @@ def make_service(limits: Limits) -> Service | EngineBackend:
     return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
 
+#: What is being answered when the server is told to end has so long.
+GRACE_SECONDS = 2
 METRICS, MCP = "KVDEMO_METRICS", "KVDEMO_MCP"
 #: The flags, and the variables of Gradio that they set.
 FLAGS = {
@@ -160,7 +166,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what follows as Ctrl-C does
-    try:
-        blocks.block_thread()
-    finally:
-        service.close()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+    service.close()  # whoever waits for a run is told
+    close(blocks)
+
+
+def close(blocks: gr.Blocks) -> None:
+    """End the web server, whoever listens to it."""
+    blocks.server_app.stop_event.set()  # the streams by which it knows who is there
+    blocks.server.config.timeout_graceful_shutdown = GRACE_SECONDS
+    blocks.close(verbose=False)

@@ -11,6 +11,7 @@ import torch
 from transformers import Cache
 
 from kvdemo.caches import cache_file, legacy_format
+from kvdemo.core.errors import BadInput
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.compatibility import cache_support
@@ -32,7 +33,10 @@ def show(subject: Subject) -> Mapping[str, Any]:
     pairs = legacy_format.to_legacy(cache)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache.safetensors"
-        cache_file.write(path, pairs, model, ids)
+        try:
+            cache_file.write(path, pairs, model, ids)
+        except BadInput as error:  # which names a folder of the server
+            raise CannotShow("This panel needs a file, and none can be written here.") from error
         file_bytes = path.stat().st_size
         subject.check()
         from_file, _ = cache_file.load(path, model)
