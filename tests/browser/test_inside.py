@@ -260,6 +260,25 @@ def test_two_loops_face_each_other_and_lines_of_one_alone_are_marked(
     assert loops.locator(".kv-gap").count() == 1
 
 
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_a_long_line_of_code_goes_on_below_itself_and_faces_its_partner(
+    width: int, script: ScriptedBackend, url: str, visit: Visit
+) -> None:
+    made = inside_document.loops()
+    made["loops"][1]["lines"][1]["text"] += "  # " + "a long line " * 20
+    script.shown = {"loops": made}
+    page = visit(url, tab="inside", panel="loops", width=width)
+    for name in ("loops", "scratch"):
+        page.locator(f"#kv-i-{name}").scroll_into_view_if_needed()
+        for file in panel(page, name).locator(".kv-code").all():
+            assert file.evaluate("file => file.scrollWidth <= file.clientWidth")
+    if width > 760:
+        tops = panel(page, "loops").locator(".kv-code").evaluate_all(
+            "files => files.map(file => [...file.children].map(row => row.getBoundingClientRect().top))"
+        )
+        assert tops[0] == tops[1]
+
+
 def test_a_cache_goes_to_the_legacy_format_and_to_a_file_and_back(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:

@@ -48,6 +48,10 @@ export const lines = (source) => {
   return made;
 };
 
-/** A line as nodes.
- * @param {Part[]} line */
-export const spans = (line) => line.map(([kind, text]) => (kind ? el("span", { "data-code": kind }, text) : text));
+/** A line as an element, which knows how far the line is indented; `more` stands behind it.
+ * @type {(line: Part[], ...more: Child[]) => HTMLElement} */
+export const codeLine = (line, ...more) => {
+  const text = line.map(([, part]) => part).join("");
+  const indent = text.length - text.trimStart().length;
+  return el("code", { style: `--indent: ${indent}ch` }, ...line.map(([kind, part]) => (kind ? el("span", { "data-code": kind }, part) : part)), ...more);
+};

@@ -1,6 +1,6 @@
 // Two loops, side by side: the real files of two strategies, the lines that only one of them has marked.
 import { el } from "../../base/dom.js";
-import { lines, spans } from "./highlight.js";
+import { codeLine, lines } from "./highlight.js";
 
 /** A file, its lines in colours, and where its loop begins.
  * @typedef {{ file: inside.SourceLine[], code: import("./highlight.js").Part[][], loop: number }} Side */
@@ -18,6 +18,9 @@ const mark = ({ file, code, loop }, at) => {
 class Loops {
   constructor() {
     this.element = el("div", { class: "kv-loops" });
+    /** Where the loop begins, once it has not been scrolled to. @type {number | null} */
+    this.begins = null;
+    new ResizeObserver(() => this.#settle()).observe(this.element);
     this.more = [el("p", {}, "These are the files that the race runs, read from this server when the panel was computed. A marked line stands in one file alone; everything else is the same.")];
   }
 
@@ -29,7 +32,26 @@ class Loops {
       el("ol", { class: "kv-code", tabindex: "0", "aria-label": `Source of ${loop.name}` },
         ...pairs.map((pair) => this.#line(sides[side], pair[side]))))));
     this.#together();
-    this.#toTheLoop(files, pairs);
+    this.begins = pairs.findIndex((pair) => pair.some((line, side) => line !== null && files[side].lines[line].text.includes(LOOP)));
+    this.#settle();
+  }
+
+  /** Puts the files in order, where they have room on the page: before, nothing can be measured. */
+  #settle() {
+    if (!this.element.offsetWidth) return;
+    this.#level();
+    if (this.begins !== null) this.#toTheLoop(this.begins);
+    this.begins = null;
+  }
+
+  /** Lines that face each other are equally tall, also where one of them is long and goes on below itself. */
+  #level() {
+    const [left, right] = [...this.element.querySelectorAll(".kv-code")].map((file) => /** @type {HTMLElement[]} */ ([...file.children]));
+    if (!left || !right) return;
+    for (const row of [...left, ...right]) row.style.minHeight = "";
+    if (left[0]?.offsetLeft === right[0]?.offsetLeft) return; // below each other
+    const heights = left.map((row, i) => Math.max(row.offsetHeight, right[i].offsetHeight));
+    for (const [i, height] of heights.entries()) left[i].style.minHeight = right[i].style.minHeight = `${height}px`;
   }
 
   /** @param {Side} side */
@@ -44,13 +66,12 @@ class Loops {
     const { file, code } = side;
     if (at === null) return el("li", { class: "kv-gap", "aria-hidden": "true" });
     return el("li", { "data-only": String(file[at].only), "data-mark": mark(side, at), value: file[at].number }, el("span", { class: "kv-number", "aria-hidden": "true" }, String(file[at].number)),
-      el("code", {}, ...spans(code[at]), file[at].only ? el("span", { class: "kv-hidden" }, " (only here)") : null));
+      codeLine(code[at], file[at].only ? el("span", { class: "kv-hidden" }, " (only here)") : null));
   }
 
   /** The loop itself comes behind what is imported and explained: both begin there, and can be scrolled up.
-   * @type {(files: inside.Loop[], pairs: inside.LoopsPanel["pairs"]) => void} */
-  #toTheLoop(files, pairs) {
-    const at = pairs.findIndex((pair) => pair.some((line, side) => line !== null && files[side].lines[line].text.includes(LOOP)));
+   * @param {number} at the row with which it begins */
+  #toTheLoop(at) {
     for (const file of this.element.querySelectorAll(".kv-code")) {
       const row = /** @type {HTMLElement | undefined} */ (file.children[Math.max(0, at - 2)]);
       file.scrollTop = row ? row.offsetTop - /** @type {HTMLElement} */ (file.children[0]).offsetTop : 0;

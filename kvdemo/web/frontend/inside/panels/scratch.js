@@ -2,7 +2,7 @@
 import { el } from "../../base/dom.js";
 import { chooser } from "../chooser.js";
 import { columnKeys, columnsChart, verdict } from "../drawing/columns.js";
-import { lines, spans } from "./highlight.js";
+import { codeLine, lines } from "./highlight.js";
 import { difference, several, shape } from "../drawing/scale.js";
 
 /** Calls that are drawn as rows. */
@@ -30,7 +30,7 @@ class Scratch {
   show({ path, source, buffer_shape: buffer, steps, largest_difference: largest, tolerance, holds }) {
     this.path.textContent = path;
     this.code.setAttribute("aria-label", `Source of ${path}`);
-    this.code.replaceChildren(...lines(source.replace(/\n$/, "")).map((line, i) => el("li", {}, el("span", { class: "kv-number", "aria-hidden": "true" }, String(i + 1)), el("code", {}, ...spans(line)))));
+    this.code.replaceChildren(...lines(source.replace(/\n$/, "")).map((line, i) => el("li", {}, el("span", { class: "kv-number", "aria-hidden": "true" }, String(i + 1)), codeLine(line))));
     this.verdict.replaceChildren(verdict(holds, `Fed in ${several(steps.length, "call")}, it differs from full causal attention by ${difference(largest)} at most, `
       + `${holds ? "within" : "beyond"} the tolerance of ${difference(tolerance)}.`));
     const length = buffer[1];
