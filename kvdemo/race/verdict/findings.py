@@ -43,6 +43,8 @@ from kvdemo.race import agreement
 
 #: A cache that gains less than this leaves the question why; the verdict answers it.
 SMALL_GAIN = 2.0
+#: The step over the prompt is the reason where the tokens after it alone gained so many times as much.
+NOTABLY = 1.25
 
 #: A lane and its index in the race.
 Entry = tuple[int, LaneHistory]
@@ -156,7 +158,7 @@ def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
         return None
     if its > mine * SAME:
         first, its_first = lane.steps[0].seconds, baseline.steps[0].seconds
-        if its - its_first >= (mine - first) * SMALL_GAIN:
+        if its - its_first >= (mine - first) * max(SMALL_GAIN, NOTABLY * its / mine):
             further = shared - 1
             return Found("small_gain", (index, 0), {
                 "prompt_seconds": first, "prompt_share": first / mine, "seconds": (its - its_first) / further,
