@@ -78,6 +78,9 @@ def test_on_a_narrow_card_a_name_is_whole_beside_what_its_lane_has_done(
     asked(page, script)
     for name in page.locator(".kv-lane h3").all():
         assert name.evaluate("name => name.scrollWidth <= name.clientWidth"), name.inner_text()
+    for lane in page.locator(".kv-lane").all():
+        badge, summary = (lane.locator(part).bounding_box() for part in (".kv-badge", ".kv-summary"))
+        assert badge and summary and badge["y"] + badge["height"] <= summary["y"]
 
 
 def test_six_lanes_are_the_most(url: str, visit: Visit) -> None:
