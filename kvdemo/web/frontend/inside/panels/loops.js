@@ -50,7 +50,7 @@ class Loops {
     if (!left || !right) return;
     for (const row of [...left, ...right]) row.style.minHeight = "";
     if (left[0]?.offsetLeft === right[0]?.offsetLeft) return; // below each other
-    const heights = left.map((row, i) => Math.max(row.offsetHeight, right[i].offsetHeight));
+    const heights = left.map((row, i) => Math.max(row.getBoundingClientRect().height, right[i].getBoundingClientRect().height));
     for (const [i, height] of heights.entries()) left[i].style.minHeight = right[i].style.minHeight = `${height}px`;
   }
 
