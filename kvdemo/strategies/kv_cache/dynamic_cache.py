@@ -12,7 +12,7 @@ from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.compatibility import cache_support
+from kvdemo.strategies.compatibility import cache_trial
 from kvdemo.strategies.longrope import Reading
 
 
@@ -31,7 +31,7 @@ class DynamicCached(Strategy):
     picture = Picture(computes="new", keeps="all")
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return cache_support.unavailable_reason(model)
+        return cache_trial.reason(self, model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
