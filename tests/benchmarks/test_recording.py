@@ -8,6 +8,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.chooser import record
 
 
+@pytest.mark.slow  # it is slow on purpose
 def test_slow_recording_counts_inside_the_timed_region_and_not_after_it(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

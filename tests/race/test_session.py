@@ -67,6 +67,7 @@ class Plans(Strategy):
             yield step
 
 
+@pytest.mark.slow  # it waits at each new length
 def test_what_each_new_length_costs_is_a_finding_and_lengths_that_have_run_cost_nothing(
     tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

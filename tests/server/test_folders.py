@@ -42,6 +42,7 @@ def refusals(service: Service, name: str) -> list[str]:
     return [*said, service.estimate(FORM | {"model": name}).replace(name, "NAME")]
 
 
+@pytest.mark.slow  # it plans, in a process that imports transformers
 @pytest.mark.usefixtures("strangers")
 def test_a_visitor_from_elsewhere_learns_nothing_of_folders_and_the_operators_own_runs(
     tiny_folder: Path, tmp_path: Path

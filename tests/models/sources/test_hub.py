@@ -160,6 +160,7 @@ def test_an_unreachable_hub_is_given_up_within_seconds(at, address):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow  # it waits as long as a Hub that says nothing is waited for
 @pytest.mark.usefixtures("hanging")
 def test_a_silent_hub_is_given_up_within_seconds():
     began = time.monotonic()

@@ -18,6 +18,8 @@ FORM: dict[str, Any] = {
     "prompt": "Hi", "max_new_tokens": 4, "ignore_eos": True, "chat": False, "strategies": "no_cache",
 }  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("quick_limits")
+
 
 class Watched:
     """A service whose runs are counted."""

@@ -21,6 +21,8 @@ from kvdemo.server.worker.engine import EngineLost
 from tests.scripted import FakeClock
 from tests.web.scripted_backend import committed, started
 
+pytestmark = pytest.mark.usefixtures("quick_limits")
+
 PRIVATE = "A sentence that only its writer may read"
 FORM: dict[str, Any] = {"prompt": PRIVATE, "max_new_tokens": 4, "ignore_eos": True, "chat": False}
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import time
 
+import pytest
+
 from kvdemo.web.page import build, launch_options
 from tests.web.scripted_backend import ScriptedBackend
 
 
+@pytest.mark.slow  # it looks on for a second
 def test_a_waiting_server_wakes_up_rarely() -> None:
     blocks = build(ScriptedBackend())
     blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
