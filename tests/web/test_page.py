@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,35 +25,37 @@ from kvdemo.web.words.definitions import DEFINITIONS
 from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, ScriptedBackend
 
 
-def test_only_the_documented_endpoints_are_public() -> None:
-    config = build(ScriptedBackend()).get_config_file()
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    """What the page's server tells a browser; it takes half a second to build."""
+    made: dict[str, Any] = build(ScriptedBackend()).get_config_file()
+    return made
+
+
+def test_only_the_documented_endpoints_are_public(config: dict[str, Any]) -> None:
     public = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
     assert public == {"race", "measure", "inside", "plan", "models", "strategies", "samplers"}
 
 
-def test_a_visitor_s_page_has_no_component_of_the_endpoints() -> None:
-    config = build(ScriptedBackend()).get_config_file()
+def test_a_visitor_s_page_has_no_component_of_the_endpoints(config: dict[str, Any]) -> None:
     types = {c["id"]: c["type"] for c in config["components"]}
     assert "api" in types.values()
     assert "api" not in {types[component] for component in config["page"][""]["components"]}
 
 
-def test_only_the_first_tab_is_mounted_at_once() -> None:
-    config = build(ScriptedBackend()).get_config_file()
+def test_only_the_first_tab_is_mounted_at_once(config: dict[str, Any]) -> None:
     tabs = [c["props"] for c in config["components"] if "kv-tab" in (c["props"].get("elem_classes") or ())]
     assert len(tabs) > 3
     assert [tab["visible"] for tab in tabs] == [True] + [False] * (len(tabs) - 1)
 
 
-def test_labelled_controls_for_every_form_key() -> None:
-    config = build(ScriptedBackend()).get_config_file()
+def test_labelled_controls_for_every_form_key(config: dict[str, Any]) -> None:
     labels = {c["props"].get("label") for c in config["components"]}
     assert {"Prompt", "Model", "Lanes", "New tokens", "Schedule", "Chat template", "Temperature", "Top-p", "Seed",
             "Ignore end of text", "Repeats", "Warm-up", "Prompt lengths"} <= labels  # fmt: skip
 
 
-def test_the_first_form_offers_every_strategy_with_its_settings_for_all_forms() -> None:
-    config = build(ScriptedBackend()).get_config_file()
+def test_the_first_form_offers_every_strategy_with_its_settings_for_all_forms(config: dict[str, Any]) -> None:
     pickers = [c["props"] for c in config["components"] if c["props"].get("label") == "Lanes"]
     assert [picker["value"] for picker in pickers] == ["reencode,dynamic_cache", "no_cache,dynamic_cache"]
     facts = [json.loads(picker["js_on_load"].split(", ", 5)[5].removesuffix(")")) for picker in pickers]
@@ -66,12 +69,12 @@ def test_the_first_form_offers_every_strategy_with_its_settings_for_all_forms() 
     assert window["kind"]["choices"] == ["fp8", "int4"]
 
 
-def test_the_page_states_what_is_on_offer_once() -> None:
+def test_the_page_states_what_is_on_offer_once(config: dict[str, Any]) -> None:
     """A docstring of a strategy is long, and the page is as large as what it states."""
-    config = json.dumps(build(ScriptedBackend()).get_config_file())
+    text = json.dumps(config)
     for row in STRATEGIES:
         listed = json.dumps(json.dumps({"id": row["id"]})[1:-1])[1:-1]  # in a script within the configuration
-        assert config.count(listed) == 1, row["id"]
+        assert text.count(listed) == 1, row["id"]
 
 
 def test_launch_options_are_what_launch_takes() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio.routes import App
 from starlette.testclient import TestClient
@@ -22,12 +24,17 @@ from tests.web.scripted_backend import ScriptedBackend
 LOCAL = {"host": "127.0.0.1:7860"}
 
 
+@cache
+def blocks() -> gr.Blocks:
+    """The page, which takes half a second to build."""
+    return page.build(ScriptedBackend())
+
+
 def client(**guard: Any) -> TestClient:
     """The page as Gradio serves it."""
-    blocks = page.build(ScriptedBackend())
     options = page.launch_options(**guard)
-    blocks.max_file_size = options["max_file_size"]
-    app = App.create_app(blocks, app_kwargs=options["app_kwargs"])
+    blocks().max_file_size = options["max_file_size"]
+    app = App.create_app(blocks(), app_kwargs=options["app_kwargs"])
     return TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 5))
 
 
@@ -120,9 +127,8 @@ def test_an_upload_without_a_name_is_a_sentence_and_no_accident(visitor: TestCli
 
 
 def test_files_are_gone_within_an_hour() -> None:
-    blocks = page.build(ScriptedBackend())
-    assert blocks.delete_cache is not None
-    assert sum(blocks.delete_cache) < 3600
+    assert blocks().delete_cache is not None
+    assert sum(blocks().delete_cache or ()) < 3600
 
 
 def scope(host: str, client: str | None = "127.0.0.1", **headers: str) -> dict[str, Any]:
