@@ -197,6 +197,12 @@ class Option:
         return self.label.lower()
 
 
+def options_of(cls: type) -> dict[str, Option]:
+    """List the options of a class by name, those of its bases first, in the order in which they are written."""
+    attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
+    return {name: value for name, value in attributes.items() if isinstance(value, Option)}
+
+
 def option(default: float | str, label: str, about: str, **bounds: Any) -> Any:
     """Declare a setting of a strategy or a sampler (`Option`). Its arguments are literals: they are read, not run.
 

@@ -7,13 +7,12 @@ hold it to what every sampler must do.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from transformers import LogitsProcessor
 
-from kvdemo.core.types import Option
+from kvdemo.core.types import Option, options_of
 
 
 class Sampler(ABC):
@@ -44,8 +43,7 @@ class Sampler(ABC):
     @classmethod
     def options(cls) -> dict[str, Option]:
         """Return the options by name, in the order in which they are written."""
-        found = ((name, inspect.getattr_static(cls, name)) for base in reversed(cls.__mro__) for name in vars(base))
-        return {name: value for name, value in found if isinstance(value, Option)}
+        return options_of(cls)
 
     @property
     def active(self) -> bool:

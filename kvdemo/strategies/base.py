@@ -15,7 +15,6 @@ and the contract tests run it on every test model. Another package adds its own 
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.settings import strategy_spec
-from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option
+from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option, options_of
 from kvdemo.samplers import Rule
 from kvdemo.samplers import options as sampler_options
 
@@ -119,9 +118,7 @@ class Strategy(ABC):
     @classmethod
     def options(cls) -> dict[str, Option]:
         """Return the settings by name, those of the bases first, in the order in which they are written."""
-        names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-        values = {name: inspect.getattr_static(cls, name) for name in names}
-        return {name: value for name, value in values.items() if isinstance(value, Option)}
+        return options_of(cls)
 
     @property
     def values(self) -> strategy_spec.Values:
