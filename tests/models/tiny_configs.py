@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 WINDOW = 8
@@ -145,6 +146,13 @@ TINY: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
     ),
     "falcon_h1": ("falcon_h1", GROUPED | {"head_dim": 8} | MAMBA_2, "grouped-query", ("full",)),
 }
+
+
+#: One of each way. A test of all thirty is slow for the others.
+AT_HAND = (
+    "gpt2", "llama", "gemma3", "deepseek_v3", "gemma4, layers that share keys", "qwen3_next", "falcon_h1",
+)  # fmt: skip
+EACH = [pytest.param(name, id=name, marks=() if name in AT_HAND else pytest.mark.slow) for name in TINY]
 
 
 def tiny(name: str) -> PreTrainedConfig:
