@@ -138,7 +138,8 @@ def test_the_past_does_not_change_and_what_would_break_it(script: ScriptedBacken
     past = panel(page, "past")
     verdict = past.locator(".kv-verdict")
     expect(verdict).to_contain_text(
-        "differ by 4.0 · 10⁻⁴ at most (layer 2), within the tolerance of 0.002: 10⁻⁴ of the largest number there, 20"
+        "differ by 4.0 · 10⁻⁴ at most (layer 2), within the tolerance of 0.002: 10⁻⁴ of the largest number of that "
+        "position, 20"
     )
     assert past.locator(".kv-column").count() == past.locator(".kv-column u").count() == inside_document.LAYERS + 1
     past.get_by_role("button", name="What would break it?").click()
@@ -150,7 +151,7 @@ def test_a_past_that_changes_names_the_layer_that_breaks_its_tolerance(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     changed = inside_document.past() | {"holds": False}
-    changed["layers"][1] |= {"scale": 0.5, "tolerance": 1e-4, "largest_difference": 3e-4}
+    changed["layers"][1] |= {"scale": 0.5, "tolerance": 1e-4, "largest_difference": 3e-4, "holds": False}
     script.shown = {"past": changed}
     verdict = panel(visit(url, tab="inside", panel="past"), "past").locator(".kv-verdict")
     expect(verdict).to_contain_text("differ by 3.0 · 10⁻⁴ (layer 1), beyond the tolerance of 10⁻⁴")

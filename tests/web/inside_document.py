@@ -62,7 +62,13 @@ def past() -> dict[str, Any]:
 
     def layers(differences: list[float]) -> list[dict[str, Any]]:
         return [
-            {"layer": n, "largest_difference": difference, "scale": 20.0, "tolerance": 2e-3}
+            {
+                "layer": n,
+                "largest_difference": difference,
+                "scale": 20.0,
+                "tolerance": 2e-3,
+                "holds": difference <= 2e-3,
+            }
             for n, difference in enumerate(differences)
         ]
 

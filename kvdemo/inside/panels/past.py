@@ -17,7 +17,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.models.network.forward import on_device
 
-#: Rounding stays below this share of a layer's largest value, in float32. A wider share holds in 16 bits.
+#: Rounding stays below this share of a position's largest value in a layer, in float32. 16 bits take a wider share.
 TOLERANCE = 1e-4
 _ROUNDINGS = 8
 
@@ -41,7 +41,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """Return what rounding may make of a difference, as a share of the largest value, or of 1 where that is smaller."""
+    """Return what rounding may change, as a share of the position's largest value, or of 1 where that is smaller."""
     return max(TOLERANCE, _ROUNDINGS * torch.finfo(dtype).eps)
 
 
@@ -80,11 +80,16 @@ def _differences(
     layers = []
     for layer, pair in enumerate(zip(before, after, strict=True)):
         was, now = (states[..., : texts.shared, :].float() for states in pair)
-        difference, scale = float((now - was).abs().max()), float(was.abs().max())
-        if not math.isfinite(difference):
+        differences, scales = _by_position(now - was), _by_position(was)
+        if not all(map(math.isfinite, differences)):
             raise CannotShow(f"The hidden states of layer {layer} of {model.id} are not finite numbers.")
-        allowed = share * max(1.0, scale)
-        layers.append({"layer": layer, "largest_difference": difference, "scale": scale, "tolerance": allowed})
+        allowed = [share * max(1.0, scale) for scale in scales]
+        # Of positions that differ as much, the one that may differ least.
+        worst = max(range(texts.shared), key=lambda at: (differences[at], -allowed[at]))
+        layers.append({
+            "layer": layer, "largest_difference": differences[worst], "scale": max(scales), "tolerance": allowed[worst],
+            "holds": all(difference <= most for difference, most in zip(differences, allowed, strict=True)),
+        })  # fmt: skip
     return layers
 
 
@@ -104,4 +109,11 @@ def _both_ways(subject: Subject, model: LoadedModel, texts: Continued, share: fl
 
 
 def _within(layers: list[Any]) -> bool:
-    return all(layer["largest_difference"] <= layer["tolerance"] for layer in layers)
+    return all(layer["holds"] for layer in layers)
+
+
+def _by_position(states: Tensor) -> list[float]:
+    """Return the largest size of a number at each position of (..., positions, width)."""
+    sizes = states.abs().amax(-1)
+    found: list[float] = sizes.reshape(-1, sizes.shape[-1]).amax(0).tolist()
+    return found

@@ -715,6 +715,7 @@ declare namespace inside {
     largest_difference: number;
     scale: number;
     tolerance: number;
+    holds: boolean;
   }
   /** The cache as a tuple of (keys, values) a layer, there and back, and through a file. */
   interface LegacyPanel {

@@ -18,16 +18,16 @@ const share = (layers) => {
   return scale > 0 ? ` (${named(layer)}, whose hidden states are numbers up to ${difference(scale)}: ${format.percent(off / scale)} of that)` : "";
 };
 
-/** The layer that comes nearest to what rounding may make of a difference, or goes farthest beyond.
+/** Of the layers that are beyond their tolerance, the one that differs most.
  * @param {inside.LayerDifference[]} layers */
-const nearest = (layers) => layers.reduce((most, one) => (one.largest_difference / one.tolerance > most.largest_difference / most.tolerance ? one : most), layers[0]);
-/** What rounding may make of a layer's difference, in words.
+const broken = (layers) => largest(layers.filter(({ holds }) => !holds));
+/** What rounding may make of a layer’s difference, in words; `part` of the largest number of its position.
  * @type {(layer: inside.LayerDifference, part: number) => string} */
-const limit = ({ scale, tolerance }, part) => (scale > 1
-  ? `the tolerance of ${difference(tolerance)}: ${difference(part)} of the largest number there, ${difference(scale)}` : `the tolerance of ${difference(tolerance)}`);
+const limit = ({ tolerance }, part) => (tolerance > part
+  ? `the tolerance of ${difference(tolerance)}: ${difference(part)} of the largest number of that position, ${difference(tolerance / part)}` : `the tolerance of ${difference(tolerance)}`);
 
 /** What the colours stand for. @type {[string, string][]} */
-const [OWN, AHEAD, LIMIT] = [["computed", "as the model is: no position looks ahead"], ["without", "if each position could look ahead"], ["limit", "tolerance, a share of the layer’s largest number"]];
+const [OWN, AHEAD, LIMIT] = [["computed", "as the model is: no position looks ahead"], ["without", "if each position could look ahead"], ["limit", "tolerance, a share of the position’s largest number"]];
 
 class Past {
   constructor() {
@@ -71,7 +71,7 @@ class Past {
     if (!this.panel) return;
     const { shared, tolerance, layers, holds, bidirectional, note } = this.panel;
     const around = this.broken && !("cannot" in bidirectional) ? bidirectional : null;
-    const most = holds ? largest(layers) : nearest(layers);
+    const most = holds ? largest(layers) : broken(layers);
     const same = layers.filter(({ largest_difference: value }) => value === 0).length;
     const found = most.largest_difference === 0 ? `all ${several(layers.length, "state")}, from the embedding to the last layer, are exactly equal`
       : `the hidden states differ by ${difference(most.largest_difference)}${holds ? " at most" : ""} (${named(most.layer)}), ${holds ? "within" : "beyond"} ${limit(most, tolerance)}`
@@ -79,7 +79,7 @@ class Past {
     const text = `${several(shared, "shared position")}: ${found}.`;
     this.verdict.replaceChildren(verdict(holds, note ? `${text} ${note}` : text));
     const columns = layers.map(({ layer, largest_difference: own, tolerance: allowed }, i) => ({
-      label: layer === 0 ? "emb" : String(layer), limit: allowed,
+      label: layer === 0 ? "emb" : String(layer), limit: around ? Math.min(allowed, around[i].tolerance) : allowed,
       title: `${named(layer)}: ${difference(own)}, tolerance ${difference(allowed)}${around ? `, ${difference(around[i].largest_difference)} looking ahead` : ""}`,
       bars: [{ value: own, kind: "computed" }, ...(around ? [{ value: around[i].largest_difference, kind: "without" }] : [])],
     }));
