@@ -17,4 +17,8 @@ is wrapped around that generator from outside. From the ground up, each package 
     cli/, web/    the command line and the page
 """
 
+from kvdemo.core.temporary import have_folder
+
 __version__ = "0.1.0"
+
+have_folder()  # before a library is imported that asks for it

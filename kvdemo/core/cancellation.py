@@ -7,14 +7,20 @@ full disk.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Protocol
 
 log = logging.getLogger(__name__)
+
+
+#: Where no file is, and none can be made.
+NOWHERE = os.devnull
 
 
 class CancelToken(Protocol):
@@ -54,17 +60,23 @@ class CancelFiles:
     """The stop flags of a server's runs: files in a folder of its own, which goes when the server ends."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="kvdemo-stop-", ignore_cleanup_errors=True)
         self._set: set[str] = set()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="kvdemo-stop-", ignore_cleanup_errors=True)
+        except OSError as error:
+            log.warning("a run in another process cannot be stopped: %s", error)
 
     def close(self) -> None:
         """Remove the folder with all flags."""
-        self._folder.cleanup()
+        if self._folder:
+            self._folder.cleanup()
 
     def of(self, run_id: str) -> CancelFile:
         """Return the flag of a run, which may be set before the run begins."""
         name = hashlib.sha256(run_id.encode(errors="replace")).hexdigest()
-        return CancelFile(Path(self._folder.name) / name, self._set)
+        folder = Path(self._folder.name if self._folder else NOWHERE)
+        return CancelFile(folder / name, self._set)
 
 
 class CancelFile:
@@ -89,4 +101,5 @@ class CancelFile:
 
     def clear(self) -> None:
         self._names.discard(self._path.name)
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there, or can be nowhere
+            self._path.unlink()

@@ -53,6 +53,20 @@ def test_stop_works_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not flags.of("run").is_set()
 
 
+def test_stop_works_where_no_folder_could_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    flags = CancelFiles()
+    assert not flags.of("run").is_set()
+    flags.of("run").set()
+    assert flags.of("run").is_set()
+    flags.of("run").clear()
+    assert not flags.of("run").is_set()
+    flags.close()
+
+
 def _raise(flag: CancelFile) -> None:
     flag.set()
 

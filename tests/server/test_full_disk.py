@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,41 @@ def full(app: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         for pid, limits in before.items():
             resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def full_from_the_start() -> Iterator[None]:
+    """No program that is started inside can write a byte to any file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_the_app_starts_and_its_engine_is_started_again(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = {
+        "KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "KVDEMO_CACHE_DIR": str(tmp_path / "cache"),
+        "GRADIO_TEMP_DIR": str(tmp_path / "gradio"), "TMPDIR": str(tmp_path),
+    }  # fmt: skip
+
+    async def visit(url: str, app: subprocess.Popen[bytes]) -> None:
+        async with httpx.AsyncClient(timeout=httpx.Timeout(120)) as client:
+            assert (await Program(client, url, "first").last("race", **SHORT))["success"]
+            (engine,) = (
+                one for one in psutil.Process(app.pid).children() if "kvdemo.server.worker" in " ".join(one.cmdline())
+            )
+            engine.kill()
+            while (await client.get(f"{url}healthz")).json()["ok"]:
+                await asyncio.sleep(0.02)
+            assert (await Program(client, url, "second").last("race", **SHORT))["success"]
+
+    with ExitStack() as disk:
+        disk.enter_context(full_from_the_start())
+        with running(settings) as (url, app):
+            disk.close()
+            in_a_loop(visit(url, app))
 
 
 def test_everything_that_needs_no_file_works_on_a_full_disk(tiny_folder: Path, tmp_path: Path) -> None:
