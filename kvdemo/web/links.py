@@ -30,6 +30,8 @@ N = TypeVar("N", int, float)
 #: The largest whole number that a browser holds exactly.
 LARGEST = 2**53 - 1
 
+#: What is left of a link that is too long (`guard.protection`).
+TOO_LONG = "too_long"
 #: The settings that a link may name of each strategy's lanes, by the strategy's id.
 Strategies = Mapping[str, Collection[str]]
 #: Each setting that a link may hold, by its name there: the form key, and the setting.
@@ -121,7 +123,7 @@ class Link:
 def read(query: Mapping[str, str], strategies: Strategies, parameters: Parameters = RACE) -> Link:
     """Read query parameters."""
     form: dict[str, Any] = {}
-    notices: list[str] = []
+    notices = ["The link was too long to be read, so the form keeps its own."] if TOO_LONG in query else []
     for name, (key, setting) in parameters.items():
         if name not in query:
             continue

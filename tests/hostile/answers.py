@@ -128,7 +128,7 @@ def _unclear(sentence: Any, attack: Attack) -> list[str]:
     if not isinstance(sentence, str) or not sentence.strip():
         return [f"says {str(sentence)[:300]!r}"]
     found = [f"shows a class of Python: {sentence[:300]!r}"] if CLASS_NAME.search(sentence) else []
-    if "\n" in sentence.strip() or len(sentence) > LONGEST_SENTENCE:
+    if "\n" in sentence.strip() or len(sentence) > LONGEST_SENTENCE + len(attack.path):  # which it may quote
         found.append(f"is no sentence: {sentence[:300]!r}")
     return found
 

@@ -47,6 +47,8 @@ class GuardedBlocks(gr.Blocks):
         """Run an event for one request. Raises `gr.Error` and nothing else."""
         asking = request[0] if isinstance(request, list) else request  # a list is sent as one of a batch; there is none
         try:
+            if isinstance(block_fn, BlockFunction) and block_fn.fn is None:
+                raise gr.Error(UNREADABLE)  # the browser's alone
             return await super().process_api(block_fn, inputs, state, asking, *more, **named)
         except Exception as error:
             if asking is not None and asking.request is not None:

@@ -11,16 +11,17 @@ import ipaddress
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.web.guard import unreadable
 from kvdemo.web.guard.guarded_blocks import REFUSED
+from kvdemo.web.links import TOO_LONG
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
 #: of the `js` of events; its icons are data. Spaces show the page in a frame.
@@ -44,6 +45,8 @@ HEADERS: Mapping[str, str] = {
 SILENT = b"There is nothing here."
 #: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
 BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
+#: Bytes of what a link holds, which the page sends along with every event; web servers take some 60,000 of them.
+MOST_LINK = 30_000
 #: Headers from which Gradio makes addresses.
 NAME_THE_SERVER = ("host", "x-forwarded-host", "x-gradio-server")
 #: A proxy says for whom it asks.
@@ -73,6 +76,10 @@ class Protection:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] == "/" and len(scope["query_string"]) > MOST_LINK:
+            await RedirectResponse(f"./?{TOO_LONG}=1")(scope, receive, _Answer(scope, send))
+            return
+        scope["query_string"] = _readable(scope["path"], scope["query_string"])
         if self._alone and is_stranger(scope):
             self._alone = False
             self._on_stranger()
@@ -173,6 +180,15 @@ def _names_a_server(headers: Headers) -> bool:
     except httpx.InvalidURL:
         return False
     return True
+
+
+def _readable(path: str, query: bytes) -> bytes:
+    """Leave out of a link what Gradio fails at: all of one that is too long, and the name of a page."""
+    if len(query) > MOST_LINK:
+        return b""
+    if path != "/":
+        return query
+    return b"&".join(part for part in query.split(b"&") if unquote_to_bytes(part.split(b"=")[0]) != b"page")
 
 
 def is_stranger(scope: Scope) -> bool:

@@ -61,6 +61,14 @@ def test_values_that_cannot_be_read_get_a_sentence(caplog: pytest.LogCaptureFixt
     assert "Traceback" not in caplog.text
 
 
+def test_an_event_of_the_browser_alone_gets_a_sentence() -> None:
+    with GuardedBlocks() as blocks:
+        blocks.load(fn=None, js="() => {}")
+    with pytest.raises(gr.Error) as told:
+        in_a_loop(blocks.process_api(blocks.fns[0], []))
+    assert told.value.message == UNREADABLE
+
+
 def test_an_accident_is_logged_and_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
     assert refused(fail, "x") == ACCIDENT
     assert "secret x" in caplog.text

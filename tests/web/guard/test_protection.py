@@ -12,12 +12,15 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio.routes import App
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
-from kvdemo.web import page
+from kvdemo.web import links, page
 from kvdemo.web.guard import protection
-from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, is_stranger
+from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, Protection, is_stranger
 from kvdemo.web.guard.unreadable import NO_ROOM
+from kvdemo.web.links import TOO_LONG
 from kvdemo.web.tabs.compare import MOST_BYTES
 from tests.web.scripted_backend import ScriptedBackend
 
@@ -61,6 +64,32 @@ def test_every_answer_has_the_headers(visitor: TestClient, path: str) -> None:
     assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+
+
+@pytest.fixture
+def asking() -> TestClient:
+    """Visitors of what answers with the link that it gets."""
+
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(scope["query_string"])(scope, receive, send)
+
+    return TestClient(Protection(echo, file_bytes=1, hourly_bytes=1))
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"), [("page=nothing", ""), ("tokens=4&page=", "tokens=4"), ("%70age=x&pages=y", "pages=y")]
+)
+def test_gradio_is_asked_for_no_page_that_a_link_names(asking: TestClient, query: str, asked: str) -> None:
+    """It fails where there is none of that name, and any link opens the page."""
+    assert asking.get(f"/?{query}").text == asked
+
+
+def test_a_link_that_is_too_long_opens_the_page_without_it(asking: TestClient) -> None:
+    link = "prompt=" + "%41" * 20_000
+    assert asking.get(f"/?{link}").text == f"{TOO_LONG}=1"
+    assert asking.post(f"/gradio_api/queue/join?{link}").text == ""
+    (notice,) = links.read({TOO_LONG: "1"}, {}).notices
+    assert "too long" in notice
 
 
 def test_only_huggingface_shows_the_page_in_a_frame_and_nothing_comes_from_elsewhere() -> None:
