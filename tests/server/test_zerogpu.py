@@ -66,6 +66,7 @@ def test_a_pass_takes_the_longer_of_launching_its_operations_and_reading_the_wei
     assert zerogpu.pass_seconds(None, 240_000_000, "a GPU of next year") is None
 
 
+@pytest.mark.slow  # it lays out networks of full size
 def test_an_operation_takes_what_the_slowest_measured_model_took_for_one() -> None:
     figures = json.loads(MEASURED.read_text("utf-8"))["figures"]
     steps = {

@@ -28,6 +28,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrategyInf
         yield introduction
 
 
+@pytest.mark.slow  # the whole contract
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("spec", ["refresh", "refresh:every=7", "refresh:between=all"])
 def test_an_added_strategy_passes_the_contract(spec: str) -> None:

@@ -149,6 +149,7 @@ def test_torchs_default_number_format_is_never_touched_meanwhile(monkeypatch: py
     architecture.parse(LLAMA_8B | {"dtype": "bfloat16"})
 
 
+@pytest.mark.slow  # it lays out networks of full size
 def test_falcons_shared_heads_are_told_from_those_that_transformers_repeats() -> None:
     falcon_40b = {"model_type": "falcon", "vocab_size": 65024, "hidden_size": 8192, "num_hidden_layers": 60}
     falcon_40b |= {"num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True}
@@ -159,6 +160,7 @@ def test_falcons_shared_heads_are_told_from_those_that_transformers_repeats() ->
     assert architecture.parse(LLAMA_8B).repeats == 1
 
 
+@pytest.mark.slow  # it lays out networks of full size
 def test_pictures_and_text_are_planned_by_the_text_part() -> None:
     text = {k: v for k, v in LLAMA_8B.items() if k != "architectures"}
     llava = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": text}
