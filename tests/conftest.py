@@ -40,15 +40,32 @@ FOLDER_MARKERS = {"browser": ("browser",), "remote": ("slow",)}
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at `-m`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it uses: fixtures, a folder, a strategy that compiles."""
+    """Mark each test by what it uses: fixtures, a folder, a strategy that compiles, one of many kinds of models."""
+    beyond = _beyond_those_at_hand(items)
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         names = [name for fixture, markers in FIXTURE_MARKERS.items() if fixture in fixtures for name in markers]
         names += [name for folder, markers in FOLDER_MARKERS.items() if folder in item.path.parts for name in markers]
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         names += ["slow" for value in parameters if getattr(value, "id", None) == "compiled_cache"]
+        names += ["slow"] * (item in beyond)
         for name in dict.fromkeys(names):
             item.add_marker(name)
+
+
+def _beyond_those_at_hand(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Return tests on kinds of models that are not at hand, where the same test runs on more kinds than those."""
+    configs = sys.modules.get("tests.models.tiny_configs")  # which a test of kinds has imported
+    if configs is None:
+        return set()
+    kinds: dict[tuple[Path, str], dict[pytest.Item, str]] = {}
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        for value in parameters:
+            if isinstance(value, str) and value in configs.TINY:
+                kinds.setdefault((item.path, getattr(item, "originalname", item.name)), {})[item] = value
+    many = [run for run in kinds.values() if len({*run.values()}) > len(configs.AT_HAND)]
+    return {item for run in many for item, kind in run.items() if kind not in configs.AT_HAND}
 
 
 def pytest_collection_finish() -> None:

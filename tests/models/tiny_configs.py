@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 WINDOW = 8
@@ -148,11 +147,10 @@ TINY: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
 }
 
 
-#: One of each way. A test of all thirty is slow for the others.
+#: One of each way. Where a test runs more kinds than these, it is slow on the others (tests/conftest.py).
 AT_HAND = (
     "gpt2", "llama", "gemma3", "deepseek_v3", "gemma4, layers that share keys", "qwen3_next", "falcon_h1",
 )  # fmt: skip
-EACH = [pytest.param(name, id=name, marks=() if name in AT_HAND else pytest.mark.slow) for name in TINY]
 
 
 def tiny(name: str) -> PreTrainedConfig:

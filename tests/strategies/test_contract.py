@@ -18,7 +18,6 @@ from kvdemo.race import proof
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.draft import draft_model
-from tests.models.tiny_configs import AT_HAND
 
 from .conftest import DRAWS, similar, steps_of, tokens_of
 from .layered import FULL, SLIDING, STATES, model_of
@@ -31,9 +30,7 @@ VARIANTS = sorted({*FULL, *SLIDING, *STATES} - {*ARCHITECTURES})  # of what thes
 every_strategy = pytest.mark.parametrize(
     "strategy", [strategies.get(DRAWS.get(i, i)) for i in strategies.introductions()], ids=lambda s: s.id
 )
-every_model = pytest.mark.parametrize(
-    "architecture", [pytest.param(a, id=a, marks=() if a in AT_HAND else pytest.mark.slow) for a in ARCHITECTURES]
-)
+every_model = pytest.mark.parametrize("architecture", ARCHITECTURES)
 plain_models = pytest.mark.parametrize("architecture", PLAIN)
 
 

@@ -10,12 +10,12 @@ from kvdemo.models.loaded import LoadedModel
 from tests.inside.passes import run
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model, network
-from tests.models.tiny_configs import EACH
+from tests.models.tiny_configs import TINY
 
 TEXT = "The quick brown fox jumps over"
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_every_model_shows_its_weights_or_says_in_a_sentence_why_not(name: str) -> None:
     panel = shown(model(name), "attention", layer=1, head=2, prompt=TEXT, continuation=[5])
     if "cannot" in panel:

@@ -18,7 +18,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
-from tests.models.tiny_configs import EACH, WINDOW
+from tests.models.tiny_configs import TINY, WINDOW
 
 #: What the value of a formula is by `kvdemo.costs.formulas`, at a batch and a length, with 4 bytes a number.
 EXPECTED = {
@@ -44,7 +44,7 @@ def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
     )
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
     listed = panel(name)
@@ -66,7 +66,7 @@ def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: 
     check()
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_the_value_is_that_of_the_batch_and_length_asked_for(name: str) -> None:
     found = shown(model(name), "formulas", batch=3, length=21)
     for formula in found["formulas"]:

@@ -24,7 +24,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
-from tests.models.tiny_configs import EACH
+from tests.models.tiny_configs import TINY
 
 TEXT = "The quick brown fox jumps over the lazy"
 WRITTEN = tuple(range(40, 52))  # past the tiny windows, by single tokens
@@ -65,7 +65,7 @@ def test_tokens_and_bytes_are_those_of_a_loop_with_a_cache(tiny_model: LoadedMod
     assert [sum(len(group["layers"]) * group["bytes"][n] for group in groups) for n in range(len(held))] == held
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_every_model_shows_its_steps_or_says_in_a_sentence_why_not(name: str) -> None:
     panel = shown(model(name), "steps", continuation=list(WRITTEN), prompt=TEXT)
     if "cannot" in panel:
@@ -83,7 +83,7 @@ def test_every_model_shows_its_steps_or_says_in_a_sentence_why_not(name: str) ->
         assert any(word in panel["note"] for word in ("window", "choose", "keep no keys"))
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_what_one_pass_says_of_each_step_is_what_the_steps_themselves_hold(name: str) -> None:
     if "cannot" in shown(model(name), "steps", continuation=[40], prompt=TEXT):
         pytest.skip("this model has no steps with a cache")

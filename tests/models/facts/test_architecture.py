@@ -20,7 +20,7 @@ from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal
 from tests.models.stub_hub import Hub, serving
-from tests.models.tiny_configs import EACH, TINY, WINDOW, tiny
+from tests.models.tiny_configs import TINY, WINDOW, tiny
 
 LLAMA_8B = {
     "architectures": ["LlamaForCausalLM"],
@@ -72,7 +72,7 @@ def live_bytes(cache: DynamicCache) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: torch.dtype) -> None:
     config = tiny(name)
     arch = architecture.from_config(config)
@@ -90,7 +90,7 @@ def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: to
     assert arch.parameters == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TINY)
 def test_the_kind_of_attention_and_of_each_layer(name: str) -> None:
     _, _, attention, kinds = TINY[name]
     arch = architecture.from_config(tiny(name))
