@@ -114,7 +114,6 @@ def head() -> str:
     modules = [path.as_posix() for path in at_once()]
     return "\n".join([
         f"<style>{HIDDEN}</style>",
-        '<link rel="icon" href="./favicon.ico">',  # browsers would ask for it at the root of the site
         f"<script>{(FRONTEND / 'early.js').read_text('utf-8')}\nObject.assign(kvdemo, {facts});</script>",
         f'<link rel="stylesheet" href="{root}/styles/main.css">',
         *(f'<link rel="modulepreload" href="{root}/{name}">' for name in modules),

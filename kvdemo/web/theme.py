@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from kvdemo.web import assets
 from kvdemo.web.guard import unreadable
+from kvdemo.web.guard.icon import NamedIcon
 from kvdemo.web.guard.listeners import Listeners
 from kvdemo.web.guard.protection import Protection
 from kvdemo.web.tabs.compare import MOST_BYTES
@@ -61,7 +62,7 @@ def launch_options(
         "head": assets.head(),
         "app_kwargs": {
             "routes": routes,
-            "middleware": [guard, Middleware(Listeners)],
+            "middleware": [guard, Middleware(NamedIcon), Middleware(Listeners)],
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,
