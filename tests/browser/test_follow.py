@@ -100,26 +100,25 @@ def test_a_tab_that_is_not_open_asks_when_it_is(url: str, slow: Slow, visit: Vis
     assert len(slow.estimated) > asked
 
 
-def test_the_line_on_what_a_race_costs_where_a_gpu_is_lent(visit: Visit) -> None:
-    with scripted_page(ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")) as address:
-        page = visit(address)
-        line = page.locator("#kv-gpu-cost")
-        expect(line).to_have_text("It asks for 128 GPU seconds.")
-        page.fill("#kv-tokens input[type=number]", "40")
-        expect(line).to_have_text("It asks for 40 GPU seconds.")
-        expect(page.locator("#kv-tokens input[type=number]")).to_have_value("40")
+class Lending(ScriptedBackend):
+    """Lends a GPU by the second, and knows what a step takes once a race has run."""
+
+    def gpu_cost(self, form: Form) -> str | None:
+        return f"It asks for {form['max_new_tokens']} GPU seconds, {'as seen' if self.forms else 'predicted'}."
 
 
-class Learning(ScriptedBackend):
-    """Knows what a race costs once one has run."""
+@pytest.fixture
+def lending() -> Iterator[str]:
+    with scripted_page(Lending()) as address:
+        yield address
 
-    def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002
-        return f"It asks for {3 if self.forms else 60} GPU seconds."
 
-
-def test_what_a_race_costs_is_told_anew_when_one_has_ended(visit: Visit) -> None:
-    with scripted_page(Learning()) as address:
-        page = visit(address)
-        expect(page.locator("#kv-gpu-cost")).to_have_text("It asks for 60 GPU seconds.")
-        race(page)
-        expect(page.locator("#kv-gpu-cost")).to_have_text("It asks for 3 GPU seconds.")
+def test_the_line_on_what_a_race_costs_where_a_gpu_is_lent(lending: str, visit: Visit) -> None:
+    page = visit(lending)
+    line, tokens = page.locator("#kv-gpu-cost"), page.locator("#kv-tokens input[type=number]")
+    expect(line).to_have_text("It asks for 128 GPU seconds, predicted.")
+    tokens.fill("40")
+    expect(line).to_have_text("It asks for 40 GPU seconds, predicted.")
+    expect(tokens).to_have_value("40")
+    race(page)
+    expect(line).to_have_text("It asks for 40 GPU seconds, as seen.")
