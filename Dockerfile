@@ -13,8 +13,9 @@ RUN if [ "$DEVICE" = cpu ]; then \
 COPY kvdemo ./kvdemo
 RUN pip install --no-cache-dir --no-deps .
 
+# By its number: Kubernetes checks that it is not 0.
 USER 1000
-# The number, because Kubernetes checks that it is not 0. A volume that is made for this folder takes over its owner.
+# A volume that is made for this folder takes over its owner.
 RUN mkdir /home/kvdemo/.cache
 ENV GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860 HF_HOME=/home/kvdemo/.cache/huggingface
 EXPOSE 7860

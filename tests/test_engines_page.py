@@ -41,9 +41,10 @@ def test_a_lane_of_the_page_can_be_chosen(lane: str) -> None:
 
 def test_the_page_says_of_each_engine_whether_it_was_run() -> None:
     table = PAGE.split("What was run, and what was not:")[1].split("###")[0]
-    for engine in ("transformers serve", "vLLM on CPUs", "SGLang, TGI, llama.cpp"):
+    for engine in ("transformers serve", "vLLM on CPUs", "SGLang, TGI", "llama.cpp's server"):
         row = next(line for line in table.splitlines() if engine in line)
         assert ("**run**" in row) == (engine == "transformers serve")
+        assert ("by hand" in row) == (engine == "llama.cpp's server")
 
 
 def test_the_command_that_was_run_is_the_tests_own() -> None:
