@@ -92,7 +92,14 @@ def test_a_step_says_what_it_computes_and_what_a_cache_saves(script: ScriptedBac
     assert cells == [str(made[key]) for key in ("products", "products_all", "products_so_far", "products_all_so_far")]
     expect(steps.locator(".kv-growth")).to_contain_text("keys (1, 2, 5, 8)")
     expect(steps.locator(".kv-growth b")).to_have_text("1.28 kB")
+    expect(steps.locator(".kv-growth")).to_contain_text("(texts, key and value heads, positions, numbers of a head)")
     assert "rows 1 to" not in (steps.locator(".kv-trianglefigure canvas").get_attribute("aria-label") or "")
+
+
+def test_a_run_of_one_token_says_that_a_cache_saves_nothing(script: ScriptedBackend, url: str, visit: Visit) -> None:
+    script.shown = {"steps": inside_document.steps(1)}
+    answer = panel(visit(url, tab="inside", tokens=1), "steps").locator(".kv-answer")
+    expect(answer).to_contain_text("With one new token a cache saves nothing")
 
 
 def test_arrow_keys_walk_the_run_and_the_address_follows(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -164,6 +171,7 @@ def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBacken
     rows = roles.get_by_role("row")
     expect(rows.nth(1)).to_contain_text("never again")
     expect(rows.nth(1)).to_contain_text("60 %")
+    expect(roles).to_contain_text("how much the new query reads of each position")
     expect(roles.locator(".kv-now").first).to_contain_text("keeping the queries too would add 768 B")
     expect(roles.locator(".kv-now").last).to_contain_text("4 query heads share 2 key and value heads, 2 to each")
     roles.get_by_label("Layer").fill("1")
@@ -273,7 +281,7 @@ def test_a_long_line_of_code_goes_on_below_itself_and_faces_its_partner(
         page.get_by_role("button", name=entry).click()
         for file in panel(page, name).locator(".kv-code").all():
             assert file.evaluate("file => file.scrollWidth <= file.clientWidth")
-    if width > 760:
+    if width > 1240:  # below each other otherwise
         tops = (
             panel(page, "loops")
             .locator(".kv-code")

@@ -29,6 +29,7 @@ test("the first token is slow as far as its step has more work, in positions and
   assert.match(firstToken(counted), /reads all 5 tokens of the text, 5\.00 MFLOPs \(5\.00× the work\); the next step reads 1 token, 1\.00 MFLOPs\./);
   assert.equal(firstToken(run(1, 2)), "");
   assert.equal(firstToken(run(5, 1)), "");
+  assert.match(firstToken(run(5, 1), true), /one new token a cache saves nothing: the only step reads all 5 tokens/);
 });
 
 test("the first step reads the whole text, a later one a token", () => {

@@ -23,6 +23,7 @@ export class CacheGrowth {
     this.groups = el("ul", {});
     this.element = el("figure", { class: "kv-growth" }, el("h4", {}, "The cache: keys and values of each layer"), this.canvas.frame,
       el("figcaption", {}, el("p", {}, this.total, " ", this.formula), this.groups,
+        el("p", { class: "kv-quiet" }, "A shape is (texts, key and value heads, positions, numbers of a head): a step adds a position."),
         el("div", { class: "kv-partkeys" }, el("span", {}, el("i", { "data-kind": "computed" }), "keys"), el("span", {}, el("i", { "data-kind": "values" }), "values"), el("span", {}, el("i", { "data-kind": "fresh" }), "added in this step"))));
   }
 

@@ -60,9 +60,10 @@ export const sentence = (steps, index) => {
     + `so far ${all("products_all_so_far")} against ${all("products_so_far")}. With a cache ${reads}.`;
 };
 
-/** Why the first token is slow, from the work of the first two steps; "" where there is no second.
- * @param {inside.DecodingStep[]} steps */
-export const firstToken = ([first, second]) => {
+/** Why the first token is slow, from the work of the first two steps; of a run that is `over` after one, that nothing is saved.
+ * @type {(steps: inside.DecodingStep[], over?: boolean) => string} */
+export const firstToken = ([first, second], over = false) => {
+  if (!second && over) return `With one new token a cache saves nothing: the only step reads all ${plural(first.positions, "token")} of the text, with it and without.`;
   if (!second || second.positions >= first.positions) return "";
   const [work, later] = [first.flops, second.flops];
   const known = work !== null && later !== null && later > 0;

@@ -144,7 +144,7 @@ export const formulas = {
   title: "The formulas with this model’s numbers",
   short: "Formulas",
   question: "What does it cost, and when does it not pay?",
-  lead: "The cache turns work that grows with the square of the length into work that grows with the length, and pays for it with memory; it gains little where reading the weights, and not the work, takes the time: move the sliders to see how much of each.",
+  lead: "The cache turns work that grows with the square of the length into work that grows with the length, and pays for it with memory; with a short text or on a large GPU it gains little, because there reading the weights takes the time, and not the work.",
   computes: "the formulas’ numbers",
   form: ["model"],
   varied: ["batch", "length"],

@@ -20,14 +20,15 @@ class Roles {
     this.layer = chooser(host, "layer");
     this.picture = el("div", { class: "kv-roles", role: "table", "aria-label": "What the new token reads of each position" });
     this.note = el("p", { class: "kv-quiet", dir: "auto" });
+    this.percent = el("p", { class: "kv-quiet" }, "In colour: how much the new query reads of each position, the mean over the heads.");
     this.bytes = el("div", {});
     this.choosers = el("div", { class: "kv-choosers" }, this.layer.element);
-    this.element = el("div", {}, this.picture, this.note, this.bytes);
+    this.element = el("div", {}, this.picture, this.percent, this.note, this.bytes);
     this.shapes = el("p", {});
     this.table = el("div", {});
     this.more = [
       el("p", {}, "A query asks, a key answers how well it fits, a value is what is taken over. A position’s query is used once, when that position is the newest; "
-        + "its key and value are used by every later query. The shading is what the new token’s query reads of the position, the mean over the heads."),
+        + "its key and value are used by every later query."),
       this.shapes, this.table,
     ];
   }

@@ -9,7 +9,7 @@ class Rounding {
   constructor() {
     this.formats = el("div", { class: "kv-formats" });
     this.experiments = el("div", { class: "kv-experiments" });
-    this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a logit, with and without a cache"], ["margin", "margin of the best token over the second: where it is more than twice the difference, the token cannot change"]]), this.experiments);
+    this.element = el("div", {}, this.formats, columnKeys([["computed", "largest difference of a token’s score (its logit), with and without a cache"], ["margin", "margin of the best token over the second: where it is more than twice the difference, the token cannot change"]]), this.experiments);
     this.table = el("div", {});
     this.more = [
       el("p", {}, "With a cache, the text is read once and each token is then run alone. Without, all of it is run in one pass, which gives the scores before each of the same tokens."),
@@ -39,7 +39,7 @@ class Rounding {
     const [apart] = departed;
     const close = steps.filter(({ same, largest_difference: off, margin }) => same && off > margin).length;
     const text = apart ? `Another token in ${departed.length} of ${several(steps.length, "step")}: ${departed.length > 1 ? "first, " : ""}a difference of ${difference(apart.largest_difference)} met a margin of ${difference(apart.margin)}.`
-      : `The same token in each of ${several(steps.length, "step")}: the logits differ by ${difference(largest)} at most.`
+      : `The same token in each of ${several(steps.length, "step")}: the scores differ by ${difference(largest)} at most.`
         + (close ? ` In ${several(close, "step")} that is more than the margin: the token could have changed, and did not.` : "");
     const columns = steps.map(({ piece, largest_difference: off, margin, same }, i) => ({
       label: String(i + 1), odd: !same, bars: [{ value: off, kind: "computed" }, { value: margin, kind: "margin" }],

@@ -133,7 +133,7 @@ class Steps {
       : panel.note ?? "");
     this.handed.hidden = !this.host.settings.continuation.length;
     write(this.lane, this.host.lane);
-    write(this.first, firstToken(steps));
+    write(this.first, firstToken(steps, panel.ended !== null));
     // More steps of the run that is being played do not stop it.
     if (going && this.player.playing) this.player.extend(steps.length);
     else this.player.load(steps.length, (this.host.settings.step ?? 1) - 1);
