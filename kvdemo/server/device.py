@@ -85,6 +85,9 @@ class DeviceLease:
             self._failed(f"{self.default_model} could not be loaded: the server's log says why; choose another model.")
 
     def _failed(self, text: str) -> None:
+        if self.held:  # a visitor's, who raced on it meanwhile
+            log.warning("%s", text)
+            return
         self._status = {"state": "failed", "text": text, "fraction": None, "model": None}
 
     def status(self) -> dict[str, Any]:

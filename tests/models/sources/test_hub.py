@@ -168,6 +168,17 @@ def test_a_silent_hub_is_given_up_within_seconds():
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.usefixtures("stub")
+def test_the_hub_answers_for_what_it_has():
+    assert hub.answers(ID, 30)
+    assert not hub.answers("someone/else", 30)
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_silent_hub_does_not_answer():
+    assert not hub.answers(ID, 0.2)
+
+
 def test_the_offline_setting_is_obeyed_and_named(stub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refusal(fetch)

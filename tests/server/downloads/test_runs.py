@@ -184,6 +184,26 @@ def test_a_hub_that_does_not_answer_at_all_keeps_nobody_else_waiting(world: Worl
     assert "does not answer" in visitor.error
 
 
+def test_a_hub_that_hangs_at_the_servers_start_keeps_nobody_waiting(
+    world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.delenv(offered.VARIABLE)
+    world.hub.hold["/api/"] = threading.Event()
+    service = Service("someone/a", device="cpu")
+    start = threading.Thread(target=service.preload)
+    start.start()
+    wait_until(lambda: "Asking" in service.status()["text"])
+    assert finishes(service, FORM | {"model": str(tiny_folder)}, "other")
+    start.join()
+    world.hub.hold["/api/"].set()
+    assert service.health()["ok"]
+    with pytest.raises(BadInput, match="does not answer"):
+        world.hub.hold["/api/"] = threading.Event()
+        list(service.race(FORM, "the operator's"))
+    world.hub.hold["/api/"].set()
+
+
 def test_a_download_that_takes_too_long_is_given_up(world: World, tiny_folder: Path) -> None:
     world.hold()
     service = Service(str(tiny_folder), device="cpu", limits=Limits(download_seconds=1))
