@@ -83,7 +83,7 @@ from kvdemo.web.page import build
 backend = ScriptedBackend()
 endpoints = build(backend).get_api_info()["named_endpoints"]
 last = [endpoints[name]["parameters"][-1] for name in ("/race", "/measure")]
-from kvdemo.web import api
+from kvdemo.web.api import endpoints as api
 from tests.web.loops import called
 called(api.race_endpoint(backend), "Hi", spice=0.5)
 print(json.dumps([[(one["parameter_name"], one["parameter_default"]) for one in last], backend.forms[0]["spice"]]))
@@ -103,7 +103,7 @@ def test_documents_comparisons_and_tables_state_a_new_setting(copy: Path, tiny_f
     compared = run(copy, "-m", "kvdemo", "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
     assert "spice" in compared.stdout
     code = f"""
-from kvdemo.measure import tables
+from kvdemo.measure.report import tables
 print(json.dumps(tables.to_markdown(json.load(open({str(tmp_path / "b.json")!r})))))
 """
     assert "spice 1.5" in str(printed(copy, code))

@@ -19,7 +19,7 @@ ROUNDS = 3
 LOAD = """
 import time
 from kvdemo.models.loading import load
-from kvdemo.models import catalog
+from kvdemo.models.names import catalog
 from kvdemo.models.sources import find
 import transformers.models.llama.modeling_llama, transformers.modeling_utils
 find(catalog.DEFAULT, lambda _: None)
