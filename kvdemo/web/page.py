@@ -17,6 +17,7 @@ from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.kept import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.quiet import quieten
+from kvdemo.web.gradio_patches.steady import steady
 from kvdemo.web.guard.guarded_blocks import GuardedBlocks
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
@@ -64,7 +65,7 @@ def build(backend: Backend) -> gr.Blocks:
     with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend)
     # Runs do not wait in it (web/runs.py): it holds what is answered in a moment.
-    return quieten(blocks.queue(api_open=False, max_size=1000))
+    return steady(quieten(blocks.queue(api_open=False, max_size=1000)))
 
 
 def _wire_arrival(

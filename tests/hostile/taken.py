@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from kvdemo.web import page
 from tests.web.scripted_backend import ScriptedBackend
 
-PATIENCE = 120.0
+PATIENCE = 600.0
 #: What keeps a run short that an attack does not stop, by the name of a parameter or the label of a control.
 SHORT: Mapping[str, Any] = {
     "prompt": "Hi", "max_new_tokens": 2, "New tokens": 2, "strategies": ["dynamic_cache"], "Lanes": "dynamic_cache",

@@ -1,0 +1,29 @@
+"""Let one visitor's event not end the queue of all.
+
+Gradio keeps what it has to say by session, of the latest two thousand of them. What it has to say to any other, it
+raises a KeyError for, in the one task that begins everybody's events: it ends, and from then on every visitor is told
+that the server is stopped. An event that was asked for under an empty name is of such a session from the beginning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+
+def steady(blocks: gr.Blocks) -> gr.Blocks:
+    """Let the queue of `blocks` say nothing to sessions that it does not know, and give nameless ones a name."""
+    queue: Any = blocks._queue  # Gradio has no public way to it; tests/web/gradio_patches/test_steady.py holds it
+    send, push = queue.send_message, queue.push
+
+    def send_if_known(event: Any, message: Any) -> None:
+        if event.session_hash in queue.pending_messages_per_session:
+            send(event, message)
+
+    async def push_named(body: Any, request: Any, username: str | None) -> Any:
+        body.session_hash = body.session_hash or None  # then the event's own name is that of its session
+        return await push(body=body, request=request, username=username)
+
+    queue.send_message, queue.push = send_if_known, push_named
+    return blocks
