@@ -17,7 +17,7 @@ from tests.web.loops import in_a_loop
 
 pytestmark = pytest.mark.slow
 
-#: Of all attacks, one in so many is sent here; `python -m benchmarks hostile` sends all.
+#: Of all attacks, one in so many is sent here; `python -m benchmarks hostile` sends more.
 ONE_IN = 31
 HONEST: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 8, "strategies": ["no_cache", "dynamic_cache"],
                           "chat": False, "ignore_eos": True}  # fmt: skip
