@@ -55,7 +55,7 @@ def make_service(limits: Limits) -> Service | EngineBackend:
 
 
 #: What is being answered when the server is told to end has so long.
-GRACE_SECONDS = 2
+GRACE_SECONDS = 1
 METRICS, MCP = "KVDEMO_METRICS", "KVDEMO_MCP"
 #: The flags, and the variables of Gradio that they set.
 FLAGS = {
@@ -169,12 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
+    begin_to_close(blocks)
     service.close()  # whoever waits for a run is told
-    close(blocks)
+    blocks.close(verbose=False)
 
 
-def close(blocks: gr.Blocks) -> None:
-    """End the web server, whoever listens to it."""
+def begin_to_close(blocks: gr.Blocks) -> None:
+    """Let the web server end what it answers, whoever listens."""
     blocks.server_app.stop_event.set()  # the streams by which it knows who is there
     blocks.server.config.timeout_graceful_shutdown = GRACE_SECONDS
-    blocks.close(verbose=False)
+    blocks.server.should_exit = True
