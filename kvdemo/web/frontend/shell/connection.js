@@ -2,7 +2,7 @@
 //
 // Gradio notices by itself when an answer breaks off, and loads the page again. It does not where a server ends in good
 // order, which closes its answers: the run would seem to go on for ever.
-import { emit, on } from "../base/bus.js";
+import { emit } from "../base/bus.js";
 import { el, showFloating } from "../base/dom.js";
 
 /** Between two looks at a server that answers, and at one that does not. */
@@ -11,8 +11,6 @@ const LOST_MS = 1000;
 /** Gradio's own number for the server's process. */
 const address = new URL("gradio_api/app_id", document.baseURI);
 
-/** The tabs that have a run. @type {Set<string>} */
-const running = new Set();
 /** The process that the page is of, and whether it has been without a server. */
 export const connection = { app: String(window.gradio_config?.app_id), lost: false };
 /** @type {HTMLElement | null} */
@@ -40,16 +38,6 @@ const answers = async () => {
   }
 };
 
-/** Whether the server still has the scripts of this page: another version's page is another one. */
-const isSame = async () => {
-  const main = document.querySelector("script[type=module][src*='/frontend/']")?.getAttribute("src");
-  try {
-    return Boolean(main) && (await fetch(new URL(String(main), document.baseURI), { method: "HEAD", cache: "no-store" })).ok;
-  } catch {
-    return false;
-  }
-};
-
 const look = async () => {
   clearTimeout(timer);
   timer = undefined;
@@ -58,16 +46,11 @@ const look = async () => {
   connection.lost ||= app === null;
   say(app === null);
   if (app !== null && app !== connection.app) {
-    if (running.size || !(await isSame())) {
-      location.reload();
-      return;
-    }
-    connection.app = app;
+    location.reload(); // Gradio's client may wait for ever for what the old one would have sent
+    return;
   }
   timer = setTimeout(look, app === null ? LOST_MS : LOOK_MS);
 };
 
-on("submitted", (tab) => running.add(tab));
-on("settled", (tab) => running.delete(tab));
 document.addEventListener("visibilitychange", () => !document.hidden && look());
 timer = setTimeout(look, LOOK_MS);
