@@ -44,11 +44,11 @@ const look = async () => {
   if (document.hidden) return;
   const app = await answers();
   connection.lost ||= app === null;
-  say(app === null);
   if (app !== null && app !== connection.app) {
     location.reload(); // Gradio's client may wait for ever for what the old one would have sent
     return;
   }
+  say(app === null);
   timer = setTimeout(look, app === null ? LOST_MS : LOOK_MS);
 };
 
