@@ -9,7 +9,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.measure import measurement
+from kvdemo.measure.check import check_measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies import get
@@ -287,4 +287,4 @@ def test_without_a_server_it_is_not_offered(tiny_llama: LoadedModel, monkeypatch
 def test_a_measurement_is_of_this_machine(tiny_llama: LoadedModel) -> None:
     request = MeasureRequest.parse({"prompt": PROMPT, "strategies": ["dynamic_cache", "remote"], "max_new_tokens": 4})
     with pytest.raises(BadInput, match="race it instead"):
-        measurement.check(request, tiny_llama)
+        check_measurement(request, tiny_llama)
