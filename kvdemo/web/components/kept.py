@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
@@ -13,12 +14,10 @@ from kvdemo.web.components.follow import PRIVATE
 def keep(arrival: Dependency, *forms: Controls) -> None:
     """Have the browser know what these forms hold, and fill them once `arrival` has written what the link says."""
     controls: list[Component] = [control for form in forms for control in form.values()]
-    # The browser asks for the values when a visitor has done something. A listener on each control would run dozens of
-    # times while a link fills the forms, before the page can be used.
-    holder = drawn("holder", value="", elem_id="kv-holder", event="hold", classes=["kv-unseen"])
-    holder.hold(fn=None, inputs=controls, js="(...values) => { kvdemo.tell('keep', values); }", **PRIVATE)
-    filler = drawn("filler", value="", elem_id="kv-filler", event="fill", classes=["kv-unseen"])
-    filler.fill(
+    changes = [change for form in forms for change in form.events("change")]
+    gr.on(changes, fn=None, inputs=controls, js="(...values) => { kvdemo.tell('keep', values); }", **PRIVATE)
+    keeper = drawn("keeper", value="", elem_id="kv-keeper", event="fill", classes=["kv-unseen"])
+    keeper.fill(
         fn=None, inputs=controls, outputs=controls, js="(...values) => kvdemo.given.kept(values)", **PRIVATE
     )  # fmt: skip
     arrival.then(fn=None, js="() => { kvdemo.tell('arrived'); }", **PRIVATE)

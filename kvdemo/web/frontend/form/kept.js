@@ -3,7 +3,6 @@ import { given } from "../base/given.js";
 import { connection } from "../shell/connection.js";
 
 const KEY = "kvdemo-forms";
-const REST_MS = 500;
 /** The forms' values, in the order of their controls; null before one has changed. @type {unknown[] | null} */
 let held = null;
 /** Fills the forms. @type {(() => void) | null} */
@@ -12,21 +11,9 @@ let fill = null;
 /** @param {unknown[]} values */
 export const keep = (values) => { held = values; };
 
-/** An element without a look (kvdemo/web/components/kept.py): `hold` has `keep` called, soon after a visitor did something.
+/** An element without a look (kvdemo/web/components/kept.py): `put` fills the forms.
  * @type {DrawElement<string, null>} */
-export const drawHolder = (_element, _props, _watch, hold) => {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(hold, REST_MS);
-  };
-  for (const name of ["input", "change", "click", "keyup"]) document.addEventListener(name, soon, { passive: true });
-};
-
-/** An element without a look: `put` fills the forms.
- * @type {DrawElement<string, null>} */
-export const drawFiller = (_element, _props, _watch, put) => { fill = put; };
+export const drawKeeper = (_element, _props, _watch, put) => { fill = put; };
 
 /** The forms hold what the link says: a page that comes back from a lost server has them as they were. */
 export const arrived = () => {
