@@ -166,18 +166,24 @@ def test_a_run_that_is_left_between_two_states_is_closed() -> None:
     assert engine.closed.is_set()
 
 
+async def at_work(engine: Engine) -> asyncio.Task[None]:
+    """Listen to a run on a task; returns when its first state has come and it is at work on the next."""
+    waits = asyncio.Event()
+
+    async def collect() -> None:
+        async for _ in Runs(engine.stop).heard(engine.states(), "r1", request(Ears())):
+            waits.set()
+
+    task = asyncio.create_task(collect())
+    await waits.wait()
+    return task
+
+
 def test_a_run_that_is_cancelled_while_it_waits_is_stopped_and_closed() -> None:
     engine = Engine()
 
     async def cancelled() -> None:
-        waits = asyncio.Event()
-
-        async def collect() -> None:
-            async for _ in Runs(engine.stop).heard(engine.states(), "r1", request(Ears())):
-                waits.set()
-
-        task = asyncio.create_task(collect())
-        await waits.wait()
+        task = await at_work(engine)
         task.cancel()
         await asyncio.wait({task})
         while not engine.closed.is_set():
@@ -192,14 +198,7 @@ def test_a_run_is_stopped_when_the_server_ends_while_it_is_at_work(caplog: pytes
     engine = Engine()
 
     async def ended() -> None:
-        waits = asyncio.Event()
-
-        async def collect() -> None:
-            async for _ in Runs(engine.stop).heard(engine.states(), "r1", request(Ears())):
-                waits.set()
-
-        task = asyncio.create_task(collect())
-        await waits.wait()
+        task = await at_work(engine)
         await asyncio.sleep(0.05)
         for one in asyncio.all_tasks() - {asyncio.current_task()}:  # as a loop does with all that is left in it
             one.cancel()
