@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import itertools
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -19,7 +18,7 @@ import gradio as gr
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from kvdemo.core.visitor import Visitor
-from kvdemo.web.guard.listeners import is_heard
+from kvdemo.web.guard.listeners import arrival, is_heard
 
 T = TypeVar("T")
 
@@ -30,8 +29,6 @@ BEGIN_SECONDS = 10.0
 #: Between two looks whether somebody listens. A run that is not heard in two looks is ended.
 LOOK_SECONDS = 0.75
 _OVER = object()
-#: Numbers the requests. A run begins when somebody listens, which takes one a moment longer than another.
-_arrivals = itertools.count(1)
 
 
 class Runs:
@@ -121,7 +118,7 @@ def visitor_of(request: gr.Request, *, keeps: bool = False) -> Visitor:
     """Tell who sent a request. Behind a proxy the server knows its visitors' addresses from its headers (uvicorn)."""
     client = request.client.host if request.request and request.client else ""
     address = "" if _is_this_machine(client) else client
-    return Visitor(request.session_hash or "", address, keeps, next(_arrivals))
+    return Visitor(request.session_hash or "", address, keeps, arrival(request))
 
 
 def _is_this_machine(address: str) -> bool:

@@ -31,13 +31,13 @@ def cells(card: Locator, kind: str) -> int:
 def test_each_lane_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> None:
     page = visit(url, lanes="reencode,dynamic_cache,mine,bare")
     cards = page.locator("#kv-stage .kv-preview")
+    expect(cards).to_have_count(4)
     computes = (["P", "P + 1", "P + 2", "P + 3", "P + 4"], ["P", "1", "1", "1", "1"], ["P", "1", "1", "1", "1"])
     for card, shown, computed in zip(cards.all(), computes, (15, 5, 5), strict=False):
         expect(card.locator(".kv-step:not(.kv-stepcolumns) u")).to_have_text(shown)
         assert cells(card, "computed") == computed
         expect(card.locator("figcaption")).not_to_be_empty()
     assert cells(cards.nth(2), "read") == 1 + cells(cards.nth(1), "read")  # a part of the prompt
-    expect(cards).to_have_count(4)
     expect(cards.last.locator(".kv-words")).to_have_count(1)
     expect(cards.last.locator(".kv-steprows")).to_have_count(0)
 
@@ -54,7 +54,9 @@ def test_every_strategy_has_its_picture(strategy: dict[str, object], url: str, v
 
 def test_the_picture_follows_the_settings_of_its_lane(url: str, visit: Visit) -> None:
     page = visit(url, lanes="sliding_window:window=3,quantized_cache")
-    window, quantized = page.locator("#kv-stage .kv-preview").all()
+    cards = page.locator("#kv-stage .kv-preview")
+    expect(cards).to_have_count(2)
+    window, quantized = cards.all()
     last = window.locator(".kv-step").last
     assert last.locator("i[data-kind=read]:not([data-fold])").count() == 2
     page.get_by_label("Window of Sliding window").fill("6")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -102,34 +104,36 @@ def test_a_race_ends_when_its_visitor_leaves_and_one_that_waits_is_never_run(tin
 
 
 def test_who_asked_first_is_served_first_though_it_listens_later(tiny_app: str) -> None:
-    async def ask() -> list[str]:
+    async def ask() -> None:
         async with programs(tiny_app) as program:
             running, early, late = program("runs"), program("early"), program("late")
-            await early.values("race")
-            await late.values("race")
+            for one in (early, late):  # each knows the endpoints, and the model's loading is over
+                assert (await one.last("race", **SHORT))["success"]
             tasks = [asyncio.create_task(running.last("race", **LONG))]
             while await runs(tiny_app) < 1:
                 await asyncio.sleep(0.05)
-            order: list[str] = []
+            places = {one.session: asyncio.Queue[str]() for one in (early, late)}
 
-            async def over(one: Program) -> None:
+            async def listen(one: Program) -> bool:
+                done = False
                 async for message in one.messages():
-                    if message["msg"] == "process_completed":
-                        order.append(one.session)
+                    done = done or (message["msg"] == "process_completed" and message["success"])
+                    if place := re.search(r"another run|\d+ runs come first", json.dumps(message)):
+                        places[one.session].put_nowait(place[0])
+                return done
 
             await early.join("race", **SHORT)
             await late.join("race", **SHORT)
-            tasks.append(asyncio.create_task(over(late)))
-            while await runs(tiny_app) < 2:
-                await asyncio.sleep(0.05)
-            tasks.append(asyncio.create_task(over(early)))
-            while await runs(tiny_app) < 3:
-                await asyncio.sleep(0.05)
+            listening = [asyncio.create_task(listen(late))]
+            assert await places["late"].get() == "another run"
+            listening.append(asyncio.create_task(listen(early)))
+            assert await places["early"].get() == "another run"
+            assert await places["late"].get() == "2 runs come first"
             tasks[0].cancel()
-            await asyncio.wait(tasks)
-            return order
+            await asyncio.wait([*tasks, *listening])
+            assert [one.result() for one in listening] == [True, True]
 
-    assert in_a_loop(ask()) == ["early", "late"]
+    in_a_loop(ask())
 
 
 def test_a_program_that_asks_first_and_listens_then_gets_its_race(tiny_app: str) -> None:

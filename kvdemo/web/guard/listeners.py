@@ -1,10 +1,11 @@
-"""Know who listens: for which sessions and events the server has a stream of events open.
+"""Know who came when, and who listens: for which sessions and events the server has a stream of events open.
 
 Gradio runs an event whether anybody listens or not. A run asks here, so that it is not run for nobody (`web.runs`).
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from urllib.parse import parse_qs
 import gradio as gr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-#: Where a request has its server's listeners.
-KEY = "kvdemo.listeners"
+#: Where a request has its server's listeners, and its number among all that came to that server.
+KEY, ARRIVAL = "kvdemo.listeners", "kvdemo.arrival"
 #: A page listens for its session, a program for one event, whose id Gradio takes for its session.
 OF_SESSION, OF_EVENT = re.compile(r"/queue/data$"), re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)$")
 
@@ -29,10 +30,11 @@ class Listeners:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._streams: Counter[str] = Counter()
+        self._arrivals = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and count it while it is a stream of events."""
-        scope[KEY] = self
+        """Answer one request: number it, and count it while it is a stream of events."""
+        scope[KEY], scope[ARRIVAL] = self, next(self._arrivals)
         with self._counted(listens_to(scope)):
             await self._app(scope, receive, send)
 
@@ -68,3 +70,8 @@ def is_heard(request: gr.Request) -> bool:
     """Tell whether whoever sent a request listens to what comes of it; true where nobody counts that."""
     listeners = request.request.scope.get(KEY) if request.request else None
     return listeners is None or not request.session_hash or listeners.has(request.session_hash)
+
+
+def arrival(request: gr.Request) -> int | None:
+    """Return the number of a request among all that came to its server; None where nobody counts them."""
+    return request.request.scope.get(ARRIVAL) if request.request else None

@@ -5,7 +5,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from kvdemo.web.guard.listeners import Listeners, is_heard, listens_to
+from kvdemo.web.guard.listeners import Listeners, arrival, is_heard, listens_to
 from tests.web.loops import in_a_loop
 
 
@@ -80,3 +80,29 @@ def test_whoever_asks_and_does_not_listen_is_not_heard() -> None:
     in_a_loop(Listeners(app)(asked, app, app))  # type: ignore[arg-type]
     assert not is_heard(gr.Request(Request(asked), session_hash="mine"))
     assert is_heard(gr.Request(Request(asked), session_hash=None))
+
+
+def test_requests_are_numbered_as_they_come_whoever_is_answered_first() -> None:
+    numbers: list[int | None] = []
+
+    async def visit() -> None:
+        async def app(asked: Any, receive: Any, _: Any) -> None:
+            await receive()
+            numbers.append(arrival(gr.Request(Request(asked))))
+
+        async def slow() -> None:
+            await asyncio.sleep(0.01)
+
+        async def quick() -> None: ...
+
+        listeners = Listeners(app)
+        join = lambda: scope("/gradio_api/queue/join", method="POST")  # noqa: E731
+        await asyncio.gather(listeners(join(), slow, quick), listeners(join(), quick, quick))
+
+    in_a_loop(visit())
+    assert numbers == [2, 1]
+
+
+def test_a_request_that_nobody_numbered_has_no_arrival() -> None:
+    assert arrival(gr.Request()) is None
+    assert arrival(gr.Request(Request(scope("/")))) is None
