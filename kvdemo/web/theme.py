@@ -36,6 +36,11 @@ SANS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Cascadia Mono", "Consolas", "Liberation Mono", "monospace"]
 
 
+#: Of so many sessions Gradio keeps a copy of the page, each a third of a megabyte, which nothing reads: events take the
+#: browser's values as they are (`preprocess=False`). By default it keeps ten thousand, which are gigabytes.
+SESSIONS = 50
+
+
 def launch_options(
     uploaded_bytes: int = 200_000_000,
     on_stranger: Callable[[], None] = lambda: None,
@@ -66,6 +71,7 @@ def launch_options(
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,
+        "state_session_capacity": SESSIONS,
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

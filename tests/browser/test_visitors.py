@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 from playwright.sync_api import expect
 
+from kvdemo.web.theme import SESSIONS
+from tests.programs import Program
+from tests.web.loops import in_a_loop
+from tests.web.scripted_backend import ScriptedBackend
+
 from .actions import chips, document, finish, race, wait_for_tokens
 from .conftest import Visit
+from .scripted import scripted_page
 
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}} "
@@ -112,3 +121,31 @@ def test_a_prompt_of_a_megabyte_gets_both_numbers(tiny_app: str, visit: Visit) -
     page.fill("#kv-prompt textarea", "The fox")
     race(page)
     assert chips(page) == [4, 4]
+
+
+async def come(url: str, visitors: int) -> None:
+    async with httpx.AsyncClient(timeout=60) as client:
+        first = Program(client, url, "visitor")
+        for number in range(visitors):
+            assert (await first.beside(f"visitor {number}").last("strategies"))["success"]
+
+
+@pytest.fixture(scope="module")
+def script() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture(scope="module")
+def scripted_url(script: ScriptedBackend) -> Iterator[str]:
+    with scripted_page(script) as address:
+        yield address
+
+
+def test_a_page_keeps_its_form_while_more_visitors_come_than_gradio_remembers(
+    scripted_url: str, script: ScriptedBackend, visit: Visit
+) -> None:
+    page = visit(scripted_url, tokens=2345)  # more than the slider has at first
+    in_a_loop(come(scripted_url, SESSIONS + 5))
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    assert [form["max_new_tokens"] for form in script.forms if "schedule" in form] == [2345]
