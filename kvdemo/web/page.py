@@ -16,6 +16,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.kept import keep
 from kvdemo.web.components.tabs import Tabs
+from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
 from kvdemo.web.gradio_patches.quiet import quieten
 from kvdemo.web.gradio_patches.steady import steady
 from kvdemo.web.guard.guarded_blocks import GuardedBlocks
@@ -36,6 +37,7 @@ LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS = 600, 2900
 
 def build(backend: Backend) -> gr.Blocks:
     """Build the page on top of `backend`. Launch it with `launch(**launch_options())`."""
+    lighten_sessions()
     with GuardedBlocks(
         title=TITLE,
         analytics_enabled=False,

@@ -36,8 +36,8 @@ SANS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Cascadia Mono", "Consolas", "Liberation Mono", "monospace"]
 
 
-#: Of so many sessions Gradio keeps a copy of the page, each a third of a megabyte, which nothing reads: events take the
-#: browser's values as they are (`preprocess=False`). By default it keeps ten thousand, which are gigabytes.
+#: Of so many sessions Gradio keeps what events wrote, a whole race among it, which nothing reads: events take the
+#: browser's values as they are (`preprocess=False`). By default it keeps ten thousand, which may be gigabytes.
 SESSIONS = 50
 
 
