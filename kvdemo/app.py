@@ -29,11 +29,11 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered, public
+from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
 from kvdemo.server.observing.observed import Observed
 from kvdemo.server.service import Service
-from kvdemo.server.worker.backend import EngineBackend
 from kvdemo.web import page
 from kvdemo.web.backend import Backend
 

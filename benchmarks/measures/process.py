@@ -35,7 +35,7 @@ PROMPT, PROMPT_TOKENS, TOKENS, ROUNDS = "What is KV caching?", 6, 24, 24
 SETTINGS = {"process": {"KVDEMO_ENGINE": "process"}, "thread": {"KVDEMO_ENGINE": "thread"}}
 TARGETS = {"a client that reads the stream": 1.005, "a page of Chromium": 1.02}
 #: The modules of processes that decode; the page's process does too where the engine is a thread, in its own blocks.
-DECODING = {"kvdemo.server.worker", "benchmarks.tools.stepper"}
+DECODING = {"kvdemo.server.engine_process", "benchmarks.tools.stepper"}
 _FORM = {"prompt": PROMPT, "max_new_tokens": TOKENS, "chat": False, "ignore_eos": True, "strategies": ["dynamic_cache"]}
 
 Steps = Callable[[], list[float]]

@@ -64,7 +64,9 @@ def test_on_a_full_disk_the_app_starts_and_its_engine_is_started_again(tiny_fold
         async with httpx.AsyncClient(timeout=httpx.Timeout(120)) as client:
             assert (await Program(client, url, "first").last("race", **SHORT))["success"]
             (engine,) = (
-                one for one in psutil.Process(app.pid).children() if "kvdemo.server.worker" in " ".join(one.cmdline())
+                one
+                for one in psutil.Process(app.pid).children()
+                if "kvdemo.server.engine_process" in " ".join(one.cmdline())
             )
             engine.kill()
             while (await client.get(f"{url}healthz")).json()["ok"]:

@@ -14,9 +14,9 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.service import Service
-from kvdemo.server.worker.backend import EngineBackend
-from tests.server.worker.test_backend import events_of, wait_until
+from tests.server.engine_process.test_backend import events_of, wait_until
 from tests.tiny_models import save
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,10 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.engine.timer import Clock
+from kvdemo.server.engine_process.backend import EngineBackend
+from kvdemo.server.engine_process.client import EngineLost
 from kvdemo.server.observing.run_record import Course, Kind, Outcome, RunRecord
 from kvdemo.server.service import Service
-from kvdemo.server.worker.backend import EngineBackend
-from kvdemo.server.worker.engine import EngineLost
 
 T = TypeVar("T")
 Form = Mapping[str, Any]

@@ -17,7 +17,7 @@ from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.names import public
-from kvdemo.server.worker.messages import DISOBEYED, Answer, Call, Close, Next
+from kvdemo.server.engine_process.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Engine:
         ours, its = Pipe()
         with ours:
             process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-m", "kvdemo.server.worker", str(its.fileno())],
+                [sys.executable, "-m", "kvdemo.server.engine_process", str(its.fileno())],
                 pass_fds=[its.fileno()],
                 env=os.environ | ({public.VARIABLE: "1"} if public.is_public() else {}),
             )

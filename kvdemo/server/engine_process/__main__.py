@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from kvdemo.core import logs
 from kvdemo.engine import openmp
+from kvdemo.server.engine_process.messages import DISOBEYED
+from kvdemo.server.engine_process.serve import answer_all
 from kvdemo.server.service import Service
-from kvdemo.server.worker.answers import answer_all
-from kvdemo.server.worker.messages import DISOBEYED
 
 log = logging.getLogger(__name__)
 

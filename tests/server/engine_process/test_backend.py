@@ -16,11 +16,11 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.server.engine_process.backend import EngineBackend
+from kvdemo.server.engine_process.client import EngineLost
+from kvdemo.server.engine_process.messages import DISOBEYED
 from kvdemo.server.observing.observed import Observed
 from kvdemo.server.service import Service
-from kvdemo.server.worker.backend import EngineBackend
-from kvdemo.server.worker.engine import EngineLost
-from kvdemo.server.worker.messages import DISOBEYED
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +141,7 @@ def test_without_an_engine_the_page_still_has_its_forms_and_lists(tiny_folder: P
 
 PAGE = """
 import sys, time
-from kvdemo.server.worker.backend import EngineBackend
+from kvdemo.server.engine_process.backend import EngineBackend
 backend = EngineBackend({folder!r}, device="cpu")
 backend.preload()
 form = {{"prompt": "The quick brown fox", "max_new_tokens": 8, "chat": False}}
@@ -176,7 +176,7 @@ def alive(process: int) -> bool:
 
 
 PUBLIC = """
-from kvdemo.server.worker.backend import EngineBackend
+from kvdemo.server.engine_process.backend import EngineBackend
 backend = EngineBackend("gpt2", device="cpu")
 {first}
 {then}
@@ -198,10 +198,10 @@ def test_folders_are_closed_in_the_engines_process_whenever_it_starts(tiny_folde
 
 
 STUCK = """
-from kvdemo.server.worker import __main__ as worker
+from kvdemo.server.engine_process import __main__ as process
 class Service:
     overdue = staticmethod(lambda: {seconds})
-worker.watch(Service())
+process.watch(Service())
 """
 
 

@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.worker.answers import answer_all
-from kvdemo.server.worker.messages import Answer, Call, Close, Next
+from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
+from kvdemo.server.engine_process.serve import answer_all
 
 
 class Scripted:

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.worker.messages import Answer, Call, Close, Next
+from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
 

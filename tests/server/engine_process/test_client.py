@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import Finished
-from kvdemo.server.worker import engine
-from kvdemo.server.worker.backend import EngineBackend
-from kvdemo.server.worker.engine import EngineLost
-from tests.server.worker.test_backend import FORM, LONG, events_of, wait_until
+from kvdemo.server.engine_process import client
+from kvdemo.server.engine_process.backend import EngineBackend
+from kvdemo.server.engine_process.client import EngineLost
+from tests.server.engine_process.test_backend import FORM, LONG, events_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(tiny_folder: Path, monk
             raise BlockingIOError("Resource temporarily unavailable")
         return really(*how, **more)
 
-    monkeypatch.setattr(engine.subprocess, "Popen", start)
+    monkeypatch.setattr(client.subprocess, "Popen", start)
     backend = EngineBackend(str(tiny_folder), device="cpu")
     backend.preload()
     try:

@@ -10,11 +10,11 @@ from typing import Any
 from kvdemo.core.events import RaceEvent
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure import store
+from kvdemo.server.engine_process.client import Engine, EngineLost
 from kvdemo.server.limits import Limits
 from kvdemo.server.questions.candidate_store import NOT_KEPT
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
-from kvdemo.server.worker.engine import Engine, EngineLost
 
 Form = Mapping[str, Any]
 #: Every open page asks for the status a few times a second while a model loads; they get the same answer for so long.
