@@ -13,7 +13,7 @@ from kvdemo.engine import first_time_cost
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import divergence, proof
+from kvdemo.race.divergence import proof, reasons
 from kvdemo.samplers import Rule
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
@@ -38,17 +38,17 @@ def proven(
     records, end = (baseline[1], lane[1]), presumed.index + 1
     if not rule.by_temperature_and_top_p:
         names = ", ".join(sampler.name for sampler in rule.samplers)
-        return divergence.unchecked(presumed, f"the proof knows temperature and top-p, and not {names}")
+        return reasons.unchecked(presumed, f"the proof knows temperature and top-p, and not {names}")
     sides = records[0].choices[:end], records[1].choices[:end]
     again = steps_in_wider_format(baseline[0]), steps_in_wider_format(lane[0])
     try:
         evidence = proof.examine(model, prompt_ids, sides, again, rule, stop)
     except proof.Stopped:
-        return divergence.unchecked(presumed, "the race was stopped")
+        return reasons.unchecked(presumed, "the race was stopped")
     except Exception as error:
         log.debug("the divergence of %s could not be checked", records[1].info.strategy, exc_info=True)
-        return divergence.unchecked(presumed, f"running the text again failed ({describe_failure(error).rstrip('.')})")
-    return divergence.proven(presumed, *records, evidence, model.piece)
+        return reasons.unchecked(presumed, f"running the text again failed ({describe_failure(error).rstrip('.')})")
+    return reasons.proven(presumed, *records, evidence, model.piece)
 
 
 def steps_in_wider_format(strategy: Strategy) -> Decode | None:

@@ -21,8 +21,9 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, candidates, divergence, document, look_back
+from kvdemo.race import beam_tree, candidates, document, look_back
 from kvdemo.race.check import check_race
+from kvdemo.race.divergence import reasons
 from kvdemo.race.verdict.judge import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
@@ -199,7 +200,7 @@ class _Race:
         at = record.first_divergence_from(self.records[0])
         if at is None:
             return
-        record.divergence = divergence.explain(
+        record.divergence = reasons.explain(
             self.records[0],
             record,
             at,
@@ -215,7 +216,7 @@ class _Race:
         for lane in indices:
             record = self.records[lane]
             presumed = record.divergence
-            if presumed is None or presumed.kind not in divergence.PRESUMED:
+            if presumed is None or presumed.kind not in reasons.PRESUMED:
                 continue
             baseline = self.chosen[0], self.records[0]
             record.divergence = look_back.proven(

@@ -14,7 +14,7 @@ import torch
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race import proof
+from kvdemo.race.divergence import proof
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.draft import draft_model

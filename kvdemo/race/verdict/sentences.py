@@ -1,4 +1,4 @@
-"""Write findings as sentences. No other part of kvdemo has words for them."""
+"""Write findings as sentences. Why two lanes part, `kvdemo.race.divergence.reasons` has put into words before."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kvdemo import strategies
-from kvdemo.race import divergence
+from kvdemo.race.divergence import reasons
 from kvdemo.race.verdict import sentences
 from kvdemo.web import assets
 from kvdemo.web.words import definitions
@@ -21,7 +21,7 @@ def page_texts() -> str:
     """What the page says: its scripts, the strategies' docstrings, verdicts' sentences, figures' definitions."""
     scripts = [(assets.FRONTEND / path).read_text("utf-8") for path in assets.files() if path.suffix == ".js"]
     docstrings = [one.description for one in strategies.introductions().values()]
-    said = [inspect.getsource(module) for module in (sentences, divergence)]
+    said = [inspect.getsource(module) for module in (sentences, reasons)]
     defined = [text for entry in definitions.DEFINITIONS.values() for text in entry.values()]
     return "\n".join([*scripts, *docstrings, *said, *defined])
 

@@ -32,7 +32,7 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.samplers import Rule
 
 if TYPE_CHECKING:
-    from kvdemo.race.proof import Evidence
+    from kvdemo.race.divergence.proof import Evidence
 
 #: Kinds that are presumed until the proof is there.
 PRESUMED = ("numeric", "sampled")

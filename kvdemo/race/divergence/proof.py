@@ -2,7 +2,7 @@
 
 Both lanes recorded the log-probability of the token that they chose and of the runner-up, at the divergence and at
 the steps before it, where they still wrote the same. These are compared with what the model computes on the same ids
-in other exact ways (`kvdemo.race.rounding`). Four conditions must hold:
+in other exact ways (`kvdemo.race.divergence.rounding`). Four conditions must hold:
 
     - at the divergence, what a lane recorded is no further from the exact log-probabilities than rounding takes them
     - nor, taken together, over the last steps: a small fault that one step hides shows in sixteen
@@ -11,8 +11,8 @@ in other exact ways (`kvdemo.race.rounding`). Four conditions must hold:
     - a 16-bit lane's own last steps, run again in the wider format, come to the exact log-probabilities
 
 Before a lane is reported to be off, the model is shaken: where a tie inside of it amplifies a small difference, that is
-rounding too. The limits are set so that correct lanes stay below half of them (tests/race/test_proof.py has the
-figures).
+rounding too. The limits are set so that correct lanes stay below half of them (tests/race/divergence/test_proof.py has
+the figures).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.types import Choice
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race.rounding import Rounding, apart
+from kvdemo.race.divergence.rounding import Rounding, apart
 from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser, drawable
 from kvdemo.strategies.compatibility.scripted import Decode

@@ -30,8 +30,9 @@ from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.models.network.forward import cache_bytes, forward
-from kvdemo.race import check, look_back, proof, rounding, session
-from kvdemo.race.rounding import Rounding
+from kvdemo.race import check, look_back, session
+from kvdemo.race.divergence import proof, rounding
+from kvdemo.race.divergence.rounding import Rounding
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser
@@ -165,7 +166,7 @@ def test_a_lane_that_cannot_run_in_float32_is_judged_by_what_it_recorded(caplog:
     def insists(_job: Job) -> Iterator[Step]:
         raise RuntimeError("expected BFloat16")
 
-    with caplog.at_level("DEBUG", logger="kvdemo.race.rounding"):
+    with caplog.at_level("DEBUG", logger="kvdemo.race.divergence.rounding"):
         assert Rounding(model_in("llama", torch.bfloat16), [3, 4, 5, 6], 4).astray(insists) is None
     assert "expected BFloat16" in caplog.text
 

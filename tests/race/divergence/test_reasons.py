@@ -5,7 +5,7 @@ from kvdemo.core.events import Divergence
 from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Choice
 from kvdemo.engine.lane_history import LaneHistory
-from kvdemo.race.divergence import explain, unchecked
+from kvdemo.race.divergence.reasons import explain, unchecked
 from kvdemo.samplers import Rule
 from tests.scripted import record
 
