@@ -32,7 +32,7 @@ from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import look_back
+from kvdemo.race import remarks
 from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class _Measurement:
         first = self.first_runs.get(strategy.spec)
         found = first_time_cost.between_runs(first.steps, trial.steps) if first else None
         new = [first_time_cost.warmup_sentence(strategy.info.name, found)] if found else []
-        return new + look_back.remarks_on(strategy, trial.steps)
+        return new + remarks.remarks_on(strategy, trial.steps)
 
     def _sweep(self) -> None:
         for wanted in self.request.sweep_prompt:

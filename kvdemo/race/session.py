@@ -21,9 +21,9 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.loaded import LoadedModel, Prompt
-from kvdemo.race import beam_tree, candidates, document, look_back
+from kvdemo.race import beam_tree, candidates, document, remarks
 from kvdemo.race.check import check_race
-from kvdemo.race.divergence import reasons
+from kvdemo.race.divergence import reasons, run_again
 from kvdemo.race.verdict.judge import judge
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
@@ -219,7 +219,7 @@ class _Race:
             if presumed is None or presumed.kind not in reasons.PRESUMED:
                 continue
             baseline = self.chosen[0], self.records[0]
-            record.divergence = look_back.proven(
+            record.divergence = run_again.proven(
                 presumed, self.model, self.prompt_ids, baseline, (self.chosen[lane], record), self.rules[lane], stop
             )
             self.emit(Diverged(lane, record.divergence))
@@ -229,8 +229,8 @@ class _Race:
         self._prove(indices, stop)
         for index in indices:
             strategy, record = self.chosen[index], self.records[index]
-            found = look_back.first_use(self.request.schedule, record, self.warmed[index])
-            record.remarks = found + look_back.remarks(self.model, self.prompt_ids, strategy, record, stop)
+            found = remarks.first_use(self.request.schedule, record, self.warmed[index])
+            record.remarks = found + remarks.remarks(self.model, self.prompt_ids, strategy, record, stop)
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 
     def _finish(self) -> Finished:

@@ -30,8 +30,8 @@ from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.models.network.forward import cache_bytes, forward
-from kvdemo.race import check, look_back, session
-from kvdemo.race.divergence import proof, rounding
+from kvdemo.race import check, session
+from kvdemo.race.divergence import proof, rounding, run_again
 from kvdemo.race.divergence.rounding import Rounding
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
@@ -173,7 +173,7 @@ def test_a_lane_that_cannot_run_in_float32_is_judged_by_what_it_recorded(caplog:
 
 def test_compiled_steps_and_those_that_keep_nothing_are_not_run_again() -> None:
     there = {
-        name: look_back.steps_in_wider_format(strategies.get(name)) is not None for name in strategies.introductions()
+        name: run_again.steps_in_wider_format(strategies.get(name)) is not None for name in strategies.introductions()
     }
     assert {name for name, again in there.items() if not again} == {"compiled_cache", "no_cache", "reencode"}
 
