@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from kvdemo.inside.panel import CannotShow
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources import disk_space
 
@@ -47,4 +47,4 @@ def _free(device: torch.device) -> int | None:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
-    return memory_check.available()
+    return memory.available()

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput, Discarded
 from kvdemo.core.events import Progress
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.device import SPREAD, choose
 from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
 from kvdemo.models.loaded import LoadedModel
@@ -112,7 +112,7 @@ def _from_files(
     name: str, folder: Path, device: torch.device, dtype: torch.dtype, beside: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if device.type != "cuda":  # an Apple GPU works in main memory
-        memory_check.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
+        memory.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
     return weights.network(name, folder, dtype, device), load_tokenizer(name, folder)
 
 

@@ -13,7 +13,7 @@ import torch
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
 from kvdemo.costs import formulas
-from kvdemo.models import memory_check, placement
+from kvdemo.models import memory, placement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Strategy
 
@@ -82,5 +82,5 @@ def room_bytes(device: torch.device) -> int | None:
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         free: int | None = torch.cuda.mem_get_info(device)[0] + unused
     else:
-        free = memory_check.available() if device.type == "cpu" else None
+        free = memory.available() if device.type == "cpu" else None
     return None if free is None else int(SHARE * free)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kvdemo.models import loading, memory_check
+from kvdemo.models import loading, memory
 from kvdemo.models.errors import out_of_memory
 from tests.models.saved import refusal, save_llama
 
@@ -133,21 +133,21 @@ def test_the_cpu_allocators_own_refusal_is_recognised():
 
 
 def test_weights_larger_than_the_computer_are_not_tried(llama, monkeypatch):
-    numbers = memory_check.parameters(llama / "model.safetensors")
+    numbers = memory.parameters(llama / "model.safetensors")
     assert numbers == sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(llama).parameters())
-    monkeypatch.setattr(memory_check, "main_memory", lambda: numbers * 4 - 1)
+    monkeypatch.setattr(memory, "main_memory", lambda: numbers * 4 - 1)
     assert "choose a smaller model" in said(llama, device="cpu", dtype="float32")
     loading.load(str(llama), device="cpu", dtype="bfloat16")
 
 
 def test_a_container_has_less_memory_than_its_computer(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_check, "CONTAINER_LIMIT", tmp_path / "memory.max")
-    installed = memory_check.main_memory()
+    monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    installed = memory.main_memory()
     assert installed is None or installed > 2**28
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory_check.main_memory() == installed
+    assert memory.main_memory() == installed
     (tmp_path / "memory.max").write_text("4096\n")
-    assert memory_check.main_memory() == (installed and 4096)
+    assert memory.main_memory() == (installed and 4096)
 
 
 def test_a_tokenizer_library_failure_is_not_taken_for_success(llama, monkeypatch):

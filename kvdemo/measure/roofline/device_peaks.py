@@ -29,7 +29,7 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.engine.timer import Clock
 from kvdemo.measure.roofline import one_row_products
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.device import dtype_name, synchronize
 from kvdemo.models.errors import out_of_memory
 
@@ -229,7 +229,7 @@ def buffer_bytes(device: torch.device) -> int:
         torch.cuda.empty_cache()  # what the allocator keeps in reserve counts as taken otherwise
         return min(_GPU_BUFFER, torch.cuda.mem_get_info(device)[0] // 4)
     wanted = min(max(CPU_BUFFER, 2 * last_cache_bytes()), MOST_CPU_BUFFER)
-    return min(wanted, (memory_check.main_memory() or wanted * 16) // 16)
+    return min(wanted, (memory.main_memory() or wanted * 16) // 16)
 
 
 def last_cache_bytes() -> int:

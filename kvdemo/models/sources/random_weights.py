@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.names import catalog
 from kvdemo.models.sources import disk_space
 
@@ -134,7 +134,7 @@ def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedMo
 def _check_room(name: str, needed: int, device: torch.device) -> None:
     """Raise BadInput where `needed` bytes exceed the free memory of a GPU or the main memory of a computer."""
     cuda = device.type == "cuda"
-    there = torch.cuda.mem_get_info(device)[0] if cuda else memory_check.main_memory()
+    there = torch.cuda.mem_get_info(device)[0] if cuda else memory.main_memory()
     if there is not None and needed > there:
         raise BadInput(
             f"{name} needs {disk_space.megabytes(needed)} of memory and there are {disk_space.megabytes(there)}"

@@ -25,7 +25,7 @@ from transformers import StaticCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import cache_layers
@@ -102,7 +102,7 @@ def linear_bytes(model: LoadedModel) -> int:
 
 def _fits_twice(model: LoadedModel) -> bool:
     """Tell whether there is memory for packed copies of the weights; packing holds one more for a while."""
-    free = memory_check.available()
+    free = memory.available()
     return free is None or 2 * linear_bytes(model) < free
 
 

@@ -7,7 +7,7 @@ import torch
 from kvdemo.core.errors import BadInput
 from kvdemo.measure.roofline import device_peaks
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 
 CPU = torch.device("cpu")
 
@@ -188,14 +188,14 @@ def test_any_other_failure_is_not_taken_for_too_little_memory(monkeypatch: pytes
 
 
 def test_buffers_are_larger_than_the_cache_and_small_beside_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_check, "main_memory", lambda: 2**40)
+    monkeypatch.setattr(memory, "main_memory", lambda: 2**40)
     monkeypatch.setattr(device_peaks, "last_cache_bytes", lambda: 200 * 2**20)
     assert device_peaks.buffer_bytes(CPU) == 400 * 2**20
     monkeypatch.setattr(device_peaks, "last_cache_bytes", lambda: 0)
     assert device_peaks.buffer_bytes(CPU) == device_peaks.CPU_BUFFER
-    monkeypatch.setattr(memory_check, "main_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "main_memory", lambda: 2**30)
     assert device_peaks.buffer_bytes(CPU) == 2**26
-    monkeypatch.setattr(memory_check, "main_memory", lambda: None)
+    monkeypatch.setattr(memory, "main_memory", lambda: None)
     assert device_peaks.buffer_bytes(CPU) == device_peaks.CPU_BUFFER
 
 

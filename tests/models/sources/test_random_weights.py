@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.race import RaceRequest
-from kvdemo.models import loading, memory_check
+from kvdemo.models import loading, memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.resident_model import ResidentModel
@@ -145,7 +145,7 @@ def test_it_attends_as_a_model_from_files_does(model: LoadedModel) -> None:
 
 
 def test_weights_larger_than_the_memory_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_check, "main_memory", lambda: 20_000_000_000)
+    monkeypatch.setattr(memory, "main_memory", lambda: 20_000_000_000)
     said = refusal(lambda: loading.load("random:llama-2-7b", device="cpu", dtype="float32"))
     assert "random:llama-2-7b needs 26,954 MB of memory and there are 20,000 MB" in said
 

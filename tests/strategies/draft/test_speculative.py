@@ -171,10 +171,10 @@ def test_lanes_that_start_at_once_load_a_draft_once(large: tuple[LoadedModel, li
 def test_a_draft_must_fit_into_memory_beside_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded("large", tiny_llama_network(WORDS), word_tokenizer())
     size = model.weight_bytes
-    monkeypatch.setattr(draft_model.loading.memory_check, "main_memory", lambda: int(1.5 * size))
+    monkeypatch.setattr(draft_model.loading.memory, "main_memory", lambda: int(1.5 * size))
     with pytest.raises(BadInput, match=r"another model .* choose a smaller model"):
         draft_model.load_draft(model, "auto")
-    monkeypatch.setattr(draft_model.loading.memory_check, "main_memory", lambda: int(2.5 * size))
+    monkeypatch.setattr(draft_model.loading.memory, "main_memory", lambda: int(2.5 * size))
     assert draft_model.load_draft(model, "auto").source.folder == folder
 
 

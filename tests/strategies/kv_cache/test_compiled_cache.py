@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.models import memory_check
+from kvdemo.models import memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache import compiled_run, compiled_step
 from kvdemo.strategies.kv_cache.compiled_cache import CompiledCached
@@ -159,7 +159,7 @@ def test_without_memory_for_packed_weights_it_compiles_without_them(
     quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = fresh()
-    monkeypatch.setattr(memory_check, "available", lambda: 2 * compiled_step.linear_bytes(other))
+    monkeypatch.setattr(memory, "available", lambda: 2 * compiled_step.linear_bytes(other))
     first = next(steps_of(CompiledCached(), other, "w3 w4", tokens=5))
     assert quickly_compiled == [{"freezing": False}]
     assert first.details["packed_bytes"] == 0
