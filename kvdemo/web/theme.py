@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
+from kvdemo.web.gradio_patches.icon import NamedIcon
 from kvdemo.web.guard import unreadable
-from kvdemo.web.guard.icon import NamedIcon
 from kvdemo.web.guard.listeners import Listeners
 from kvdemo.web.guard.protection import Protection
 from kvdemo.web.tabs.compare import MOST_BYTES

@@ -1,1 +1,1 @@
-"""Stand around all that the server answers: who may ask for what, and who listens."""
+"""Stand around all that the server answers: who may ask for what, what cannot be read, and who listens."""

@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
 from kvdemo.web.guard import unreadable
-from kvdemo.web.guard.guarded_blocks import REFUSED
 from kvdemo.web.links import TOO_LONG
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions

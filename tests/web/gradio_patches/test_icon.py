@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from kvdemo.web.guard.icon import LINK, NamedIcon
+from kvdemo.web.gradio_patches.icon import LINK, NamedIcon
 from kvdemo.web.theme import launch_options
 
 PAGE = "<html><head><title>é</title></head><body></head></body></html>"

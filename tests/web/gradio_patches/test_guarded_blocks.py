@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from kvdemo.web.guard.guarded_blocks import ACCIDENT, REFUSED, UNREADABLE, GuardedBlocks
+from kvdemo.web.gradio_patches.guarded_blocks import ACCIDENT, REFUSED, UNREADABLE, GuardedBlocks
 from tests.web.loops import in_a_loop
 
 #: What Gradio takes for files that were uploaded, and would fetch.
