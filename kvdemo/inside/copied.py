@@ -13,10 +13,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from kvdemo.core.figures import units
 from kvdemo.inside.panel import CannotShow
 from kvdemo.models import memory
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.sources import disk_space
 
 
 def sharing_weights(model: LoadedModel) -> LoadedModel:
@@ -35,8 +35,8 @@ def in_format(model: LoadedModel, dtype: torch.dtype) -> LoadedModel:
     needed, free = sum(weight.numel() for weight in weights) * dtype.itemsize, _free(model.device)
     if free is not None and needed > free:
         raise CannotShow(
-            f"A copy of {model.id} in {str(dtype).removeprefix('torch.')} needs {disk_space.megabytes(needed)} of "
-            f"memory, and {disk_space.megabytes(free)} are free."
+            f"A copy of {model.id} in {str(dtype).removeprefix('torch.')} needs {units.megabytes(needed)} of "
+            f"memory, and {units.megabytes(free)} are free."
         )
     cast = {id(weight): nn.Parameter(weight.detach().to(dtype), requires_grad=False) for weight in weights}
     return replace(model, network=copy.deepcopy(model.network, cast))

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.sources import disk_space
+from kvdemo.core.figures import units
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -26,10 +26,10 @@ def check(name: str, files: list[Path], dtype: torch.dtype, beside: int = 0) -> 
     there = main_memory()
     needed = sum(map(parameters, files)) * dtype.itemsize
     if there is not None and needed + beside > there:
-        other = f", another model {disk_space.megabytes(beside)}," if beside else ""
+        other = f", another model {units.megabytes(beside)}," if beside else ""
         raise BadInput(
-            f"{name} needs {disk_space.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')}{other} and "
-            f"there are {disk_space.megabytes(there)}: choose a smaller model or a 16-bit number format."
+            f"{name} needs {units.megabytes(needed)} of memory as {str(dtype).removeprefix('torch.')}{other} and "
+            f"there are {units.megabytes(there)}: choose a smaller model or a 16-bit number format."
         )
 
 

@@ -30,6 +30,11 @@ def amount(value: float, unit: str) -> str:
     return f"{figures(value)} {unit}"
 
 
+def megabytes(size: int) -> str:
+    """Write a size in bytes in units of a million bytes, also a large one: two of them can then be held together."""
+    return f"{size / 1e6:,.0f} MB"
+
+
 def figures(value: float) -> str:
     """Write three significant figures, or all those before the point."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
+from kvdemo.core.figures import units
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -23,7 +24,7 @@ def require_free(folder: Path, size: int, setting: str) -> None:
     free = shutil.disk_usage(there).free
     if free < size:
         raise BadInput(
-            f"The model needs {megabytes(size)} in {folder} and {megabytes(free)} are free: "
+            f"The model needs {units.megabytes(size)} in {folder} and {units.megabytes(free)} are free: "
             f"make room, or set {setting} to a folder on another disk."
         )
 
@@ -51,7 +52,7 @@ def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progre
     def look() -> None:
         while not done.wait(SECONDS_BETWEEN_LOOKS):
             grown = min(_largest_file(folder), size)
-            progress(Progress(f"{text}: {megabytes(grown)} of {megabytes(size)}", grown / size))
+            progress(Progress(f"{text}: {units.megabytes(grown)} of {units.megabytes(size)}", grown / size))
 
     watcher = threading.Thread(target=look, name="kvdemo-download-progress", daemon=True)
     progress(Progress(text, 0.0))
@@ -61,11 +62,6 @@ def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progre
     finally:
         done.set()
         watcher.join()
-
-
-def megabytes(size: int) -> str:
-    """Write a size in bytes in units of a million bytes."""
-    return f"{size / 1e6:,.0f} MB"
 
 
 def _largest_file(folder: Path) -> int:

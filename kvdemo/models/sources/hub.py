@@ -18,6 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
+from kvdemo.core.figures import units
 from kvdemo.models.sources import disk_space, hub_cache, hub_errors, own_cache
 from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
 from kvdemo.models.sources.source import Source
@@ -98,8 +99,8 @@ def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int],
             raise BadInput(f"The Hugging Face Hub gives no size for {unknown[0]} of {hub_id}: choose another model.")
         if (size := sum(sizes.values())) > terms.most:
             raise BadInput(
-                f"{hub_id} has {disk_space.megabytes(size)}, and this server downloads models of at most "
-                f"{disk_space.megabytes(terms.most)}: choose a smaller one."
+                f"{hub_id} has {units.megabytes(size)}, and this server downloads models of at most "
+                f"{units.megabytes(terms.most)}: choose a smaller one."
             )
     return sizes, Path(hf_hub_download(hub_id, "config.json", cache_dir=cache)).parent
 
@@ -120,7 +121,7 @@ def _bar(text: str, size: int, progress: Callable[[Progress], None]) -> type[tqd
             # beforehand; a bar's own total grows while files are begun.
             if self.unit == "B" and size and seen < self.n <= size:
                 seen = self.n
-                done = f"{disk_space.megabytes(seen)} of {disk_space.megabytes(size)}"
+                done = f"{units.megabytes(seen)} of {units.megabytes(size)}"
                 progress(Progress(f"{text}: {done}", seen / size))
 
     progress(Progress(text, 0.0))

@@ -21,9 +21,9 @@ from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.models.names import public
 from kvdemo.models.sources import checkpoint, in_use, own_cache
-from kvdemo.models.sources.disk_space import megabytes
 
 # Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
 WANTED: dict[str, Any] = {
@@ -115,8 +115,8 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
                 short -= repository.size_on_disk
         if short > 0:
             raise BadInput(
-                f"{hub_id} has {megabytes(needed)}, and of the {megabytes(most)} that this server keeps of models, "
-                f"{megabytes(short)} too many are in use: try again later, or choose a smaller model."
+                f"{hub_id} has {units.megabytes(needed)}, and of the {units.megabytes(most)} that this server keeps of "
+                f"models, {units.megabytes(short)} too many are in use: try again later, or choose a smaller model."
             )
         if found is None:
             return

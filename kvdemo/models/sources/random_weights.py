@@ -26,9 +26,9 @@ from transformers import (
 )
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.models import memory
 from kvdemo.models.names import catalog
-from kvdemo.models.sources import disk_space
 
 END_OF_TEXT = "<|endoftext|>"
 _END_ID = 256  # the 256 bytes come first
@@ -137,7 +137,7 @@ def _check_room(name: str, needed: int, device: torch.device) -> None:
     there = torch.cuda.mem_get_info(device)[0] if cuda else memory.main_memory()
     if there is not None and needed > there:
         raise BadInput(
-            f"{name} needs {disk_space.megabytes(needed)} of memory and there are {disk_space.megabytes(there)}"
+            f"{name} needs {units.megabytes(needed)} of memory and there are {units.megabytes(there)}"
             f"{' free on the GPU' if cuda else ''}: choose a smaller model or a 16-bit number format."
         )
 

@@ -28,6 +28,10 @@ def test_an_amount_has_the_prefix_that_fits(value: float, unit: str, said: str) 
     assert units.amount(value, unit) == said
 
 
+def test_sizes_that_are_compared_are_written_in_one_unit() -> None:
+    assert [units.megabytes(n) for n in (7_790_000, 15_400_000_000)] == ["8 MB", "15,400 MB"]
+
+
 def test_one_thing_is_not_plural() -> None:
     assert [units.count(n, "token") for n in (0, 1, 2000)] == ["0 tokens", "1 token", "2,000 tokens"]
 
