@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, get_type_hints
 
+from kvdemo.core.python_source.classes import Sources, modules
 from kvdemo.core.settings.race import race_option
-from kvdemo.core.source.classes import Sources, modules
 from kvdemo.core.types import Option
 
 if TYPE_CHECKING:

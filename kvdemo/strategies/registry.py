@@ -1,4 +1,4 @@
-"""Find the strategies of a package by reading its sources (`kvdemo.core.source`); nothing is imported."""
+"""Find the strategies of a package by reading its sources (`kvdemo.core.python_source`); nothing is imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import get_type_hints
 
 from kvdemo.core.picture import Picture
-from kvdemo.core.source.classes import Sources, modules
+from kvdemo.core.python_source.classes import Sources, modules
 from kvdemo.core.types import Option
 
 _BASE = "kvdemo.strategies.base.Strategy"

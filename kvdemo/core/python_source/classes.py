@@ -19,9 +19,9 @@ from typing import Any, TypeVar, get_args
 
 from kvdemo.core import types
 from kvdemo.core.errors import BadInput
+from kvdemo.core.python_source.files import SourceFile, dotted_name, statements_of
 from kvdemo.core.settings import race as settings
 from kvdemo.core.settings import strategy_spec
-from kvdemo.core.source.files import SourceFile, dotted_name, statements_of
 from kvdemo.core.types import Option
 
 #: What makes an option, by where it is defined. Its arguments are literals.
