@@ -13,7 +13,7 @@ from torch import nn
 from kvdemo.core.figures import units
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.inside.costs import architecture_of
+from kvdemo.inside.architecture import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.inside.terms import Term, as_part, as_sum, capped, looked_at, per_pair, triangle
 from kvdemo.models.loaded import LoadedModel

@@ -9,7 +9,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.inside.costs import architecture_of
+from kvdemo.inside.architecture import architecture_of
 from kvdemo.inside.decoding import Ran, check_cache, check_fit, decoded, given
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.loaded import LoadedModel

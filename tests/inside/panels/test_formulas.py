@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
-from kvdemo.inside.costs import architecture_of
+from kvdemo.inside.architecture import architecture_of
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
