@@ -49,7 +49,7 @@ from typing import Any
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted, TurnCame
 from kvdemo.core.types import Pass, Step
-from kvdemo.web.components.beams import trees
+from kvdemo.web.beams import trees
 from kvdemo.web.words import explanations
 
 #: Characters after which a sheet is full. The longest batch of lines may go beyond it.

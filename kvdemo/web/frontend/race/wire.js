@@ -13,7 +13,7 @@ import { Lane } from "./lanes/lane.js";
  */
 
 /**
- * A search's tree (kvdemo/web/components/beams.py): its levels, with nodes as [parent, token, text, logprob, score].
+ * A search's tree (kvdemo/web/beams.py): its levels, with nodes as [parent, token, text, logprob, score].
  * @typedef {object} Search
  * @property {number} lane
  * @property {[number, number, string, number, number][][]} levels

@@ -1,4 +1,4 @@
-// A search's tree as data (kvdemo/web/components/beams.py): which texts came through, which were dropped, and a row for each.
+// A search's tree as data (kvdemo/web/beams.py): which texts came through, which were dropped, and a row for each.
 
 /**
  * Nodes level by level, each with its parent and children.
