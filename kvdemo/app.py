@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 from spaces.config import Config as Space
 
 from kvdemo import space
-from kvdemo.core import logs
+from kvdemo.core import logs, public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
 from kvdemo.engine import openmp
-from kvdemo.models.names import catalog, offered, public
+from kvdemo.models.names import catalog, offered
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as error:
         raise SystemExit(f"kvdemo: {error}") from None
     if is_public():
-        public.declare()
+        public_server.declare()
     space.trust_proxy()
     service = make_service(limits)
     if Space.zero_gpu:

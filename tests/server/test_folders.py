@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
-from kvdemo.models.names import folders, public
+from kvdemo.models.names import folders
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "strategies": "no_cache", "ignore_eos": True}
@@ -22,8 +23,8 @@ MACHINE: dict[str, Any] = {"memory_gb": 16, "bandwidth_gb_s": 320}
 def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The server is open to other machines."""
     monkeypatch.delenv(folders.VARIABLE, raising=False)
-    monkeypatch.setattr(public, "_declared", threading.Event())
-    public.declare()
+    monkeypatch.setattr(public_server, "_declared", threading.Event())
+    public_server.declare()
     return
 
 
@@ -68,7 +69,7 @@ def test_a_word_of_the_operator_decides(monkeypatch: pytest.MonkeyPatch) -> None
 def test_on_ones_own_computer_folders_are_open_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(folders.VARIABLE, raising=False)
     monkeypatch.delenv("SPACE_ID", raising=False)
-    monkeypatch.setattr(public, "_declared", threading.Event())
+    monkeypatch.setattr(public_server, "_declared", threading.Event())
     assert folders.allowed()
     monkeypatch.setenv("SPACE_ID", "a/b")
     assert not folders.allowed()

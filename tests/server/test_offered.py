@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
-from kvdemo.models.names import public
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "someone/large"}
@@ -16,7 +16,7 @@ FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "some
 
 @pytest.mark.parametrize("kind", ["race", "measure", "inside"])
 def test_every_kind_of_run_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, kind: str) -> None:
-    monkeypatch.setenv(public.VARIABLE, "1")
+    monkeypatch.setenv(public_server.VARIABLE, "1")
     service = Service(str(tiny_folder), device="cpu")
     with pytest.raises(BadInput, match="does not offer 'someone/large': choose one of SmolLM2-135M-Instruct,"):
         getattr(service, kind)(FORM, "r")
@@ -32,6 +32,6 @@ def test_the_page_shows_the_operators_models(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_page_knows_what_else_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KVDEMO_ALLOW_FOLDERS", raising=False)
     for public_, star, free in [("1", "", (False, False)), ("1", "*", (True, False)), ("0", "", (True, True))]:
-        monkeypatch.setenv(public.VARIABLE, public_)
+        monkeypatch.setenv(public_server.VARIABLE, public_)
         monkeypatch.setenv("KVDEMO_MODELS", star)
         assert Service("gpt2").free_names() == dict(zip(("hub", "folders"), free, strict=True))

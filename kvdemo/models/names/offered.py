@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
-from kvdemo.models.names import catalog, public
+from kvdemo.models.names import catalog
 
 #: Names with commas between them, as `catalog.resolve` takes them. ANY among them stands for every Hub id.
 VARIABLE = "KVDEMO_MODELS"
@@ -23,7 +24,7 @@ def listed() -> tuple[catalog.Name, ...] | None:
     model elsewhere. Raises BadInput for a list with a name that is none.
     """
     names = _operators()
-    if ANY in names or not (names or public.is_public()):
+    if ANY in names or not (names or public_server.is_public()):
         return None
     if not names:
         names = [card.id for card in catalog.CATALOG] + [catalog.RANDOM + shape for shape in catalog.SHAPES]

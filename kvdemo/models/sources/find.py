@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.names import catalog, folders, public
+from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import hub, hub_cache
 from kvdemo.models.sources.checkpoint import check
 from kvdemo.models.sources.source import Source
@@ -53,7 +54,7 @@ def find(
         return Source("folder", name.id, folder)
     if here := hub.cached(name.hub_id):
         return here
-    if download or (download is None and not public.is_public()):
+    if download or (download is None and not public_server.is_public()):
         fetch = _default if name.hub_id == catalog.DEFAULT else partial(hub.fetch, name.hub_id)
         return fetch(progress, terms=terms)
     if name.hub_id == catalog.DEFAULT and (pypi := _pypi()) and pypi.is_ready():

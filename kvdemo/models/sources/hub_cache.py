@@ -20,9 +20,9 @@ from filelock import FileLock
 from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
-from kvdemo.models.names import public
 from kvdemo.models.sources import checkpoint, in_use, own_cache
 
 # Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
@@ -56,7 +56,7 @@ def visitors() -> Path:
 def snapshots(hub_id: str) -> list[Path]:
     """List the folders of a model, whole or not: in the Hub's cache, and on a public server in the visitors'."""
     found = []
-    for cache in [own(), visitors()] if public.is_public() else [own()]:
+    for cache in [own(), visitors()] if public_server.is_public() else [own()]:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
             found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **WANTED)))
     return found

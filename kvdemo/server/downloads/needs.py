@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvdemo import strategies
+from kvdemo.core import public_server
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
@@ -15,7 +16,7 @@ from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
-from kvdemo.models.names import catalog, public
+from kvdemo.models.names import catalog
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.strategies.draft import draft_name
 
@@ -38,7 +39,7 @@ def on_disk(
 
         def have(name: catalog.Name) -> None:
             if name.hub_id and not device.only_default:
-                limited = public.is_public() and name.id != device.resolve(device.default_model).id
+                limited = public_server.is_public() and name.id != device.resolve(device.default_model).id
                 fetch(name.hub_id, tell, stop, limited=limited)
 
         try:

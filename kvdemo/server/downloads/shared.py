@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from kvdemo.core import public_server
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.names import public
 from kvdemo.models.sources import find, hub_cache, in_use
 from kvdemo.server.downloads.process import Download
 
@@ -62,7 +62,7 @@ class Downloads:
             with self._guard:
                 mine.append(hub_id)
                 self._needed[hub_id] += 1
-                if public.is_public():  # only what its visitors have downloaded is ever removed
+                if public_server.is_public():  # only what its visitors have downloaded is ever removed
                     self._uses.begin(hub_id)
                 if hub_id == self._held() or (not best and find.is_here(hub_id)):
                     return

@@ -15,8 +15,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
-from kvdemo.models.names import public
 from kvdemo.server.engine_process.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Engine:
             process = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, "-m", "kvdemo.server.engine_process", str(its.fileno())],
                 pass_fds=[its.fileno()],
-                env=os.environ | ({public.VARIABLE: "1"} if public.is_public() else {}),
+                env=os.environ | ({public_server.VARIABLE: "1"} if public_server.is_public() else {}),
             )
             its.close()  # the last copy is the process's own: its end is then seen here
             with self._guard:

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import comparison
+from kvdemo.core import public_server
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.models.names import catalog, folders, public
+from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.short_lived import ShortLived
 
@@ -41,7 +42,7 @@ def plan(request: PlanRequest, device: DeviceLease) -> dict[str, Any]:
     open_, known = device.trusts(name) or folders.allowed(), device.resolve(name)
     if known.shape is not None or known.hub_id in catalog.SHAPES.values():
         return request.plan(shape(name))
-    return request.plan(foreign_shape("from_hub", name, allow_folders=open_, keep=not public.is_public()))
+    return request.plan(foreign_shape("from_hub", name, allow_folders=open_, keep=not public_server.is_public()))
 
 
 @lru_cache(maxsize=64)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from kvdemo.core import public_server
 from kvdemo.core.settings.declaration import values
 from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.measure import presets
 from kvdemo.measure.report import csv_tables, tables
-from kvdemo.models.names import catalog, folders, offered, public
+from kvdemo.models.names import catalog, folders, offered
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.questions import planning
 from kvdemo.server.questions.listings import list_samplers
@@ -27,7 +28,7 @@ class AnswersWithoutModel:
 
     def declare_public(self) -> None:
         """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
-        public.declare()
+        public_server.declare()
 
     def default_form(self) -> dict[str, Any]:
         """Return a form as the page first shows it."""

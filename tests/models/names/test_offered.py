@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
-from kvdemo.models.names import catalog, offered, public
+from kvdemo.models.names import catalog, offered
 
 
 @pytest.fixture
 def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(offered.VARIABLE, raising=False)
-    monkeypatch.setenv(public.VARIABLE, "1")
+    monkeypatch.setenv(public_server.VARIABLE, "1")
 
 
 def refusal(typed: str) -> str:
@@ -48,13 +49,13 @@ def test_a_star_opens_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_on_ones_own_computer_any_model_can_be_named_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (offered.VARIABLE, public.VARIABLE, "SPACE_ID"):
+    for name in (offered.VARIABLE, public_server.VARIABLE, "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(public, "_declared", threading.Event())
+    monkeypatch.setattr(public_server, "_declared", threading.Event())
     assert not refusal("someone/large")
-    public.declare()
+    public_server.declare()
     assert refusal("someone/large")
-    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.setenv(public_server.VARIABLE, "0")
     assert not refusal("someone/large")
 
 

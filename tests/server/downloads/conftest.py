@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from kvdemo.models.names import offered, public
+from kvdemo.core import public_server
+from kvdemo.models.names import offered
 from tests.models.saved import save_llama
 from tests.models.stub_hub import Hub, serving
 
@@ -52,7 +53,7 @@ def world(padded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     with serving(hub) as address:
         for name, value in {
             "HF_ENDPOINT": address, "HF_HUB_CACHE": str(tmp_path / "own"), "HF_HUB_OFFLINE": "0",
-            "KVDEMO_CACHE_DIR": str(tmp_path / "app"), public.VARIABLE: "1", offered.VARIABLE: ",".join(IDS),
+            "KVDEMO_CACHE_DIR": str(tmp_path / "app"), public_server.VARIABLE: "1", offered.VARIABLE: ",".join(IDS),
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "own"))

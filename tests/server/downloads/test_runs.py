@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent
-from kvdemo.models.names import offered, public
+from kvdemo.models.names import offered
 from kvdemo.models.sources import hub_cache
 from kvdemo.server.downloads import process
 from kvdemo.server.limits import Limits
@@ -134,7 +135,7 @@ def test_a_file_without_a_size_is_refused(world: World, service: Service) -> Non
 def test_the_operators_model_comes_while_others_race_and_its_visitors_share_the_download(
     world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.setenv(public_server.VARIABLE, "0")
     monkeypatch.delenv(offered.VARIABLE)
     world.hold()
     service = Service("someone/a", device="cpu")
@@ -187,7 +188,7 @@ def test_a_hub_that_does_not_answer_at_all_keeps_nobody_else_waiting(world: Worl
 def test_a_hub_that_hangs_at_the_servers_start_keeps_nobody_waiting(
     world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.setenv(public_server.VARIABLE, "0")
     monkeypatch.delenv(offered.VARIABLE)
     world.hub.hold["/api/"] = threading.Event()
     service = Service("someone/a", device="cpu")
@@ -265,7 +266,7 @@ def test_the_model_used_longest_ago_makes_room_and_nobodys_own_cache_is_touched(
 def test_on_ones_own_computer_models_go_to_the_hubs_cache_and_stop_ends_a_download(
     world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(public.VARIABLE, "0")
+    monkeypatch.setenv(public_server.VARIABLE, "0")
     world.hold()
     visitor = Visitor(service, A, "a")
     wait_until(visitor.is_half_way)
