@@ -20,7 +20,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook
 
 from benchmarks.figure import Figure
-from benchmarks.measures import inside_scrubber
+from benchmarks.tools import inside_scrubber
 from kvdemo.core.settings.inside import DEFAULT_PROMPT, PANELS
 from kvdemo.web.tabs.inside_events import drawn_part
 
