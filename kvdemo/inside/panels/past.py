@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kvdemo.inside.continued import Continued, continued
-from kvdemo.inside.copied import sharing_weights
+from kvdemo.inside.appended_text import Continued, continued
+from kvdemo.inside.model_copy import sharing_weights
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from kvdemo.inside.appended_text import continued
 from kvdemo.inside.capture import capture, check_keeps, check_layer
-from kvdemo.inside.continued import continued
 from kvdemo.inside.panel import CannotShow, Subject
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kvdemo.inside.copied import in_format
+from kvdemo.inside.model_copy import in_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import first_line, out_of_memory

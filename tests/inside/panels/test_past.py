@@ -10,7 +10,7 @@ import torch
 
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.inside import session
-from kvdemo.inside.continued import continued
+from kvdemo.inside.appended_text import continued
 from kvdemo.inside.panel import CannotShow
 from kvdemo.inside.panels.past import tolerance
 from kvdemo.models.loaded import LoadedModel

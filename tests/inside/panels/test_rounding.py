@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from kvdemo.core.events import PanelsShown
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.documents import schema
-from kvdemo.inside import copied, session
+from kvdemo.inside import model_copy, session
 from kvdemo.inside.panels import rounding
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
@@ -102,7 +102,7 @@ def test_weights_that_leave_a_formats_range_are_named() -> None:
 
 
 def test_a_copy_that_memory_cannot_hold_is_left_out(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copied.memory, "available", lambda: 1000)
+    monkeypatch.setattr(model_copy.memory, "available", lambda: 1000)
     own, *others = shown(tiny_llama, "rounding")["formats"]
     assert own["steps"]
     assert all("of memory" in found["cannot"] and found["dtype"] in found["cannot"] for found in others)

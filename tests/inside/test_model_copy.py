@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from kvdemo.inside.copied import in_format, sharing_weights
+from kvdemo.inside.model_copy import in_format, sharing_weights
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache.compiled_step import Compiled
 
