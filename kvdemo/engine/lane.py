@@ -10,7 +10,7 @@ from typing import Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended, FinishReason
 from kvdemo.core.types import TimedStep
-from kvdemo.engine.elsewhere import unless_stopped
+from kvdemo.engine.remote_steps import unless_stopped
 
 LaneEvent = tuple[int, TimedStep] | Ended
 

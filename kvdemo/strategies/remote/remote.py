@@ -15,7 +15,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.remote import engines
 from kvdemo.strategies.remote.answer import steps_of
-from kvdemo.strategies.remote.together import EqualRequests
+from kvdemo.strategies.remote.concurrent_requests import EqualRequests
 
 #: Settings that servers of this kind know (OpenAI's own, and vLLM's, SGLang's and llama.cpp's further ones).
 _ASKED_FOR = ("temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")

@@ -9,7 +9,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Choice, Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.remote.together import EqualRequests
+from kvdemo.strategies.remote.concurrent_requests import EqualRequests
 from tests.strategies.remote.conftest import PROMPT, raced
 from tests.strategies.serving import Between, between, changed, cut, transformers_serve
 

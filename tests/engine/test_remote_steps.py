@@ -10,8 +10,8 @@ import pytest
 
 from kvdemo.core.events import Ended
 from kvdemo.core.types import Step, TimedStep
-from kvdemo.engine.elsewhere import unless_stopped
 from kvdemo.engine.lane import Lane
+from kvdemo.engine.remote_steps import unless_stopped
 from tests.scripted import choice
 
 
