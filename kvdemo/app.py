@@ -32,7 +32,7 @@ from kvdemo.models.names import catalog, offered
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.limits import Limits
 from kvdemo.server.observing import run_log
-from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 from kvdemo.web import page
 from kvdemo.web.backend import Backend

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.observing.run_record import RunRecord
 
 #: From a race of a few tokens to the longest measurement that a server runs by default, in seconds.

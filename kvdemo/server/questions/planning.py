@@ -15,7 +15,7 @@ from kvdemo.core import public_server
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.short_lived import ShortLived
+from kvdemo.server.limited_process import ShortLived
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture

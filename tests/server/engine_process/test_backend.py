@@ -19,7 +19,7 @@ from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
 from kvdemo.server.engine_process.messages import DISOBEYED
-from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.slow

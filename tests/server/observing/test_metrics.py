@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import TurnCame
 from kvdemo.server.observing.metrics import Metrics
-from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {

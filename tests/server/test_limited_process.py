@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from kvdemo.core.errors import BadInput
+from kvdemo.server.limited_process import ShortLived
 from kvdemo.server.service import Service
-from kvdemo.server.short_lived import ShortLived
 from kvdemo.web.tabs.compare import MOST_BYTES
 
 pytestmark = pytest.mark.slow

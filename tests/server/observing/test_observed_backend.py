@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, TurnCame
 from kvdemo.server.engine_process.client import EngineLost
 from kvdemo.server.observing import run_log
-from kvdemo.server.observing.observed import Observed
+from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.observing.run_record import RunRecord
 from kvdemo.server.service import Service
 from tests.scripted import FakeClock
