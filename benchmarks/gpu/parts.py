@@ -33,7 +33,7 @@ from kvdemo.core.types import TimedStep
 from kvdemo.engine.start_lane import start_lane
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
-from kvdemo.measure.trial import Trial, take
+from kvdemo.measure.single_run import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import attention

@@ -20,7 +20,7 @@ from benchmarks.tools.turns import Turns, steps_of
 from kvdemo.core.events import RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.engine.start_lane import start_lane
-from kvdemo.measure.trial import take
+from kvdemo.measure.single_run import take
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.race import session

@@ -18,7 +18,7 @@ from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.costs.architecture import Architecture
 from kvdemo.engine import first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
-from kvdemo.measure import probe
+from kvdemo.measure import first_steps
 from kvdemo.measure.check import check_measurement
 from kvdemo.measure.report import document
 from kvdemo.measure.report.lane_entry import LaneTrials
@@ -26,10 +26,10 @@ from kvdemo.measure.report.sweep_cell import sweep_cell
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks, measure_peaks
+from kvdemo.measure.single_run import Trial, take
 from kvdemo.measure.state import Emit, State
 from kvdemo.measure.sweep_prompt import prompt_of_length
 from kvdemo.measure.time_left import Kind, Pace
-from kvdemo.measure.trial import Trial, take
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import remarks
@@ -130,7 +130,7 @@ class _Measurement:
 
     def _probe(self, strategy: Strategy) -> None:
         """Predict how long a lane's runs take, and know what one of its passes launches."""
-        probed = probe.take(strategy, self.request.race, self.model, self.prompt, self.stop, self._tell)
+        probed = first_steps.take(strategy, self.request.race, self.model, self.prompt, self.stop, self._tell)
         if probed is None or self.machine is None:
             return
         own = replace(self.machine, operations=probed.operations, lanes={})

@@ -16,8 +16,8 @@ from kvdemo.measure.report.lane_entry import LaneTrials, lane_entry
 from kvdemo.measure.report.sweep_cell import sweep_cell
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
+from kvdemo.measure.single_run import Trial
 from kvdemo.measure.state import State
-from kvdemo.measure.trial import Trial
 from kvdemo.models.loaded import LoadedModel
 from tests.scripted import time_steps
 

@@ -15,7 +15,7 @@ from kvdemo.costs import formulas
 from kvdemo.measure.peak_memory import NOT_MEASURED
 from kvdemo.measure.roofline import bounds, reasons
 from kvdemo.measure.roofline.bounds import RooflineModel
-from kvdemo.measure.trial import Trial
+from kvdemo.measure.single_run import Trial
 from kvdemo.race.document import pass_entries
 
 Entry = dict[str, Any]

@@ -11,7 +11,7 @@ from kvdemo.core.types import LaneInfo
 from kvdemo.measure.report.lane_entry import Entry, predict
 from kvdemo.measure.roofline import bounds, reasons
 from kvdemo.measure.roofline.bounds import RooflineModel
-from kvdemo.measure.trial import Trial
+from kvdemo.measure.single_run import Trial
 
 
 def sweep_cell(

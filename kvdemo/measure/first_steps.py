@@ -16,7 +16,7 @@ from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.kernel_launches import Launches
-from kvdemo.measure.trial import no_garbage_collection
+from kvdemo.measure.single_run import no_garbage_collection
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.strategies.base import Strategy
 

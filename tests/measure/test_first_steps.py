@@ -9,8 +9,8 @@ from kvdemo import strategies
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.measure import probe
-from kvdemo.measure.probe import Probe
+from kvdemo.measure import first_steps
+from kvdemo.measure.first_steps import Probe
 from kvdemo.measure.roofline import kernel_launches
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
@@ -70,7 +70,9 @@ def test_every_lane_that_decodes_is_counted(tiny_llama: LoadedModel, spec: str, 
     """Whether it ends within the probe or goes on, in one step or in many."""
     request = RaceRequest("fox fox fox", max_new_tokens=tokens, ignore_eos=True)
     strategy = strategies.get(spec)
-    found = probe.take(strategy, request, tiny_llama, tiny_llama.prompt("fox fox fox", chat=False), threading.Event())
+    found = first_steps.take(
+        strategy, request, tiny_llama, tiny_llama.prompt("fox fox fox", chat=False), threading.Event()
+    )
     assert found is not None and found.steps
     if tokens > 1 or strategy.searches:
         assert found.operations is not None and 50 < found.operations < 400
@@ -87,7 +89,7 @@ def test_lanes_whose_operations_cannot_be_counted_are_not_counted(
     monkeypatch.setattr(type(strategy), "eager", False)
     monkeypatch.setattr(kernel_launches, "LaunchCounter", lambda: pytest.fail("counted"))
     request = RaceRequest("fox", max_new_tokens=9)
-    found = probe.take(strategy, request, tiny_llama, tiny_llama.prompt("fox", chat=False), threading.Event())
+    found = first_steps.take(strategy, request, tiny_llama, tiny_llama.prompt("fox", chat=False), threading.Event())
     assert found is not None and found.operations is None
 
 
@@ -95,7 +97,7 @@ def test_a_probe_prepares_the_room_that_the_run_will_have(tiny_llama: LoadedMode
     """A cache of another size would be compiled for in vain."""
     request = RaceRequest("fox", max_new_tokens=100, ignore_eos=True)
     prompt = tiny_llama.prompt("fox", chat=False)
-    found = probe.take(strategies.get("static_cache"), request, tiny_llama, prompt, threading.Event())
+    found = first_steps.take(strategies.get("static_cache"), request, tiny_llama, prompt, threading.Event())
     assert found is not None
     details = found.steps[0].step.details
     assert details["bytes_reserved"] / details["bytes_used"] > 20
@@ -106,4 +108,4 @@ def test_a_stopped_probe_finds_nothing(tiny_llama: LoadedModel) -> None:
     stop.set()
     request = RaceRequest("fox", max_new_tokens=9)
     prompt = tiny_llama.prompt("fox", chat=False)
-    assert probe.take(strategies.get("no_cache"), request, tiny_llama, prompt, stop) is None
+    assert first_steps.take(strategies.get("no_cache"), request, tiny_llama, prompt, stop) is None

@@ -8,7 +8,7 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.start_lane import start_lane
-from kvdemo.measure.trial import Trial, no_garbage_collection, take
+from kvdemo.measure.single_run import Trial, no_garbage_collection, take
 from kvdemo.models.loaded import LoadedModel
 from tests.scripted import step, time_steps
 
