@@ -265,6 +265,6 @@ def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
     """Keep strategies from being tried on the model, because the device belongs to somebody else."""
     if model is None:
         return nullcontext()
-    from kvdemo.strategies.compatibility import tryout  # noqa: PLC0415 - torch is imported with a model
+    from kvdemo.strategies.compatibility import trial  # noqa: PLC0415 - torch is imported with a model
 
-    return tryout.known_only()
+    return trial.known_only()

@@ -32,7 +32,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.race.divergence.rounding import Rounding, apart
 from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser, drawable
-from kvdemo.strategies.compatibility.scripted import Decode
+from kvdemo.strategies.compatibility.scripted_lane import Decode
 
 #: How far a lane that is run again in the wider format may be from the exact log-probabilities, in units of what the
 #: model's own format rounds: honest lanes come to less than 0.001, lanes with a fault to 0.29 and more (the tests).

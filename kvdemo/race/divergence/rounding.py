@@ -36,7 +36,7 @@ from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.models.network.forward import forward
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import cache_support
-from kvdemo.strategies.compatibility.scripted import Decode, Script
+from kvdemo.strategies.compatibility.scripted_lane import Decode, Script
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.race.divergence import proof, reasons
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Strategy
-from kvdemo.strategies.compatibility.scripted import Decode
+from kvdemo.strategies.compatibility.scripted_lane import Decode
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Strategy
-from kvdemo.strategies.compatibility import tryout
+from kvdemo.strategies.compatibility import trial
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 
 
@@ -18,6 +18,6 @@ def reason_of(strategy: Strategy, model: LoadedModel) -> str | None:
 
     It is tried with its default settings: what runs with a few rows runs with any number of them.
     """
-    return unavailable_reason(model) or tryout.reason(
+    return unavailable_reason(model) or trial.reason(
         model, strategy.id, type(strategy)().decode, instead=DynamicCached.name
     )

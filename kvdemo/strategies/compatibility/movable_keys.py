@@ -11,7 +11,7 @@ from kvdemo.models.errors import out_of_memory
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
-from kvdemo.strategies.compatibility import tryout
+from kvdemo.strategies.compatibility import trial
 
 # A token alone attends to itself whatever its position, so that nothing but its keys may depend on where it is. In
 # bfloat16 rounding is less than one per cent of them, another way to turn more than ten.
@@ -24,7 +24,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
         return "its positions are not rotary, so a cached key cannot be moved to another position."
     if rope.switch_lengths(model.config):
         return "its rotary positions (longrope) change with the text's length, so keys cannot be moved safely."
-    return tryout.once(model, "turned keys", lambda: _tried(model))
+    return trial.once(model, "turned keys", lambda: _tried(model))
 
 
 @torch.inference_mode()
@@ -37,7 +37,7 @@ def _tried(model: LoadedModel) -> str | None:
     except Exception as error:  # a model's code may raise anything
         if out_of_memory(error):
             raise
-        found = f"its keys could not be moved in a first trial ({tryout.shortened(error)})"
+        found = f"its keys could not be moved in a first trial ({trial.shortened(error)})"
     return f"{found}: use DynamicCache."
 
 

@@ -10,7 +10,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.compatibility import tryout
+from kvdemo.strategies.compatibility import trial
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.first_layers import first_layers
 from kvdemo.strategies.draft.speculate import remarks, speculate
@@ -37,7 +37,7 @@ class EarlyExit(Strategy):
     draft_tokens: int = option(2, "Draft tokens", "Tokens drafted for one pass.", low=1, high=32)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return verify.unavailable_reason(model) or tryout.reason(
+        return verify.unavailable_reason(model) or trial.reason(
             model, self.id, EarlyExit(draft_tokens=1).decode, instead="DynamicCache"
         )
 

@@ -25,7 +25,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Picked
-from kvdemo.strategies.compatibility import cache_support, scripted, tryout
+from kvdemo.strategies.compatibility import cache_support, scripted_lane, trial
 from kvdemo.strategies.longrope import Factors
 
 #: From all ids so far, prompt included, and a number: at most that many ids that may come next.
@@ -42,12 +42,12 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
     if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):
         return "a wrong guess must be cut off the cache, and this model has layers whose state cannot be turned back."
-    return tryout.reason(model, "speculate", _tried, instead="DynamicCache")
+    return trial.reason(model, "speculate", _tried, instead="DynamicCache")
 
 
 def _tried(job: Job) -> Iterator[Step]:
     """Try drafts of which one token is right and one is wrong."""
-    yield from draft_and_verify(job, scripted.half_right(job), most=2)
+    yield from draft_and_verify(job, scripted_lane.half_right(job), most=2)
 
 
 def draft_and_verify(job: Job, guess: Guess, most: int, take_in: TakeIn = lambda *_: None) -> Iterator[Step]:

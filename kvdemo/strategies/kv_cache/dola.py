@@ -20,7 +20,7 @@ from kvdemo.models.network.forward import Ids, on_device
 from kvdemo.models.network.hidden_states import forward_with_states
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.chooser import Picked
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support, trial
 from kvdemo.strategies.longrope import Reading
 
 #: From logits of the last layer, (vocab,), and of earlier layers, (layers, vocab): a token, and figures of the step.
@@ -62,7 +62,7 @@ class DoLa(Strategy):
             return reason
         if model.network.get_output_embeddings() is None:
             return "it has no head that could be put on an earlier layer."
-        return tryout.reason(model, self.id, _tried, instead="DynamicCache")
+        return trial.reason(model, self.id, _tried, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

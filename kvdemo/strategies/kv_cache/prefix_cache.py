@@ -20,7 +20,7 @@ from kvdemo.models.network.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.chooser import Chooser
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support, trial
 
 
 class PrefixCached(Strategy):
@@ -56,7 +56,7 @@ class PrefixCached(Strategy):
             return "its rotary positions (longrope) change with the text's length, and with them the keys to be kept."
         if reason := legacy_format.unavailable_reason(model) or cache_support.unavailable_reason(model):
             return reason
-        return tryout.reason(model, self.id, _resumed, instead="DynamicCache")
+        return trial.reason(model, self.id, _resumed, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -23,7 +23,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import cache_layers
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support, trial
 from kvdemo.strategies.kv_cache import teacher_forcing
 from kvdemo.strategies.longrope import Reading
 
@@ -65,7 +65,7 @@ class Quantized(Strategy):
             return reason
         if reason := cache_support.unavailable_reason(model):
             return reason
-        return tryout.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
+        return trial.reason(model, self.spec, self.decode, exact=False, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -15,7 +15,7 @@ from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.compatibility import cache_support, movable_keys, tryout
+from kvdemo.strategies.compatibility import cache_support, movable_keys, trial
 
 
 class SlidingWindow(Strategy):
@@ -47,7 +47,7 @@ class SlidingWindow(Strategy):
         if reason := movable_keys.unavailable_reason(model) or cache_support.unavailable_reason(model):
             return reason
         whole = SlidingWindow()  # drops nothing in a trial, so that the text is known
-        return tryout.reason(model, self.id, whole.decode, instead="DynamicCache")
+        return trial.reason(model, self.id, whole.decode, instead="DynamicCache")
 
     def kept(self, positions: int) -> int:
         return min(positions, self.sinks + self.window)

@@ -15,7 +15,7 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support, trial
 from kvdemo.strategies.longrope import Reading
 
 
@@ -41,7 +41,7 @@ class StaticCached(Strategy):
             StaticCache(config=model.network.config, max_cache_len=1)
         except KeyError as kind:  # transformers' table of layers that can be reserved
             return f"transformers has no cache of fixed size for its layers of the kind {kind}: use DynamicCache."
-        return cache_support.unavailable_reason(model) or tryout.reason(
+        return cache_support.unavailable_reason(model) or trial.reason(
             model, self.id, self.decode, instead="DynamicCache"
         )
 

@@ -23,7 +23,7 @@ from kvdemo.samplers import Rule
 from kvdemo.samplers.registry import SEED
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.chooser import Chooser
-from kvdemo.strategies.compatibility import cache_support, tryout
+from kvdemo.strategies.compatibility import cache_support, trial
 from kvdemo.strategies.longrope import Factors
 
 #: Between the seeds of two rows: far enough apart that lanes of neighbouring seeds draw no text in common.
@@ -56,7 +56,7 @@ class BestOfN(Strategy):
     rows: int = option(4, "Rows", "Texts that are drawn.", low=2, high=64)
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
-        return cache_support.unavailable_reason(model) or tryout.reason(model, self.id, _tried, instead="DynamicCache")
+        return cache_support.unavailable_reason(model) or trial.reason(model, self.id, _tried, instead="DynamicCache")
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -3,7 +3,7 @@
 A model that cannot go on from a cache fails in one of two ways. Its code raises, or it runs and writes a text that has
 little to do with the prompt: it reads in both directions, counts positions anew in each pass, or keeps a state in
 itself, where two lanes mix. So two lanes run in turns, on different ids, with the tokens that they commit prescribed
-(`scripted`). What each token was chosen from is then held against forward passes without a cache (`reference`).
+(`scripted_lane`). What each token was chosen from is then held against forward passes without a cache (`reference`).
 
 A trial runs the model, so the caller must hold the device. The result is kept with the model. What shows only in longer
 texts is not tried: beyond a window of more than 64 positions, for example.
@@ -26,7 +26,7 @@ from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.compatibility.reference import Reference, looks_ahead, reference_of
-from kvdemo.strategies.compatibility.scripted import Decode, ScriptedLane, take_turns
+from kvdemo.strategies.compatibility.scripted_lane import Decode, ScriptedLane, take_turns
 
 # A cache that changes scores by design must beat no past at all: see `reference` for the measure.
 _ALLOWED_LOSSY = 1.0

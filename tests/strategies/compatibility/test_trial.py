@@ -14,7 +14,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.server import service
 from kvdemo.server.questions import listings
 from kvdemo.strategies.base import Job
-from kvdemo.strategies.compatibility import tryout
+from kvdemo.strategies.compatibility import trial
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from tests.models.tiny_configs import GROUPED, LAYERS, MAMBA_2, NO_SPECIAL, SIZES
 from tests.strategies.conftest import WORDS, word_tokenizer
@@ -81,7 +81,7 @@ def test_a_trial_is_a_few_passes_and_is_made_once() -> None:
 def test_inside_known_only_nothing_is_run() -> None:
     model = llama()
     passes = passes_of(model)
-    with tryout.known_only():
+    with trial.known_only():
         listed = listings.list_strategies(model)
     assert passes == []
     assert {row["id"] for row in listed if row["available"]} >= set(CACHED)
@@ -146,7 +146,7 @@ def test_a_trial_stays_inside_the_context(kind: str, context: int) -> None:
         assert strategies.get(strategy).unavailable_reason(model) is None
 
 
-def failing(error: BaseException) -> tryout.Decode:
+def failing(error: BaseException) -> trial.Decode:
     def decode(_: Job) -> Iterator[Step]:
         raise error
         yield
@@ -156,17 +156,17 @@ def failing(error: BaseException) -> tryout.Decode:
 
 def test_what_a_model_raises_becomes_one_printable_line() -> None:
     error = RuntimeError("a size \x1b[31m does not fit\n" + 200 * "and so on\n")
-    reason = tryout.reason(llama(), "toy", failing(error), instead="no_cache") or ""
+    reason = trial.reason(llama(), "toy", failing(error), instead="no_cache") or ""
     assert reason.isprintable() and len(reason) < 200
     assert reason.startswith("its code failed in a first trial (") and reason.endswith("): use no_cache.")
-    bare = tryout.reason(llama(), "toy", failing(KeyError()), instead="no_cache")
+    bare = trial.reason(llama(), "toy", failing(KeyError()), instead="no_cache")
     assert bare == "its code failed in a first trial (KeyError): use no_cache."
 
 
 def test_a_trial_that_runs_out_of_memory_says_nothing_and_is_made_again() -> None:
     model = llama()
-    assert tryout.reason(model, "toy", failing(torch.OutOfMemoryError("full")), instead="no_cache") is None
-    assert tryout.reason(model, "toy", failing(ValueError("small")), instead="no_cache")
+    assert trial.reason(model, "toy", failing(torch.OutOfMemoryError("full")), instead="no_cache") is None
+    assert trial.reason(model, "toy", failing(ValueError("small")), instead="no_cache")
 
 
 def test_drafts_are_tried_with_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
