@@ -19,7 +19,7 @@ from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
 from kvdemo.web.gradio_patches.quiet import quieten
-from kvdemo.web.gradio_patches.steady import steady
+from kvdemo.web.gradio_patches.unknown_sessions import steady
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab

@@ -14,7 +14,9 @@ import gradio as gr
 
 def steady(blocks: gr.Blocks) -> gr.Blocks:
     """Let the queue of `blocks` say nothing to sessions that it does not know, and give nameless ones a name."""
-    queue: Any = blocks._queue  # Gradio has no public way to it; tests/web/gradio_patches/test_steady.py holds it
+    queue: Any = (
+        blocks._queue
+    )  # Gradio has no public way to it; tests/web/gradio_patches/test_unknown_sessions.py holds it
     send, push = queue.send_message, queue.push
 
     def send_if_known(event: Any, message: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from kvdemo.web.gradio_patches.steady import steady
+from kvdemo.web.gradio_patches.unknown_sessions import steady
 from tests.browser.scripted import scripted_page
 from tests.programs import Program
 from tests.web.loops import in_a_loop
