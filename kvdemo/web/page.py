@@ -14,7 +14,7 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
-from kvdemo.web.components.kept import keep
+from kvdemo.web.components.form_keeper import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions

@@ -7,7 +7,7 @@ import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";
 import { drawLanePicker } from "./form/lane_picker.js";
-import { arrived, drawKeeper, keep } from "./form/kept.js";
+import { arrived, drawKeeper, keep } from "./form/keeper.js";
 import { chooseModel } from "./form/reasons.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";

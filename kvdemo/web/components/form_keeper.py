@@ -1,4 +1,4 @@
-"""Keep what the forms hold where the page is loaded again because its server was lost (frontend/form/kept.js)."""
+"""Keep what the forms hold where the page is loaded again because its server was lost (frontend/form/keeper.js)."""
 
 from __future__ import annotations
 

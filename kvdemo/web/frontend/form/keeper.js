@@ -11,7 +11,7 @@ let fill = null;
 /** @param {unknown[]} values */
 export const keep = (values) => { held = values; };
 
-/** An element without a look (kvdemo/web/components/kept.py): `put` fills the forms.
+/** An element without a look (kvdemo/web/components/form_keeper.py): `put` fills the forms.
  * @type {DrawElement<string, null>} */
 export const drawKeeper = (_element, _props, _watch, put) => { fill = put; };
 
