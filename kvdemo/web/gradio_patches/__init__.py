@@ -1,8 +1,10 @@
-"""Change what Gradio does by itself, each file one thing.
+"""Change what Gradio does by itself to a page that it serves.
 
-without_stubs    its import writes no type stubs
-quiet            its server sleeps while there is nothing to do
-steady           one visitor's event does not end the queue of all
-guarded_blocks   an event that cannot be read, or fails, is answered with a sentence
-icon             the page names its icon as it is sent
+Each file changes one thing:
+
+    without_stubs     importing Gradio writes no type stubs
+    quiet             the server sleeps while there is nothing to do
+    unknown_sessions  an event of a session that is not known does not end the queue of all
+    guarded_blocks    an event that cannot be read, or that fails, is answered with a sentence
+    icon              the page names its icon as it is sent
 """
