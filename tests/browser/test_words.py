@@ -168,7 +168,9 @@ def test_why_leads_to_the_panel_that_shows_it_on_the_readers_own_text(won: str, 
 def test_where_no_panel_shows_it_there_is_no_link(won: str, visit: Visit) -> None:
     page = visit(won)
     finding = {"lanes": [], "text": "It won.", "panel": None}
-    assert imported(page, "race/verdict/told.js", "({ whyLink }, finding) => whyLink(finding, {})", finding) is None
+    assert (
+        imported(page, "race/verdict/sentences.js", "({ whyLink }, finding) => whyLink(finding, {})", finding) is None
+    )
     known = imported(page, "shell/tabs.js", "({ hasTab }) => ['race', 'no such tab'].map(hasTab)")
     assert known == [True, False]
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { declared, drawable } from "../../kvdemo/web/frontend/race/picture/declared.js";
+import { declared, drawable } from "../../kvdemo/web/frontend/race/picture/declared_steps.js";
 import { capacity, geometryOf, partsOf, rowAt } from "../../kvdemo/web/frontend/race/picture/geometry.js";
 import { fold, lookOf, rangesOf, sums } from "../../kvdemo/web/frontend/race/picture/ranges.js";
 import { Race } from "../../kvdemo/web/frontend/race/wire.js";

@@ -16,7 +16,7 @@ Offers = dict[str, list[Row]]
 
 
 def offers(backend: Backend) -> Offers:
-    """List strategies and samplers with their settings as the browser needs them (frontend/base/offers.js)."""
+    """List strategies and samplers with their settings as the browser needs them (frontend/base/lane_offers.js)."""
     return {"strategies": [_with_options(row) for row in backend.strategies()], "samplers": _samplers(backend)}
 
 

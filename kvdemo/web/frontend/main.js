@@ -1,8 +1,8 @@
 // Where the browser's half begins: the elements by the names that kvdemo/web/components/element.py has for them,
 // and what the page's inline scripts may tell. What was asked before this file had loaded (early.js) is done first.
 import { on } from "./base/bus.js";
-import { given } from "./base/given.js";
-import { late } from "./base/late.js";
+import { given } from "./base/event_data.js";
+import { late } from "./base/lazy_scripts.js";
 import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
 import { answered, ask, drawAsker } from "./form/follow.js";

@@ -103,7 +103,7 @@ interface BusEvents {
   lost: boolean;
 }
 
-/** A step of a race that is pointed at: the lane, and the token that was pointed at (race/marked.js). */
+/** A step of a race that is pointed at: the lane, and the token that was pointed at (race/marked_step.js). */
 interface Marked {
   lane: number;
   token: number;
@@ -154,7 +154,7 @@ interface BeamNode {
   greedy: boolean;
 }
 
-/** What an element hands to the Gradio event that it fires (base/given.js). */
+/** What an element hands to the Gradio event that it fires (base/event_data.js). */
 interface Given {
   /** The value of the chip that was pressed. */
   picked: unknown;

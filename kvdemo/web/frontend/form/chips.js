@@ -1,6 +1,6 @@
 // A row of small buttons that fill a form.
 import { el, mount } from "../base/dom.js";
-import { given } from "../base/given.js";
+import { given } from "../base/event_data.js";
 import { explain } from "../base/explain/tooltip.js";
 
 /**

@@ -1,7 +1,7 @@
 // "How it chooses": the samplers' settings of a lane, folded into a line that says what the lane gives.
 import { el, write } from "../base/dom.js";
 import { chosenBy } from "../base/lane_spec.js";
-import { late } from "../base/late.js";
+import { late } from "../base/lazy_scripts.js";
 
 /** The lanes whose settings were opened, so that a list that is drawn again leaves them open. @type {WeakSet<PickedLane>} */
 const opened = new WeakSet();

@@ -1,5 +1,5 @@
 // What the forms hold, kept by the browser where the page is loaded again because its server was lost.
-import { given } from "../base/given.js";
+import { given } from "../base/event_data.js";
 import { connection } from "../shell/connection.js";
 
 const KEY = "kvdemo-forms";

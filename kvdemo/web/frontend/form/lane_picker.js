@@ -3,7 +3,7 @@ import { emit, on } from "../base/bus.js";
 import { laneColor } from "../base/colors.js";
 import { el, find, mount, showFloating, within, write } from "../base/dom.js";
 import { readSpecs, specName, withSampling, writeSpecs } from "../base/lane_spec.js";
-import { takeOffers, withOffers } from "../base/offers.js";
+import { takeOffers, withOffers } from "../base/lane_offers.js";
 import { tellsOf } from "../base/explain/strategy_card.js";
 import { explain } from "../base/explain/tooltip.js";
 import { drawChoosing } from "./choosing.js";
@@ -234,7 +234,7 @@ const draw = (element, props, watch, input, facts) => {
 };
 
 /** The race's picker has what is on offer (`offers`), for all others too.
- * @type {DrawElement<string | null, { tab: string, most: number, offers?: import("../base/offers.js").Offers }>} */
+ * @type {DrawElement<string | null, { tab: string, most: number, offers?: import("../base/lane_offers.js").Offers }>} */
 export const drawLanePicker = (element, props, watch, input, { offers, ...form }) => {
   if (offers) takeOffers(offers);
   withOffers((known) => draw(element, props, watch, input, { ...form, ...known }));

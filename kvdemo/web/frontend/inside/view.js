@@ -1,7 +1,7 @@
 // The Inside tab: its panels in order, each asked for when it comes into view; the form's changes; the link; what a race hands over.
 import { emit, on } from "../base/bus.js";
 import { el, mount } from "../base/dom.js";
-import { given } from "../base/given.js";
+import { given } from "../base/event_data.js";
 import { modelStatus } from "../base/status.js";
 import { Strip } from "../base/strip.js";
 import { insideActions } from "../form/actions.js";

@@ -1,7 +1,7 @@
 // Where a lane's time goes: prefill against decode, and what of it went into the tokenizer.
 import { laneColor } from "../base/colors.js";
 import { el } from "../base/dom.js";
-import { BOUNDS } from "../base/facts.js";
+import { BOUNDS } from "../base/python_constants.js";
 import { format } from "../base/format.js";
 import { definitions, term } from "../base/explain/terms.js";
 import { laneName } from "./table.js";

@@ -1,6 +1,6 @@
 // The break-even sweep: prompt length by new tokens, the speed-up as colour and as text, and the reason for each cell.
 import { el, find, write } from "../base/dom.js";
-import { BOUNDS } from "../base/facts.js";
+import { BOUNDS } from "../base/python_constants.js";
 import { format } from "../base/format.js";
 import { explain } from "../base/explain/tooltip.js";
 

@@ -2,7 +2,7 @@
 import { emit, on } from "../base/bus.js";
 import { el, mount, present, write } from "../base/dom.js";
 import { format } from "../base/format.js";
-import { given } from "../base/given.js";
+import { given } from "../base/event_data.js";
 import { Strip } from "../base/strip.js";
 import { ask } from "../form/follow.js";
 import { currentTab, setAddress } from "../shell/tabs.js";

@@ -4,7 +4,7 @@ import { el } from "../base/dom.js";
 import { LineChart } from "../base/chart/line_chart.js";
 import { prose } from "../base/explain/prose.js";
 import { explain } from "../base/explain/tooltip.js";
-import { mark, unmark } from "./marked.js";
+import { mark, unmark } from "./marked_step.js";
 
 /** @typedef {import("./wire.js").Race} Race */
 /**

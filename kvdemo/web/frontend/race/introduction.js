@@ -3,7 +3,7 @@ import { el, present } from "../base/dom.js";
 import { readSpecs } from "../base/lane_spec.js";
 import { recall, remember } from "../base/memory.js";
 import { prose } from "../base/explain/prose.js";
-import { declared } from "./picture/declared.js";
+import { declared } from "./picture/declared_steps.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 
 const QUESTION = "What is a KV cache?";

@@ -2,12 +2,12 @@
 import { el } from "../base/dom.js";
 import { paragraphs } from "../base/explain/paragraphs.js";
 import { docProse, prose } from "../base/explain/prose.js";
-import { declared } from "./picture/declared.js";
+import { declared } from "./picture/declared_steps.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";
 
 /**
  * The picture of the first steps, with what it says in words.
- * @param {import("./picture/declared.js").Declared} drawing
+ * @param {import("./picture/declared_steps.js").Declared} drawing
  * @param {Set<string>} known the words that were explained
  */
 const figure = ({ rows, said, sum }, known) => el("figure", {},

@@ -2,10 +2,10 @@
 import { on } from "../base/bus.js";
 import { onTheme } from "../base/colors.js";
 import { el, mount } from "../base/dom.js";
-import { given } from "../base/given.js";
+import { given } from "../base/event_data.js";
 import { readSpecs, specName, withSampling } from "../base/lane_spec.js";
-import { late } from "../base/late.js";
-import { withOffers } from "../base/offers.js";
+import { late } from "../base/lazy_scripts.js";
+import { withOffers } from "../base/lane_offers.js";
 import { prose } from "../base/explain/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/explain/strategy_card.js";
@@ -19,7 +19,7 @@ import { previewBody } from "./preview.js";
 import { RaceStrip } from "./strip.js";
 
 /** @typedef {import("./view.js").RaceView} RaceView */
-/** What is on offer, and the lanes at first. @typedef {import("../base/offers.js").Offers & { lanes: string }} StageFacts */
+/** What is on offer, and the lanes at first. @typedef {import("../base/lane_offers.js").Offers & { lanes: string }} StageFacts */
 
 export class Stage {
   /** What draws the race, once it was fetched. @type {RaceView | null} */

@@ -7,7 +7,7 @@ import { nextFrame } from "../shell/idle.js";
 import { Beams } from "./beams/figure.js";
 import { RaceChart } from "./chart.js";
 import { HEAT_LEVELS, heatLimit } from "./lanes/heat.js";
-import { markedStep, unmark } from "./marked.js";
+import { markedStep, unmark } from "./marked_step.js";
 import { LanePicture } from "./picture/lane_picture.js";
 import { Predict } from "./predict/predict.js";
 import { RunningLane } from "./lanes/running_lane.js";

@@ -1,5 +1,5 @@
 // The buttons that open a strategy's whole explanation, its docstring, in a card.
-import { late } from "../late.js";
+import { late } from "../lazy_scripts.js";
 
 /** @typedef {{ id: string, name: string, summary: string, description?: string }} Described */
 

@@ -2,7 +2,7 @@
 // one is the step that is marked, or else the newest.
 import { el, write } from "../../base/dom.js";
 import { format } from "../../base/format.js";
-import { mark, unmark } from "../marked.js";
+import { mark, unmark } from "../marked_step.js";
 import { Overview } from "./overview.js";
 import { counts, fold, lookOf, rangesOf, sums } from "./ranges.js";
 import { drawStep, swatch } from "./rows.js";

@@ -1,8 +1,8 @@
 // A forward pass as ranges of positions, and those as the cells of one row. Counts in, no drawing.
-import { HELD } from "./declared.js";
+import { HELD } from "./declared_steps.js";
 
 /** @typedef {import("../lanes/lane.js").Pass} Pass */
-/** @typedef {import("./declared.js").Piece} Piece */
+/** @typedef {import("./declared_steps.js").Piece} Piece */
 
 /**
  * Positions from `from` up to `to` that are of one kind; `size` is how high a cell is, as a share of a full one.

@@ -15,18 +15,18 @@ export const KINDS = {
 /** More rows than these side by side are drawn as these. */
 const LINES = 4;
 
-/** @param {import("./declared.js").Piece} piece */
+/** @param {import("./declared_steps.js").Piece} piece */
 const piece = ({ kind, cells, text, size, share }) => {
   const style = [size !== undefined && size < 1 ? `--size: ${size}` : "", share !== undefined ? `flex-grow: ${share}` : ""].filter(Boolean).join("; ");
   const cell = () => el("i", { "data-kind": kind, style: style || null, "data-fold": cells === undefined }, text);
   return cells === undefined ? [cell()] : Array.from({ length: cells }, cell);
 };
 
-/** @param {import("./declared.js").Row} row */
+/** @param {import("./declared_steps.js").Row} row */
 const line = ({ prompt, rest }) => el("div", { class: "kv-cellrow" },
   el("span", { class: "kv-promptcells" }, ...prompt.flatMap(piece)), ...rest.flatMap(piece));
 
-/** @param {import("./declared.js").Row} row */
+/** @param {import("./declared_steps.js").Row} row */
 export const drawStep = (row) => {
   const lines = Math.min(row.lines ?? 1, LINES);
   return el("div", { class: "kv-step", "data-branches": Boolean(row.branches) && lines > 1 },
@@ -37,7 +37,7 @@ export const drawStep = (row) => {
 
 /**
  * Rows are steps, cells are positions. `prompt` is what stands above the prompt's column.
- * @param {import("./declared.js").Row[]} rows
+ * @param {import("./declared_steps.js").Row[]} rows
  * @param {string} prompt
  */
 export const drawRows = (rows, prompt) => {
@@ -48,7 +48,7 @@ export const drawRows = (rows, prompt) => {
 };
 
 /** The kinds of cells that rows have, in the order of KINDS.
- * @param {import("./declared.js").Row[]} rows */
+ * @param {import("./declared_steps.js").Row[]} rows */
 export const kindsOf = (rows) => Object.keys(KINDS).filter((kind) => rows.some(({ prompt, rest }) => [...prompt, ...rest].some((part) => part.kind === kind)));
 
 /** @param {string} kind */

@@ -6,7 +6,7 @@ import { quote } from "../../base/token_text.js";
 import { place } from "../../base/explain/tooltip.js";
 import { candidatesOf } from "./candidates.js";
 import { chosenFrom, chosenHow } from "./chosen_from.js";
-import { mark, unmark } from "../marked.js";
+import { mark, unmark } from "../marked_step.js";
 
 /** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */

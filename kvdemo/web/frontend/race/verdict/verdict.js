@@ -1,16 +1,16 @@
 // What the strip above the lanes says of a race: what is happening, and how it came out.
 import { laneColor } from "../../base/colors.js";
 import { el, write } from "../../base/dom.js";
-import { SAME } from "../../base/facts.js";
+import { SAME } from "../../base/python_constants.js";
 import { format } from "../../base/format.js";
 import { byLane } from "./by_lane.js";
-import { told, whyLink } from "./told.js";
+import { told, whyLink } from "./sentences.js";
 import { whereItPays } from "./where_it_pays.js";
 
 /** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../wire.js").Finding} Finding */
-/** @typedef {import("./told.js").Reader} Reader */
+/** @typedef {import("./sentences.js").Reader} Reader */
 /** @typedef {{ lane: Lane, gain: import("../wire.js").Gain }} Leader a lane, and how it stands against the baseline */
 
 /** @type {(race: Race) => Leader | undefined} */
