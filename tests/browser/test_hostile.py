@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from kvdemo.compare.comparison import compare, load
 from kvdemo.core.errors import BadInput
 from kvdemo.web import links
-from tests.hostile.taken import PATIENCE
+from tests.hostile.accepted import PATIENCE
 from tests.hostile.values import SCRIPTS, TEXTS
 from tests.programs import Program
 from tests.web.loops import in_a_loop

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.cases import cases
-from tests.race_of_choosing import LANES, NAMES, check
+from tests.mixed_race import LANES, NAMES, check
 
 from .actions import chips, document, finish, metric, race, statuses, wait_for_tokens
 from .conftest import Visit

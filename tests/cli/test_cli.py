@@ -11,7 +11,7 @@ import pytest
 from kvdemo.cli import main
 from kvdemo.core.settings.race import MOST_LANES
 from tests.cases import cases
-from tests.race_of_choosing import LANES, check
+from tests.mixed_race import LANES, check
 
 from ..strategies.conftest import DRAWS
 

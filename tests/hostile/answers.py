@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
+from tests.hostile.accepted import PATIENCE
 from tests.hostile.attacks import Attack
-from tests.hostile.taken import PATIENCE
 from tests.serving import ROOT
 
 #: Requests that are under way at a time, fewer than the runs that a server lets wait.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
-from tests.hostile.taken import Event, events, routes
+from tests.hostile.accepted import Event, events, routes
 from tests.hostile.values import BODIES, HEADER_VALUES, HEADERS, TEXTS, VALUES
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.hostile.accepted import PATIENCE
 from tests.hostile.answers import hit
 from tests.hostile.attacks import attacks
-from tests.hostile.taken import PATIENCE
 from tests.programs import Program
 from tests.serving import served
 from tests.web.loops import in_a_loop
