@@ -39,7 +39,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import attention
 from kvdemo.race import session
 from kvdemo.race.check import check_race
-from kvdemo.strategies.kv_cache import compiled_step
+from kvdemo.strategies.kv_cache.compiling import compiled_step
 
 #: The unit of figures that are counted, not timed: they are judged on any machine.
 COUNT = "count"

@@ -13,7 +13,7 @@ import time
 import torch
 
 from benchmarks.gpu.models import Models
-from kvdemo.strategies.kv_cache import compiled_step
+from kvdemo.strategies.kv_cache.compiling import compiled_step
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.measure.peak_memory import peak
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.kv_cache import compiled_step
+from kvdemo.strategies.kv_cache.compiling import compiled_step
 
 
 @dataclass(frozen=True)

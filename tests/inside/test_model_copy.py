@@ -6,7 +6,7 @@ import torch
 
 from kvdemo.inside.model_copy import in_format, sharing_weights
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.kv_cache.compiled_step import Compiled
+from kvdemo.strategies.kv_cache.compiling.compiled_step import Compiled
 
 
 def test_a_copy_shares_the_weights_and_not_the_modules(tiny_model: LoadedModel) -> None:

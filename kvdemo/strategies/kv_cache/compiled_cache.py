@@ -13,8 +13,8 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
-from kvdemo.strategies.kv_cache import compilable, compiled_step
-from kvdemo.strategies.kv_cache.compiled_run import Run
+from kvdemo.strategies.kv_cache.compiling import compilable, compiled_step
+from kvdemo.strategies.kv_cache.compiling.compiled_run import Run
 
 
 class CompiledCached(Strategy):

@@ -15,8 +15,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models import memory
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.kv_cache import compiled_run, compiled_step
 from kvdemo.strategies.kv_cache.compiled_cache import CompiledCached
+from kvdemo.strategies.kv_cache.compiling import compiled_run, compiled_step
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
 from tests.strategies.conftest import WORDS, generated, job_of, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import SLIDING, STATES, model_of

@@ -31,8 +31,15 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import cache_layers
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.strategies.chooser import greedy
-from kvdemo.strategies.kv_cache import compile_store
-from kvdemo.strategies.kv_cache.compiled_run import RUNS_BEFORE_RECORDING, Run, Step, bind, record_graph, size_for
+from kvdemo.strategies.kv_cache.compiling import compile_store
+from kvdemo.strategies.kv_cache.compiling.compiled_run import (
+    RUNS_BEFORE_RECORDING,
+    Run,
+    Step,
+    bind,
+    record_graph,
+    size_for,
+)
 
 # On CUDA kernels are tuned for the length that they are compiled with, and used for all. Tuned for a few hundred
 # positions, they read the keys and values of 2,500 too slowly.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-from kvdemo.strategies.kv_cache import compile_store
+from kvdemo.strategies.kv_cache.compiling import compile_store
 
 SETTING = "TORCHINDUCTOR_CACHE_DIR"
 
