@@ -269,7 +269,7 @@ def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: S
 def test_the_classic_table_falls_back_to_the_default_model_and_says_so(
     engine: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kvdemo.models.sources import hub  # noqa: PLC0415
+    from kvdemo.models.sources.hub import hub  # noqa: PLC0415
 
     def unreachable(*_: object, **__: object) -> None:
         raise BadInput("The Hugging Face Hub cannot be reached.")

@@ -21,9 +21,10 @@ from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
 from kvdemo.models.names import catalog, folders
-from kvdemo.models.sources import disk_space, hub_errors, random_weights
+from kvdemo.models.sources import disk_space, random_weights
 from kvdemo.models.sources.checkpoint import read_json
-from kvdemo.models.sources.timeout import call_with_timeout
+from kvdemo.models.sources.hub import hub_errors
+from kvdemo.models.sources.hub.timeout import call_with_timeout
 
 PASTED = "The pasted configuration"
 PATIENCE_S = 4.0

@@ -15,8 +15,8 @@ from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.models.names import catalog, folders
-from kvdemo.models.sources import hub, hub_cache
 from kvdemo.models.sources.checkpoint import check
+from kvdemo.models.sources.hub import hub, hub_cache
 from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Any
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import find, hub
+from kvdemo.models.sources import find
+from kvdemo.models.sources.hub import hub
 
 log = logging.getLogger(__name__)
 

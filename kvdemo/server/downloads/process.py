@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import hub_cache, in_use
+from kvdemo.models.sources.hub import hub_cache, in_use
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from kvdemo.core import public_server
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import find, hub_cache, in_use
+from kvdemo.models.sources import find
+from kvdemo.models.sources.hub import hub_cache, in_use
 from kvdemo.server.downloads.process import Download
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from huggingface_hub import constants
 import kvdemo.models.sources
 from kvdemo.core.errors import BadInput
 from kvdemo.models.names import catalog
-from kvdemo.models.sources import file_record, find, hub, pypi
+from kvdemo.models.sources import file_record, find, pypi
+from kvdemo.models.sources.hub import hub
 from kvdemo.models.sources.source import Source
 from tests.models.saved import refusal, save_llama
 

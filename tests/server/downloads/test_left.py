@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kvdemo.models.sources import hub_cache
+from kvdemo.models.sources.hub import hub_cache
 from tests.programs import Program
 from tests.server.downloads.conftest import World
 from tests.serving import served

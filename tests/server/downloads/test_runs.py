@@ -16,7 +16,7 @@ from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent
 from kvdemo.models.names import offered
-from kvdemo.models.sources import hub_cache
+from kvdemo.models.sources.hub import hub_cache
 from kvdemo.server.downloads import process
 from kvdemo.server.limits import Limits
 from kvdemo.server.service import Service

@@ -13,7 +13,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources import hub_cache
+from kvdemo.models.sources.hub import hub_cache
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.limits import Limits
 from tests.server.downloads.conftest import World

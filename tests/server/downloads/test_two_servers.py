@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.sources import hub_cache, in_use
+from kvdemo.models.sources.hub import hub_cache, in_use
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.limits import Limits
 from tests.programs import Program

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from kvdemo.models.sources.timeout import call_with_timeout
+from kvdemo.models.sources.hub.timeout import call_with_timeout
 
 
 def test_an_answer_in_time_is_returned() -> None:

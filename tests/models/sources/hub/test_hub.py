@@ -7,7 +7,8 @@ import pytest
 from huggingface_hub import constants, snapshot_download
 
 from kvdemo.models import loading
-from kvdemo.models.sources import find, hub
+from kvdemo.models.sources import find
+from kvdemo.models.sources.hub import hub
 from tests.models.saved import refusal, save_bert, save_llama
 from tests.models.stub_hub import COMMIT, Hub, serving
 

@@ -19,10 +19,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.figures import units
-from kvdemo.models.sources import disk_space, hub_cache, hub_errors, own_cache
+from kvdemo.models.sources import disk_space, own_cache
 from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
+from kvdemo.models.sources.hub import hub_cache, hub_errors
+from kvdemo.models.sources.hub.timeout import call_with_timeout
 from kvdemo.models.sources.source import Source
-from kvdemo.models.sources.timeout import call_with_timeout
 
 
 @dataclass(frozen=True)

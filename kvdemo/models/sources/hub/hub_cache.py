@@ -23,7 +23,8 @@ from huggingface_hub.file_download import repo_folder_name
 from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
-from kvdemo.models.sources import checkpoint, in_use, own_cache
+from kvdemo.models.sources import checkpoint, own_cache
+from kvdemo.models.sources.hub import in_use
 
 # Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
 WANTED: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Get models from the Hugging Face Hub, and keep those that visitors had downloaded in a cache with a quota."""
