@@ -32,7 +32,7 @@ def in_format(model: LoadedModel, dtype: torch.dtype) -> LoadedModel:
     Buffers, such as the frequencies of rotary positions, stay as they are. Raises CannotShow where there is no memory.
     """
     weights = [weight for weight in model.network.parameters() if weight.is_floating_point()]
-    needed, free = sum(weight.numel() for weight in weights) * dtype.itemsize, _free(model.device)
+    needed, free = sum(weight.numel() for weight in weights) * dtype.itemsize, memory.free_bytes(model.device)
     if free is not None and needed > free:
         raise CannotShow(
             f"A copy of {model.id} in {str(dtype).removeprefix('torch.')} needs {units.megabytes(needed)} of "
@@ -40,11 +40,3 @@ def in_format(model: LoadedModel, dtype: torch.dtype) -> LoadedModel:
         )
     cast = {id(weight): nn.Parameter(weight.detach().to(dtype), requires_grad=False) for weight in weights}
     return replace(model, network=copy.deepcopy(model.network, cast))
-
-
-def _free(device: torch.device) -> int | None:
-    """Return the bytes that a copy can take; None where that is not known."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    return memory.available()

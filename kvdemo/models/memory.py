@@ -1,4 +1,4 @@
-"""Check that a model's weights fit into main memory.
+"""Know how much memory there is and how much is free, and check that a model's weights fit into main memory.
 
 Linux promises more memory than there is and kills the process later, so the size is checked before loading.
 """
@@ -49,6 +49,18 @@ def main_memory() -> int | None:
         return min(installed, int(CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):  # no container; the limit "max"
         return installed
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the bytes that can still be taken on a device. None where it does not say.
+
+    What torch has reserved on a GPU and does not use is free. An Apple GPU shares the main memory, and nothing says how
+    much of it is free.
+    """
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    return available() if device.type == "cpu" else None
 
 
 def available() -> int | None:

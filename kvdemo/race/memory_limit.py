@@ -74,13 +74,6 @@ def room_of(model: LoadedModel) -> int | None:
 
 
 def room_bytes(device: torch.device) -> int | None:
-    """Return the bytes of a device that keys and values may take. None where it does not say what is free.
-
-    What torch keeps unused is free. An Apple GPU shares the main memory, and nothing says how much of it is free.
-    """
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        free: int | None = torch.cuda.mem_get_info(device)[0] + unused
-    else:
-        free = memory.available() if device.type == "cpu" else None
+    """Return the bytes of a device that keys and values may take. None where it does not say what is free."""
+    free = memory.free_bytes(device)
     return None if free is None else int(SHARE * free)
