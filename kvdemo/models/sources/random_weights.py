@@ -134,7 +134,7 @@ def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedMo
 def _check_room(name: str, needed: int, device: torch.device) -> None:
     """Raise BadInput where `needed` bytes exceed the free memory of a GPU or the main memory of a computer."""
     cuda = device.type == "cuda"
-    there = torch.cuda.mem_get_info(device)[0] if cuda else memory.main_memory()
+    there = memory.free_bytes(device) if cuda else memory.main_memory()
     if there is not None and needed > there:
         raise BadInput(
             f"{name} needs {units.megabytes(needed)} of memory and there are {units.megabytes(there)}"

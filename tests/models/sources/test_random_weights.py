@@ -156,6 +156,15 @@ def test_on_a_gpu_it_is_the_free_memory_that_counts(monkeypatch: pytest.MonkeyPa
     assert "there are 1 MB free on the GPU" in said
 
 
+def test_on_a_gpu_what_torch_holds_and_does_not_use_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a model that was given up: its memory is torch's still, and the next model gets it."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1_000_000, 141_000_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 9_000_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 2_000_000)
+    said = refusal(lambda: random_weights.network("random:gpt2", torch.device("cuda"), torch.bfloat16))
+    assert "there are 8 MB free on the GPU" in said
+
+
 def test_random_weights_are_held_like_any_other_model() -> None:
     keeper = ResidentModel("cpu", allow_folders=False)
     held = keeper.get("random:tiny")
