@@ -65,7 +65,7 @@ def address() -> str:
 
 
 def at_once() -> list[Path]:
-    """List the scripts that main.js imports, and those that they import, without what is imported when it is needed."""
+    """List what frontend/main.js imports, and what that imports, without what is imported when it is needed."""
     found: set[Path] = set()
     ahead = [Path("main.js")]
     while ahead:
@@ -78,7 +78,7 @@ def at_once() -> list[Path]:
 
 
 def styles() -> str:
-    """Join the style sheets in the order in which main.css imports them: a dozen requests are slower."""
+    """Join the style sheets in the order in which styles/main.css imports them: a dozen requests are slower."""
     folder = FRONTEND / "styles"
     main = (folder / "main.css").read_text("utf-8")
     return _STYLE_IMPORT.sub(lambda found: (folder / found[1]).read_text("utf-8"), main)
@@ -108,7 +108,7 @@ def routes() -> list[BaseRoute]:
 
 
 def head() -> str:
-    """Write the page's head: early.js and facts as text, the rest by address; what is needed first at the same time."""
+    """Write the page's head: frontend/early.js and facts as text, the rest by address, asked for at the same time."""
     root = f"./{address()}"
     facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
     modules = [path.as_posix() for path in at_once()]

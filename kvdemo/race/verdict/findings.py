@@ -1,4 +1,4 @@
-"""Find what a race showed, as kinds, lanes and numbers. `sentences` has the words, `verdict` the order.
+"""Find what a race showed, as kinds, lanes and numbers. `sentences` has the words, `judge` the order.
 
 Lane 0 is the baseline. A finding about a lane names it first, and the baseline behind it where it is held against it.
 Seconds are device time, to the last token that both lanes have: `tokens` of them, the `whole` texts or their beginning.

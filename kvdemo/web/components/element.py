@@ -22,7 +22,7 @@ def drawn(
     label: str | None = None,
     classes: Sequence[str] = (),
 ) -> gr.HTML:
-    """Make an element that a function of frontend/ draws, which main.js has under `name`.
+    """Make an element that a function of frontend/ draws, which frontend/main.js has under `name`.
 
     It is called with (element, props, watch, fire, facts).
 

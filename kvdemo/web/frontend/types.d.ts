@@ -64,7 +64,7 @@ interface PickedLane {
   values: Record<string, string>;
 }
 
-/** What the server says of its model (`standing` of kvdemo/web/tabs/race_events.py). */
+/** What the server says of its model (`model_status` of kvdemo/web/tabs/race_events.py). */
 interface Status {
   state: "loading" | "ready" | "failed";
   text: string;

@@ -1,6 +1,6 @@
 """Handle the Race tab's events in plain generators: a form goes in, what to show comes out.
 
-None of them knows a component, so a test runs them without a server. `page.py` says which component shows what.
+None of them knows a component, so a test runs them without a server. race.py says which component shows what.
 """
 
 from __future__ import annotations

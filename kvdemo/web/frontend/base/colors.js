@@ -1,4 +1,4 @@
-// Colours of tokens.css for what is not drawn by style sheets, and the event of light turning dark.
+// Colours of styles/tokens.css for what is not drawn by style sheets, and the event of light turning dark.
 
 /** @param {() => void} callback */
 export const onTheme = (callback) =>

@@ -1,4 +1,4 @@
-// The strip above the lanes before a race: what will happen, and how the model does. verdict.js tells the rest.
+// The strip above the lanes before a race: what will happen, and how the model does. verdict/verdict.js tells the rest.
 import { prose } from "../base/explain/prose.js";
 import { Strip } from "../base/strip.js";
 

@@ -1,4 +1,4 @@
-// The tabs. A panel is put on the page when it is first opened (mounter.js), and one is laid out (page.css); `?tab=` opens
+// The tabs. A panel is put on the page when it is first opened (mounter.js), and one is laid out (styles/page.css); `?tab=` opens
 // one and says which is open.
 import { emit, on } from "../base/bus.js";
 import { el, whenThere } from "../base/dom.js";

@@ -8,7 +8,7 @@ import { loadPlotly, MARGIN, plotConfig, plotLayout, plotName } from "./plotly.j
 /**
  * @typedef {object} Line
  * @property {string} name
- * @property {string} color a custom property of tokens.css
+ * @property {string} color a custom property of styles/tokens.css
  * @property {number[]} x
  * @property {(number | null)[]} y null where there is no point
  * @property {string} hover how a point is written, in plotly.js' template language

@@ -12,7 +12,7 @@ export const contextOf = (canvas) => {
 
 /** @template {string} Name what a colour is for */
 export class Canvas {
-  /** @param {{ label: string, colors: Record<Name, string>, draw: () => void }} how `colors` names custom properties of tokens.css */
+  /** @param {{ label: string, colors: Record<Name, string>, draw: () => void }} how `colors` names custom properties of styles/tokens.css */
   constructor({ label, colors, draw }) {
     this.names = colors;
     this.draw = draw;

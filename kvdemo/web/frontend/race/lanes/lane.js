@@ -53,7 +53,7 @@ export class Lane {
     this.searches = info.searches;
     /** Its tokens are chosen by samplers, not by a rule of its own. */
     this.samples = Object.keys(info.sampling ?? {}).length > 0;
-    /** Why it cannot be said what its tokens were chosen from; empty where it can be asked (candidates.js). */
+    /** Why it cannot be said what its tokens were chosen from; empty where it can be asked (race/token/candidates.js). */
     this.noCandidates = info.no_candidates ?? "";
     this.options = info.options;
     this.index = index;
