@@ -24,7 +24,7 @@ MEASURES = (
     "startup",
     "page",
     "contention",
-    "process",
+    "engine_process",
     "load",
     "soak",
     "hostile",
@@ -32,7 +32,7 @@ MEASURES = (
     "compiled",
     "recording",
     "app",
-    "measured",
+    "measurement",
     "lookup",
     "inside",
     "wire",
@@ -98,10 +98,10 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks.measures import contention
 
         yield from contention.run()
-    if "process" in measures:
-        from benchmarks.measures import process
+    if "engine_process" in measures:
+        from benchmarks.measures import engine_process
 
-        yield from process.run()
+        yield from engine_process.run()
     if "load" in measures:
         from benchmarks.measures import load
 
@@ -114,7 +114,7 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks.measures import hostile
 
         yield from hostile.run()
-    if not set(measures) <= {"startup", "page", "contention", "process", "load", "soak", "hostile"}:
+    if not set(measures) <= {"startup", "page", "contention", "engine_process", "load", "soak", "hostile"}:
         yield from on_the_default_model(measures)
 
 
@@ -122,7 +122,7 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
     """Yield the figures for which a model is loaded in this process."""
     import torch
 
-    from benchmarks.measures import app, compiled, inside, lanes, lookup, measured, recording, wire
+    from benchmarks.measures import app, compiled, inside, lanes, lookup, measurement, recording, wire
     from kvdemo.models.names import catalog
 
     engine, model = holding(catalog.DEFAULT)
@@ -132,8 +132,8 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
             yield from run(model)
     if "recording" in measures:
         yield from recording.run_candidates(model)
-    if "measured" in measures:
-        yield from measured.run(model, lambda: serving(engine))
+    if "measurement" in measures:
+        yield from measurement.run(model, lambda: serving(engine))
     if "inside" in measures:
         yield from inside.run(engine, lambda: serving(engine))
     with serving(engine) as url:
