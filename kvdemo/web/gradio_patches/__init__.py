@@ -4,6 +4,7 @@ Each file changes one thing:
 
     without_stubs     importing Gradio writes no type stubs
     quiet             the server sleeps while there is nothing to do
+    light_sessions    a session begins without a description of the page
     unknown_sessions  an event of a session that is not known does not end the queue of all
     guarded_blocks    an event that cannot be read, or that fails, is answered with a sentence
     icon              the page names its icon as it is sent
