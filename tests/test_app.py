@@ -27,7 +27,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         del os.environ[name]
 
 
-def test_flags_come_before_the_environment_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", "1")
     app.read_flags([])
     assert os.environ["GRADIO_SERVER_PORT"] == "1"
@@ -43,18 +43,18 @@ def test_flags_come_before_the_environment_and_the_rest_stays(monkeypatch: pytes
     [([], False), (["--host", "127.0.0.1"], False), (["--host", "0.0.0.0"], True), (["--share"], True),  # noqa: S104
      (["--root-path", "/kvdemo"], True)],
 )  # fmt: skip
-def test_a_server_for_others_is_known_as_one(flags: list[str], public: bool) -> None:
+def test_a_server_that_others_can_reach_is_public(flags: list[str], public: bool) -> None:
     app.read_flags(flags)
     assert app.is_public() is public
 
 
-def test_a_limit_that_is_none_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_limit_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_MAX_TOKENS", "many")
     with pytest.raises(SystemExit, match="kvdemo: KVDEMO_MAX_TOKENS must be a whole number"):
         app.main([])
 
 
-def test_no_command_opens_the_page_and_a_command_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kvdemo_without_a_command_opens_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[list[str]] = []
     monkeypatch.setattr(app, "main", opened.append)
     assert command.main([]) == command.main(["--port", "8000"]) == 0
@@ -63,20 +63,20 @@ def test_no_command_opens_the_page_and_a_command_does_not(monkeypatch: pytest.Mo
     assert len(opened) == 2
 
 
-def test_metrics_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_prometheus_client_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "kvdemo.server.observing.metrics", raising=False)
     with pytest.raises(SystemExit, match="kvdemo: --metrics needs prometheus-client"):
         app.main(["--metrics"])
 
 
-def test_a_switch_that_is_neither_on_nor_off_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_switch_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_METRICS", "yes")
     with pytest.raises(SystemExit, match="kvdemo: KVDEMO_METRICS must be 1 or 0, not 'yes'"):
         app.main([])
 
 
-def test_tools_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mcp_tools_without_their_package_end_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit, match="kvdemo: --mcp needs the package mcp"):
         app.main(["--mcp"])
@@ -93,7 +93,7 @@ def test_tools_without_their_package_end_the_start_in_one_sentence(monkeypatch: 
         ("", "192.168.1.5", "198.51.100.1", "192.168.1.5"),
     ],
 )
-def test_addresses_of_visitors_come_through_the_proxy_of_a_space_and_can_be_made_up_nowhere(
+def test_visitor_addresses_are_taken_from_the_proxy_of_a_space_and_cannot_be_forged(
     monkeypatch: pytest.MonkeyPatch, id_of_space: str, peer: str, forwarded: str, address: str
 ) -> None:
     for name in ("FORWARDED_ALLOW_IPS", "SPACE_ID"):
@@ -105,7 +105,7 @@ def test_addresses_of_visitors_come_through_the_proxy_of_a_space_and_can_be_made
     assert _address_seen(peer, forwarded) == address
 
 
-def test_the_operator_says_which_proxies_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_proxies_named_by_the_operator_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "owner/name")
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
     space.trust_proxy()

@@ -48,7 +48,7 @@ def _defined(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def test_the_picture_is_of_todays_import_contract() -> None:
+def test_the_picture_matches_the_import_contract() -> None:
     assert layers.drawn(PAGE) == PAGE, "run: python docs/layers.py"
 
 

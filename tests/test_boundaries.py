@@ -19,12 +19,12 @@ def imports(module: str, *blocked: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_the_page_needs_no_torch() -> None:
+def test_the_page_is_imported_without_torch() -> None:
     ran = imports("kvdemo.web.page", "torch", "transformers")
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_engine_needs_no_page() -> None:
+def test_the_engine_is_imported_without_gradio() -> None:
     ran = imports("kvdemo.race.session, kvdemo.models.resident_model", "gradio", "plotly", "spaces")
     assert ran.returncode == 0, ran.stderr
 
@@ -53,10 +53,10 @@ LIGHT = (
 
 
 @pytest.mark.parametrize("module", ["kvdemo", *(f"kvdemo.{name}" for name in LIGHT)])
-def test_what_compares_or_lists_needs_neither(module: str) -> None:
+def test_comparing_and_listing_import_no_torch_and_no_gradio(module: str) -> None:
     ran = imports(module, "torch", "transformers", "gradio", "plotly", "numpy")
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_blocked_import_fails() -> None:
+def test_the_import_block_of_these_tests_works() -> None:
     assert "import of torch halted" in imports("kvdemo.race.session", "torch").stderr

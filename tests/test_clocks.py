@@ -15,7 +15,7 @@ ASKED = re.compile(
 )
 
 
-def test_the_time_of_day_is_asked_only_where_files_and_documents_have_one() -> None:
+def test_wall_clock_time_is_read_only_for_files_and_documents() -> None:
     asks = {
         path.relative_to(ROOT).as_posix()
         for suffix in ("py", "js")

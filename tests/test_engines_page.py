@@ -39,7 +39,7 @@ def test_a_lane_of_the_page_can_be_chosen(lane: str) -> None:
     assert strategies.get(lane).spec == lane
 
 
-def test_the_page_says_of_each_engine_whether_it_was_run() -> None:
+def test_the_page_states_for_each_engine_whether_it_was_run() -> None:
     table = PAGE.split("What was run, and what was not:")[1].split("###")[0]
     for engine in ("transformers serve", "vLLM on CPUs", "SGLang, TGI", "llama.cpp's server"):
         row = next(line for line in table.splitlines() if engine in line)
@@ -47,13 +47,13 @@ def test_the_page_says_of_each_engine_whether_it_was_run() -> None:
         assert ("by hand" in row) == (engine == "llama.cpp's server")
 
 
-def test_the_command_that_was_run_is_the_tests_own() -> None:
+def test_the_transformers_serve_command_is_that_of_the_test() -> None:
     assert " ".join(SERVE) in PAGE
 
 
-def test_the_deployment_page_leads_here() -> None:
+def test_the_deployment_page_links_here() -> None:
     assert "(engines.md)" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
-def test_the_script_is_one_that_bash_reads() -> None:
+def test_the_script_is_valid_bash() -> None:
     assert subprocess.run(["bash", "-n", SCRIPT], check=False).returncode == 0

@@ -125,7 +125,7 @@ def test_the_space_is_pushed_to_only_with_a_name_and_a_token() -> None:
     assert job["steps"][-1]["if"] == "env.HF_TOKEN != ''"
 
 
-def test_the_container_runs_as_nobody_special_and_is_looked_after() -> None:
+def test_the_container_runs_as_an_unprivileged_user_with_a_health_check() -> None:
     lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
     assert lines.index("USER 1000") < lines.index('CMD ["kvdemo"]')
     assert any(line.startswith("HEALTHCHECK") for line in lines)

@@ -58,18 +58,18 @@ def assert_alike(shown: Any, real: Any, where: str = "document") -> None:
         assert shown == real, where
 
 
-def test_there_are_commands_to_run() -> None:
+def test_the_readme_has_commands() -> None:
     assert len(COMMANDS) >= 3
 
 
 @runs_commands
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" not in c])
-def test_commands_work_as_written(command: str) -> None:
+def test_the_readmes_commands_work_as_written(command: str) -> None:
     assert run(command).strip()
 
 
 @runs_commands
-def test_the_document_is_what_its_command_prints() -> None:
+def test_the_document_shown_is_what_its_command_prints() -> None:
     command = next(c for c in COMMANDS if "--json" in c)
     assert_alike(json.loads(block("json")), json.loads(run(command)))
 
@@ -90,7 +90,7 @@ def test_the_api_example_works_on_a_running_app(tiny_app: str, capsys: pytest.Ca
     assert re.search(r"\d tokens in [\d.]+ m?s against", capsys.readouterr().out)
 
 
-def test_the_space_runs_what_requirements_ask_for() -> None:
+def test_the_space_runs_the_versions_of_the_requirements() -> None:
     front = yaml.safe_load(README.split("---")[1])
     requirements = (ROOT / "requirements.txt").read_text("utf-8")
     assert f"gradio=={front['sdk_version']}\n" in requirements
@@ -105,7 +105,7 @@ def test_every_file_that_is_linked_exists() -> None:
         assert (ROOT / target).exists(), target
 
 
-def test_every_setting_named_is_read_somewhere_and_every_setting_read_is_named() -> None:
+def test_every_documented_environment_variable_is_read_and_every_one_read_is_documented() -> None:
     sources = "".join(p.read_text("utf-8") for p in [ROOT / "app.py", *ROOT.glob("kvdemo/**/*.py")])
     assert set(re.findall(r"KVDEMO_[A-Z_]+", README)) == set(re.findall(r"KVDEMO_[A-Z_]+", sources))
 

@@ -31,13 +31,15 @@ def race(model: LoadedModel, prompt: str, tokens: int, **fields: Any) -> dict[st
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_the_cached_lane_is_generate_and_the_reencoding_lane_its_definition(smollm2: LoadedModel, prompt: str) -> None:
+def test_the_cached_lane_writes_generates_text_and_the_reencoding_lane_follows_its_definition(
+    smollm2: LoadedModel, prompt: str
+) -> None:
     reencode, cached = race(smollm2, prompt, NEW_TOKENS)["lanes"]
     assert cached["tokens"] == generated(smollm2, prompt, NEW_TOKENS)
     assert reencode["tokens"] == by_definition(smollm2, prompt, NEW_TOKENS)[0]
 
 
-def test_reencoding_parts_from_the_cache_over_two_newlines_and_the_verdict_says_so(smollm2: LoadedModel) -> None:
+def test_reencoding_diverges_at_two_newlines_and_the_verdict_says_so(smollm2: LoadedModel) -> None:
     made = race(smollm2, "What is KV caching?", NEW_TOKENS)
     divergence = made["comparison"]["lanes"][0]["first_divergence"]
     assert (divergence["index"], divergence["kind"]) == (2, "retokenized")
@@ -55,14 +57,14 @@ def test_the_default_race_ends_in_one_text(smollm2: LoadedModel, tokens: int) ->
     assert made["comparison"]["lanes"][0]["identical"]
 
 
-def test_the_example_drift_departs_because_text_is_read_back_as_other_tokens(smollm2: LoadedModel) -> None:
+def test_the_drift_example_diverges_by_retokenization(smollm2: LoadedModel) -> None:
     (drift,) = (example for example in EXAMPLES if example.label == "Drift")
     made = race(smollm2, drift.text, 70, chat=None)
     assert made["comparison"]["lanes"][0]["first_divergence"]["kind"] == "retokenized"
     assert made["comparison"]["lanes"][0]["first_divergence"]["index"] == 65
 
 
-def test_the_example_of_a_loop_goes_round_and_its_penalty_ends_that(smollm2: LoadedModel) -> None:
+def test_the_loop_example_repeats_itself_and_its_penalty_stops_that(smollm2: LoadedModel) -> None:
     (loop,) = (example for example in EXAMPLES if example.label == "Greedy loops")
     greedy, penalised = race(smollm2, tokens=128, **loop.form | {"chat": None})["lanes"]
     assert distinct_4_grams(greedy["tokens"]) < 0.6

@@ -108,7 +108,9 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_workflows_push_sends_what_is_committed(hub: tuple[Hub, str], clone: Path, tmp_path: Path) -> None:
+def test_the_workflow_pushes_the_committed_files_to_the_space(
+    hub: tuple[Hub, str], clone: Path, tmp_path: Path
+) -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/space.yml").read_text("utf-8"))
     settings = {
         "HF_TOKEN": "hf_write", "SPACE": "owner/name", "HF_ENDPOINT": hub[1], "HF_HUB_DISABLE_XET": "1",
@@ -129,13 +131,13 @@ def test_the_workflows_push_sends_what_is_committed(hub: tuple[Hub, str], clone:
     assert front == yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---\n")[1])
 
 
-def test_without_the_name_of_a_space_nothing_is_sent() -> None:
+def test_the_push_script_refuses_to_run_without_a_space_name() -> None:
     done = subprocess.run(["bash", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "name the Space" in done.stderr
 
 
-def test_the_picture_for_links_is_one_that_they_show_and_small() -> None:
+def test_the_link_preview_picture_has_the_right_format_and_size() -> None:
     picture = (ROOT / ".github/thumbnail.png").read_bytes()
     assert len(picture) < 200_000
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"

@@ -16,7 +16,7 @@ LINKS = sorted(set(re.findall(r"`\?(tab=[^`]+)`", PAGE)))
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_a_link_names_what_there_is(link: str) -> None:
+def test_every_link_names_an_existing_tab_panel_or_example(link: str) -> None:
     query = dict(parse_qsl(link))
     assert query.pop("tab") in {"race", "measure", "compare", "plan", "inside"}
     assert query.pop("panel", "steps") in PANELS
@@ -25,7 +25,7 @@ def test_a_link_names_what_there_is(link: str) -> None:
     assert not links.read(query, {}, links.INSIDE).notices
 
 
-def test_each_of_the_eight_questions_leads_into_the_page() -> None:
+def test_each_of_the_eight_questions_links_into_the_page() -> None:
     questions = PAGE.split("A lesson of 45 minutes")[0]
     rows = re.findall(r"^\| (\d) \|(.*)$", questions, re.MULTILINE)
     assert [number for number, _ in rows] == [str(n) for n in range(1, 9)]

@@ -6,7 +6,7 @@ from kvdemo.models.loaded import LoadedModel
 pytestmark = pytest.mark.slow
 
 
-def test_every_loop_is_compared_with_its_bare_one(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_loop_is_compared_with_its_bare_loop(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CACHED_ROUNDS", "UNCACHED_ROUNDS"):
         monkeypatch.setattr(lanes, name, 8)
     for name in ("CACHED_POSITIONS", "UNCACHED_POSITIONS"):

@@ -23,7 +23,7 @@ def test_slow_recording_counts_inside_the_timed_region_and_not_after_it(
     assert inside.value > 2 * behind.value
 
 
-def test_a_step_without_candidates_is_held_against_one_that_has_recorded_them(
+def test_a_step_without_candidates_is_compared_with_one_that_records_them(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Step] = []

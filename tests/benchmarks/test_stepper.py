@@ -7,7 +7,7 @@ from benchmarks.tools.stepper import Process
 pytestmark = pytest.mark.slow
 
 
-def test_a_process_takes_steps_of_a_text_and_prefills_again_and_again() -> None:
+def test_the_stepper_process_takes_steps_and_starts_over() -> None:
     with Process({"OMP_WAIT_POLICY": "passive"}) as process:
         prefill, *steps = islice(process.decode(100, burst=2)(), 6)
         again = list(islice(process.prefill(100)(), 3))

@@ -25,7 +25,7 @@ class Counting:
         self.ended = True
 
 
-def test_a_run_takes_one_step_a_turn_and_none_before() -> None:
+def test_a_run_takes_one_step_per_turn() -> None:
     run = Counting(warm_up=3)
     steps = steps_of(run)
     assert run.taken == 0

@@ -36,7 +36,7 @@ def served_under(path: str) -> Iterator[str]:
     server.should_exit = True
 
 
-def test_a_page_under_a_path_finds_its_files_and_its_chart(browser: Browser) -> None:
+def test_a_page_under_a_root_path_loads_its_files_and_its_chart(browser: Browser) -> None:
     with served_under("/some/where") as url:
         page = browser.new_page()
         page.goto(url)
@@ -68,7 +68,7 @@ def test_a_second_visit_fetches_no_script_and_no_style(browser: Browser) -> None
         context.close()
 
 
-def test_scripts_that_come_late_draw_what_was_asked_before(browser: Browser) -> None:
+def test_a_script_that_loads_late_draws_what_was_requested_before(browser: Browser) -> None:
     def late(route: Route) -> None:
         time.sleep(3)
         route.continue_()
@@ -83,7 +83,7 @@ def test_scripts_that_come_late_draw_what_was_asked_before(browser: Browser) -> 
         page.close()
 
 
-def test_a_script_that_cannot_be_fetched_is_said_and_asked_for_again_at_the_next_use(browser: Browser) -> None:
+def test_a_script_that_fails_to_load_is_reported_and_fetched_again_at_the_next_use(browser: Browser) -> None:
     views = "**/frontend/*/*/view.js"
     with scripted_page(ScriptedBackend()) as url:
         page = browser.new_page()
@@ -102,7 +102,7 @@ def test_a_script_that_cannot_be_fetched_is_said_and_asked_for_again_at_the_next
         page.close()
 
 
-def test_the_sentence_about_a_missing_script_loads_the_page_anew(browser: Browser) -> None:
+def test_the_notice_of_a_missing_script_reloads_the_page(browser: Browser) -> None:
     with scripted_page(ScriptedBackend()) as url:
         page = browser.new_page()
         page.route("**/frontend/*/race/view.js", lambda route: route.abort())
@@ -117,7 +117,7 @@ def test_the_sentence_about_a_missing_script_loads_the_page_anew(browser: Browse
         page.close()
 
 
-def test_a_script_that_a_click_needs_is_asked_for_again_by_the_next_click(browser: Browser) -> None:
+def test_a_script_that_a_click_needs_is_fetched_again_by_the_next_click(browser: Browser) -> None:
     with scripted_page(ScriptedBackend()) as url:
         page = browser.new_page()
         page.goto(url)
@@ -134,7 +134,7 @@ def test_a_script_that_a_click_needs_is_asked_for_again_by_the_next_click(browse
         page.close()
 
 
-def test_what_a_lane_folds_away_is_drawn_once_its_script_has_come(browser: Browser) -> None:
+def test_the_folded_part_of_a_lane_is_drawn_once_its_script_is_loaded(browser: Browser) -> None:
     with scripted_page(ScriptedBackend()) as url:
         page = browser.new_page()
         page.route("**/frontend/*/form/rules.js", lambda route: route.abort())

@@ -91,7 +91,7 @@ def test_a_race_without_a_search_has_no_tree(tiny_app: str, visit: Visit) -> Non
     expect(page.locator(".kv-beams")).to_have_count(0)
 
 
-def test_texts_of_a_tree_are_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_texts_of_a_tree_are_not_read_as_markup(script: ScriptedBackend, url: str, visit: Visit) -> None:
     levels = grown(4, 9, 4)
     page = drawn(script, url, visit, levels)
     shown = page.locator(".kv-twig bdi").all_text_contents()
@@ -105,7 +105,7 @@ def test_texts_of_a_tree_are_text(script: ScriptedBackend, url: str, visit: Visi
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_no_two_texts_stand_in_one_place_and_each_line_leads_to_its_parent(
+def test_no_two_nodes_overlap_and_each_line_leads_to_its_parent(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     page = drawn(script, url, visit, grown(4, 12, 3))
@@ -138,7 +138,9 @@ def test_no_two_texts_stand_in_one_place_and_each_line_leads_to_its_parent(
             assert tree["best"] == path[::-1]
 
 
-def test_the_keyboard_walks_the_tree_and_the_score_is_spoken(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_the_keyboard_walks_the_tree_and_the_score_is_announced(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
     levels = grown(3, 6, 3)
     page = drawn(script, url, visit, levels)
     page.locator(".kv-beambox").focus()
@@ -159,7 +161,7 @@ def test_the_keyboard_walks_the_tree_and_the_score_is_spoken(script: ScriptedBac
     expect(card).to_have_count(0)
 
 
-def test_what_is_shared_in_a_long_run_is_folded_until_asked_for(
+def test_the_shared_beginning_of_a_long_run_is_folded_until_it_is_opened(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     page = drawn(script, url, visit, grown(4, 128, 10))
@@ -184,7 +186,7 @@ def test_only_the_tree_scrolls_sideways(script: ScriptedBackend, url: str, visit
     assert inside and inside["x"] >= 0 and inside["x"] + inside["width"] <= width
 
 
-def test_the_greedy_lane_is_set_against_the_best_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_the_greedy_text_is_compared_with_the_best_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     levels = grown(4, 6, 3)
     page = drawn(script, url, visit, levels)
     # Greedy decoding would have taken the best text of this tree, whose first choices are the likeliest throughout.

@@ -61,7 +61,7 @@ def drawn(page: Page) -> list[list[Any]]:
     return lines
 
 
-def test_the_figures_of_a_text_open_in_all_lanes_and_tell_a_loop_from_a_story(url: str, visit: Visit) -> None:
+def test_the_text_figures_open_in_all_lanes_and_mark_a_repetitive_text(url: str, visit: Visit) -> None:
     page = visit(url)
     race(page)
     folds = page.locator(".kv-reading")
@@ -107,7 +107,7 @@ def test_the_chart_shows_probabilities_and_entropies_and_marks_the_pointed_token
     expect(page.locator(".kv-current")).to_have_count(0)
 
 
-def test_the_rule_of_a_lane_is_read_though_its_name_is_cut_short(url: str, visit: Visit) -> None:
+def test_the_sampler_of_a_lane_is_shown_when_its_name_is_cut_off(url: str, visit: Visit) -> None:
     page = visit(url, width=1024)
     race(page)
     card = page.locator(".kv-lane").nth(1)
@@ -146,7 +146,7 @@ def asked(visit: Visit) -> Iterator[tuple[Page, ScriptedBackend]]:
         page.close()
 
 
-def test_a_token_shows_its_candidates_rule_by_rule_and_where_the_draw_fell(asked: tuple[Page, ScriptedBackend]) -> None:
+def test_a_token_shows_its_candidates_after_each_sampler_and_its_draw(asked: tuple[Page, ScriptedBackend]) -> None:
     page, backend = asked
     page.locator(".kv-lane").nth(1).locator(".kv-chip").nth(5).hover()
     card = page.get_by_role("dialog", name="Token")
@@ -166,7 +166,7 @@ def test_a_token_shows_its_candidates_rule_by_rule_and_where_the_draw_fell(asked
     assert run and (lane, token) == (1, 5)
 
 
-def test_the_keyboard_hears_how_a_token_was_chosen_and_each_is_asked_for_once(
+def test_how_a_token_was_chosen_is_announced_and_requested_once(
     asked: tuple[Page, ScriptedBackend],
 ) -> None:
     page, backend = asked
@@ -184,7 +184,7 @@ def test_the_keyboard_hears_how_a_token_was_chosen_and_each_is_asked_for_once(
     expect(page.locator("#kv-tip")).to_contain_text("How open the choice of a token is")
 
 
-def test_the_keyboard_reaches_what_the_candidates_card_explains_and_comes_back(
+def test_the_keyboard_reaches_the_terms_of_the_candidates_card_and_returns(
     asked: tuple[Page, ScriptedBackend],
 ) -> None:
     page, _ = asked
@@ -211,7 +211,7 @@ def test_the_keyboard_reaches_what_the_candidates_card_explains_and_comes_back(
     expect(card.locator("header")).to_contain_text("2 of 8")
 
 
-def test_a_pointer_that_passes_over_a_text_asks_for_the_token_it_stays_on_alone(
+def test_a_passing_pointer_requests_only_the_token_it_stays_on(
     asked: tuple[Page, ScriptedBackend],
 ) -> None:
     page, backend = asked
@@ -224,7 +224,7 @@ def test_a_pointer_that_passes_over_a_text_asks_for_the_token_it_stays_on_alone(
     assert len(backend.asked) < 8
 
 
-def test_a_greedy_token_was_not_drawn_and_what_is_not_known_is_said(asked: tuple[Page, ScriptedBackend]) -> None:
+def test_a_greedy_token_shows_no_draw_and_unknown_candidates_are_explained(asked: tuple[Page, ScriptedBackend]) -> None:
     page, backend = asked
     card = page.get_by_role("dialog", name="Token")
     chip = page.locator(".kv-lane").nth(0).locator(".kv-chip")
@@ -242,7 +242,7 @@ def test_a_greedy_token_was_not_drawn_and_what_is_not_known_is_said(asked: tuple
     expect(card).to_contain_text("The server does not answer")
 
 
-def test_a_lane_that_cannot_say_what_it_chose_from_says_why_and_nothing_is_asked(visit: Visit) -> None:
+def test_a_lane_without_candidates_says_why_and_requests_none(visit: Visit) -> None:
     why = "A search keeps whole texts."
     backend = script()
     begins = Started((replace(GREEDY, no_candidates=why),), "Hi", PROMPT, 8, "fair", MODEL)
@@ -257,7 +257,7 @@ def test_a_lane_that_cannot_say_what_it_chose_from_says_why_and_nothing_is_asked
         page.close()
 
 
-def test_on_a_phone_the_candidates_of_many_rules_stay_inside_the_window(visit: Visit) -> None:
+def test_on_a_phone_the_candidates_of_many_samplers_stay_inside_the_window(visit: Visit) -> None:
     backend = script()
     names = ["model", "repetition penalty 1.1", "temperature 1.2", "top-k 20", "top-p 0.95", "min-p 0.1"]
     stages = [{"name": name, "survivors": 49_152, "entropy": 12.5} for name in names]

@@ -74,7 +74,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_one_works(compare_page: str, vi
     expect(page.locator(".kv-likeness")).to_have_text("Like with like")
 
 
-def test_a_hostile_file_does_nothing_and_is_shown_as_it_is(compare_page: str, visit: Visit, tmp_path: Path) -> None:
+def test_a_hostile_file_is_shown_as_text_and_runs_nothing(compare_page: str, visit: Visit, tmp_path: Path) -> None:
     hostile = document(model=MARKUP)
     hostile["lanes"][0]["name"] = MARKUP
     hostile["environment"]["gpu"] = MARKUP
@@ -99,7 +99,7 @@ def test_on_a_phone_nothing_is_cut_off_and_a_tap_explains(compare_page: str, vis
     expect(page.locator("#kv-tip")).to_contain_text("Time to first token")
 
 
-def test_the_last_of_several_choices_counts(compare_page: str, visit: Visit, tmp_path: Path) -> None:
+def test_the_last_of_several_chosen_files_is_compared(compare_page: str, visit: Visit, tmp_path: Path) -> None:
     paths: dict[str, Any] = {name: saved(tmp_path, f"{name}.json", document(name)) for name in ("x", "y")}
     page = visit(compare_page, tab="compare")
     page.set_input_files("#kv-file-a input[type=file]", paths["x"])

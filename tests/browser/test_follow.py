@@ -73,7 +73,7 @@ def burst(page: Page, slow: Slow, box: str) -> None:
         slow.gate.set()
 
 
-def test_the_room_for_new_tokens(url: str, slow: Slow, visit: Visit) -> None:
+def test_the_token_budget_follows_the_prompt(url: str, slow: Slow, visit: Visit) -> None:
     page = visit(url)
     line = page.locator("#kv-tokens .info-text")
     expect(line).to_contain_text("4 prompt tokens of 100: room for 96")  # "What is KV caching?"
@@ -81,7 +81,7 @@ def test_the_room_for_new_tokens(url: str, slow: Slow, visit: Visit) -> None:
     expect(line).to_contain_text("4 prompt tokens of 100")
 
 
-def test_the_estimate_of_a_measurement(url: str, slow: Slow, visit: Visit) -> None:
+def test_the_estimate_of_a_measurement_follows_its_form(url: str, slow: Slow, visit: Visit) -> None:
     page = visit(url, tab="measure")
     line = page.locator("#kv-m-estimate p")
     expect(line).to_have_text("About What is KV caching?")
@@ -89,7 +89,7 @@ def test_the_estimate_of_a_measurement(url: str, slow: Slow, visit: Visit) -> No
     expect(line).to_have_text("About one two three four")
 
 
-def test_a_tab_that_is_not_open_asks_when_it_is(url: str, slow: Slow, visit: Visit) -> None:
+def test_a_closed_tab_requests_its_estimate_when_it_is_opened(url: str, slow: Slow, visit: Visit) -> None:
     page = visit(url)
     expect(page.locator("#kv-tokens .info-text")).to_contain_text("of 100")
     asked = len(slow.estimated)
@@ -113,7 +113,7 @@ def lending() -> Iterator[str]:
         yield address
 
 
-def test_the_line_on_what_a_race_costs_where_a_gpu_is_lent(lending: str, visit: Visit) -> None:
+def test_the_gpu_seconds_of_a_race_follow_its_form_on_zerogpu(lending: str, visit: Visit) -> None:
     page = visit(lending)
     line, tokens = page.locator("#kv-gpu-cost"), page.locator("#kv-tokens input[type=number]")
     expect(line).to_have_text("It asks for 128 GPU seconds, predicted.")

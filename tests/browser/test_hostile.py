@@ -117,7 +117,7 @@ def readable(document: Any) -> bool:
     return True
 
 
-def test_a_document_with_a_payload_in_every_text_is_shown_as_it_is(
+def test_a_document_with_a_payload_in_every_text_is_shown_as_text(
     tiny_app: str, guarded: Visit, tmp_path: Path
 ) -> None:
     honest = real_document(tiny_app)
@@ -180,7 +180,7 @@ def test_a_pasted_configuration_gets_a_sentence_and_the_next_one_is_planned(tiny
     expect(page.locator(".kv-plan h2")).to_contain_text("of cache a token")
 
 
-def test_a_payload_in_every_field_of_inside_is_shown_as_it_is(tiny_app: str, guarded: Visit) -> None:
+def test_a_payload_in_every_field_of_inside_is_shown_as_text(tiny_app: str, guarded: Visit) -> None:
     page = guarded(tiny_app, tab="inside", prompt="Hi", tokens=3)
     for name in ("prompt", "append"):
         page.fill(f"#kv-i-{name} :is(textarea, input)", MARKUP)

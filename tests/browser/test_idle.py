@@ -26,14 +26,14 @@ def moving(page: Page) -> int:
     return int(page.evaluate("() => document.getAnimations().filter((a) => a.playState === 'running').length"))
 
 
-def test_a_page_at_rest_asks_for_no_frames(tiny_app: str, visit: Visit) -> None:
+def test_an_idle_page_requests_no_animation_frames(tiny_app: str, visit: Visit) -> None:
     for tab in ("race", "measure"):
         page = visit(tiny_app, tab=tab)
         assert page.evaluate(FRAMES_ASKED) == 0
         assert moving(page) == 0
 
 
-def test_nothing_moves_while_steps_are_timed(tiny_app: str, visit: Visit) -> None:
+def test_no_animation_runs_while_steps_are_timed(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     page.evaluate(FRAMES_ASKED)
     start(page)
@@ -53,7 +53,7 @@ LOOPS = """
 """
 
 
-def test_the_pages_own_frames_are_never_taken_away(browser: Browser) -> None:
+def test_the_pages_own_animation_frames_are_never_cancelled(browser: Browser) -> None:
     """Cancelled, the stage's request would never come, and the stage would wait for it for ever."""
     idle = (FRONTEND / "shell" / "idle.js").read_text("utf-8")
     page = browser.new_page()
@@ -63,7 +63,7 @@ def test_the_pages_own_frames_are_never_taken_away(browser: Browser) -> None:
     page.close()
 
 
-def test_every_script_asks_for_its_frames_where_they_are_safe() -> None:
+def test_every_script_requests_its_frames_through_base() -> None:
     for path in files():
         if path.name != "idle.js":
             assert "requestAnimationFrame" not in (FRONTEND / path).read_text("utf-8"), path

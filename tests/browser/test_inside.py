@@ -59,7 +59,7 @@ def asked(script: ScriptedBackend) -> list[str]:
     return [name for form in script.forms for name in form.get("panels", ())]
 
 
-def test_a_panel_is_asked_for_when_it_comes_into_view(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_panel_is_requested_when_it_scrolls_into_view(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url, tab="inside", height=500)
     panel(page, "steps")
     assert "legacy" not in asked(script)
@@ -78,7 +78,7 @@ def alone() -> Iterator[tuple[ScriptedBackend, str]]:
         yield script, url
 
 
-def test_nothing_is_asked_before_the_tab_is_opened(alone: tuple[ScriptedBackend, str], visit: Visit) -> None:
+def test_no_panel_is_requested_before_the_tab_is_opened(alone: tuple[ScriptedBackend, str], visit: Visit) -> None:
     script, url = alone
     page = visit(url)
     page.wait_for_timeout(400)
@@ -128,7 +128,7 @@ def test_arrow_keys_walk_the_run_and_the_address_follows(script: ScriptedBackend
     expect(steps.locator(".kv-play")).to_have_text("Play")
 
 
-def test_attention_is_fetched_when_it_is_asked_for(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_attention_is_requested_only_when_it_is_switched_on(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url, tab="inside", layer=1)
     steps = panel(page, "steps")
     assert "attention" not in asked(script)
@@ -147,7 +147,9 @@ def test_attention_is_fetched_when_it_is_asked_for(script: ScriptedBackend, url:
     expect(steps.locator(".kv-trianglefigure > .kv-quiet")).to_contain_text("query of “ quick” × key of “The”")
 
 
-def test_the_past_does_not_change_and_what_would_break_it(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_the_past_panel_shows_that_earlier_states_do_not_change_and_the_counterexample(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
     """Row 6."""
     assert script
     page = visit(url, tab="inside", panel="past")
@@ -173,7 +175,9 @@ def test_a_past_that_changes_names_the_layer_that_breaks_its_tolerance(
     expect(verdict).to_contain_text("differ by 3.0 · 10⁻⁴ (layer 1), beyond the tolerance of 10⁻⁴")
 
 
-def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_the_roles_panel_shows_that_keys_and_values_are_reused_and_queries_are_not(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
     """Row 11."""
     page = visit(url, tab="inside", panel="roles")
     roles = panel(page, "roles")
@@ -190,7 +194,7 @@ def test_keys_and_values_are_read_and_queries_never_again(script: ScriptedBacken
     assert script.forms[-1]["layer"] == 1
 
 
-def test_logits_are_equal_up_to_rounding_and_the_margin_decides(
+def test_the_rounding_panel_shows_logit_differences_and_the_margin(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     """Row 7."""
@@ -219,7 +223,7 @@ def test_the_form_stays_in_the_window_while_the_panels_scroll(script: ScriptedBa
     expect(page.locator("#kv-i-start")).to_be_in_viewport()
 
 
-def test_above_the_panels_the_list_marks_the_first(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_above_all_panels_the_list_marks_the_first(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tab="inside", panel="legacy")
     panel(page, "legacy")
@@ -230,7 +234,7 @@ def test_above_the_panels_the_list_marks_the_first(script: ScriptedBackend, url:
     expect(page.locator(".kv-contents [aria-current=true]")).to_have_text("1Steps")
 
 
-def test_the_attention_from_scratch_is_shown_and_runs_at_the_readers_sizes(
+def test_the_attention_from_scratch_is_run_at_the_readers_sizes(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     """Row 4."""
@@ -264,7 +268,7 @@ def test_sliders_move_the_formulas_at_once_and_the_numbers_follow(
     assert formulas.locator(".kv-formula").nth(2).locator("output").count() == 0
 
 
-def test_two_loops_face_each_other_and_lines_of_one_alone_are_marked(
+def test_the_two_loops_are_aligned_and_their_own_lines_are_marked(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     assert script
@@ -279,7 +283,7 @@ def test_two_loops_face_each_other_and_lines_of_one_alone_are_marked(
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 390])
-def test_a_long_line_of_code_goes_on_below_itself_and_faces_its_partner(
+def test_a_long_line_of_code_wraps_and_stays_aligned(
     width: int, script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     made = inside_document.loops()
@@ -312,7 +316,7 @@ def test_a_cache_goes_to_the_legacy_format_and_to_a_file_and_back(
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
+def test_a_panel_that_cannot_be_shown_says_why_and_the_others_are_shown(
     name: str, script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     script.shown = {name: {"cannot": f"This model has no {inside_document.HOSTILE}."}}
@@ -325,7 +329,7 @@ def test_a_panel_that_cannot_be_shown_says_why_and_the_others_go_on(
 
 
 @pytest.mark.parametrize(("name", "field", "key"), [("roles", "Layer", "layer"), ("scratch", "Heads", "heads")])
-def test_where_a_layer_or_a_size_cannot_be_shown_another_can_be_asked_for(
+def test_after_a_refused_layer_or_size_another_can_be_chosen(
     name: str, field: str, key: str, script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     script.shown = {name: {"cannot": "Layer 0 has no attention."}}
@@ -353,7 +357,7 @@ def test_attention_that_cannot_be_shown_says_why(script: ScriptedBackend, url: s
     expect(steps.locator(".kv-attention")).to_contain_text("This model has no attention weights.")
 
 
-def test_a_word_of_the_field_explains_itself_where_it_stands(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_technical_term_shows_its_definition(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tab="inside")
     word = panel(page, "steps").locator(".kv-panellead dfn").first
@@ -369,9 +373,7 @@ def test_model_text_is_never_read_as_markup(script: ScriptedBackend, url: str, v
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_refusal_is_one_sentence_and_another_text_is_asked_anew(
-    script: ScriptedBackend, url: str, visit: Visit
-) -> None:
+def test_after_a_refusal_another_text_is_requested(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.refuse = BadInput("The text has 99 tokens, and this model can hold 64.")
     page = visit(url, tab="inside")
     expect(panel(page, "steps", "error")).to_contain_text("The text has 99 tokens, and this model can hold 64.")
@@ -381,7 +383,7 @@ def test_a_refusal_is_one_sentence_and_another_text_is_asked_anew(
     assert script.forms[-1]["prompt"] == "Shorter"
 
 
-def test_stop_ends_the_run_and_show_asks_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_stop_ends_the_run_and_show_starts_it_again(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.gate.clear()
     page = visit(url, tab="inside")
     panel(page, "steps", "working")
@@ -393,7 +395,7 @@ def test_stop_ends_the_run_and_show_asks_again(script: ScriptedBackend, url: str
     panel(page, "steps")
 
 
-def test_a_stop_that_overtakes_the_question_ends_it_too(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_stop_that_arrives_before_its_request_ends_the_run(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.gate.clear()
     page = visit(url, tab="race")
     held: list[Route] = []
@@ -416,7 +418,7 @@ def test_a_stop_that_overtakes_the_question_ends_it_too(script: ScriptedBackend,
     script.gate.set()
 
 
-def test_a_changed_text_ends_the_run_for_the_old_one(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_changed_text_ends_the_run_of_the_old_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.gate.clear()
     page = visit(url, tab="inside")
     panel(page, "steps", "working")
@@ -427,7 +429,7 @@ def test_a_changed_text_ends_the_run_for_the_old_one(script: ScriptedBackend, ur
     assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["prompt"] == "Another text"
 
 
-def test_a_link_leads_back_to_the_step_the_layer_and_the_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_link_restores_the_step_the_layer_and_the_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url, tab="inside", prompt="A link’s own text", step=2, layer=1, head=1, panel="steps")
     panel(page, "steps")
     assert script.forms[0]["prompt"] == "A link’s own text"
@@ -440,7 +442,7 @@ def test_a_link_leads_back_to_the_step_the_layer_and_the_text(script: ScriptedBa
     }  # fmt: skip
 
 
-def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_inside_opens_with_the_text_and_tokens_of_a_lane(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url)
     reader = {"prompt": "What the race read", "model": "org/model", "chat": "1"}
     asked_for = {"panel": "steps", "reader": reader, "continuation": [7, 8, 9], "lane": "Re-encoding"}
@@ -457,9 +459,7 @@ def test_a_race_hands_over_its_text_and_the_tokens_of_a_lane(script: ScriptedBac
     assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
 
 
-def test_a_race_hands_over_its_model_by_the_name_that_the_form_has(
-    script: ScriptedBackend, url: str, visit: Visit
-) -> None:
+def test_inside_opens_with_the_model_name_of_the_race_form(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url)
     asked_for = {"panel": "steps", "reader": {"prompt": "Hi", "model": "org/Short"}, "continuation": [7], "lane": "A"}
     imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
@@ -468,7 +468,7 @@ def test_a_race_hands_over_its_model_by_the_name_that_the_form_has(
     assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["model"] == "Short"
 
 
-def test_back_returns_to_the_race_as_it_was(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_back_returns_to_the_unchanged_race(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tokens=3, height=400)
     race = urlsplit(page.url).query
@@ -488,7 +488,7 @@ def test_back_returns_to_the_race_as_it_was(script: ScriptedBackend, url: str, v
         assert page.evaluate("scrollY") == scrolled
 
 
-def test_the_list_of_panels_stays_in_sight_and_marks_the_one_that_is_read(
+def test_the_list_of_panels_stays_visible_and_marks_the_current_panel(
     script: ScriptedBackend, url: str, visit: Visit
 ) -> None:
     assert script
@@ -510,7 +510,7 @@ def test_the_list_of_panels_stays_in_sight_and_marks_the_one_that_is_read(
         assert parameters(page)["panel"] == ["attention"]
 
 
-def test_a_panel_without_an_answer_says_what_is_computed(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_waiting_panel_says_what_is_being_computed(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.gate.clear()
     page = visit(url, tab="inside", height=1600)
     steps, past = panel(page, "steps", "working"), panel(page, "past", "waiting")
@@ -522,7 +522,7 @@ def test_a_panel_without_an_answer_says_what_is_computed(script: ScriptedBackend
     expect(past.locator(".kv-skeleton")).to_be_hidden()
 
 
-def test_steps_are_drawn_while_the_others_are_decoded(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_finished_steps_are_drawn_while_later_ones_are_decoded(script: ScriptedBackend, url: str, visit: Visit) -> None:
     script.part = {"steps": inside_document.steps(2)}
     script.gate.clear()
     page = visit(url, tab="inside", step=2)
@@ -535,7 +535,7 @@ def test_steps_are_drawn_while_the_others_are_decoded(script: ScriptedBackend, u
     expect(steps.locator(".kv-run button")).to_have_count(7)
 
 
-def test_a_lane_of_a_race_that_is_over_can_be_stepped_through(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_a_lane_of_an_ended_race_can_be_stepped_through(script: ScriptedBackend, url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-race")
     page.get_by_role("button", name="Step through the tokens of Re-encoding").click()
@@ -545,7 +545,9 @@ def test_a_lane_of_a_race_that_is_over_can_be_stepped_through(script: ScriptedBa
     assert form["continuation"] == [100]  # the one token that the lane wrote
 
 
-def test_why_opens_the_panel_on_the_text_of_the_race(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_the_why_link_opens_the_panel_with_the_text_of_the_race(
+    script: ScriptedBackend, url: str, visit: Visit
+) -> None:
     page = visit(url)
     asked_for = {"panel": "rounding", "reader": {"prompt": "What the race read"}}
     imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
@@ -563,7 +565,7 @@ def test_on_a_phone_nothing_is_cut_off(script: ScriptedBackend, url: str, visit:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_every_picture_has_words_for_it(script: ScriptedBackend, url: str, visit: Visit) -> None:
+def test_every_picture_has_a_text_alternative(script: ScriptedBackend, url: str, visit: Visit) -> None:
     assert script
     page = visit(url, tab="inside")
     for name in SHOWN:

@@ -71,9 +71,7 @@ def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(
     assert asked(page, script) == "reencode"
 
 
-def test_on_a_narrow_card_a_name_is_whole_beside_what_its_lane_has_done(
-    url: str, script: ScriptedBackend, visit: Visit
-) -> None:
+def test_on_a_narrow_card_the_lane_name_is_not_cut_off(url: str, script: ScriptedBackend, visit: Visit) -> None:
     page = visit(url, width=1024)
     asked(page, script)
     for name in page.locator(".kv-lane h3").all():
@@ -83,7 +81,7 @@ def test_on_a_narrow_card_a_name_is_whole_beside_what_its_lane_has_done(
         assert badge and summary and badge["y"] + badge["height"] <= summary["y"]
 
 
-def test_six_lanes_are_the_most(url: str, visit: Visit) -> None:
+def test_at_most_six_lanes_can_be_added(url: str, visit: Visit) -> None:
     page = visit(url, lanes=",".join(["no_cache"] * 5))
     add(page, "Window")
     expect(rows(page)).to_have_count(6)
@@ -117,7 +115,7 @@ def test_lanes_are_added_moved_and_removed_by_the_keyboard(url: str, visit: Visi
     expect(page.get_by_role("button", name="Remove DynamicCache")).to_be_focused()
 
 
-def test_what_cannot_run_is_there_with_its_reason_and_cannot_be_added(url: str, visit: Visit) -> None:
+def test_an_unavailable_strategy_is_listed_with_its_reason_and_cannot_be_added(url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-lanes .kv-addlane")
     item = page.get_by_role("menuitem", name="Compiled")
@@ -127,7 +125,7 @@ def test_what_cannot_run_is_there_with_its_reason_and_cannot_be_added(url: str, 
     assert lanes(page) == "reencode,dynamic_cache"
 
 
-def test_what_a_model_can_run_that_is_not_loaded_is_not_known(url: str, visit: Visit) -> None:
+def test_every_strategy_can_be_added_for_a_model_that_is_not_loaded(url: str, visit: Visit) -> None:
     page = visit(url, model="other/model")
     page.click("#kv-lanes .kv-addlane")
     expect(page.get_by_role("menuitem", name="Compiled")).not_to_have_attribute("aria-disabled", "true")
@@ -136,13 +134,13 @@ def test_what_a_model_can_run_that_is_not_loaded_is_not_known(url: str, visit: V
     expect(rows(page)).to_have_count(3)
 
 
-def test_a_link_to_what_cannot_run_shows_the_reason_in_its_row(url: str, visit: Visit) -> None:
+def test_a_link_with_an_unavailable_strategy_shows_the_reason_in_its_row(url: str, visit: Visit) -> None:
     page = visit(url, lanes="no_cache,compiled_cache")
     expect(rows(page).nth(1)).to_contain_text("it needs a CUDA device")
     expect(page.locator(".kv-lane").nth(1)).to_contain_text("it needs a CUDA device")
 
 
-def test_a_setting_says_what_it_does_and_what_it_may_be(url: str, visit: Visit) -> None:
+def test_a_setting_states_its_meaning_and_its_bounds(url: str, visit: Visit) -> None:
     page = visit(url, lanes="no_cache,sliding_window:window=0:kind=int3")
     row = rows(page).nth(1)
     row.locator(".kv-term", has_text="Window").hover()
@@ -155,7 +153,7 @@ def test_a_setting_says_what_it_does_and_what_it_may_be(url: str, visit: Visit) 
     assert lanes(page) == "no_cache,sliding_window:kind=int3"  # left as it came, for the race to refuse
 
 
-def test_a_link_with_settings_fills_the_rows_and_is_written_as_it_was_read(
+def test_a_link_with_settings_fills_the_rows_and_is_written_back_unchanged(
     url: str, script: ScriptedBackend, visit: Visit
 ) -> None:
     page = visit(url, lanes=TWICE, prompt="a=b:c,d & e")
@@ -236,7 +234,7 @@ def test_with_two_lanes_the_race_fits_the_window(url: str, visit: Visit) -> None
     assert page.evaluate("document.documentElement.scrollHeight") <= 900
 
 
-def test_the_verdict_on_many_lanes_is_a_line_for_each(visit: Visit) -> None:
+def test_the_verdict_on_many_lanes_has_a_line_for_each(visit: Visit) -> None:
     infos = tuple(LaneInfo(f"s{n}", f"Lane {n}", "It runs.", lossless=True) for n in range(1, 7))
     said = [
         finding
@@ -294,7 +292,7 @@ def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) ->
         page.close()
 
 
-def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None:
+def test_the_card_of_a_search_shows_its_total_and_its_levels(visit: Visit) -> None:
     """A first token that comes when the search is done is no TTFT, and a step of all tokens no TPOT of 0."""
     infos = (
         LaneInfo("s1", "Stream", "It runs.", lossless=True),
@@ -319,9 +317,7 @@ def test_the_card_of_a_search_has_its_total_and_its_levels(visit: Visit) -> None
         page.close()
 
 
-def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
-    visit: Visit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_of_all_sheets_are_drawn_while_they_arrive(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "SHEET", 200)  # a sheet is full after some ten tokens
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     seen = Event()
@@ -346,7 +342,7 @@ def test_sheets_that_grow_and_follow_one_another_are_all_drawn_as_they_come(
         page.close()
 
 
-def test_a_lane_chooses_by_its_own_rules_which_stand_in_its_name_and_go_with_the_race(
+def test_the_samplers_of_a_lane_are_in_its_name_and_sent_with_the_race(
     url: str, script: ScriptedBackend, visit: Visit
 ) -> None:
     page = visit(url)
@@ -366,7 +362,7 @@ def test_a_lane_chooses_by_its_own_rules_which_stand_in_its_name_and_go_with_the
     expect(rows(page).nth(0).get_by_label("Temperature of DynamicCache")).to_be_visible()  # it stays open
 
 
-def test_a_rule_explains_itself_and_says_what_it_may_be(url: str, visit: Visit) -> None:
+def test_a_sampler_setting_states_its_meaning_and_its_bounds(url: str, visit: Visit) -> None:
     page = visit(url, lanes="dynamic_cache:min_p=2,beams")
     group = rows(page).nth(0).locator(".kv-choosing")
     expect(group.locator("summary")).to_contain_text("min-p 2.0")
@@ -380,7 +376,7 @@ def test_a_rule_explains_itself_and_says_what_it_may_be(url: str, visit: Visit) 
     expect(rows(page).nth(1).locator(".kv-choosing")).to_have_count(0)  # it has a rule of its own
 
 
-def test_a_link_brings_the_rules_of_its_lanes_and_one_of_a_search_gets_a_notice(url: str, visit: Visit) -> None:
+def test_a_link_fills_the_samplers_of_its_lanes_and_refuses_those_of_a_search(url: str, visit: Visit) -> None:
     given = "dynamic_cache:temperature=0.7:seed=3,dynamic_cache"
     page = visit(url, lanes=given)
     assert lanes(page) == given
@@ -391,7 +387,7 @@ def test_a_link_brings_the_rules_of_its_lanes_and_one_of_a_search_gets_a_notice(
     assert lanes(refused) == "reencode,dynamic_cache"
 
 
-def test_an_example_of_choosing_loads_a_whole_race(url: str, script: ScriptedBackend, visit: Visit) -> None:
+def test_a_sampling_example_fills_the_whole_form(url: str, script: ScriptedBackend, visit: Visit) -> None:
     page = visit(url, temperature="1.2", tokens=9, lanes="no_cache", seed=7)
     page.get_by_role("button", name="Greedy, 0.7, 1.5", exact=True).click()
     expect(rows(page)).to_have_count(3)

@@ -83,7 +83,7 @@ def test_the_exports_hold_the_runs(tiny_app: str, visit: Visit) -> None:
     assert "published" in markdown.lower()
 
 
-def test_stop_keeps_the_repeats_that_are_done_and_the_next_run_works(tiny_app: str, visit: Visit) -> None:
+def test_stop_keeps_the_finished_repeats_and_the_next_run_works(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     start(page)
     page.wait_for_selector("tr[data-strategy=no_cache] td[data-figure=e2e]:has-text('s')")
@@ -99,7 +99,7 @@ def test_stop_keeps_the_repeats_that_are_done_and_the_next_run_works(tiny_app: s
     page.wait_for_function("() => document.querySelector('.kv-measure .kv-strip').innerText.includes('1 of 1 repeats')")
 
 
-def test_closing_the_page_keeps_what_was_done_and_its_address_shows_it(tiny_app: str, visit: Visit) -> None:
+def test_a_closed_measurement_is_kept_and_shown_at_its_address(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     start(page)
     page.wait_for_selector("tr[data-strategy=no_cache] td[data-figure=e2e]:has-text('s')")
@@ -115,7 +115,7 @@ def test_closing_the_page_keeps_what_was_done_and_its_address_shows_it(tiny_app:
     assert figure(again, "no_cache", "runs") == str(len(made["lanes"][1]["runs"]))
 
 
-def test_a_plain_reopening_offers_the_last_measurement(tiny_app: str, visit: Visit) -> None:
+def test_reopening_the_page_offers_the_last_measurement(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **QUICK)
     start(page)
     over(page)
@@ -127,7 +127,7 @@ def test_a_plain_reopening_offers_the_last_measurement(tiny_app: str, visit: Vis
     assert document(page)["run_id"] == run
 
 
-def test_a_measurement_that_is_not_kept_gets_a_sentence(tiny_app: str, visit: Visit) -> None:
+def test_an_unknown_measurement_gets_a_sentence(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, tab="measure", measurement="../../etc/passwd")
     expect(page.locator(".kv-measure .kv-alert")).to_contain_text("no measurement under this link")
 
@@ -200,7 +200,7 @@ def test_on_a_phone_nothing_is_cut_off(tiny_app: str, visit: Visit) -> None:
     ).to_be_visible()  # cards name theirs
 
 
-def test_a_tab_leaves_the_others_as_they_are(tiny_app: str, visit: Visit) -> None:
+def test_opening_measure_keeps_the_race(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, prompt="The fox", tokens=5, chat=0)
     race(page)
     page.get_by_role("tab", name="Measure").click()

@@ -99,7 +99,7 @@ def asked(url: str, body: bytes | None = None, kind: str = "application/json") -
         return json.load(answer)
 
 
-def test_the_page_loads_with_all_its_parts_and_races(site: Site, visit: Visit) -> None:
+def test_the_page_loads_completely_behind_nginx_and_races(site: Site, visit: Visit) -> None:
     """`visit` fails for whatever cannot be loaded, and for a question to another address."""
     page = visit(site.proxied, prompt="Hi", tokens=8)
     race(page)
@@ -111,13 +111,13 @@ def test_the_page_loads_with_all_its_parts_and_races(site: Site, visit: Visit) -
     assert all(path.startswith("/kvdemo/") for path in outside)
 
 
-def test_the_address_without_its_last_slash_leads_to_the_page(site: Site) -> None:
+def test_the_address_without_its_trailing_slash_redirects_to_the_page(site: Site) -> None:
     with urllib.request.urlopen(site.proxied.rstrip("/"), timeout=30) as answer:  # noqa: S310 - loopback
         assert answer.url == site.proxied
 
 
 @pytest.mark.parametrize(("name", "state"), [("race", b'"racing"'), ("measure", b'"measuring"')])
-def test_a_runs_first_events_come_through_the_proxy_while_it_runs(site: Site, name: str, state: bytes) -> None:
+def test_the_proxy_passes_the_first_events_of_a_run_while_it_runs(site: Site, name: str, state: bytes) -> None:
     """Its first events come while it runs, as the app itself says; those of a measurement are few and short."""
     while asked(f"{site.app}healthz")["runs"]:
         time.sleep(0.1)  # what an earlier test left
@@ -135,13 +135,13 @@ def upload(url: str, size: int) -> Any:
     return asked(f"{url}gradio_api/upload", form, "multipart/form-data; boundary=x")
 
 
-def test_a_document_as_large_as_compare_reads_passes_and_a_larger_one_does_not(site: Site) -> None:
+def test_the_proxy_accepts_the_largest_document_and_refuses_a_larger_one(site: Site) -> None:
     assert upload(site.proxied, MOST_BYTES - 1)
     with pytest.raises(urllib.error.HTTPError, match="413"):
         upload(site.proxied, 2 * MOST_BYTES)
 
 
-def test_visitors_behind_the_proxy_are_known_as_strangers(site: Site) -> None:
+def test_visitors_behind_the_proxy_are_strangers(site: Site) -> None:
     with urllib.request.urlopen(f"{site.proxied}gradio_api/info", timeout=30) as answer:  # noqa: S310 - loopback
         assert "/race" in json.load(answer)["named_endpoints"]
     run = asked(f"{site.proxied}gradio_api/call/v2/race", json.dumps(LONG | {"model": "/etc"}).encode())["event_id"]

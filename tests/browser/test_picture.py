@@ -115,7 +115,7 @@ def test_each_lane_shows_what_its_steps_computed_and_read(url: str, lanes: int, 
         expect(lane(page, 5).locator("canvas")).to_be_hidden()
 
 
-def test_the_canvas_is_filled_where_a_step_computed(url: str, visit: Visit) -> None:
+def test_the_canvas_is_filled_at_the_positions_that_a_step_computed(url: str, visit: Visit) -> None:
     """The second row of the prompt's column: computed again without a cache, read with one."""
     page = raced(visit, url)
     look = """canvas => { const pen = canvas.getContext("2d"), high = canvas.height / 12;

@@ -76,7 +76,7 @@ def test_the_page_says_what_the_plan_says(plan_page: str, visit: Visit) -> None:
     expect(page.locator(".kv-plan .js-plotly-plot .scatterlayer .trace").first).to_be_attached()
 
 
-def test_every_figure_carries_the_word_for_where_it_is_from(plan_page: str, visit: Visit) -> None:
+def test_every_figure_is_labelled_with_its_source(plan_page: str, visit: Visit) -> None:
     page = visit(plan_page, tab="plan")
     facts = page.locator(".kv-facts dt")
     expect(facts).to_have_count(6)
@@ -86,7 +86,7 @@ def test_every_figure_carries_the_word_for_where_it_is_from(plan_page: str, visi
     expect(page.locator("#kv-tip")).to_contain_text("memory bandwidth")
 
 
-def test_what_does_not_fit_is_over_the_edge(plan_page: str, visit: Visit) -> None:
+def test_a_part_that_does_not_fit_is_drawn_beyond_the_memory_bar(plan_page: str, visit: Visit) -> None:
     page = visit(plan_page, tab="plan")
     expect(page.locator(".kv-memory")).to_be_visible()
     assert page.locator(".kv-memory u").count() == 0
@@ -113,7 +113,7 @@ def test_a_bad_field_gets_a_sentence_and_the_rest_stays(plan_page: str, visit: V
     expect(page.locator(".kv-memorykeys")).to_contain_text("2 × 4,096 tokens")
 
 
-def test_what_changes_meanwhile_is_worked_out_in_the_end(plan_page: str, planner: Planner, visit: Visit) -> None:
+def test_a_change_during_a_request_is_planned_afterwards(plan_page: str, planner: Planner, visit: Visit) -> None:
     page = visit(plan_page, tab="plan")
     expect(page.locator(".kv-memory")).to_be_visible()
     planner.gate.clear()
@@ -151,7 +151,7 @@ def test_a_hostile_configuration_is_shown_as_it_is(plan_page: str, visit: Visit)
     assert points[last] == points[4095] + (last - 4095) * made["bytes_per_token_past_windows"]
 
 
-def test_it_asks_nothing_before_it_is_opened(plan_page: str, planner: Planner, visit: Visit) -> None:
+def test_no_plan_is_requested_before_the_tab_is_opened(plan_page: str, planner: Planner, visit: Visit) -> None:
     asked = len(planner.asked)
     page = visit(plan_page)
     page.wait_for_selector("#kv-p-model", state="attached")

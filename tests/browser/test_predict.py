@@ -49,7 +49,7 @@ def draw(page: Page, lane: str, heights: list[float]) -> None:
     page.mouse.up()
 
 
-def test_it_is_off_unless_asked_for(url: str, visit: Visit) -> None:
+def test_predict_first_is_off_by_default(url: str, visit: Visit) -> None:
     page = visit(url)
     expect(page.locator(".kv-guess")).to_be_hidden()
     expect(page.locator(".kv-sketch")).to_be_hidden()
@@ -60,7 +60,7 @@ def test_it_is_off_unless_asked_for(url: str, visit: Visit) -> None:
     expect(page.locator(".kv-sharecard input[type=text]")).to_have_value(re.compile("predict=1"))
 
 
-def test_a_guess_is_held_against_what_was_measured_and_stands_beside_it(url: str, visit: Visit) -> None:
+def test_a_guess_is_compared_with_the_measured_race_and_shown_beside_it(url: str, visit: Visit) -> None:
     page = visit(url, predict=1)
     page.get_by_label("Your guess: times as fast").fill("7")
     draw(page, "Re-encoding", [0.45 + 0.45 * i / 6 for i in range(7)])
@@ -80,7 +80,7 @@ def test_a_guess_is_held_against_what_was_measured_and_stands_beside_it(url: str
     expect(page.locator(".kv-sketch")).to_be_visible()
 
 
-def test_a_race_that_was_run_stays_in_sight_until_the_reader_draws(url: str, visit: Visit) -> None:
+def test_a_finished_race_stays_visible_until_the_reader_draws(url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-race")
     finish(page)
@@ -91,7 +91,7 @@ def test_a_race_that_was_run_stays_in_sight_until_the_reader_draws(url: str, vis
     expect(page.locator(".kv-sketch")).to_be_visible()
 
 
-def test_a_verdict_leads_to_the_sweep_over_lengths(url: str, visit: Visit) -> None:
+def test_a_verdict_links_to_the_sweep_over_lengths(url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-race")
     finish(page)
@@ -100,7 +100,7 @@ def test_a_verdict_leads_to_the_sweep_over_lengths(url: str, visit: Visit) -> No
     expect(page.locator("#kv-m-sweep-prompt :is(input, textarea)")).to_have_value(re.compile("16, ?128"))
 
 
-def test_the_keyboard_draws_too(url: str, visit: Visit) -> None:
+def test_a_guess_can_be_drawn_with_the_keyboard(url: str, visit: Visit) -> None:
     page = visit(url, predict=1)
     first = page.get_by_role("slider", name="Expected latency of Re-encoding, 0 % through")
     before = int(first.get_attribute("aria-valuenow") or "")
@@ -115,7 +115,7 @@ def test_the_keyboard_draws_too(url: str, visit: Visit) -> None:
     expect(page.locator(".kv-outcome li").first).to_contain_text("Re-encoding: you drew its last tokens")
 
 
-def test_without_a_guess_the_race_runs_as_ever_and_nothing_is_claimed(url: str, visit: Visit) -> None:
+def test_without_a_guess_the_race_runs_and_no_guess_is_judged(url: str, visit: Visit) -> None:
     page = visit(url, predict=1, width=390, height=844)
     expect(page.locator("#kv-race")).to_be_in_viewport()
     page.click("#kv-race")

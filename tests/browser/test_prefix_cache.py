@@ -19,7 +19,7 @@ def pick(page: Page, example: str) -> None:
     expect(page.locator("#kv-lanes .kv-picks > li").nth(1)).to_contain_text("Prefix cache")
 
 
-def test_turn_2_reuses_the_document_of_turn_1_and_a_stranger_starts_afresh(tiny_app: str, visit: Visit) -> None:
+def test_turn_2_reuses_the_prefix_of_turn_1_and_another_page_does_not(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, tokens=8, ignore_eos=1, chat=0, lanes="no_cache")
     pick(page, "Turn 1")
     race(page)
@@ -42,7 +42,7 @@ def test_turn_2_reuses_the_document_of_turn_1_and_a_stranger_starts_afresh(tiny_
     assert document(stranger)["lanes"][1]["steps"][0]["details"] == {"kept": 0, "reused": 0}
 
 
-def test_an_example_without_lanes_of_its_own_leaves_those_that_are_chosen(tiny_app: str, visit: Visit) -> None:
+def test_an_example_without_lanes_keeps_the_chosen_lanes(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, lanes="no_cache,static_cache,dynamic_cache")
     page.locator("#kv-examples").get_by_role("button", name="Drift", exact=True).click()
     expect(page.locator("#kv-prompt textarea")).to_have_value("Explain what a key-value cache is in a transformer.")
@@ -51,7 +51,7 @@ def test_an_example_without_lanes_of_its_own_leaves_those_that_are_chosen(tiny_a
     )
 
 
-def test_each_page_races_under_a_name_of_its_own_and_says_when_it_is_closed(visit: Visit) -> None:
+def test_each_page_has_its_own_name_and_reports_when_it_is_closed(visit: Visit) -> None:
     script = ScriptedBackend()
     with scripted_page(script) as url:
         pages = [visit(url), visit(url)]

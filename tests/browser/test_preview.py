@@ -28,7 +28,7 @@ def cells(card: Locator, kind: str) -> int:
     return card.locator(f".kv-steprows i[data-kind={kind}]").count()
 
 
-def test_each_lane_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> None:
+def test_each_preview_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> None:
     page = visit(url, lanes="reencode,dynamic_cache,mine,bare")
     cards = page.locator("#kv-stage .kv-preview")
     expect(cards).to_have_count(4)
@@ -43,7 +43,7 @@ def test_each_lane_is_drawn_as_its_strategy_declares(url: str, visit: Visit) -> 
 
 
 @pytest.mark.parametrize("strategy", LISTED, ids=lambda row: str(row["id"]))
-def test_every_strategy_has_its_picture(strategy: dict[str, object], url: str, visit: Visit) -> None:
+def test_every_strategy_has_a_preview(strategy: dict[str, object], url: str, visit: Visit) -> None:
     page = visit(url, lanes=strategy["id"])
     expect(page.locator("#kv-stage .kv-lane h3")).to_have_text([str(strategy["name"])])
     figure = page.locator("#kv-stage .kv-preview figure")
@@ -52,7 +52,7 @@ def test_every_strategy_has_its_picture(strategy: dict[str, object], url: str, v
     assert "`" not in page.locator("#kv-stage .kv-preview").inner_text()  # code is shown as code
 
 
-def test_the_picture_follows_the_settings_of_its_lane(url: str, visit: Visit) -> None:
+def test_the_preview_follows_the_settings_of_its_lane(url: str, visit: Visit) -> None:
     page = visit(url, lanes="sliding_window:window=3,quantized_cache")
     cards = page.locator("#kv-stage .kv-preview")
     expect(cards).to_have_count(2)

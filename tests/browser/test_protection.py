@@ -42,7 +42,7 @@ def test_no_part_of_the_page_is_blocked(tiny_app: str, visit: Visit) -> None:
     [{"tokens": "9" * 20}, {"seed": "9" * 20, "temperature": "NaN"}, {"tab": "measure", "repeats": "9" * 20},
      {"tab": "inside", "tokens": "9" * 20}, {"lanes": "reencode," * 300}],
 )  # fmt: skip
-def test_any_link_opens_the_page_with_a_word_on_what_it_ignored(
+def test_any_link_opens_the_page_with_a_notice_of_ignored_values(
     tiny_app: str, visit: Visit, query: dict[str, str]
 ) -> None:
     page = visit(tiny_app, **query)

@@ -15,7 +15,7 @@ from .conftest import Visit
 LONG = {"tokens": 460, "lanes": "reencode,no_cache,dynamic_cache", "ignore_eos": 1, "chat": 0, "prompt": "The fox"}
 
 
-def test_one_button_from_the_page_as_it_opens_to_a_verdict_on_the_real_model(real_app: str, visit: Visit) -> None:
+def test_one_click_on_the_opened_page_gives_a_verdict_of_the_real_model(real_app: str, visit: Visit) -> None:
     page = visit(real_app, tokens=12)
     race(page)
     assert chips(page) == [12, 12]
@@ -76,7 +76,7 @@ def test_the_numbers_on_the_page_are_those_of_the_document(tiny_app: str, visit:
     assert len(Path(download.value.path()).read_text("utf-8").splitlines()) == 1 + 3 * 40
 
 
-def test_stop_keeps_what_was_done_and_the_next_race_works(tiny_app: str, visit: Visit) -> None:
+def test_stop_keeps_the_tokens_so_far_and_the_next_race_works(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     page.click("#kv-race")
     wait_for_tokens(page, 30)

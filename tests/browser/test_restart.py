@@ -68,7 +68,7 @@ def settings(tiny_folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_page_at_rest_comes_back_with_its_forms_and_races_again(
+def test_an_idle_page_reloads_with_its_forms_after_a_restart_and_can_race(
     page: Page, settings: dict[str, str], how: signal.Signals
 ) -> None:
     port = free_port()
@@ -86,7 +86,7 @@ def test_a_page_at_rest_comes_back_with_its_forms_and_races_again(
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_page_whose_race_was_lost_comes_back_with_its_forms(
+def test_a_page_whose_race_was_lost_reloads_with_its_forms(
     page: Page, settings: dict[str, str], how: signal.Signals
 ) -> None:
     port = free_port()
@@ -111,7 +111,7 @@ def test_a_page_whose_race_was_lost_comes_back_with_its_forms(
         race(page)
 
 
-def test_a_race_on_a_full_disk_is_shown_and_only_its_files_are_missing(page: Page, settings: dict[str, str]) -> None:
+def test_on_a_full_disk_a_race_is_shown_without_downloads(page: Page, settings: dict[str, str]) -> None:
     with running(settings) as (url, app):
         arrive(page, url)
         with full(app):

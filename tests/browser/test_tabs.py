@@ -76,7 +76,7 @@ def test_the_arrow_keys_open_tabs_that_are_not_on_the_page_yet(url: str, visit: 
         settled(page)
 
 
-def test_a_tab_that_is_opened_again_is_as_it_was_left(url: str, visit: Visit) -> None:
+def test_a_reopened_tab_keeps_its_state(url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-tabbutton-measure")
     page.fill("#kv-m-prompt textarea", "Kept")
@@ -86,14 +86,14 @@ def test_a_tab_that_is_opened_again_is_as_it_was_left(url: str, visit: Visit) ->
     expect(page.locator("#kv-m-json, #kv-m-csv, #kv-m-md")).to_have_count(0)  # there is nothing to download yet
 
 
-def test_tabs_opened_in_quick_succession_are_all_there(url: str, visit: Visit) -> None:
+def test_tabs_opened_in_quick_succession_are_all_mounted(url: str, visit: Visit) -> None:
     page = visit(url)
     page.evaluate("for (const button of document.querySelectorAll('.kv-tabbutton')) button.click()")
     for name in named(page):
         expect(page.locator(f"#kv-tab-{name}")).to_be_attached()
 
 
-def test_the_presets_of_a_tab_that_a_link_has_filled_are_not_pressed(url: str, visit: Visit) -> None:
+def test_the_presets_of_a_tab_filled_by_a_link_are_not_pressed(url: str, visit: Visit) -> None:
     page = visit(url, tab="measure", prompt="From a link", repeats=7)
     expect(page.locator("#kv-m-prompt textarea")).to_have_value("From a link")
     expect(page.locator("#kv-m-repeats input")).to_have_value("7")

@@ -24,7 +24,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("chat", [0, 1])
-def test_a_hostile_prompt_does_nothing_and_is_shown_as_it_is(tiny_app: str, visit: Visit, chat: int) -> None:
+def test_a_hostile_prompt_is_shown_as_text_and_runs_nothing(tiny_app: str, visit: Visit, chat: int) -> None:
     page = visit(tiny_app, prompt=HOSTILE, tokens=12, chat=chat, ignore_eos=1)
     race(page)
     assert document(page)["prompt"]["text"] == HOSTILE
@@ -70,7 +70,7 @@ def test_an_empty_prompt_gets_a_sentence_and_the_next_race_works(tiny_app: str, 
     assert chips(page) == [6, 6]
 
 
-def test_too_many_tokens_come_with_a_button_that_mends_it(tiny_app: str, visit: Visit) -> None:
+def test_too_many_tokens_are_refused_with_a_button_that_sets_the_largest_count(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, prompt="The fox", tokens=3000, chat=0, lanes="dynamic_cache")
     page.click("#kv-race")
     alert = page.locator(".kv-alert")
@@ -92,7 +92,7 @@ def test_too_many_tokens_come_with_a_button_that_mends_it(tiny_app: str, visit: 
         ({"seed": "1e400"}, "1e400"),
     ],
 )
-def test_a_broken_link_says_what_is_wrong_with_it_and_opens(
+def test_a_link_with_invalid_values_opens_the_page_with_a_notice(
     tiny_app: str, visit: Visit, query: dict[str, str], says: str
 ) -> None:
     page = visit(tiny_app, prompt="The fox", **query)
@@ -100,7 +100,7 @@ def test_a_broken_link_says_what_is_wrong_with_it_and_opens(
     expect(page.locator("#kv-prompt textarea")).to_have_value("The fox")
 
 
-def test_a_model_that_cannot_be_had_gets_a_sentence_and_the_next_race_works(tiny_app: str, visit: Visit) -> None:
+def test_a_model_that_cannot_be_loaded_gets_a_sentence_and_the_next_race_works(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, prompt="The fox", tokens=4, model="../../etc/passwd")
     page.click("#kv-race")
     expect(page.locator(".kv-alert")).to_contain_text("passwd")
@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_had_gets_a_sentence_and_the_next_race_works(tiny
     assert chips(page) == [4, 4]
 
 
-def test_a_prompt_of_a_megabyte_gets_both_numbers(tiny_app: str, visit: Visit) -> None:
+def test_a_prompt_of_a_megabyte_is_refused_with_both_token_counts(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, tokens=4, chat=0)
     page.locator("#kv-prompt textarea").evaluate(
         "box => { box.value = 'fox '.repeat(250000); box.dispatchEvent(new Event('input', { bubbles: true })); }"

@@ -46,7 +46,7 @@ def test_a_word_is_explained_on_hover_and_on_focus(url: str, visit: Visit) -> No
     expect(tip).to_have_count(0)
 
 
-def test_a_tap_explains_a_word_and_another_tap_elsewhere_ends_it(url: str, browser: Browser) -> None:
+def test_a_tap_explains_a_word_and_a_tap_elsewhere_closes_it(url: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
     page.goto(url)
@@ -57,7 +57,7 @@ def test_a_tap_explains_a_word_and_another_tap_elsewhere_ends_it(url: str, brows
     context.close()
 
 
-def test_words_of_a_verdict_are_explained_once_and_its_sentences_stay_whole(url: str, visit: Visit) -> None:
+def test_words_of_a_verdict_are_marked_once_and_its_sentences_are_unchanged(url: str, visit: Visit) -> None:
     page = visit(url)
     page.click("#kv-race")
     finish(page)
@@ -82,7 +82,7 @@ def test_a_strategy_is_explained_in_full_behind_one_click_in_its_lane_and_in_the
     expect(page.locator(".kv-lane").first.locator(".kv-summary")).not_to_be_empty()
 
 
-def test_what_looks_like_markup_in_a_docstring_stays_text(url: str, visit: Visit) -> None:
+def test_markup_in_a_docstring_stays_text(url: str, visit: Visit) -> None:
     page = visit(url, lanes="dynamic_cache,evil")
     page.locator(".kv-lane").nth(1).get_by_role("button", name="How Evil works").click()
     card = page.get_by_role("dialog", name="How Evil works")
@@ -125,7 +125,7 @@ def test_a_race_folds_the_explanation_and_it_opens_again_with_its_picture(url: s
     expect(page.locator(".kv-intropictures .kv-steprows").first).to_be_visible()
 
 
-def test_without_storage_every_visit_is_the_first_and_nothing_breaks(url: str, browser: Browser) -> None:
+def test_without_local_storage_every_visit_is_a_first_visit(url: str, browser: Browser) -> None:
     context = browser.new_context()
     context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } })")
     for _ in range(2):
@@ -149,7 +149,7 @@ def won() -> Iterator[str]:
         yield address
 
 
-def test_why_leads_to_the_panel_that_shows_it_on_the_readers_own_text(won: str, visit: Visit) -> None:
+def test_the_why_link_opens_the_right_panel_with_the_readers_text(won: str, visit: Visit) -> None:
     page = visit(won)
     page.click("#kv-race")
     finish(page)
@@ -165,7 +165,7 @@ def test_why_leads_to_the_panel_that_shows_it_on_the_readers_own_text(won: str, 
     expect(page.locator("#kv-stage .kv-strip h2")).to_have_text("It won.")  # the race is still there
 
 
-def test_where_no_panel_shows_it_there_is_no_link(won: str, visit: Visit) -> None:
+def test_a_finding_without_a_panel_has_no_why_link(won: str, visit: Visit) -> None:
     page = visit(won)
     finding = {"lanes": [], "text": "It won.", "panel": None}
     assert (
@@ -175,7 +175,7 @@ def test_where_no_panel_shows_it_there_is_no_link(won: str, visit: Visit) -> Non
     assert known == [True, False]
 
 
-def test_the_note_of_an_example_stands_beside_the_form_and_not_on_the_prompt(url: str, visit: Visit) -> None:
+def test_the_note_of_an_example_does_not_cover_the_prompt(url: str, visit: Visit) -> None:
     page = visit(url)
     examples = page.locator("#kv-examples")
     examples.get_by_role("button").first.hover()

@@ -44,13 +44,13 @@ def undisturbed(model: LoadedModel) -> list[int]:
     return go_on(model, DynamicCache(config=model.network.config), model.tokenizer.encode(TEXT), 30)
 
 
-def test_generation_goes_on_from_a_converted_cache(tiny_model: LoadedModel) -> None:
+def test_generation_continues_from_a_converted_cache(tiny_model: LoadedModel) -> None:
     cache, _, newest = half_way(tiny_model)
     again = legacy_format.from_legacy(legacy_format.to_legacy(cache), tiny_model)
     assert go_on(tiny_model, again, [newest], 24) == undisturbed(tiny_model)[6:]
 
 
-def test_generation_goes_on_from_a_saved_cache(tiny_model: LoadedModel, tmp_path: Path) -> None:
+def test_generation_continues_from_a_saved_cache(tiny_model: LoadedModel, tmp_path: Path) -> None:
     cache, held, newest = half_way(tiny_model)
     cache_file.save(tmp_path / "cache.safetensors", cache, tiny_model, held)
     again, ids = cache_file.load(tmp_path / "cache.safetensors", tiny_model)
@@ -74,7 +74,7 @@ def test_the_legacy_format_is_a_tuple_of_key_value_pairs(tiny_llama: LoadedModel
     assert [[tuple(tensor.shape) for tensor in pair] for pair in pairs] == [[(1, 2, len(held), 8)] * 2] * 2
 
 
-def test_converted_pairs_and_cache_do_not_change_each_other(tiny_llama: LoadedModel) -> None:
+def test_converted_pairs_and_the_cache_share_no_memory(tiny_llama: LoadedModel) -> None:
     cache, held, newest = half_way(tiny_llama)
     pairs = legacy_format.to_legacy(cache)
     before = [[tensor.clone() for tensor in pair] for pair in pairs]
@@ -87,7 +87,7 @@ def test_converted_pairs_and_cache_do_not_change_each_other(tiny_llama: LoadedMo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLIDING)
-def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_positions(name: str, tmp_path: Path) -> None:
+def test_windowed_layers_can_be_converted_while_they_hold_all_positions(name: str, tmp_path: Path) -> None:
     model, text = model_of(name), " ".join(f"w{3 + 7 * n % 190}" for n in range(20))
     ids, whole = model.tokenizer.encode(text), DynamicCache(config=model.network.config)
     expected = go_on(model, whole, ids, 30)
@@ -108,7 +108,7 @@ def test_layers_with_a_window_can_be_converted_as_long_as_they_have_all_position
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_caches_of_more_than_keys_and_values_are_refused(name: str, tmp_path: Path) -> None:
+def test_caches_with_other_tensors_than_keys_and_values_are_refused(name: str, tmp_path: Path) -> None:
     model = model_of(name)
     assert "not plain keys and values" in (legacy_format.unavailable_reason(model) or "")
     cache, held, _ = half_way(model)
@@ -158,7 +158,7 @@ def test_another_number_format_is_refused(tiny_llama: LoadedModel) -> None:
         legacy_format.from_legacy(tuple((k.bfloat16(), v.bfloat16()) for k, v in pairs), tiny_llama)
 
 
-def test_rows_of_a_batch_are_converted_and_not_saved(tiny_llama: LoadedModel, tmp_path: Path) -> None:
+def test_a_batch_is_converted_and_refused_for_saving(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     cache, held, newest = half_way(tiny_llama)
     cache.batch_repeat_interleave(3)
     assert legacy_format.from_legacy(legacy_format.to_legacy(cache), tiny_llama).layers[0].keys.shape[0] == 3
@@ -193,7 +193,7 @@ def rewritten(path: Path, **changed: str | None) -> Path:
     return path
 
 
-def test_files_that_hold_no_cache_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
+def test_files_without_a_cache_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
     whole = saved.read_bytes()
     for spoilt in (b"", b"{}", b"\xff" * 100, whole[:100], whole[:-100], whole + b"more"):
         saved.write_bytes(spoilt)
@@ -226,7 +226,7 @@ def test_a_damaged_header_is_refused(saved: Path, tiny_llama: LoadedModel, heade
     assert "is damaged: save it again" in said or "other shapes" in said
 
 
-def test_tensors_that_are_not_as_the_header_says_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
+def test_tensors_that_contradict_the_header_are_refused(saved: Path, tiny_llama: LoadedModel) -> None:
     with safe_open(saved, framework="pt") as opened:
         about, tensors = opened.metadata(), {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     for spoilt in (

@@ -37,7 +37,7 @@ def test_a_written_file_is_read_back_unchanged(tiny_model: LoadedModel, tmp_path
     assert [file.name for file in tmp_path.iterdir()] == [path.name]  # nothing unfinished is left
 
 
-def test_keys_and_values_in_use_survive_a_change_of_their_file(tiny_llama: LoadedModel, tmp_path: Path) -> None:
+def test_keys_and_values_in_use_do_not_change_with_their_file(tiny_llama: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "cache.safetensors"
     written(tiny_llama, path)
     found = PrefixFile(path).find(tiny_llama)
@@ -63,7 +63,7 @@ def test_an_invalid_note_is_ignored(tiny_llama: LoadedModel, tmp_path: Path, not
     assert (found.ids, found.run) == (kept.ids, None)
 
 
-def test_a_file_that_is_damaged_or_not_of_this_model_is_refused_and_left_alone(
+def test_a_damaged_or_foreign_file_is_refused_and_not_changed(
     tiny_llama: LoadedModel, tiny_gpt2: LoadedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "cache.safetensors"

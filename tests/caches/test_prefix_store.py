@@ -41,7 +41,7 @@ def test_the_common_prefix_is_counted_from_the_first_token(ours: list[int], thei
     assert PrefixEntry(tuple(ours), ()).common(theirs) == common
 
 
-def test_a_page_finds_its_own_latest_run_and_no_other_page_does(model: Any) -> None:
+def test_a_page_finds_its_own_latest_run_only(model: Any) -> None:
     prefixes = SessionPrefixes()
     prefixes.for_session("a").put(model, kept(5))
     said = prefixes.for_session("a").put(model, latest := kept(3, first=7))
@@ -72,7 +72,7 @@ def test_a_closed_page_keeps_nothing_even_if_its_race_still_runs(model: Any) -> 
     prefixes.drop("never seen")
 
 
-def test_a_full_store_drops_the_entry_of_the_page_that_raced_longest_ago(model: Any) -> None:
+def test_a_full_store_drops_the_least_recently_used_page(model: Any) -> None:
     prefixes = SessionPrefixes(most_bytes=10 * POSITION_BYTES)
     for page in "abc":
         prefixes.for_session(page).put(model, kept(3))
@@ -92,7 +92,7 @@ def test_an_entry_larger_than_the_store_drops_no_other(model: Any) -> None:
     assert prefixes.for_session("b").find(model)
 
 
-def test_stores_of_pages_that_were_never_closed_are_dropped_in_the_end(model: Any) -> None:
+def test_the_number_of_pages_with_a_store_is_bounded(model: Any) -> None:
     prefixes = SessionPrefixes(most_pages=3)
     for page in "abcd":
         prefixes.for_session(page).put(model, kept(1))

@@ -26,7 +26,7 @@ def race(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> Race:
     return run
 
 
-def test_two_runs_in_a_row_are_turn_1_and_turn_2(race: Race, tmp_path: Path) -> None:
+def test_the_second_run_reuses_the_prefix_of_the_first(race: Race, tmp_path: Path) -> None:
     file = tmp_path / "kept.safetensors"
     first = race("The quick brown fox jumps. Who?", file)
     second = race("The quick brown fox jumps. Why?", file)
@@ -41,7 +41,7 @@ def test_two_runs_in_a_row_are_turn_1_and_turn_2(race: Race, tmp_path: Path) -> 
     assert any(f"are saved in {file}" in remark for remark in warm["remarks"])
 
 
-def test_a_race_without_a_strategy_for_the_file_is_refused(race: Race, tmp_path: Path) -> None:
+def test_a_cache_file_without_prefix_cache_is_refused(race: Race, tmp_path: Path) -> None:
     file = tmp_path / "kept.safetensors"
     assert "add it to --strategies" in race("fox", file, expected=2, lanes="dynamic_cache")["error"]
     assert not file.exists()
@@ -53,7 +53,7 @@ def test_an_unwritable_path_is_refused_before_anything_runs(race: Race, tmp_path
     assert "The cache file" in race("fox", tmp_path / name, expected=2)["error"]
 
 
-def test_a_damaged_and_a_foreign_file_are_refused_and_left_alone(race: Race, tmp_path: Path, tiny_gpt2: Any) -> None:
+def test_a_damaged_and_a_foreign_file_are_refused_and_not_changed(race: Race, tmp_path: Path, tiny_gpt2: Any) -> None:
     from tests.caches.test_prefix_file import written  # noqa: PLC0415
 
     file = tmp_path / "kept.safetensors"

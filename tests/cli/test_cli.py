@@ -23,7 +23,7 @@ def kvdemo(*arguments: str, stdin: bytes = b"", patience: float = 120) -> subpro
 
 
 @pytest.mark.slow
-def test_json_puts_one_document_on_stdout_and_nothing_else(tiny_folder: Path) -> None:
+def test_json_prints_one_document_and_nothing_else(tiny_folder: Path) -> None:
     ran = kvdemo(
         "race", "--prompt", "The fox", "--model", str(tiny_folder), "--max-new-tokens", "6", "--ignore-eos", "--json"
     )
@@ -84,13 +84,13 @@ def test_a_lane_with_a_bad_setting_is_named_with_the_bound(
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_lanes_that_differ_in_how_they_compute_and_how_they_choose_race() -> None:
+def test_lanes_with_different_strategies_and_samplers_race() -> None:
     ran = kvdemo("race", "--strategies", LANES, "--prompt", "The moon", "--max-new-tokens", "8", "--json", patience=600)
     assert ran.returncode == 0, ran.stderr.decode()
     check(json.loads(ran.stdout))
 
 
-def test_a_prompt_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prompt_file_that_is_not_utf_8_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "prompt"
     file.write_bytes(b"\xff\xfe\xd8")
     assert main(["race", "--prompt-file", str(file)]) == 2
@@ -130,7 +130,7 @@ def test_the_catalogue_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
-def test_an_output_that_cannot_be_written_is_a_sentence() -> None:
+def test_an_output_that_cannot_be_written_is_reported_in_a_sentence() -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "kvdemo", "models"], check=False, stdout=full, stderr=subprocess.PIPE, text=True
@@ -139,7 +139,7 @@ def test_an_output_that_cannot_be_written_is_a_sentence() -> None:
     assert ended.stderr == "kvdemo: The output cannot be written: No space left on device.\n"
 
 
-def test_the_strategies_are_listed_with_the_reason_why_some_cannot_run(
+def test_the_strategies_are_listed_with_the_reasons_of_unavailable_ones(
     tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows, lines = listed(capsys, "strategies", "--model", str(tiny_folder), "--device", "cpu")

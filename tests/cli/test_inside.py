@@ -56,7 +56,7 @@ def encoded(folder: Path, text: str = PROMPT) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def test_counts_shapes_and_bytes_are_those_of_an_independent_run(
+def test_counts_shapes_and_bytes_equal_those_of_an_independent_run(
     panels: dict[str, Any], network: PreTrainedModel, tiny_folder: Path
 ) -> None:
     ids = encoded(tiny_folder)
@@ -81,7 +81,7 @@ def test_counts_shapes_and_bytes_are_those_of_an_independent_run(
 
 
 @torch.inference_mode()
-def test_attention_weights_are_those_of_the_models_own_output(panels: dict[str, Any], network: PreTrainedModel) -> None:
+def test_attention_weights_equal_the_models_own_output(panels: dict[str, Any], network: PreTrainedModel) -> None:
     ids = panels["steps"]["tokens"][:-1]
     expected = network(input_ids=torch.tensor([ids]), output_attentions=True).attentions[0][0, 0]
     for query, row in enumerate(panels["attention"]["rows"]):
@@ -89,7 +89,7 @@ def test_attention_weights_are_those_of_the_models_own_output(panels: dict[str, 
 
 
 @torch.inference_mode()
-def test_differences_are_those_of_hidden_states_and_logits_of_passes_made_without_kvdemo(
+def test_differences_equal_those_of_passes_made_without_kvdemo(
     panels: dict[str, Any], network: PreTrainedModel, tiny_folder: Path
 ) -> None:
     ids, longer = (encoded(tiny_folder, text) for text in (PROMPT, PROMPT + " dog"))
@@ -114,7 +114,7 @@ def test_differences_are_those_of_hidden_states_and_logits_of_passes_made_withou
         ids = torch.cat([ids, new], 1)
 
 
-def test_without_json_each_panel_has_its_sentences(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_json_each_panel_is_printed_as_sentences(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tiny_folder, "--panels", "steps,attention,formulas,past,legacy", "--layer", "9") == 0
     out = capsys.readouterr().out
     assert f"{NEW} steps after " in out

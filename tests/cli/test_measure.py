@@ -64,7 +64,7 @@ def test_two_files_can_be_compared(tiny_folder: Path, tmp_path: Path, capsys: py
 
 
 @pytest.mark.slow
-def test_an_interrupt_keeps_the_repeats_that_are_done(tiny_folder: Path) -> None:
+def test_an_interrupt_keeps_the_finished_repeats(tiny_folder: Path) -> None:
     arguments = [*MEASURE, "--model", str(tiny_folder), "--max-new-tokens", "400", "--repeats", "100", "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "kvdemo", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -44,7 +44,7 @@ def test_the_same_work_on_another_gpu_is_compared() -> None:
     assert "These runs do not show which of B and A is faster" in cached["metrics"]["e2e_s"]["statement"]
 
 
-def test_a_slower_b_has_a_ratio_above_1_and_is_said_to_take_longer() -> None:
+def test_a_slower_b_has_a_ratio_above_1_and_takes_longer() -> None:
     row = compare(measured(FAST), measured(SLOW))["lanes"][0]["metrics"]["e2e_s"]
     assert 1 < row["low"] < row["ratio"] < row["high"]
     assert "B takes 2.00× as long as A" in row["statement"]
@@ -96,7 +96,7 @@ def test_a_race_counts_as_one_run() -> None:
     assert got["headline"] == "Both ran the same work, and nothing else that both files state differs."
 
 
-def test_a_race_and_a_measurement_say_that_they_are_two_kinds_and_what_one_lacks_is_no_difference() -> None:
+def test_comparing_a_race_with_a_measurement_states_the_kinds_as_the_only_difference() -> None:
     got = compare(raced({"no_cache": [1.0, 1.0, 1.0, 1.0]}), measured(SLOW))
     assert got["differences"] == [{"field": "kind of run", "a": "race (fair)", "b": "measurement"}]
     assert "n = 4 and 1" in got["lanes"][0]["metrics"]["e2e_s"]["statement"]
@@ -124,14 +124,14 @@ def test_files_without_a_common_lane_or_run_are_not_compared() -> None:
     assert any(note.startswith("B is not a complete measurement (stopped)") for note in got["notes"])
 
 
-def test_noise_on_one_side_and_random_weights_are_stated() -> None:
+def test_notes_state_noise_on_one_side_and_random_weights() -> None:
     b = changed(measured({"no_cache": [1.0, 2.0, 3.0, 4.0]}), model={"random_weights": True})
     got = compare(measured({"no_cache": [2.0, 2.0, 2.0, 2.0]}), b)
     assert any(w.startswith("B: The middle half of the 4 runs") for w in got["lanes"][0]["warnings"])
     assert any("B ran random weights" in note for note in got["notes"])
 
 
-def test_one_token_has_no_tpot_to_compare() -> None:
+def test_runs_of_one_token_are_compared_without_tpot() -> None:
     one = measured({"no_cache": [1.0, 1.1]}, tokens=1)
     assert set(compare(one, one)["lanes"][0]["metrics"]) == {"e2e_s", "ttft_s"}
 
@@ -146,7 +146,7 @@ def test_many_differences_are_counted_rather_than_listed() -> None:
     assert len(got["differences"]) == 6
 
 
-def test_the_comparison_is_strict_json_and_reads_in_a_terminal() -> None:
+def test_the_comparison_is_strict_json_and_its_text_is_printable() -> None:
     b = changed(measured(FAST), environment={"gpu": "Evil\x1b[31m GPU\n\ud800"})
     got = compare(measured(SLOW), b)
     assert json.loads(json.dumps(got, allow_nan=False)) == got
@@ -253,7 +253,7 @@ def test_the_check_of_a_list_ends_at_its_first_fault(wrong: Any) -> None:
     assert raised.value.error_count() <= len(entries.Run.__annotations__)
 
 
-def test_the_key_runs_of_a_race_is_not_read() -> None:
+def test_the_key_runs_of_a_race_is_ignored() -> None:
     race = raced({"no_cache": [1.0, 1.0]})
     race["lanes"][0]["runs"] = "nonsense"
     race["schedule"] = ["nonsense"]

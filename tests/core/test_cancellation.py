@@ -24,7 +24,7 @@ def test_a_stop_flag_of_one_server_is_not_seen_by_another() -> None:
     assert not other.of("the same id").is_set()
 
 
-def test_half_a_character_in_a_run_id_is_no_error() -> None:
+def test_a_lone_surrogate_in_a_run_id_is_no_error() -> None:
     flags = CancelFiles()
     flag = flags.of("\ud800")
     flag.set()
@@ -53,7 +53,7 @@ def test_stop_works_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not flags.of("run").is_set()
 
 
-def test_stop_works_where_no_folder_could_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_works_when_no_folder_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -72,7 +72,7 @@ def _raise(flag: CancelFile) -> None:
 
 
 @pytest.mark.slow
-def test_a_stop_flag_is_seen_in_another_process() -> None:
+def test_a_stop_flag_set_in_another_process_is_seen() -> None:
     flags = CancelFiles()
     flag = flags.of("across")
     process = multiprocessing.get_context("spawn").Process(target=_raise, args=(flag,))

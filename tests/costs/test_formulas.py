@@ -65,7 +65,7 @@ def test_a_sliding_layer_stops_at_its_window() -> None:
     assert kv_bytes_per_token(model, 2) == 64
 
 
-def test_a_state_does_not_grow_and_what_stays_in_float32_ignores_the_format() -> None:
+def test_a_state_does_not_grow_and_its_float32_part_ignores_the_format() -> None:
     assert kv_bytes(arch(STATE), 1, 2) == kv_bytes(arch(STATE), 9999, 2) == 10 * 2 + 3 * 4
     assert kv_bytes(arch(STATE), 5, 1, batch=2) == 2 * (10 + 12)
     assert kv_bytes_per_token(arch(STATE, FULL), 2) == 32
@@ -114,7 +114,7 @@ def test_the_pairs_of_a_sliding_layer_are_the_sum_over_its_positions(new: int, b
     assert step_flops(model, new, context) == 4 * 2 * seen * 32
 
 
-def test_a_long_pass_through_many_windows_is_worked_out_at_once() -> None:
+def test_the_flops_of_a_long_pass_over_windows_are_a_closed_form() -> None:
     """The floors of a lane without a cache are worked out for thousands of contexts."""
     model = arch(*[LayerCache("sliding", 2, 4, window=1023)] * 50, *[FULL] * 12)
     start = time.perf_counter()
@@ -123,7 +123,7 @@ def test_a_long_pass_through_many_windows_is_worked_out_at_once() -> None:
     assert time.perf_counter() - start < 1.0  # the sum over positions took a hundred
 
 
-def test_layers_of_other_widths_cost_what_they_are_wide() -> None:
+def test_layers_of_different_widths_cost_in_proportion() -> None:
     """Gemma 4's full layers have wider heads than its sliding ones."""
     wide = LayerCache("full", kv_heads=1, head_dim=8, value_dim=6)
     model = replace(arch(wide, FULL), active_parameters=0)
@@ -132,7 +132,7 @@ def test_layers_of_other_widths_cost_what_they_are_wide() -> None:
     assert step_flops(latent, 1, 50) == 4 * 8 * 50 * 4  # what is kept is not what is multiplied
 
 
-def test_a_pass_costs_each_row_what_it_costs_alone() -> None:
+def test_the_flops_of_a_pass_are_the_sum_over_its_rows() -> None:
     model = replace(arch(FULL, SLIDING), vocab_size=10)
     assert pass_flops(model, Pass(64, 1, 50)) == 64 * step_flops(model, 1, 50)
     # All logits: the vocabulary head of 10 · 32 runs for each position.
@@ -151,13 +151,13 @@ def test_flops_of_several_rows_and_logits_are_those_that_torch_counts(rows: int,
     assert formula == pytest.approx(counter.get_total_flops() - ahead, rel=0.02)
 
 
-def test_the_decode_floor_is_what_is_read_over_the_bandwidth() -> None:
+def test_the_decode_floor_is_bytes_read_over_bandwidth() -> None:
     assert decode_floor_s(26e9, 6e9, 16e9) == 2.0
 
 
 @pytest.mark.parametrize("prompt", [1, 5])
 @pytest.mark.parametrize("new", [0, 1, 7])
-def test_positions_through_the_model_are_counted(prompt: int, new: int) -> None:
+def test_positions_run_with_and_without_a_cache_are_counted(prompt: int, new: int) -> None:
     assert positions_uncached(prompt, new) == sum(prompt + i for i in range(new))
     assert positions_cached(prompt, new) == sum([prompt, *[1] * (new - 1)] if new else [])
 
@@ -180,7 +180,9 @@ LAYERS = st.lists(st.sampled_from([FULL, SLIDING, STATE]), min_size=1, max_size=
 
 
 @given(LAYERS, st.integers(-5, 10**9), st.integers(1, 5))
-def test_the_most_positions_fit_and_one_more_does_not(layers: list[LayerCache], budget: int, batch: int) -> None:
+def test_the_largest_fitting_length_fits_and_one_more_does_not(
+    layers: list[LayerCache], budget: int, batch: int
+) -> None:
     model = arch(*layers)
     most = most_positions(model, 2, budget, batch)
     if most is None:

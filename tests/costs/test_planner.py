@@ -58,7 +58,7 @@ def test_every_part_with_figures_says_where_they_come_from_and_none_was_measured
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
 
-def test_weights_that_do_not_fit_are_stated_and_nothing_else_is_claimed() -> None:
+def test_weights_that_do_not_fit_are_stated_without_further_figures() -> None:
     made = plan(model(), memory_bytes=10 * 10**9, bandwidth_bytes_per_s=1e12)
     fit = made["fit"]
     assert (fit["weights_fit"], fit["fits"], fit["free_bytes"]) == (False, False, 0)
@@ -90,7 +90,7 @@ def test_sizes_follow_the_number_formats(dtype: str, weight_bytes: int, a_token:
     assert plan(model(), **MACHINE, dtype=dtype, cache_dtype="fp8")["cache"]["bytes_per_token"] == 65_536
 
 
-def test_an_odd_number_of_4_bit_weights_takes_a_whole_byte_more() -> None:
+def test_an_odd_number_of_4_bit_weights_is_rounded_up_to_a_byte() -> None:
     assert plan(model(parameters=7, active_parameters=7), **MACHINE, dtype="int4")["weights"]["bytes"] == 4
 
 
@@ -103,7 +103,7 @@ def test_a_cache_that_stops_growing_fits_at_any_length() -> None:
     assert any("W - 1 are kept" in note for note in made["notes"])
 
 
-def test_layers_of_several_kinds_are_told_apart() -> None:
+def test_layers_of_several_kinds_are_listed_separately() -> None:
     layers = [LayerCache("full", kv_heads=2, head_dim=8)] + [LayerCache("state", state_elements=900)] * 3
     made = plan(model(*layers, LayerCache("state")), **MACHINE)
     sentence = (
@@ -125,18 +125,18 @@ def test_layers_of_several_kinds_are_told_apart() -> None:
         ("grouped-query", LayerCache("full", 4, 192, 128), "192 and 128 wide"),
     ],
 )
-def test_the_kind_of_attention_is_said_in_words(attention: str, layer: LayerCache, says: str) -> None:
+def test_the_kind_of_attention_is_named(attention: str, layer: LayerCache, says: str) -> None:
     assert says in plan(model(layer, attention=attention), **MACHINE)["sentences"][0]
 
 
-def test_heads_that_a_library_repeats_count_once_and_it_is_stated() -> None:
+def test_heads_that_a_library_repeats_count_once_and_a_note_says_so() -> None:
     made = plan(model(LayerCache("full", kv_heads=32, head_dim=128), repeats=4), **MACHINE)
     assert made["cache"]["bytes_per_token"] == 2 * 8 * 128 * 2
     assert made["cache"]["repeated_bytes_per_token"] == 4 * made["cache"]["bytes_per_token"]
     assert any("keeps each key-value head 4 times" in sentence for sentence in made["sentences"])
 
 
-def test_the_headline_says_what_a_token_costs_and_what_fits() -> None:
+def test_the_headline_states_the_bytes_per_token_and_what_fits() -> None:
     assert plan(model(name="meta-llama/Llama-3.1-8B/"), **MACHINE)["headline"] == (
         "Llama-3.1-8B in bfloat16: 131 kB of cache a token; 24 GB hold 60,573 tokens beside its weights."
     )
@@ -146,7 +146,7 @@ def test_the_headline_says_what_a_token_costs_and_what_fits() -> None:
     assert windows["headline"].endswith("up to a limit; beside its weights 24 GB hold any context.")
 
 
-def test_the_curve_reaches_beyond_what_the_plan_names_and_bends_where_a_window_is_full() -> None:
+def test_the_curve_extends_beyond_the_planned_length_and_bends_at_full_windows() -> None:
     window = LayerCache("sliding", kv_heads=8, head_dim=128, window=4095)
     made = plan(model(*[window] * 16, *[LayerCache("full", kv_heads=8, head_dim=128)] * 16), **MACHINE)
     cache, curve = made["cache"], {point["positions"]: point["bytes"] for point in made["cache"]["curve"]}
@@ -183,7 +183,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("fields", "says"), BAD, ids=[f"{next(iter(f))}-{n}" for n, (f, _) in enumerate(BAD)])
-def test_bad_input_gets_one_sentence(fields: dict[Any, Any], says: str) -> None:
+def test_invalid_plans_get_one_sentence(fields: dict[Any, Any], says: str) -> None:
     with pytest.raises(BadInput) as caught:
         PlanRequest.parse(FORM | fields)
     message = str(caught.value)

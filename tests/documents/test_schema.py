@@ -54,7 +54,7 @@ FULL = LayerCache("full", kv_heads=8, head_dim=128)
 WINDOW = LayerCache("sliding", kv_heads=8, head_dim=128, window=1024)
 
 
-def test_races_are_as_described(tiny_llama: LoadedModel) -> None:
+def test_races_match_their_schema(tiny_llama: LoadedModel) -> None:
     schema.check(raced(tiny_llama))
     schema.check(raced(tiny_llama, strategies="reencode,beam_search,batched:rows=2", inputs=True, chat=True))
     schema.check(raced(tiny_llama, strategies="sliding_window:window=4:sinks=1,dynamic_cache,prompt_lookup"))
@@ -64,7 +64,7 @@ def test_races_are_as_described(tiny_llama: LoadedModel) -> None:
 
 
 @pytest.mark.slow
-def test_a_measurement_is_as_described_at_any_moment(tiny_llama: LoadedModel) -> None:
+def test_every_state_of_a_measurement_matches_the_schema(tiny_llama: LoadedModel) -> None:
     states = measured(tiny_llama, strategies="no_cache,beam_search", sweep_prompt="4,8", sweep_tokens="1,2")
     assert states[-1]["sweep"]["cells"] and len(states) > 3
     for document in states:
@@ -73,13 +73,13 @@ def test_a_measurement_is_as_described_at_any_moment(tiny_llama: LoadedModel) ->
 
 @pytest.mark.parametrize("layers", [[FULL], [WINDOW], [FULL, WINDOW, WINDOW]])
 @pytest.mark.parametrize("memory_bytes", [10**9, 24 * 10**9, 10**12])
-def test_plans_are_as_described(layers: list[LayerCache], memory_bytes: int) -> None:
+def test_plans_match_their_schema(layers: list[LayerCache], memory_bytes: int) -> None:
     schema.check(planned(*layers, memory_bytes=memory_bytes))
     schema.check(planned(*layers, memory_bytes=memory_bytes, dtype="int4", batch=8, context=100_000))
 
 
 @pytest.mark.slow
-def test_comparisons_are_as_described(tiny_llama: LoadedModel) -> None:
+def test_comparisons_match_their_schema(tiny_llama: LoadedModel) -> None:
     race, search, measurement_ = (
         raced(tiny_llama),
         raced(tiny_llama, strategies="no_cache,beam_search"),
@@ -97,7 +97,7 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
         yield from parts(inner)
 
 
-def test_a_key_too_many_or_too_few_is_found_wherever_it_stands(tiny_llama: LoadedModel) -> None:
+def test_an_extra_or_missing_key_is_found_at_any_depth(tiny_llama: LoadedModel) -> None:
     race = raced(tiny_llama, strategies="beam_search,reencode")
     free = [race["lanes"][0]["options"], *(lane["sampling"] for lane in race["lanes"])]
     free += [*(step.get("details") for lane in race["lanes"] for step in lane["steps"])]
@@ -139,5 +139,5 @@ def test_the_browsers_types_are_those_of_the_code() -> None:
     assert written == typescript.declarations(), "write them again: python -m docs.schema.write"
 
 
-def test_nothing_else_is_published() -> None:
+def test_only_the_documents_have_a_published_schema() -> None:
     assert {file.stem for file in PUBLISHED.glob("*.json")} == set(schema.KINDS)

@@ -37,7 +37,7 @@ def ask_again() -> None:
     environment.gpu_driver.cache_clear()
 
 
-def test_it_can_be_written_as_json_and_states_the_attention_it_is_reported() -> None:
+def test_the_environment_is_json_and_states_the_reported_attention() -> None:
     told = json.loads(json.dumps(environment.describe("sdpa"), allow_nan=False))
     assert told["attention"] == "sdpa"
     assert told["attention_line"] == "sdpa; flash first, then math"
@@ -69,20 +69,22 @@ def test_a_changed_checkout_is_called_dirty_and_a_new_file_does_not_make_it_so(c
 
 
 @needs_git
-def test_a_hook_that_points_git_elsewhere_changes_nothing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_environment_variables_do_not_change_the_revision(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", str(checkout / "nowhere"))
     assert environment.git_revision(checkout)
 
 
 @needs_git
-def test_a_package_installed_inside_of_anothers_repository_has_none(checkout: Path) -> None:
+def test_a_package_inside_another_repository_has_no_revision(checkout: Path) -> None:
     installed = checkout.parent / ".venv" / "package"
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
     assert environment.git_revision(installed) is None
 
 
-def test_no_checkout_no_git_and_a_git_that_hangs_give_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_checkout_or_a_working_git_there_is_no_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert environment.git_revision(tmp_path) is None
     assert environment.git_revision(tmp_path / "nowhere") is None
     assert environment.program_output("no-such-program-anywhere") is None
@@ -100,7 +102,7 @@ def test_no_checkout_no_git_and_a_git_that_hangs_give_none(tmp_path: Path, monke
     ("precision", "device", "line"),
     [("highest", "cuda", "highest (TF32 off)"), ("high", "cuda", "high (TF32 on)"), ("highest", "cpu", "highest")],
 )
-def test_how_exactly_float32_is_multiplied_is_stated(
+def test_the_float32_matmul_precision_is_stated(
     monkeypatch: pytest.MonkeyPatch, precision: str, device: str, line: str
 ) -> None:
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
@@ -134,7 +136,7 @@ def test_nvidia_smi_is_asked_where_the_kernel_states_no_driver(
     assert environment.gpu_driver() == version
 
 
-def test_a_driver_is_stated_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_is_stated_when_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "gpu_driver", lambda: "580.65.06")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert environment.describe()["driver"] is None

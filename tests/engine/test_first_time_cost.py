@@ -24,7 +24,7 @@ def noise(rng: random.Random, share: float = 0.1) -> float:
     return rng.uniform(1 - share, 1 + share)
 
 
-def test_a_plan_for_each_new_length_is_found_with_its_cost() -> None:
+def test_the_cost_of_each_new_length_is_found() -> None:
     rng = random.Random(1)
     found = first_time_cost.in_race(lane(lambda n: 0.018 * noise(rng) + (PLAN if n >= WARMED else 0)), WARMED)
     assert found is not None
@@ -34,30 +34,30 @@ def test_a_plan_for_each_new_length_is_found_with_its_cost() -> None:
     assert "of each step is first-time cost" in sentence
 
 
-def test_a_plan_for_each_new_length_is_found_in_a_loop_without_cache() -> None:
+def test_the_cost_of_each_new_length_is_found_in_a_loop_without_cache() -> None:
     found = first_time_cost.in_race(lane(lambda n: 0.015 + n * 1e-5 + (PLAN if n >= WARMED else 0), whole=True), WARMED)
     assert found is not None
 
 
 @given(st.integers(0, 10**6), st.floats(0, 0.5))
-def test_noise_alone_is_hardly_ever_found(seed: int, share: float) -> None:
+def test_noise_alone_is_rarely_reported_as_a_cost(seed: int, share: float) -> None:
     rng = random.Random(seed)
     lanes = [lane(lambda _: 0.018 * noise(rng, share)) for _ in range(20)]
     assert sum(first_time_cost.in_race(steps, WARMED) is not None for steps in lanes) <= 1
 
 
 @given(prompt=st.integers(1, 500), fixed=st.floats(0, 1), each=st.floats(0.001, 1))
-def test_growing_steps_of_a_lane_without_cache_are_not_found(prompt: int, fixed: float, each: float) -> None:
+def test_growing_steps_of_a_lane_without_cache_are_not_reported(prompt: int, fixed: float, each: float) -> None:
     steps = lane(lambda n: fixed + each * (prompt + n), prompt=prompt, whole=True)
     assert first_time_cost.in_race(steps, WARMED) is None
 
 
 @pytest.mark.parametrize("slow", [0, 2, WARMED, WARMED + 3])
-def test_one_slow_step_is_not_found_wherever_it_is(slow: int) -> None:
+def test_one_slow_step_is_not_reported_at_any_place(slow: int) -> None:
     assert first_time_cost.in_race(lane(lambda n: 5.0 if n == slow else 0.018 + n * 1e-6), WARMED) is None
 
 
-def test_too_few_steps_on_either_side_say_nothing() -> None:
+def test_too_few_steps_on_either_side_report_nothing() -> None:
     def planned(steps: int, warmed: int) -> first_time_cost.FirstUse | None:
         return first_time_cost.in_race(lane(lambda n: 1.0 if n >= warmed else 0.1, steps=steps), warmed)
 
@@ -67,7 +67,7 @@ def test_too_few_steps_on_either_side_say_nothing() -> None:
     assert planned(steps=0, warmed=5) is None
 
 
-def test_a_warm_up_run_that_paid_for_its_lengths_is_found() -> None:
+def test_the_cost_of_new_lengths_in_a_warm_up_run_is_found() -> None:
     again = lane(lambda n: 0.018 + n * 1e-6)
     found = first_time_cost.between_runs(lane(lambda n: 0.018 + n * 1e-6 + PLAN), again)
     assert found is not None
@@ -76,11 +76,11 @@ def test_a_warm_up_run_that_paid_for_its_lengths_is_found() -> None:
 
 
 @pytest.mark.parametrize("drift", [0.67, 1.0, 1.49])
-def test_a_machine_that_drifts_between_two_runs_is_not_found(drift: float) -> None:
+def test_drift_between_two_runs_is_not_reported(drift: float) -> None:
     again = lane(lambda _: 0.018)
     assert first_time_cost.between_runs(lane(lambda _: 0.018 * drift), again) is None
 
 
-def test_a_slow_prefill_of_the_warm_up_is_not_found() -> None:
+def test_a_slow_prefill_of_the_warm_up_is_not_reported() -> None:
     assert first_time_cost.between_runs(lane(lambda n: 9.0 if n < 2 else 0.018), lane(lambda _: 0.018)) is None
     assert first_time_cost.between_runs(lane(lambda _: 1.0, steps=3), lane(lambda _: 0.1, steps=3)) is None

@@ -17,7 +17,7 @@ def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
-def test_waiting_threads_give_up_their_core() -> None:
+def test_waiting_openmp_threads_do_not_spin() -> None:
     openmp.limit_spinning()
     assert settings() == openmp.CHOICE
     assert openmp.wait_policy() == f"GOMP_SPINCOUNT={openmp.CHOICE['GOMP_SPINCOUNT']} (kvdemo's choice)"
@@ -28,7 +28,7 @@ def test_waiting_threads_give_up_their_core() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE"), ("OMP_WAIT_POLICY", "")]
 )
-def test_a_setting_of_the_user_stays(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_spin_setting_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     openmp.limit_spinning()
     assert settings() == {name: value}

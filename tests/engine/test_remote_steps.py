@@ -15,11 +15,11 @@ from kvdemo.engine.remote_steps import unless_stopped
 from tests.scripted import choice
 
 
-def test_what_comes_is_yielded_in_order_and_ends() -> None:
+def test_remote_steps_are_yielded_in_order_to_their_end() -> None:
     assert list(unless_stopped(iter(range(5)), threading.Event())) == list(range(5))
 
 
-def test_what_is_raised_there_is_raised_here() -> None:
+def test_an_exception_of_the_remote_thread_is_raised_in_the_lane() -> None:
     def broken() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
@@ -30,7 +30,7 @@ def test_what_is_raised_there_is_raised_here() -> None:
         next(taken)
 
 
-def test_a_lane_whose_machine_is_silent_ends_when_it_is_stopped_and_is_closed_later() -> None:
+def test_a_silent_remote_lane_ends_on_stop_and_is_closed_later() -> None:
     stop, speaks, closed = threading.Event(), threading.Event(), threading.Event()
 
     def silent() -> Iterator[TimedStep]:

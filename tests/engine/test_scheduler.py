@@ -27,7 +27,7 @@ def test_the_lane_with_the_least_time_of_its_own_goes_next() -> None:
 
 
 @given(st.lists(COSTS, min_size=1, max_size=4))
-def test_every_step_is_taken_by_the_lane_furthest_behind(costs: list[list[float]]) -> None:
+def test_every_step_is_taken_by_the_lane_with_the_least_time(costs: list[list[float]]) -> None:
     used, left = [0.0] * len(costs), [len(c) for c in costs]
     for index in order(*costs):
         assert used[index] == min(u for u, n in zip(used, left, strict=True) if n)
@@ -119,11 +119,11 @@ def test_closing_a_simultaneous_race_ends_its_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_a_lane_that_cannot_wait_runs_through_at_its_first_turn() -> None:
+def test_a_lane_that_is_not_preemptible_runs_to_its_end_in_its_first_turn() -> None:
     lanes = [Lane(time_steps([1, 1, 1]), 3), Lane(time_steps([5, 5, 5]), 3, preemptible=False)]
     assert [event[0] for event in race(lanes) if not isinstance(event, Ended)] == [0, 1, 1, 1, 0, 0]
 
 
-def test_a_strategy_that_comes_to_an_end_ends_its_text() -> None:
+def test_a_strategy_whose_steps_end_ends_its_text() -> None:
     *_, end = race([Lane(time_steps([1, 1]), 5)])
     assert end == Ended(0, "eos")

@@ -27,7 +27,7 @@ def test_a_step_costs_what_passes_between_two_synchronised_readings() -> None:
     assert log == ["sync", "step", "sync"] * 2
 
 
-def test_tokenisation_is_counted_apart_and_per_step() -> None:
+def test_tokenisation_is_counted_separately_per_step() -> None:
     clock = FakeClock()
     tokenizing = Stopwatch(clock)
 
@@ -47,7 +47,7 @@ def test_tokenisation_is_counted_apart_and_per_step() -> None:
     assert [t.seconds for t in got] == [4, 6]
 
 
-def test_time_counts_even_when_the_wrapped_function_fails() -> None:
+def test_time_is_counted_even_when_the_wrapped_function_fails() -> None:
     clock = FakeClock()
     watch = Stopwatch(clock)
 

@@ -31,7 +31,7 @@ def by_hand(attention: CachedAttention, x: torch.Tensor) -> torch.Tensor:
 
 @given(st.data(), st.integers(1, 3), HEADS, st.integers(1, 8), st.integers(1, 12), st.integers(0, 2**32))
 @torch.inference_mode()
-def test_no_prefill_length_and_no_split_changes_the_result(
+def test_the_result_does_not_depend_on_the_split_of_the_text(
     data: st.DataObject, rows: int, heads: int, head_dim: int, positions: int, seed: int
 ) -> None:
     attention, x = random_attention(Blocks(heads * head_dim, heads, positions, seed), rows)
@@ -55,14 +55,14 @@ def test_the_buffers_are_allocated_once_and_hold_keys_and_values_alone() -> None
 
 
 @torch.inference_mode()
-def test_a_text_can_be_written_over_an_earlier_one() -> None:
+def test_a_new_text_overwrites_the_buffers() -> None:
     attention, x = random_attention(Blocks(dim=8, heads=2, positions=6), rows=2)
     attention(torch.randn(2, 6, 8), 0)
     torch.testing.assert_close(attention(x[:1, :3], 0), full_attention(attention, x[:1, :3]))
 
 
 @pytest.mark.parametrize(("rows", "start", "new"), [(1, 0, 7), (1, 6, 1), (1, 4, 3), (3, 0, 1)])
-def test_what_the_buffers_cannot_hold_is_refused(rows: int, start: int, new: int) -> None:
+def test_more_than_the_buffers_hold_is_refused(rows: int, start: int, new: int) -> None:
     attention, _ = random_attention(Blocks(dim=8, heads=2, positions=6), rows=2)
     with pytest.raises(ValueError, match=f"no room for {rows} rows of {start + new} positions.* 2 of 6"):
         attention(torch.zeros(rows, new, 8), start)

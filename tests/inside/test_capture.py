@@ -68,7 +68,7 @@ def test_keys_and_values_are_those_that_a_cache_keeps(name: str, layer: int) -> 
 
 
 @pytest.mark.parametrize(("name", "layer"), [(name, layer) for name, found in HIDDEN.items() for layer in found])
-def test_a_layer_without_queries_and_keys_is_named_in_a_sentence(name: str, layer: int) -> None:
+def test_a_layer_without_queries_and_keys_is_refused_by_name(name: str, layer: int) -> None:
     with pytest.raises(CannotShow, match=rf"^Layer {layer} of .*{HIDDEN[name][layer]}.*\.$"):
         capture(model(name), IDS, [layer])
 
@@ -104,7 +104,7 @@ def test_gpt2_queries_keys_and_values_are_the_three_parts_of_its_projection(tiny
         assert torch.equal(recorded, part)
 
 
-def test_one_head_and_the_last_queries_are_a_part_of_all_weights(tiny_llama: LoadedModel) -> None:
+def test_one_head_and_the_last_queries_are_a_slice_of_all_weights(tiny_llama: LoadedModel) -> None:
     long = IDS * (QUERIES_AT_A_TIME // len(IDS) + 2)
     whole = capture(tiny_llama, long, [1], weights=len(long))[1].weights
     part = capture(tiny_llama, long, [1], weights=3, head=2)[1].weights
@@ -115,7 +115,7 @@ def test_one_head_and_the_last_queries_are_a_part_of_all_weights(tiny_llama: Loa
     torch.testing.assert_close(whole.sum(-1), torch.ones(4, len(long)))
 
 
-def test_recording_changes_nothing_afterwards_even_if_the_pass_fails(tiny_llama: LoadedModel) -> None:
+def test_capture_restores_the_model_even_if_the_pass_fails(tiny_llama: LoadedModel) -> None:
     before = (tiny_llama.attention, vars(ALL_ATTENTION_FUNCTIONS).copy())
     with torch.inference_mode():
         logits = next_token_logits(tiny_llama, IDS)
@@ -126,7 +126,7 @@ def test_recording_changes_nothing_afterwards_even_if_the_pass_fails(tiny_llama:
     assert (tiny_llama.attention, vars(ALL_ATTENTION_FUNCTIONS)) == before
 
 
-def test_another_model_that_runs_meanwhile_is_not_recorded(tiny_llama: LoadedModel) -> None:
+def test_a_model_that_runs_in_another_thread_is_not_captured(tiny_llama: LoadedModel) -> None:
     other = model("llama")
 
     def run_other(*_: object) -> None:

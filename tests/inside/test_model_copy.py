@@ -25,12 +25,12 @@ def test_a_copy_in_another_format_keeps_tied_weights_tied(tiny_gpt2: LoadedModel
     assert tiny_gpt2.dtype == torch.float32
 
 
-def test_rotary_frequencies_keep_their_digits(tiny_llama: LoadedModel) -> None:
+def test_rotary_frequencies_keep_their_precision(tiny_llama: LoadedModel) -> None:
     network = in_format(tiny_llama, torch.float16).network
     assert network.model.rotary_emb.inv_freq.dtype == torch.float32
 
 
-def test_compiled_code_stays_with_the_network_that_it_was_made_for(tiny_llama: LoadedModel) -> None:
+def test_compiled_code_is_not_copied_with_the_network(tiny_llama: LoadedModel) -> None:
     network = sharing_weights(tiny_llama).network
     network._kvdemo_compiled = Compiled(lambda *_: None)
     assert sharing_weights(replace(tiny_llama, network=network)).network._kvdemo_compiled is None

@@ -41,7 +41,7 @@ def says_one_sentence(found: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_model_shows_what_it_can_and_says_in_one_sentence_what_it_cannot(name: str) -> None:
+def test_every_panel_is_shown_or_says_in_one_sentence_why_not(name: str) -> None:
     found = {panel: shown(model_of(name), panel, WORDS, append=" w20", max_new_tokens=2) for panel in PANELS}
     assert {panel for panel, one in found.items() if says_one_sentence(one)} == KINDS[name]
 
@@ -57,7 +57,7 @@ ENDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("name", KINDS)
-def test_texts_at_the_ends_are_shown_by_every_kind_of_model_that_shows_others(name: str, end: str) -> None:
+def test_the_shortest_and_longest_texts_are_shown_by_every_model_that_shows_others(name: str, end: str) -> None:
     own = model(name, context=CONTEXT)
     found = {panel: shown(own, panel, **{"append": " dog", "max_new_tokens": 2} | ENDS[end]) for panel in PANELS}
     cannot = {panel for panel, one in found.items() if says_one_sentence(one)}
@@ -68,7 +68,7 @@ def test_texts_at_the_ends_are_shown_by_every_kind_of_model_that_shows_others(na
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_nothing_is_left_on_the_model(tiny_model: LoadedModel, panel: Panel) -> None:
+def test_inside_leaves_the_model_unchanged(tiny_model: LoadedModel, panel: Panel) -> None:
     before = state(tiny_model)
     shown(tiny_model, panel)
     assert state(tiny_model) == before
@@ -94,7 +94,7 @@ def test_half_a_character_at_the_end_of_a_text_is_shown(tiny_llama: LoadedModel,
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_what_is_no_whole_number_within_bounds_is_refused_in_one_sentence(name: str) -> None:
+def test_a_number_that_is_not_whole_or_out_of_bounds_is_refused_in_one_sentence(name: str) -> None:
     called = declared(InsideRequest)[name].called
     for bad in (math.nan, math.inf, -math.inf, "nan", "1e400", -1, 10**30, 1.5, True, [], {}):
         with pytest.raises(BadInput, match=rf"^The {called} must be a whole number from [^\n]*\.$"):
@@ -107,7 +107,7 @@ def test_an_appended_text_of_100_000_characters_is_refused(tiny_llama: LoadedMod
 
 
 @pytest.mark.parametrize("panel", ["past", "roles"])
-def test_without_an_appended_text_the_usual_one_is_taken_and_named(tiny_llama: LoadedModel, panel: Panel) -> None:
+def test_an_empty_appended_text_takes_the_default_and_states_it(tiny_llama: LoadedModel, panel: Panel) -> None:
     assert shown(tiny_llama, panel, append="")["appended"] == " dog"
 
 

@@ -29,7 +29,7 @@ def test_no_pass_is_begun_after_stop(tiny_llama: LoadedModel, panel: str) -> Non
 
 
 @pytest.mark.parametrize("panel", AT_ONCE)
-def test_what_needs_no_pass_is_not_computed_after_stop(tiny_llama: LoadedModel, panel: str) -> None:
+def test_panels_without_a_pass_are_not_computed_after_stop(tiny_llama: LoadedModel, panel: str) -> None:
     stop = threading.Event()
     stop.set()
     request = InsideRequest.parse({"prompt": "fox", "panels": panel})

@@ -24,7 +24,7 @@ def document(**lanes: list[tuple[int | None, float]]) -> dict[str, Any]:
 RACE = document(no_cache=[(5, 0.015), (6, 0.016), (7, 0.017)], dynamic_cache=[(5, 0.015), (1, 0.011), (1, 0.011)])
 
 
-def test_the_line_through_the_steps_is_found_and_predicts_both_kinds_of_lane() -> None:
+def test_the_fitted_line_predicts_lanes_with_and_without_a_cache() -> None:
     costs = StepTimeModel.fit(RACE)
     assert costs is not None
     assert costs.fixed == pytest.approx(0.010)
@@ -34,7 +34,7 @@ def test_the_line_through_the_steps_is_found_and_predicts_both_kinds_of_lane() -
     assert costs.seconds("dynamic_cache", 5, 3) == pytest.approx(0.030 + 0.007)
 
 
-def test_the_sentence_says_the_work_and_the_time() -> None:
+def test_the_sentence_states_the_work_and_the_time() -> None:
     request = MeasureRequest.parse({"prompt": "Hi", "max_new_tokens": 1000, "repeats": 2, "warmup": 1})
     said = sentence(request, 5, StepTimeModel.fit(RACE))
     assert said.startswith("2 lanes, 2 repeats and 1 warm-up of 1,000 tokens each: 6,000 in all.")
@@ -116,7 +116,7 @@ ALL = {
 @pytest.mark.parametrize("others", [(), ("batched",), ("compiled_cache",), ("beam_search",), tuple(ALL)[2:]])
 @pytest.mark.parametrize("known", [("no_cache",), ("dynamic_cache",), ("no_cache", "dynamic_cache")])
 @pytest.mark.parametrize(("prompt", "tokens"), [(40, 30), (40, 1000), (800, 200)])
-def test_lanes_of_other_kinds_do_not_change_the_forecast_of_plain_ones(
+def test_other_strategies_do_not_change_the_forecast_of_plain_lanes(
     others: tuple[str, ...], known: tuple[str, ...], prompt: int, tokens: int
 ) -> None:
     costs = StepTimeModel.fit(raced(**{name: ALL[name] for name in (*known, *others)}))
@@ -130,7 +130,7 @@ def test_lanes_of_other_kinds_do_not_change_the_forecast_of_plain_ones(
         assert costs.seconds(strategy, prompt, tokens) == pytest.approx(A * tokens + B * positions, rel=0.2)
 
 
-def test_a_lane_that_was_seen_is_predicted_by_its_own_steps() -> None:
+def test_a_lane_with_known_steps_is_predicted_by_them() -> None:
     costs = StepTimeModel.fit(raced(**ALL))
     assert costs is not None
     assert costs.seconds("compiled_cache", PROMPT, 100) == pytest.approx(A + B * PROMPT + 99 * A / 8)
@@ -142,7 +142,7 @@ def test_a_lane_that_was_seen_is_predicted_by_its_own_steps() -> None:
     assert costs.seconds("beam_search:beams=8", PROMPT, 60) == pytest.approx(2 * whole, rel=0.05)
 
 
-def test_steps_of_several_rows_are_used_where_there_are_no_others() -> None:
+def test_steps_of_several_rows_are_used_if_there_are_no_others() -> None:
     """Each pass of a search reads the weights once, so its passes are steps of a plain lane, near enough."""
     costs = StepTimeModel.fit(raced(batched=batched(4, 30), beam_search=beams(8, 30)))
     assert costs is not None
@@ -159,7 +159,7 @@ def test_eager_steps_are_forecast_from_eager_ones_and_not_from_compiled_ones() -
     assert both.seconds("compiled_cache", PROMPT, 100) == only.seconds("compiled_cache", PROMPT, 100)
 
 
-def test_rows_that_were_not_seen_are_taken_from_the_setting() -> None:
+def test_unknown_rows_are_taken_from_the_setting() -> None:
     costs = StepTimeModel.fit(raced(dynamic_cache=plain(30, whole=False)))
     assert costs is not None
     assert costs.seconds("batched:rows=64", 100, 10) == pytest.approx(10 * A + 64 * 109 * B)

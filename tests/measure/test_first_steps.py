@@ -44,19 +44,19 @@ def test_a_run_is_predicted_from_its_first_steps(spec: str, prompt: int, new: in
     assert probed(spec, 3.0, 1.0, 1.0).seconds(GEMMA, prompt, new) == pytest.approx(expected)
 
 
-def test_a_search_that_is_done_in_one_step_is_told_by_its_tokens() -> None:
+def test_a_search_of_one_step_is_predicted_by_its_tokens() -> None:
     whole = Probe(strategies.get("beam_search"), [TimedStep(step(1, 2, 3, 4), 8.0)])
     assert whole.seconds(GEMMA, 10, 100) == pytest.approx(100 * 2.0)
 
 
-def test_without_a_cache_a_long_run_takes_at_least_its_arithmetic() -> None:
+def test_a_long_run_without_a_cache_takes_at_least_its_arithmetic() -> None:
     prompt, new = 1000, 4096
     found = probed("no_cache", 1e-6, 1e-6).seconds(GEMMA, prompt, new)
     exact = sum(GEMMA.no_cache_floor_s(context) for context in range(prompt, prompt + new))
     assert found == pytest.approx(exact, rel=0.01)
 
 
-def test_the_floors_of_a_hundred_thousand_steps_are_worked_out_at_once() -> None:
+def test_the_floors_of_a_hundred_thousand_steps_are_a_closed_form() -> None:
     start = time.perf_counter()
     for spec in ("no_cache", "dynamic_cache", "batched:rows=64"):
         probed(spec, 0.1, 0.1).seconds(GEMMA, 2000, 100_000)
@@ -80,9 +80,7 @@ def test_every_lane_that_decodes_is_counted(tiny_llama: LoadedModel, spec: str, 
         assert found.operations is None  # there is no decoding step
 
 
-def test_lanes_whose_operations_cannot_be_counted_are_not_counted(
-    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lanes_of_compiled_code_are_not_counted(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code would be compiled anew for it, and its launches are not those of the operations in it."""
     assert not strategies.get("compiled_cache").eager
     strategy = strategies.get("static_cache")
@@ -93,7 +91,7 @@ def test_lanes_whose_operations_cannot_be_counted_are_not_counted(
     assert found is not None and found.operations is None
 
 
-def test_a_probe_prepares_the_room_that_the_run_will_have(tiny_llama: LoadedModel) -> None:
+def test_a_probe_reserves_the_cache_size_of_the_run(tiny_llama: LoadedModel) -> None:
     """A cache of another size would be compiled for in vain."""
     request = RaceRequest("fox", max_new_tokens=100, ignore_eos=True)
     prompt = tiny_llama.prompt("fox", chat=False)
@@ -103,7 +101,7 @@ def test_a_probe_prepares_the_room_that_the_run_will_have(tiny_llama: LoadedMode
     assert details["bytes_reserved"] / details["bytes_used"] > 20
 
 
-def test_a_stopped_probe_finds_nothing(tiny_llama: LoadedModel) -> None:
+def test_a_stopped_probe_returns_none(tiny_llama: LoadedModel) -> None:
     stop = threading.Event()
     stop.set()
     request = RaceRequest("fox", max_new_tokens=9)

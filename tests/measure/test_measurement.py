@@ -71,7 +71,7 @@ def test_the_times_of_a_run_add_up(tiny_llama: LoadedModel) -> None:
             assert 0 < run["tokenize_s"] < run["ttft_s"]
 
 
-def test_the_cache_is_as_large_as_the_formula_says(tiny_model: LoadedModel) -> None:
+def test_the_bytes_of_the_cache_are_those_of_the_formula(tiny_model: LoadedModel) -> None:
     no_cache, cached = measure(tiny_model, repeats=1)[0]["lanes"]
     assert cached["memory"]["cache_bytes"] == cached["memory"]["cache_bytes_formula"] > 0
     assert (no_cache["memory"]["cache_bytes"], no_cache["memory"]["cache_bytes_formula"]) == (0, 0)
@@ -98,7 +98,7 @@ def test_a_sweep_has_a_cell_for_each_pair_and_a_reason_in_each(tiny_llama: Loade
         assert "bound by" in found["reason"]
 
 
-def test_stopping_keeps_the_repeats_that_are_done(tiny_llama: LoadedModel) -> None:
+def test_stopping_keeps_the_finished_repeats(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama, stop_at="Repeat 3 of 4: DynamicCache")
     assert made["status"] == "stopped"
     assert [len(lane["runs"]) for lane in made["lanes"]] == [3, 2]  # it is told before a run what is to come
@@ -113,7 +113,7 @@ def test_a_stop_before_anything_ran_gives_an_empty_document(tiny_llama: LoadedMo
     assert made["comparison"]["lanes"] == []
 
 
-def test_every_state_on_the_way_is_a_whole_document(tiny_llama: LoadedModel) -> None:
+def test_every_intermediate_state_is_a_complete_document(tiny_llama: LoadedModel) -> None:
     made, states = measure(tiny_llama, repeats=2)
     documents = [state.document for state in states if state.document]
     assert [d["status"] for d in documents[:-1]] == ["running"] * (len(documents) - 1)
@@ -122,7 +122,7 @@ def test_every_state_on_the_way_is_a_whole_document(tiny_llama: LoadedModel) -> 
     json.dumps(made, allow_nan=False)  # and it can be written down
 
 
-def test_the_time_that_is_left_is_known_from_the_warm_up_on_and_falls_to_nothing(tiny_llama: LoadedModel) -> None:
+def test_the_time_left_is_known_from_the_warm_up_on_and_falls_to_zero(tiny_llama: LoadedModel) -> None:
     states = measure(tiny_llama)[1]
     left = [state.remaining_s for state in states if state.text.startswith(("Warm", "Repeat"))]
     assert None not in left
@@ -158,14 +158,14 @@ def test_lanes_with_different_token_counts_are_not_compared() -> None:
     assert "did not write equally many tokens" in refused["statement"]
 
 
-def test_what_exceeds_the_context_is_refused_with_both_numbers(tiny_gpt2: LoadedModel) -> None:
+def test_a_length_beyond_the_context_is_refused_with_both_numbers(tiny_gpt2: LoadedModel) -> None:
     with pytest.raises(BadInput, match="ask for at most"):
         measure(tiny_gpt2, max_new_tokens=600)
     with pytest.raises(BadInput, match="sweep's longest prompt and its most new tokens are 600 together .* 512"):
         measure(tiny_gpt2, sweep_prompt="8,500", sweep_tokens="100")
 
 
-def test_the_floors_are_drawn_over_the_contexts_of_the_run(tiny_llama: LoadedModel) -> None:
+def test_the_floors_cover_the_contexts_of_the_run(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama, repeats=1)
     prompt = len(made["prompt"]["tokens"])
     assert made["roofline"]["context"][0] == prompt
@@ -174,7 +174,7 @@ def test_the_floors_are_drawn_over_the_contexts_of_the_run(tiny_llama: LoadedMod
     assert made["memory"]["at"][0]["bytes"] == 1024 * made["memory"]["bytes_per_token"]
 
 
-def test_a_model_whose_shape_is_not_understood_is_timed_all_the_same(
+def test_a_model_of_unknown_shape_is_timed_without_floors(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def strange(*_: object) -> None:
@@ -188,12 +188,12 @@ def test_a_model_whose_shape_is_not_understood_is_timed_all_the_same(
     assert made["sweep"]["cells"][0]["reason"].startswith("What binds them cannot be said")
 
 
-def test_a_sweep_of_one_lane_has_nothing_to_compare(tiny_llama: LoadedModel) -> None:
+def test_a_sweep_of_one_lane_has_no_comparison(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama, strategies="dynamic_cache", sweep_prompt="4", sweep_tokens="1,2", repeats=1)
     assert {cell["reason"] for cell in made["sweep"]["cells"]} == {"There is one lane: nothing to compare it with."}
 
 
-def test_runs_that_overlap_are_not_told_apart_in_a_sweep(tiny_llama: LoadedModel) -> None:
+def test_overlapping_runs_of_a_sweep_are_not_called_different(tiny_llama: LoadedModel) -> None:
     machine = RooflineModel(measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100)
 
     def lane(name: str, *totals: float) -> tuple[LaneInfo, list[Trial]]:
@@ -214,7 +214,7 @@ def test_a_stop_in_a_sweep_keeps_the_row_that_every_lane_has_run(tiny_llama: Loa
 
 @pytest.mark.parametrize("seconds", [(0.0, 0.0), (0.0, 0.1), (0.1, 0.0), (0.1, 0.1)])
 @pytest.mark.parametrize("runs", [1, 2, 3])
-def test_times_that_are_zero_or_equal_are_compared_without_a_wrong_number(
+def test_zero_or_equal_times_are_compared_without_a_wrong_number(
     tiny_llama: LoadedModel, seconds: tuple[float, float], runs: int
 ) -> None:
     """A clock may not tick, and all runs may take the same time."""

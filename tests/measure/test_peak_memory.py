@@ -33,13 +33,13 @@ def test_on_a_gpu_the_allocators_peak_since_the_beginning_is_given(counter: mock
     ]
 
 
-def test_what_is_kept_for_other_lanes_is_not_counted(counter: mock.Mock) -> None:
+def test_memory_kept_for_other_lanes_is_not_counted(counter: mock.Mock) -> None:
     with peak(CUDA, lambda: 5) as measured:
         counter.body()
     assert measured.bytes == 2
 
 
-def test_a_region_that_fails_has_a_peak_too(counter: mock.Mock) -> None:
+def test_a_failed_region_has_a_peak(counter: mock.Mock) -> None:
     with pytest.raises(RuntimeError), peak(CUDA) as measured:
         raise RuntimeError
     assert counter.max_memory_allocated.called

@@ -13,7 +13,7 @@ from kvdemo.models.loaded import LoadedModel
 from tests.scripted import step, time_steps
 
 
-def test_a_run_has_its_steps_and_its_figures(tiny_llama: LoadedModel) -> None:
+def test_a_trial_has_its_steps_and_metrics(tiny_llama: LoadedModel) -> None:
     trial = take(Lane(time_steps([0.5, 0.1, 0.2]), 3), tiny_llama, threading.Event())
     assert trial.reason == "length"
     assert trial.tokens == [10, 11, 12]
@@ -21,14 +21,14 @@ def test_a_run_has_its_steps_and_its_figures(tiny_llama: LoadedModel) -> None:
     assert trial.peak_bytes is None  # a CPU has no counter for it
 
 
-def test_the_collector_is_off_between_the_steps_and_on_again_after(tiny_llama: LoadedModel) -> None:
+def test_garbage_collection_is_off_during_the_steps_and_on_afterwards(tiny_llama: LoadedModel) -> None:
     seen = []
     take(Lane(time_steps([0.1] * 3), 3), tiny_llama, threading.Event(), lambda: seen.append(gc.isenabled()))
     assert seen == [False] * 3
     assert gc.isenabled()
 
 
-def test_a_collector_that_was_off_stays_off() -> None:
+def test_garbage_collection_that_was_off_stays_off() -> None:
     gc.disable()
     try:
         with no_garbage_collection():
@@ -54,7 +54,7 @@ def test_a_lane_that_fails_says_why(tiny_llama: LoadedModel) -> None:
     assert "ran out of memory" in (trial.error or "")
 
 
-def test_a_real_lane_runs_to_its_count_whatever_it_writes(tiny_llama: LoadedModel) -> None:
+def test_a_real_lane_runs_to_its_token_count_past_the_end_of_text(tiny_llama: LoadedModel) -> None:
     request = RaceRequest("The fox", ignore_eos=True, chat=False)
     lane = start_lane(
         strategies.get("dynamic_cache"), request, tiny_llama, tiny_llama.prompt("The fox", chat=False), 40
@@ -62,7 +62,7 @@ def test_a_real_lane_runs_to_its_count_whatever_it_writes(tiny_llama: LoadedMode
     assert len(take(lane, tiny_llama, threading.Event()).tokens) == 40
 
 
-def test_the_text_of_a_run_is_what_the_strategy_wrote_or_else_that_of_its_tokens(tiny_llama: LoadedModel) -> None:
+def test_the_text_of_a_trial_is_the_strategys_own_or_that_of_its_tokens(tiny_llama: LoadedModel) -> None:
     ids = tiny_llama.tokenizer.encode("ok 語", add_special_tokens=False)[:-1]
     by_ids = Trial([TimedStep(step(*ids[:2]), 0.1), TimedStep(step(*ids[2:]), 0.1)], "length")
     assert by_ids.text(tiny_llama) == "ok \ufffd"

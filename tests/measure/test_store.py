@@ -12,7 +12,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_document_is_found_again_as_it_was_last_kept() -> None:
+def test_a_document_is_found_as_it_was_last_saved() -> None:
     store.save({"run_id": "abc", "status": "running"})
     store.save({"run_id": "abc", "status": "done"})
     assert store.find("abc") == {"run_id": "abc", "status": "done"}
@@ -30,7 +30,7 @@ def test_a_file_that_is_no_document_is_none() -> None:
     assert store.find("abc") is None
 
 
-def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_documents_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST", 2)
     for n in range(4):
         store.save({"run_id": f"run{n}"})
@@ -39,7 +39,7 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(store.folder().glob("*.part"))
 
 
-def test_what_was_just_kept_stays_where_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_document_is_kept_after_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST", 2)
     for name in ("a", "b"):
         store.save({"run_id": name})
@@ -49,7 +49,7 @@ def test_what_was_just_kept_stays_where_the_clock_was_set_back(monkeypatch: pyte
     assert len(list(store.folder().glob("*.json"))) == 2
 
 
-def test_documents_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_documents_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_BYTES", 1000)
     for n in range(4):
         store.save({"run_id": f"run{n}", "text": "x" * 400})
@@ -68,7 +68,7 @@ def test_documents_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("broken", [{"run_id": "abc", "x": {1, 2}}, {"run_id": "abc", 1j: 2}, {}])
-def test_a_document_that_is_none_leaves_nothing_behind(own_cache: Path, broken: dict) -> None:
+def test_an_invalid_document_leaves_no_file(own_cache: Path, broken: dict) -> None:
     store.save({"run_id": "abc", "status": "running"})
     with pytest.raises((TypeError, KeyError)):
         store.save(broken)
@@ -76,7 +76,7 @@ def test_a_document_that_is_none_leaves_nothing_behind(own_cache: Path, broken: 
     assert store.find("abc") == {"run_id": "abc", "status": "running"}
 
 
-def test_a_disk_that_is_full_midway_leaves_nothing_behind(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_leaves_no_file(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -85,7 +85,7 @@ def test_a_disk_that_is_full_midway_leaves_nothing_behind(own_cache: Path, monke
     assert not list((own_cache / "measurements").iterdir())
 
 
-def test_what_a_killed_process_left_half_written_is_swept_when_it_is_old(own_cache: Path) -> None:
+def test_old_partial_files_of_a_killed_process_are_deleted(own_cache: Path) -> None:
     store.save({"run_id": "abc"})
     old, fresh = (own_cache / "measurements" / name for name in ("old.part", "fresh.part"))
     for file in (old, fresh):

@@ -4,7 +4,7 @@ from tests.scripted import FakeClock
 SLOW, FAST = ("no_cache", 0), ("dynamic_cache", 0)
 
 
-def test_what_remains_is_the_runs_ahead_at_the_pace_seen() -> None:
+def test_the_time_left_is_the_remaining_runs_at_the_measured_pace() -> None:
     clock = FakeClock()
     pace = Pace({SLOW: 2, FAST: 2}, clock=clock)
     assert pace.remaining is None  # nothing is known yet
@@ -19,14 +19,14 @@ def test_what_remains_is_the_runs_ahead_at_the_pace_seen() -> None:
     assert pace.fraction == 14 / 22
 
 
-def test_a_kind_that_is_dropped_costs_nothing_more() -> None:
+def test_a_dropped_lane_adds_no_time() -> None:
     pace = Pace({SLOW: 2, FAST: 1}, {FAST: 3.0}, clock=FakeClock())
     pace.begin()
     pace.drop(SLOW)
     assert pace.remaining == 3.0
 
 
-def test_nothing_remains_after_the_last_run() -> None:
+def test_after_the_last_run_no_time_is_left() -> None:
     clock = FakeClock()
     pace = Pace({FAST: 1}, clock=clock)
     pace.begin()

@@ -26,7 +26,7 @@ def machine(monkeypatch):
         ((), "cpu", torch.float32),
     ],
 )
-def test_auto_takes_a_gpu_where_there_is_one(machine, there, taken, dtype):
+def test_auto_takes_a_gpu_if_there_is_one(machine, there, taken, dtype):
     machine(*there)
     assert device.choose("auto", "auto") == (torch.device(taken), dtype)
     assert device.choose("cpu", "auto") == (torch.device("cpu"), torch.float32)
@@ -44,7 +44,7 @@ def test_a_gpu_that_is_not_here_is_refused(machine):
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps", "cpu"])
-def test_each_gpu_is_waited_for_in_its_own_way(monkeypatch, kind):
+def test_synchronize_calls_the_function_of_its_device(monkeypatch, kind):
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda where: waited.append(f"cuda {where}"))
     monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))

@@ -21,14 +21,14 @@ def word_start_model() -> LoadedModel:
     return loaded("word-start", tiny_llama_network(8), PreTrainedTokenizerFast(tokenizer_object=tokenizer))
 
 
-def test_a_piece_keeps_the_space_that_a_word_start_stands_for() -> None:
+def test_a_piece_keeps_the_space_of_a_word_start_marker() -> None:
     model = word_start_model()
     assert model.decode([3]) == "big"  # alone, the tokenizer drops it ...
     assert model.piece(3) == " big"  # ... behind other text it is there
     assert model.piece(5) == "s"
 
 
-def test_a_piece_is_what_decode_gives_for_byte_level_tokenizers(tiny_llama: LoadedModel) -> None:
+def test_a_piece_equals_decode_for_byte_level_tokenizers(tiny_llama: LoadedModel) -> None:
     assert [tiny_llama.piece(i) for i in range(len(tiny_llama.tokenizer))] == [
         tiny_llama.tokenizer.decode(i) for i in range(len(tiny_llama.tokenizer))
     ]
@@ -47,7 +47,7 @@ def test_every_end_of_text_token_counts(tiny_llama: LoadedModel) -> None:
     assert tiny_llama.eos_ids == {2}
 
 
-def test_facts_state_heads_and_kv_heads_apart(tiny_llama: LoadedModel, tiny_gpt2: LoadedModel) -> None:
+def test_facts_state_heads_and_kv_heads_separately(tiny_llama: LoadedModel, tiny_gpt2: LoadedModel) -> None:
     llama, gpt2 = tiny_llama.facts(), tiny_gpt2.facts()
     assert (llama["heads"], llama["kv_heads"], llama["head_dim"], llama["context_length"]) == (4, 2, 8, 2048)
     assert (gpt2["heads"], gpt2["kv_heads"], gpt2["head_dim"], gpt2["context_length"]) == (4, 4, 8, 512)
@@ -79,9 +79,7 @@ def test_facts_state_what_the_cache_holds(name: str, kv_heads: Any, head_dim: An
     assert (facts["kv_heads"], facts["head_dim"], facts["layers"], facts["heads"]) == (kv_heads, head_dim, layers, 4)
 
 
-def test_a_model_that_cannot_be_tried_has_facts_of_none(
-    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_unknown_shape_has_no_layer_facts(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise BadInput("It is not supported.")
 
@@ -128,7 +126,7 @@ class PanicError(Exception):
 
 
 @pytest.mark.parametrize("chat", [None, False])
-def test_a_prompt_that_leaves_no_token_is_empty_for_this_model(tiny_llama: LoadedModel, chat: bool | None) -> None:
+def test_a_prompt_without_tokens_is_refused_as_empty(tiny_llama: LoadedModel, chat: bool | None) -> None:
     """Even where a beginning or a template puts tokens around it."""
     tokenizer = copy.deepcopy(tiny_llama.tokenizer)
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
@@ -141,7 +139,7 @@ def test_a_prompt_that_leaves_no_token_is_empty_for_this_model(tiny_llama: Loade
     assert model.encode(model.prompt("\u200bhi", chat=False)) == [0, *tokenizer.encode("hi", add_special_tokens=False)]
 
 
-def test_a_token_that_the_model_has_no_row_for_is_named(tiny_llama: LoadedModel) -> None:
+def test_a_token_outside_the_models_embedding_is_named(tiny_llama: LoadedModel) -> None:
     tokenizer = copy.deepcopy(tiny_llama.tokenizer)
     rows = tiny_llama.rows
     assert rows == len(tokenizer)
@@ -155,21 +153,21 @@ def test_a_token_that_the_model_has_no_row_for_is_named(tiny_llama: LoadedModel)
 
 
 @pytest.mark.parametrize("ids", [[None], [3, -1], ["3"]])
-def test_ids_that_are_none_are_refused(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, ids: list) -> None:
+def test_invalid_token_ids_are_refused(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, ids: list) -> None:
     model = loaded("odd", tiny_llama.network, copy.deepcopy(tiny_llama.tokenizer))
     monkeypatch.setattr(model.tokenizer, "encode", lambda *_, **__: ids)
     with pytest.raises(BadInput, match="The prompt has the token .* with the id (None|-1|3)"):
         model.encode_text("fox", special=False)
 
 
-def test_a_tokenizer_that_knows_no_letter_a_has_its_pieces(tiny_llama: LoadedModel) -> None:
+def test_a_tokenizer_without_the_letter_a_gives_its_pieces(tiny_llama: LoadedModel) -> None:
     tokenizer = Tokenizer(models.WordLevel({"，": 0, "你好": 1, "世界": 2}))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     model = loaded("chinese", tiny_llama.network, PreTrainedTokenizerFast(tokenizer_object=tokenizer))
     assert [model.piece(2), model.text_of([1, 2])] == [" 世界", "你好 世界"]
 
 
-def test_the_text_that_a_token_adds_is_known_without_any_word(tiny_llama: LoadedModel) -> None:
+def test_the_text_of_a_token_is_found_without_a_word_of_the_vocabulary(tiny_llama: LoadedModel) -> None:
     tokenizer = Tokenizer(models.WordLevel({"，": 0, "。": 1}))
     model = loaded("marks", tiny_llama.network, PreTrainedTokenizerFast(tokenizer_object=tokenizer))
     assert model.piece(1) == "。"

@@ -39,7 +39,7 @@ def test_the_number_format_is_the_one_asked_for(llama, dtype):
     assert loading.load(str(llama), device="cpu", dtype=dtype).dtype == getattr(torch, dtype)
 
 
-def test_devices_and_formats_that_are_not_here_are_refused_before_anything_is_opened(tmp_path, monkeypatch):
+def test_unavailable_devices_and_formats_are_refused_before_anything_is_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "no CUDA device" in said(tmp_path, device="cuda")
     assert "'tpu'" in said(tmp_path, device="tpu")
@@ -62,7 +62,7 @@ def test_damaged_weights_are_reported(llama, content):
     assert "damaged" in said(llama)
 
 
-def test_weights_that_are_missing_are_not_made_up(llama):
+def test_missing_weights_are_refused(llama):
     weights = load_file(llama / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, llama / "model.safetensors", metadata={"format": "pt"})
@@ -91,11 +91,11 @@ def test_code_beside_a_known_model_is_not_run(llama):
 
 
 @pytest.mark.parametrize("typed", ["", "two words", "../..", "/", "x" * 1_000_000, "/nul\0byte", "~nobody-here/x", "."])
-def test_odd_names_get_a_sentence(typed):
+def test_odd_names_are_refused_in_a_sentence(typed):
     said(typed)
 
 
-def test_folders_can_be_closed_to_visitors(llama, monkeypatch):
+def test_folders_are_refused_when_they_are_not_allowed(llama, monkeypatch):
     monkeypatch.setenv("SPACE_ID", "someone/space")
     assert "Folders of this server" in said(llama)
     assert loading.load(str(llama), allow_folders=True).id == str(llama)
@@ -116,7 +116,7 @@ def test_folders_can_be_closed_to_visitors(llama, monkeypatch):
         MemoryError(),
     ],
 )
-def test_too_little_memory_is_told_as_such(llama, monkeypatch, error):
+def test_too_little_memory_is_reported_as_such(llama, monkeypatch, error):
     def refuse(*_, **__):
         raise error
 
@@ -124,7 +124,7 @@ def test_too_little_memory_is_told_as_such(llama, monkeypatch, error):
     assert "does not fit into memory" in said(llama)
 
 
-def test_the_cpu_allocators_own_refusal_is_recognised():
+def test_the_cpu_allocators_out_of_memory_error_is_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert out_of_memory(caught.value)
@@ -132,7 +132,7 @@ def test_the_cpu_allocators_own_refusal_is_recognised():
     assert not out_of_memory(ValueError("out of memory"))
 
 
-def test_weights_larger_than_the_computer_are_not_tried(llama, monkeypatch):
+def test_weights_larger_than_main_memory_are_refused_before_loading(llama, monkeypatch):
     numbers = memory.parameters(llama / "model.safetensors")
     assert numbers == sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(llama).parameters())
     monkeypatch.setattr(memory, "main_memory", lambda: numbers * 4 - 1)
@@ -150,7 +150,7 @@ def test_a_container_has_less_memory_than_its_computer(tmp_path, monkeypatch):
     assert memory.main_memory() == (installed and 4096)
 
 
-def test_a_tokenizer_library_failure_is_not_taken_for_success(llama, monkeypatch):
+def test_an_error_of_the_tokenizers_library_is_reported(llama, monkeypatch):
     def refuse(*_, **__):
         raise Exception("data did not match any variant")
 

@@ -32,7 +32,7 @@ def reads(monkeypatch) -> list[str]:
     return names
 
 
-def test_a_model_is_read_once_and_then_held(folders, reads):
+def test_a_model_is_loaded_once_and_then_kept(folders, reads):
     keeper = ResidentModel("cpu")
     assert keeper.current is None
     first = keeper.get(folders[0])
@@ -42,7 +42,7 @@ def test_a_model_is_read_once_and_then_held(folders, reads):
     assert reads == [folders[0]] * 3
 
 
-def test_the_previous_model_is_gone_before_the_next_is_read(folders, monkeypatch):
+def test_the_previous_model_is_freed_before_the_next_is_loaded(folders, monkeypatch):
     keeper = ResidentModel("cpu")
     previous = weakref.ref(keeper.get(folders[0]).network)
     really_read, alive = loading.read, []
@@ -56,7 +56,7 @@ def test_the_previous_model_is_gone_before_the_next_is_read(folders, monkeypatch
     assert alive == [False]
 
 
-def test_an_unknown_name_keeps_the_held_model(folders):
+def test_an_unknown_name_keeps_the_loaded_model(folders):
     keeper = ResidentModel("cpu")
     held = keeper.get(folders[0])
     refusal(lambda: keeper.get("no such model"))
@@ -65,7 +65,7 @@ def test_an_unknown_name_keeps_the_held_model(folders):
     assert keeper.current is held
 
 
-def test_after_a_model_that_would_not_load_there_is_none_and_the_next_request_works(folders):
+def test_after_a_failed_load_there_is_no_model_and_the_next_request_works(folders):
     keeper = ResidentModel("cpu")
     keeper.get(folders[0])
     weights = Path(folders[1], "model.safetensors")
@@ -98,6 +98,6 @@ def test_a_replaced_model_is_freed(folders):
     assert network() is None
 
 
-def test_folders_are_refused_where_they_are_closed(folders):
+def test_folders_are_refused_when_they_are_not_allowed(folders):
     keeper = ResidentModel("cpu", allow_folders=False)
     assert "Folders of this server" in refusal(lambda: keeper.get(folders[0]))

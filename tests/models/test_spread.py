@@ -40,7 +40,7 @@ def raced(model: LoadedModel, *lanes: str) -> dict[str, Any]:
     return document
 
 
-def test_a_race_says_over_which_devices_the_model_is_spread(spread: LoadedModel, tiny_folder: Path) -> None:
+def test_a_race_names_the_devices_that_the_model_is_spread_over(spread: LoadedModel, tiny_folder: Path) -> None:
     document = raced(spread, "no_cache", "dynamic_cache")
     told = document["environment"]["spread"]
     assert sorted(told) == ["cpu", "disk"]
@@ -52,18 +52,18 @@ def test_a_race_says_over_which_devices_the_model_is_spread(spread: LoadedModel,
     assert document["lanes"][1]["text"] == raced(whole, "dynamic_cache")["lanes"][0]["text"]
 
 
-def test_a_model_that_fits_on_one_device_is_on_one(tiny_folder: Path) -> None:
+def test_a_model_that_fits_on_one_device_is_not_spread(tiny_folder: Path) -> None:
     model = loading.load(str(tiny_folder), device="spread")
     assert raced(model, "dynamic_cache")["environment"]["spread"] is None
 
 
-def test_what_needs_one_device_says_so(spread: LoadedModel) -> None:
+def test_strategies_and_measurements_that_need_one_device_refuse_a_spread_model(spread: LoadedModel) -> None:
     assert "spread over several devices" in (strategies.get("compiled_cache").unavailable_reason(spread) or "")
     with pytest.raises(BadInput, match="spread over several devices, .* race it instead"):
         check_measurement(MeasureRequest.parse({"prompt": "Hi"}), spread)
 
 
-def test_without_accelerate_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_accelerate_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(BadInput, match=r"missing here: install it \(pip install 'kvdemo\[large\]'\)"):
         choose("spread", "auto")

@@ -20,14 +20,14 @@ def test_every_lane_is_in_one_group(texts: dict[int, list[int]]) -> None:
 
 
 @given(TEXTS)
-def test_any_two_lanes_of_a_group_agree_to_the_end_of_the_shorter(texts: dict[int, list[int]]) -> None:
+def test_two_lanes_of_a_group_agree_to_the_end_of_the_shorter(texts: dict[int, list[int]]) -> None:
     for one in group(texts):
         for a in one.lanes:
             assert all(first_difference(texts[a], texts[b]) is None for b in one.lanes)
 
 
 @given(TEXTS)
-def test_a_group_departs_where_each_of_its_lanes_first_differs_from_the_first_group(
+def test_a_group_departs_at_the_first_difference_from_the_first_group(
     texts: dict[int, list[int]],
 ) -> None:
     first, *others = group(texts)
@@ -38,7 +38,7 @@ def test_a_group_departs_where_each_of_its_lanes_first_differs_from_the_first_gr
 
 
 @given(TEXTS)
-def test_no_larger_set_of_lanes_agrees_than_the_first_group(texts: dict[int, list[int]]) -> None:
+def test_the_first_group_is_the_largest_set_of_lanes_that_agree(texts: dict[int, list[int]]) -> None:
     sizes = [len(one.lanes) for one in group(texts)]
     assert sizes == sorted(sizes, reverse=True)
     beginnings = (sum(whole[: len(ids)] == ids for ids in texts.values()) for whole in texts.values())
@@ -46,21 +46,21 @@ def test_no_larger_set_of_lanes_agrees_than_the_first_group(texts: dict[int, lis
 
 
 @given(TEXTS)
-def test_groups_are_those_of_the_texts_whatever_the_lanes_are_numbered(texts: dict[int, list[int]]) -> None:
+def test_groups_do_not_depend_on_the_order_of_the_lanes(texts: dict[int, list[int]]) -> None:
     again = group({10 * lane: ids for lane, ids in texts.items()})
     assert [tuple(lane // 10 for lane in one.lanes) for one in again] == [one.lanes for one in group(texts)]
 
 
-def test_a_short_lane_that_agrees_with_both_is_in_the_larger_group() -> None:
+def test_a_short_lane_that_agrees_with_two_groups_joins_the_larger() -> None:
     assert group({0: [1, 2], 1: [1], 2: [1, 3], 3: [1, 3, 4]}) == [Group((1, 2, 3)), Group((0,), 1)]
 
 
-def test_of_equal_groups_the_first_is_that_of_the_earliest_lane() -> None:
+def test_among_equal_groups_that_of_the_earliest_lane_comes_first() -> None:
     assert group({0: [5], 1: [1, 2], 2: [1]}) == [Group((1, 2)), Group((0,), 0)]
     assert group({0: [5], 1: [1]}) == [Group((0,)), Group((1,), 0)]
 
 
-def test_lanes_without_tokens_and_those_of_another_machine_are_in_no_group() -> None:
+def test_lanes_without_tokens_and_remote_lanes_are_in_no_group() -> None:
     there = record("There", [1], [1.0])
     there.info = replace(there.info, elsewhere=True)
     assert groups([record("A", [], []), record("B", [1], [1.0]), there]) == [Group((1,))]

@@ -22,7 +22,7 @@ def raced(model: LoadedModel, **fields: Any) -> list[dict[str, Any]]:
     return list(document["lanes"])
 
 
-def test_a_search_leaves_its_tree_in_the_document_and_other_lanes_have_none(tiny_model: LoadedModel) -> None:
+def test_the_document_has_a_beam_tree_for_a_search_and_for_no_other_lane(tiny_model: LoadedModel) -> None:
     greedy, searched, narrow = raced(
         tiny_model, max_new_tokens=30, strategies="dynamic_cache,beam_search,beam_search:beams=2"
     )
@@ -43,7 +43,7 @@ def test_a_search_leaves_its_tree_in_the_document_and_other_lanes_have_none(tiny
         assert levels[-1][0]["score"] == pytest.approx(lane["steps"][-1]["details"]["best_score"])
 
 
-def test_a_search_that_is_stopped_leaves_the_tree_so_far(tiny_model: LoadedModel) -> None:
+def test_a_stopped_search_keeps_its_beam_tree_so_far(tiny_model: LoadedModel) -> None:
     stop = threading.Event()
     asked = {"prompt": "The quick brown fox", "chat": False, "max_new_tokens": 60, "strategies": "beam_search"}
     event = session.run(
@@ -63,7 +63,7 @@ def test_a_search_that_is_stopped_leaves_the_tree_so_far(tiny_model: LoadedModel
     assert path[::-1][: len(lane["tokens"])] == lane["tokens"]
 
 
-def test_each_text_completes_its_own_half_characters() -> None:
+def test_each_beam_completes_its_own_half_characters() -> None:
     """Bytes 1 and 2 make ä, 1 and 3 make ö: whoever mixes the branches up writes the other letter."""
     letters = {(1, 2): "ä", (1, 3): "ö"}
 
@@ -79,7 +79,7 @@ def test_each_text_completes_its_own_half_characters() -> None:
     assert found[1][1] == {"parent": 0, "token": 2, "text": "ä", "logprob": -1.0, "score": -2.0}
 
 
-def test_a_text_that_ends_within_a_character_says_so_and_one_that_goes_on_does_not() -> None:
+def test_only_a_beam_that_ends_within_a_character_shows_the_replacement_character() -> None:
     def step(*levels: tuple[BeamNode, ...]) -> TimedStep:
         return TimedStep(Step((Choice(1, -1, 2, -2),), 1, levels=levels), 1.0)
 

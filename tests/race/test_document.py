@@ -41,16 +41,16 @@ def test_the_verdicts_sentences_are_those_of_its_findings(made: dict[str, Any]) 
     assert all(finding.keys() == {"kind", "lanes", "numbers", "text", "reason"} for finding in verdict["findings"])
 
 
-def test_it_is_strict_json(made: dict[str, Any]) -> None:
+def test_the_document_is_strict_json(made: dict[str, Any]) -> None:
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
 
-def test_the_prompts_tokens_are_those_that_the_model_read(made: dict[str, Any], tiny_llama: LoadedModel) -> None:
+def test_prompt_tokens_are_those_that_the_model_reads(made: dict[str, Any], tiny_llama: LoadedModel) -> None:
     assert made["prompt"]["tokens"] == tiny_llama.tokenizer.encode(made["prompt"]["model_text"])
     assert made["lanes"][1]["steps"][0]["positions"] == len(made["prompt"]["tokens"])
 
 
-def test_an_id_lanes_text_is_its_tokens_decoded_and_a_text_lanes_is_what_it_wrote(
+def test_an_id_lanes_text_is_its_decoded_tokens_and_a_text_lanes_text_is_what_it_wrote(
     made: dict[str, Any], tiny_llama: LoadedModel
 ) -> None:
     reencode, cached = made["lanes"]
@@ -58,7 +58,7 @@ def test_an_id_lanes_text_is_its_tokens_decoded_and_a_text_lanes_is_what_it_wrot
     assert reencode["text"] == "".join(tiny_llama.piece(t) for t in reencode["tokens"])
 
 
-def test_the_csv_has_a_row_a_token_and_no_cell_that_a_spreadsheet_would_run(made: dict[str, Any]) -> None:
+def test_the_csv_has_a_row_per_token_and_no_formulas(made: dict[str, Any]) -> None:
     made["lanes"][0]["steps"][0]["texts"] = ["=1+1\n"]
     rows = list(csv.DictReader(io.StringIO(to_csv(made))))
     assert len(rows) == sum(len(lane["tokens"]) for lane in made["lanes"]) == 18
@@ -69,7 +69,7 @@ def test_the_csv_has_a_row_a_token_and_no_cell_that_a_spreadsheet_would_run(made
         assert sum(float(r["seconds"]) for r in mine) == pytest.approx(lane["metrics"]["e2e_s"])
 
 
-def test_the_csv_says_of_each_lane_by_which_settings_it_ran(tiny_llama: LoadedModel) -> None:
+def test_the_csv_states_the_settings_of_each_lane(tiny_llama: LoadedModel) -> None:
     lanes = "dynamic_cache,dynamic_cache:temperature=0.8:top_k=20,sliding_window:window=8,beam_search"
     asked = RaceRequest.parse({"prompt": "The fox", "strategies": lanes, "max_new_tokens": 2, "ignore_eos": True})
     document = session.run(asked, tiny_llama, lambda _: None, threading.Event()).document
@@ -81,9 +81,7 @@ def test_the_csv_says_of_each_lane_by_which_settings_it_ran(tiny_llama: LoadedMo
 
 
 @pytest.mark.parametrize("asked_for", [False, True])
-def test_what_tokens_were_chosen_from_is_in_the_document_where_that_was_asked_for(
-    tiny_llama: LoadedModel, asked_for: bool
-) -> None:
+def test_candidates_are_in_the_document_on_request(tiny_llama: LoadedModel, asked_for: bool) -> None:
     lanes = "dynamic_cache:temperature=0.8:top_k=20,prompt_lookup,beam_search"
     asked = RaceRequest.parse(
         {"prompt": "a fox a fox a fox", "strategies": lanes, "max_new_tokens": 6, "ignore_eos": True,

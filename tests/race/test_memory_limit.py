@@ -28,7 +28,7 @@ def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(memory_limit, "room_bytes", lambda _: size)
 
 
-def test_rows_that_do_not_fit_are_refused_with_the_largest_token_count_that_does(
+def test_rows_that_do_not_fit_are_refused_with_the_largest_token_count_that_fits(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = fit(tiny_llama, tiny_llama.prompt(FORM["prompt"], chat=False)).prompt_tokens
@@ -39,7 +39,7 @@ def test_rows_that_do_not_fit_are_refused_with_the_largest_token_count_that_does
     check_race(asked("batched:rows=256", tokens=40), tiny_llama)
 
 
-def test_the_lanes_of_a_race_are_added_up(
+def test_the_memory_of_all_lanes_is_added_up(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 2 * position * 150)
@@ -49,7 +49,7 @@ def test_the_lanes_of_a_race_are_added_up(
         check_race(asked("dynamic_cache", "static_cache", "quantized_cache", "batched:rows=2"), tiny_llama)
 
 
-def test_a_window_counts_no_more_than_it_keeps(
+def test_a_sliding_window_counts_only_the_positions_that_it_keeps(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, position * 60)
@@ -58,7 +58,7 @@ def test_a_window_counts_no_more_than_it_keeps(
         check_race(asked("sliding_window:window=300", tokens=400), tiny_llama)
 
 
-def test_where_the_prompt_alone_does_not_fit_other_remedies_are_named(
+def test_a_prompt_that_does_not_fit_is_refused_with_other_remedies(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 3 * position)
@@ -67,14 +67,14 @@ def test_where_the_prompt_alone_does_not_fit_other_remedies_are_named(
     assert refused.value.max_new_tokens is None
 
 
-def test_nothing_is_refused_where_the_free_memory_is_unknown(
+def test_nothing_is_refused_when_the_free_memory_is_unknown(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_limit, "room_bytes", lambda _: None)
     check_race(asked("batched:rows=256"), tiny_llama)
 
 
-def test_a_measurement_runs_its_lanes_one_after_the_other(
+def test_a_measurement_counts_the_memory_of_its_largest_lane_alone(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, position * 150)
@@ -87,5 +87,5 @@ def test_a_measurement_runs_its_lanes_one_after_the_other(
         check_measurement(MeasureRequest.parse({**form, **sweep, "strategies": "dynamic_cache"}), tiny_llama)
 
 
-def test_this_machine_says_what_is_free(tiny_llama: LoadedModel) -> None:
+def test_the_free_memory_of_this_machine_is_known(tiny_llama: LoadedModel) -> None:
     assert (memory_limit.room_bytes(tiny_llama.device) or 1) > 0

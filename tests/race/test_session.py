@@ -68,7 +68,7 @@ class Plans(Strategy):
 
 
 @pytest.mark.slow  # it waits at each new length
-def test_what_each_new_length_costs_is_a_finding_and_lengths_that_have_run_cost_nothing(
+def test_first_time_costs_of_new_lengths_are_a_finding_and_known_lengths_have_none(
     tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = strategies.get
@@ -91,7 +91,7 @@ class FailsToPrepare(Strategy):
         raise BadInput("It cannot be compiled: use another.")
 
 
-def test_what_is_prepared_is_told_and_fails_its_lane_alone(
+def test_preparation_is_reported_and_its_failure_fails_its_lane_alone(
     tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = strategies.get
@@ -105,7 +105,7 @@ def test_what_is_prepared_is_told_and_fails_its_lane_alone(
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_events_tell_the_race_in_order_and_add_up_to_the_document(tiny_model: LoadedModel, schedule: Schedule) -> None:
+def test_events_come_in_order_and_add_up_to_the_document(tiny_model: LoadedModel, schedule: Schedule) -> None:
     events = run(tiny_model, strategies="reencode,no_cache,dynamic_cache", schedule=schedule)
     kinds = [type(e) for e in events if not isinstance(e, Diverged)]
     started = kinds.index(Started)
@@ -120,7 +120,7 @@ def test_events_tell_the_race_in_order_and_add_up_to_the_document(tiny_model: Lo
         assert (lane["status"], lane["finish_reason"]) == ("done", "length")
 
 
-def test_lanes_that_feed_the_same_ids_write_the_same_text(tiny_model: LoadedModel) -> None:
+def test_lanes_that_run_the_same_ids_write_the_same_text(tiny_model: LoadedModel) -> None:
     made = document(run(tiny_model, strategies="no_cache,dynamic_cache"))
     assert made["lanes"][0]["tokens"] == made["lanes"][1]["tokens"]
     assert made["comparison"]["baseline"] == "no_cache"
@@ -128,7 +128,7 @@ def test_lanes_that_feed_the_same_ids_write_the_same_text(tiny_model: LoadedMode
     assert made["comparison"]["lanes"][0]["first_divergence"] is None
 
 
-def test_sampling_lanes_draw_alike_from_their_own_generators(tiny_model: LoadedModel) -> None:
+def test_sampling_lanes_draw_the_same_numbers_from_their_own_generators(tiny_model: LoadedModel) -> None:
     fields: dict[str, Any] = {"strategies": "no_cache,dynamic_cache", "temperature": 1.0, "top_p": 0.9}
     first, again, other = (document(run(tiny_model, seed=seed, **fields)) for seed in (7, 7, 8))
     tokens = [[lane["tokens"] for lane in made["lanes"]] for made in (first, again, other)]
@@ -190,7 +190,7 @@ def out_of_memory() -> int:
 
 
 @pytest.mark.parametrize("reason", ["length", "eos", "stopped", "error"])
-def test_however_a_lane_ends_its_pieces_join_to_its_text(
+def test_the_pieces_of_a_lane_join_to_its_text_however_it_ends(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     there = strategies.get
@@ -231,7 +231,7 @@ def test_a_lane_that_fails_is_one_line_in_the_log(tiny_llama: LoadedModel, caplo
     assert caplog.records[0].exc_info is None
 
 
-def test_a_chat_template_that_refuses_other_prompts_costs_no_race_with_a_remote_lane() -> None:
+def test_a_chat_template_that_refuses_the_warm_up_prompt_does_not_fail_a_remote_lane() -> None:
     """What a remote lane warms up with is not the user's prompt, and the template here has nothing to say of it."""
     other = session.other_prompt(Prompt("<user>fox", special=False, message="fox"))
     assert (other.message, other.special) == (session.OTHER_PROMPT, False)
@@ -239,7 +239,7 @@ def test_a_chat_template_that_refuses_other_prompts_costs_no_race_with_a_remote_
 
 
 @pytest.mark.parametrize("when", [Progress, Started, TokensCommitted])
-def test_stop_ends_the_race_with_what_was_done(tiny_llama: LoadedModel, when: type) -> None:
+def test_stop_ends_the_race_with_the_tokens_so_far(tiny_llama: LoadedModel, when: type) -> None:
     stop, events = threading.Event(), []
 
     def emit(event: RaceEvent) -> None:
@@ -272,7 +272,7 @@ def test_a_prompt_beyond_the_context_must_be_shortened(tiny_gpt2: LoadedModel) -
     assert caught.value.max_new_tokens is None
 
 
-def test_what_each_step_read_is_there_on_request(tiny_llama: LoadedModel) -> None:
+def test_the_input_of_each_step_is_in_the_document_on_request(tiny_llama: LoadedModel) -> None:
     reencode, cached = document(run(tiny_llama, inputs=True))["lanes"]
     read = [step["input"] for step in reencode["steps"]]
     assert read[0] == "The quick brown fox"
@@ -295,7 +295,7 @@ def test_what_each_step_read_is_there_on_request(tiny_llama: LoadedModel) -> Non
     ],
 )
 @pytest.mark.parametrize("chat", [True, False])
-def test_hostile_and_unusual_prompts_are_decoded_like_any_other(
+def test_hostile_and_unusual_prompts_are_decoded_like_other_prompts(
     tiny_llama: LoadedModel, prompt: str, chat: bool
 ) -> None:
     made = document(run(tiny_llama, prompt=prompt if prompt.strip() else prompt + "a", chat=chat))

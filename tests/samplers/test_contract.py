@@ -52,14 +52,14 @@ def named(combination: dict[str, Any]) -> str:
     return "+".join(combination)
 
 
-def test_a_value_is_known_for_each_option_so_that_a_new_sampler_is_tested_too() -> None:
+def test_every_option_has_a_test_value() -> None:
     known = {name for one in samplers.introductions().values() for name in one.options}
     assert known - ON.keys() <= set()
     assert all(rule({name: ON[name]}).samplers for name in known)
 
 
 @pytest.mark.parametrize("sampler", samplers.introductions())
-def test_a_sampler_says_what_it_does_and_where_it_is_from(sampler: str) -> None:
+def test_a_sampler_states_its_meaning_and_its_source(sampler: str) -> None:
     introduction = samplers.introductions()[sampler]
     assert introduction.summary.endswith(".")
     assert "19" in introduction.description or "20" in introduction.description
@@ -81,7 +81,7 @@ def test_at_least_one_token_is_left_and_probabilities_add_up(combination: dict[s
 
 
 @given(logits=LOGITS)
-def test_a_rule_with_everything_off_changes_nothing(logits: Any) -> None:
+def test_a_sampler_that_is_off_changes_no_score(logits: Any) -> None:
     off = {name: option.default for name, option in samplers.options().items() if name != "temperature"}
     scores = chooser(off, []).scores(torch.from_numpy(logits))
     assert torch.equal(scores, torch.from_numpy(logits))
@@ -113,7 +113,7 @@ def generated(
 
 
 @pytest.mark.parametrize("combination", [one for one in COMBINATIONS if not one.keys() & {"top_n_sigma"}], ids=named)
-def test_scores_are_those_of_generate(tiny_llama: LoadedModel, combination: dict[str, Any]) -> None:
+def test_scores_equal_those_of_generate(tiny_llama: LoadedModel, combination: dict[str, Any]) -> None:
     check_against_generate(tiny_llama, combination, tokens=8)
 
 

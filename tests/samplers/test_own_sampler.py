@@ -64,12 +64,12 @@ def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_it_is_listed_in_its_place(copy: Path) -> None:
+def test_a_new_sampler_is_listed_in_the_order_of_application(copy: Path) -> None:
     listed = [row["id"] for row in json.loads(run(copy, "-m", "kvdemo", "samplers", "--json").stdout)]
     assert listed[listed.index("top_k") : listed.index("top_p") + 1] == ["top_k", "second_best", "top_p"]
 
 
-def test_a_lane_takes_its_setting_and_writes_another_text(copy: Path) -> None:
+def test_a_lane_with_a_new_sampler_writes_another_text(copy: Path) -> None:
     race = ["race", "--model", "random:gpt2", "--strategies", "dynamic_cache,dynamic_cache:cut=1", "--prompt", "Hi"]
     ran = run(copy, "-m", "kvdemo", *race, "--max-new-tokens", "2", "--json")
     assert ran.returncode == 0, ran.stderr
@@ -78,7 +78,7 @@ def test_a_lane_takes_its_setting_and_writes_another_text(copy: Path) -> None:
     assert plain["tokens"][0] != own["tokens"][0]
 
 
-def test_what_it_cannot_take_is_refused_with_its_bound(copy: Path) -> None:
+def test_a_value_out_of_bounds_is_refused_with_the_bound(copy: Path) -> None:
     ran = run(copy, "-m", "kvdemo", "race", "--strategies", "no_cache:cut=9", "--prompt", "Hi")
     assert ran.returncode == 2
     assert "no_cache" in ran.stderr

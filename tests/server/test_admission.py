@@ -19,7 +19,7 @@ LIMITS = Limits(runs=6, runs_of_address=3, runs_of_session=2)
         (Visitor("a page of this machine"), 2, "You have 2 runs"),
     ],
 )
-def test_so_many_runs_have_a_place_and_the_next_is_told_what_to_do(visitor: Visitor, fits: int, says: str) -> None:
+def test_a_run_beyond_the_places_is_refused_with_a_remedy(visitor: Visitor, fits: int, says: str) -> None:
     admission = Admission(LIMITS)
     with ExitStack() as held:
         for _ in range(fits):
@@ -32,7 +32,7 @@ def test_so_many_runs_have_a_place_and_the_next_is_told_what_to_do(visitor: Visi
         assert admission.held == 1
 
 
-def test_a_visitor_with_all_its_places_taken_leaves_those_of_others() -> None:
+def test_a_visitor_at_its_limit_does_not_take_places_of_others() -> None:
     admission = Admission(LIMITS)
     with ExitStack() as held:
         for _ in range(3):
@@ -42,7 +42,7 @@ def test_a_visitor_with_all_its_places_taken_leaves_those_of_others() -> None:
         assert admission.held == 5
 
 
-def test_a_run_that_fails_gives_its_place_back() -> None:
+def test_a_failed_run_releases_its_place() -> None:
     admission = Admission(LIMITS)
     with pytest.raises(RuntimeError), admission.place(NOBODY):
         raise RuntimeError

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_end_leaves_nothing_behind(
+def test_a_terminated_server_leaves_no_files_or_processes(
     how: signal.Signals, tiny_folder: Path, tmp_path: Path
 ) -> None:
     port, left = free_port(), tmp_path / "temporary"

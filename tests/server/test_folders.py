@@ -45,7 +45,7 @@ def refusals(service: Service, name: str) -> list[str]:
 
 @pytest.mark.slow  # it plans, in a process that imports transformers
 @pytest.mark.usefixtures("strangers")
-def test_a_visitor_from_elsewhere_learns_nothing_of_folders_and_the_operators_own_runs(
+def test_a_stranger_cannot_tell_which_folders_exist_and_the_operators_model_runs(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
     service = Service(str(tiny_folder), device="cpu")
@@ -60,13 +60,13 @@ def test_a_visitor_from_elsewhere_learns_nothing_of_folders_and_the_operators_ow
 
 
 @pytest.mark.usefixtures("strangers")
-def test_a_word_of_the_operator_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_allows_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not folders.allowed()
     monkeypatch.setenv(folders.VARIABLE, "1")
     assert folders.allowed()
 
 
-def test_on_ones_own_computer_folders_are_open_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_server_allows_folders_until_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(folders.VARIABLE, raising=False)
     monkeypatch.delenv("SPACE_ID", raising=False)
     monkeypatch.setattr(public_server, "_declared", threading.Event())

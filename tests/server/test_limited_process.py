@@ -28,11 +28,11 @@ def call(calls: ShortLived, name: str, *arguments: int, seconds: float = 30) -> 
     return calls.call("The file", f"{HOSTILE}:{name}", *arguments, seconds=seconds)
 
 
-def test_it_returns_what_the_function_returns_whatever_it_prints(calls: ShortLived) -> None:
+def test_a_call_returns_the_functions_value_whatever_it_prints(calls: ShortLived) -> None:
     assert [call(calls, "add", 1, n) for n in range(3)] == [1, 2, 3]
 
 
-def test_what_does_not_end_is_ended_and_the_next_call_works(calls: ShortLived) -> None:
+def test_an_endless_call_is_ended_and_the_next_call_works(calls: ShortLived) -> None:
     call(calls, "add", 0, 0)
     begun = time.monotonic()
     with pytest.raises(BadInput, match="The file takes more than 0.5 s"):
@@ -42,26 +42,26 @@ def test_what_does_not_end_is_ended_and_the_next_call_works(calls: ShortLived) -
 
 
 @pytest.mark.parametrize("name", ["greedy", "die"])
-def test_what_fills_the_memory_or_crashes_costs_its_call_alone(calls: ShortLived, name: str) -> None:
+def test_a_call_that_fills_the_memory_or_crashes_fails_alone(calls: ShortLived, name: str) -> None:
     with pytest.raises(BadInput, match="too much memory"):
         call(calls, name)
     assert call(calls, "add", 1, 1) == 2
 
 
-def test_a_refusal_stays_a_sentence_and_an_accident_one(calls: ShortLived) -> None:
+def test_a_refusal_keeps_its_sentence_and_an_unexpected_error_becomes_one(calls: ShortLived) -> None:
     with pytest.raises(BadInput, match="It is not so: choose another"):
         call(calls, "refuse")
     with pytest.raises(RuntimeError, match="ValueError: broken"):
         call(calls, "fail")
 
 
-def test_a_server_that_was_killed_is_started_again(calls: ShortLived) -> None:
+def test_a_killed_process_is_started_again(calls: ShortLived) -> None:
     with pytest.raises((BadInput, RuntimeError)):
         call(calls, "kill_server")  # each time that it is tried
     assert call(calls, "add", 1, 1) == 2
 
 
-def test_it_gives_way_to_the_steps_of_a_race(calls: ShortLived) -> None:
+def test_calls_run_at_a_lower_priority_than_the_steps_of_a_race(calls: ShortLived) -> None:
     assert call(calls, "niceness") == 19
 
 
@@ -91,7 +91,7 @@ def test_a_hostile_configuration_is_refused_or_answered_in_seconds(service: Serv
     assert time.monotonic() - begun < 15  # 5 s on a machine with nothing else to do; it was more than 60
 
 
-def test_a_pasted_configuration_is_planned_as_before(service: Service) -> None:
+def test_a_pasted_configuration_gives_the_same_plan_as_in_the_process(service: Service) -> None:
     plan = service.plan(MACHINE | {"config": '{"model_type": "gpt2"}', "dtype": "float16"})
     assert plan["cache"]["bytes_per_token"] == 36_864
     with pytest.raises(BadInput, match="not valid JSON"):
@@ -113,6 +113,6 @@ def test_two_files_of_the_largest_size_are_compared_or_refused_in_seconds() -> N
     assert time.monotonic() - begun < 15  # 5 s on a machine with nothing else to do
 
 
-def test_what_is_no_document_is_one_sentence() -> None:
+def test_a_file_that_is_no_document_is_refused_in_one_sentence() -> None:
     with pytest.raises(BadInput, match="File A: The file is not JSON"):
         Service().compare("{oops", "{}")

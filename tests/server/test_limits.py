@@ -82,13 +82,13 @@ def test_every_kind_of_run_is_limited(small: Service) -> None:
     assert "51 characters" in small.estimate(long)
 
 
-def test_the_slider_goes_no_further_than_the_server(small: Service) -> None:
+def test_the_token_slider_ends_at_the_servers_limit(small: Service) -> None:
     fit = small.fit(FORM)
     assert fit is not None
     assert fit["max_new_tokens"] == 100 < fit["context_length"] - fit["prompt_tokens"]
 
 
-def test_a_race_is_stopped_at_the_wall_clock_limit_with_what_it_did_and_why(
+def test_a_race_is_stopped_at_the_time_limit_with_its_text_and_the_reason(
     small: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = itertools.count()
@@ -100,7 +100,7 @@ def test_a_race_is_stopped_at_the_wall_clock_limit_with_what_it_did_and_why(
     assert "was stopped after 900 s, the longest that this server runs one" in said
 
 
-def test_a_time_limit_stops_and_says_why() -> None:
+def test_a_time_limit_sets_the_stop_flag_and_states_the_reason() -> None:
     stop = threading.Event()
     limit = TimeLimit(stop, 1_000, "It took too long.")
     assert (limit.is_set(), limit.why) == (False, "")
@@ -119,12 +119,12 @@ def test_a_time_limit_stops_and_says_why() -> None:
         ("KVDEMO_MAX_TOKEN", "5", "There is no limit KVDEMO_MAX_TOKEN: there are KVDEMO_MAX_TOKENS,"),
     ],
 )
-def test_a_limit_that_is_none_is_refused_at_the_start(name: str, value: str, says: str) -> None:
+def test_an_invalid_limit_is_refused_at_the_start(name: str, value: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         Limits.of({name: value})
 
 
-def test_every_limit_is_set_by_its_variable_and_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_limit_is_read_from_its_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Limits.model_fields:
         assert getattr(Limits.of({limits.variable(name): "7"}), name) == 7
     monkeypatch.setenv("KVDEMO_MAX_STEPS", "9")
@@ -132,7 +132,7 @@ def test_every_limit_is_set_by_its_variable_and_the_environment_is_read(monkeypa
 
 
 @given(lanes=st.integers(1, 6), tokens=st.integers(1, 1_000_000), steps=st.integers(1, 10_000), most=st.integers(1, 99))
-def test_what_a_refusal_offers_is_not_refused(lanes: int, tokens: int, steps: int, most: int) -> None:
+def test_the_token_count_that_a_refusal_offers_is_accepted(lanes: int, tokens: int, steps: int, most: int) -> None:
     limited = Limits(steps=steps, tokens=most)
     request = RaceRequest("x", max_new_tokens=tokens, strategies=("no_cache",) * lanes)
     try:

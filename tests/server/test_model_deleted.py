@@ -40,7 +40,7 @@ def refusal(service: Service | EngineBackend, model: Path) -> str:
     return str(refused.value)
 
 
-def test_between_two_races(tiny_folder: Path, doomed: Path) -> None:
+def test_a_model_deleted_between_two_races_is_named_and_others_run(tiny_folder: Path, doomed: Path) -> None:
     service = Service(str(tiny_folder), device="cpu")
     assert finishes(service, doomed)
     shutil.rmtree(doomed)
@@ -51,7 +51,7 @@ def test_between_two_races(tiny_folder: Path, doomed: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", [("model.safetensors",), ("tokenizer.json",), ("config.json",), ()])
-def test_while_it_is_loaded(
+def test_a_model_deleted_while_it_loads_is_named_and_others_run(
     tiny_folder: Path, doomed: Path, gone: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kvdemo.models import loading  # noqa: PLC0415
@@ -85,7 +85,9 @@ def engine(doomed: Path) -> Iterator[EngineBackend]:
     made.close()
 
 
-def test_before_the_engine_is_started_again(engine: EngineBackend, doomed: Path, tiny_folder: Path) -> None:
+def test_a_model_deleted_before_the_engine_restarts_is_named_and_others_run(
+    engine: EngineBackend, doomed: Path, tiny_folder: Path
+) -> None:
     shutil.rmtree(doomed)
     assert engine.engine.process_id
     os.kill(engine.engine.process_id, signal.SIGKILL)

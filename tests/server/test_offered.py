@@ -15,7 +15,9 @@ FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "some
 
 
 @pytest.mark.parametrize("kind", ["race", "measure", "inside"])
-def test_every_kind_of_run_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, kind: str) -> None:
+def test_every_kind_of_run_refuses_a_model_that_is_not_offered(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, kind: str
+) -> None:
     monkeypatch.setenv(public_server.VARIABLE, "1")
     service = Service(str(tiny_folder), device="cpu")
     with pytest.raises(BadInput, match="does not offer 'someone/large': choose one of SmolLM2-135M-Instruct,"):
@@ -23,13 +25,13 @@ def test_every_kind_of_run_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, t
     assert "does not offer" in service.estimate(FORM)
 
 
-def test_the_page_shows_the_operators_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_lists_the_operators_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_MODELS", "gpt2,someone/small")
     assert [card["id"] for card in Service("gpt2").models()] == ["gpt2", "someone/small"]
     assert [card["id"] for card in Service("Qwen3-0.6B").models()] == ["Qwen3-0.6B", "gpt2", "someone/small"]
 
 
-def test_the_page_knows_what_else_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_knows_whether_hub_models_and_folders_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KVDEMO_ALLOW_FOLDERS", raising=False)
     for public_, star, free in [("1", "", (False, False)), ("1", "*", (True, False)), ("0", "", (True, True))]:
         monkeypatch.setenv(public_server.VARIABLE, public_)

@@ -33,14 +33,14 @@ def events_of(batches: Iterator[list[RaceEvent]]) -> list[RaceEvent]:
     return [event for batch in batches for event in batch]
 
 
-def test_preloading_ends_in_a_model_that_can_be_shown(engine: Service, tiny_folder: Path) -> None:
+def test_preloading_loads_the_model_and_reports_it(engine: Service, tiny_folder: Path) -> None:
     status = engine.status()
     assert status["state"] == "ready"
     assert status["model"]["id"] == str(tiny_folder)
     assert status["model"]["source"]["kind"] == "folder"
 
 
-def test_a_model_that_cannot_be_had_is_a_status_and_the_next_request_works(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_failed_model_load_is_reported_and_the_next_request_works(tiny_folder: Path, tmp_path: Path) -> None:
     engine = Service(str(tmp_path), device="cpu")
     engine.preload()
     assert engine.status()["state"] == "failed"
@@ -49,7 +49,9 @@ def test_a_model_that_cannot_be_had_is_a_status_and_the_next_request_works(tiny_
     assert engine.status()["state"] == "ready"
 
 
-def test_an_accident_while_loading_is_a_status_too(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_while_loading_is_reported_in_the_status(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kvdemo.models import loading  # noqa: PLC0415
 
     def broken(*_: object, **__: object) -> None:
@@ -63,7 +65,7 @@ def test_an_accident_while_loading_is_a_status_too(tiny_folder: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_race_that_comes_while_the_model_loads_waits_for_it(tiny_folder: Path) -> None:
+def test_a_race_started_while_the_model_loads_waits_for_it(tiny_folder: Path) -> None:
     code = f"""
 import threading
 from kvdemo.core.events import Finished
@@ -77,7 +79,7 @@ assert isinstance(events[-1], Finished), events
     subprocess.run([sys.executable, "-c", code], check=True)  # a fresh process: both threads import transformers
 
 
-def test_what_a_token_was_chosen_from_can_be_asked_as_soon_as_it_is_yielded(engine: Service) -> None:
+def test_candidates_of_a_token_are_available_as_soon_as_it_is_yielded(engine: Service) -> None:
     tokens = 0
     for batch in engine.race(FORM, "shown", Visitor("a page", keeps=True)):
         for event in batch:
@@ -90,7 +92,7 @@ def test_what_a_token_was_chosen_from_can_be_asked_as_soon_as_it_is_yielded(engi
     assert engine.candidates("shown", 1, tokens)["reason"].endswith(".")
 
 
-def test_a_program_has_nothing_kept_for_it(engine: Service) -> None:
+def test_candidates_are_not_kept_for_requests_without_a_page(engine: Service) -> None:
     events = events_of(engine.race(FORM, "a program's"))
     assert all(not event.candidates for event in events if isinstance(event, TokensCommitted))
     assert engine.candidates("a program's", 0, 0)["candidates"] is None
@@ -131,7 +133,7 @@ def test_stop_ends_a_race_with_its_verdict(engine: Service) -> None:
     assert isinstance(events_of(engine.race(FORM, "stop-me"))[-1], Finished)  # the flag is gone with its race
 
 
-def test_visitors_take_turns_and_are_told_so(engine: Service) -> None:
+def test_a_second_race_waits_for_the_first_and_says_so(engine: Service) -> None:
     first = engine.race(FORM | {"max_new_tokens": 400}, "first")
     next(first)
     second: list[RaceEvent] = []
@@ -145,7 +147,7 @@ def test_visitors_take_turns_and_are_told_so(engine: Service) -> None:
     assert isinstance(second[-1], Finished)
 
 
-def test_an_abandoned_race_gives_the_device_back(engine: Service) -> None:
+def test_an_abandoned_race_releases_the_device(engine: Service) -> None:
     left = engine.race(FORM | {"max_new_tokens": 450}, "left")
     next(left)
     left.close()  # type: ignore[attr-defined]
@@ -163,7 +165,7 @@ def test_fit_counts_the_prompt_with_its_template(engine: Service, tiny_folder: P
     assert engine.fit({"prompt": "fox", "model": ["no", "text"]}) is None
 
 
-def test_fit_and_estimate_say_what_is_wrong_with_a_prompt_on_the_held_model(
+def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(
     engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page shows it under the prompt: before, it said that the limit is known once the model is loaded."""
@@ -176,7 +178,7 @@ def test_fit_and_estimate_say_what_is_wrong_with_a_prompt_on_the_held_model(
     assert engine.fit(form | {"chat": False})
 
 
-def test_where_only_one_model_may_run_another_is_refused(tiny_folder: Path) -> None:
+def test_a_service_for_one_model_refuses_another(tiny_folder: Path) -> None:
     engine = Service(str(tiny_folder), device="cpu", only_default=True)
     engine.preload()
     with pytest.raises(BadInput, match="runs .* only"):
@@ -228,7 +230,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-def test_a_measurement_comes_in_states_and_is_kept(engine: Service) -> None:
+def test_a_measurement_yields_states_and_is_stored(engine: Service) -> None:
     states = list(engine.measure(MEASURE, "m1"))
     document = states[-1]["document"]
     assert document["status"] == "done"
@@ -239,7 +241,7 @@ def test_a_measurement_comes_in_states_and_is_kept(engine: Service) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-def test_a_stopped_measurement_keeps_what_is_done(engine: Service) -> None:
+def test_a_stopped_measurement_keeps_its_finished_runs(engine: Service) -> None:
     states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m3")
     for state in states:
         if state["document"] and len(state["document"]["lanes"][1]["runs"]) >= 1:
@@ -251,7 +253,7 @@ def test_a_stopped_measurement_keeps_what_is_done(engine: Service) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: Service) -> None:
+def test_an_abandoned_measurement_is_stored_with_its_finished_runs(engine: Service) -> None:
     states = engine.measure(MEASURE | {"max_new_tokens": 300, "repeats": 100}, "m4")
     for state in states:
         if state["document"] and state["document"]["lanes"][0]["runs"]:
@@ -266,7 +268,7 @@ def test_a_measurement_whose_page_was_closed_is_kept_as_far_as_it_came(engine: S
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-def test_the_classic_table_falls_back_to_the_default_model_and_says_so(
+def test_the_classic_preset_falls_back_to_the_default_model_with_a_note(
     engine: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kvdemo.models.sources.hub import hub  # noqa: PLC0415
@@ -285,7 +287,7 @@ def test_the_classic_table_falls_back_to_the_default_model_and_says_so(
         list(engine.measure(short, "m6"))
 
 
-def test_bad_measurements_and_plans_are_sentences(engine: Service) -> None:
+def test_invalid_measurements_and_plans_are_refused_in_one_sentence(engine: Service) -> None:
     with pytest.raises(BadInput, match="number of repeats"):
         engine.measure(MEASURE | {"repeats": 0}, "m7")
     with pytest.raises(BadInput, match="There is no strategy 'turbo'"):
@@ -294,7 +296,7 @@ def test_bad_measurements_and_plans_are_sentences(engine: Service) -> None:
         engine.plan({"model": "gpt2"})
 
 
-def test_a_plan_needs_no_weights(engine: Service) -> None:
+def test_a_plan_loads_no_weights(engine: Service) -> None:
     plan = engine.plan({"model": "gpt2", "memory_gb": 16, "bandwidth_gb_s": 320, "dtype": "float16"})
     assert plan["cache"]["bytes_per_token"] == 36_864
 
@@ -320,7 +322,7 @@ def test_the_estimate_knows_the_time_after_a_run(tiny_folder: Path, run: str) ->
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measurement_that_fails_is_stored_as_failed(engine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     from kvdemo.measure import measurement  # noqa: PLC0415
 
     def broken(*_: object) -> None:
@@ -334,7 +336,7 @@ def test_a_measurement_that_breaks_off_is_kept_as_failed(engine: Service, monkey
     assert (found["status"], found["error"]) == ("failed", "It broke off: the server's log says why.")
 
 
-def test_files_that_were_thrown_away_are_fetched_again_while_others_have_the_device(
+def test_discarded_files_are_fetched_again_without_holding_the_device(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Service(str(tiny_folder), device="cpu")
@@ -353,7 +355,7 @@ def test_files_that_were_thrown_away_are_fetched_again_while_others_have_the_dev
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_a_measurement_that_a_restart_cut_off_is_not_waited_for(engine: Service) -> None:
+def test_a_measurement_interrupted_by_a_restart_is_read_as_stopped(engine: Service) -> None:
     store.save({"run_id": "m10", "status": "running"})
     assert engine.measured("m10") == {"run_id": "m10", "status": "stopped"}
 
@@ -365,7 +367,7 @@ def test_a_measurement_that_would_hold_the_device_for_hours_is_refused(engine: S
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-def test_plans_that_were_worked_out_meanwhile_are_noted(engine: Service) -> None:
+def test_plans_computed_during_a_measurement_are_noted_in_its_document(engine: Service) -> None:
     states = engine.measure(MEASURE, "m12")
     next(states)
     engine.plan({"model": "gpt2", "memory_gb": 16, "bandwidth_gb_s": 320})
@@ -373,7 +375,7 @@ def test_plans_that_were_worked_out_meanwhile_are_noted(engine: Service) -> None
     assert "The server worked out 1 plan meanwhile: some steps may have waited." in document["notes"]
 
 
-def test_where_there_is_one_model_another_is_refused_before_anything_runs(tiny_folder: Path) -> None:
+def test_a_service_for_one_model_refuses_another_before_anything_runs(tiny_folder: Path) -> None:
     only = Service(str(tiny_folder), device="cpu", only_default=True)
     only.preload()
     with pytest.raises(BadInput, match="only: choose that model"):
@@ -382,7 +384,7 @@ def test_where_there_is_one_model_another_is_refused_before_anything_runs(tiny_f
         only.measure(MEASURE | {"model": "gpt2"}, "m")
 
 
-def test_the_health_of_the_server_names_its_model_and_counts_its_runs(engine: Service) -> None:
+def test_health_names_the_model_and_counts_the_runs(engine: Service) -> None:
     assert isinstance(events_of(engine.race(FORM, "before"))[-1], Finished)
     healthy = engine.health()
     assert (healthy["ok"], healthy["state"], healthy["device"], healthy["runs"]) == (True, "ready", "cpu", 0)

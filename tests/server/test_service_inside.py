@@ -29,7 +29,7 @@ def steps_of(document: dict[str, Any]) -> int:
     return len(document["panels"].get("steps", {}).get("steps", ()))
 
 
-def test_the_last_state_has_the_document_with_the_panels_that_were_asked_for(engine: Service) -> None:
+def test_the_last_state_holds_the_requested_panels(engine: Service) -> None:
     documents = documents_of(engine.inside(FORM | {"panels": ["steps", "formulas", "loops"]}, "i-1"))
     assert documents[-1]["status"] == "done"
     assert set(documents[-1]["panels"]) == {"steps", "formulas", "loops"}
@@ -44,7 +44,7 @@ def test_the_document_grows_step_by_step_while_the_model_writes(engine: Service)
     assert counts[-1] == 1024
 
 
-def test_stop_ends_it_before_its_next_pass_with_what_is_computed(engine: Service) -> None:
+def test_stop_ends_an_inside_run_before_its_next_pass_with_its_results_so_far(engine: Service) -> None:
     documents = []
     for state in engine.inside(LONG, "i-3"):
         documents += documents_of([state])
@@ -55,7 +55,7 @@ def test_stop_ends_it_before_its_next_pass_with_what_is_computed(engine: Service
     assert documents_of(engine.inside(FORM, "i-3"))[-1]["status"] == "done"  # the flag is gone with its run
 
 
-def test_it_waits_for_a_race_that_has_the_device_and_says_so(engine: Service) -> None:
+def test_an_inside_run_waits_for_the_device_and_says_so(engine: Service) -> None:
     race = engine.race({"prompt": "The fox", "max_new_tokens": 400, "ignore_eos": True}, "r-1")
     next(race)
     states: list[dict[str, Any]] = []
@@ -73,7 +73,7 @@ def test_it_waits_for_a_race_that_has_the_device_and_says_so(engine: Service) ->
     assert documents_of(states)[-1]["status"] == "done"
 
 
-def test_a_reader_who_leaves_ends_it(engine: Service) -> None:
+def test_an_inside_run_ends_when_its_reader_leaves(engine: Service) -> None:
     with closing(engine.inside(LONG, "i-5")) as states:
         next(states)
     assert documents_of(engine.inside(FORM, "i-6"))[-1]["status"] == "done"
@@ -89,6 +89,8 @@ def test_a_reader_who_leaves_ends_it(engine: Service) -> None:
         ({"model": "/no/such/folder"}, "folder"),
     ],
 )
-def test_bad_input_is_a_sentence_before_anything_runs(engine: Service, wrong: dict[str, Any], says: str) -> None:
+def test_bad_input_is_refused_in_one_sentence_before_anything_runs(
+    engine: Service, wrong: dict[str, Any], says: str
+) -> None:
     with pytest.raises(BadInput, match=says):
         documents_of(engine.inside(FORM | wrong, "bad"))

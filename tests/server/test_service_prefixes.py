@@ -31,7 +31,7 @@ def details(batches: Iterator[list[RaceEvent]]) -> dict[str, float]:
     return dict(next(event.timed.step.details for event in events if isinstance(event, TokensCommitted)))
 
 
-def test_a_page_reuses_its_own_last_race_and_no_other_page_does(engine: Service) -> None:
+def test_a_page_reuses_the_prefix_of_its_own_last_race_only(engine: Service) -> None:
     prompt = len(engine.held.encode(engine.held.prompt(FORM["prompt"], chat=None)))  # type: ignore[union-attr]
     assert details(engine.race(FORM, "r1", Visitor("mine", keeps=True))) == {"kept": 0, "reused": 0}
     assert details(engine.race(FORM, "r2", Visitor("strangers", keeps=True))) == {"kept": 0, "reused": 0}
@@ -39,7 +39,7 @@ def test_a_page_reuses_its_own_last_race_and_no_other_page_does(engine: Service)
     assert (again["kept"], again["reused"]) == (prompt + 3, prompt - 1)
 
 
-def test_a_request_without_a_page_keeps_nothing(engine: Service) -> None:
+def test_a_request_without_a_page_keeps_no_prefix(engine: Service) -> None:
     details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
     assert details(engine.race(FORM, "r2")) == {}
     assert details(engine.race(FORM, "r3", Visitor(""))) == {}
@@ -51,14 +51,14 @@ def test_no_field_of_a_form_names_a_page(engine: Service) -> None:
             engine.race(FORM | {name: "mine"}, "r", Visitor("strangers", keeps=True))
 
 
-def test_a_closed_page_is_forgotten(engine: Service) -> None:
+def test_the_prefix_of_a_closed_page_is_dropped(engine: Service) -> None:
     details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
     engine.forget("mine")
     assert engine.prefixes.bytes == 0
     assert details(engine.race(FORM, "r2", Visitor("mine", keeps=True)))["reused"] == 0
 
 
-def test_a_page_that_is_closed_in_the_middle_of_a_race_keeps_nothing(engine: Service) -> None:
+def test_a_page_closed_during_a_race_keeps_no_prefix(engine: Service) -> None:
     batches = engine.race(FORM | {"max_new_tokens": 400}, "r1", Visitor("mine", keeps=True))
     for batch in batches:
         if any(isinstance(event, TokensCommitted) for event in batch):
@@ -69,7 +69,7 @@ def test_a_page_that_is_closed_in_the_middle_of_a_race_keeps_nothing(engine: Ser
     assert details(engine.race(FORM, "r3", Visitor("mine", keeps=True))) == {"kept": 0, "reused": 0}
 
 
-def test_another_model_takes_all_that_was_kept_with_it(
+def test_loading_another_model_drops_all_kept_prefixes(
     engine: Service, tiny_folder: Path, tiny_gpt2_folder: Path
 ) -> None:
     details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))

@@ -28,7 +28,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("silent")
-def test_a_race_that_only_other_machines_run_waits_for_no_turn(tiny_folder: Path) -> None:
+def test_a_race_of_remote_lanes_alone_does_not_wait_for_the_device(tiny_folder: Path) -> None:
     service = Service(str(tiny_folder), device="cpu")
     service.preload()
     long = FORM | {"strategies": "no_cache", "max_new_tokens": 1500}
@@ -50,7 +50,7 @@ def test_a_race_that_only_other_machines_run_waits_for_no_turn(tiny_folder: Path
 @pytest.mark.slow
 @pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize("lanes", ["no_cache,remote", "remote,no_cache", "remote"])
-def test_others_race_meanwhile_and_stop_ends_it_at_once(tiny_folder: Path, lanes: str) -> None:
+def test_others_race_while_a_remote_lane_is_silent_and_stop_ends_it(tiny_folder: Path, lanes: str) -> None:
     service = Service(str(tiny_folder), device="cpu")
     service.preload()
     events: list[RaceEvent] = []

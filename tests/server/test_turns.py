@@ -55,7 +55,7 @@ def waiting(turns: Turns, names: str) -> Iterator[tuple[list[Visitor], list[str]
         assert not visitor.is_alive()
 
 
-def test_who_came_earlier_and_joined_later_is_served_earlier() -> None:
+def test_an_earlier_arrival_is_served_first_even_if_it_joins_later() -> None:
     turns, order = Turns(), []
     line = [Visitor(turns, str(arrival), order, arrival) for arrival in (3, 2, 5, 1, None, 4)]
     for place, visitor in enumerate(line):
@@ -69,7 +69,7 @@ def test_who_came_earlier_and_joined_later_is_served_earlier() -> None:
     assert order == ["3", "1", "2", "5", "None", "4"]
 
 
-def test_who_came_first_is_served_first() -> None:
+def test_runs_are_served_in_order_of_arrival() -> None:
     with waiting(Turns(), "abcdefghij") as (line, order):
         for visitor in line:
             assert visitor.has_turn.wait(PATIENCE)
@@ -77,7 +77,7 @@ def test_who_came_first_is_served_first() -> None:
     assert order == list("abcdefghij")
 
 
-def test_the_place_in_the_line_is_told_and_updated() -> None:
+def test_a_waiting_run_reports_its_place_in_the_queue_as_it_changes() -> None:
     with waiting(Turns(Clock()), "abc") as (line, _):
         assert line[1].told == ["Waiting for the device: another run or a model's loading comes first"]
         assert line[2].told == ["Waiting for the device: 2 runs come first"]
@@ -90,7 +90,7 @@ def test_the_place_in_the_line_is_told_and_updated() -> None:
 @pytest.mark.parametrize(
     ("taken", "text"), [(3, "a few seconds"), (20, "about 40 s"), (60, "about 2 min"), (3600, "about 120 min")]
 )
-def test_the_wait_is_told_from_the_turns_before(taken: float, text: str) -> None:
+def test_the_expected_wait_is_estimated_from_earlier_turns(taken: float, text: str) -> None:
     clock = Clock()
     turns = Turns(clock)
     with turns.take(lambda _: None, threading.Event()):
@@ -99,7 +99,7 @@ def test_the_wait_is_told_from_the_turns_before(taken: float, text: str) -> None
         assert line[2].told == [f"Waiting for the device: 2 runs come first, {text}"]
 
 
-def test_who_is_stopped_leaves_the_line_without_a_turn() -> None:
+def test_a_stopped_run_leaves_the_queue_without_a_turn() -> None:
     with waiting(Turns(), "abc") as (line, order):
         line[1].stop.set()
         assert line[1].has_turn.wait(PATIENCE)  # it goes on, to see that it was stopped
@@ -109,7 +109,7 @@ def test_who_is_stopped_leaves_the_line_without_a_turn() -> None:
     assert order == ["a", "c"]
 
 
-def test_a_run_that_breaks_gives_its_turn_back() -> None:
+def test_a_run_that_raises_releases_its_turn() -> None:
     turns = Turns()
     with pytest.raises(RuntimeError), turns.take(lambda _: None, threading.Event()):
         raise RuntimeError("broken on purpose")
@@ -117,7 +117,7 @@ def test_a_run_that_breaks_gives_its_turn_back() -> None:
         pass
 
 
-def test_a_turn_that_is_given_back_early_is_given_back_once() -> None:
+def test_a_turn_released_early_is_released_once() -> None:
     turns = Turns()
     with turns.take(lambda _: None, threading.Event()) as give_back:
         give_back()
@@ -127,7 +127,7 @@ def test_a_turn_that_is_given_back_early_is_given_back_once() -> None:
         pass
 
 
-def test_a_run_that_does_not_stop_is_overdue_until_it_gives_its_turn_back() -> None:
+def test_a_stopped_run_is_overdue_until_it_releases_its_turn() -> None:
     clock, stop = Clock(), threading.Event()
     turns = Turns(clock)
     assert turns.overdue() == 0

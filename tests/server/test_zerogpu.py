@@ -32,7 +32,7 @@ def race(*strategies: str, tokens: int = 100) -> RaceRequest:
     return RaceRequest("Hi", strategies=strategies, max_new_tokens=tokens)
 
 
-def test_a_lane_asks_for_each_of_its_passes() -> None:
+def test_the_gpu_seconds_of_a_lane_count_each_of_its_passes() -> None:
     assert ROOFLINE.ask(race("dynamic_cache")) == (10 + 4, "roofline")
     assert ROOFLINE.ask(race("no_cache", "beam_search:beams=8")).seconds == 10 + 8
     # A draft model may run four passes for each pass of the model, and no guess need be right.
@@ -40,19 +40,19 @@ def test_a_lane_asks_for_each_of_its_passes() -> None:
     assert ROOFLINE.ask(race("speculative:draft_tokens=9", "dynamic_cache")).seconds == 10 + 11 * 4
 
 
-def test_a_measurement_asks_for_all_its_runs_and_inside_for_all_its_panels() -> None:
+def test_the_gpu_seconds_of_a_measurement_count_all_runs_and_of_inside_all_panels() -> None:
     request = MeasureRequest.parse({"prompt": "Hi", "max_new_tokens": 100, "repeats": 2, "warmup": 1})
     assert ROOFLINE.ask(request).seconds == 10 + 2 * 3 * 4
     inside = InsideRequest.parse({"prompt": "Hi", "max_new_tokens": 100, "panels": "attention,roles"})
     assert ROOFLINE.ask(inside).seconds == 10 + 2 * zerogpu.PASSES_A_PANEL * 4
 
 
-def test_no_more_is_asked_for_than_the_server_lets_a_run_take() -> None:
+def test_no_more_gpu_seconds_are_asked_for_than_the_servers_time_limit() -> None:
     terms = Terms(pass_seconds=lambda: 0.02, most=Limits(race_seconds=300).seconds)
     assert terms.ask(race("dynamic_cache", tokens=100_000)).seconds == 10 + 300
 
 
-def test_what_earlier_steps_predict_is_asked_for_with_room_to_spare() -> None:
+def test_twice_the_time_predicted_from_earlier_steps_is_asked_for() -> None:
     assert Terms(lambda _: 1.2, lambda: 0.02).ask(race("dynamic_cache")) == (10 + 3, "steps")
     assert Terms(lambda _: 40.0, lambda: 0.02).ask(race("no_cache", tokens=2000)) == (10 + 80, "steps")
 
@@ -67,7 +67,7 @@ def test_a_pass_takes_the_longer_of_launching_its_operations_and_reading_the_wei
 
 
 @pytest.mark.slow  # it lays out networks of full size
-def test_an_operation_takes_what_the_slowest_measured_model_took_for_one() -> None:
+def test_the_time_of_an_operation_is_that_of_the_slowest_measured_model() -> None:
     figures = json.loads(MEASURED.read_text("utf-8"))["figures"]
     steps = {
         "gemma-3-1b": "step at a new length, cuDNN off",
@@ -90,7 +90,7 @@ def test_each_gpu_that_spaces_knows_has_a_bandwidth() -> None:
     assert space.lent_gpu() in zerogpu.BANDWIDTHS
 
 
-def test_the_sentence_says_what_the_seconds_are_predicted_from_and_what_a_stranger_has() -> None:
+def test_the_sentence_names_the_basis_of_the_prediction_and_the_visitors_quota() -> None:
     assert "14 GPU seconds, predicted from the model's size" in ROOFLINE.sentence(race("dynamic_cache"))
     assert "13 GPU seconds, predicted from the steps" in Terms(lambda _: 1.2).sentence(race("dynamic_cache"))
     assert "60 GPU seconds, as nothing predicts" in Terms().sentence(race("dynamic_cache"))
@@ -113,7 +113,7 @@ def test_the_token_count_that_a_refusal_proposes_fits(lanes: tuple[str, ...]) ->
     assert ROOFLINE.ask(race(*lanes, tokens=fits + 30)).seconds > 120
 
 
-def test_a_refusal_proposes_what_fits_by_prediction() -> None:
+def test_a_refusal_proposes_a_token_count_from_the_prediction() -> None:
     """A step that runs all of the text again takes the longer the longer the text is."""
     quadratic = Terms(lambda request: 1e-5 * request.max_new_tokens**2)  # type: ignore[union-attr]
     fits = quadratic.refusal(race("no_cache", tokens=9000), said(1630, 34)).max_new_tokens
@@ -125,12 +125,12 @@ def test_a_refusal_proposes_what_fits_by_prediction() -> None:
     assert str(nothing).endswith("No race fits into what is left.")
 
 
-def test_a_refusal_for_another_reason_is_told_as_it_is() -> None:
+def test_a_refusal_for_another_reason_is_passed_on_unchanged() -> None:
     refused = ROOFLINE.refusal(race("no_cache"), "ZeroGPU worker error: GPU task aborted")
     assert (str(refused), refused.max_new_tokens) == ("ZeroGPU worker error: GPU task aborted.", None)
 
 
-def test_a_service_asks_for_what_its_own_runs_showed_and_says_so_before(tiny_folder: Path) -> None:
+def test_a_service_predicts_gpu_seconds_from_its_own_runs_and_shows_them_before_a_run(tiny_folder: Path) -> None:
     service = space.make_zerogpu_service(str(tiny_folder), Limits(), device="cpu")
     form = {"prompt": "Hi", "max_new_tokens": 100, "strategies": "dynamic_cache", "ignore_eos": True, "chat": False}
     measured = {**form, "repeats": 2, "warmup": 1}
@@ -152,13 +152,13 @@ def test_a_service_asks_for_what_its_own_runs_showed_and_says_so_before(tiny_fol
         assert str(line).endswith(f"It asks for {asked:,} GPU seconds, predicted from the steps of earlier runs.")
 
 
-def test_a_page_that_runs_one_model_offers_no_other() -> None:
+def test_a_zerogpu_page_offers_its_one_model_only() -> None:
     service = space.make_zerogpu_service(catalog.DEFAULT, Limits(), device="cpu")
     assert [model["id"] for model in service.models()] == [catalog.DEFAULT.partition("/")[2]]
     assert not any(service.free_names().values())
 
 
-def test_a_device_of_the_servers_own_costs_no_gpu_seconds(tiny_folder: Path) -> None:
+def test_a_server_with_its_own_device_states_no_gpu_seconds(tiny_folder: Path) -> None:
     service = Service(str(tiny_folder), device="cpu")
     assert service.gpu_cost({"prompt": "Hi"}) is None
     assert "GPU seconds" not in service.estimate({"prompt": "Hi", "max_new_tokens": 4})
@@ -195,7 +195,7 @@ def test_the_function_that_gets_the_gpu_is_a_generator_and_a_refusal_becomes_a_s
     assert refused.value.max_new_tokens == 500
 
 
-def test_a_sentence_of_the_process_with_the_gpu_comes_back_with_its_count() -> None:
+def test_a_refusal_of_the_gpu_process_keeps_its_token_count() -> None:
     """`spaces` tells of what is raised there nothing but its name."""
 
     def fails(*_: Any) -> Iterator[list[Any]]:

@@ -125,7 +125,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_race_runs_in_the_worker_with_its_visitors_token_and_the_next_one_asks_for_what_it_learned(
+def test_a_race_runs_with_its_visitors_token_and_the_next_asks_for_what_it_measured(
     run: Run, lender: DeviceApi
 ) -> None:
     raced = document(run(lambda visitor: visitor.last("race", **FORM)))
@@ -143,13 +143,13 @@ def test_a_race_runs_in_the_worker_with_its_visitors_token_and_the_next_one_asks
     assert len(lender.of("/allow")) == 1  # the process of the first race had the second one, too
 
 
-def test_a_measurement_runs_there_too(run: Run) -> None:
+def test_a_measurement_runs_in_the_gpu_process(run: Run) -> None:
     form = {key: value for key, value in FORM.items() if key != "ignore_eos"}
     measured = document(run(lambda visitor: visitor.last("measure", **form, repeats=1, warmup=1)))
     assert (measured["kind"], measured["status"]) == ("measure", "done")
 
 
-def test_a_refusal_of_hugging_face_comes_with_the_largest_token_count_that_fits(run: Run, lender: DeviceApi) -> None:
+def test_a_zerogpu_refusal_states_the_largest_token_count_that_fits(run: Run, lender: DeviceApi) -> None:
     lender.left = 11
     refused = run(lambda visitor: visitor.last("race", **FORM | {"max_new_tokens": 2000}))
     assert not refused["success"]
@@ -158,7 +158,7 @@ def test_a_refusal_of_hugging_face_comes_with_the_largest_token_count_that_fits(
     assert "Or ask for at most " in said
 
 
-def test_a_visitor_who_leaves_gives_the_gpu_back(run: Run, lender: DeviceApi) -> None:
+def test_a_visitor_who_leaves_releases_the_gpu(run: Run, lender: DeviceApi) -> None:
     before = len(lender.of("/release"))
 
     async def leave(visitor: Program) -> None:

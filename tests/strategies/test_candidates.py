@@ -54,9 +54,7 @@ def entropy(probabilities: list[float]) -> float:
 @every_combination
 @given(values=LOGITS)
 @settings(max_examples=25)
-def test_the_last_stage_is_the_distribution_that_is_drawn_from(
-    combination: dict[str, Any], values: list[float]
-) -> None:
+def test_the_last_stage_is_the_sampled_distribution(combination: dict[str, Any], values: list[float]) -> None:
     logits = torch.tensor(values)
     expected, scores = chooser(combination).probabilities(logits).tolist(), chooser(combination).scores(logits)
     choice, found = recorded(chooser(combination), logits)
@@ -89,7 +87,7 @@ def test_the_first_stage_is_the_models_own_distribution(combination: dict[str, A
 @every_combination
 @given(values=LOGITS)
 @settings(max_examples=25)
-def test_the_chosen_tokens_part_holds_its_probability_behind_that_of_likelier_tokens(
+def test_the_chosen_tokens_interval_follows_those_of_likelier_tokens(
     combination: dict[str, Any], values: list[float]
 ) -> None:
     logits = torch.tensor(values)
@@ -104,19 +102,19 @@ def test_the_chosen_tokens_part_holds_its_probability_behind_that_of_likelier_to
 
 
 @every_combination
-def test_recording_leaves_the_draws_as_they_were(combination: dict[str, Any]) -> None:
+def test_recording_candidates_does_not_change_the_draws(combination: dict[str, Any]) -> None:
     torch.manual_seed(0)
     rows = 3 * torch.randn(60, 30)
     silent, telling = chooser(combination, with_candidates=False), chooser(combination)
     assert [silent(row).token for row in rows] == [recorded(telling, row)[0].token for row in rows]
 
 
-def test_nothing_is_told_where_nobody_asked() -> None:
+def test_without_a_request_no_candidates_are_recorded() -> None:
     (choice,) = record(Step((chooser({}, with_candidates=False)(torch.randn(20)),), 1)).choices
     assert choice.candidates is None and choice.entropy is not None
 
 
-def test_each_rule_is_a_stage_by_the_name_that_a_reader_knows_in_the_order_of_application() -> None:
+def test_each_sampler_is_a_stage_in_the_order_of_application() -> None:
     given = {"min_p": 0.05, "top_k": 20, "temperature": 0.8, "repetition_penalty": 1.2}
     _, found = recorded(chooser(given), torch.randn(60))
     assert [stage.name for stage in found.stages] == [
@@ -125,14 +123,14 @@ def test_each_rule_is_a_stage_by_the_name_that_a_reader_knows_in_the_order_of_ap
     assert [stage.survivors for stage in found.stages[:4]] == [60, 60, 60, 20]
 
 
-def test_a_cut_token_names_the_rule_that_cut_it_and_one_of_probability_0_is_not_cut() -> None:
+def test_a_cut_token_names_its_sampler_and_a_token_of_probability_0_is_not_cut() -> None:
     _, found = recorded(chooser({"top_k": 3, "min_p": 0.5}), torch.tensor([300.0, 299.9, 0.0, -1.0, -300.0]))
     cut = {one.token: one.cut for one in found.likeliest}
     assert cut == {0: None, 1: None, 2: 3, 3: 2, 4: 2}  # stages: model, temperature, top-k, min-p
     assert [one.probabilities[:2] for one in found.likeliest if one.token == 2] == [(0.0, 0.0)]
 
 
-def test_a_rule_that_reads_the_text_is_recorded_as_it_was_at_that_token() -> None:
+def test_a_sampler_that_reads_the_text_is_recorded_with_the_text_at_that_token() -> None:
     """All of a verification's tokens are recorded when the last is chosen: by then the text has them."""
     rows = torch.zeros(3, 30)
     rows[:, 4] = 5.0  # the likeliest each time, until it is in the text
@@ -144,13 +142,13 @@ def test_a_rule_that_reads_the_text_is_recorded_as_it_was_at_that_token() -> Non
     assert [(one.likeliest[0].token, one.likeliest[0].cut) for one in found] == [(4, None), (4, 1), (4, 1)]
 
 
-def test_where_nothing_is_drawn_there_is_no_part_to_fall_into() -> None:
+def test_a_greedy_choice_has_no_draw() -> None:
     _, found = recorded(chooser({}, temperature=0), torch.tensor([1.0, 3.0, 3.0]))
     assert (found.rank, found.drawn, [stage.name for stage in found.stages]) == (1, None, [MODEL])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_sixteen_bit_logits_are_recorded_as_they_were_chosen_from(dtype: torch.dtype) -> None:
+def test_sixteen_bit_logits_are_recorded_in_their_own_format(dtype: torch.dtype) -> None:
     logits = (3 * torch.randn(300)).to(dtype)
     choice, found = recorded(chooser({"top_p": 0.9}), logits)
     assert (
@@ -172,7 +170,7 @@ class Copies(TorchDispatchMode):
 
 
 @every_combination
-def test_a_draw_copies_one_number_to_the_host_whatever_the_rules(combination: dict[str, Any]) -> None:
+def test_a_draw_copies_one_number_to_the_host_with_any_samplers(combination: dict[str, Any]) -> None:
     choose, logits = chooser(combination), torch.randn(400)
     choose(logits)  # eta makes its rule at the first token
     with Copies() as counted:
@@ -181,7 +179,7 @@ def test_a_draw_copies_one_number_to_the_host_whatever_the_rules(combination: di
 
 
 @every_combination
-def test_a_rule_leaves_the_scores_that_it_is_given_as_they_are(combination: dict[str, Any]) -> None:
+def test_a_sampler_does_not_change_its_input_scores(combination: dict[str, Any]) -> None:
     """They are what the stage before is shown as."""
     scores = 3 * torch.randn(1, 60)
     for _, sampler in Rule(Sampling(1.0), combination).stages:
@@ -202,7 +200,7 @@ def a_draft_model_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"temperature": 0.9, "top_k": 8, "no_repeat_ngram": 2}], ids=named)
 @pytest.mark.parametrize("strategy", LOOPS, ids=lambda strategy: strategy.id)
-def test_every_strategy_tells_what_its_tokens_were_chosen_from_or_why_it_cannot(
+def test_every_strategy_records_candidates_or_states_why_it_cannot(
     strategy: Strategy, given: dict[str, Any], word_models: Mapping[str, LoadedModel]
 ) -> None:
     model = word_models["llama"]
@@ -223,7 +221,7 @@ def test_every_strategy_tells_what_its_tokens_were_chosen_from_or_why_it_cannot(
         assert [stage.name for stage in found.stages if "layers" not in stage.name] == [MODEL, *dict(rule.stages)]
 
 
-def test_a_rule_of_the_strategys_own_stands_before_those_of_the_lane(word_models: Mapping[str, LoadedModel]) -> None:
+def test_a_strategys_own_stage_comes_before_the_samplers_of_the_lane(word_models: Mapping[str, LoadedModel]) -> None:
     job = job_of(word_models["llama"], "w3 w4", rule=Rule(Sampling(1.0), {"top_k": 5}), tokens=4, with_candidates=True)
     (choice,) = record(next(strategies.get("dola").decode(job))).choices
     assert choice.candidates is not None

@@ -28,7 +28,7 @@ def chosen(chooser: Chooser, logits: torch.Tensor) -> Choice:
 
 
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=20))
-def test_greedy_is_argmax_also_where_logits_tie(values: list[int]) -> None:
+def test_greedy_is_argmax_even_when_logits_tie(values: list[int]) -> None:
     logits = torch.tensor(values, dtype=torch.float32)
     choice = chosen(Chooser(Rule(Sampling(0, 1, 0)), CPU), logits)
     assert choice.token == int(logits.argmax())
@@ -37,7 +37,7 @@ def test_greedy_is_argmax_also_where_logits_tie(values: list[int]) -> None:
 
 
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=20), st.sampled_from([torch.bfloat16, torch.float16]))
-def test_sixteen_bit_logits_give_the_token_that_they_give_in_float32(values: list[int], dtype: torch.dtype) -> None:
+def test_sixteen_bit_logits_give_the_same_token_as_in_float32(values: list[int], dtype: torch.dtype) -> None:
     logits = torch.tensor(values).to(dtype) / 7
     picked = Chooser(Rule(Sampling(0, 1, 0)), CPU)(logits)
     assert picked.token == int(logits.float().argmax()) == int(picked.ids)
@@ -47,7 +47,7 @@ def test_sixteen_bit_logits_give_the_token_that_they_give_in_float32(values: lis
     st.lists(st.lists(st.integers(-2, 2), min_size=5, max_size=5), min_size=1, max_size=8),
     st.lists(st.integers(0, 4), min_size=7, max_size=7),
 )
-def test_rows_decided_at_once_are_those_decided_one_by_one(rows: list[list[int]], guesses: list[int]) -> None:
+def test_rows_chosen_at_once_equal_rows_chosen_one_by_one(rows: list[list[int]], guesses: list[int]) -> None:
     logits, expected = torch.tensor(rows, dtype=torch.float32), guesses[: len(rows) - 1]
     choose = Chooser(Rule(Sampling(0, 1, 0)), CPU)
     at_once = record(Step(tuple(choose.while_expected(logits, expected)), 1)).choices
@@ -59,7 +59,7 @@ def test_rows_decided_at_once_are_those_decided_one_by_one(rows: list[list[int]]
     assert list(at_once) == one_by_one
 
 
-def test_draws_behind_a_wrong_guess_are_not_made() -> None:
+def test_no_draw_is_made_after_a_wrong_guess() -> None:
     torch.manual_seed(0)
     rows = torch.randn(60, 12)
     plain, guessing = Chooser(Rule(Sampling(1.0, 0.9, 3)), CPU), Chooser(Rule(Sampling(1.0, 0.9, 3)), CPU)
@@ -74,7 +74,7 @@ def test_draws_behind_a_wrong_guess_are_not_made() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.8), (2.0, 0.3)])
-def test_a_draw_is_the_one_that_multinomial_makes(dtype: torch.dtype, temperature: float, top_p: float) -> None:
+def test_a_draw_equals_that_of_torch_multinomial(dtype: torch.dtype, temperature: float, top_p: float) -> None:
     """Seeds give the texts that they gave before the draw was made without torch.multinomial's copies to the host."""
     torch.manual_seed(0)
     for vocabulary in (2, 30, 5000):
@@ -85,7 +85,7 @@ def test_a_draw_is_the_one_that_multinomial_makes(dtype: torch.dtype, temperatur
         assert [choose(row).token for row in rows] == expected
 
 
-def test_a_draw_can_be_made_again_from_its_numbers() -> None:
+def test_a_draw_can_be_repeated_from_its_recorded_numbers() -> None:
     torch.manual_seed(0)
     rows = torch.randn(50, 30)
     one, other = Chooser(Rule(Sampling(0.8, 1.0, 5)), CPU), Chooser(Rule(Sampling(0.8, 1.0, 5)), CPU)
@@ -121,7 +121,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
 @pytest.mark.parametrize("broken", [[math.nan, 1.0], [math.inf, 1.0], [-math.inf, -math.inf]])
-def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list[float]) -> None:
+def test_logits_of_nan_raise_an_error(temperature: float, broken: list[float]) -> None:
     choose = Chooser(Rule(Sampling(temperature, 1, 0)), CPU)
 
     def decode() -> Iterator[Step]:
@@ -134,7 +134,7 @@ def test_broken_logits_are_an_error_not_a_token(temperature: float, broken: list
         next(steps)
 
 
-def test_a_picked_token_has_no_figures_until_it_is_recorded() -> None:
+def test_a_picked_token_has_no_log_probability_until_it_is_recorded() -> None:
     logits = torch.tensor([1.0, 3.0, 2.0])
     picked = Chooser(Rule(Sampling(0, 1, 0)), CPU)(logits)
     assert (picked.token, picked.runner_up) == (1, UNKNOWN)
@@ -176,7 +176,7 @@ def test_a_greedy_choice_is_one_argmax_and_one_copy() -> None:
     assert "topk" not in many.names and "_log_softmax" not in many.names
 
 
-def test_a_compiled_step_can_hold_the_choice() -> None:
+def test_a_compiled_step_can_include_the_choice() -> None:
     """`greedy` is traced with the step, and what comes out of it is a choice like any other."""
     graph = torch.fx.symbolic_trace(lambda logits: greedy(logits * 2))
     logits = torch.tensor([1.0, 3.0, 3.0])
@@ -186,7 +186,7 @@ def test_a_compiled_step_can_hold_the_choice() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["dynamic_cache", "prefix_cache", "prompt_lookup", "batched"])
-def test_the_bytes_of_a_cache_are_counted_when_a_step_is_recorded_and_not_before(
+def test_the_bytes_of_a_cache_are_counted_only_when_a_step_is_recorded(
     strategy: str, word_models: Mapping[str, LoadedModel]
 ) -> None:
     """Counting walks over all layers, which costs as much as half a percent of a step of a small model."""

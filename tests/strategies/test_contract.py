@@ -88,7 +88,7 @@ def test_a_lossless_strategy_writes_what_generate_writes(strategy: Strategy, eac
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_plain_loops_and_caches_run_on_every_architecture(
+def test_plain_loops_and_caches_are_available_on_every_architecture(
     architecture: str, word_models: Mapping[str, LoadedModel]
 ) -> None:
     """A reason that is given too often would let the test above pass without a look at a token."""
@@ -150,7 +150,7 @@ def test_every_step_commits_tokens_with_true_log_probabilities(strategy: Strateg
 
 @every_strategy
 @plain_models
-def test_every_step_states_its_passes(strategy: Strategy, model: LoadedModel) -> None:
+def test_every_step_declares_its_passes(strategy: Strategy, model: LoadedModel) -> None:
     """Costs follow from them: positions must be those of the model's passes, and contexts follow the text."""
     prompt = len(model.tokenizer.encode("w3 w4 w5 w3 w4"))
     taken = 0

@@ -82,7 +82,7 @@ def test_the_text_across_the_line_is_that_of_generate(name: str, length: int) ->
             assert tokens_of(strategy, model, text, NEW) == right, strategy.id
 
 
-def test_the_line_matters_to_the_text() -> None:
+def test_the_text_would_differ_without_recomputing_at_the_line() -> None:
     """With the keys of before the line in the cache the text would be another: without that nothing is shown above."""
     model, text = model_of("phi3"), prompt_of(LINE - 4)
     assert generated(model, text, NEW) != old_keys(model, text, NEW)
@@ -110,19 +110,19 @@ def test_draws_across_the_line_are_those_without_a_cache(strategy: Strategy, len
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("name", ["phi3", "phimoe"])
-def test_beams_cross_the_line_as_those_of_generate(name: str, length: int) -> None:
+def test_beams_across_the_line_are_those_of_generate(name: str, length: int) -> None:
     model, text = model_of(name), prompt_of(length)
     assert tokens_of(BeamSearch(beams=3), model, text, NEW) == generated(model, text, NEW, num_beams=3)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_candidates_and_their_past_are_run_again_beyond_the_line(length: int) -> None:
+def test_contrastive_search_across_the_line_follows_its_formula(length: int) -> None:
     model, text = model_of("phi3"), prompt_of(length)
     assert tokens_of(ContrastiveSearch(), model, text, NEW) == contrastive(model, text, NEW, 0.6, 4)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_drawn_rows_cross_the_line_as_single_lanes_do(length: int) -> None:
+def test_rows_of_best_of_n_across_the_line_are_those_of_single_lanes(length: int) -> None:
     model, text = model_of("phi3"), prompt_of(length)
     (step,) = steps_of(BestOfN(rows=3), model, text, temperature=0.8, tokens=NEW)
     seeds = [SEEDS_APART * row for row in range(3)]
@@ -132,7 +132,7 @@ def test_drawn_rows_cross_the_line_as_single_lanes_do(length: int) -> None:
 
 @pytest.mark.parametrize("most", [1, 3, 8])
 @pytest.mark.parametrize("name", MODELS)
-def test_drafts_reach_up_to_the_line_and_not_across(name: str, most: int) -> None:
+def test_drafts_end_at_the_line(name: str, most: int) -> None:
     model, text = model_of(name), prompt_of(LINE - 5)
     if verify.unavailable_reason(model):
         pytest.skip("a guess cannot be taken back here")
@@ -148,7 +148,7 @@ def test_drafts_reach_up_to_the_line_and_not_across(name: str, most: int) -> Non
     assert again.positions == LINE + 1
 
 
-def test_a_draft_model_starts_over_at_its_own_line_and_when_a_guess_beyond_it_is_taken_back() -> None:
+def test_a_draft_model_recomputes_at_its_line_in_both_directions() -> None:
     model = model_of("phi3")
     ids = [int(word[1:]) for word in prompt_of(LINE + 4).split()]
     with torch.inference_mode():
@@ -161,7 +161,7 @@ def test_a_draft_model_starts_over_at_its_own_line_and_when_a_guess_beyond_it_is
     assert any(one.positions == one.context == LINE - 2 for one in drafter.passes)  # back behind the line
 
 
-def test_a_second_look_reads_the_text_as_the_lanes_did() -> None:
+def test_teacher_forcing_across_the_line_gives_the_lanes_log_probabilities() -> None:
     model, text = model_of("phi3"), prompt_of(LINE - 4)
     steps = list(islice(steps_of(NoCache(), model, text), NEW))
     choices = [choice for step in steps for choice in step.choices]
@@ -169,7 +169,7 @@ def test_a_second_look_reads_the_text_as_the_lanes_did() -> None:
     assert exact == pytest.approx([choice.logprob for choice in choices], abs=1e-4)
 
 
-def test_a_lane_with_fewer_bits_starts_over_too_and_counts_what_it_holds() -> None:
+def test_a_quantised_lane_recomputes_at_the_line_and_counts_its_bytes() -> None:
     model = model_of("phi3")
     steps = [TimedStep(step, 1.0) for step in islice(steps_of(Quantized(), model, prompt_of(LINE - 4)), NEW)]
     assert [timed.step.positions for timed in steps] == [LINE - 4, *[1] * 4, LINE + 1, *[1] * 6]
@@ -178,7 +178,7 @@ def test_a_lane_with_fewer_bits_starts_over_too_and_counts_what_it_holds() -> No
     assert f"holds {a_position:.0f} B" in Quantized().remarks(steps)[0]
 
 
-def test_the_verdict_says_which_step_was_slow_and_why() -> None:
+def test_the_verdict_names_the_recomputing_step_and_its_reason() -> None:
     form = {"prompt": prompt_of(LINE - 4), "chat": False, "max_new_tokens": NEW, "ignore_eos": True}
     request = RaceRequest.parse(form | {"strategies": "no_cache,dynamic_cache,prompt_lookup,beam_search:beams=2"})
     document = session.run(request, model_of("phi3"), lambda _: None, Event()).document
@@ -191,14 +191,14 @@ def test_the_verdict_says_which_step_was_slow_and_why() -> None:
         assert "ran all 21 positions again at token" in lane["remarks"][0]
 
 
-def test_no_step_says_so_where_no_line_is_crossed() -> None:
+def test_without_crossing_the_line_there_is_no_remark() -> None:
     assert not longrope.remarks("A", [TimedStep(Step((), 1), 1.0)])
     model = model_of("phi3")
     steps = islice(steps_of(DynamicCached(), model, prompt_of(LINE + 3)), NEW)
     assert all("rotary_line" not in step.details for step in steps)
 
 
-def test_what_a_lane_runs_again_is_a_pass_over_the_text() -> None:
+def test_recomputing_is_counted_as_a_pass_over_the_text() -> None:
     steps = list(islice(steps_of(Batched(rows=2), model_of("phi3"), prompt_of(LINE)), 3))
     assert [step.passes for step in steps] == [
         (Pass(2, LINE, LINE),),
@@ -210,7 +210,7 @@ def test_what_a_lane_runs_again_is_a_pass_over_the_text() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "linear", "llama3", "yarn"])
-def test_other_kinds_change_nothing_within_the_context(kind: str) -> None:
+def test_other_rotary_kinds_recompute_nothing_within_the_context(kind: str) -> None:
     """`dynamic` stretches beyond max_position_embeddings, which is where a text must end here."""
     parameters = {"rope_type": kind, "factor": 2.0, **FACTORS, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     config = CONFIG_MAPPING["llama"](
@@ -225,7 +225,7 @@ def test_other_kinds_change_nothing_within_the_context(kind: str) -> None:
         assert tokens_of(strategy, model, text, 16) == right, strategy.id
 
 
-def test_passes_of_lanes_that_run_at_once_wait_for_each_other_where_factors_change() -> None:
+def test_simultaneous_lanes_do_not_read_each_others_rotary_factors() -> None:
     """The factors are a buffer of the model, set in each pass: a lane before the line would read another's."""
     form = {"prompt": prompt_of(LINE - 9), "chat": False, "max_new_tokens": 24, "ignore_eos": True}
     request = RaceRequest.parse(

@@ -53,7 +53,7 @@ def test_settings_read_from_the_source_agree_with_the_classes(toy) -> None:
     assert toy.options == OPTIONS == load(toy).options()
 
 
-def test_an_instance_holds_the_values_and_says_what_is_not_default(toy) -> None:
+def test_an_instance_holds_its_values_and_its_spec_states_those_that_are_not_default(toy) -> None:
     made = load(toy)(window=32)
     assert (made.window, made.share, made.kind) == (32, 0.5, "fp8")
     assert made.spec == "toy:window=32"
@@ -64,7 +64,7 @@ def test_an_instance_holds_the_values_and_says_what_is_not_default(toy) -> None:
 
 
 @given(st.integers(1, 4096), st.floats(0, 1), st.sampled_from(["fp8", "int4"]))
-def test_a_spec_is_read_as_it_was_written(window: int, share: float, kind: str) -> None:
+def test_a_written_spec_is_read_back_unchanged(window: int, share: float, kind: str) -> None:
     values = {"window": window, "share": share, "kind": kind}
     strategy_id, given_values = strategy_spec.split(strategy_spec.write("toy", OPTIONS, values))
     assert strategy_id == "toy"
@@ -82,25 +82,25 @@ SHARED_OPTIONS, SHARED_SAMPLING = (
 
 
 @pytest.mark.parametrize(("text", "lanes"), SHARED["read"])
-def test_lanes_are_read_as_the_page_reads_them(text: str, lanes: list[list[Any]]) -> None:
+def test_lanes_are_read_as_in_javascript(text: str, lanes: list[list[Any]]) -> None:
     specs = read_value(offered(RaceRequest)["strategies"], text)
     assert [list(strategy_spec.split(spec)) for spec in specs] == lanes
 
 
 @pytest.mark.parametrize(("spec", "shortest"), SHARED["shortest"])
-def test_a_spec_is_written_as_the_page_writes_it(spec: str, shortest: str) -> None:
+def test_a_spec_is_written_as_in_javascript(spec: str, shortest: str) -> None:
     strategy_id, given_values = strategy_spec.split(spec)
     values, sampling = strategy_spec.read_lane(strategy_id, SHARED_OPTIONS, SHARED_SAMPLING, given_values)
     assert strategy_spec.write(strategy_id, SHARED_OPTIONS, values, sampling) == shortest
 
 
 @pytest.mark.parametrize(("spec", "name"), SHARED["names"])
-def test_a_lane_is_called_as_the_page_calls_it(toy, spec: str, name: str) -> None:
+def test_a_lane_is_named_as_in_javascript(toy, spec: str, name: str) -> None:
     _, given_values = strategy_spec.split(spec)
     assert load(toy)(**given_values).info.name == name
 
 
-def test_the_page_is_told_the_settings_of_samplers_as_they_are() -> None:
+def test_the_shared_cases_hold_the_settings_of_the_samplers() -> None:
     declared = samplers.options()
     for name, option in SHARED_SAMPLING.items():
         assert (declared[name].label, declared[name].default) == (SHARED["sampling"][name]["label"], option.default)
@@ -125,6 +125,6 @@ def test_a_bad_setting_gets_a_sentence(spec: str, says: str) -> None:
         strategy_spec.read(strategy_id, OPTIONS, values)
 
 
-def test_a_strategy_without_settings_says_so() -> None:
+def test_a_setting_of_a_strategy_without_settings_is_refused() -> None:
     with pytest.raises(BadInput, match="no_cache has no setting 'window': it has none"):
         strategy_spec.read("no_cache", {}, {"window": "3"})

@@ -118,7 +118,7 @@ def test_a_race_of_any_length_ends_with_a_verdict(strategy: Strategy, word_model
 
 
 @every_strategy
-def test_the_baseline_may_be_any_strategy(strategy: Strategy, word_models: Mapping[str, LoadedModel]) -> None:
+def test_any_strategy_can_be_the_baseline(strategy: Strategy, word_models: Mapping[str, LoadedModel]) -> None:
     model = available(strategy, word_models["llama"])
     for tokens in (1, 2, 5):
         assert_sound(raced(model, tokens, strategy.spec, "dynamic_cache", "beam_search").document)
@@ -126,7 +126,7 @@ def test_the_baseline_may_be_any_strategy(strategy: Strategy, word_models: Mappi
 
 @every_strategy
 @pytest.mark.parametrize("tokens", [1, 2, 3, 8])
-def test_a_measurement_of_any_length_has_floors_that_are_possible(
+def test_a_measurement_of_any_length_has_finite_positive_floors(
     strategy: Strategy, tokens: int, word_models: Mapping[str, LoadedModel]
 ) -> None:
     model = available(strategy, word_models["llama"])
@@ -155,7 +155,7 @@ def test_a_measurement_of_any_length_has_floors_that_are_possible(
 
 @pytest.mark.parametrize("architecture", ["mistral", "gemma3"])
 @pytest.mark.parametrize("spec", ["batched", "beam_search", "prompt_lookup", "speculative"])
-def test_caches_with_windows_are_as_large_as_the_formula_says(
+def test_the_bytes_of_windowed_caches_are_those_of_the_formula(
     architecture: str, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows, wrong drafts and windows together; the draft model has windows too."""
@@ -167,7 +167,7 @@ def test_caches_with_windows_are_as_large_as_the_formula_says(
         assert memory["cache_bytes"] == memory["cache_bytes_formula"] > 0
 
 
-def test_steps_of_several_rows_do_several_rows_of_work(word_models: Mapping[str, LoadedModel]) -> None:
+def test_steps_of_several_rows_count_the_flops_of_each_row(word_models: Mapping[str, LoadedModel]) -> None:
     """Rows share the weights; the passes of a search read them again each time."""
     model = word_models["llama"]
     one, many, beams = measured(model, 8, "dynamic_cache", "batched:rows=64", "beam_search:beams=4")["lanes"]

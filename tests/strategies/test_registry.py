@@ -38,7 +38,7 @@ def test_a_new_file_is_a_new_strategy(tmp_path: Path) -> None:
         assert load(found["toy"])().summary == "Writes one token."
 
 
-def test_introductions_need_no_torch_and_agree_with_the_classes() -> None:
+def test_strategy_infos_are_read_without_torch_and_agree_with_the_classes() -> None:
     for introduction in introductions().values():
         strategy = get(introduction.id)
         stated = asdict(introduction)
@@ -65,7 +65,7 @@ def strings(source: str) -> str:
     return "\n".join(node.value for node in nodes if isinstance(node.value, str))
 
 
-def test_nothing_but_defaults_knows_a_strategy_by_its_id() -> None:
+def test_only_defaults_name_a_strategy_by_its_id() -> None:
     root = Path(kvdemo.__file__).parent
     own = {i.id: "/".join(i.module.split(".")[1:]) + ".py" for i in introductions().values()}
     ids = re.compile(rf"\b({'|'.join(own.keys() - OTHER_WORDS)})\b")
@@ -192,7 +192,7 @@ class Other:
     assert list(found_in(tmp_path, both=source)) == ["one", "two"]
 
 
-def test_what_runs_elsewhere_is_known_before_the_import(tmp_path: Path) -> None:
+def test_a_remote_strategy_is_known_before_its_import(tmp_path: Path) -> None:
     source = "from kvdemo.strategies.remote.remote import Remote\nclass Mine(Remote):\n    id = 'mine'\n"
     assert found_in(tmp_path, mine=source)["mine"].elsewhere
     assert introductions()["remote"].elsewhere and not introductions()["dynamic_cache"].elsewhere
@@ -236,7 +236,7 @@ def test_a_broken_file_is_named(tmp_path: Path, source: str, says: str) -> None:
         found_in(tmp_path, bad=source)
 
 
-def test_every_strategy_says_how_its_steps_are_drawn() -> None:
+def test_every_strategy_declares_a_picture() -> None:
     """The settings that it names must be its own: the picture follows them in the form."""
     for introduction in introductions().values():
         picture = introduction.picture
@@ -249,7 +249,7 @@ def test_every_strategy_says_how_its_steps_are_drawn() -> None:
         assert (picture.computes == "elsewhere") == introduction.elsewhere
 
 
-def test_a_strategy_without_a_picture_is_one(tmp_path: Path) -> None:
+def test_a_strategy_may_declare_no_picture(tmp_path: Path) -> None:
     assert found_in(tmp_path, one=TOY.format(id="toy"))["toy"].picture is None
 
 

@@ -37,11 +37,11 @@ def reached(*starts: str) -> set[Path]:
     return found
 
 
-def test_every_file_is_reached_from_the_head() -> None:
+def test_every_file_is_imported_from_the_head() -> None:
     assert reached("main.js", "styles/main.css") | {Path("early.js")} == set(assets.files())
 
 
-def test_base_imports_nothing_of_the_tabs() -> None:
+def test_base_imports_no_module_of_the_tabs() -> None:
     base = {path.as_posix() for path in SCRIPTS if path.parts[0] == "base"}
     assert {path.parts[0] for path in reached(*base)} == {"base"}
 
@@ -54,7 +54,7 @@ def test_scripts_never_make_markup_from_text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", assets.files(), ids=str)
-def test_nothing_is_asked_of_another_host(path: Path) -> None:
+def test_no_file_requests_another_host(path: Path) -> None:
     text = source(path).replace("http://www.w3.org/2000/svg", "")  # a name, not an address
     assert not re.search(r"https?://|//cdn", text)
 
@@ -73,26 +73,26 @@ def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
         assert client.get("/frontend/0123456789abcdef/main.js").status_code == 404
 
 
-def test_the_head_names_no_script_of_a_tab_that_is_opened_later() -> None:
+def test_the_head_preloads_no_script_of_a_tab_that_is_opened_later() -> None:
     folders = {path.parts[0] for path in assets.at_once()}
     assert {"race", "form", "shell"} <= folders
     assert not folders & {"measure", "compare", "plan", "inside"}
 
 
-def test_the_head_names_no_script_that_only_a_race_needs() -> None:
+def test_the_head_preloads_no_script_that_only_a_running_race_needs() -> None:
     named = {path.as_posix() for path in assets.at_once()}
     assert {"race/stage.js", "race/preview.js"} <= named
     assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "lanes/lane", "token/token_card")}
     assert not any(re.search("race/(beams|predict|verdict)/|lane_picture|overview|line_chart", name) for name in named)
 
 
-def test_the_styles_are_one_text_that_fetches_no_other() -> None:
+def test_the_styles_are_one_file_without_imports() -> None:
     text = assets.styles()
     assert "@import" not in text
     assert all(source(path) in text for path in STYLES if path.name != "main.css")
 
 
-def test_the_address_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_changes_when_any_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "FRONTEND", tmp_path)
     addresses = set()
     for name, text in (("a.js", "1"), ("a.js", "2"), ("b.css", "2")):
@@ -101,12 +101,12 @@ def test_the_address_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.M
     assert len(addresses) == 3
 
 
-def test_a_definition_cannot_end_the_script_that_it_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_definition_cannot_close_the_script_element_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "DEFINITIONS", {"bad": {"text": "</script><img src=x>"}})
     assert "<img" not in assets.head()
 
 
-def test_the_head_states_what_python_and_the_browser_both_know() -> None:
+def test_the_head_states_the_constants_that_python_and_the_browser_share() -> None:
     """Or the browser would say "undefined" for what binds a step, and call equal times different."""
     stated = re.search(r"Object\.assign\(kvdemo, (\{.*?\})\);", assets.head())
     assert stated

@@ -42,7 +42,7 @@ async def until_idle(url: str) -> None:
         await asyncio.sleep(0.1)
 
 
-def test_races_that_nobody_listens_to_never_begin_and_refuse_nobody(tiny_app: str) -> None:
+def test_races_without_a_listener_never_start_and_block_no_visitor(tiny_app: str) -> None:
     async def attack() -> None:
         async with programs(tiny_app) as program:
             flood = program("flood")
@@ -57,7 +57,7 @@ def test_races_that_nobody_listens_to_never_begin_and_refuse_nobody(tiny_app: st
     in_a_loop(attack())
 
 
-def test_one_session_has_a_few_places_and_others_come_in_turn(tiny_app: str) -> None:
+def test_a_session_has_few_places_so_that_others_get_a_turn(tiny_app: str) -> None:
     async def attack() -> list[str]:
         async with programs(tiny_app) as program:
             greedy = program("greedy")
@@ -87,7 +87,7 @@ def test_one_session_has_a_few_places_and_others_come_in_turn(tiny_app: str) -> 
     }
 
 
-def test_a_race_ends_when_its_visitor_leaves_and_one_that_waits_is_never_run(tiny_app: str) -> None:
+def test_a_race_ends_and_a_waiting_race_never_starts_when_its_visitor_leaves(tiny_app: str) -> None:
     async def leave() -> None:
         async with programs(tiny_app) as program:
             running, waiting = program("runs"), program("waits")
@@ -103,7 +103,7 @@ def test_a_race_ends_when_its_visitor_leaves_and_one_that_waits_is_never_run(tin
     in_a_loop(leave())
 
 
-def test_who_asked_first_is_served_first_though_it_listens_later(tiny_app: str) -> None:
+def test_the_first_request_is_served_first_even_if_it_listens_later(tiny_app: str) -> None:
     async def ask() -> None:
         async with programs(tiny_app) as program:
             running, early, late = program("runs"), program("early"), program("late")
@@ -136,7 +136,7 @@ def test_who_asked_first_is_served_first_though_it_listens_later(tiny_app: str) 
     in_a_loop(ask())
 
 
-def test_a_program_that_asks_first_and_listens_then_gets_its_race(tiny_app: str) -> None:
+def test_a_program_that_listens_after_its_request_gets_its_race(tiny_app: str) -> None:
     async def ask() -> str:
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
             url = f"{tiny_app}gradio_api/call/race"

@@ -31,7 +31,7 @@ async def raced(url: str) -> list[list[int]]:
     return [lane["tokens"] for lane in last["output"]["data"][0]["lanes"]]
 
 
-def test_hostile_requests_get_a_sentence_and_the_next_race_is_as_before(tiny_folder: Path, tmp_path: Path) -> None:
+def test_hostile_requests_get_a_sentence_and_the_next_race_is_unchanged(tiny_folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = {
         "KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "GRADIO_TEMP_DIR": str(tmp_path / "files"),

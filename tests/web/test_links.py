@@ -29,7 +29,7 @@ def test_a_link_fills_every_setting_of_the_form() -> None:
     }  # fmt: skip
 
 
-def test_no_parameters_change_nothing() -> None:
+def test_an_empty_link_changes_nothing() -> None:
     assert links.read({}, KNOWN) == links.Link()
 
 
@@ -40,30 +40,30 @@ def test_no_parameters_change_nothing() -> None:
      ("lanes", "warp_drive:window=1"), ("lanes", "sliding_window:window"), ("lanes", "sliding_window:size=3"),
      ("lanes", "reencode:window=3,dynamic_cache")],
 )  # fmt: skip
-def test_what_a_control_cannot_hold_is_named_and_left_out(name: str, value: str) -> None:
+def test_a_value_that_a_control_cannot_hold_is_left_out_with_a_notice(name: str, value: str) -> None:
     link = links.read({name: value, "prompt": "kept"}, KNOWN)
     assert link.form == {"prompt": "kept"}
     assert len(link.notices) == 1
     assert f"link's {name}" in link.notices[0]
 
 
-def test_lanes_come_with_their_settings_and_may_be_of_one_kind() -> None:
+def test_a_link_reads_lanes_with_settings_and_the_same_strategy_twice() -> None:
     lanes = "sliding_window:window=64:sinks=4,sliding_window:window=0,reencode"
     assert links.read({"lanes": lanes}, KNOWN) == links.Link({"strategies": lanes})  # what 0 means is the race's to say
 
 
-def test_no_lanes_are_for_the_race_to_refuse() -> None:
+def test_a_link_without_lanes_is_read_and_left_to_the_race_to_refuse() -> None:
     assert links.read({"lanes": " , "}, KNOWN) == links.Link({"strategies": ""})
 
 
 @pytest.mark.parametrize(
     ("name", "key", "value"), [("tokens", "max_new_tokens", -5), ("temperature", "temperature", 9.0)]
 )
-def test_what_only_the_race_can_judge_is_passed_on(name: str, key: str, value: float) -> None:
+def test_values_that_only_the_race_can_check_are_passed_on(name: str, key: str, value: float) -> None:
     assert links.read({name: str(value)}, KNOWN).form == {key: value}
 
 
-def test_long_garbage_is_quoted_short() -> None:
+def test_a_long_invalid_value_is_quoted_shortened() -> None:
     assert len(links.read({"tokens": "9" * 5000 + "x"}, KNOWN).notices[0]) < 160
 
 
@@ -76,13 +76,13 @@ def test_a_link_can_hold_every_field_of_its_form() -> None:
     assert set(links.names(links.MEASURE)) == set(offered(MeasureRequest, "form")) - {"preset"}
 
 
-def test_a_link_states_what_it_is_about_at_its_default_too() -> None:
+def test_a_link_always_states_prompt_model_tokens_and_lanes() -> None:
     race = ["prompt", "model", "max_new_tokens", "strategies"]
     assert links.always(links.RACE) == race
     assert set(links.always(links.MEASURE)) == {*race, "repeats", "warmup"}
 
 
-def test_a_measurement_as_a_link() -> None:
+def test_a_link_fills_the_form_of_a_measurement() -> None:
     query = {"tokens": "64", "repeats": "5", "warmup": "x", "sweep_prompt": "16,a", "schedule": "fair"}
     link = links.read(query, KNOWN, links.MEASURE)
     assert link.form == {"max_new_tokens": 64, "repeats": 5, "sweep_prompt": "16,a"}
@@ -111,7 +111,7 @@ def test_a_link_fills_the_form_of_inside() -> None:
      ("temperature", "1_0"), ("temperature", "1e300"), ("temperature", "NaN"), ("top_p", "-inf"),
      ("lanes", ",".join(["reencode"] * 7))],
 )  # fmt: skip
-def test_a_number_that_no_field_can_hold_is_left_out_with_a_word(name: str, value: str) -> None:
+def test_a_number_that_no_field_can_hold_is_left_out_with_a_notice(name: str, value: str) -> None:
     link = links.read({name: value, "prompt": "kept"}, KNOWN)
     assert link.form == {"prompt": "kept"}
     assert len(link.notices) == 1
@@ -128,7 +128,7 @@ FORMS = {"race": links.RACE, "measure": links.MEASURE, "inside": links.INSIDE}
 
 @pytest.mark.parametrize("form", FORMS)
 @given(data=st.data())
-def test_any_link_fills_the_form_with_what_can_be_sent_and_names_the_rest(form: str, data: st.DataObject) -> None:
+def test_any_link_fills_the_form_with_sendable_values_and_names_the_others(form: str, data: st.DataObject) -> None:
     """Gradio sends numbers of 64 bits, and a browser holds whole ones of 53: a larger one kept the page from coming."""
     parameters = FORMS[form]
     query = data.draw(st.dictionaries(st.sampled_from(sorted(parameters)), NASTY))

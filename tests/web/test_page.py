@@ -37,7 +37,7 @@ def test_only_the_documented_endpoints_are_public(config: dict[str, Any]) -> Non
     assert public == {"race", "measure", "inside", "plan", "models", "strategies", "samplers"}
 
 
-def test_a_visitor_s_page_has_no_component_of_the_endpoints(config: dict[str, Any]) -> None:
+def test_the_page_of_a_visitor_has_no_component_of_the_endpoints(config: dict[str, Any]) -> None:
     types = {c["id"]: c["type"] for c in config["components"]}
     assert "api" in types.values()
     assert "api" not in {types[component] for component in config["page"][""]["components"]}
@@ -49,7 +49,7 @@ def test_only_the_first_tab_is_mounted_at_once(config: dict[str, Any]) -> None:
     assert [tab["visible"] for tab in tabs] == [True] + [False] * (len(tabs) - 1)
 
 
-def test_labelled_controls_for_every_form_key(config: dict[str, Any]) -> None:
+def test_every_form_key_has_a_labelled_control(config: dict[str, Any]) -> None:
     labels = {c["props"].get("label") for c in config["components"]}
     assert {"Prompt", "Model", "Lanes", "New tokens", "Schedule", "Chat template", "Temperature", "Top-p", "Seed",
             "Ignore end of text", "Repeats", "Warm-up", "Prompt lengths"} <= labels  # fmt: skip
@@ -69,7 +69,7 @@ def test_the_first_form_offers_every_strategy_with_its_settings_for_all_forms(co
     assert window["kind"]["choices"] == ["fp8", "int4"]
 
 
-def test_the_page_states_what_is_on_offer_once(config: dict[str, Any]) -> None:
+def test_the_page_states_models_and_strategies_once(config: dict[str, Any]) -> None:
     """A docstring of a strategy is long, and the page is as large as what it states."""
     text = json.dumps(config)
     for row in STRATEGIES:
@@ -94,24 +94,24 @@ def test_every_number_is_defined_and_every_definition_is_used() -> None:
     assert all(entry["name"] and entry["long"] and entry["text"] for entry in DEFINITIONS.values())
 
 
-def test_examples_say_why_they_are_there() -> None:
+def test_every_example_has_a_note() -> None:
     assert all(example.label and example.text.strip() and example.why for example in EXAMPLES)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
-def test_an_example_is_a_race_that_can_be_asked_for(example: Example) -> None:
+def test_every_example_is_a_valid_race(example: Example) -> None:
     for spec in RaceRequest.parse(example.form).strategies:
         strategies.check(spec)
 
 
-def test_the_first_example_is_the_default_race_and_drift_says_what_it_is() -> None:
+def test_the_first_example_is_the_default_race_and_the_drift_example_is_explained() -> None:
     question, drift = EXAMPLES[:2]
     assert (question.label, question.text) == ("Question", DEFAULT_PROMPT)
     assert drift.label == "Drift"
     assert "Text is no faithful carrier of tokens" in drift.why and "not the cache's doing" in drift.why
 
 
-def test_downloads_stay_in_their_folder_whatever_the_model_is_called_and_the_text_holds(tmp_path: Path) -> None:
+def test_downloads_stay_in_their_folder_for_any_model_name_and_text(tmp_path: Path) -> None:
     document = {"schema": 1, "model": {"id": "org/../We ird\x00/"}, "text": "half \ud83d an emoji"}
     files = downloads.write(document, {"csv": "a,b\r\n1,2\r\n"}, tmp_path)
     assert {path.parent for path in files.values()} == {tmp_path}
@@ -119,7 +119,7 @@ def test_downloads_stay_in_their_folder_whatever_the_model_is_called_and_the_tex
     assert files["csv"].read_bytes() == b"a,b\r\n1,2\r\n"
 
 
-def test_a_measurement_is_a_file_of_another_name_than_a_race(tmp_path: Path) -> None:
+def test_files_of_a_measurement_and_a_race_have_different_names(tmp_path: Path) -> None:
     names = [
         downloads.write({"kind": kind, "model": {"id": "m"}}, {}, tmp_path)["json"].name for kind in ("", "measure")
     ]
@@ -181,7 +181,7 @@ def _ids_asked(backend: ScriptedBackend, tab: str) -> tuple[set[str], set[str]]:
     return {ids[number] for number, _ in changes["targets"]}, {ids[number] for number in asked["outputs"]}
 
 
-def test_what_a_race_costs_is_told_where_a_gpu_is_lent_and_follows_every_setting() -> None:
+def test_the_gpu_seconds_of_a_race_are_shown_on_zerogpu_and_follow_every_setting() -> None:
     lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
     watched, told = _ids_asked(lent, "race")
     assert {"kv-prompt", "kv-tokens", "kv-schedule"} <= watched
@@ -190,7 +190,7 @@ def test_what_a_race_costs_is_told_where_a_gpu_is_lent_and_follows_every_setting
     assert line["props"]["value"] == "It asks for 128 GPU seconds."
 
 
-def test_a_device_of_the_servers_own_has_no_line_on_what_a_race_costs() -> None:
+def test_a_server_with_its_own_device_shows_no_gpu_seconds() -> None:
     watched, told = _ids_asked(ScriptedBackend(), "race")
     assert told == {"kv-tokens"}
     assert "kv-schedule" not in watched

@@ -76,7 +76,7 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEGIN_SECONDS", 0.1)
 
 
-def test_runs_are_known_while_they_run() -> None:
+def test_a_run_can_be_stopped_by_its_page_only_while_it_runs() -> None:
     engine = Engine()
     runs = Runs(engine.stop)
     with runs.running("page") as first:
@@ -89,7 +89,7 @@ def test_runs_are_known_while_they_run() -> None:
     assert engine.stopped == [first]
 
 
-def test_an_older_run_does_not_forget_a_newer_one() -> None:
+def test_the_end_of_an_older_run_does_not_forget_a_newer_one() -> None:
     engine = Engine()
     runs = Runs(engine.stop)
     old, new = runs.running("page"), runs.running("page")
@@ -107,7 +107,7 @@ def test_all_states_of_a_run_come_and_its_generator_is_closed() -> None:
     assert not engine.stopped
 
 
-def test_what_a_run_raises_is_raised() -> None:
+def test_an_exception_of_a_run_is_raised() -> None:
     def broken() -> Generator[int, None, None]:
         yield 1
         raise RuntimeError("broken on purpose")
@@ -120,14 +120,14 @@ def test_what_a_run_raises_is_raised() -> None:
         in_a_loop(collect())
 
 
-def test_a_run_that_nobody_listens_to_never_begins() -> None:
+def test_a_run_without_a_listener_never_starts() -> None:
     engine, ears = Engine(), Ears()
     ears.listening = False
     assert heard(engine, request(ears)) == []
     assert not engine.begun
 
 
-def test_a_run_begins_when_its_program_begins_to_listen() -> None:
+def test_a_run_starts_when_its_program_begins_to_listen() -> None:
     engine, ears = Engine(), Ears()
     ears.listening = False
     engine.go_on.set()
@@ -136,14 +136,14 @@ def test_a_run_begins_when_its_program_begins_to_listen() -> None:
     assert heard(engine, request(ears)) == [1, 2]
 
 
-def test_a_run_whose_visitor_left_while_it_waited_is_stopped_and_closed() -> None:
+def test_a_waiting_run_whose_visitor_leaves_is_stopped_and_closed() -> None:
     engine, ears = Engine(), Ears()
     assert heard(engine, request(ears), lambda _: setattr(ears, "listening", False)) == [1]
     assert engine.stopped == ["r1"]
     assert engine.closed.is_set()
 
 
-def test_a_run_that_tells_something_all_the_time_ends_too_when_nobody_listens() -> None:
+def test_a_run_that_yields_all_the_time_ends_when_nobody_listens() -> None:
     ears, told = Ears(), []
 
     def states() -> Generator[int, None, None]:
@@ -160,7 +160,7 @@ def test_a_run_that_tells_something_all_the_time_ends_too_when_nobody_listens() 
     assert len(told) >= 5
 
 
-def test_a_run_that_is_left_between_two_states_is_closed() -> None:
+def test_a_run_whose_reader_stops_between_two_states_is_closed() -> None:
     engine = Engine()
     assert heard(engine, request(Ears()), lambda _: "leave") == [1]
     assert engine.closed.is_set()
@@ -179,7 +179,7 @@ async def at_work(engine: Engine) -> asyncio.Task[None]:
     return task
 
 
-def test_a_run_that_is_cancelled_while_it_waits_is_stopped_and_closed() -> None:
+def test_a_cancelled_waiting_run_is_stopped_and_closed() -> None:
     engine = Engine()
 
     async def cancelled() -> None:
@@ -194,7 +194,7 @@ def test_a_run_that_is_cancelled_while_it_waits_is_stopped_and_closed() -> None:
     assert engine.closed.is_set()
 
 
-def test_a_run_is_stopped_when_the_server_ends_while_it_is_at_work(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_running_run_is_stopped_when_the_server_ends(caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine()
 
     async def ended() -> None:
@@ -210,7 +210,7 @@ def test_a_run_is_stopped_when_the_server_ends_while_it_is_at_work(caplog: pytes
     assert not caplog.records
 
 
-def test_a_hundred_waiting_runs_leave_the_threads_of_other_events_free() -> None:
+def test_a_hundred_waiting_runs_do_not_block_the_threads_of_other_events() -> None:
     engines = [Engine() for _ in range(100)]
 
     async def wait_all() -> bool:
@@ -240,6 +240,6 @@ def test_a_hundred_waiting_runs_leave_the_threads_of_other_events_free() -> None
         (None, ""),
     ],
 )
-def test_a_visitor_is_a_page_and_an_address_that_is_not_this_machine(client: Any, address: str) -> None:
+def test_a_visitor_is_a_page_and_its_address_unless_that_is_this_machine(client: Any, address: str) -> None:
     assert visitor_of(request(Ears(), client=client)) == Visitor("mine", address)
     assert visitor_of(gr.Request()) == Visitor()

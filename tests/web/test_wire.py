@@ -51,7 +51,7 @@ def test_a_token_is_a_line_of_lane_id_time_positions_bytes_surprise_and_text() -
     assert wire.line(committed(1, (" the",), 0.0332104, cache_bytes=46080)) == "1 100 33210 1 46080 500  the\n"
 
 
-def test_the_entropy_of_the_models_distribution_stands_beside_the_surprise_where_it_is_known() -> None:
+def test_a_known_entropy_is_written_after_the_surprise() -> None:
     def model(choice: Choice) -> str:
         return wire.line(TokensCommitted(0, TimedStep(Step((choice,), 1), 0.01), ("a",))).split(" ")[5]
 
@@ -68,37 +68,37 @@ def ran(cache_bytes: int = 9, **step: Any) -> str:
     return wire.line(committed(0, ("a",), cache_bytes=cache_bytes, **step)).split(" ")[3]
 
 
-def test_a_step_of_one_row_is_told_by_its_positions() -> None:
+def test_a_step_of_one_row_is_written_as_its_positions() -> None:
     assert ran(positions=1) == "1"
     assert ran(0, positions=7, passes=(Pass(1, 7, 7),)) == "7"  # without a cache there is nothing but these
 
 
-def test_rows_contexts_and_rejected_drafts_are_told_where_positions_do_not_say_them() -> None:
+def test_rows_contexts_and_rejected_drafts_are_written_when_positions_do_not_imply_them() -> None:
     assert ran(positions=1, passes=(Pass(1, 1, 260),)) == "1@260"  # a window: the context does not grow
     assert ran(positions=5, passes=(Pass(1, 1, 9, draft=True), Pass(1, 5, 14, logits=5, rejected=3))) == "5@14-3"
     assert ran(positions=4, passes=(Pass(4, 1, 9),)) == "4x1@9"
 
 
-def test_equal_passes_of_a_search_are_told_once() -> None:
+def test_equal_passes_of_a_search_are_written_once_with_their_count() -> None:
     passes = (Pass(1, 4, 4), Pass(3, 1, 5), Pass(3, 1, 6), Pass(3, 1, 7), Pass(3, 1, 7))
     assert ran(positions=16, passes=passes) == "4@4+3x1@5*3+3x1@7"
 
 
-def test_an_exact_cache_is_told_where_it_holds_something_else() -> None:
+def test_the_bytes_of_an_exact_cache_are_written_when_they_differ() -> None:
     def held(**details: float) -> str:
         return wire.line(committed(0, ("a",), cache_bytes=25, details=details)).split(" ")[4]
 
     assert (held(), held(exact_bytes=25), held(exact_bytes=100.0)) == ("25", "25", "25/100")
 
 
-def test_what_the_lane_wrote_itself_is_told_only_where_it_differs() -> None:
+def test_the_lanes_own_text_is_written_only_when_it_differs() -> None:
     same, other = committed(0, ("a",), texts=("a",)), committed(0, ("",), texts=("\ufffd",))
     assert wire.line(same).count("\n") == 1
     assert wire.line(other).splitlines()[1] == "= \ufffd"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_any_text_survives_on_one_line(text: str) -> None:
+def test_any_text_is_escaped_to_one_line_and_back(text: str) -> None:
     line = wire.line(committed(0, (text,)))
     assert line.count("\n") == 1
     assert line.endswith("\n")
@@ -106,7 +106,7 @@ def test_any_text_survives_on_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_json_lines_are_one_line_and_hold_no_markup(text: str) -> None:
+def test_json_is_written_on_one_line_without_markup(text: str) -> None:
     line = wire.line(started(prompt=text))
     assert line.count("\n") == 1
     assert "<" not in line
@@ -114,7 +114,7 @@ def test_json_lines_are_one_line_and_hold_no_markup(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_text_that_was_still_waiting_comes_before_the_end(text: str) -> None:
+def test_pending_text_is_written_before_the_end_of_its_lane(text: str) -> None:
     lines = wire.line(Ended(1, "length", text=text)).splitlines()
     assert lines[-1] == "E 1 length "
     assert [unescape(line[4:]) for line in lines[:-1]] == ([text] if text else [])
@@ -128,7 +128,7 @@ def test_lone_surrogates_become_replacement_characters() -> None:
     assert "😀" in wire.notice("\ud83d\ude00")
 
 
-def test_what_comes_once_or_seldom_is_written_with_a_letter_first() -> None:
+def test_rare_events_are_lines_that_begin_with_a_letter() -> None:
     won = verdict("Won.", "A.", Finding("remark", (1,), {}, "B."))
     events = [
         Progress("Fetching", 0.1234), Progress("Waiting"), Ended(0, "length"), Ended(1, "error", "Out of\nmemory."),
@@ -149,7 +149,7 @@ def test_what_comes_once_or_seldom_is_written_with_a_letter_first() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_the_end_brings_the_trees_of_those_that_searched(text: str) -> None:
+def test_the_last_line_holds_the_beam_trees_of_searches(text: str) -> None:
     node = {"parent": 0, "token": 7, "text": text, "logprob": -0.123456, "score": -1.5}
     lanes = [
         {"steps": [{"logprobs": [-1.0]}, {"logprobs": [-0.5, -2.0]}]},
@@ -165,7 +165,7 @@ def test_the_end_brings_the_trees_of_those_that_searched(text: str) -> None:
     assert json.loads(line[2:])["beams"] == [{"lane": 1, "levels": [[sent, sent], [sent]], "sums": {"0": -1.5}}]
 
 
-def test_a_refusal_carries_the_remedy() -> None:
+def test_a_refusal_line_holds_the_largest_token_count() -> None:
     line = wire.refusal(BadInput("Too long.", max_new_tokens=12))
     assert json.loads(line[2:]) == {"message": "Too long.", "max_new_tokens": 12}
 
@@ -173,7 +173,7 @@ def test_a_refusal_carries_the_remedy() -> None:
 @pytest.mark.parametrize(
     ("logprob", "surprise"), [(0.0, 0), (-0.0, 0), (-0.6931, 693), (-math.inf, 745_000), (math.nan, "-")]
 )
-def test_surprise_is_a_plain_integer(logprob: float, surprise: int | str) -> None:
+def test_surprise_is_written_as_an_integer(logprob: float, surprise: int | str) -> None:
     step = Step((Choice(1, logprob, 2, logprob),), 1)
     assert wire.line(TokensCommitted(0, TimedStep(step, 0.01), ("a",))).split(" ")[5] == str(surprise)
 
@@ -193,7 +193,7 @@ def test_an_unknown_event_is_an_error() -> None:
         wire.line(3)
 
 
-def test_a_step_of_a_search_names_its_levels() -> None:
+def test_a_step_of_a_search_is_written_with_its_levels() -> None:
     taken = search("Beams", (0.5, 3)).steps[0]
     first, *more = wire.line(TokensCommitted(0, taken, ("a", "b", "c"))).splitlines()
     assert first.split()[2] == "500000*3/3" and len(more) == 2
@@ -201,7 +201,7 @@ def test_a_step_of_a_search_names_its_levels() -> None:
 
 
 @given(more=st.lists(st.text("ab\n", max_size=30), max_size=20))
-def test_sheets_joined_are_the_text_and_only_the_last_one_changes(more: list[str]) -> None:
+def test_the_sheets_join_to_the_text_and_only_the_last_one_changes(more: list[str]) -> None:
     sheets: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire, "SHEET", 40)
@@ -212,7 +212,7 @@ def test_sheets_joined_are_the_text_and_only_the_last_one_changes(more: list[str
     assert all(len(sheet) < 70 for sheet in sheets)
 
 
-def test_an_update_of_a_long_race_costs_gradio_what_one_of_a_short_race_does() -> None:
+def test_an_update_of_a_long_race_costs_gradio_no_more_than_one_of_a_short_race() -> None:
     """100,000 tokens of two lanes: as one string, the last updates took 15 ms each, all of them 190 s."""
     lines = "1 12345 33210 1 46080000 500/1234  the\n" * 6
     long: list[str] = []

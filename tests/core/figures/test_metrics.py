@@ -45,13 +45,13 @@ def test_lane_figures_agree_with_a_calculation_by_hand() -> None:
     assert got.itl_s.max == 0.3
 
 
-def test_a_step_of_k_tokens_counts_k_gaps() -> None:
+def test_a_step_of_k_tokens_counts_k_inter_token_gaps() -> None:
     steps = [TimedStep(step(1), 1.0), TimedStep(step(2, 3, 4), 0.6), TimedStep(step(5), 0.1)]
     assert token_gaps(steps) == pytest.approx([0.2, 0.2, 0.2, 0.1])
     assert lane_metrics(steps).tpot_s == pytest.approx(0.7 / 4)
 
 
-def test_figures_that_one_token_or_none_leaves_undefined_are_none() -> None:
+def test_figures_undefined_for_one_token_or_none_are_none() -> None:
     one = lane_metrics(list(time_steps([0.5])))
     assert (one.ttft_s, one.tpot_s, one.itl_s, one.tokens_per_s) == (0.5, None, None, 2.0)
     none = lane_metrics([])
@@ -91,7 +91,7 @@ def test_seconds_to_a_token_inside_a_step_are_those_of_the_whole_step() -> None:
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
-def test_first_difference_splits_both_into_equal_and_unequal(a: list[int], b: list[int]) -> None:
+def test_first_difference_is_the_length_of_the_common_prefix(a: list[int], b: list[int]) -> None:
     at = first_difference(a, b)
     if at is None:
         shared = min(len(a), len(b))
@@ -115,7 +115,7 @@ def test_tokens_that_all_come_in_one_step_have_no_time_between_them() -> None:
     assert (got.ttft_s, got.tpot_s, got.itl_s) == (0.6, None, None)
 
 
-def test_a_speedup_is_one_of_the_same_work() -> None:
+def test_a_speedup_compares_the_same_work() -> None:
     stream, whole = list(time_steps([1.0] * 4)), search("Beams", (2.0, 4)).steps
     assert speedup(stream, whole) == 2.0
     assert speedup(stream[:3], whole) is speedup(whole, stream[:3]) is None  # a search has no time of its third token
@@ -135,7 +135,7 @@ def steps_of(steps: list[list[float]]) -> list[TimedStep]:
 
 
 @pytest.mark.parametrize("case", cases("lane_figures"), ids=lambda case: case["says"])
-def test_the_figures_are_those_that_the_page_works_out_as_it_runs(case: dict[str, Any]) -> None:
+def test_live_figures_are_computed_as_in_javascript(case: dict[str, Any]) -> None:
     lanes = [steps_of(lane["steps"]) for lane in case["lanes"]]
     for steps, lane in zip(lanes, case["lanes"], strict=True):
         got = lane_metrics(steps)

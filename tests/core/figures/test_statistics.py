@@ -49,7 +49,7 @@ def test_a_summary_agrees_with_numpy(samples: list[float]) -> None:
     assert got.min <= got.median <= got.p90 <= got.max or got.min == pytest.approx(got.max)
 
 
-def test_noise_is_the_middle_half_and_one_disturbed_run_is_not_noise() -> None:
+def test_noise_is_the_interquartile_range_and_ignores_one_disturbed_run() -> None:
     assert noise_warning([1.0, 1.01, 1.0, 1.02, 1.01, 9.0, 1.0]) is None
     # quartiles of 0.8 1.0 1.2 1.4: 0.95 and 1.25, 0.3 of 1.1
     noisy = noise_warning([0.8, 1.0, 1.2, 1.4])
@@ -58,7 +58,7 @@ def test_noise_is_the_middle_half_and_one_disturbed_run_is_not_noise() -> None:
     assert "differences smaller than that mean nothing" in noisy
 
 
-def test_noise_of_two_or_three_runs_is_their_full_range_and_says_so() -> None:
+def test_the_noise_warning_of_two_or_three_runs_states_their_full_range() -> None:
     assert noise_warning([1.0, 1.04]) is None
     noisy = noise_warning([1.0, 1.0, 1.2])
     assert noisy is not None
@@ -70,7 +70,7 @@ def test_too_few_runs_give_no_noise_warning(samples: list[float]) -> None:
     assert noise_warning(samples) is None
 
 
-def test_the_interval_is_welchs_on_logarithms() -> None:
+def test_the_interval_is_welchs_on_logarithms_of_the_times() -> None:
     baseline, samples = [4.6, 4.8, 4.75, 4.7], [1.0, 1.02, 0.99]
     x, y = [math.log(v) for v in baseline], [math.log(v) for v in samples]
     vx, vy = statistics.variance(x) / len(x), statistics.variance(y) / len(y)
@@ -95,7 +95,7 @@ def test_exchanging_the_sides_inverts_the_ratio_and_its_interval(a: list[float],
 
 
 @given(TIMES, TIMES)
-def test_significant_means_that_the_interval_leaves_out_1(a: list[float], b: list[float]) -> None:
+def test_a_speedup_is_significant_if_its_interval_excludes_1(a: list[float], b: list[float]) -> None:
     got = speedup(a, b)
     if got.low is None or got.high is None:
         assert got.significant is None
@@ -105,7 +105,7 @@ def test_significant_means_that_the_interval_leaves_out_1(a: list[float], b: lis
         assert got.significant == (not got.low <= 1 <= got.high)
 
 
-def test_equal_lanes_are_called_different_about_once_in_twenty() -> None:
+def test_equal_lanes_are_called_different_in_about_5_percent_of_cases() -> None:
     # 400 pairs drawn from one distribution: 5 % is 20; an interval of another confidence would show here.
     draw = numpy.random.default_rng(7).lognormal(0, 0.03, (400, 2, 5))
     called = sum(bool(speedup(list(a), list(b)).significant) for a, b in draw)
@@ -122,9 +122,7 @@ def test_equal_lanes_are_called_different_about_once_in_twenty() -> None:
         ([1e-300, 1e300], [1e-300, 1e300], "scatter too much"),
     ],
 )
-def test_where_there_is_no_interval_the_reason_is_given(
-    baseline: Sequence[float], samples: Sequence[float], said: str
-) -> None:
+def test_a_missing_interval_is_explained(baseline: Sequence[float], samples: Sequence[float], said: str) -> None:
     got = speedup(baseline, samples)
     assert (got.low, got.high, got.significant) == (None, None, None)
     assert said in statement(got, "B", "A")
@@ -138,7 +136,7 @@ def test_one_side_without_scatter_still_has_an_interval_and_no_warning() -> None
     assert got.low < 1.5 < got.high
 
 
-def test_no_claim_is_made_where_the_ratio_lies_outside_its_interval() -> None:
+def test_a_ratio_outside_its_interval_is_never_called_significant() -> None:
     got = speedup([1.0, 1.01] * 300 + [2000.0], [1.1, 1.11] * 300)
     assert got.ratio > 3  # the typical run of the baseline is the faster one
     assert got.significant is None
@@ -166,14 +164,14 @@ def test_a_slower_lane_takes_longer_with_the_inverted_interval() -> None:
     assert said == "B takes 2.00× as long as A (95 % interval 1.25 to 2.50, n = 3 and 5)."
 
 
-def test_a_ratio_close_to_1_never_reads_1() -> None:
+def test_a_ratio_close_to_1_is_not_rounded_to_1() -> None:
     assert figures(1.002, 1.0004, 1.004) == ["1.0020", "1.0004", "1.0040"]
     assert figures(1.0, 0.97) == ["1.00", "0.97"]
     assert figures(1234.5, 0.0001) == ["1,234", "0.0001"]
 
 
 @pytest.mark.slow
-def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing() -> None:
+def test_without_scipy_the_ratio_is_given_and_the_interval_is_stated_as_missing() -> None:
     code = (
         "import sys; sys.modules['scipy'] = sys.modules['scipy.stats'] = None\n"
         "from kvdemo.core.figures.statistics import speedup, statement\n"
@@ -186,7 +184,7 @@ def test_without_scipy_the_ratio_stands_and_the_interval_is_said_to_be_missing()
 
 
 @pytest.mark.slow
-def test_no_module_here_needs_more_than_the_standard_library_to_be_imported() -> None:
+def test_core_figures_import_the_standard_library_only() -> None:
     code = (
         "import sys\nfor name in ('torch', 'transformers', 'numpy', 'scipy', 'gradio'): sys.modules[name] = None\n"
         "import kvdemo.compare.comparison, kvdemo.core.figures.statistics\n"

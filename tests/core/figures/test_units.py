@@ -32,12 +32,12 @@ def test_sizes_that_are_compared_are_written_in_one_unit() -> None:
     assert [units.megabytes(n) for n in (7_790_000, 15_400_000_000)] == ["8 MB", "15,400 MB"]
 
 
-def test_one_thing_is_not_plural() -> None:
+def test_a_count_of_one_is_singular() -> None:
     assert [units.count(n, "token") for n in (0, 1, 2000)] == ["0 tokens", "1 token", "2,000 tokens"]
 
 
 @pytest.mark.parametrize(("kind", "unit"), [("seconds", ""), ("bytes", "B"), ("flops", "FLOP/s")])
-def test_sentences_and_the_pages_tables_write_the_same_figures(kind: str, unit: str) -> None:
+def test_numbers_are_written_as_in_javascript(kind: str, unit: str) -> None:
     """But for zeros at the end, which align a table's column."""
     for value, tabled in cases("numbers")[kind]:
         said = units.amount(value, unit) if unit else units.seconds(value)

@@ -22,7 +22,7 @@ class Bake:
     minutes: tuple[int, ...] = setting((30,), "Minutes", "when to look", typed="lengths", high=600, most=2)
 
 
-def test_settings_of_a_group_are_the_outer_classs_own_except_fixed_ones() -> None:
+def test_the_settings_of_a_group_belong_to_the_outer_class_except_fixed_ones() -> None:
     assert list(declared(Bake)) == ["dish", "heat", "light", "minutes"]
     assert (declared(Oven)["heat"].default, declared(Bake)["heat"].default) == (180, 220)
 
@@ -49,20 +49,20 @@ def test_a_wrong_value_gets_the_sentence_of_its_declaration(wrong: dict[str, obj
     assert says in str(caught.value)
 
 
-def test_a_place_offers_the_common_settings_and_its_own() -> None:
+def test_each_place_offers_the_common_settings_and_its_own() -> None:
     assert "light" in offered(Bake, "cli")
     assert "light" not in offered(Bake, "form")
     assert "light" not in offered(Bake)
 
 
-def test_values_of_settings_can_be_read_again() -> None:
+def test_written_values_are_read_back_unchanged() -> None:
     bake = read(Bake, {"dish": "pie", "heat": 90, "minutes": "9,5"})
     flat = values(bake)
     assert flat == {"dish": "pie", "heat": 90, "fan": True, "light": True, "minutes": (5, 9)}
     assert read(Bake, {name: flat[name] for name in declared(Bake)}) == bake
 
 
-def test_a_document_states_what_was_fixed_too_and_holds_lists() -> None:
+def test_a_document_states_fixed_settings_and_writes_tuples_as_lists() -> None:
     bake = read(Bake, {"dish": "pie"})
     assert recorded(bake) == {"dish": "pie", "heat": 220, "fan": True, "minutes": [30]}
     assert list(in_documents(Bake)) == list(recorded(bake))

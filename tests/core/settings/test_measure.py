@@ -19,7 +19,7 @@ def test_lengths_come_as_text_or_as_lists_and_in_order() -> None:
     assert (request.sweep_prompt, request.sweep_tokens) == ((16, 128), (8, 32))
 
 
-def test_all_tokens_to_decode_are_counted() -> None:
+def test_the_total_of_tokens_to_decode_is_counted() -> None:
     raw = {
         "prompt": "Hi",
         "max_new_tokens": 10,

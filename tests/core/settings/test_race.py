@@ -46,7 +46,7 @@ def test_bad_input_gets_one_sentence(fields: dict[str, Any], says: str) -> None:
     message.encode()  # printable wherever it is shown
 
 
-def test_form_url_and_program_give_the_same_request() -> None:
+def test_form_link_and_api_give_the_same_request() -> None:
     typed = RaceRequest.parse(
         {"prompt": "Hi", "max_new_tokens": 12.0, "strategies": ["no_cache", "dynamic_cache"], "chat": False, "seed": 3}
     )
@@ -76,12 +76,12 @@ def test_any_input_gives_a_request_or_one_sentence(raw: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("typed", ["1_000", "١٢", "１２", "0x10", "1e3"])
-def test_digits_that_a_reader_would_not_take_for_a_number_are_none(typed: str) -> None:
+def test_unusual_digits_are_refused_as_whole_numbers(typed: str) -> None:
     with pytest.raises(BadInput, match="whole number"):
         RaceRequest.parse({"prompt": "x", "max_new_tokens": typed})
 
 
 @pytest.mark.parametrize("typed", ["1_0", "١", "0x1"])
-def test_neither_are_they_where_a_fraction_may_stand(typed: str) -> None:
+def test_unusual_digits_are_refused_as_fractions(typed: str) -> None:
     with pytest.raises(BadInput, match="must be a number"):
         RaceRequest.parse({"prompt": "x", "temperature": typed})

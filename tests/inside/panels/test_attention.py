@@ -16,7 +16,7 @@ TEXT = "The quick brown fox jumps over"
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_every_model_shows_its_weights_or_says_in_a_sentence_why_not(name: str) -> None:
+def test_every_model_shows_attention_weights_or_says_why_not(name: str) -> None:
     panel = shown(model(name), "attention", layer=1, head=2, prompt=TEXT, continuation=[5])
     if "cannot" in panel:
         assert "Layer 1 of" in panel["cannot"]
@@ -33,7 +33,7 @@ def test_every_model_shows_its_weights_or_says_in_a_sentence_why_not(name: str) 
     assert (panel["layers"], panel["heads"]) == (layers, 4)
 
 
-def test_the_tokens_after_the_text_have_rows_but_for_the_last_which_is_never_run(tiny_llama: LoadedModel) -> None:
+def test_every_token_except_the_last_has_a_row_of_weights(tiny_llama: LoadedModel) -> None:
     alone = shown(tiny_llama, "attention", prompt=TEXT, continuation=[5])["rows"]
     longer = shown(tiny_llama, "attention", prompt=TEXT, continuation="5,6,7")["rows"]
     assert len(longer) == len(alone) + 2
@@ -49,17 +49,17 @@ def test_without_tokens_after_the_text_the_weights_are_those_of_the_steps(tiny_l
     assert len(alone["rows"]) == steps["steps"][-1]["length"]
 
 
-def test_what_the_steps_decoded_is_not_decoded_again(tiny_llama: LoadedModel) -> None:
+def test_tokens_decoded_for_the_steps_are_reused(tiny_llama: LoadedModel) -> None:
     document, passes = run(tiny_llama, "steps,attention", prompt=TEXT, max_new_tokens=6)
     assert passes == run(tiny_llama, "steps", prompt=TEXT, max_new_tokens=6)[1] + 1
     assert document["panels"]["attention"] == shown(tiny_llama, "attention", prompt=TEXT, max_new_tokens=6)
 
 
 @pytest.mark.parametrize(("asked", "says"), [({"layer": 2}, "choose layer 1 or lower"), ({"head": 4}, "choose head 3")])
-def test_a_layer_or_head_that_there_is_not(tiny_llama: LoadedModel, asked: dict[str, int], says: str) -> None:
+def test_a_missing_layer_or_head_is_named(tiny_llama: LoadedModel, asked: dict[str, int], says: str) -> None:
     assert says in shown(tiny_llama, "attention", **asked)["cannot"]
 
 
-def test_a_text_that_is_too_long_is_refused_with_the_longest(tiny_llama: LoadedModel) -> None:
+def test_a_text_that_is_too_long_is_refused_with_the_largest_length(tiny_llama: LoadedModel) -> None:
     text = "The quick brown fox jumps over the lazy dog.\n" * 100
     assert f"at most {MOST_POSITIONS}:" in shown(tiny_llama, "attention", prompt=text)["cannot"]

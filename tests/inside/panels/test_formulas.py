@@ -45,7 +45,7 @@ def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: str) -> None:
+def test_the_terms_at_any_batch_and_length_give_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
     listed = panel(name)
     weights = sum(parameter.nbytes for parameter in model(name).network.parameters())
@@ -67,14 +67,14 @@ def test_moving_batch_and_length_in_the_terms_gives_the_formulas_of_costs(name: 
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_value_is_that_of_the_batch_and_length_asked_for(name: str) -> None:
+def test_the_value_is_that_of_the_requested_batch_and_length(name: str) -> None:
     found = shown(model(name), "formulas", batch=3, length=21)
     for formula in found["formulas"]:
         if formula["terms"]:
             assert formula["value"] == pytest.approx(summed(formula["terms"], 3, 21))
 
 
-def test_memory_is_what_the_tensors_of_a_cache_take(tiny_model: LoadedModel) -> None:
+def test_the_memory_formula_gives_the_bytes_of_a_real_cache(tiny_model: LoadedModel) -> None:
     ids = tiny_model.encode_text("The quick brown fox jumps over the lazy dog.", special=True)
     cache = DynamicCache(config=tiny_model.network.config)
     with torch.inference_mode():

@@ -33,13 +33,13 @@ def greedy(model: LoadedModel, prompt: str) -> list[int]:
     return ids[start:]
 
 
-def test_the_tokens_are_the_same_after_each_way(tiny_model: LoadedModel) -> None:
+def test_decoding_continues_with_the_same_tokens_after_each_conversion(tiny_model: LoadedModel) -> None:
     panel = shown(tiny_model, "legacy")
     assert panel["tokens"] == panel["converted"] == panel["resumed"] == greedy(tiny_model, TEXT)
     assert panel["same"] and panel["pieces"] == [tiny_model.piece(token) for token in panel["tokens"]]
 
 
-def test_without_a_disk_to_write_to_the_panel_says_so_and_the_others_are_shown(
+def test_on_a_full_disk_the_panel_says_so_and_the_others_are_shown(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -70,7 +70,7 @@ def test_shapes_and_bytes_are_those_of_the_cache(tiny_model: LoadedModel) -> Non
 
 
 @pytest.mark.parametrize("name", [*FULL, *SLIDING])
-def test_plain_layers_and_windows_go_there_and_back(name: str) -> None:
+def test_plain_layers_and_windows_are_converted_in_both_directions(name: str) -> None:
     panel = shown(model_of(name), "legacy", WORDS)
     assert panel["same"] and panel["tokens"] == greedy(model_of(name), WORDS)
 
@@ -81,24 +81,26 @@ def test_layers_of_other_shapes_are_shown() -> None:
 
 
 @pytest.mark.parametrize("name", [*STATES, "mamba", "deepseek_v32, an indexer's keys", "openai-gpt"])
-def test_layers_that_keep_something_else_are_named(name: str) -> None:
+def test_layers_without_keys_and_values_are_named(name: str) -> None:
     assert "cannot be written as pairs" in shown(model_of(name), "legacy", WORDS)["cannot"]
 
 
-def test_a_fault_of_the_way_back_would_be_seen(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_conversion_back_is_shown(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     own = legacy_format.from_legacy
     monkeypatch.setattr(legacy_format, "from_legacy", lambda pairs, model: own(tuple((v, k) for k, v in pairs), model))
     panel = shown(tiny_llama, "legacy")
     assert not panel["same"] and panel["converted"] != panel["tokens"] == panel["resumed"]
 
 
-def test_the_file_is_removed(tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_file_is_removed(
+    tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert shown(tiny_llama, "legacy")["file_bytes"] > 0
     assert not list(tmp_path.iterdir())
 
 
-def test_the_text_makes_room_for_what_is_written(tiny_gpt2: LoadedModel) -> None:
+def test_a_text_that_fills_the_context_is_shortened(tiny_gpt2: LoadedModel) -> None:
     ids = tiny_gpt2.tokenizer.encode("fox " * 512)[:512]
     panel = shown(tiny_gpt2, "legacy", tiny_gpt2.decode(ids))
     assert panel["same"] and panel["shapes"][0][2] == 512 - legacy.STEPS

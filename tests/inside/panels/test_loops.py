@@ -25,7 +25,7 @@ def test_each_line_of_both_files_is_shown_once_and_in_order(left: list[str], rig
 
 
 @given(LINES)
-def test_a_file_beside_itself_has_no_line_of_its_own(lines: list[str]) -> None:
+def test_a_file_compared_with_itself_has_no_line_of_its_own(lines: list[str]) -> None:
     assert facing(lines, lines) == [(at, at) for at in range(len(lines))]
 
 

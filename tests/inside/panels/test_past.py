@@ -61,7 +61,7 @@ def test_the_past_of_a_causal_model_does_not_change(tiny_model: LoadedModel) -> 
 
 
 @torch.inference_mode()
-def test_the_tolerance_is_a_share_of_the_largest_number_of_the_position_that_differs_most(
+def test_the_tolerance_scales_with_the_position_that_differs_most(
     tiny_llama: LoadedModel,
 ) -> None:
     model = replace(tiny_llama, network=copy.deepcopy(tiny_llama.network))
@@ -77,7 +77,7 @@ def test_the_tolerance_is_a_share_of_the_largest_number_of_the_position_that_dif
         assert layer["holds"] and layer["tolerance"] < 1e-4 * layer["scale"]
 
 
-def test_where_each_position_looks_ahead_the_past_changes_much(tiny_model: LoadedModel) -> None:
+def test_with_bidirectional_attention_the_past_changes(tiny_model: LoadedModel) -> None:
     first, *others = shown(tiny_model, "past")["bidirectional"]
     assert first["largest_difference"] == 0
     assert all(layer["largest_difference"] > 0.1 for layer in others)
@@ -90,7 +90,7 @@ def test_windows_experts_latents_and_shared_keys_change_no_past(name: str) -> No
     assert panel["bidirectional"][-1]["largest_difference"] > 0.1
 
 
-def test_a_model_that_reads_both_ways_is_found_out() -> None:
+def test_a_bidirectional_model_is_recognised() -> None:
     assert not shown(model_of("bert"), "past", WORDS, append=" w20")["holds"]
 
 
@@ -104,7 +104,7 @@ def test_a_model_that_reads_both_ways_is_found_out() -> None:
         ("gpt_neo", "does not look ahead even with"),
     ],
 )
-def test_models_that_cannot_look_ahead_say_so(name: str, why: str) -> None:
+def test_models_without_an_attention_mask_show_no_bidirectional_pass(name: str, why: str) -> None:
     panel = shown(model_of(name), "past", WORDS, append=" w20")
     assert why in panel["bidirectional"]["cannot"]
     assert len(panel["layers"]) == 3
@@ -118,7 +118,7 @@ def test_tokens_that_merge_across_the_boundary_are_not_compared(tiny_llama: Load
     assert panel["holds"]
 
 
-def test_a_text_in_a_chat_template_is_taken_without_it_so_that_the_words_go_on_from_it(tiny_llama: LoadedModel) -> None:
+def test_the_appended_words_follow_the_text_without_the_chat_template(tiny_llama: LoadedModel) -> None:
     request = InsideRequest.parse({"prompt": "The quick brown", "append": " fox", "chat": True})
     subject = session.subject(request, tiny_llama, threading.Event())
     assert subject.prompt.text != "The quick brown"
@@ -128,7 +128,7 @@ def test_a_text_in_a_chat_template_is_taken_without_it_so_that_the_words_go_on_f
     assert texts.note and "without its chat template" in texts.note and plain.note is None
 
 
-def test_what_adds_no_token_is_said() -> None:
+def test_an_appended_text_without_a_token_is_refused() -> None:
     request = replace(InsideRequest.parse({"prompt": WORDS}), append=" ")
     with pytest.raises(CannotShow, match="adds no token"):
         continued(session.subject(request, model_of("qwen3"), threading.Event()))
@@ -138,7 +138,7 @@ def test_a_text_whose_first_token_changes_says_so() -> None:
     assert "first token" in shown(model_of("qwen3"), "past", "w1", append="0 w20")["cannot"]
 
 
-def test_a_text_that_fills_the_context_is_shown_without_its_end(tiny_gpt2: LoadedModel) -> None:
+def test_a_text_that_fills_the_context_is_shortened(tiny_gpt2: LoadedModel) -> None:
     ids = tiny_gpt2.tokenizer.encode("fox " * 512)[:512]
     panel = shown(tiny_gpt2, "past", tiny_gpt2.decode(ids))
     room = 512 - len(tiny_gpt2.tokenizer.encode(" dog"))
@@ -152,11 +152,11 @@ def test_short_texts_and_halves_of_characters_are_shown(tiny_model: LoadedModel,
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_sixteen_bits_hold_up_to_their_own_rounding(dtype: torch.dtype) -> None:
+def test_the_tolerance_of_sixteen_bit_formats_is_their_rounding(dtype: torch.dtype) -> None:
     assert tolerance(dtype) == 8 * torch.finfo(dtype).eps > tolerance(torch.float32) == 1e-4
 
 
-def test_only_the_shared_beginning_is_common(tiny_llama: LoadedModel) -> None:
+def test_only_the_shared_prefix_is_compared(tiny_llama: LoadedModel) -> None:
     request = InsideRequest.parse({"prompt": "The qu", "append": "ick fox"})
     texts = continued(session.subject(request, tiny_llama, threading.Event()))
     assert texts.before[: texts.shared] == texts.after[: texts.shared]

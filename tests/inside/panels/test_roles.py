@@ -22,7 +22,9 @@ def cache_of(model: LoadedModel, ids: list[int]) -> DynamicCache:
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_keys_and_values_of_the_past_are_those_of_the_cache_and_stay(tiny_model: LoadedModel, layer: int) -> None:
+def test_keys_and_values_of_the_past_are_those_of_the_cache_and_do_not_change(
+    tiny_model: LoadedModel, layer: int
+) -> None:
     panel = shown(tiny_model, "roles", layer=layer)
     ids, longer = (tiny_model.tokenizer.encode(text) for text in (TEXT, TEXT + " dog"))
     before, after = (cache_of(tiny_model, some) for some in (ids, longer))
@@ -56,19 +58,19 @@ def test_the_weights_are_those_of_the_new_query(tiny_llama: LoadedModel) -> None
     assert panel["query_shape"] == list(queries.shape)
 
 
-def test_queries_are_counted_by_query_heads() -> None:
+def test_query_bytes_are_counted_by_query_heads() -> None:
     panel = shown(model_of("llama, head_dim stated"), "roles", WORDS, append=" w20")
     assert panel["bytes"] == 2 * 10 * 2 * (24 + 24) * 4  # layers, positions, key-value heads, widths, float32
     assert panel["query_bytes"] == 2 * 10 * 4 * 24 * 4
 
 
-def test_a_layer_with_a_window_keeps_no_more_than_that() -> None:
+def test_a_windowed_layer_keeps_only_its_window() -> None:
     panel = shown(model_of("mistral"), "roles", WORDS, append=" w20")
     assert panel["bytes"] == 2 * 7 * 2 * (8 + 8) * 4 == cache_bytes(cache_of(model_of("mistral"), list(range(10, 20))))
     assert panel["rows"][0]["weight"] == 0 < panel["rows"][-1]["weight"]
 
 
-def test_of_a_text_whose_end_is_cut_anew_only_the_shared_tokens_are_counted(tiny_llama: LoadedModel) -> None:
+def test_only_the_shared_tokens_of_a_retokenized_text_are_counted(tiny_llama: LoadedModel) -> None:
     before, after = (tiny_llama.tokenizer.encode(text) for text in ("The qu", "The quick fox"))
     panel = shown(tiny_llama, "roles", "The qu", append="ick fox")
     shared = len(panel["rows"])
@@ -91,7 +93,7 @@ def test_layers_that_have_no_queries_and_keys_to_show_say_so(name: str, why: str
     assert why in shown(model_of(name), "roles", WORDS, append=" w20")["cannot"]
 
 
-def test_a_layer_that_there_is_not_is_named(tiny_llama: LoadedModel) -> None:
+def test_a_missing_layer_is_named(tiny_llama: LoadedModel) -> None:
     assert "choose layer 1 or lower" in shown(tiny_llama, "roles", layer=2)["cannot"]
 
 

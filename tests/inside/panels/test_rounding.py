@@ -52,7 +52,7 @@ def test_the_logits_are_those_of_a_pass_for_each_length(tiny_model: LoadedModel,
     assert found["smallest_margin"] == min(step["margin"] for step in found["steps"])
 
 
-def test_all_formats_compare_the_text_of_the_models_own(tiny_model: LoadedModel) -> None:
+def test_all_formats_compare_the_text_of_the_models_own_format(tiny_model: LoadedModel) -> None:
     formats = shown(tiny_model, "rounding")["formats"]
     assert [found["dtype"] for found in formats] == ["float32", "bfloat16", "float16"]
     assert len({tuple(step["token"] for step in found["steps"]) for found in formats}) == 1
@@ -75,13 +75,13 @@ def test_each_format_is_shown_as_soon_as_it_is_compared(tiny_llama: LoadedModel)
     assert list(dict.fromkeys(grown)) == [1, 2, 3]
 
 
-def test_sixteen_bits_round_more(smollm2: LoadedModel) -> None:
+def test_sixteen_bit_formats_differ_more_than_float32(smollm2: LoadedModel) -> None:
     single, *halves = shown(smollm2, "rounding")["formats"]
     assert 0 < single["largest_difference"] < 1e-3
     assert all(half["largest_difference"] > 10 * single["largest_difference"] for half in halves)
 
 
-def test_a_fault_of_the_cache_would_be_seen(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_cache_is_shown(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     own = rounding.next_token_logits
 
     def faulty(model: LoadedModel, ids: list[int], cache: DynamicCache) -> torch.Tensor:
@@ -123,7 +123,7 @@ def test_a_format_that_the_device_lacks_is_left_out(tiny_llama: LoadedModel, mon
 
 
 @pytest.mark.parametrize("name", ["openai-gpt", "bert", "rwkv"])
-def test_models_without_a_cache_say_so_and_show_the_sums(name: str) -> None:
+def test_models_without_a_cache_show_the_sums_alone(name: str) -> None:
     panel = shown(model_of(name), "rounding", WORDS)
     assert all("cannot go on from a cache" in found["cannot"] for found in panel["formats"])
     assert panel["sum"]["numbers"] == panel["scatter"]["numbers"] > 0
@@ -136,7 +136,7 @@ def test_windows_latents_and_states_are_compared_in_float32(name: str) -> None:
     assert first["largest_difference"] < 1e-3 and all(step["same"] for step in first["steps"])
 
 
-def test_the_text_makes_room_for_what_is_written(tiny_gpt2: LoadedModel) -> None:
+def test_a_text_that_fills_the_context_is_shortened(tiny_gpt2: LoadedModel) -> None:
     ids = tiny_gpt2.tokenizer.encode("fox " * 512)[:512]
     panel = shown(tiny_gpt2, "rounding", tiny_gpt2.decode(ids))
     assert f"first {512 - rounding.STEPS} tokens" in panel["note"]
@@ -144,7 +144,7 @@ def test_the_text_makes_room_for_what_is_written(tiny_gpt2: LoadedModel) -> None
     assert shown(tiny_gpt2, "rounding", "a", max_new_tokens=1)["note"] is None
 
 
-def test_fewer_tokens_are_compared_where_fewer_were_asked_for(tiny_llama: LoadedModel) -> None:
+def test_the_requested_number_of_tokens_is_compared(tiny_llama: LoadedModel) -> None:
     panel = shown(tiny_llama, "rounding", "a", max_new_tokens=2)
     assert all(len(found["steps"]) == 2 for found in panel["formats"])
 
@@ -165,7 +165,7 @@ def test_a_scatter_add_on_a_cpu_is_the_same_each_time() -> None:
     assert "fixed order" in found["sentence"]
 
 
-def test_the_sentence_follows_what_was_seen() -> None:
+def test_the_sentence_states_the_observed_number_of_results() -> None:
     assert "3 results" in rounding.scatter_sentence("cuda", 3)
     assert "this time" in rounding.scatter_sentence("cuda", 1)
     assert "3 results" in rounding.scatter_sentence("cpu", 3)

@@ -13,7 +13,7 @@ from tests.inside.shown import shown
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_first_sizes_are_those_of_the_articles(tiny_llama: LoadedModel) -> None:
+def test_the_default_sizes_are_those_of_the_articles(tiny_llama: LoadedModel) -> None:
     panel = shown(tiny_llama, "scratch")
     assert panel["buffer_shape"] == [1, 8, 2, 8]
     assert [(step["start_pos"], step["positions"], step["buffer_used"]) for step in panel["steps"]] == [
@@ -23,17 +23,17 @@ def test_the_first_sizes_are_those_of_the_articles(tiny_llama: LoadedModel) -> N
     assert panel["source"] == (ROOT / panel["path"]).read_text(encoding="utf-8")
 
 
-def test_the_reader_chooses_the_sizes(tiny_llama: LoadedModel) -> None:
+def test_the_sizes_are_those_that_the_reader_chooses(tiny_llama: LoadedModel) -> None:
     panel = shown(tiny_llama, "scratch", dim=24, heads=3, positions=5, seed=7)
     assert panel["buffer_shape"] == [1, 5, 3, 8]
     assert len(panel["steps"]) == 5 and panel["holds"]
 
 
-def test_a_fault_of_the_attention_would_be_seen(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_attention_is_shown(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "masked_fill", lambda scores, *_: scores * 1.001)
     assert not shown(tiny_llama, "scratch")["holds"]
 
 
-def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
+def test_a_width_that_the_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(BadInput, match="16 cannot be shared equally by 3 heads"):
         InsideRequest.parse({"prompt": "The fox", "heads": 3})

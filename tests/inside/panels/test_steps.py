@@ -66,7 +66,7 @@ def test_tokens_and_bytes_are_those_of_a_loop_with_a_cache(tiny_model: LoadedMod
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_every_model_shows_its_steps_or_says_in_a_sentence_why_not(name: str) -> None:
+def test_every_model_shows_its_steps_or_says_why_not(name: str) -> None:
     panel = shown(model(name), "steps", continuation=list(WRITTEN), prompt=TEXT)
     if "cannot" in panel:
         assert panel["cannot"].endswith(".")
@@ -84,7 +84,7 @@ def test_every_model_shows_its_steps_or_says_in_a_sentence_why_not(name: str) ->
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_what_one_pass_says_of_each_step_is_what_the_steps_themselves_hold(name: str) -> None:
+def test_the_figures_from_one_pass_equal_those_of_decoding_step_by_step(name: str) -> None:
     if "cannot" in shown(model(name), "steps", continuation=[40], prompt=TEXT):
         pytest.skip("this model has no steps with a cache")
     about = session.subject(request(continuation=list(WRITTEN)), model(name), threading.Event())
@@ -142,7 +142,7 @@ def test_a_text_as_long_as_the_context_has_one_step(tiny_gpt2: LoadedModel) -> N
     assert panel["totals"]["products"] == panel["totals"]["products_all"] == 512 * 513 // 2
 
 
-def test_halves_of_characters_stand_with_the_token_that_completes_them(tiny_llama: LoadedModel) -> None:
+def test_a_split_character_is_shown_at_the_token_that_completes_it(tiny_llama: LoadedModel) -> None:
     text = "coffee 😀"
     ids = tiny_llama.encode_text(" 😀é", special=False)
     panel = shown(tiny_llama, "steps", prompt=text, continuation=ids)
@@ -187,7 +187,7 @@ def test_the_document_grows_while_the_model_writes_and_stops_before_the_next_pas
         schema.check(panel)
 
 
-def test_the_document_of_256_tokens_is_small_enough_to_scrub_through(tiny_llama: LoadedModel) -> None:
+def test_the_document_of_256_tokens_is_small(tiny_llama: LoadedModel) -> None:
     ids = [n % 300 for n in range(256)]
     document = session.run(request(continuation=ids), tiny_llama, lambda _: None, threading.Event())
     assert len(document["panels"]["steps"]["steps"]) == 256

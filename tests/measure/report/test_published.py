@@ -32,13 +32,13 @@ def test_the_classic_row_is_the_published_one() -> None:
         ("HuggingFaceTB/SmolLM2-135M-Instruct", 200, {"gpt2"}),
     ],
 )
-def test_the_rows_beside_a_run_are_of_its_model_or_else_the_classic_pair(
+def test_the_published_rows_of_a_run_are_those_of_its_model_or_the_classic_pair(
     model: str, tokens: int, shown: set[str]
 ) -> None:
     assert {row["model"] for row in rows_for(model, tokens)} == shown
 
 
-def test_a_caller_cannot_change_what_the_next_one_gets() -> None:
+def test_a_caller_cannot_change_the_rows_of_the_next() -> None:
     rows_for("gpt2", 1000)[0]["mean_s"] = 0
     assert rows_for("gpt2", 1000)[0]["mean_s"] == 11.885
 

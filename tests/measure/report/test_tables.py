@@ -22,7 +22,7 @@ def row_of(markdown: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_csv_has_a_row_a_run_with_the_documents_figures() -> None:
+def test_the_csv_has_a_row_per_run_with_the_documents_figures() -> None:
     document = measured(TIMES)
     got = rows(to_csv(document))
     assert len(got) == 6
@@ -33,14 +33,14 @@ def test_the_csv_has_a_row_a_run_with_the_documents_figures() -> None:
     assert last["lane"] == "1"
 
 
-def test_what_is_undefined_or_not_a_number_is_an_empty_cell() -> None:
+def test_an_undefined_value_is_an_empty_cell() -> None:
     document = measured({"no_cache": [2.0]}, tokens=1)
     document["lanes"][0]["runs"][0] |= {"ttft_s": float("nan"), "decode_s": "=1+1", "tokenize_s": True}
     (row,) = rows(to_csv(document))
     assert [row[name] for name in ("tpot_s", "ttft_s", "decode_s", "tokenize_s")] == [""] * 4
 
 
-def test_no_cell_is_a_formula() -> None:
+def test_no_csv_cell_is_a_formula() -> None:
     document = measured(TIMES)
     document["lanes"][0]["strategy"] = '=HYPERLINK("x")\n'
     assert rows(to_csv(document))[0]["strategy"] == "_HYPERLINK_x_"
@@ -82,7 +82,7 @@ def test_the_classic_table_is_written() -> None:
     assert "PROMPT" not in table and "“What is KV caching?” (5 tokens)" in table
 
 
-def test_published_rows_stand_in_a_table_of_their_own_behind_the_measured_one() -> None:
+def test_published_rows_are_in_their_own_table_after_the_measured_one() -> None:
     table = to_markdown(measured(TIMES))
     measured_part, published = table.split("### Published (not measured here)")
     assert "Tesla T4" not in measured_part
@@ -90,7 +90,7 @@ def test_published_rows_stand_in_a_table_of_their_own_behind_the_measured_one() 
     assert "João Lages" in published
 
 
-def test_where_and_how_it_was_measured_is_stated() -> None:
+def test_the_environment_and_the_settings_are_stated() -> None:
     lines = to_markdown(measured(TIMES)).splitlines()
     environment = next(line for line in lines if line.startswith("Environment"))
     for part in ("Some CPU", "cpu", "torch 2.13.0", "transformers 5.17.0", "float32", "2 threads", "sdpa", "git f00"):
@@ -100,7 +100,7 @@ def test_where_and_how_it_was_measured_is_stated() -> None:
         assert part in settings
 
 
-def test_the_attention_kernels_are_said_where_the_document_names_them() -> None:
+def test_the_attention_kernels_are_stated_when_the_document_names_them() -> None:
     document = measured(TIMES)
     document["environment"]["attention_line"] = "sdpa; flash first; cuDNN off"
     assert "attention: sdpa; flash first; cuDNN off" in to_markdown(document)
@@ -137,12 +137,12 @@ def test_one_run_shows_no_scatter_and_no_interval() -> None:
     assert "One run each" in table
 
 
-def test_what_is_not_significant_says_so() -> None:
+def test_a_difference_that_is_not_significant_says_so() -> None:
     table = to_markdown(measured({"no_cache": [1.0, 1.1, 0.9], "dynamic_cache": [1.0, 1.05, 0.92]}))
     assert row_of(table, "DynamicCache")[7].endswith(", not significant")
 
 
-def test_text_from_outside_stays_one_cell_and_one_line() -> None:
+def test_foreign_text_stays_in_one_cell_on_one_line() -> None:
     document = measured(TIMES)
     document["prompt"]["text"] = "a | b\n\n## c <script>`x`"
     document["lanes"][0] |= {"status": "failed", "error": "out | of\nmemory"}
@@ -167,11 +167,11 @@ def test_escaping_shortens_and_drops_what_is_not_printable() -> None:
         (0.0000004, None, "0.000 ms"),
     ],
 )
-def test_times_read_in_their_own_unit(mean: float, std: float | None, shown: str) -> None:
+def test_times_are_written_in_a_fitting_unit(mean: float, std: float | None, shown: str) -> None:
     assert mean_and_std({"mean": mean, "std": std}) == shown
 
 
-def test_figures_that_a_search_lacks_stay_empty() -> None:
+def test_figures_that_a_search_lacks_are_empty_cells() -> None:
     document = measured({"no_cache": [2.0], "dynamic_cache": [1.0]})
     for run in document["lanes"][1]["runs"]:
         run |= {"ttft_s": None, "tpot_s": None, "level_s": 0.25}

@@ -35,7 +35,7 @@ def test_the_floors_follow_the_formulas() -> None:
     assert MACHINE.no_cache_floor_s(1000) == pytest.approx((2 * (1000 * 900 + 100) + 4 * 500_500 * 20) / 100_000)
 
 
-def test_rows_share_the_weights_and_nothing_else() -> None:
+def test_rows_share_the_read_of_the_weights_only() -> None:
     """64 rows read the weights once and 64 caches, and do the arithmetic of each row, its vocabulary head included."""
     one, many = (MACHINE.ran((Pass(rows, 1, 7),), 10**6) for rows in (1, 64))
     assert (one.bytes, many.bytes) == (2000 + 280, 2000 + 64 * 280)
@@ -50,13 +50,13 @@ def test_each_pass_of_a_step_reads_the_weights_and_launches_again() -> None:
         Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9))))  # fmt: skip
 
 
-def test_a_step_of_several_passes_is_called_that() -> None:
+def test_the_reason_of_a_step_states_its_number_of_passes() -> None:
     several = MACHINE.ran((Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9)), 10**6)
     assert "a step of 3 passes reads 9 kB of weights and cache" in reasons.reason(MACHINE, 1, several, 20.0)
     assert "a step reads" in reasons.reason(MACHINE, 1, MACHINE.step(1, 1, 0), 20.0)
 
 
-def test_a_pass_that_verifies_needs_the_vocabulary_head_for_each_position() -> None:
+def test_a_verifying_pass_counts_the_vocabulary_head_for_each_position() -> None:
     last, all_of_them = (MACHINE.ran((Pass(1, 5, 12, logits=n),), 0).flops for n in (1, 5))
     assert all_of_them - last == 4 * 2 * 100
 
@@ -68,7 +68,7 @@ def test_draft_passes_read_the_draft_model() -> None:
     assert MACHINE.ran(step, 0).bytes == 2000  # of a draft whose shape is unknown nothing is claimed
 
 
-def test_what_is_reserved_or_packed_is_not_read_in_full() -> None:
+def test_reserved_room_is_not_counted_as_read_and_packed_numbers_by_their_bytes() -> None:
     """A floor must be possible: of reserved room only what is in use is needed, of packed numbers what they take."""
     assert MACHINE.ran((Pass(1, 1, 7),), cache_bytes=4000).bytes == 2000 + 280
     assert MACHINE.ran((Pass(1, 1, 7),), cache_bytes=70).bytes == 2000 + 70
@@ -81,7 +81,7 @@ def test_figures_of_one_strategy_do_not_affect_the_others() -> None:
     assert machine.for_strategy("beam_search") is own and machine.for_strategy("no_cache") is machine
 
 
-def test_predictions_add_up() -> None:
+def test_predictions_are_summed() -> None:
     one = MACHINE.step(1, 5, 100)
     assert bounds.total([one, one]).bytes == 2 * one.bytes
     assert bounds.total([]) == Prediction()
@@ -107,7 +107,7 @@ def test_predictions_add_up() -> None:
         ),
     ],
 )
-def test_the_reason_names_the_largest_and_its_figures(
+def test_the_reason_names_the_largest_bound_and_its_figures(
     machine: RooflineModel, positions: int, measured: float, bound: Bound, says: str
 ) -> None:
     predicted = bounds.total([machine.step(positions, positions, 0)] * 2)
@@ -115,7 +115,7 @@ def test_the_reason_names_the_largest_and_its_figures(
     assert says in reasons.reason(machine, steps=2, predicted=predicted, measured_s=2 * measured)
 
 
-def test_launches_that_would_take_longer_than_was_measured_explain_nothing() -> None:
+def test_launches_that_would_take_longer_than_measured_are_no_bound() -> None:
     """A compiled step is replayed as one graph: 900 launches of 5 µs are no reason why it takes 1.1 ms."""
     machine = replace(MACHINE, operations=9000)
     predicted = machine.step(1, 1, 0)  # launches 9 s, bandwidth 2 s
@@ -132,7 +132,9 @@ def test_launches_that_cannot_be_counted_are_no_bound() -> None:
 
 
 @pytest.mark.parametrize(("positions", "figure"), [(1, "1 kB/s"), (500, "100 kFLOP/s")])
-def test_a_roofline_above_the_measured_time_is_called_a_limit_measured_too_low(positions: int, figure: str) -> None:
+def test_a_measured_time_below_the_roofline_is_explained_by_a_limit_measured_too_low(
+    positions: int, figure: str
+) -> None:
     predicted = MACHINE.step(positions, positions, 0)
     assert predicted.binding(0.5) is None
     said = reasons.reason(MACHINE, 1, predicted, 0.5)
@@ -152,13 +154,13 @@ def test_a_roofline_above_the_measured_time_is_called_a_limit_measured_too_low(p
         (None, None, "What binds No cache and DynamicCache cannot be said"),
     ],
 )
-def test_a_cell_says_what_binds_either_lane(before: Bound | None, now: Bound | None, says: str) -> None:
+def test_a_cell_names_the_bounds_of_both_lanes(before: Bound | None, now: Bound | None, says: str) -> None:
     said = reasons.cell_reason(("No cache", before), ("DynamicCache", now), 1.5)
     assert says in said
     assert "1.50×" in said
 
 
-def test_what_no_limit_explains_is_said_to_be_unexplained() -> None:
+def test_time_that_no_limit_explains_is_stated_as_unexplained() -> None:
     predicted = MACHINE.step(1, 1, 0)  # 2 s of bandwidth
     assert "The rest is explained" not in reasons.reason(MACHINE, 1, predicted, measured_s=3.9)
     assert "The rest is explained by nothing that was measured" in reasons.reason(MACHINE, 1, predicted, measured_s=4.1)
@@ -167,7 +169,7 @@ def test_what_no_limit_explains_is_said_to_be_unexplained() -> None:
 SLOW_LIBRARY = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=250.0), operations=None)
 
 
-def test_where_the_math_library_is_slower_than_the_memory_it_is_the_limit_with_both_figures() -> None:
+def test_a_math_library_slower_than_the_memory_is_the_bound_with_both_figures() -> None:
     predicted = SLOW_LIBRARY.step(positions=1, context=7, cache_bytes=400)
     assert predicted.library_s == pytest.approx(2000 / 250 + 400 / 1000)
     assert predicted.floor_s == pytest.approx(2.4)  # the roofline stays that of the memory
@@ -184,7 +186,7 @@ def test_a_step_that_is_quicker_than_the_math_library_is_not_bound_by_it() -> No
     assert predicted.binding(2.0) is None
 
 
-def test_the_math_library_binds_products_of_one_row_alone_and_only_where_it_is_far_slower() -> None:
+def test_the_math_library_is_a_bound_for_one_row_only_and_when_far_slower() -> None:
     assert SLOW_LIBRARY.step(positions=2, context=7, cache_bytes=400).library_s == 0
     assert SLOW_LIBRARY.ran((Pass(64, 1, 7),), 10**6).library_s == 0
     as_quick = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=700.0))

@@ -64,7 +64,7 @@ def test_the_bandwidth_is_the_larger_of_the_two(copy: float, matvec: float) -> N
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.dtype) -> None:
+def test_read_bandwidth_and_one_row_products_are_measured_on_a_cpu(dtype: torch.dtype) -> None:
     found = measure_peaks(CPU, dtype, threading.Event(), {(48, 32): 2, (32, 48): 1})
     assert found is not None
     assert found.bandwidth >= found.read_bytes_per_s > 0
@@ -76,12 +76,12 @@ def test_of_a_cpu_reading_and_the_models_own_products_are_measured(dtype: torch.
 
 
 @pytest.mark.usefixtures("one_second_a_call")
-def test_a_sum_counts_what_it_reads() -> None:
+def test_a_sum_counts_the_bytes_that_it_reads() -> None:
     assert device_peaks.read_bandwidth(bench(Time()), 2**20) == 2**20
 
 
 @pytest.mark.usefixtures("one_second_a_call")
-def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
+def test_a_copy_counts_the_bytes_that_it_reads_and_writes() -> None:
     assert device_peaks.copy_bandwidth(bench(Time()), torch.bfloat16, 2**20) == 2 * 2**20
 
 
@@ -92,14 +92,12 @@ def test_a_matrix_vector_product_counts_its_weights_once() -> None:
 
 @pytest.mark.usefixtures("one_second_a_call")
 @pytest.mark.parametrize(("busy", "side"), [(0.0, 256), (float("inf"), 512)])
-def test_a_matrix_product_counts_two_operations_for_each_of_its_n_cubed(
-    monkeypatch: pytest.MonkeyPatch, busy: float, side: int
-) -> None:
+def test_a_matrix_product_counts_2_n_cubed_operations(monkeypatch: pytest.MonkeyPatch, busy: float, side: int) -> None:
     monkeypatch.setattr(device_peaks, "BUSY_S", busy)  # from the first size on, or never: then the largest that fits
     assert device_peaks.matmul_flops(bench(Time()), torch.float32, 3 * 512 * 512 * 4 // 2) == 2 * side**3
 
 
-def test_a_reading_is_the_median_of_single_calls_and_leaves_the_warm_up_out() -> None:
+def test_a_reading_is_the_median_of_single_calls_without_the_warm_up() -> None:
     time, calls = Time(), []
 
     def work() -> None:
@@ -125,7 +123,7 @@ def test_short_calls_are_timed_many_at_a_time_and_long_ones_singly() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_stopped_measurement_gives_nothing_and_raises_nothing() -> None:
+def test_a_stopped_measurement_returns_none() -> None:
     stop = threading.Event()
     stop.set()
     assert measure_peaks(CPU, torch.float32, stop) is None
@@ -161,7 +159,7 @@ def refusing(above: int, tried: list[int]) -> Callable[[device_peaks.Bench, torc
 
 
 @pytest.mark.usefixtures("small")
-def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_for_large_buffers_smaller_ones_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     monkeypatch.setattr(device_peaks, "copy_bandwidth", refusing(2**19, tried))
     assert measure_peaks(CPU, torch.float32, threading.Event()) is not None
@@ -169,7 +167,7 @@ def test_without_memory_for_large_buffers_smaller_ones_are_taken(monkeypatch: py
 
 
 @pytest.mark.usefixtures("small")
-def test_without_memory_at_all_the_visitor_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_for_any_buffer_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     monkeypatch.setattr(device_peaks, "copy_bandwidth", refusing(0, tried))
     with pytest.raises(BadInput, match="choose a smaller model"):
@@ -187,7 +185,9 @@ def test_any_other_failure_is_not_taken_for_too_little_memory(monkeypatch: pytes
         measure_peaks(CPU, torch.float32, threading.Event())
 
 
-def test_buffers_are_larger_than_the_cache_and_small_beside_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buffers_are_larger_than_the_cpu_cache_and_much_smaller_than_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(memory, "main_memory", lambda: 2**40)
     monkeypatch.setattr(device_peaks, "last_cache_bytes", lambda: 200 * 2**20)
     assert device_peaks.buffer_bytes(CPU) == 400 * 2**20
@@ -200,7 +200,7 @@ def test_buffers_are_larger_than_the_cache_and_small_beside_the_memory(monkeypat
 
 
 @pytest.mark.parametrize(("free", "expected"), [(100 * 2**30, 2**30), (2 * 2**30, 2**29)])
-def test_on_a_gpu_two_buffers_take_at_most_half_of_what_is_free(
+def test_on_a_gpu_two_buffers_take_at_most_half_of_the_free_memory(
     monkeypatch: pytest.MonkeyPatch, free: int, expected: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)

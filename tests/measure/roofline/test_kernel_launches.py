@@ -37,7 +37,7 @@ from tests.tiny_models import byte_level_tokenizer, loaded
         (lambda x: functional.dropout(x, training=False), 0),
     ],
 )
-def test_what_computes_is_counted_and_what_only_looks_is_not(call: Any, counted: int) -> None:
+def test_operations_that_compute_are_counted_and_views_are_not(call: Any, counted: int) -> None:
     x: Tensor = torch.ones(2, 2)
     with torch.inference_mode(), LaunchCounter() as counter:
         call(x)
@@ -68,7 +68,7 @@ def test_each_layer_adds_the_same_number_of_operations() -> None:
     assert four - two == 2 * (two - one)
 
 
-def test_the_number_does_not_depend_on_the_prompt_and_the_prefill_is_not_in_it(tiny_model: LoadedModel) -> None:
+def test_the_count_does_not_depend_on_the_prompt_and_excludes_the_prefill(tiny_model: LoadedModel) -> None:
     assert counted(tiny_model, prompt="f") == counted(tiny_model, prompt="The quick brown fox jumps") < 200
 
 
@@ -80,20 +80,20 @@ def test_a_strategy_is_charged_its_own_operations(tiny_model: LoadedModel) -> No
     assert 0 < without < packed and 0 < cached < packed and without != cached
 
 
-def test_a_step_of_many_passes_counts_one_of_them(tiny_model: LoadedModel) -> None:
+def test_the_count_of_a_step_of_many_passes_is_that_of_one_pass(tiny_model: LoadedModel) -> None:
     """A search is sorting beside its passes; a step of eleven of them is not taken for one."""
     whole = counted(tiny_model, "beam_search:beams=32", after=0)
     assert whole is not None and whole < 2 * (counted(tiny_model) or 0) + 40
 
 
-def test_a_lane_that_has_ended_has_no_step_to_count() -> None:
+def test_an_ended_lane_has_no_count() -> None:
     launches = Launches()
     launches.on = True
     assert list(launches.over(iter(()))) == []
     assert launches.per_pass is None
 
 
-def test_what_is_recorded_of_a_choice_is_not_part_of_the_step() -> None:
+def test_recording_a_choice_is_not_counted_in_the_step() -> None:
     """Log-probabilities are worked out after the clock is read: they are no launches of the step."""
     x, launches = torch.ones(2), Launches()
     launches.on = True

@@ -18,7 +18,7 @@ class Bench:
         self.bytes = 0
 
 
-def test_weights_are_counted_by_how_often_a_step_reads_them() -> None:
+def test_weights_are_counted_by_their_reads_per_step() -> None:
     bench = Bench()
 
     def product(_: torch.Tensor, weight: torch.Tensor) -> Callable[[], object]:
@@ -35,7 +35,7 @@ def test_weights_are_counted_by_how_often_a_step_reads_them() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_packed_products_are_the_products(dtype: torch.dtype) -> None:
+def test_packed_products_equal_plain_products(dtype: torch.dtype) -> None:
     row, weight = torch.randn(1, 32).to(dtype), torch.randn(48, 32).to(dtype)
     try:
         made = one_row_products.packed(row, weight)
@@ -44,7 +44,7 @@ def test_packed_products_are_the_products(dtype: torch.dtype) -> None:
     torch.testing.assert_close(made(), one_row_products.eager(row, weight)(), rtol=1e-2, atol=1e-2)
 
 
-def test_the_matrices_stand_for_a_models_step_or_are_none(
+def test_the_matrices_are_those_of_a_models_step_or_none(
     tiny_llama: LoadedModel, tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(one_row_products, "LEAST_BYTES", 1)
@@ -57,7 +57,7 @@ def test_the_matrices_stand_for_a_models_step_or_are_none(
     assert one_row_products.matrices(tiny_gpt2.network) == {}
 
 
-def test_matrices_of_which_a_buffer_would_hold_thousands_are_not_measured(tiny_llama: LoadedModel) -> None:
+def test_matrices_that_are_too_small_are_not_measured(tiny_llama: LoadedModel) -> None:
     assert one_row_products.matrices(tiny_llama.network) == {}
     large = torch.nn.Linear(256, 256)
     assert one_row_products.matrices(torch.nn.ModuleList([large, torch.nn.Linear(8, 8)])) == {(256, 256): 1}

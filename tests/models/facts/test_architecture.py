@@ -73,7 +73,7 @@ def live_bytes(cache: DynamicCache) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", TINY)
-def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: torch.dtype) -> None:
+def test_the_formula_gives_the_bytes_of_a_live_cache_exactly(name: str, dtype: torch.dtype) -> None:
     config = tiny(name)
     arch = architecture.from_config(config)
     torch.manual_seed(0)
@@ -91,7 +91,7 @@ def test_the_formula_is_what_a_live_cache_holds_to_the_byte(name: str, dtype: to
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_kind_of_attention_and_of_each_layer(name: str) -> None:
+def test_the_kind_of_attention_and_of_each_layer_is_read(name: str) -> None:
     _, _, attention, kinds = TINY[name]
     arch = architecture.from_config(tiny(name))
     assert arch.attention == attention
@@ -144,13 +144,13 @@ def test_a_configuration_object_is_left_as_it_was() -> None:
     assert config.to_dict() == before
 
 
-def test_torchs_default_number_format_is_never_touched_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_default_number_format_is_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "set_default_dtype", lambda _: pytest.fail("other threads decode meanwhile"))
     architecture.parse(LLAMA_8B | {"dtype": "bfloat16"})
 
 
 @pytest.mark.slow  # it lays out networks of full size
-def test_falcons_shared_heads_are_told_from_those_that_transformers_repeats() -> None:
+def test_falcons_shared_heads_are_distinguished_from_repeated_ones() -> None:
     falcon_40b = {"model_type": "falcon", "vocab_size": 65024, "hidden_size": 8192, "num_hidden_layers": 60}
     falcon_40b |= {"num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True}
     arch = architecture.parse(falcon_40b)
@@ -161,7 +161,7 @@ def test_falcons_shared_heads_are_told_from_those_that_transformers_repeats() ->
 
 
 @pytest.mark.slow  # it lays out networks of full size
-def test_pictures_and_text_are_planned_by_the_text_part() -> None:
+def test_a_multimodal_model_is_planned_by_its_text_part() -> None:
     text = {k: v for k, v in LLAMA_8B.items() if k != "architectures"}
     llava = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": text}
     arch = architecture.parse(llava)
@@ -233,13 +233,13 @@ NO_CONFIG = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("config", "says"), NO_CONFIG, ids=[f"{n}" for n in range(len(NO_CONFIG))])
-def test_what_is_no_configuration_gets_one_sentence(config: Any, says: str) -> None:
+def test_an_invalid_configuration_gets_one_sentence(config: Any, says: str) -> None:
     sentence = refusal(lambda: architecture.parse(config))
     assert says in sentence
     assert sentence.isprintable()
 
 
-def test_a_construction_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_construction_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meta_run, "MOST_CALLS", 1000)
     assert "more parts than" in refusal(lambda: architecture.parse(with_(num_hidden_layers=1000)))
 
@@ -297,7 +297,7 @@ def point(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
 
 
-def test_a_folder_is_read_and_refused_on_a_public_host(tmp_path: Path) -> None:
+def test_a_folder_is_read_and_on_a_public_server_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
     arch = architecture.from_hub(str(tmp_path))
     assert (kv_bytes_per_token(arch, 2), arch.name) == (131_072, str(tmp_path))
@@ -339,7 +339,7 @@ def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch:
         assert "is gated" in refusal(lambda: architecture.from_hub("someone/gated"))
 
 
-def test_for_strangers_nothing_of_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_json_fetched_for_a_stranger_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "config.json").write_text(json.dumps(LLAMA_8B))
     with serving(Hub({"someone/llama": tmp_path / "repository"})) as address:

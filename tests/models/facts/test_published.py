@@ -16,7 +16,7 @@ def planned(name: str) -> dict:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_bytes_a_position_of_published_models(name: str) -> None:
+def test_bytes_per_position_of_published_models_are_right(name: str) -> None:
     _, within, past = PUBLISHED[name]
     cache = planned(name)["cache"]
     assert (cache["bytes_per_token"], cache["bytes_per_token_past_windows"]) == (within, past)
@@ -39,11 +39,11 @@ def test_bytes_a_position_of_published_models(name: str) -> None:
         ("mosaicml/mpt-7b", 2048),
     ],
 )
-def test_positions_that_published_models_are_made_for(name: str, positions: int) -> None:
+def test_context_lengths_of_published_models_are_right(name: str, positions: int) -> None:
     assert planned(name)["model"]["context_length"] == positions
 
 
-def test_gpt_oss_20b_at_32768_positions() -> None:
+def test_cache_bytes_of_gpt_oss_20b_at_32768_positions_are_right() -> None:
     cache = planned("openai/gpt-oss-20b")["cache"]
     # 8 · (64 + 64) · 2 B = 2,048 B a layer and position. 12 full layers · 2,048 · 32,768 = 805,306,368, and 12 sliding
     # ones · 2,048 · 127 = 3,121,152: of a window of 128, transformers keeps the 127 before the newest position.
@@ -70,13 +70,13 @@ def test_heads_that_differ_from_layer_to_layer_are_listed() -> None:
         ("zai-org/GLM-5", 743.9, 40),  # 1,487,822,475,264 B in github.com/NVIDIA-NeMo/Megatron-Bridge, its glm5 card
     ],
 )
-def test_parameters_of_published_models(name: str, billions: float, active: float) -> None:
+def test_parameter_counts_of_published_models_are_right(name: str, billions: float, active: float) -> None:
     model = planned(name)["model"]
     assert model["parameters"] / 1e9 == pytest.approx(billions, rel=0.01)
     assert model["active_parameters"] / 1e9 == pytest.approx(active, rel=0.05)
 
 
-def test_states_of_linear_attention_are_kept_once() -> None:
+def test_states_of_linear_attention_are_counted_once() -> None:
     arch = architecture.parse(json.dumps(PUBLISHED["Qwen/Qwen3.5-35B-A3B"][0]))
     grown = kv_bytes(arch, 2000, 2) - kv_bytes(arch, 1000, 2)
     assert grown == 1000 * 20_480

@@ -23,11 +23,11 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("raw", TAKEN, ids=lambda raw: raw["model_type"])
-def test_what_has_a_part_that_continues_text_is_taken(raw: dict[str, Any]) -> None:
+def test_a_model_with_a_causal_text_part_is_accepted(raw: dict[str, Any]) -> None:
     text_part.check(raw, "M")
 
 
-def test_an_encoder_that_was_saved_as_a_language_model_is_taken_where_its_weights_are() -> None:
+def test_an_encoder_saved_as_a_language_model_is_accepted_when_its_weights_are_there() -> None:
     raw = {"model_type": "bert", "architectures": ["BertLMHeadModel"]}
     text_part.check(raw, "M", saved=True)
     assert "reads a whole text at once" in refusal(lambda: text_part.check(raw, "M"))
@@ -53,5 +53,5 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("raw", "says"), REFUSED, ids=[says[:30] for _, says in REFUSED])
-def test_a_refusal_gives_the_true_reason(raw: dict[str, Any], says: str) -> None:
+def test_a_refusal_states_the_real_reason(raw: dict[str, Any], says: str) -> None:
     assert says in refusal(lambda: text_part.check(raw, "M"))

@@ -11,7 +11,7 @@ from kvdemo.models.names import catalog
 from tests.models.saved import refusal
 
 
-def test_the_promised_models_are_there_and_no_name_is_taken_twice():
+def test_the_catalogue_has_the_documented_models_and_unique_names():
     promised = {
         "openai-community/gpt2",
         "openai-community/gpt2-medium",
@@ -49,7 +49,7 @@ def test_the_address_of_a_models_page_is_a_name_too(typed, hub_id):
     assert catalog.resolve(typed).hub_id == hub_id
 
 
-def test_a_folder_is_told_by_its_form_or_by_being_there(tmp_path, monkeypatch):
+def test_a_folder_is_recognised_by_its_form_or_its_existence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "gpt2").mkdir()
@@ -61,7 +61,7 @@ def test_a_folder_is_told_by_its_form_or_by_being_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("typed", ["/etc", "../..", "~", "./x", r"C:\models", "\\\\server\\share", ".", ".."])
-def test_with_folders_off_no_path_is_taken_and_none_is_looked_at(typed):
+def test_with_folders_off_every_path_is_refused_without_a_look_at_the_disk(typed):
     assert "Folders of this server" in refusal(lambda: catalog.resolve(typed, folders=False))
 
 
@@ -71,12 +71,12 @@ def test_with_folders_off_no_path_is_taken_and_none_is_looked_at(typed):
      "a/b.git", "a.", "-a/b", "https://huggingface.co/",
      "https://example.org/a", "\ud800", "a\nb", "-" * 300, "/" + "x" * 5000],
 )  # fmt: skip
-def test_what_can_be_no_model_is_refused_in_one_printable_sentence(typed):
+def test_an_impossible_name_is_refused_in_one_printable_sentence(typed):
     assert refusal(lambda: catalog.resolve(typed)).isprintable()
 
 
 @given(st.text())
-def test_any_text_is_a_model_or_is_refused(typed):
+def test_any_text_is_resolved_or_refused(typed):
     try:
         name = catalog.resolve(typed, folders=False)
     except BadInput as refused:
@@ -86,7 +86,7 @@ def test_any_text_is_a_model_or_is_refused(typed):
 
 
 @given(st.from_regex(r"[\w./-]{1,110}", fullmatch=True, alphabet=st.characters(codec="ascii")))
-def test_what_passes_for_a_hub_id_passes_at_the_hubs_client_too(typed):
+def test_every_accepted_hub_id_is_valid_for_the_hubs_client(typed):
     try:
         hub_id = catalog.resolve(typed, folders=False).hub_id
     except BadInput:
@@ -98,7 +98,7 @@ def test_what_passes_for_a_hub_id_passes_at_the_hubs_client_too(typed):
     ("typed", "said"),
     [("gpt3", "did you mean gpt2?"), ("someone/smollm2-135m-instrct", "SmolLM2-135M-Instruct"), ("zzz", "gpt2-medium")],
 )
-def test_near_names_are_suggested_and_else_the_whole_catalogue(typed, said):
+def test_near_names_are_suggested_or_else_the_whole_catalogue(typed, said):
     assert said in catalog.suggestion(typed)
 
 

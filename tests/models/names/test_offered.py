@@ -27,14 +27,14 @@ def refusal(typed: str) -> str:
 
 
 @pytest.mark.usefixtures("_strangers")
-def test_strangers_have_the_catalogue_and_no_model_of_their_own() -> None:
+def test_strangers_may_choose_models_of_the_catalogue_only() -> None:
     assert not any(refusal(card.id) or refusal(card.hub_id) for card in catalog.CATALOG)
     assert not refusal("random:gpt2")
     assert refusal("someone/large").startswith("This server does not offer 'someone/large': choose one of SmolLM2-135M")
 
 
 @pytest.mark.usefixtures("_strangers")
-def test_the_operators_list_takes_the_catalogues_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_operators_list_replaces_the_catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(offered.VARIABLE, f"gpt2, someone/small ,{tmp_path}")
     assert not (refusal("openai-community/gpt2") or refusal("someone/small") or refusal(str(tmp_path)))
     assert "choose one of gpt2, someone/small" in refusal("Qwen3-0.6B")
@@ -42,13 +42,13 @@ def test_the_operators_list_takes_the_catalogues_place(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("_strangers")
-def test_a_star_opens_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_star_allows_every_model_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(offered.VARIABLE, "gpt2,*")
     assert not refusal("someone/large")
     assert [card.id for card in offered.cards()] == ["gpt2"]
 
 
-def test_on_ones_own_computer_any_model_can_be_named_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_server_allows_any_model_until_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (offered.VARIABLE, public_server.VARIABLE, "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(public_server, "_declared", threading.Event())
@@ -59,7 +59,7 @@ def test_on_ones_own_computer_any_model_can_be_named_until_others_come(monkeypat
     assert not refusal("someone/large")
 
 
-def test_a_list_that_names_no_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_with_an_invalid_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(offered.VARIABLE, "gpt2,what is this")
     with pytest.raises(BadInput, match="is no model"):
         offered.listed()

@@ -44,7 +44,7 @@ def test_cudnn_is_off_on_a_gpu_unless_it_is_asked_for(
     assert line in told["attention_line"]
 
 
-def test_a_model_on_the_cpu_changes_no_setting_and_speaks_of_no_cudnn() -> None:
+def test_a_model_on_the_cpu_changes_no_setting_and_states_no_cudnn() -> None:
     for setting in (True, False):
         torch.backends.cuda.enable_cudnn_sdp(setting)
         attention.choose(CPU)
@@ -54,7 +54,7 @@ def test_a_model_on_the_cpu_changes_no_setting_and_speaks_of_no_cudnn() -> None:
 
 
 @pytest.mark.parametrize("implementation", ["eager", "flash_attention_2", None])
-def test_no_kernels_are_named_where_torch_does_not_choose_them(implementation: str | None) -> None:
+def test_no_kernels_are_named_when_torch_does_not_choose_them(implementation: str | None) -> None:
     assert attention.describe(implementation, CUDA) == {"attention_kernels": None, "attention_line": implementation}
 
 

@@ -20,11 +20,11 @@ def said(path):
     return refusal(lambda: checkpoint.check(path, "M"))
 
 
-def test_a_saved_causal_model_is_taken(llama):
+def test_a_saved_causal_model_is_accepted(llama):
     checkpoint.check(llama, "M")
 
 
-def test_a_folder_that_is_not_there_and_one_that_holds_nothing(tmp_path):
+def test_a_missing_folder_and_an_empty_one_are_named(tmp_path):
     assert "no folder that can be read" in said(tmp_path / "nowhere")
     assert "has no config.json" in said(tmp_path)
 
@@ -47,12 +47,12 @@ def test_a_corrupt_configuration_is_named(llama, content):
     assert "config.json" in said(llama)
 
 
-def test_a_configuration_that_is_no_text_is_named(llama):
+def test_a_configuration_that_is_not_text_is_named(llama):
     (llama / "config.json").write_bytes(b"\xff\xfe\x00")
     assert "config.json is not valid JSON" in said(llama)
 
 
-def test_a_masked_language_model_is_not_causal(tmp_path):
+def test_a_masked_language_model_is_refused(tmp_path):
     assert "BertForMaskedLM" in said(save_bert(tmp_path / "bert"))
 
 
@@ -61,7 +61,7 @@ def test_an_encoder_decoder_is_refused_even_if_its_class_could_continue_text(lla
     assert "encoder-decoder" in said(llama)
 
 
-def test_code_of_a_models_own_is_not_run(llama):
+def test_the_program_code_of_a_model_is_not_run(llama):
     configure(llama, model_type="homemade", auto_map={"AutoModelForCausalLM": "modeling.Homemade"})
     (llama / "modeling.py").write_text("raise SystemExit('was run')")
     assert "needs program code of its own" in said(llama)
@@ -74,12 +74,12 @@ def test_an_unknown_type_is_named(llama, kind):
 
 
 @pytest.mark.parametrize("classes", [None, [], "LlamaForCausalLM", [{"x": 1}], 7])
-def test_odd_lists_of_architectures_are_refused_in_words(llama, classes):
+def test_odd_lists_of_architectures_are_refused_in_one_sentence(llama, classes):
     configure(llama, architectures=classes)
     assert "choose a causal language model" in said(llama)
 
 
-def test_shards_must_all_be_there_and_inside_the_folder(llama):
+def test_missing_shards_and_shards_outside_the_folder_are_refused(llama):
     (llama / "model.safetensors").rename(llama / "model-00001-of-00002.safetensors")
     index = llama / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}))

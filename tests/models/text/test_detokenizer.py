@@ -65,7 +65,7 @@ def is_text(data: bytes) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @given(data=st.data())
-def test_the_pieces_of_an_answer_join_to_what_decode_makes_of_all_its_tokens(
+def test_the_pieces_of_an_answer_join_to_decode_of_all_its_tokens(
     models: dict[str, LoadedModel], name: str, data: st.DataObject
 ) -> None:
     ids = data.draw(answers(name))
@@ -74,7 +74,7 @@ def test_the_pieces_of_an_answer_join_to_what_decode_makes_of_all_its_tokens(
 
 
 @given(data=st.data())
-def test_of_a_broken_run_of_byte_tokens_the_whole_characters_are_kept(
+def test_complete_characters_in_a_broken_run_of_byte_tokens_are_kept(
     models: dict[str, LoadedModel], data: st.DataObject
 ) -> None:
     """`decode` gives the run up whole. Right is what SentencePiece itself writes: U+FFFD for each broken byte."""
@@ -88,9 +88,7 @@ def test_of_a_broken_run_of_byte_tokens_the_whole_characters_are_kept(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @given(data=st.data())
-def test_text_that_was_shown_stays_wherever_the_answer_is_cut(
-    models: dict[str, LoadedModel], name: str, data: st.DataObject
-) -> None:
+def test_text_that_was_shown_never_changes(models: dict[str, LoadedModel], name: str, data: st.DataObject) -> None:
     ids = data.draw(answers(name))
     stream, shown = models[name].text_stream(), ""
     for n, token in enumerate(ids, start=1):
@@ -112,7 +110,7 @@ def test_the_pieces_join_to_the_text_with_the_real_tokenizer(smollm2: LoadedMode
     assert smollm2.text_of(ids) == smollm2.decode(ids)
 
 
-def test_a_first_token_of_a_space_and_half_a_character_gives_the_half_once(smollm2: LoadedModel) -> None:
+def test_a_first_token_of_a_space_and_half_a_character_is_written_once(smollm2: LoadedModel) -> None:
     ids = smollm2.tokenizer.encode(" Ã", add_special_tokens=False)
     stream = smollm2.text_stream()
     assert stream.push(ids[0]) == " "
@@ -142,7 +140,7 @@ def test_byte_tokens_are_shown_character_by_character(models: dict[str, LoadedMo
     assert pieces == ["", "", "語", "", "", "で", "s"]
 
 
-def test_branches_share_half_a_character_and_nothing_after_it(tiny_llama: LoadedModel) -> None:
+def test_branches_share_the_pending_bytes_and_nothing_after_them(tiny_llama: LoadedModel) -> None:
     dog, cat = (tiny_llama.tokenizer.encode(text, add_special_tokens=False) for text in "🐶🐱")
     assert dog[:3] == cat[:3]
     stream = tiny_llama.text_stream()
@@ -166,7 +164,7 @@ class OfUnknownKind:
         return text
 
 
-def test_a_decoder_of_unknown_kind_is_waited_for_but_not_for_ever() -> None:
+def test_text_of_an_unknown_decoder_is_held_back_for_a_few_tokens_only() -> None:
     stream = TextStream(OfUnknownKind())
     assert [stream.push(token) for token in (1, 3, 1, 2)] == ["", "ö", "", "ä"]
     assert [stream.push(7) for _ in range(4)] == ["", "", "", "\ufffd" * 4]
@@ -174,9 +172,7 @@ def test_a_decoder_of_unknown_kind_is_waited_for_but_not_for_ever() -> None:
 
 
 @given(ids=st.lists(st.integers(0, 5), max_size=12), cut=st.integers(0, 12))
-def test_parts_of_words_are_joined_where_a_mark_says_that_a_word_goes_on(
-    ctrl: LoadedModel, ids: list, cut: int
-) -> None:
+def test_parts_of_words_with_a_continuation_mark_are_joined(ctrl: LoadedModel, ids: list, cut: int) -> None:
     """In Python, without a decoder of the tokenizers library: "un@@ be@@ liev@@ able" is one word."""
     assert ctrl.text_of(ids[:cut]) == ctrl.tokenizer.decode(ids[:cut])
 

@@ -124,7 +124,9 @@ def parted(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
 @pytest.mark.parametrize("fault", ["position", "key"])
 @pytest.mark.parametrize("name", ["llama", "qwen3", "mixtral"])
-def test_a_faulty_cache_is_unexplained_and_named(name: str, fault: str, dtype: torch.dtype) -> None:
+def test_a_divergence_of_a_faulty_cache_is_unexplained_and_names_the_lane(
+    name: str, fault: str, dtype: torch.dtype
+) -> None:
     for prompt in ("w3 w4 w5 w6 w7 w8", "w9 w30 w2 w77 w4 w9 w11 w50"):
         document, events = race(model_in(name, dtype), f"no_cache,dynamic_cache,sabotaged-{fault}", prompt)
         divergence = document["comparison"]["lanes"][1]["first_divergence"]
@@ -138,7 +140,7 @@ def test_a_faulty_cache_is_unexplained_and_named(name: str, fault: str, dtype: t
         assert mine[0].detail.endswith("is checked when the race is over.")
 
 
-def test_a_fault_of_the_real_model_shows_in_float32_where_bfloat16_hides_it(smollm2: LoadedModel) -> None:
+def test_a_cache_fault_that_bfloat16_hides_is_found_in_float32(smollm2: LoadedModel) -> None:
     model = replace(smollm2, network=copy.deepcopy(smollm2.network).to(torch.bfloat16))
     found = Rounding(model, model.encode(model.prompt("What is KV caching?", chat=True)), 4)
     off = {}
@@ -153,7 +155,7 @@ def test_a_fault_of_the_real_model_shows_in_float32_where_bfloat16_hides_it(smol
 
 @pytest.mark.parametrize("dtype", FORMATS[1:], ids=str)
 @pytest.mark.parametrize("name", ["llama", "mixtral", "gemma3", "falcon_h1"])
-def test_correct_lanes_run_again_in_float32_come_to_the_exact_numbers(name: str, dtype: torch.dtype) -> None:
+def test_correct_lanes_run_again_in_float32_have_the_reference_logits(name: str, dtype: torch.dtype) -> None:
     model = model_in(name, dtype)
     found = Rounding(model, [3, 4, 5, 6, 40, 7, 8, 9, 11, 3], 6)
     for lane in ("dynamic_cache", "static_cache", "batched"):
@@ -162,7 +164,7 @@ def test_correct_lanes_run_again_in_float32_come_to_the_exact_numbers(name: str,
         assert proof.astray(found, squares).off < 0.1
 
 
-def test_a_lane_that_cannot_run_in_float32_is_judged_by_what_it_recorded(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lane_that_cannot_run_in_float32_is_judged_by_its_recorded_figures(caplog: pytest.LogCaptureFixture) -> None:
     def insists(_job: Job) -> Iterator[Step]:
         raise RuntimeError("expected BFloat16")
 
@@ -183,7 +185,9 @@ def test_compiled_steps_and_those_that_keep_nothing_are_not_run_again() -> None:
     ("name", "dtype"),
     [("llama", torch.float16), ("qwen3", torch.bfloat16), ("mixtral", torch.bfloat16), ("gemma3", torch.float32)],
 )
-def test_correct_lanes_part_by_rounding(name: str, dtype: torch.dtype, temperature: float) -> None:
+def test_divergences_of_correct_lanes_are_explained_by_rounding(
+    name: str, dtype: torch.dtype, temperature: float
+) -> None:
     lanes = "no_cache,dynamic_cache,static_cache,batched,prompt_lookup"
     document, _ = race(model_in(name, dtype), lanes, "w3 w4 w40", temperature=temperature, top_p=0.95, seed=1)
     for divergence in parted(document):
@@ -192,7 +196,7 @@ def test_correct_lanes_part_by_rounding(name: str, dtype: torch.dtype, temperatu
         assert divergence["detail"].endswith(("rounding decided.", "rounding moved a probability past a draw."))
 
 
-def test_what_is_proven_has_figures() -> None:
+def test_an_explained_divergence_states_its_figures() -> None:
     for seed in range(6):
         document, _ = race(
             model_in("llama", torch.bfloat16), "no_cache,static_cache", f"w{3 + seed} w4 w{5 + 2 * seed}"
@@ -206,7 +210,7 @@ def test_what_is_proven_has_figures() -> None:
 
 
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
-def test_a_draw_too_many_is_unexplained(dtype: torch.dtype) -> None:
+def test_a_divergence_after_an_extra_random_draw_is_unexplained(dtype: torch.dtype) -> None:
     document, _ = race(model_in("llama", dtype), "no_cache,misdrawn", temperature=1.0, seed=3)
     (divergence,) = parted(document)
     assert (divergence["kind"], divergence["index"]) == ("unexplained", 3)
@@ -214,7 +218,7 @@ def test_a_draw_too_many_is_unexplained(dtype: torch.dtype) -> None:
     assert "No cache is off" not in divergence["detail"]
 
 
-def test_a_proof_ends_on_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_ends_on_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, ran = Event(), []
 
     def stopped(*arguments: Any) -> Rounding:
@@ -231,7 +235,7 @@ def test_a_proof_ends_on_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         assert divergence["detail"].endswith("not checked, because the race was stopped.")
 
 
-def test_a_proof_that_fails_costs_itself_and_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_is_stated_and_the_race_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> Rounding:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -242,7 +246,7 @@ def test_a_proof_that_fails_costs_itself_and_is_stated(monkeypatch: pytest.Monke
     assert "not checked, because running the text again failed (The device ran out of memory" in divergence["detail"]
 
 
-def test_without_a_wider_format_the_two_orders_stand_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_wider_format_two_summation_orders_measure_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounding, "WIDER", {})
     model = model_in("llama", torch.float32)
     document, _ = race(model, "no_cache,sabotaged-position")
@@ -255,7 +259,7 @@ def test_without_a_wider_format_the_two_orders_stand_for_it(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
-def test_the_weights_are_as_they_were_after_a_wider_pass_and_after_one_that_fails(dtype: torch.dtype) -> None:
+def test_a_wider_pass_restores_the_weights_even_if_it_fails(dtype: torch.dtype) -> None:
     model = model_in("qwen3" if dtype == torch.float32 else "mixtral", dtype)  # its experts do not multiply in float64
     before = {name: (weight, weight.detach().clone()) for name, weight in model.network.named_parameters()}
     assert Rounding(model, [3, 4, 5, 6], 4).reference == ("float64" if dtype == torch.float32 else "float32")
@@ -277,7 +281,7 @@ class Router(nn.Module):
         return torch.where(tie, hidden * 1.5, hidden)
 
 
-def test_a_tie_inside_the_model_is_rounding_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tie_inside_the_model_counts_as_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A router whose scores tie picks another expert in another order of the same sums. No lane is off for that."""
     monkeypatch.setattr(
         check, "available_strategy", lambda spec, _model: strategies.get(spec)
@@ -293,13 +297,13 @@ def test_a_tie_inside_the_model_is_rounding_too(monkeypatch: pytest.MonkeyPatch)
     assert any("a change in the last place" in divergence["detail"] for divergence in found)
 
 
-def test_logits_without_numbers_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_of_nan_explain_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounding, "forward", lambda *_, **__: torch.full((1, 4, 9), float("nan")))
     document, _ = race(model_in("llama", torch.float32), "no_cache,sabotaged-key")
     assert "not finite numbers when the text is run again" in parted(document)[0]["detail"]
 
 
-def test_a_top_p_edge_is_no_fault() -> None:
+def test_a_token_at_the_edge_of_top_p_is_not_called_a_fault() -> None:
     """A token at the edge of the top-p part is in it for one lane and not for another."""
     model, prompt = model_in("qwen3", torch.bfloat16), [3, 4, 5]
     with torch.inference_mode():
@@ -314,7 +318,7 @@ def test_a_top_p_edge_is_no_fault() -> None:
             assert proof.units_outscored(found, [token], sampling, noise)[0] < 2 * proof.limit(1)
 
 
-def test_lossy_and_retokenized_come_first(tiny_llama: LoadedModel) -> None:
+def test_lossy_and_retokenized_are_judged_before_rounding(tiny_llama: LoadedModel) -> None:
     document, events = race(
         tiny_llama, "dynamic_cache,quantized_cache,reencode", "The quick brown fox", max_new_tokens=60
     )

@@ -33,14 +33,14 @@ def lane(name: str, *tokens: int, on_text: bool = False, lossless: bool = True) 
     return made
 
 
-def test_other_ids_read_than_written_is_retokenized_and_shows_both() -> None:
+def test_text_read_back_as_other_ids_is_retokenized_and_shows_both() -> None:
     text = lane("Text", 12, 10, 10, 12, on_text=True)
     got = explained(text, lane("Ids", 12, 10, 10, 13), encode=lambda _: [1, 2, 12, 11])
     assert (got.index, got.kind) == (3, "retokenized")
     assert got.detail == r'Text wrote "\n","\n" (10, 10), and its text was read back as "\n\n" (11).'
 
 
-def test_half_a_character_is_named_as_the_reason() -> None:
+def test_a_token_of_half_a_character_is_named_as_the_reason() -> None:
     text = lane("Text", 99, 12, on_text=True)
     got = explained(lane("Ids", 99, 13), text, encode=lambda _: [1, 2, 12])
     assert got.kind == "retokenized"
@@ -61,19 +61,19 @@ def test_the_same_ids_and_another_argmax_is_numeric_and_shows_the_margin() -> No
     )
 
 
-def test_no_margin_is_claimed_where_it_is_not_known() -> None:
+def test_no_margin_is_stated_when_it_is_unknown() -> None:
     a, b = lane("A", 12), lane("B", 13)
     a.choices[0] = replace(a.choices[0], runner_up=77)
     b.choices[0] = replace(b.choices[0], runner_up=77)
     assert "margin" not in explained(a, b).detail
 
 
-def test_a_lane_on_text_that_read_what_it_wrote_differs_for_numeric_reasons() -> None:
+def test_a_text_lane_that_reads_back_its_own_ids_differs_for_numeric_reasons() -> None:
     text = lane("Text", 12, 12, on_text=True)
     assert explained(text, lane("Ids", 12, 13), encode=lambda _: [1, 2, 12]).kind == "numeric"
 
 
-def test_sampling_and_lossy_lanes_have_kinds_of_their_own() -> None:
+def test_differences_of_sampling_and_lossy_lanes_have_their_own_kinds() -> None:
     assert explained(lane("A", 12), lane("B", 13), rules=(DRAWN, DRAWN)).kind == "sampled"
     lossy = explained(lane("A", 12), lane("B", 13, lossless=False), rules=(DRAWN, DRAWN))
     assert lossy.kind == "lossy"
@@ -88,7 +88,7 @@ def test_each_pair_of_tokens_is_compared_once() -> None:
     assert b.first_divergence_from(a) is None
 
 
-def test_texts_of_another_machine_are_compared_as_texts() -> None:
+def test_remote_lanes_are_compared_as_texts() -> None:
     here, there = lane("Here", 12, 13, 10), lane("There", 12, 13, 11)
     there.info = replace(there.info, elsewhere=True)
     there.texts = ["a b", "", "c"]
@@ -99,7 +99,7 @@ def test_texts_of_another_machine_are_compared_as_texts() -> None:
     assert there.first_divergence_from(here) is None
 
 
-def test_a_space_at_the_beginning_and_half_a_character_at_the_end_make_no_other_text() -> None:
+def test_a_leading_space_and_a_trailing_half_character_are_no_difference_of_text() -> None:
     """Some machines write an answer as it stands behind the prompt, others alone; each ends it where it was cut."""
     here, there = lane("Here", 12, 13, 10), lane("There", 12, 13, 11)
     there.info = replace(there.info, elsewhere=True)
@@ -110,7 +110,7 @@ def test_a_space_at_the_beginning_and_half_a_character_at_the_end_make_no_other_
     assert explained(here, there).detail.startswith('Here goes on with "語", There with "言".')
 
 
-def test_lanes_that_choose_by_different_rules_are_said_to() -> None:
+def test_lanes_with_different_samplers_are_said_to_choose_by_different_rules() -> None:
     found = explained(lane("A", 12), lane("B", 13), rules=(Rule(), Rule(given={"temperature": 0.7, "top_k": 5})))
     assert found.kind == "rule"
     assert found.detail.endswith("They choose by different rules: greedy, and temperature 0.7, top-k 5.")

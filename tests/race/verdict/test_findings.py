@@ -78,12 +78,12 @@ def test_a_finding_on_time_has_the_numbers_of_its_sentence() -> None:
     assert found(lanes, "work").numbers == {"positions": 8, "baseline_positions": 26, "cache_bytes": 800}
 
 
-def test_what_a_strategy_remarks_is_held_with_its_lane_whatever_the_words() -> None:
+def test_a_remark_is_attributed_to_its_lane_whatever_its_text() -> None:
     lanes = [flat("Window", 3, 1.0), remarked(flat("Window (64)", 3, 1.0))]
     assert found(lanes, "remark") == Finding("remark", (1,), {}, "It kept 4 of 7 positions.")
 
 
-def test_the_best_at_each_are_lanes_by_index() -> None:
+def test_the_best_lanes_are_given_by_index() -> None:
     lanes = [flat("A", 4, 1.0), flat("B", 4, 0.5, cached=True), diverged(flat("B", 4, 0.8, cached=True))]
     assert found(lanes, "best") == Finding(
         "best",
@@ -97,7 +97,7 @@ def test_the_best_at_each_are_lanes_by_index() -> None:
     )  # fmt: skip
 
 
-def test_lanes_that_wrote_the_same_text_are_grouped_and_the_others_say_where_they_depart() -> None:
+def test_lanes_with_the_same_text_are_grouped_and_the_others_state_their_divergence() -> None:
     lanes = [
         record(name, tokens, [1.0] * len(tokens))
         for name, tokens in (("Re-encode", [1, 2, 9]), ("No cache", [1, 2, 3]), ("Cached", [1, 2, 3]), ("Odd", [7]))
@@ -111,7 +111,7 @@ def test_lanes_that_wrote_the_same_text_are_grouped_and_the_others_say_where_the
     assert not [one for one in judge(lanes[:2], "fair").findings if one.kind == "groups"]
 
 
-def test_where_no_two_lanes_agree_each_departs_from_the_first() -> None:
+def test_when_no_two_lanes_agree_each_is_compared_with_the_first() -> None:
     lanes = [record(name, [1, n], [1.0, 1.0]) for n, name in enumerate("ABC")]
     assert found(lanes, "groups").text == (
         "No two lanes agree to the end. Against A, B departs after token 1; C departs after token 1."
@@ -122,7 +122,7 @@ def test_a_divergence_carries_its_reason() -> None:
     assert found([flat("A", 2, 1.0), diverged(flat("B", 2, 1.0))], "divergence").reason == "numeric"
 
 
-def test_figures_of_a_pair_are_given_to_the_lane_that_has_them() -> None:
+def test_the_numbers_of_a_pair_belong_to_the_right_lane() -> None:
     """The lane's own have the plain name, the baseline's begin with `baseline_`."""
     pairs = [
         [record("A", range(4), [2.0, 4.0, 4.0, 4.0]), record("B", range(4), [1.5, 0.3, 0.3, 0.3], cached=True)],
@@ -139,7 +139,7 @@ def test_figures_of_a_pair_are_given_to_the_lane_that_has_them() -> None:
     assert seen == {"too_short", "same_first_step"}
 
 
-def test_a_lane_is_not_said_to_be_sooner_by_steps_that_took_longer() -> None:
+def test_a_lane_with_slower_steps_is_not_said_to_be_faster_by_its_steps() -> None:
     """Here it was the prompt's step that saved the time."""
     lanes = [record("A", range(4), [3.0, 1.0, 1.0, 1.0]), record("B", range(4), [1.0, 1.1, 1.1, 1.1], cached=True)]
     assert "step_share" not in found(lanes, "faster").numbers
@@ -148,7 +148,7 @@ def test_a_lane_is_not_said_to_be_sooner_by_steps_that_took_longer() -> None:
     assert "small_gain" not in {one.kind for one in verdict.findings}
 
 
-def test_a_short_step_over_the_prompt_is_not_blamed_for_a_small_gain() -> None:
+def test_a_short_prefill_is_not_given_as_the_reason_for_a_small_gain() -> None:
     """It was 6 % of the lane's time: without it the gain would have been nearly the same."""
     lanes = [record("A", range(24), [0.85] + [1.27] * 23), record("B", range(24), [0.91] + [0.63] * 23, cached=True)]
     headline = found(lanes, "faster")

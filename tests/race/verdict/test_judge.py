@@ -9,7 +9,7 @@ from kvdemo.race.verdict.judge import judge
 from tests.scripted import record, search, step
 
 
-def test_the_cached_lane_won_and_the_words_carry_the_measured_numbers() -> None:
+def test_the_headline_states_the_measured_times_of_the_faster_lane() -> None:
     slow = record("Re-encode", range(4), [1.0, 1.0, 1.0, 1.0])
     fast = record("DynamicCache", range(4), [1.0, 0.2, 0.2, 0.2], cached=True)
     got = judge([slow, fast], "fair")
@@ -31,7 +31,7 @@ def test_the_cached_lane_won_and_the_words_carry_the_measured_numbers() -> None:
         (0.2, 2, None),
     ],
 )
-def test_a_first_step_over_as_many_positions_is_said_to_reuse_nothing(
+def test_a_first_step_over_the_whole_prompt_is_said_to_reuse_nothing(
     first: float, prompt: int, says: str | None
 ) -> None:
     """A lane that runs fewer positions in it, since it had a part of the prompt already, does other work."""
@@ -42,7 +42,7 @@ def test_a_first_step_over_as_many_positions_is_said_to_reuse_nothing(
     assert says is None or says in said[0]
 
 
-def test_where_the_cache_did_not_win_the_steps_say_why() -> None:
+def test_a_cache_without_gain_is_explained_by_the_times_of_its_steps() -> None:
     flat = record("No cache", range(6), [0.010] * 6, prompt=40)
     cached = record("DynamicCache", range(6), [0.010] * 6, cached=True, prompt=40)
     got = judge([flat, cached], "fair")
@@ -52,7 +52,7 @@ def test_where_the_cache_did_not_win_the_steps_say_why() -> None:
     assert "one over a single new position 10 ms" in why
 
 
-def test_a_small_gain_is_explained_by_what_a_step_costs_at_any_length() -> None:
+def test_a_small_gain_is_explained_by_the_fixed_cost_of_a_step() -> None:
     """A large GPU or a short text: a step is launched and the weights are read, however few positions it runs."""
     lanes = [record("No cache", range(6), [0.010] * 6, prompt=94), record("Cache", range(6), [0.008] * 6, cached=True)]
     got = judge(lanes, "fair")
@@ -64,7 +64,7 @@ def test_a_small_gain_is_explained_by_what_a_step_costs_at_any_length() -> None:
     assert "a step over 98 positions took 10 ms here, and one over a single new position 8 ms." in why
 
 
-def test_a_small_gain_is_explained_by_the_prompt_where_further_tokens_gained_much() -> None:
+def test_a_small_gain_is_explained_by_the_prompt_when_later_tokens_gained_much() -> None:
     slow = record("No cache", range(3), [4.0, 1.0, 1.0])
     fast = record("Cache", range(3), [4.0, 0.1, 0.1], cached=True)
     got = judge([slow, fast], "fair")
@@ -78,33 +78,33 @@ def test_a_small_gain_is_explained_by_the_prompt_where_further_tokens_gained_muc
     ) in got.sentences
 
 
-def test_a_large_gain_needs_no_excuse() -> None:
+def test_a_large_gain_is_stated_without_an_explanation() -> None:
     lanes = [record("No cache", range(4), [1.0] * 4), record("Cache", range(4), [0.5] * 4, cached=True)]
     assert judge(lanes, "fair").headline == "Cache finished 2.0× sooner: 4 tokens in 2 s against 4 s."
 
 
-def test_a_slower_cache_is_called_slower() -> None:
+def test_a_slower_cached_lane_is_reported_as_slower() -> None:
     got = judge([record("No cache", [1, 2], [1, 1]), record("DynamicCache", [1, 2], [2, 2], cached=True)], "fair")
     assert got.headline.startswith("DynamicCache took 2× as long as No cache: 2 tokens in 4 s against 2 s")
 
 
-def test_one_token_has_nothing_to_reuse() -> None:
+def test_with_one_token_the_verdict_says_that_nothing_is_reused() -> None:
     got = judge([record("No cache", [1], [1.0]), record("DynamicCache", [1], [1.0], cached=True)], "fair")
     assert "With a single token there is nothing to reuse: every lane runs the prompt once." in got.sentences
 
 
-def test_lanes_of_different_length_are_compared_where_both_have_tokens() -> None:
+def test_lanes_of_different_length_are_compared_at_the_smaller_token_count() -> None:
     got = judge([record("A", [1, 2], [1, 1]), record("B", [1, 2, 3, 4], [0.5] * 4)], "fair")
     assert got.headline == "B was 2.0× as fast as A: the first 2 tokens in 1 s against 2 s."
 
 
-def test_a_stopped_lane_did_not_finish_sooner() -> None:
+def test_a_stopped_lane_is_not_said_to_finish_sooner() -> None:
     lanes = [record("A", [1, 2], [2, 2]), record("B", [1, 2], [1, 1])]
     lanes[0].ended = Ended(0, "stopped")
     assert judge(lanes, "fair").headline == "B was 2.0× as fast as A: the first 2 tokens in 2 s against 4 s."
 
 
-def test_the_departure_is_told_with_its_reason() -> None:
+def test_a_divergence_is_stated_with_its_reason() -> None:
     lane = record("B", [1, 3], [1, 1])
     lane.divergence = Divergence(1, "numeric", "Because.")
     assert "Same text up to token 1. Because." in judge([record("A", [1, 2], [1, 1]), lane], "fair").sentences
@@ -112,7 +112,7 @@ def test_the_departure_is_told_with_its_reason() -> None:
     assert "The first token differs already. Because." in judge([record("A", [1, 2], [1, 1]), lane], "fair").sentences
 
 
-def test_failed_and_stopped_lanes_are_told() -> None:
+def test_failed_and_stopped_lanes_are_reported() -> None:
     failed, stopped = record("A", [1], [1.0]), record("B", [], [])
     failed.ended = Ended(0, "error", "No memory.")
     stopped.ended = Ended(1, "stopped")
@@ -121,20 +121,20 @@ def test_failed_and_stopped_lanes_are_told() -> None:
     assert got.sentences == ("A failed after 1 token: No memory.", "B was stopped after 0 tokens.")
 
 
-def test_lanes_at_once_come_with_a_warning() -> None:
+def test_simultaneous_lanes_get_a_warning() -> None:
     lanes = [record("A", [1], [1.0]), record("B", [1], [1.0])]
     assert any("use fair turns" in s for s in judge(lanes, "simultaneous").sentences)
     assert not any("use fair turns" in s for s in judge(lanes, "fair").sentences)
 
 
-def test_the_biggest_win_is_the_headline_and_the_others_follow() -> None:
+def test_the_largest_speedup_is_the_headline_and_the_others_follow() -> None:
     lanes = [record("Base", [1, 2], [4, 4]), record("Good", [1, 2], [2, 2]), record("Best", [1, 2], [1, 1])]
     got = judge(lanes, "fair")
     assert got.headline.startswith("Best finished 4.0× sooner than Base")
     assert got.sentences[0].startswith("Good finished 2.0× sooner than Base")
 
 
-def test_a_lane_alone_has_no_one_to_beat() -> None:
+def test_a_single_lane_gets_its_total_time_as_headline() -> None:
     assert judge([record("A", [1, 2], [1, 1])], "fair").headline == "A wrote 2 tokens in 2 s."
 
 
@@ -151,13 +151,13 @@ def test_of_three_lanes_the_best_at_each_is_named() -> None:
     assert not any(s.startswith("Best at each") for s in judge([slow, fast], "fair").sentences)
 
 
-def test_what_a_strategy_remarks_is_part_of_the_verdict() -> None:
+def test_remarks_of_a_strategy_are_in_the_verdict() -> None:
     lane = record("Window", range(3), [0.1] * 3, cached=True)
     lane.remarks = ["It kept 4 of 7 positions."]
     assert "It kept 4 of 7 positions." in judge([lane], "fair").sentences
 
 
-def test_a_search_that_commits_its_answer_in_one_step_ends_a_race() -> None:
+def test_a_search_that_commits_in_one_step_gets_a_verdict() -> None:
     """It has no decoding step to take a median of."""
     for seconds in (0.5, 4.0, 9.0):
         got = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (seconds, 4))], "fair")
@@ -167,7 +167,7 @@ def test_a_search_that_commits_its_answer_in_one_step_ends_a_race() -> None:
 
 @pytest.mark.parametrize("taken", [(0, 0), (0, 4), (1, 4), (4, 1), (1, 1), (4, 4)])
 @pytest.mark.parametrize("kinds", ["steps", "one step", "search", "no clock"])
-def test_lanes_with_any_number_of_steps_and_tokens_end_a_race(taken: tuple[int, int], kinds: str) -> None:
+def test_lanes_with_any_number_of_steps_and_tokens_get_a_verdict(taken: tuple[int, int], kinds: str) -> None:
     def lane(name: str, tokens: int, cached: bool) -> LaneHistory:
         if kinds == "search" and tokens:
             return search(name, (1.0, tokens))
@@ -212,13 +212,13 @@ def test_a_lane_that_ended_after_one_token_is_not_the_fastest_of_anything() -> N
     assert "memory" not in best  # one lane that keeps a cache is not the best of those
 
 
-def test_a_search_is_not_in_the_contest_for_the_first_token() -> None:
+def test_a_search_is_not_compared_by_time_to_first_token() -> None:
     lanes = [record("A", range(4), [2.0, 1, 1, 1]), record("B", range(4), [1.5, 1, 1, 1]), search("Beams", (1.0, 4))]
     best = next(s for s in judge(lanes, "fair").sentences if s.startswith("Best at each"))
     assert "fastest Beams (1 s)" in best and "first token B (1.5 s)" in best
 
 
-def test_of_equal_lanes_the_first_is_the_headline() -> None:
+def test_among_equal_lanes_the_first_is_the_headline() -> None:
     lanes = [record("Base", range(2), [1, 1]), record("Z", range(2), [1, 1]), record("A", range(2), [1, 1])]
     assert judge(lanes, "fair").headline.startswith("Z and Base took about the same time")
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "chat": False, "strategies": ["no_cache"]}
 
 
-def test_it_ends_and_leaves_nothing_and_others_raced_meanwhile(world: World, tiny_folder: Path) -> None:
+def test_a_download_whose_visitor_leaves_is_cancelled_while_others_race(world: World, tiny_folder: Path) -> None:
     world.hold()
 
     async def visit(url: str) -> None:

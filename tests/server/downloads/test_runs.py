@@ -75,7 +75,7 @@ class Visitor:
         return any(0 < fraction < 1 for fraction in self.fractions)
 
 
-def test_others_race_while_a_model_is_downloaded_and_its_progress_is_told(world: World, service: Service) -> None:
+def test_other_races_run_while_a_download_reports_its_progress(world: World, service: Service) -> None:
     world.hold()
     visitor = Visitor(service, A, "a")
     wait_until(visitor.is_half_way)
@@ -90,7 +90,7 @@ def test_others_race_while_a_model_is_downloaded_and_its_progress_is_told(world:
 
 
 @pytest.mark.parametrize("way", ["leaves", "stops"])
-def test_a_download_ends_with_its_last_waiter_and_leaves_nothing(world: World, service: Service, way: str) -> None:
+def test_a_download_is_cancelled_when_its_last_waiter_leaves(world: World, service: Service, way: str) -> None:
     world.hold()
     with closing(service.race(A, "a")) as batches:
         for batch in batches:
@@ -104,7 +104,7 @@ def test_a_download_ends_with_its_last_waiter_and_leaves_nothing(world: World, s
     assert finishes(service, A, "again")
 
 
-def test_two_who_name_the_same_model_share_a_download_and_one_may_leave(world: World, service: Service) -> None:
+def test_two_requests_for_a_model_share_a_download_and_one_may_leave(world: World, service: Service) -> None:
     world.hold()
     first, second = Visitor(service, A, "first"), Visitor(service, A, "second")
     wait_until(lambda: first.is_half_way() and second.is_half_way())
@@ -116,7 +116,7 @@ def test_two_who_name_the_same_model_share_a_download_and_one_may_leave(world: W
     assert len([path for path in world.hub.fetched if path.endswith("padding.txt")]) == 1
 
 
-def test_a_model_that_is_too_large_is_refused_with_both_sizes_before_any_of_it_comes(
+def test_a_model_that_is_too_large_is_refused_with_both_sizes_before_it_is_downloaded(
     world: World, service: Service
 ) -> None:
     world.hub.sizes["padding.txt"] = 100_000_000_000
@@ -132,7 +132,7 @@ def test_a_file_without_a_size_is_refused(world: World, service: Service) -> Non
         list(service.race(A, "a"))
 
 
-def test_the_operators_model_comes_while_others_race_and_its_visitors_share_the_download(
+def test_the_operators_model_is_downloaded_once_while_others_race(
     world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(public_server.VARIABLE, "0")
@@ -152,7 +152,7 @@ def test_the_operators_model_comes_while_others_race_and_its_visitors_share_the_
     assert len([path for path in world.hub.fetched if path.endswith("padding.txt")]) == 1
 
 
-def test_a_classic_measurement_whose_model_cannot_be_had_is_the_default_ones_and_says_why(
+def test_a_classic_measurement_falls_back_to_the_default_model_when_the_hub_fails(
     world: World, service: Service
 ) -> None:
     world.hub.refuse["/api/"] = (500, None, None)
@@ -161,7 +161,7 @@ def test_a_classic_measurement_whose_model_cannot_be_had_is_the_default_ones_and
     assert any("someone/a could not be had" in note and "fails with status 500" in note for note in document["notes"])
 
 
-def test_a_hub_that_falls_silent_is_given_up_and_the_next_request_works(
+def test_a_stalled_download_is_given_up_and_the_next_request_works(
     world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "SILENCE_SECONDS", 1.0)
@@ -174,7 +174,7 @@ def test_a_hub_that_falls_silent_is_given_up_and_the_next_request_works(
     assert finishes(service, A, "again")
 
 
-def test_a_hub_that_does_not_answer_at_all_keeps_nobody_else_waiting(world: World, service: Service) -> None:
+def test_a_hub_that_never_answers_blocks_no_other_race(world: World, service: Service) -> None:
     silent = threading.Event()
     world.hub.hold["/api/"] = silent
     visitor = Visitor(service, A, "a")
@@ -185,7 +185,7 @@ def test_a_hub_that_does_not_answer_at_all_keeps_nobody_else_waiting(world: Worl
     assert "does not answer" in visitor.error
 
 
-def test_a_hub_that_hangs_at_the_servers_start_keeps_nobody_waiting(
+def test_a_hub_that_hangs_at_the_servers_start_blocks_no_race(
     world: World, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(public_server.VARIABLE, "0")
@@ -212,7 +212,7 @@ def test_a_download_that_takes_too_long_is_given_up(world: World, tiny_folder: P
         list(service.race(A, "a"))
 
 
-def test_a_connection_that_breaks_off_is_a_sentence_and_leaves_nothing(world: World, service: Service) -> None:
+def test_a_broken_connection_is_one_sentence_and_leaves_no_files(world: World, service: Service) -> None:
     world.hub.broken.append("model.safetensors")
     with pytest.raises(BadInput, match="someone/a"):
         list(service.race(A, "a"))
@@ -221,7 +221,7 @@ def test_a_connection_that_breaks_off_is_a_sentence_and_leaves_nothing(world: Wo
     assert finishes(service, A, "again")
 
 
-def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(world: World, service: Service) -> None:
+def test_a_full_disk_is_one_sentence_and_leaves_no_files(world: World, service: Service) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (PADDING_BYTES // 2, hard))  # as on a full disk, no more can be written
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(world: World, ser
     assert finishes(service, A, "again")
 
 
-def test_a_message_that_is_cut_off_is_a_sentence_and_keeps_nobody_waiting(
+def test_a_truncated_message_of_the_download_process_is_one_sentence(
     world: World, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (program := tmp_path / "killed-while-it-wrote").write_text('#!/bin/sh\necho \'{"text": "Down\'\n')
@@ -249,7 +249,7 @@ def test_a_message_that_is_cut_off_is_a_sentence_and_keeps_nobody_waiting(
     assert finishes(service, FORM, "other")
 
 
-def test_the_model_used_longest_ago_makes_room_and_nobodys_own_cache_is_touched(
+def test_the_least_recently_used_model_is_removed_and_the_users_own_cache_is_kept(
     world: World, tiny_folder: Path, padded: Path
 ) -> None:
     service = Service(str(tiny_folder), device="cpu", limits=Limits(kept_bytes=int(2.5 * world.bytes)))
@@ -263,7 +263,7 @@ def test_the_model_used_longest_ago_makes_room_and_nobodys_own_cache_is_touched(
     assert world.kept(world.own) == {"someone/c"}
 
 
-def test_on_ones_own_computer_models_go_to_the_hubs_cache_and_stop_ends_a_download(
+def test_a_private_server_downloads_to_the_hub_cache_and_stop_cancels_it(
     world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(public_server.VARIABLE, "0")

@@ -47,7 +47,9 @@ def test_the_model_in_memory_is_not_removed_for_another(world: World) -> None:
     assert world.kept(world.visitors) == {"someone/a"}
 
 
-def test_who_waits_is_told_when_no_room_can_be_made_on_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_request_is_told_when_no_disk_space_can_be_freed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
@@ -78,7 +80,7 @@ def test_more_downloads_than_the_server_allows_wait_and_can_be_stopped(world: Wo
     assert world.kept(world.visitors) == {"someone/a"}
 
 
-def test_what_a_killed_server_left_is_removed_with_the_next_download(
+def test_partial_files_of_a_killed_server_are_removed_with_the_next_download(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = kill_a_server_that_downloads(world)

@@ -76,7 +76,7 @@ def small(world: World) -> Downloads:
     return Downloads(Limits(kept_bytes=int(1.5 * world.bytes)), lambda: None)
 
 
-def test_a_model_that_another_server_uses_makes_no_room(world: World, others: list[Other]) -> None:
+def test_a_model_in_use_by_another_server_is_not_removed(world: World, others: list[Other]) -> None:
     others.append(Other("someone/a"))
     others[0].wait_until_there()
     with pytest.raises(BadInput, match="in use: try again later"):
@@ -87,7 +87,7 @@ def test_a_model_that_another_server_uses_makes_no_room(world: World, others: li
     assert world.kept(world.visitors) == {"someone/b"}
 
 
-def test_a_model_of_a_killed_server_is_in_use_no_more(world: World, others: list[Other]) -> None:
+def test_a_model_of_a_killed_server_can_be_removed(world: World, others: list[Other]) -> None:
     others.append(Other("someone/a"))
     others[0].wait_until_there()
     others[0].process.kill()
@@ -96,7 +96,7 @@ def test_a_model_of_a_killed_server_is_in_use_no_more(world: World, others: list
     assert world.kept(world.visitors) == {"someone/b"}
 
 
-def test_a_download_of_another_server_goes_on_when_this_one_gives_the_same_up(
+def test_a_download_of_another_server_survives_the_cancelled_one_of_this_server(
     world: World, others: list[Other]
 ) -> None:
     world.hold()
@@ -110,7 +110,7 @@ def test_a_download_of_another_server_goes_on_when_this_one_gives_the_same_up(
     assert hub_cache.whole("someone/a")
 
 
-def test_a_partial_download_of_another_server_is_not_swept_away(
+def test_a_partial_download_of_another_server_is_not_removed(
     world: World, others: list[Other], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.hold("someone/a/.*padding")
@@ -124,7 +124,9 @@ def test_a_partial_download_of_another_server_is_not_swept_away(
     assert hub_cache.whole("someone/b")
 
 
-def test_the_model_used_last_stays_where_the_clock_was_set_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_recently_used_model_is_kept_after_the_clock_was_set_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = time.time()
     server = Downloads(Limits(kept_bytes=int(2.5 * world.bytes)), lambda: None)
     for hub_id, clock in (("someone/a", now), ("someone/b", now + 10), ("someone/a", now - 86_400)):
@@ -134,7 +136,7 @@ def test_the_model_used_last_stays_where_the_clock_was_set_back(world: World, mo
     assert world.kept(world.visitors) == {"someone/a", "someone/c"}
 
 
-def test_two_apps_that_start_at_once_on_an_empty_cache_both_race(world: World, tiny_folder: Path) -> None:
+def test_two_apps_started_at_once_on_an_empty_cache_can_both_race(world: World, tiny_folder: Path) -> None:
     """Downloads, compiled code, eviction and stop flags, all at the same time."""
     limits = {"KVDEMO_MAX_KEPT_BYTES": str(int(1.5 * world.bytes))}
     settings = {"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", **limits}

@@ -63,7 +63,7 @@ def interrupted(backend: EngineBackend, run_id: str, interrupt: Callable[[], Non
     return events
 
 
-def test_a_race_writes_what_it_writes_in_one_process(backend: EngineBackend, tiny_folder: Path) -> None:
+def test_a_race_writes_the_same_text_as_in_one_process(backend: EngineBackend, tiny_folder: Path) -> None:
     alone = Service(str(tiny_folder), device="cpu")
     documents = []
     for service in (backend, alone):
@@ -74,14 +74,14 @@ def test_a_race_writes_what_it_writes_in_one_process(backend: EngineBackend, tin
     assert documents[0].keys() == documents[1].keys()
 
 
-def test_a_measurement_ends_with_its_document_and_is_kept(backend: EngineBackend) -> None:
+def test_a_measurement_ends_with_its_document_and_is_stored(backend: EngineBackend) -> None:
     form = {**FORM, "strategies": "dynamic_cache", "repeats": 2}
     states = list(backend.measure(form, "measured-there"))
     assert states[-1]["document"]["status"] == "done"
     assert backend.measured("measured-there") == states[-1]["document"]
 
 
-def test_inside_ends_with_its_panels(backend: EngineBackend) -> None:
+def test_inside_ends_with_a_document_of_panels(backend: EngineBackend) -> None:
     states = list(backend.inside({"prompt": "The quick brown fox", "panels": "steps"}, "inside"))
     assert states[-1]["document"]["panels"]
 
@@ -92,7 +92,7 @@ def test_health_names_the_model_that_the_engine_holds(backend: EngineBackend, ti
     }  # fmt: skip
 
 
-def test_a_refusal_comes_through_and_the_next_race_runs(backend: EngineBackend) -> None:
+def test_a_refusal_reaches_the_page_and_the_next_race_runs(backend: EngineBackend) -> None:
     with pytest.raises(BadInput, match="ask for at most") as refused:
         events_of(backend.race({**FORM, "max_new_tokens": 100_000}, "too long"))
     assert refused.value.max_new_tokens
@@ -105,7 +105,7 @@ def test_stop_ends_a_race_with_its_verdict(backend: EngineBackend) -> None:
     assert finished.document["lanes"][0]["finish_reason"] == "stopped"
 
 
-def test_a_race_whose_reader_leaves_gives_the_device_back(backend: EngineBackend) -> None:
+def test_a_race_whose_reader_leaves_releases_the_device(backend: EngineBackend) -> None:
     with closing(backend.race(LONG, "left")) as batches:
         next(batches)
     start = time.monotonic()
@@ -115,7 +115,7 @@ def test_a_race_whose_reader_leaves_gives_the_device_back(backend: EngineBackend
     assert alone - start < time.monotonic() - alone, "it waited for the race that was left"
 
 
-def test_a_killed_engine_costs_the_race_one_sentence_and_starts_again(backend: EngineBackend) -> None:
+def test_a_killed_engine_ends_the_race_in_one_sentence_and_restarts(backend: EngineBackend) -> None:
     def kill() -> None:
         assert backend.engine.process_id
         os.kill(backend.engine.process_id, signal.SIGKILL)
@@ -205,11 +205,11 @@ process.watch(Service())
 """
 
 
-def test_a_run_that_does_not_stop_ends_the_process() -> None:
+def test_a_run_that_ignores_stop_ends_the_process() -> None:
     ended = subprocess.run([sys.executable, "-c", STUCK.format(seconds=1000)], check=False, timeout=60)
     assert ended.returncode == DISOBEYED
 
 
-def test_a_run_that_has_still_time_to_stop_does_not_end_the_process() -> None:
+def test_a_run_within_its_time_to_stop_does_not_end_the_process() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run([sys.executable, "-c", STUCK.format(seconds=1)], check=False, timeout=10)

@@ -20,7 +20,7 @@ from tests.server.engine_process.test_backend import FORM, LONG, events_of, wait
 pytestmark = pytest.mark.slow
 
 
-def test_a_process_that_cannot_be_started_is_tried_again(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_fails_to_start_is_started_again(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     really, tries = subprocess.Popen, []
 
     def start(*how: Any, **more: Any) -> Any:
@@ -39,7 +39,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(tiny_folder: Path, monk
     assert len(tries) >= 2
 
 
-def test_whoever_waits_is_told_when_the_engine_is_killed_and_can_race_again(tiny_folder: Path) -> None:
+def test_a_waiting_race_is_told_when_the_engine_is_killed_and_the_next_runs(tiny_folder: Path) -> None:
     backend = EngineBackend(str(tiny_folder), device="cpu")
     backend.preload()
     wait_until(lambda: backend.status()["state"] == "ready")

@@ -74,12 +74,12 @@ def test_a_refusal_keeps_its_sentence_and_the_token_count_that_fits(asked: Conne
     assert (str(error), error.max_new_tokens) == ("Ask for at most 7 new tokens.", 7)
 
 
-def test_an_accident_is_answered_and_the_next_question_too(asked: Connection) -> None:
+def test_an_unexpected_error_is_answered_and_the_next_call_works(asked: Connection) -> None:
     assert isinstance(answer(asked, Call(1, "broken", ())).error, RuntimeError)
     assert answer(asked, Call(2, "add", (1, 1))).value == 2
 
 
-def test_a_question_does_not_wait_for_one_that_takes_long(asked: Connection, service: Scripted) -> None:
+def test_a_call_does_not_wait_for_a_slow_one(asked: Connection, service: Scripted) -> None:
     asked.send(Call(1, "wait", ()))
     assert answer(asked, Call(2, "add", (1, 1))).value == 2
     service.gate.set()
@@ -95,7 +95,7 @@ def test_a_generator_goes_on_only_when_it_is_asked_to(asked: Connection, service
     assert service.closed.is_set()
 
 
-def test_a_generator_that_is_closed_early_is_closed_there(asked: Connection, service: Scripted) -> None:
+def test_closing_a_generator_early_closes_it_in_the_worker(asked: Connection, service: Scripted) -> None:
     answer(asked, Call(1, "count", (100,)))
     answer(asked, Next(2, 1))
     asked.send(Close(1))

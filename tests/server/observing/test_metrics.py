@@ -56,7 +56,7 @@ def test_runs_are_counted_by_kind_and_outcome(watched: Watched) -> None:
     assert watched.value("kvdemo_wait_seconds_count", kind="measurement") == 1
 
 
-def test_a_run_is_told_while_it_is_under_way(watched: Watched) -> None:
+def test_gauges_count_waiting_and_running_runs(watched: Watched) -> None:
     assert (watched.value("kvdemo_runs_waiting"), watched.value("kvdemo_runs_running")) == (0, 0)
     race = watched.observed.race(FORM, "a")
     while not any(isinstance(event, TurnCame) for event in next(race)):
@@ -67,11 +67,11 @@ def test_a_run_is_told_while_it_is_under_way(watched: Watched) -> None:
     assert watched.value("kvdemo_runs_total", outcome="left") == 1
 
 
-def test_the_held_model_is_told_once_there_is_one(watched: Watched, tiny_folder: Path) -> None:
+def test_the_loaded_model_is_a_metric_once_it_is_loaded(watched: Watched, tiny_folder: Path) -> None:
     assert watched.value("kvdemo_model_loaded") is None
     watched.service.preload()
     assert watched.value("kvdemo_model_loaded", model=str(tiny_folder), device="cpu") == 1
 
 
-def test_without_a_process_for_the_engine_nothing_is_said_of_its_restarts(watched: Watched) -> None:
+def test_without_an_engine_process_there_is_no_restart_metric(watched: Watched) -> None:
     assert watched.value("kvdemo_engine_restarts_total") is None

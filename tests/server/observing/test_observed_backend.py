@@ -63,7 +63,9 @@ def only(records: list[RunRecord]) -> RunRecord:
     return records[0]
 
 
-def test_a_race_is_recorded_with_what_ran(service: Service, records: list[RunRecord], tiny_folder: Path) -> None:
+def test_a_race_is_recorded_with_its_model_and_strategies(
+    service: Service, records: list[RunRecord], tiny_folder: Path
+) -> None:
     list(Observed(service, records.append).race(FORM | {"strategies": "no_cache,sliding_window:window=9"}, "id"))
     record = only(records)
     assert (record.kind, record.outcome, record.model) == ("race", "done", str(tiny_folder))
@@ -79,13 +81,13 @@ def test_a_measurement_is_recorded_with_the_tokens_of_its_runs(service: Service,
     assert (record.kind, record.outcome, record.lanes, record.tokens) == ("measurement", "done", ("dynamic_cache",), 8)
 
 
-def test_a_look_inside_is_recorded(service: Service, records: list[RunRecord], tiny_folder: Path) -> None:
+def test_an_inside_run_is_recorded(service: Service, records: list[RunRecord], tiny_folder: Path) -> None:
     list(Observed(service, records.append).inside({"prompt": PRIVATE, "panels": "steps"}, "seen"))
     record = only(records)
     assert (record.kind, record.outcome, record.model, record.tokens) == ("inside", "done", str(tiny_folder), None)
 
 
-def test_waiting_and_running_are_told_apart(scripted: Any, records: list[RunRecord]) -> None:
+def test_waiting_time_is_recorded_apart_from_running_time(scripted: Any, records: list[RunRecord]) -> None:
     observed = scripted(Progress("Waiting"), 3.0, TurnCame(2.9375), 7.0, started(), committed(0, ("a", "b")))
     race = observed.race(FORM, "r")
     next(race)
@@ -98,12 +100,12 @@ def test_waiting_and_running_are_told_apart(scripted: Any, records: list[RunReco
     assert (record.waited_s, record.seconds, record.tokens) == (2.938, 7.062, 2)
 
 
-def test_a_run_that_comes_in_one_batch_has_taken_time(scripted: Any, records: list[RunRecord]) -> None:
+def test_the_duration_of_a_run_in_one_batch_is_not_zero(scripted: Any, records: list[RunRecord]) -> None:
     list(scripted(0.0625, [TurnCame(0.0), started(), committed(0, ("a", "b"))]).race(FORM, "short"))
     assert only(records).seconds == 0.062
 
 
-def test_a_wait_for_a_download_is_no_time_on_the_device(scripted: Any, records: list[RunRecord]) -> None:
+def test_download_time_is_not_counted_as_device_time(scripted: Any, records: list[RunRecord]) -> None:
     list(
         scripted(Progress("Downloading"), 30.0, TurnCame(0.0), started(), 1.0, committed(0, ("a", "b"))).race(FORM, "r")
     )
@@ -114,7 +116,7 @@ def test_a_wait_for_a_download_is_no_time_on_the_device(scripted: Any, records: 
     ("error", "outcome"),
     [(BadInput("no"), "refused"), (EngineLost("gone"), "lost"), (RuntimeError("a bug"), "failed")],
 )
-def test_what_breaks_a_run_off_is_recorded_and_still_raised(
+def test_an_exception_in_a_run_is_recorded_and_raised(
     scripted: Any, records: list[RunRecord], error: Exception, outcome: str
 ) -> None:
     observed = scripted(TurnCame(0.0), started(), error)
@@ -123,7 +125,7 @@ def test_what_breaks_a_run_off_is_recorded_and_still_raised(
     assert only(records).outcome == outcome
 
 
-def test_a_visitor_who_leaves_the_line_has_waited_until_then(scripted: Any, records: list[RunRecord]) -> None:
+def test_the_wait_of_a_visitor_ends_when_he_leaves_the_queue(scripted: Any, records: list[RunRecord]) -> None:
     observed = scripted(Progress("Waiting"), 4.0, Progress("Waiting still"), TurnCame(4.0))
     with closing(observed.race(FORM, "r")) as race:
         next(race)
@@ -132,12 +134,12 @@ def test_a_visitor_who_leaves_the_line_has_waited_until_then(scripted: Any, reco
     assert (record.outcome, record.waited_s, record.seconds, record.model) == ("left", 4.0, 0.0, None)
 
 
-def test_a_run_that_is_stopped_in_the_line_is_recorded_as_stopped(scripted: Any, records: list[RunRecord]) -> None:
+def test_a_run_stopped_in_the_queue_is_recorded_as_stopped(scripted: Any, records: list[RunRecord]) -> None:
     list(scripted(Progress("Waiting")).race(FORM, "r"))
     assert only(records).outcome == "stopped"
 
 
-def test_the_line_of_a_run_is_json_without_prompt_text_and_ids(
+def test_the_log_line_of_a_run_is_json_without_prompt_text_or_ids(
     service: Service, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     run_log.open_log()
@@ -161,12 +163,10 @@ def test_the_line_of_a_run_is_json_without_prompt_text_and_ids(
     ("value", "public", "on"),
     [("", False, False), ("", True, True), ("json", False, True), ("off", True, False)],
 )
-def test_lines_are_written_on_a_public_server_unless_the_operator_says_otherwise(
-    value: str, public: bool, on: bool
-) -> None:
+def test_a_public_server_logs_runs_unless_the_operator_turns_it_off(value: str, public: bool, on: bool) -> None:
     assert run_log.is_asked_for(value, public=public) is on
 
 
-def test_another_word_for_the_log_is_refused_in_one_sentence() -> None:
+def test_an_unknown_value_of_kvdemo_log_is_refused_in_one_sentence() -> None:
     with pytest.raises(BadInput, match="KVDEMO_LOG must be json or off, not 'text'"):
         run_log.is_asked_for("text", public=True)

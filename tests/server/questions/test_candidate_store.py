@@ -17,7 +17,7 @@ def committed(lane: int, *texts: str, known: bool = True) -> TokensCommitted:
     return TokensCommitted(lane, TimedStep(Step(choices, 1), 0.1), texts, candidates)
 
 
-def test_a_token_is_found_by_its_race_its_lane_and_its_place_in_the_text() -> None:
+def test_candidates_are_found_by_race_lane_and_token_index() -> None:
     store = CandidateStore()
     store.add("a", [Progress("Loading"), committed(0, "x", "y"), committed(1, "z")])
     store.add("a", [committed(0, "ü")])
@@ -27,20 +27,20 @@ def test_a_token_is_found_by_its_race_its_lane_and_its_place_in_the_text() -> No
     assert store.find("c", 0, 0) is store.find("a", 0, -1) is None
 
 
-def test_a_token_of_which_nothing_is_known_keeps_its_place() -> None:
+def test_a_token_without_candidates_keeps_its_index() -> None:
     store = CandidateStore()
     store.add("a", [committed(0, "?", known=False), committed(0, "x")])
     assert [store.find("a", 0, token) for token in range(2)] == [None, entry("x")]
 
 
-def test_a_race_that_has_ended_is_still_known() -> None:
+def test_candidates_of_an_ended_race_are_still_found() -> None:
     store = CandidateStore()
     store.add("a", [committed(0, "x")])
     store.end("a")
     assert store.find("a", 0, 0) == entry("x")
 
 
-def test_the_oldest_tokens_go_where_there_is_no_room_for_all() -> None:
+def test_the_oldest_candidates_are_dropped_when_the_store_is_full() -> None:
     store = CandidateStore(most_bytes=4000)
     for n in range(100):
         store.add("a" if n < 50 else "b", [committed(0, str(n))])

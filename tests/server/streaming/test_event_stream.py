@@ -67,7 +67,7 @@ def test_closing_raises_the_stop_flag_without_waiting_for_the_work() -> None:
     assert ended.wait(5)
 
 
-def test_a_natural_end_leaves_the_stop_flag_alone() -> None:
+def test_a_run_that_ends_by_itself_does_not_set_the_stop_flag() -> None:
     stop = threading.Event()
     assert list(batches(lambda emit: emit(1), stop, interval=0.01)) == [[1]]
     assert not stop.is_set()
@@ -88,13 +88,13 @@ def test_the_work_waits_until_a_sent_item_was_handled() -> None:
     assert seen[-3:] == ["handed over", "dealt with", "work goes on"]
 
 
-def test_an_item_that_is_waited_for_is_sent_at_once() -> None:
+def test_an_item_that_the_work_waits_for_is_sent_at_once() -> None:
     start = time.monotonic()
     assert list(batches(lambda tell: tell.send_and_wait(1, 0), threading.Event(), interval=60)) == [[1]]
     assert time.monotonic() - start < 30
 
 
-def test_the_work_does_not_wait_for_a_reader_that_is_gone() -> None:
+def test_the_work_does_not_wait_for_a_closed_reader() -> None:
     stop, ended = threading.Event(), threading.Event()
 
     def work(tell: EventChannel[int]) -> None:

@@ -46,14 +46,14 @@ def state(text: str, runs: int | None = None, status: str = "running") -> State:
     return State(text, document=document)
 
 
-def test_the_browser_gets_time_to_draw_a_document_and_less_for_a_word(reader: Reader) -> None:
+def test_the_browser_gets_longer_to_draw_a_document_than_a_status_text(reader: Reader) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 5, 5))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Repeat 1"))
     assert [settle for _, settle in reader.got] == [DRAWING_SECONDS, SENDING_SECONDS]
 
 
-def test_states_of_short_runs_are_sent_a_second_apart_with_the_newest_document(reader: Reader) -> None:
+def test_states_of_short_runs_are_sent_once_a_second_with_the_newest_document(reader: Reader) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 0.2, 0.4, 1.1, 1.1))  # type: ignore[arg-type]
     for n in range(3):
         relay(state(f"Repeat {n}", n))
@@ -62,7 +62,7 @@ def test_states_of_short_runs_are_sent_a_second_apart_with_the_newest_document(r
     assert reader.got[-1][0].document == {"run_id": "m1", "status": "running", "runs": 2}
 
 
-def test_the_last_state_is_always_sent_and_its_drawing_not_waited_for(reader: Reader) -> None:
+def test_the_last_state_is_always_sent_without_waiting_for_its_drawing(reader: Reader) -> None:
     relay = MeasurementFeed(reader, at(0, 0, 0.1, 0.1))  # type: ignore[arg-type]
     relay(state("Repeat 1", 0))
     relay(state("Done", 1, "done"))
@@ -77,7 +77,7 @@ def test_each_document_is_stored_even_if_it_is_not_sent(reader: Reader, folder: 
     assert json.loads((folder / "m1.json").read_text("utf-8"))["runs"] == 1
 
 
-def test_what_broke_off_is_kept_as_failed_with_what_was_done(reader: Reader, folder: Path) -> None:
+def test_a_failed_measurement_is_stored_with_its_finished_runs(reader: Reader, folder: Path) -> None:
     relay = MeasurementFeed(reader, at(0, 0))  # type: ignore[arg-type]
     relay(state("Repeat 1", 2))
     relay.broke_off()
@@ -86,6 +86,6 @@ def test_what_broke_off_is_kept_as_failed_with_what_was_done(reader: Reader, fol
     assert found["error"]
 
 
-def test_one_that_broke_off_before_it_began_leaves_nothing(reader: Reader, folder: Path) -> None:
+def test_a_measurement_that_fails_before_its_first_state_stores_nothing(reader: Reader, folder: Path) -> None:
     MeasurementFeed(reader).broke_off()  # type: ignore[arg-type]
     assert not list(folder.iterdir())

@@ -31,7 +31,7 @@ def without_a_cache(model: LoadedModel, text: str) -> list[int]:
 @pytest.mark.slow
 @every_strategy
 @pytest.mark.parametrize("name", sorted(set(ODD) - set(OF_TWO_MINDS)))
-def test_a_lossless_strategy_writes_their_text_or_says_why_not(name: str, strategy: Strategy) -> None:
+def test_a_lossless_strategy_writes_the_models_text_or_states_a_reason(name: str, strategy: Strategy) -> None:
     """Two lanes at a time, because a state that is kept in the model itself shows only then."""
     if not strategy.lossless:
         pytest.skip("lossy by design")
@@ -57,7 +57,7 @@ def test_a_lossless_strategy_writes_their_text_or_says_why_not(name: str, strate
         ("recurrent_gemma", "keeps its states in itself"),
     ],
 )
-def test_models_that_would_misread_a_cache_are_refused_by_all_that_use_one(name: str, why: str) -> None:
+def test_models_that_would_misread_a_cache_are_refused_by_every_cached_strategy(name: str, why: str) -> None:
     model = model_of(name)
     reasons = {strategy: strategies.get(strategy).unavailable_reason(model) or "" for strategy in CACHED}
     assert all(reason.endswith(".") for reason in reasons.values())
@@ -72,7 +72,7 @@ def test_models_that_would_misread_a_cache_are_refused_by_all_that_use_one(name:
         ("falcon alibi", "its code failed in a first trial (RuntimeError: The size of tensor a"),
     ],
 )
-def test_models_that_cannot_run_in_a_cache_of_fixed_size_are_refused_that_one_alone(name: str, why: str) -> None:
+def test_models_that_cannot_run_in_a_fixed_size_cache_are_refused_only_by_static_cache(name: str, why: str) -> None:
     model = model_of(name)
     assert why in (strategies.get("static_cache").unavailable_reason(model) or "")
     for strategy in ("dynamic_cache", "batched", "beam_search", "prompt_lookup"):

@@ -46,7 +46,7 @@ def passes_of(model: LoadedModel) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES, "mamba"])
-def test_models_that_can_are_not_refused_in_any_number_format(name: str, dtype: torch.dtype) -> None:
+def test_correct_models_are_accepted_in_every_number_format(name: str, dtype: torch.dtype) -> None:
     model = in_format(model_of(name), dtype)
     for strategy in ("dynamic_cache", "static_cache", "batched", "beam_search"):
         assert strategies.get(strategy).unavailable_reason(model) is None
@@ -62,11 +62,11 @@ def test_models_that_can_are_not_refused_in_any_number_format(name: str, dtype: 
     [(name, "dynamic_cache") for name in sorted(set(ODD) - {"mamba", "gpt_neo", "falcon alibi"})]
     + [("gpt_neo", "static_cache"), ("falcon alibi", "static_cache")],
 )
-def test_wrong_texts_are_found_in_any_number_format(name: str, strategy: str, dtype: torch.dtype) -> None:
+def test_wrong_texts_are_found_in_every_number_format(name: str, strategy: str, dtype: torch.dtype) -> None:
     assert strategies.get(strategy).unavailable_reason(in_format(model_of(name), dtype))
 
 
-def test_a_trial_is_a_few_passes_and_is_made_once() -> None:
+def test_a_trial_takes_a_few_passes_and_is_made_once() -> None:
     model = llama()
     passes = passes_of(model)
     assert DynamicCached().unavailable_reason(model) is None
@@ -78,7 +78,7 @@ def test_a_trial_is_a_few_passes_and_is_made_once() -> None:
     assert len(passes) == 2 * 4  # the reference is shared
 
 
-def test_inside_known_only_nothing_is_run() -> None:
+def test_inside_known_only_no_trial_is_run() -> None:
     model = llama()
     passes = passes_of(model)
     with trial.known_only():
@@ -87,7 +87,7 @@ def test_inside_known_only_nothing_is_run() -> None:
     assert {row["id"] for row in listed if row["available"]} >= set(CACHED)
 
 
-def test_the_engine_lists_what_was_tried_and_runs_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_lists_strategies_without_running_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made = copy.deepcopy(model_of("bamba")), service.Service()
     monkeypatch.setattr(type(made), "held", model)
 
@@ -100,7 +100,7 @@ def test_the_engine_lists_what_was_tried_and_runs_nothing_for_it(monkeypatch: py
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
-def test_the_size_of_the_logits_does_not_matter(factor: float) -> None:
+def test_a_trial_does_not_depend_on_the_scale_of_the_logits(factor: float) -> None:
     right, wrong = copy.deepcopy(model_of("qwen3")), copy.deepcopy(model_of("bamba"))
     for model in (right, wrong):
         with torch.no_grad():
@@ -109,7 +109,7 @@ def test_the_size_of_the_logits_does_not_matter(factor: float) -> None:
     assert DynamicCached().unavailable_reason(wrong)
 
 
-def test_untrained_weights_of_the_usual_size_hide_nothing() -> None:
+def test_faults_are_found_with_untrained_weights() -> None:
     """Their scores hardly depend on the text; the measure is how much they do."""
     torch.manual_seed(0)
     numbers = GROUPED | MAMBA_2 | {"attn_layer_indices": [1], "mamba_chunk_size": 16} | NO_SPECIAL
@@ -128,7 +128,7 @@ def test_logits_that_are_no_numbers_are_named() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [1, 2, 3, 5])
-def test_a_few_tokens_are_enough(vocabulary: int) -> None:
+def test_a_trial_works_with_the_smallest_vocabularies(vocabulary: int) -> None:
     model = llama(vocab_size=vocabulary, bos_token_id=None, eos_token_id=None, pad_token_id=None)
     for strategy in ("dynamic_cache", "static_cache", "prompt_lookup", "prefix_cache", "quantized_cache"):
         if vocabulary > 1:  # the runner-up of a single token is asked for
@@ -154,7 +154,7 @@ def failing(error: BaseException) -> trial.Decode:
     return decode
 
 
-def test_what_a_model_raises_becomes_one_printable_line() -> None:
+def test_an_exception_of_a_model_becomes_one_printable_line() -> None:
     error = RuntimeError("a size \x1b[31m does not fit\n" + 200 * "and so on\n")
     reason = trial.reason(llama(), "toy", failing(error), instead="no_cache") or ""
     assert reason.isprintable() and len(reason) < 200
@@ -163,13 +163,13 @@ def test_what_a_model_raises_becomes_one_printable_line() -> None:
     assert bare == "its code failed in a first trial (KeyError): use no_cache."
 
 
-def test_a_trial_that_runs_out_of_memory_says_nothing_and_is_made_again() -> None:
+def test_a_trial_that_runs_out_of_memory_is_repeated_later() -> None:
     model = llama()
     assert trial.reason(model, "toy", failing(torch.OutOfMemoryError("full")), instead="no_cache") is None
     assert trial.reason(model, "toy", failing(ValueError("small")), instead="no_cache")
 
 
-def test_drafts_are_tried_with_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drafting_is_tried_with_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that forgets to cut it off writes on from a text that nobody chose."""
     from kvdemo.strategies.draft import verify  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ TEXT = "w3 w4 w5 w6"
 
 
 @pytest.mark.parametrize("name", [*FULL, *SLIDING])
-def test_what_the_first_layers_write_is_the_models_own_hidden_state_through_its_head(name: str) -> None:
+def test_the_draft_of_the_first_layers_is_the_models_hidden_state_through_its_head(name: str) -> None:
     model = model_of(name)
     cut = first_layers(model, 0.5)
     count = cut.config.num_hidden_layers
@@ -32,13 +32,13 @@ def test_what_the_first_layers_write_is_the_models_own_hidden_state_through_its_
     assert alone.shape[1] == ids.shape[1]
 
 
-def test_the_model_is_as_it_was(tiny_llama: LoadedModel) -> None:
+def test_drafting_does_not_change_the_model(tiny_llama: LoadedModel) -> None:
     before = (tiny_llama.config.num_hidden_layers, len(list(tiny_llama.network.modules())))
     first_layers(tiny_llama, 0.5)
     assert (tiny_llama.config.num_hidden_layers, len(list(tiny_llama.network.modules()))) == before
 
 
-def test_no_weight_is_held_twice(tiny_llama: LoadedModel) -> None:
+def test_no_weight_is_copied(tiny_llama: LoadedModel) -> None:
     own = {id(parameter) for parameter in tiny_llama.network.parameters()}
     assert {id(parameter) for parameter in first_layers(tiny_llama, 0.5).network.parameters()} < own
 

@@ -100,7 +100,7 @@ def test_sampled_tokens_are_those_of_a_lane_that_guesses_nothing(
     assert drafted > 50
 
 
-def test_one_draw_is_made_for_each_committed_token(word_models: dict[str, LoadedModel]) -> None:
+def test_one_random_draw_is_made_for_each_committed_token(word_models: dict[str, LoadedModel]) -> None:
     class Counting(Chooser):
         draws = 0
 
@@ -173,12 +173,12 @@ def test_no_more_is_guessed_than_will_be_asked_for(word_models: dict[str, Loaded
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_models_whose_state_cannot_be_turned_back_are_refused(name: str) -> None:
+def test_models_whose_state_cannot_be_rolled_back_are_refused(name: str) -> None:
     assert "cannot be turned back" in (PromptLookup().unavailable_reason(model_of(name)) or "")
 
 
 @pytest.mark.parametrize("name", [*FULL, *SLIDING])
-def test_models_that_it_writes_right_are_not_refused(name: str) -> None:
+def test_models_that_pass_the_trial_are_accepted(name: str) -> None:
     assert PromptLookup().unavailable_reason(model_of(name)) is None
 
 
@@ -189,7 +189,7 @@ def test_a_model_that_transformers_calls_stateful_is_refused(
     assert PromptLookup().unavailable_reason(word_models["llama"])
 
 
-def test_it_remarks_on_guesses_and_on_their_absence() -> None:
+def test_the_remark_counts_the_guesses_or_says_that_there_were_none() -> None:
     token = Choice(1, -1.0, 2, -2.0)
 
     def taken(drafted: int, accepted: int) -> TimedStep:

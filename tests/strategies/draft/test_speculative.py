@@ -42,7 +42,7 @@ def accepted(steps: list[Step]) -> float:
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3", "mistral", "gemma3"])
-def test_the_draft_of_the_contract_is_often_right_and_often_wrong(
+def test_the_contracts_draft_model_is_often_right_and_often_wrong(
     name: str, word_models: Mapping[str, LoadedModel], drafted_by
 ) -> None:
     """With it the contract compares texts: that proves something only while both kinds of guesses are in them."""
@@ -54,7 +54,7 @@ def test_the_draft_of_the_contract_is_often_right_and_often_wrong(
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral"])
-def test_a_draft_that_is_the_model_is_accepted_whole(
+def test_a_draft_by_the_model_itself_is_accepted_completely(
     name: str, word_models: Mapping[str, LoadedModel], drafted_by
 ) -> None:
     """If the draft's own cache kept a trace of what was cut, or missed a token, some draft would be wrong."""
@@ -115,7 +115,7 @@ def folder(word_models: Mapping[str, LoadedModel], tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_operators_draft_is_loaded_once_and_goes_with_the_model() -> None:
+def test_the_operators_draft_model_is_loaded_once_and_freed_with_the_model() -> None:
     model = loaded("large", tiny_llama_network(WORDS), word_tokenizer())
     assert Speculative().unavailable_reason(model) is None
     text = "w3 w4 w5"
@@ -143,7 +143,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> tuple[LoadedModel, list[str]]:
     return model, loads
 
 
-def test_one_draft_is_kept_and_a_lane_keeps_its_own(large: tuple[LoadedModel, list[str]]) -> None:
+def test_one_draft_model_is_kept_and_a_running_lane_keeps_its_own(large: tuple[LoadedModel, list[str]]) -> None:
     model, loads = large
     first, second = Speculative(draft="gpt2"), Speculative(draft="Qwen3-0.6B")
     for _ in range(2):  # a warm-up and a race: nothing is loaded in the second
@@ -197,13 +197,13 @@ def test_the_catalogue_has_a_draft_for_the_large_of_a_family() -> None:
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_models_whose_state_cannot_be_turned_back_neither_check_nor_draft(name: str) -> None:
+def test_models_whose_state_cannot_be_rolled_back_neither_verify_nor_draft(name: str) -> None:
     assert "cannot be turned back" in (Speculative().unavailable_reason(model_of(name)) or "")
     with pytest.raises(BadInput, match="cannot draft"):
         draft_model.check_draft(model_of("llama"), model_of(name))
 
 
-def test_it_remarks_on_acceptance_and_on_what_pays() -> None:
+def test_the_remarks_state_the_acceptance_and_whether_drafting_pays() -> None:
     token = Choice(1, -1.0, 2, -2.0)
 
     def taken(drafted: int, right: int, run: int) -> TimedStep:

@@ -18,13 +18,13 @@ def test_every_row_is_run_and_held(tiny_model: LoadedModel, rows: int) -> None:
     assert {step.details["rows"] for step in steps} == {rows}
 
 
-def test_with_sampling_one_draw_a_token_is_made(tiny_model: LoadedModel) -> None:
+def test_sampling_makes_one_draw_per_token_for_all_rows(tiny_model: LoadedModel) -> None:
     for seed in range(3):
         expected = tokens_of(DynamicCached(), tiny_model, "fox", 30, temperature=0.8, seed=seed)
         assert tokens_of(Batched(), tiny_model, "fox", 30, temperature=0.8, seed=seed) == expected
 
 
-def test_it_remarks_on_throughput_against_waiting() -> None:
+def test_the_remark_compares_throughput_with_latency() -> None:
     steps = [TimedStep(Step((), 1), seconds) for seconds in (9.0, 0.04, 0.05, 0.5)]  # one step was disturbed
     (remark,) = Batched(rows=8).remarks(steps)
     assert remark.startswith("Batched (rows 8): a row waited 50 ms for a token, which is 20 tokens/s, and 8 rows")

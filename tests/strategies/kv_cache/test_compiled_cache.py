@@ -42,7 +42,7 @@ def compilations() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
-def test_it_compiles_before_its_first_step_and_never_again_whatever_the_length(model: LoadedModel) -> None:
+def test_compilation_happens_once_before_the_first_step_for_any_length(model: LoadedModel) -> None:
     told: list[str] = []
     steps = CompiledCached().decode(job_of(model, "w3 w4 w5", tokens=40, tell=told.append))
     compiled = compilations()
@@ -60,7 +60,7 @@ def test_it_compiles_before_its_first_step_and_never_again_whatever_the_length(m
     assert {step.details["compile_seconds"] for step in later} == {first.details["compile_seconds"]}
 
 
-def test_it_reserves_no_more_than_the_next_multiple_of_64(model: LoadedModel) -> None:
+def test_room_is_reserved_up_to_the_next_multiple_of_64(model: LoadedModel) -> None:
     step = next(steps_of(CompiledCached(), model, "w3 w4 w5", tokens=100))
     assert step.details["bytes_reserved"] == step.details["bytes_used"] * 128 // 3
 
@@ -72,7 +72,7 @@ def test_a_sampled_lane_draws_what_an_uncompiled_one_draws(model: LoadedModel) -
     assert ours == theirs
 
 
-def test_a_lane_that_has_ended_leaves_its_run_to_the_next_and_two_at_once_have_their_own(model: LoadedModel) -> None:
+def test_an_ended_lane_passes_its_buffers_on_and_parallel_lanes_have_their_own(model: LoadedModel) -> None:
     def lane() -> Iterator[Step]:
         return steps_of(CompiledCached(), model, "w3 w4 w5", tokens=20)
 
@@ -90,7 +90,7 @@ def test_a_lane_that_has_ended_leaves_its_run_to_the_next_and_two_at_once_have_t
     del second, third
 
 
-def test_packed_weights_leave_the_models_own_as_they_are(model: LoadedModel) -> None:
+def test_packing_does_not_change_the_models_weights(model: LoadedModel) -> None:
     assert compiled_step.compiled_for(model).pack
     before = {name: (p.data_ptr(), p.clone()) for name, p in model.network.named_parameters()}
     first = next(steps_of(CompiledCached(), model, "w3 w4", tokens=5))
@@ -101,7 +101,7 @@ def test_packed_weights_leave_the_models_own_as_they_are(model: LoadedModel) -> 
         assert torch.equal(parameter, before[name][1])
 
 
-def test_lanes_and_threads_do_not_share_a_cache_at_work(model: LoadedModel) -> None:
+def test_interleaved_lanes_and_threads_do_not_share_a_cache(model: LoadedModel) -> None:
     texts = ["w3 w4 w5", "w9 w8 w7 w6"]
     expected = [generated(model, text, 30) for text in texts]
     lanes = [steps_of(CompiledCached(), model, text, tokens=30) for text in texts]
@@ -121,7 +121,7 @@ def test_lanes_and_threads_do_not_share_a_cache_at_work(model: LoadedModel) -> N
     assert compilations() == before
 
 
-def test_it_is_freed_with_its_model(model: LoadedModel) -> None:  # noqa: ARG001 - skips where nothing compiles
+def test_compiled_code_is_freed_with_its_model(model: LoadedModel) -> None:  # noqa: ARG001 - skips where nothing compiles
     other = fresh()
     tokens_of(CompiledCached(), other, "w3", 3)
     network = weakref.ref(other.network)
@@ -130,7 +130,7 @@ def test_it_is_freed_with_its_model(model: LoadedModel) -> None:  # noqa: ARG001
     assert network() is None
 
 
-def test_a_model_that_goes_leaves_the_code_of_another_alone(model: LoadedModel) -> None:
+def test_freeing_a_model_keeps_the_compiled_code_of_others(model: LoadedModel) -> None:
     tokens_of(CompiledCached(), model, "w3 w4", 5)
     other = fresh()
     tokens_of(CompiledCached(), other, "w3", 3)
@@ -155,7 +155,7 @@ def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]
     return asked
 
 
-def test_without_memory_for_packed_weights_it_compiles_without_them(
+def test_without_memory_for_packed_weights_the_step_is_compiled_without_them(
     quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = fresh()
@@ -165,7 +165,7 @@ def test_without_memory_for_packed_weights_it_compiles_without_them(
     assert first.details["packed_bytes"] == 0
 
 
-def test_where_packing_fails_it_compiles_without_it(
+def test_when_packing_fails_the_step_is_compiled_without_it(
     quickly_compiled: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = fresh()
@@ -187,7 +187,7 @@ def fails(*_: object) -> None:
     raise TorchDynamoException("Graph break.\n\nHint: many lines")
 
 
-def test_code_that_cannot_be_compiled_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_compilation_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     with pytest.raises(BadInput, match=r"cannot compile this model's step here \(Graph break\): use StaticCache\.$"):
         next(steps_of(CompiledCached(), fresh(), "fox", tokens=5))
@@ -222,7 +222,7 @@ def test_on_a_gpu_the_step_is_run_then_recorded_and_from_then_on_replayed(monkey
     (10**12, 512, 64, 512),
     (10**3, 4096, 64, 64),
 ])  # fmt: skip
-def test_on_a_gpu_kernels_are_tuned_for_a_long_text_where_context_and_memory_hold_it(
+def test_on_a_gpu_kernels_are_tuned_for_a_long_text_if_it_fits(
     monkeypatch: pytest.MonkeyPatch, free: int, context: int, size: int, tuned: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free, 10**12))
@@ -232,7 +232,7 @@ def test_on_a_gpu_kernels_are_tuned_for_a_long_text_where_context_and_memory_hol
     assert compiled_step.tuned_length(there, size) == tuned
 
 
-def test_torchs_advice_and_warnings_on_our_own_code_do_not_reach_the_terminal(
+def test_warnings_of_torch_about_compiled_code_are_not_printed(
     quickly_compiled: list[dict[str, object]], recwarn: pytest.WarningsRecorder
 ) -> None:
     other = fresh()
@@ -243,7 +243,7 @@ def test_torchs_advice_and_warnings_on_our_own_code_do_not_reach_the_terminal(
     assert [str(warning.message) for warning in recwarn if warning.category is not DeprecationWarning] == []
 
 
-def test_rotary_factors_that_change_with_the_text_are_refused() -> None:
+def test_rotary_factors_that_depend_on_the_text_length_are_refused() -> None:
     rotary = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_theta": 1e4}
     network = tiny_llama_network(WORDS)
     network.config.rope_parameters = rotary | {"original_max_position_embeddings": 16}
@@ -253,16 +253,16 @@ def test_rotary_factors_that_change_with_the_text_are_refused() -> None:
     )
 
 
-def test_sizes_are_multiples_of_64() -> None:
+def test_cache_sizes_are_multiples_of_64() -> None:
     assert [compiled_run.size_for(n) for n in (1, 64, 65, 2497)] == [64, 64, 128, 2560]
 
 
 @pytest.mark.parametrize("name", [*SLIDING, *STATES])
-def test_models_that_would_compile_at_each_position_are_refused(name: str) -> None:
+def test_models_that_would_recompile_at_each_position_are_refused(name: str) -> None:
     assert "compiled anew at each position" in (CompiledCached().unavailable_reason(model_of(name)) or "")
 
 
-def test_reasons_why_nothing_can_be_compiled(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_reason_against_compiling_is_named(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no-such-compiler cannot be found" in (CompiledCached().unavailable_reason(tiny_llama) or "")
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
@@ -271,7 +271,7 @@ def test_reasons_why_nothing_can_be_compiled(tiny_llama: LoadedModel, monkeypatc
     assert "transformers marks this model's code" in (CompiledCached().unavailable_reason(model_of("mpt")) or "")
 
 
-def test_compiling_is_told_apart_from_decoding() -> None:
+def test_compile_time_is_reported_separately_from_decoding() -> None:
     details = {"compile_seconds": 12.0, "packed_bytes": 5e8}
     remarks = CompiledCached().remarks([TimedStep(Step((), positions=1, details=details), 1.0)])
     assert remarks == [

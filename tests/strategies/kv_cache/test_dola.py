@@ -42,7 +42,7 @@ def contrasted(model: LoadedModel, ids: list[int], layers: list[int]) -> tuple[t
 @pytest.mark.slow
 @pytest.mark.parametrize("half", ["low", "high"])
 @pytest.mark.parametrize("name", ["llama", "gpt2", *FULL, *SLIDING, *STATES])
-def test_it_writes_what_the_formulas_say_on_every_kind_of_layer(name: str, half: str) -> None:
+def test_dola_follows_its_formulas_on_every_kind_of_layer(name: str, half: str) -> None:
     model, rng, unlike_greedy = model_of(name), random.Random(name), 0
     if reason := DoLa().unavailable_reason(model):
         assert name == "gemma2", reason  # its scores are capped behind the head
@@ -61,7 +61,7 @@ def test_it_writes_what_the_formulas_say_on_every_kind_of_layer(name: str, half:
     assert unlike_greedy  # it must have had something to change
 
 
-def test_samplers_work_on_the_contrasted_scores() -> None:
+def test_samplers_are_applied_to_the_contrasted_scores() -> None:
     """What is drawn at a high temperature is plausible, and not always the best; the log-probability is the model's."""
     model = model_of("llama")
     ids, best = list(model.tokenizer.encode("w3 w4 w5")), 0
@@ -75,7 +75,7 @@ def test_samplers_work_on_the_contrasted_scores() -> None:
     assert best < 30
 
 
-def test_with_every_other_token_cut_off_it_is_greedy_decoding() -> None:
+def test_with_plausibility_1_dola_is_greedy_decoding() -> None:
     model = model_of("llama")
     assert tokens_of(DoLa(plausibility=1.0), model, "w3 w4 w5", NEW) == generated(model, "w3 w4 w5", NEW)
 
@@ -100,7 +100,7 @@ def test_the_candidate_layers_are_those_of_the_paper(total: int, tied: bool, low
     assert candidates(model, "high") == list(high)  # type: ignore[arg-type]
 
 
-def test_a_model_whose_head_does_not_give_its_scores_is_one_sentence() -> None:
+def test_a_model_whose_head_does_not_give_its_scores_is_refused_in_one_sentence() -> None:
     model = model_of("llama")
     network = copy.deepcopy(model.network)
     whole = network.forward
@@ -109,7 +109,7 @@ def test_a_model_whose_head_does_not_give_its_scores_is_one_sentence() -> None:
     assert reason and "behind the head" in reason and reason.endswith(".")
 
 
-def test_it_remarks_on_the_layers_and_on_what_it_changed() -> None:
+def test_the_remark_names_the_layers_and_counts_the_changed_tokens() -> None:
     def step(layer: int, logprob: float) -> TimedStep:
         return TimedStep(Step((Choice(1, logprob, 2, -2),), 1, details={"layer": layer, "divergence": 0.25}), 1.0)
 

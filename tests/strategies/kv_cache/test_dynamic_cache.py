@@ -10,7 +10,7 @@ from tests.strategies.conftest import steps_of
 PROMPT = "The quick brown fox"
 
 
-def test_it_runs_the_prompt_once_and_then_one_position_a_step(tiny_model: LoadedModel) -> None:
+def test_the_prompt_is_run_once_and_then_one_position_per_step(tiny_model: LoadedModel) -> None:
     prompt = len(tiny_model.tokenizer.encode(PROMPT))
     positions = [step.positions for step in islice(steps_of(DynamicCached(), tiny_model, PROMPT), 6)]
     assert positions == [prompt, 1, 1, 1, 1, 1]
@@ -19,7 +19,7 @@ def test_it_runs_the_prompt_once_and_then_one_position_a_step(tiny_model: Loaded
 
 
 @pytest.mark.parametrize("fixture", ["tiny_llama", "tiny_gpt2"])
-def test_its_bytes_are_those_of_the_formula(fixture: str, request: pytest.FixtureRequest) -> None:
+def test_the_bytes_of_the_cache_are_those_of_the_formula(fixture: str, request: pytest.FixtureRequest) -> None:
     model: LoadedModel = request.getfixturevalue(fixture)
     facts = model.facts()
     # keys and values · layers · kv_heads · head_dim · 4 bytes of float32, for each position held

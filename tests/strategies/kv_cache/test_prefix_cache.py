@@ -59,7 +59,7 @@ def tokens(steps: list[Step]) -> list[int]:
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @settings(max_examples=40, deadline=None)
 @given(beginning=texts, first=texts, second=texts, whole=st.booleans())
-def test_a_resumed_run_writes_what_a_fresh_one_writes_and_reuses_the_common_prefix(
+def test_a_resumed_run_writes_the_text_of_a_fresh_one_and_reuses_the_common_prefix(
     name: str, word_models: Mapping[str, LoadedModel], beginning: list[int], first: list[int], second: list[int],
     whole: bool,
 ) -> None:  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_resumed_run_writes_what_a_fresh_one_writes_and_reuses_the_common_pref
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_models_of_every_plain_kind_can_go_on_from_a_beginning(name: str) -> None:
+def test_every_model_of_plain_layers_can_resume_from_a_prefix(name: str) -> None:
     model = model_of(name)
     _, kept = ran(model, "w3 w4 w5 w6 w7 w8")
     steps, _ = ran(model, "w3 w4 w5 w9", kept)
@@ -89,7 +89,7 @@ def llama(word_models: Mapping[str, LoadedModel]) -> LoadedModel:
     return word_models["llama"]
 
 
-def test_a_sampled_run_draws_as_it_does_afresh(llama: LoadedModel) -> None:
+def test_a_resumed_sampled_run_draws_the_same_tokens(llama: LoadedModel) -> None:
     _, kept = ran(llama, "w3 w4 w5")
     afresh, _ = ran(llama, "w3 w4 w5 w6", temperature=1.0)
     again, _ = ran(llama, "w3 w4 w5 w6", kept, temperature=1.0)
@@ -100,7 +100,7 @@ def storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 
 
-def test_what_is_kept_stays_as_it_is_and_takes_no_more_memory_than_is_stated(llama: LoadedModel) -> None:
+def test_a_kept_prefix_is_never_changed_and_takes_the_stated_memory(llama: LoadedModel) -> None:
     """Nothing is copied when it is kept, so the runs after it must neither write into it nor hold all of it alive."""
     _, kept = ran(llama, "w3 w4 w5 w6 w7 w8")
     before = [[tensor.clone() for tensor in pair] for pair in kept.pairs]
@@ -125,7 +125,7 @@ def reused(document: Mapping[str, Any], lane: int = 0) -> float:
     return document["lanes"][lane]["steps"][0]["details"]["reused"]
 
 
-def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
+def test_the_remarks_state_what_was_kept_and_reused(llama: LoadedModel) -> None:
     store = SessionPrefixes().for_session("page")
     first = raced(llama, "w3 w4 w5 w6", store)
     assert reused(first) == 0
@@ -147,7 +147,7 @@ def test_turn_1_and_turn_2_in_words(llama: LoadedModel) -> None:
     )
 
 
-def test_neither_a_warm_up_nor_another_lane_is_a_turn(llama: LoadedModel) -> None:
+def test_a_warm_up_or_a_second_lane_reuses_no_prefix(llama: LoadedModel) -> None:
     store = SessionPrefixes().for_session("page")
     first = raced(llama, "w3 w4 w5 w6", store, strategies="prefix_cache,prefix_cache")
     assert [reused(first, lane) for lane in (0, 1)] == [0, 0]
@@ -157,14 +157,14 @@ def test_neither_a_warm_up_nor_another_lane_is_a_turn(llama: LoadedModel) -> Non
     assert [reused(both, lane) for lane in (0, 1)] == [3, 3]
 
 
-def test_a_race_without_the_lane_leaves_what_is_kept(llama: LoadedModel) -> None:
+def test_a_race_without_the_lane_keeps_the_stored_prefix(llama: LoadedModel) -> None:
     store = SessionPrefixes().for_session("page")
     raced(llama, "w3 w4 w5", store)
     raced(llama, "w6 w7 w8", store, strategies="dynamic_cache")
     assert reused(raced(llama, "w3 w4 w5 w6", store)) == 3
 
 
-def test_visitors_and_models_share_nothing(word_models: Mapping[str, LoadedModel]) -> None:
+def test_visitors_and_models_share_no_prefix(word_models: Mapping[str, LoadedModel]) -> None:
     prefixes, (llama, gpt2) = SessionPrefixes(), word_models.values()
     raced(llama, "w3 w4 w5 w6", prefixes.for_session("one"))
     stranger = raced(llama, "w3 w4 w5 w6", prefixes.for_session("two"))
@@ -172,7 +172,7 @@ def test_visitors_and_models_share_nothing(word_models: Mapping[str, LoadedModel
     assert reused(raced(gpt2, "w3 w4 w5 w6", prefixes.for_session("one"))) == 0
 
 
-def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
+def test_a_failed_lane_keeps_no_prefix_and_a_stopped_one_keeps_its_text(
     llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, stop = SessionPrefixes().for_session("page"), threading.Event()
@@ -195,7 +195,7 @@ def test_a_lane_that_fails_leaves_nothing_and_one_that_is_stopped_what_it_had(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_limits")
-def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
+def test_without_a_store_it_decodes_as_dynamic_cache_and_says_so(llama: LoadedModel) -> None:
     request = MeasureRequest.parse(
         {"prompt": "w3 w4 w5", "chat": False, "strategies": "dynamic_cache,prefix_cache", "max_new_tokens": 4,
          "repeats": 2}
@@ -207,7 +207,7 @@ def test_where_nothing_is_kept_it_is_dynamic_cache_and_says_so(llama: LoadedMode
     assert raced(llama, "w3 w4 w5", None)["lanes"][0]["remarks"] == lane["remarks"]
 
 
-def test_a_first_step_without_a_handover_says_nothing_of_a_store(llama: LoadedModel) -> None:
+def test_a_first_step_without_a_prefix_slot_makes_no_remark(llama: LoadedModel) -> None:
     steps = list(islice(map(record, PrefixCached().decode(job_of(llama, "w3 w4", NEW))), 3))
     assert [step.details for step in steps] == [{}, {}, {}]
     plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(llama, "w3 w4", NEW))), 3))
@@ -216,7 +216,7 @@ def test_a_first_step_without_a_handover_says_nothing_of_a_store(llama: LoadedMo
     ]
 
 
-def test_what_a_file_does_not_tell_is_not_compared() -> None:
+def test_a_prefix_without_times_is_not_compared_by_time() -> None:
     step = Step((), 2, details={"kept": 9, "reused": 3})
     assert PrefixCached().remarks([TimedStep(step, 0.1)]) == ["Prefix cache reused 3 of 5 prompt tokens and ran 2."]
 
@@ -239,7 +239,7 @@ def test_layers_with_a_window_are_cut_at_any_position(
     assert tokens(third) == generated(model, text_of(beginning), NEW)
 
 
-def test_what_layers_with_a_window_hold_beyond_it_is_counted_and_said() -> None:
+def test_bytes_that_windowed_layers_hold_beyond_the_window_are_counted_and_stated() -> None:
     model, text = model_of("mistral"), "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"
     steps, _ = ran(model, text)
     plain = list(islice(map(record, dynamic_cache.DynamicCached().decode(job_of(model, text, NEW))), NEW))
@@ -268,13 +268,13 @@ def stretching(**kind: Any) -> LoadedModel:
     return loaded("stretching", LlamaForCausalLM(config).eval(), word_tokenizer())
 
 
-def test_keys_that_depend_on_how_long_the_text_gets_are_refused() -> None:
+def test_models_whose_keys_depend_on_the_text_length_are_refused() -> None:
     factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0}
     model = stretching(rope_type="longrope", original_max_position_embeddings=16, **factors)
     assert "(longrope) change with the text's length" in (PrefixCached().unavailable_reason(model) or "")
 
 
-def test_keys_that_would_stretch_beyond_the_context_alone_are_kept() -> None:
+def test_models_whose_keys_change_only_beyond_the_context_are_accepted() -> None:
     model = stretching(rope_type="dynamic", factor=2.0)
     assert PrefixCached().unavailable_reason(model) is None
     beginning = " ".join(f"w{n}" for n in range(3, 40))
@@ -285,7 +285,7 @@ def test_keys_that_would_stretch_beyond_the_context_alone_are_kept() -> None:
     assert steps[0].details["reused"] == 37
 
 
-def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_zerogpu_no_prefix_is_kept(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     assert PrefixCached().unavailable_reason(llama) is None
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     assert "ZeroGPU" in (PrefixCached().unavailable_reason(llama) or "")
@@ -293,7 +293,7 @@ def test_a_lent_gpu_keeps_nothing(llama: LoadedModel, monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("name", ["qwen3", "gemma3"])
-def test_what_is_kept_of_a_gpu_lies_in_main_memory(name: str) -> None:
+def test_the_kept_prefix_of_a_gpu_is_in_main_memory(name: str) -> None:
     model, store = model_of(name), SessionPrefixes().for_session("page")
     model.network.to("cuda")
     try:

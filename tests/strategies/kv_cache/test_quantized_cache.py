@@ -22,7 +22,7 @@ def run(model: LoadedModel, text: str = "The quick brown fox", **options: str) -
     return [TimedStep(step, 1.0) for step in islice(steps_of(Quantized(**options), model, text), NEW)]
 
 
-def test_fp8_holds_a_byte_a_number_and_two_scales_a_layer(tiny_model: LoadedModel) -> None:
+def test_fp8_holds_one_byte_per_number_and_two_scales_per_layer(tiny_model: LoadedModel) -> None:
     exact = list(islice(steps_of(DynamicCached(), tiny_model, "The quick brown fox"), NEW))
     for timed, theirs in zip(run(tiny_model), exact, strict=True):
         assert timed.step.details["exact_bytes"] == theirs.cache_bytes
@@ -30,7 +30,7 @@ def test_fp8_holds_a_byte_a_number_and_two_scales_a_layer(tiny_model: LoadedMode
         assert timed.step.details["residual_bytes"] == 0
 
 
-def test_the_prompt_is_read_in_full_and_what_follows_is_close(tiny_llama: LoadedModel) -> None:
+def test_prefill_logits_are_exact_and_later_ones_are_close(tiny_llama: LoadedModel) -> None:
     prompt = tiny_llama.tokenizer.encode("The quick brown fox")
     choices = [timed.step.choices[0] for timed in run(tiny_llama)]
     exact = teacher_forcing.logprobs(tiny_llama, prompt, [choice.token for choice in choices], Event())
@@ -39,7 +39,7 @@ def test_the_prompt_is_read_in_full_and_what_follows_is_close(tiny_llama: Loaded
     assert 1e-4 < max(apart) < 2  # if it were nothing, nothing was quantised
 
 
-def test_it_says_what_it_saved_and_what_it_lost(tiny_llama: LoadedModel) -> None:
+def test_the_remarks_state_the_memory_saved_and_the_loss_of_accuracy(tiny_llama: LoadedModel) -> None:
     steps = run(tiny_llama)
     (remark,) = Quantized().remarks(steps)
     assert "an exact cache holds 256 B (by formula), 3.9× as much" in remark or "4.0× as much" in remark
@@ -77,7 +77,7 @@ class StopAfter:
 
 
 @pytest.mark.parametrize(("prompt", "new", "passes"), [(5, 20, 1), (1100, 200, 2 + 4)])
-def test_the_check_after_the_race_looks_at_stop_before_each_pass(
+def test_the_check_after_the_race_stops_before_each_pass(
     tiny_llama: LoadedModel, prompt: int, new: int, passes: int
 ) -> None:
     ids = [(7 * n) % 300 + 3 for n in range(prompt + new)]
@@ -115,7 +115,7 @@ def test_layers_that_grow_are_quantised_and_the_others_are_exact(name: str) -> N
     assert steps[0].step.choices[0].logprob == pytest.approx(exact[0].choices[0].logprob, abs=1e-4)
 
 
-def test_where_nothing_grows_nothing_is_quantised_and_that_is_stated() -> None:
+def test_without_growing_layers_nothing_is_quantised_and_a_remark_says_so() -> None:
     model = model_of("mistral")
     assert Quantized().unavailable_reason(model) is None
     steps = run(model, "w3 w4 w5")
@@ -132,7 +132,7 @@ def test_models_without_layers_of_keys_and_values_are_refused(name: str) -> None
     assert "no keys and values by themselves" in (Quantized().unavailable_reason(model_of(name)) or "")
 
 
-def test_a_transformers_without_fp8_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transformers_without_fp8_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cache_utils, "Fp8QuantizedLayer")
     reason = Quantized().unavailable_reason(model_of("llama")) or ""
     assert reason.startswith("transformers 5.") and reason.endswith(
@@ -142,7 +142,7 @@ def test_a_transformers_without_fp8_is_named(monkeypatch: pytest.MonkeyPatch) ->
         run(model_of("llama"), "w3")
 
 
-def test_integers_without_a_package_are_refused_with_one_sentence(
+def test_int4_without_its_package_is_refused_in_one_sentence(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantized_cache, "packing_backend", lambda: None)
@@ -156,7 +156,7 @@ def test_integers_without_a_package_are_refused_with_one_sentence(
 @pytest.mark.skipif(quantized_cache.packing_backend() is None, reason="neither optimum-quanto nor hqq is installed")
 @pytest.mark.parametrize("kind", ["int4", "int2"])
 @pytest.mark.parametrize("text", ["fox", "The quick brown fox jumps over the lazy dog"])
-def test_integers_keep_the_newest_positions_in_full(tiny_llama: LoadedModel, kind: str, text: str) -> None:
+def test_integer_caches_keep_the_newest_positions_unquantised(tiny_llama: LoadedModel, kind: str, text: str) -> None:
     steps = run(tiny_llama, text, kind=kind)
     prompt, a_position = steps[0].step.positions, 256  # float32: 2 · 2 layers · 2 heads · 8 · 4
     for n, timed in enumerate(steps):
@@ -164,7 +164,7 @@ def test_integers_keep_the_newest_positions_in_full(tiny_llama: LoadedModel, kin
         assert timed.step.details["exact_bytes"] == (prompt + n) * a_position
 
 
-def test_integers_on_a_latent_cache_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_integer_quantisation_of_a_latent_cache_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantized_cache, "packing_backend", lambda: "quanto")
     assert "latent" in (Quantized(kind="int2").unavailable_reason(model_of("deepseek_v3")) or "")
 
@@ -187,7 +187,7 @@ class Packed(torch.Tensor):
         return ["data_", "scale"], None
 
 
-def test_bytes_are_those_of_the_parts_not_of_what_they_stand_for() -> None:
+def test_the_bytes_of_packed_tensors_are_those_of_their_storage() -> None:
     packed = Packed(torch.zeros(8, dtype=torch.uint8), torch.zeros(1))
     assert packed.nbytes == 64
     assert byte_count.nbytes([packed, {"scale": torch.zeros(3), "shape": (4, 4)}, None]) == 8 + 4 + 12

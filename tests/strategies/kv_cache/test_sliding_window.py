@@ -44,7 +44,7 @@ def decoded(strategy: SlidingWindow, model: LoadedModel, text: str, n: int) -> t
 
 @pytest.mark.parametrize("name", ROTARY)
 @pytest.mark.parametrize("text", ["w3", LONG])
-def test_while_everything_fits_it_is_full_attention(name: str, text: str) -> None:
+def test_a_window_that_holds_the_whole_text_is_full_attention(name: str, text: str) -> None:
     model = model_of(name)
     strategy = SlidingWindow(window=len(text.split()) + 19, sinks=1)
     assert tokens_of(strategy, model, text, 20) == tokens_of(DynamicCached(), model, text, 20)
@@ -52,7 +52,7 @@ def test_while_everything_fits_it_is_full_attention(name: str, text: str) -> Non
 
 
 @pytest.mark.parametrize("name", ROTARY)
-def test_before_anything_is_dropped_the_logits_are_those_of_full_attention_and_then_no_more(name: str) -> None:
+def test_logits_equal_full_attention_until_the_first_position_is_dropped(name: str) -> None:
     _, ours = decoded(SlidingWindow(window=10, sinks=2), model_of(name), "w3 w4 w5", 14)
     _, full = decoded(SlidingWindow(), model_of(name), "w3 w4 w5", 14)
     close = [torch.allclose(a, b, atol=1e-4) for a, b in zip(ours, full, strict=True)]
@@ -67,7 +67,7 @@ def kept(seen: int, sinks: int, window: int) -> list[int]:
 
 @pytest.mark.parametrize(("sinks", "window"), [(0, 6), (1, 1), (2, 6), (4, 5)])
 @pytest.mark.parametrize("text", ["w3", "w3 w4 w5 w6 w7 w8 w9 w10"])
-def test_with_one_layer_it_is_the_model_run_on_the_kept_tokens_alone(sinks: int, window: int, text: str) -> None:
+def test_with_one_layer_the_logits_are_those_of_the_kept_tokens_alone(sinks: int, window: int, text: str) -> None:
     """Keys and values of a first layer know nothing of other tokens: so nothing but positions can differ."""
     model = llama(layers=1)
     steps, logits = decoded(SlidingWindow(window=window, sinks=sinks), model, text, 40)
@@ -105,9 +105,7 @@ def placed(keys: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("sinks", "window"), [(0, 6), (2, 6), (4, 9)])
 @pytest.mark.parametrize("text", ["w3 w4 w5", LONG])
-def test_with_more_layers_it_is_a_cache_of_the_kept_positions_numbered_from_0(
-    sinks: int, window: int, text: str
-) -> None:
+def test_with_more_layers_the_kept_positions_are_numbered_from_0(sinks: int, window: int, text: str) -> None:
     """The definition, slowly: keys and values as each token was read, positions counted inside the cache.
 
     Each step gets a plain cache of its own. The keys in it are turned here, from what the layers made before turning.
@@ -132,7 +130,7 @@ def test_with_more_layers_it_is_a_cache_of_the_kept_positions_numbered_from_0(
 
 
 @pytest.mark.parametrize("text", ["w3", LONG])
-def test_memory_grows_to_its_size_and_stays(text: str) -> None:
+def test_memory_grows_to_the_window_and_stays(text: str) -> None:
     model = model_of("llama")
     steps = list(islice(steps_of(SlidingWindow(window=10, sinks=2), model, text), 60))
     prompt = len(text.split())
@@ -150,11 +148,11 @@ def test_memory_grows_to_its_size_and_stays(text: str) -> None:
     [("gpt2", "not rotary"), ("bloom", "not rotary"), ("mpt", "not rotary"), ("deepseek_v3", "moving a key")]
     + [(name, "of their own") for name in (*SLIDING, *STATES)],
 )
-def test_models_that_it_would_not_be_right_on_are_refused(name: str, why: str) -> None:
+def test_models_that_the_window_would_misread_are_refused(name: str, why: str) -> None:
     assert why in (SlidingWindow().unavailable_reason(model_of(name)) or "")
 
 
-def test_positions_whose_angles_change_with_the_text_are_refused() -> None:
+def test_rotary_angles_that_depend_on_the_text_length_are_refused() -> None:
     factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "factor": 4.0}
     parameters = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 512, **factors}
     model = llama(layers=1, rope_parameters=parameters)
@@ -169,7 +167,7 @@ def test_positions_whose_angles_change_with_the_text_are_refused() -> None:
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}, False),  # scales its keys
     ],
 )
-def test_other_kinds_of_rotary_positions_are_tried(parameters: dict[str, object], runs: bool) -> None:
+def test_other_rotary_kinds_are_tried_and_refused_if_wrong(parameters: dict[str, object], runs: bool) -> None:
     model = llama(layers=2, rope_parameters=parameters | {"rope_theta": 10000.0})
     assert (SlidingWindow().unavailable_reason(model) is None) is runs
     if runs:
@@ -177,7 +175,7 @@ def test_other_kinds_of_rotary_positions_are_tried(parameters: dict[str, object]
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [("cohere", {}), ("falcon", {"alibi": True}), ("smollm3", {})])
-def test_a_model_that_turns_keys_in_another_way_or_not_at_all_is_found_out(kind: str, numbers: dict[str, bool]) -> None:
+def test_a_model_that_rotates_keys_differently_is_refused(kind: str, numbers: dict[str, bool]) -> None:
     """Interleaved pairs, no turn, and every fourth layer without one: told from the model's own keys."""
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
     special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -187,7 +185,9 @@ def test_a_model_that_turns_keys_in_another_way_or_not_at_all_is_found_out(kind:
     assert reason == "moving a key does not give the key that the model computes there: use DynamicCache."
 
 
-def test_it_remarks_on_what_was_dropped_and_on_flat_steps(word_models: Mapping[str, LoadedModel]) -> None:
+def test_the_remarks_state_the_dropped_positions_and_the_constant_step_time(
+    word_models: Mapping[str, LoadedModel],
+) -> None:
     model = word_models["llama"]
     steps = [TimedStep(step, 0.02) for step in islice(steps_of(SlidingWindow(window=10, sinks=2), model, "w3"), 60)]
     kept_remark, flat = SlidingWindow(window=10, sinks=2).remarks(steps)

@@ -13,7 +13,7 @@ NEW = 20
 
 
 @pytest.mark.parametrize("fixture", ["tiny_llama", "tiny_gpt2"])
-def test_it_reserves_all_at_once_and_uses_what_a_growing_cache_holds(
+def test_all_room_is_reserved_at_once_and_filled_as_a_dynamic_cache_grows(
     fixture: str, request: pytest.FixtureRequest
 ) -> None:
     model: LoadedModel = request.getfixturevalue(fixture)
@@ -41,12 +41,12 @@ def test_states_that_do_not_grow_are_in_use_from_the_start() -> None:
     assert [step.details["bytes_used"] for step in steps] == [step.cache_bytes for step in growing]
 
 
-def test_it_reserves_no_more_than_the_context(tiny_gpt2: LoadedModel) -> None:
+def test_no_more_than_the_context_is_reserved(tiny_gpt2: LoadedModel) -> None:
     step = next(steps_of(StaticCached(), tiny_gpt2, "fox", tokens=10**9))
     assert step.cache_bytes == 2 * 2 * 32 * 4 * 512  # gpt2: keys and values · layers · width · float32 · positions
 
 
-def test_it_remarks_on_what_was_reserved_for_nothing(tiny_llama: LoadedModel) -> None:
+def test_the_remark_states_the_reserved_room_that_was_not_used(tiny_llama: LoadedModel) -> None:
     steps = [TimedStep(step, 1.0) for step in islice(steps_of(StaticCached(), tiny_llama, "fox", tokens=100), 3)]
     (remark,) = StaticCached().remarks(steps)
     share = steps[-1].step.details["bytes_used"] / steps[-1].step.details["bytes_reserved"]

@@ -34,7 +34,7 @@ def by_definition(model: LoadedModel, text: str, n: int) -> tuple[list[int], lis
 
 @settings(max_examples=20, deadline=None)  # on each of two models
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
-def test_it_follows_its_definition_on_any_text(tiny_model: LoadedModel, text: str) -> None:
+def test_reencode_follows_its_definition_on_any_text(tiny_model: LoadedModel, text: str) -> None:
     tokens, lengths = by_definition(tiny_model, text, 4)
     steps = [next(s) for s in [steps_of(Reencode(), tiny_model, text)] for _ in range(4)]
     assert [t for s in steps for t in s.tokens] == tokens
@@ -42,11 +42,11 @@ def test_it_follows_its_definition_on_any_text(tiny_model: LoadedModel, text: st
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_it_follows_its_definition_on_awkward_texts(tiny_llama: LoadedModel, text: str) -> None:
+def test_reencode_follows_its_definition_on_awkward_texts(tiny_llama: LoadedModel, text: str) -> None:
     assert tokens_of(Reencode(), tiny_llama, text, 30) == by_definition(tiny_llama, text, 30)[0]
 
 
-def test_it_holds_no_cache_and_reports_what_it_wrote(tiny_llama: LoadedModel) -> None:
+def test_reencode_holds_no_cache_and_reports_its_own_text(tiny_llama: LoadedModel) -> None:
     steps = steps_of(Reencode(), tiny_llama, "fox")
     for _ in range(5):
         step = next(steps)

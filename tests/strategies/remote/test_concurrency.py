@@ -42,7 +42,7 @@ def behind_the_warm_up(link: Between, prompt: str = PROMPT) -> int:
     return sum(request["prompt"] == prompt for request in link.asked)
 
 
-def test_the_document_has_each_request_and_all_together(link: Between, tiny_llama: LoadedModel) -> None:
+def test_the_document_has_each_request_and_their_totals(link: Between, tiny_llama: LoadedModel) -> None:
     document = raced(tiny_llama, "dynamic_cache", LANE)
     lane = document["lanes"][1]
     told = lane["requests"]
@@ -59,14 +59,14 @@ def test_the_document_has_each_request_and_all_together(link: Between, tiny_llam
     assert "The text shown is that of request 1; all 3 are equal." in sentences
 
 
-def test_a_single_request_has_no_figures_of_several(link: Between, tiny_llama: LoadedModel) -> None:
+def test_a_single_request_has_no_concurrency_figures(link: Between, tiny_llama: LoadedModel) -> None:
     document = raced(tiny_llama, "remote")
     assert "requests" not in document["lanes"][0]
     assert "at once" not in " ".join(document["lanes"][0]["remarks"])
     assert behind_the_warm_up(link) == 1
 
 
-def test_all_are_sent_before_one_is_answered(link: Between, tiny_llama: LoadedModel) -> None:
+def test_all_requests_are_sent_before_the_first_is_answered(link: Between, tiny_llama: LoadedModel) -> None:
     met = threading.Barrier(3)
 
     def wait_for_the_others(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -77,7 +77,7 @@ def test_all_are_sent_before_one_is_answered(link: Between, tiny_llama: LoadedMo
     assert raced(tiny_llama, LANE)["lanes"][0]["status"] == "done"
 
 
-def test_texts_that_differ_are_counted_and_the_first_is_shown(link: Between, tiny_llama: LoadedModel) -> None:
+def test_differing_texts_are_counted_and_the_first_is_shown(link: Between, tiny_llama: LoadedModel) -> None:
     asked = 0
 
     def one_in_capitals(lines: Iterable[bytes]) -> Iterable[bytes]:
@@ -98,7 +98,7 @@ def test_texts_that_differ_are_counted_and_the_first_is_shown(link: Between, tin
     assert lane["remarks"][-1] == f"The text shown is that of request 1; {equal} of 3 are this one."
 
 
-def test_a_request_that_fails_is_left_out_of_the_sums_and_said(link: Between, tiny_llama: LoadedModel) -> None:
+def test_a_failed_request_is_left_out_of_the_totals_and_stated(link: Between, tiny_llama: LoadedModel) -> None:
     asked = 0
 
     def break_the_first_behind_the_warm_up(lines: Iterable[bytes]) -> Iterable[bytes]:
@@ -171,7 +171,7 @@ class Scripted:
                 self.closed += 1
 
 
-def test_the_others_are_waited_for_when_the_first_has_ended() -> None:
+def test_the_lane_waits_for_all_requests_after_the_first_has_ended() -> None:
     script = Scripted()
     requests = EqualRequests(script, 4, 3)
     assert [step.texts for step in requests.first()] == [("a",), ("b",), ("c",)]
@@ -184,7 +184,7 @@ def test_the_others_are_waited_for_when_the_first_has_ended() -> None:
     assert together.seconds >= slowest
 
 
-def test_stop_ends_the_wait_and_leaves_no_figures() -> None:
+def test_stop_ends_the_wait_without_concurrency_figures() -> None:
     script, stop = Scripted(), threading.Event()
     requests = EqualRequests(script, 3, 3)
     list(requests.first())
@@ -195,7 +195,7 @@ def test_stop_ends_the_wait_and_leaves_no_figures() -> None:
     assert script.closed == 3
 
 
-def test_a_lane_that_ends_early_gives_the_others_up() -> None:
+def test_a_lane_that_ends_early_cancels_its_other_requests() -> None:
     """A warm-up takes a few tokens: what it has asked for besides must not run into the race."""
     script = Scripted()
     requests = EqualRequests(script, 3, 3)

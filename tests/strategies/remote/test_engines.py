@@ -53,7 +53,7 @@ def test_two_engines_race_side_by_side_each_with_its_own_key(
     assert not any(secret in told for secret in (*KEYS.values(), two[0].url, two[1].url))
 
 
-def test_an_engine_gets_no_key_of_another(
+def test_an_engine_is_never_sent_the_key_of_another(
     two: tuple[Between, Between], tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_KEY", "sk-of-the-one-without-a-name")
@@ -84,7 +84,7 @@ def test_a_refused_key_is_named_by_its_variable(two: tuple[Between, Between], ti
 
 
 @pytest.mark.parametrize("named", ["other", "http//127.0.0.1/v1", "VLLM2"])
-def test_an_engine_that_nobody_configured_is_refused_with_those_that_are_there(
+def test_an_unknown_engine_is_refused_with_the_configured_ones(
     named: str, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", "vllm=http://a:8000/v1,sglang=http://b:30000/v1")
@@ -93,7 +93,9 @@ def test_an_engine_that_nobody_configured_is_refused_with_those_that_are_there(
     assert "://" not in str(refused.value)
 
 
-def test_an_address_is_no_name_of_an_engine(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_is_refused_as_the_name_of_an_engine(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", "vllm=http://a:8000/v1")
     with pytest.raises(BadInput, match="cannot be read"):
         raced(tiny_llama, "remote:engine=http://127.0.0.1:1/v1")
@@ -124,7 +126,7 @@ def test_the_form_offers_the_engines_by_name_and_no_address(monkeypatch: pytest.
         ("default=http://secret/v1", "give it another name"),
     ],
 )
-def test_a_list_of_engines_that_cannot_be_read_says_how_to_write_it(
+def test_an_invalid_list_of_engines_is_refused_with_the_right_form(
     urls: str, said: str, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", urls)
@@ -133,7 +135,7 @@ def test_a_list_of_engines_that_cannot_be_read_says_how_to_write_it(
     assert "secret" not in reason
 
 
-def test_neither_address_nor_key_is_in_what_is_printed_of_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repr_of_an_engine_holds_no_address_or_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", "vllm=http://user:secret@a:8000/v1")
     monkeypatch.setenv("KVDEMO_REMOTE_KEY_VLLM", "sk-secret")
     assert "secret" not in repr(engines.get("vllm"))

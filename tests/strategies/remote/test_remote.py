@@ -38,7 +38,9 @@ def error_of(document: dict) -> str:
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_it_writes_what_the_same_model_writes_here(link: Between, tiny_llama: LoadedModel, chat: bool) -> None:
+def test_a_remote_lane_writes_the_text_of_the_same_local_model(
+    link: Between, tiny_llama: LoadedModel, chat: bool
+) -> None:
     document = raced(tiny_llama, prompt="She poured coffee.", chat=chat, max_new_tokens=24)
     local, remote = document["lanes"]
     visible = local["text"].replace("<|im_end|>", "").replace("<|im_start|>", "")  # the server leaves these out
@@ -49,7 +51,7 @@ def test_it_writes_what_the_same_model_writes_here(link: Between, tiny_llama: Lo
 
 
 @pytest.mark.usefixtures("link")
-def test_figures_that_only_the_other_machine_knows_are_left_out(tiny_llama: LoadedModel) -> None:
+def test_figures_that_only_the_remote_machine_knows_are_left_out(tiny_llama: LoadedModel) -> None:
     document = raced(tiny_llama)
     _, remote = document["lanes"]
     assert remote["metrics"]["positions"] is None
@@ -61,7 +63,7 @@ def test_figures_that_only_the_other_machine_knows_are_left_out(tiny_llama: Load
     assert not any("position" in sentence for sentence in document["verdict"]["sentences"])
 
 
-def test_the_prompt_is_sent_once_and_never_to_warm_up(link: Between, tiny_llama: LoadedModel) -> None:
+def test_the_prompt_is_sent_once_and_the_warm_up_uses_another(link: Between, tiny_llama: LoadedModel) -> None:
     raced(tiny_llama, temperature=0.7, top_p=0.9, seed=5)
     prompts = [request["prompt"] for request in link.asked]
     assert prompts == [session.OTHER_PROMPT, PROMPT]
@@ -70,7 +72,7 @@ def test_the_prompt_is_sent_once_and_never_to_warm_up(link: Between, tiny_llama:
 
 
 @pytest.mark.usefixtures("link")
-def test_it_runs_through_at_its_first_turn(tiny_llama: LoadedModel) -> None:
+def test_a_remote_lane_runs_to_its_end_in_its_first_turn(tiny_llama: LoadedModel) -> None:
     events: list[RaceEvent] = []
     raced(tiny_llama, emit=events.append)
     order = [event.lane for event in events if isinstance(event, TokensCommitted)]
@@ -78,7 +80,7 @@ def test_it_runs_through_at_its_first_turn(tiny_llama: LoadedModel) -> None:
     assert set(order[first : last + 1]) == {1}
 
 
-def test_log_probabilities_count_the_tokens_where_they_come(link: Between, tiny_llama: LoadedModel) -> None:
+def test_log_probabilities_give_the_token_count_when_present(link: Between, tiny_llama: LoadedModel) -> None:
     def told(event: dict) -> None:
         if text := event["choices"][0].get("text"):
             pair = {"tokens": [text[:1], text[1:]], "token_logprobs": [-0.5, -0.25]}
@@ -130,7 +132,7 @@ def test_tokens_that_come_without_their_log_probabilities_are_tokens(
     assert remote["text"] == "".join(answers[-1][:2])
 
 
-def test_a_running_count_tells_the_tokens_of_each_event(link: Between, tiny_llama: LoadedModel) -> None:
+def test_a_running_usage_count_gives_the_tokens_of_each_event(link: Between, tiny_llama: LoadedModel) -> None:
     def fresh(lines: Iterable[bytes]) -> Iterable[bytes]:
         seen = 0  # of this answer alone: that to the warm-up may still be under way
 
@@ -158,9 +160,7 @@ def test_tokens_without_text_are_counted_at_the_end(link: Between, tiny_llama: L
 
 
 @pytest.mark.parametrize("always", [False, True])
-def test_a_count_beyond_what_was_asked_for_is_not_believed(
-    link: Between, tiny_llama: LoadedModel, always: bool
-) -> None:
+def test_a_token_count_above_the_request_is_ignored(link: Between, tiny_llama: LoadedModel, always: bool) -> None:
     def boast(event: dict) -> None:
         if always or "usage" in event:
             event["usage"] = {"completion_tokens": 10**12, "prompt_tokens": 4, "total_tokens": 10**12 + 4}
@@ -222,7 +222,7 @@ BROKEN: dict[str, tuple[Mischief, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_server_that_misbehaves_costs_its_lane_and_says_why(
+def test_a_misbehaving_server_fails_its_lane_with_a_reason(
     case: str, link: Between, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openai_client, "SILENCE_SECONDS", 1.0)
@@ -246,7 +246,7 @@ def test_a_refusal_never_repeats_the_key(
 
 
 @pytest.mark.usefixtures("link")
-def test_a_model_that_the_server_lacks_is_named(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_model_of_the_server_is_named(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "another/model")
     assert "set KVDEMO_REMOTE_MODEL to a model that it has" in error_of(raced(tiny_llama))
 
@@ -258,7 +258,7 @@ def test_a_server_that_is_down_fails_the_lane_in_one_sentence(
     assert "cannot be reached" in error_of(raced(tiny_llama))
 
 
-def test_fields_that_a_server_does_not_know_are_left_out(link: Between, tiny_llama: LoadedModel) -> None:
+def test_request_fields_that_a_server_refuses_are_left_out(link: Between, tiny_llama: LoadedModel) -> None:
     link.without = ("logprobs",)
     assert raced(tiny_llama)["lanes"][1]["status"] == "done"
     assert "stream_options" in link.asked[-1]
@@ -276,7 +276,9 @@ def test_a_lane_that_ends_closes_its_request(link: Between, tiny_llama: LoadedMo
     assert link.abandoned.wait(10)
 
 
-def test_without_a_server_it_is_not_offered(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_remote_strategy_is_unavailable(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("KVDEMO_REMOTE_URL", raising=False)
     assert "KVDEMO_REMOTE_URL" in str(get("remote").unavailable_reason(tiny_llama))
     with pytest.raises(BadInput, match="Remote cannot run here"):
@@ -284,7 +286,7 @@ def test_without_a_server_it_is_not_offered(tiny_llama: LoadedModel, monkeypatch
 
 
 @pytest.mark.usefixtures("link")
-def test_a_measurement_is_of_this_machine(tiny_llama: LoadedModel) -> None:
+def test_remote_lanes_cannot_be_measured(tiny_llama: LoadedModel) -> None:
     request = MeasureRequest.parse({"prompt": PROMPT, "strategies": ["dynamic_cache", "remote"], "max_new_tokens": 4})
     with pytest.raises(BadInput, match="race it instead"):
         check_measurement(request, tiny_llama)

@@ -50,7 +50,7 @@ def tokens(steps: list[Step]) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "beams"), [("llama", 2), ("gpt2", 4)])
-def test_it_writes_what_transformers_beam_search_writes(
+def test_beam_search_writes_the_text_of_transformers(
     architecture: str, beams: int, word_models: Mapping[str, LoadedModel]
 ) -> None:
     model, rng = word_models[architecture], random.Random(beams)
@@ -74,14 +74,14 @@ def test_the_rows_of_every_kind_of_layer_follow_their_beams(name: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 30])
-def test_it_commits_exactly_the_announced_tokens(tiny_model: LoadedModel, limit: int) -> None:
+def test_exactly_the_requested_tokens_are_committed(tiny_model: LoadedModel, limit: int) -> None:
     steps = whole(tiny_model, "The quick brown fox", limit, 4)
     assert len(tokens(steps)) == limit
     assert all(step.choices for step in steps)
     assert tokens(steps) == searched(tiny_model, "The quick brown fox", limit, 4)[0]
 
 
-def test_choices_carry_the_models_own_log_probabilities_and_add_up_to_the_score(tiny_model: LoadedModel) -> None:
+def test_choices_have_the_models_log_probabilities_and_add_up_to_the_score(tiny_model: LoadedModel) -> None:
     ids = tiny_model.tokenizer.encode("fox")
     steps = whole(tiny_model, "fox", 25, 4)
     choices = [choice for step in steps for choice in step.choices]
@@ -110,7 +110,7 @@ def test_work_is_counted_in_the_step_that_commits(tiny_model: LoadedModel) -> No
     assert steps[-1].cache_bytes == 4 * a_position * (prompt + 39)  # four rows, the shared prompt in each
 
 
-def test_what_is_committed_before_the_end_is_common_to_all_beams(tiny_model: LoadedModel) -> None:
+def test_tokens_committed_before_the_end_are_common_to_all_beams(tiny_model: LoadedModel) -> None:
     ids = tiny_model.tokenizer.encode("The quick brown fox")
     steps = whole(tiny_model, "The quick brown fox", 60, 4)
     assert len(steps) > 2
@@ -128,7 +128,7 @@ def test_what_is_committed_before_the_end_is_common_to_all_beams(tiny_model: Loa
         assert not common[length]  # and not a token less than that
 
 
-def test_its_figures_are_those_of_its_beams(tiny_model: LoadedModel) -> None:
+def test_the_scores_in_the_details_are_those_of_the_beams(tiny_model: LoadedModel) -> None:
     ids = tiny_model.tokenizer.encode("fox")
     last = whole(tiny_model, "fox", 12, 3)[-1].details
     with torch.inference_mode():
@@ -144,7 +144,7 @@ def test_its_figures_are_those_of_its_beams(tiny_model: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_the_greedy_text_is_followed_as_long_as_it_is_known(
+def test_the_greedy_text_is_tracked_while_it_is_among_the_candidates(
     architecture: str, word_models: Mapping[str, LoadedModel]
 ) -> None:
     model, rng, kept, lost = word_models[architecture], random.Random(3), 0, 0
@@ -183,14 +183,14 @@ def test_the_tree_leads_to_the_text(tiny_model: LoadedModel) -> None:
             assert node.score == pytest.approx(above[node.parent].score + node.logprob, abs=1e-4)
 
 
-def test_it_ends_with_the_context(word_models: Mapping[str, LoadedModel]) -> None:
+def test_beam_search_ends_at_the_context(word_models: Mapping[str, LoadedModel]) -> None:
     """GPT-2 has no embedding for position 512: a step further would be an IndexError."""
     steps = whole(word_models["gpt2"], " ".join(["w3 w4 w5"] * 168), 10**6, 4)
     assert len(tokens(steps)) == 512 - 504
 
 
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 2.0])
-def test_it_does_not_sample_and_says_so_before_its_first_step(tiny_model: LoadedModel, temperature: float) -> None:
+def test_a_temperature_is_refused_before_the_first_step(tiny_model: LoadedModel, temperature: float) -> None:
     asked = {"prompt": "fox", "strategies": "beam_search", "max_new_tokens": 5, "temperature": temperature}
     document = session.run(RaceRequest.parse(asked), tiny_model, lambda _: None, threading.Event()).document
     (lane,) = document["lanes"]
@@ -198,14 +198,14 @@ def test_it_does_not_sample_and_says_so_before_its_first_step(tiny_model: Loaded
     assert lane["error"].endswith("draws nothing: set the temperature to 0.")
 
 
-def test_logits_that_are_no_numbers_are_one_sentence(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_logits_are_reported_in_one_sentence(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     head = tiny_llama.network.lm_head
     monkeypatch.setattr(head, "forward", lambda x: torch.full((*x.shape[:-1], head.out_features), torch.nan))
     with pytest.raises(BadInput, match="not finite"):
         next(steps_of(BeamSearch(), tiny_llama, "fox", tokens=5))
 
 
-def test_it_remarks_on_scores_and_on_what_the_beams_share() -> None:
+def test_the_remarks_state_the_scores_and_the_shared_prefix() -> None:
     def step(search_steps: int, **changed: float) -> TimedStep:
         figures = {"beams": 4, "search_steps": search_steps, "mean_score": -10.5, "best_score": -9.25}
         figures |= {"beam_tokens": 20, "shared_tokens": 17, "greedy_score": -12.0, "greedy_tokens": 20}

@@ -51,7 +51,7 @@ def texts_of(step: Step) -> list[list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2", *FULL, *SLIDING, *STATES])
-def test_its_rows_are_what_single_lanes_draw_and_the_best_is_the_likeliest(name: str) -> None:
+def test_each_row_draws_as_a_single_lane_and_the_likeliest_is_chosen(name: str) -> None:
     model, text = model_of(name), random_prompt(random.Random(name))
     alone = [
         tokens_of(DynamicCached(), model, text, NEW, temperature=1.0, seed=5 + SEEDS_APART * row) for row in range(4)
@@ -66,7 +66,7 @@ def test_its_rows_are_what_single_lanes_draw_and_the_best_is_the_likeliest(name:
     assert len(set(map(tuple, alone))) > 1
 
 
-def test_a_row_that_looks_at_the_text_looks_at_its_own() -> None:
+def test_a_repetition_penalty_reads_only_its_own_row() -> None:
     """A repetition penalty, a rule of the text so far, must not see what other rows wrote."""
     model, text = model_of("llama"), "w3 w4 w5"
     specs = [f"dynamic_cache:seed={seed}" for seed in (0, SEEDS_APART, 2 * SEEDS_APART)] + ["best_of_n:rows=3"]
@@ -80,7 +80,7 @@ def test_a_row_that_looks_at_the_text_looks_at_its_own() -> None:
     assert best["metrics"]["ttft_s"] is None and best["metrics"]["levels"] == 10
 
 
-def test_a_text_ends_at_its_end_of_text_and_is_weighed_up_to_there() -> None:
+def test_a_row_is_scored_up_to_its_end_of_text() -> None:
     model, text = model_of("llama"), "w3 w4 w5"
     whole = drawn(model, text, 4)
     stop = texts_of(whole)[1][3]  # the second text, of those that were not cut, ends at its fourth token
@@ -104,7 +104,7 @@ def test_the_prompt_runs_once_and_the_cache_holds_a_row_for_each_text(tiny_llama
     assert step.cache_bytes == 5 * a_position * (prompt + NEW - 1)
 
 
-def test_without_a_temperature_it_says_in_a_sentence_what_to_set(tiny_llama: LoadedModel) -> None:
+def test_without_a_temperature_best_of_n_fails_with_a_remedy(tiny_llama: LoadedModel) -> None:
     asked = {"prompt": "fox", "strategies": "best_of_n", "max_new_tokens": 5}
     (lane,) = session.run(RaceRequest.parse(asked), tiny_llama, lambda _: None, threading.Event()).document["lanes"]
     assert (lane["status"], lane["steps"]) == ("failed", [])
@@ -112,12 +112,12 @@ def test_without_a_temperature_it_says_in_a_sentence_what_to_set(tiny_llama: Loa
 
 
 @pytest.mark.parametrize("name", ["rwkv", "bert"])
-def test_a_model_whose_cache_rows_cannot_be_copied_is_one_sentence(name: str) -> None:
+def test_a_model_whose_cache_rows_cannot_be_copied_is_refused_in_one_sentence(name: str) -> None:
     reason = BestOfN().unavailable_reason(model_of(name))
     assert reason and reason.endswith(".")
 
 
-def test_it_remarks_on_the_means() -> None:
+def test_the_remark_states_the_mean_log_probabilities() -> None:
     def remark(best_row: int) -> str:
         figures = {"rows": 4, "best_row": best_row, "best_mean": -1.0, "first_mean": -1.5}
         figures |= {"mean_of_means": -2.0, "worst_mean": -3.25}

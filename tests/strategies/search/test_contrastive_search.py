@@ -47,7 +47,7 @@ def searched(model: LoadedModel, text: str, n: int, alpha: float, k: int) -> lis
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2", *FULL, *SLIDING, *STATES])
-def test_it_writes_what_the_formula_says_on_every_kind_of_layer(name: str) -> None:
+def test_contrastive_search_follows_its_formula_on_every_kind_of_layer(name: str) -> None:
     model, rng = model_of(name), random.Random(name)
     unlike_greedy = 0
     for text in [random_prompt(rng), random_prompt(rng, 3), "w3"]:
@@ -58,7 +58,7 @@ def test_it_writes_what_the_formula_says_on_every_kind_of_layer(name: str) -> No
 
 
 @pytest.mark.parametrize(("alpha", "k"), [(0.0, 4), (0.3, 2), (1.0, 8)])
-def test_penalty_and_number_of_candidates_mean_what_the_formula_says(alpha: float, k: int) -> None:
+def test_alpha_and_k_have_the_meaning_of_the_formula(alpha: float, k: int) -> None:
     model = model_of("llama")
     written = tokens_of(ContrastiveSearch(alpha=alpha, candidates=k), model, "w3 w4 w5", NEW)
     assert written == searched(model, "w3 w4 w5", NEW, alpha, k)
@@ -87,7 +87,7 @@ def test_log_probabilities_are_the_models_own(tiny_llama: LoadedModel) -> None:
         ids.append(choice.token)
 
 
-def test_it_ends_with_the_context() -> None:
+def test_contrastive_search_ends_at_the_context() -> None:
     """GPT-2 has no embedding for position 512."""
     model = model_of("gpt2")
     text = " ".join(["w3 w4 w5"] * ((model.context_length - 5) // 3))
@@ -96,7 +96,7 @@ def test_it_ends_with_the_context() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.01, 1.0])
-def test_it_draws_nothing_and_says_so_before_its_first_step(tiny_llama: LoadedModel, temperature: float) -> None:
+def test_a_temperature_is_refused_before_the_first_step(tiny_llama: LoadedModel, temperature: float) -> None:
     asked = {"prompt": "fox", "strategies": "contrastive_search", "max_new_tokens": 5, "temperature": temperature}
     (lane,) = session.run(RaceRequest.parse(asked), tiny_llama, lambda _: None, threading.Event()).document["lanes"]
     assert (lane["status"], lane["steps"]) == ("failed", [])
@@ -104,12 +104,12 @@ def test_it_draws_nothing_and_says_so_before_its_first_step(tiny_llama: LoadedMo
 
 
 @pytest.mark.parametrize("name", ["rwkv", "bert"])
-def test_a_model_whose_cache_rows_cannot_be_selected_is_one_sentence(name: str) -> None:
+def test_a_model_whose_cache_rows_cannot_be_selected_is_refused_in_one_sentence(name: str) -> None:
     reason = ContrastiveSearch().unavailable_reason(model_of(name))
     assert reason and reason.endswith(".")
 
 
-def test_a_model_without_hidden_states_is_one_sentence() -> None:
+def test_a_model_without_hidden_states_is_refused_in_one_sentence() -> None:
     model = model_of("llama")
     network = copy.deepcopy(model.network)
     whole = network.forward
@@ -118,7 +118,7 @@ def test_a_model_without_hidden_states_is_one_sentence() -> None:
     assert reason == "it does not give the hidden states of its layers: use DynamicCache."
 
 
-def test_it_remarks_on_what_it_passed_over() -> None:
+def test_the_remark_counts_the_rejected_likelier_tokens() -> None:
     def step(rank: int) -> TimedStep:
         figures = {"rank": rank, "similarity": 0.5, "likeliest_similarity": 0.75 if rank else 0.5}
         return TimedStep(Step((Choice(1, -1, 2, -2),), 4, details=figures), 1.0)

@@ -61,7 +61,7 @@ def tree_of(steps: list[Step]) -> list[Text]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2", *FULL, *SLIDING, *STATES])
-def test_it_keeps_what_the_rule_says_on_every_kind_of_layer(name: str) -> None:
+def test_diverse_beam_search_follows_its_rule_on_every_kind_of_layer(name: str) -> None:
     model, text = model_of(name), random_prompt(random.Random(name))
     expected = searched(model, text, NEW, [2, 2], 0.5)
     steps = list(steps_of(DiverseBeamSearch(), model, text, tokens=NEW))
@@ -82,20 +82,20 @@ def test_groups_of_any_size_and_any_penalty_follow_the_rule(
     assert sorted(tokens for tokens, _ in found) == sorted(tokens for tokens, _ in expected)
 
 
-def test_with_one_beam_a_group_the_first_writes_what_greedy_decoding_writes() -> None:
+def test_the_first_group_of_one_beam_is_greedy_decoding() -> None:
     model = model_of("llama")
     found = tree_of(list(steps_of(DiverseBeamSearch(beams=3, groups=3), model, "w3 w4 w5", tokens=NEW)))
     assert tuple(generated(model, "w3 w4 w5", NEW)) in [tokens for tokens, _ in found]
 
 
-def test_its_first_group_is_a_beam_search_of_its_size() -> None:
+def test_the_first_group_is_a_beam_search_of_its_size() -> None:
     model = model_of("llama")
     alone = tuple(tokens_of(BeamSearch(beams=2), model, "w3 w4 w5", NEW))
     found = tree_of(list(steps_of(DiverseBeamSearch(), model, "w3 w4 w5", tokens=NEW)))
     assert alone in [tokens for tokens, _ in found]
 
 
-def test_a_high_penalty_keeps_the_groups_apart_in_every_token() -> None:
+def test_with_a_high_penalty_the_groups_differ_in_every_token() -> None:
     model = model_of("llama")
     (step,) = steps_of(DiverseBeamSearch(beams=3, groups=3, penalty=100.0), model, "w3 w4 w5", tokens=NEW)
     assert all(len({node.token for node in level}) == 3 for level in step.levels)
@@ -108,14 +108,16 @@ def test_a_high_penalty_keeps_the_groups_apart_in_every_token() -> None:
         ("diverse_beam_search", 0.5, "draws nothing: set the temperature to 0."),
     ],
 )
-def test_what_it_cannot_do_is_one_sentence(lane: str, temperature: float, remedy: str, tiny_llama: LoadedModel) -> None:
+def test_unsupported_settings_are_refused_with_a_remedy(
+    lane: str, temperature: float, remedy: str, tiny_llama: LoadedModel
+) -> None:
     asked = {"prompt": "fox", "strategies": lane, "max_new_tokens": 5, "temperature": temperature}
     (ran,) = session.run(RaceRequest.parse(asked), tiny_llama, lambda _: None, threading.Event()).document["lanes"]
     assert (ran["status"], ran["steps"]) == ("failed", [])
     assert ran["error"].endswith(remedy)
 
 
-def test_it_remarks_on_how_different_the_newest_tokens_are() -> None:
+def test_the_remark_states_how_many_newest_tokens_differ() -> None:
     figures = {"beams": 4, "search_steps": 2, "mean_score": -10.5, "best_score": -9.25, "beam_tokens": 20}
     figures |= {"shared_tokens": 0, "greedy_score": -12.0, "greedy_tokens": 20}
     levels = tuple(tuple(BeamNode(0, token, -1, -1) for token in tokens) for tokens in ((1, 2, 1, 3), (4, 4, 4, 5)))

@@ -34,7 +34,7 @@ def parameters(endpoint: api.Endpoint) -> list[tuple[str, Any, Any]]:
     return [(one.name, one.annotation, one.default) for one in found]
 
 
-def test_a_program_that_names_no_parameters_finds_each_in_its_place() -> None:
+def test_positional_parameters_of_the_api_keep_their_order() -> None:
     backend = ScriptedBackend()
     for endpoint, places in ((api.race_endpoint, RACE), (api.measure_endpoint, MEASURE)):
         assert parameters(endpoint(backend))[: len(places)] == places
@@ -69,7 +69,7 @@ def test_a_refusal_reaches_the_program_as_its_sentence() -> None:
         called(api.race_endpoint(ScriptedBackend(refuse=BadInput("Too long."))))
 
 
-def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() -> None:
+def test_inside_streams_progress_and_ends_with_the_requested_panels() -> None:
     script = ScriptedBackend()
     *states, document = called(api.inside_endpoint(script), "The fox", panels=["past", "loops"])
     assert states[0] == {"state": "computing", "text": "Waiting for the device", "fraction": None, "panels": []}
@@ -78,7 +78,7 @@ def test_inside_streams_progress_and_ends_with_the_panels_that_were_asked_for() 
     assert (script.forms[0]["prompt"], script.forms[0]["append"]) == ("The fox", " dog")
 
 
-def test_what_inside_cannot_read_reaches_the_program_as_its_sentence() -> None:
+def test_a_refusal_of_inside_reaches_the_program_as_its_sentence() -> None:
     with pytest.raises(gr.Error, match="Too long"):
         called(api.inside_endpoint(ScriptedBackend(refuse=BadInput("Too long."))))
 
@@ -91,7 +91,7 @@ def test_the_samplers_are_listed_for_programs_and_lanes_with_their_settings_reac
     assert script.forms[0]["strategies"] == lanes
 
 
-def test_a_page_asks_what_a_token_was_chosen_from_outside_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_of_a_token_are_answered_outside_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     script = ScriptedBackend()
     monkeypatch.setitem(script.chosen_from, "reason", "Too old.")
     blocks = build(script)
@@ -102,7 +102,7 @@ def test_a_page_asks_what_a_token_was_chosen_from_outside_the_queue(monkeypatch:
     assert script.asked == [("run7", 1, 3)]
 
 
-def test_a_plan_must_be_told_what_the_machine_has_and_sends_one_document() -> None:
+def test_a_plan_requires_memory_and_bandwidth_and_sends_one_document() -> None:
     required = [name for name, _, default in parameters(api.plan_endpoint(ScriptedBackend())) if default is NONE_GIVEN]
     assert required == ["memory_gb", "bandwidth_gb_s"]
     service = Service("org/model")

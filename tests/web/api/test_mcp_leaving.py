@@ -67,7 +67,7 @@ def test_the_run_of_a_client_that_leaves_ends(url: str, tool: str, given: dict[s
     in_a_loop(leave())
 
 
-def test_clients_do_not_take_each_others_places(url: str) -> None:
+def test_clients_have_separate_places_for_their_runs(url: str) -> None:
     async def race(given: dict[str, Any]) -> bool:
         async with client(url) as session:
             return bool((await session.call_tool("race", given)).isError)

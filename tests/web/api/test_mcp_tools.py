@@ -88,7 +88,7 @@ def test_a_race_answers_with_its_document(ask: Ask, progress: bool) -> None:
     assert bool(told) is progress
 
 
-def test_the_other_tools_answer_with_theirs(call: Callable[..., CallToolResult]) -> None:
+def test_the_other_tools_answer_with_their_documents(call: Callable[..., CallToolResult]) -> None:
     measured = document(call("measure", **SHORT, repeats=1, warmup=1))
     assert (measured["kind"], measured["status"]) == ("measure", "done")
     assert document(call("inside", prompt="Hi", panels=["steps"], max_new_tokens=2))["panels"].keys() == {"steps"}
@@ -108,7 +108,7 @@ def test_the_other_tools_answer_with_theirs(call: Callable[..., CallToolResult])
         ("models", {"prompt": "Hi"}, "There is no setting 'prompt'."),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(
+def test_a_refused_tool_call_is_answered_in_one_sentence(
     call: Callable[..., CallToolResult], name: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     result = call(name, **arguments)
@@ -120,12 +120,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
 
 @pytest.mark.parametrize("name", ["candidates", "samplers", "on_arrival", "on_leave"])
-def test_what_the_page_asks_for_itself_is_no_tool(call: Callable[..., CallToolResult], name: str) -> None:
+def test_endpoints_of_the_page_are_no_tools(call: Callable[..., CallToolResult], name: str) -> None:
     assert call(name, run="a", lane=0, token=0).isError
     assert call(name).isError
 
 
-def test_settings_that_are_left_empty_take_their_defaults(call: Callable[..., CallToolResult]) -> None:
+def test_empty_settings_take_their_defaults(call: Callable[..., CallToolResult]) -> None:
     found = document(call("race", **SHORT, model=None, seed=None))
     assert found["settings"]["seed"] == 0
 

@@ -28,7 +28,7 @@ def test_each_button_has_its_file_where_gradio_serves_it(buttons: dict[str, gr.D
     assert paths["csv"].read_text() == "a,b\n"
 
 
-def test_on_a_full_disk_nothing_is_offered_and_the_visitor_is_told(
+def test_on_a_full_disk_no_download_is_offered_and_a_notice_says_why(
     buttons: dict[str, gr.DownloadButton], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:

@@ -25,7 +25,9 @@ class Choosy(ScriptedBackend):
         (False, False, None, "or any Hub id"),
     ],
 )
-def test_it_says_what_else_may_be_named(hub: bool, folders: bool, runs: str | None, plans: str) -> None:
+def test_the_picker_says_which_other_models_may_be_named(
+    hub: bool, folders: bool, runs: str | None, plans: str
+) -> None:
     backend = Choosy(hub=hub, folders=folders)
     assert model_picker(backend, "gpt2", "a").info == runs
     assert model_picker(backend, "gpt2", "b", reads_weights=False).info == plans

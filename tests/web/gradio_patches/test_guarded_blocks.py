@@ -61,7 +61,7 @@ def test_values_that_cannot_be_read_get_a_sentence(caplog: pytest.LogCaptureFixt
     assert "Traceback" not in caplog.text
 
 
-def test_an_event_of_the_browser_alone_gets_a_sentence() -> None:
+def test_a_request_for_a_browser_only_event_gets_a_sentence() -> None:
     with GuardedBlocks() as blocks:
         blocks.load(fn=None, js="() => {}")
     with pytest.raises(gr.Error) as told:
@@ -69,16 +69,16 @@ def test_an_event_of_the_browser_alone_gets_a_sentence() -> None:
     assert told.value.message == UNREADABLE
 
 
-def test_an_accident_is_logged_and_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_answered_without_details(caplog: pytest.LogCaptureFixture) -> None:
     assert refused(fail, "x") == ACCIDENT
     assert "secret x" in caplog.text
 
 
-def test_a_refusal_stays_what_it_says() -> None:
+def test_a_refusal_keeps_its_sentence() -> None:
     assert refused(refuse, "x") == "not x"
 
 
-def test_a_refused_event_is_known_as_such_for_the_code_of_its_answer() -> None:
+def test_a_refused_event_is_marked_so_that_its_answer_gets_code_400() -> None:
     scope: dict[str, Any] = {"type": "http", "headers": []}
     with GuardedBlocks() as blocks:
         gr.api(refuse, api_name="do")
@@ -87,7 +87,7 @@ def test_a_refused_event_is_known_as_such_for_the_code_of_its_answer() -> None:
     assert scope[REFUSED] is True
 
 
-def test_whoever_asks_as_one_of_a_batch_is_one_visitor() -> None:
+def test_each_request_of_a_batch_keeps_its_own_session() -> None:
     answer, scope = run(session_of, "x", batched=True)
     assert answer["data"] == ["x a"]
     assert REFUSED not in scope

@@ -28,9 +28,9 @@ def test_the_page_is_sent_with_its_icon() -> None:
 @pytest.mark.parametrize(
     ("path", "response"), [("/other", HTMLResponse(PAGE)), ("/", PlainTextResponse("</head>")), ("/", Response())]
 )
-def test_all_else_is_sent_as_it_is(path: str, response: Response) -> None:
+def test_other_answers_are_sent_unchanged(path: str, response: Response) -> None:
     assert visitor(response).get(path).content == response.body
 
 
-def test_the_server_that_is_launched_does_so() -> None:
+def test_the_launched_server_sends_the_icon() -> None:
     assert NamedIcon in [one.cls for one in launch_options()["app_kwargs"]["middleware"]]

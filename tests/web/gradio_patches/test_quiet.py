@@ -12,7 +12,7 @@ from tests.web.scripted_backend import ScriptedBackend
 
 
 @pytest.mark.slow  # it looks on for a second
-def test_a_waiting_server_wakes_up_rarely() -> None:
+def test_an_idle_server_wakes_up_rarely() -> None:
     blocks = build(ScriptedBackend())
     blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     try:

@@ -22,12 +22,12 @@ async def joined_without_a_name(url: str) -> dict[str, Any]:
         return await Program(client, url, "next").last("strategies")
 
 
-def test_events_that_are_asked_for_under_an_empty_name_end_nobody_elses() -> None:
+def test_an_event_of_an_empty_session_name_does_not_end_other_events() -> None:
     with scripted_page(ScriptedBackend()) as url:
         assert in_a_loop(joined_without_a_name(url))["success"]
 
 
-def test_what_is_to_be_said_to_a_session_that_is_no_longer_kept_is_not_said() -> None:
+def test_a_message_to_a_forgotten_session_is_dropped() -> None:
     said: list[Any] = []
     queue = SimpleNamespace(pending_messages_per_session={"here": 1}, push=None)
     queue.send_message = lambda event, message: said.append((event.session_hash, message))

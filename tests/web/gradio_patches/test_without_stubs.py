@@ -23,6 +23,6 @@ print(len(parsed))
 """
 
 
-def test_gradio_comes_without_parsing_its_own_components_and_is_whole_afterwards() -> None:
+def test_gradio_is_imported_without_parsing_its_components_and_works_afterwards() -> None:
     out = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout
     assert int(out) < 20  # twice for each of some eighty components, left to itself

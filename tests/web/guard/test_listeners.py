@@ -27,11 +27,11 @@ def scope(path: str, query: str = "", method: str = "GET") -> dict[str, Any]:
         ({"type": "websocket", "path": "/gradio_api/queue/data"}, ""),
     ],
 )
-def test_only_a_stream_of_events_listens(asked: dict[str, Any], session: str) -> None:
+def test_only_a_request_for_the_event_stream_counts_as_listening(asked: dict[str, Any], session: str) -> None:
     assert listens_to(asked) == session
 
 
-def test_a_session_is_listened_to_while_one_of_its_streams_is_open() -> None:
+def test_a_session_has_a_listener_while_one_of_its_streams_is_open() -> None:
     heard: list[tuple[str, bool]] = []
 
     async def visit() -> None:
@@ -67,12 +67,12 @@ def test_a_session_is_listened_to_while_one_of_its_streams_is_open() -> None:
     assert heard == [("open", True), ("another's", False), ("one left", True), ("both left", False)]
 
 
-def test_without_a_count_and_without_a_session_everybody_is_heard() -> None:
+def test_a_request_without_a_count_or_a_session_counts_as_listening() -> None:
     assert is_heard(gr.Request())
     assert is_heard(gr.Request(Request(scope("/queue/join", method="POST")), session_hash="mine"))
 
 
-def test_whoever_asks_and_does_not_listen_is_not_heard() -> None:
+def test_a_request_whose_session_has_no_stream_is_not_listening() -> None:
     asked = scope("/queue/join", method="POST")
 
     async def app(*_: Any) -> None: ...
@@ -82,7 +82,7 @@ def test_whoever_asks_and_does_not_listen_is_not_heard() -> None:
     assert is_heard(gr.Request(Request(asked), session_hash=None))
 
 
-def test_requests_are_numbered_as_they_come_whoever_is_answered_first() -> None:
+def test_requests_are_numbered_in_order_of_arrival() -> None:
     numbers: list[int | None] = []
 
     async def visit() -> None:
@@ -103,6 +103,6 @@ def test_requests_are_numbered_as_they_come_whoever_is_answered_first() -> None:
     assert numbers == [2, 1]
 
 
-def test_a_request_that_nobody_numbered_has_no_arrival() -> None:
+def test_an_unnumbered_request_has_no_arrival() -> None:
     assert arrival(gr.Request()) is None
     assert arrival(gr.Request(Request(scope("/")))) is None

@@ -92,7 +92,7 @@ def test_a_link_that_is_too_long_opens_the_page_without_it(asking: TestClient) -
     assert "too long" in notice
 
 
-def test_only_huggingface_shows_the_page_in_a_frame_and_nothing_comes_from_elsewhere() -> None:
+def test_only_huggingface_may_frame_the_page_and_no_other_source_is_allowed() -> None:
     rules = dict(rule.split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split("; "))
     assert rules.pop("frame-ancestors") == "'self' https://huggingface.co https://*.hf.space"
     assert rules.pop("default-src") == "'none'"
@@ -100,7 +100,7 @@ def test_only_huggingface_shows_the_page_in_a_frame_and_nothing_comes_from_elsew
     assert allowed == {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "data:"}
 
 
-def test_a_file_that_compare_reads_is_taken_and_a_larger_one_is_not(visitor: TestClient, own_folder: Path) -> None:
+def test_a_file_of_the_largest_size_is_accepted_and_a_larger_one_refused(visitor: TestClient, own_folder: Path) -> None:
     assert upload(visitor, 1000).status_code == 200
     before = sum(path.stat().st_size for path in own_folder.rglob("*.json"))
     assert before == 1000
@@ -109,7 +109,7 @@ def test_a_file_that_compare_reads_is_taken_and_a_larger_one_is_not(visitor: Tes
     assert sum(path.stat().st_size for path in own_folder.rglob("*.json")) == before
 
 
-def test_an_upload_that_the_disk_does_not_take_is_a_sentence_and_the_next_one_is_taken(visitor: TestClient) -> None:
+def test_an_upload_to_a_full_disk_gets_a_sentence_and_the_next_works(visitor: TestClient) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
@@ -121,7 +121,7 @@ def test_an_upload_that_the_disk_does_not_take_is_a_sentence_and_the_next_one_is
     assert upload(visitor, 1000).status_code == 200
 
 
-def test_a_body_of_unknown_length_is_cut_off(visitor: TestClient) -> None:
+def test_a_body_of_unknown_length_is_cut_off_at_the_limit(visitor: TestClient) -> None:
     def chunks() -> Iterator[bytes]:
         yield from (b"x" * 1_000_000 for _ in range(5))
 
@@ -130,7 +130,7 @@ def test_a_body_of_unknown_length_is_cut_off(visitor: TestClient) -> None:
     assert visitor.post("/gradio_api/queue/join", headers={"content-length": "9" * 5000}).status_code == 413
 
 
-def test_all_visitors_together_have_a_quota() -> None:
+def test_all_visitors_share_an_upload_quota() -> None:
     with client(uploaded_bytes=3000) as visitor:
         codes = [upload(visitor, 1000).status_code for _ in range(6)]
     assert codes[0] == 200
@@ -138,7 +138,7 @@ def test_all_visitors_together_have_a_quota() -> None:
     assert codes == sorted(codes)
 
 
-def test_the_quota_is_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_upload_quota_is_per_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     with client(uploaded_bytes=1000) as visitor:
         assert [upload(visitor, 1000).status_code for _ in range(2)] == [200, 429]
@@ -146,7 +146,7 @@ def test_the_quota_is_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
         assert upload(visitor, 1000).status_code == 200
 
 
-def test_an_upload_without_a_name_is_a_sentence_and_no_accident(visitor: TestClient) -> None:
+def test_an_upload_without_a_name_gets_a_sentence(visitor: TestClient) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n{}\r\n--b--\r\n'
     answer = visitor.post(
         "/gradio_api/upload", content=body, headers={"content-type": "multipart/form-data; boundary=b"}
@@ -155,7 +155,7 @@ def test_an_upload_without_a_name_is_a_sentence_and_no_accident(visitor: TestCli
     assert "Traceback" not in answer.text
 
 
-def test_files_are_gone_within_an_hour() -> None:
+def test_uploaded_files_are_deleted_within_an_hour() -> None:
     assert blocks().delete_cache is not None
     assert sum(blocks().delete_cache or ()) < 3600
 
@@ -182,11 +182,11 @@ def test_a_visitor_of_the_same_machine_is_no_stranger(host: str) -> None:
         scope("[", "127.0.0.1"),
     ],
 )
-def test_whoever_comes_by_network_proxy_tunnel_or_another_name_is_a_stranger(request_: dict[str, Any]) -> None:
+def test_a_visitor_by_network_proxy_tunnel_or_another_name_is_a_stranger(request_: dict[str, Any]) -> None:
     assert is_stranger(request_)
 
 
-def test_the_first_stranger_is_reported_before_he_is_answered() -> None:
+def test_the_first_stranger_is_reported_before_the_answer() -> None:
     seen: list[int] = []
     with client(on_stranger=lambda: seen.append(os.getpid())) as visitor:
         visitor.get("/config", headers=LOCAL)
@@ -196,7 +196,7 @@ def test_the_first_stranger_is_reported_before_he_is_answered() -> None:
     assert len(seen) == 1
 
 
-def test_health_is_told_and_a_failed_server_is_no_healthy_one() -> None:
+def test_healthz_states_the_health_and_is_503_for_a_failed_server() -> None:
     said = {"ok": True, "state": "ready", "runs": 2}
     with client(health=lambda: said) as visitor:
         assert visitor.get("/healthz").json() == said
@@ -204,7 +204,7 @@ def test_health_is_told_and_a_failed_server_is_no_healthy_one() -> None:
         assert visitor.get("/healthz").status_code == 503
 
 
-def test_metrics_have_an_address_only_where_they_are_asked_for() -> None:
+def test_metrics_are_served_only_when_they_are_switched_on() -> None:
     with client(metrics=lambda: (b"kvdemo_runs_waiting 0.0", "text/plain; version=1.0.0")) as visitor:
         answer = visitor.get("/metrics")
         assert answer.text == "kvdemo_runs_waiting 0.0"

@@ -31,7 +31,7 @@ def visitor() -> Any:
         ("component_server", {"data": 1, "component_id": -1, "session_hash": "a", "fn_name": "x"}, 400, UNREADABLE),
     ],
 )
-def test_what_there_is_not_is_answered_in_a_sentence(
+def test_a_request_for_an_unknown_address_is_answered_in_a_sentence(
     visitor: TestClient, caplog: pytest.LogCaptureFixture, path: str, body: Any, code: int, says: str
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -45,7 +45,7 @@ def test_what_there_is_not_is_answered_in_a_sentence(
     [b"", b"{", b"[]", b'{"data": 1}', b'{"data": NaN}', b'{"data": "\\ud800"}', b'{"data": [], "fn_index": 1e400}',
      b'{"data": [], "session_hash": ["\\ud800", NaN]}', b"[" * 100_000, b"\xff\xfe"],
 )  # fmt: skip
-def test_a_body_of_another_form_is_answered_in_a_sentence(visitor: TestClient, body: bytes) -> None:
+def test_an_invalid_body_is_answered_in_a_sentence(visitor: TestClient, body: bytes) -> None:
     answer = visitor.post("/gradio_api/queue/join", content=body, headers=JSON)
     assert 400 <= answer.status_code < 500
     detail = answer.json()["detail"]
@@ -56,13 +56,15 @@ def test_a_body_of_another_form_is_answered_in_a_sentence(visitor: TestClient, b
 @pytest.mark.parametrize(
     "data", [[], ["a"], [None, 0, 0], ["a", "x", 0], ["a", 0, -1], [{"path": "/etc/passwd"}, 0, 0]]
 )
-def test_a_refusal_outside_the_queue_is_no_accident_of_the_server(visitor: TestClient, data: list[Any]) -> None:
+def test_a_refusal_outside_the_queue_has_code_400(visitor: TestClient, data: list[Any]) -> None:
     answer = visitor.post("/gradio_api/run/candidates", json={"data": data})
     assert answer.status_code == 400
     assert answer.json()["error"].endswith(".")
 
 
-def test_a_stream_of_nobody_ends_and_leaves_no_traceback(visitor: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_of_an_unknown_session_ends_without_a_traceback(
+    visitor: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
     for path in ("call/race/nobody", "queue/data?session_hash=nobody"):
         answer = visitor.get(f"/gradio_api/{path}")
         assert answer.status_code == 200
@@ -70,7 +72,7 @@ def test_a_stream_of_nobody_ends_and_leaves_no_traceback(visitor: TestClient, ca
     assert "Traceback" not in caplog.text
 
 
-def test_a_refusal_without_words_gets_some(visitor: TestClient) -> None:
+def test_an_empty_refusal_gets_a_sentence(visitor: TestClient) -> None:
     answer = visitor.post("/gradio_api/stream/nobody/close")
     assert (answer.status_code, answer.text) == (404, "There is nothing here.")
 
@@ -82,7 +84,7 @@ def test_a_header_that_names_no_server_is_refused(visitor: TestClient, header: s
     assert "a header names a server" in answer.text
 
 
-def test_an_accident_of_an_own_address_stays_one() -> None:
+def test_an_unexpected_error_of_an_own_address_has_code_500_without_details() -> None:
     def fail() -> dict[str, Any]:
         raise RuntimeError("secret detail")
 

@@ -49,12 +49,12 @@ def test_two_files_are_compared(tmp_path: Path) -> None:
     assert (drawn["waiting"], drawn["error"]) == ([], None)
 
 
-def test_a_file_is_told_by_its_lanes_and_runs(tmp_path: Path) -> None:
+def test_a_file_is_summarised_by_its_lanes_and_runs(tmp_path: Path) -> None:
     path = saved(tmp_path, "a", document("no_cache", "dynamic_cache", seconds=(1, 2, 3)))
     assert side(backend(), path).note() == {"text": "NO_CACHE, DYNAMIC_CACHE · 3 runs each", "bad": False}
 
 
-def test_a_single_run_and_a_lane_that_never_ran_are_told_as_such(tmp_path: Path) -> None:
+def test_the_summary_counts_a_single_run_and_a_lane_without_runs(tmp_path: Path) -> None:
     one = document(seconds=(1.0,))
     assert side(backend(), saved(tmp_path, "one", one)).said == "NO_CACHE · 1 run"
     one["lanes"].append({"strategy": "reencode", "runs": []})
@@ -98,16 +98,18 @@ def test_a_large_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
         read(str(path))
 
 
-def test_a_file_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_deleted_file_gets_a_sentence(tmp_path: Path) -> None:
     assert side(backend(), str(tmp_path / "gone")).note()["bad"]
 
 
-def test_no_files_wait_for_both() -> None:
+def test_without_two_files_nothing_is_compared() -> None:
     assert side(backend(), None) == Side()
     assert compared(backend(), Side(), Side()) == compare_tab.NOTHING
 
 
-def test_an_accident_is_logged_and_told_in_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_reported_in_one_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(*_: str) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
@@ -124,7 +126,7 @@ def test_every_figure_of_a_comparison_has_its_definition() -> None:
     assert all(term["long"] and term["text"] for term in TERMS.values())
 
 
-def test_the_inputs_say_how_large_a_file_may_be() -> None:
+def test_the_inputs_state_the_largest_file_size() -> None:
     with gr.Blocks() as blocks:
         add_compare_tab(backend())
     config = blocks.get_config_file()

@@ -13,14 +13,14 @@ from tests.web.scripted_backend import ScriptedBackend
 PROMPT = {"prompt": "The quick brown", "panels": ["past"]}
 
 
-def test_a_question_is_the_form_and_what_the_panels_vary() -> None:
+def test_a_question_joins_the_form_with_the_settings_of_the_panels() -> None:
     form, asked = asked_form({"prompt": "Hi"}, '{"panels": ["steps"], "layer": 3, "asked": 7}')
     assert (form, asked) == ({"prompt": "Hi", "panels": ["steps"], "layer": 3}, 7)
     assert asked_form({"prompt": "Hi"}, "no json") == ({"prompt": "Hi"}, None)
     assert asked_form({"prompt": "Hi"}, "[1]") == ({"prompt": "Hi"}, None)
 
 
-def test_an_answer_carries_its_number_and_the_panel_as_text() -> None:
+def test_an_answer_holds_the_number_of_its_question_and_the_panel_as_json() -> None:
     states = list(show(ScriptedBackend(), PROMPT, "run", 7))
     assert {state["asked"] for state in states} == {7}
     assert [state["over"] for state in states] == [False, False, False, True]
@@ -30,18 +30,18 @@ def test_an_answer_carries_its_number_and_the_panel_as_text() -> None:
     assert "environment" not in answer  # the tab draws nothing of it
 
 
-def test_half_a_character_can_be_sent() -> None:
+def test_a_lone_surrogate_can_be_sent() -> None:
     script = ScriptedBackend(shown={"past": {"cannot": "half \ud83d an emoji"}})
     *_, last = show(script, PROMPT, "run")
     assert json.loads(last["answer"].encode("utf-8"))["panels"]["past"]["cannot"] == "half \ufffd an emoji"
 
 
-def test_what_is_wrong_is_one_sentence() -> None:
+def test_bad_input_is_one_sentence() -> None:
     *_, last = show(ScriptedBackend(refuse=BadInput("The text is too long.")), PROMPT, "run")
     assert (last["error"], last["over"], last["answer"]) == ("The text is too long.", True, None)
 
 
-def test_an_accident_tells_no_detail_and_is_over() -> None:
+def test_an_unexpected_error_ends_the_run_without_details() -> None:
     *_, last = show(ScriptedBackend(break_after=0), PROMPT, "run")
     assert (last["error"], last["over"]) == (ACCIDENT, True)
 
@@ -55,7 +55,7 @@ def test_closing_the_page_ends_the_run() -> None:
     assert script.closed
 
 
-def test_every_setting_is_in_the_form_or_varied_by_a_panel() -> None:
+def test_every_setting_is_in_the_form_or_set_by_a_panel() -> None:
     assert not set(FORM) & set(VARIED)
     default = InsideRequest.parse(default_form(ScriptedBackend()))
     assert default.prompt

@@ -29,11 +29,11 @@ def run(script: ScriptedBackend) -> list[Reading]:
     return list(track(script, MEASURE, "run9"))
 
 
-def test_every_state_has_the_same_keys_so_that_only_changes_travel() -> None:
+def test_every_state_has_the_same_keys_so_that_only_changes_are_sent() -> None:
     assert {tuple(reading.state) for reading in run(ScriptedBackend())} == {tuple(idle())}
 
 
-def test_the_states_and_at_the_end_the_document() -> None:
+def test_a_run_yields_its_states_and_then_its_document() -> None:
     readings = run(ScriptedBackend())
     assert [reading.state["phase"] for reading in readings] == ["running"] * 6 + ["over"]
     assert [reading.state["text"] for reading in readings][1:3] == ["Loading", "Warm-up"]
@@ -44,7 +44,7 @@ def test_the_states_and_at_the_end_the_document() -> None:
     assert readings[-1].state["remaining_s"] is None
 
 
-def test_what_is_not_drawn_is_not_sent() -> None:
+def test_only_the_drawn_part_of_a_document_is_sent() -> None:
     drawn = drawn_part(document())
     assert drawn is not None
     text = json.dumps(drawn)
@@ -55,19 +55,19 @@ def test_what_is_not_drawn_is_not_sent() -> None:
     assert drawn_part(None) is None
 
 
-def test_a_document_stays_while_later_states_bring_none() -> None:
+def test_a_state_without_a_document_keeps_the_last_one() -> None:
     script = ScriptedBackend()
     script.states.append({"text": "Tidying up", "fraction": 1.0, "remaining_s": 0.0, "document": None})
     assert run(script)[-1].document is not None
 
 
-def test_bad_input_is_said_in_the_state() -> None:
+def test_bad_input_is_reported_in_the_state() -> None:
     readings = run(ScriptedBackend(refuse=BadInput("The number of repeats must be a whole number.")))
     assert readings[-1].state["phase"] == "refused"
     assert readings[-1].state["error"] == "The number of repeats must be a whole number."
 
 
-def test_an_accident_is_logged_and_what_was_measured_stays(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_the_measured_runs_stay(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         readings = run(ScriptedBackend(break_after=3))
     assert readings[-1].state["error"] == ACCIDENT
@@ -76,13 +76,13 @@ def test_an_accident_is_logged_and_what_was_measured_stays(caplog: pytest.LogCap
     assert readings[-1].state["document"]["lanes"][0]["runs"] == [8.1]
 
 
-def test_a_failure_that_the_document_tells_of_is_an_error() -> None:
+def test_the_error_of_a_failed_document_is_shown() -> None:
     script = ScriptedBackend()
     script.states[-1]["document"] = document(1, "failed") | {"error": "Out of memory."}
     assert run(script)[-1].state["error"] == "Out of memory."
 
 
-def test_closing_ends_the_measurement() -> None:
+def test_closing_the_generator_ends_the_measurement() -> None:
     script = ScriptedBackend()
     readings = track(script, MEASURE, "run9")
     next(readings), next(readings)
@@ -100,13 +100,13 @@ def collect(script: ScriptedBackend, run_id: str) -> list[Reading]:
         return other.submit(asyncio.run, all_of()).result()
 
 
-def test_a_kept_measurement_is_shown() -> None:
+def test_a_stored_measurement_is_shown() -> None:
     (reading,) = collect(ScriptedBackend(), "run7")
     assert (reading.state["phase"], reading.state["run"]) == ("kept", "run7")
     assert reading.document is not None
 
 
-def test_one_that_still_runs_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_measurement_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_events, "POLL_SECONDS", 0)
     found = [document(1, "running"), document(1, "running"), document(2, "stopped")]
 
@@ -119,7 +119,7 @@ def test_one_that_still_runs_is_followed_to_its_end(monkeypatch: pytest.MonkeyPa
     assert [len(reading.state["document"]["lanes"][0]["runs"]) for reading in readings] == [1, 2]
 
 
-def test_a_measurement_that_nobody_kept_gets_a_sentence() -> None:
+def test_an_unknown_measurement_gets_a_sentence() -> None:
     (reading,) = collect(ScriptedBackend(), "../../etc/passwd")
     assert (reading.state["phase"], reading.state["error"], reading.document) == ("refused", FORGOTTEN, None)
 
@@ -129,5 +129,5 @@ def test_a_measurement_that_nobody_kept_gets_a_sentence() -> None:
     [("About 20 s.", "About 20 s."), (BadInput("The prompt is empty."), "The prompt is empty."),
      (RuntimeError("secret"), UNKNOWN_EFFORT)],
 )  # fmt: skip
-def test_the_estimate_is_always_a_sentence(effort: Any, said: str) -> None:
+def test_the_estimate_is_a_sentence_even_when_it_fails(effort: Any, said: str) -> None:
     assert estimate(ScriptedBackend(effort=effort), MEASURE) == said

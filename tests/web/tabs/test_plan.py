@@ -41,7 +41,7 @@ def backend(**given: Any) -> Any:
     return SimpleNamespace(**able | given)  # asked for anything else, it raises AttributeError
 
 
-def test_the_form_as_it_opens_can_be_planned() -> None:
+def test_the_default_form_gives_a_plan() -> None:
     drawn = worked_out(backend(), DEFAULTS)
     assert drawn["error"] is None
     assert drawn["plan"]["cache"]["bytes_per_token"] == 524_288
@@ -85,7 +85,7 @@ def test_a_bad_field_gets_a_sentence(change: dict[str, Any], says: str) -> None:
     assert says in drawn["error"]
 
 
-def test_what_the_backend_refuses_is_said_as_it_is() -> None:
+def test_a_refusal_of_the_backend_is_shown_unchanged() -> None:
     def refuse(_form: Mapping[str, Any]) -> dict[str, Any]:
         raise BadInput("The pasted configuration is not JSON.")
 
@@ -95,7 +95,7 @@ def test_what_the_backend_refuses_is_said_as_it_is() -> None:
     }
 
 
-def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_reported_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
     def broken(_form: Mapping[str, Any]) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
@@ -104,7 +104,7 @@ def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptur
     assert "secret detail" in caplog.text
 
 
-def test_labelled_controls_and_no_public_endpoint() -> None:
+def test_the_tab_has_labelled_controls_and_no_public_endpoint() -> None:
     with gr.Blocks() as blocks:
         add_plan_tab(backend())
     config = blocks.get_config_file()

@@ -13,7 +13,7 @@ from kvdemo.web.tabs.race_events import ACCIDENT, TokenBudget, model_status, pla
 from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
-def test_every_frame_begins_with_the_one_before() -> None:
+def test_every_frame_extends_the_one_before() -> None:
     frames = list(play(ScriptedBackend(), FORM, "run7"))
     texts = [frame.text for frame in frames]
     assert texts[0] == "R run7\n"
@@ -32,7 +32,7 @@ def test_the_form_is_passed_on_as_it_is() -> None:
     assert script.forms == [form]
 
 
-def test_bad_input_is_said_on_the_stage() -> None:
+def test_bad_input_is_shown_on_the_stage() -> None:
     script = ScriptedBackend(refuse=BadInput("The prompt is empty.", max_new_tokens=9))
     assert list(play(script, FORM, "run"))[-1].text.splitlines() == [
         "R run",
@@ -40,7 +40,7 @@ def test_bad_input_is_said_on_the_stage() -> None:
     ]
 
 
-def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_reported_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
     script = ScriptedBackend(break_after=3)
     with caplog.at_level(logging.ERROR):
         frames = list(play(script, FORM, "run"))
@@ -50,7 +50,7 @@ def test_an_accident_is_logged_and_told_in_one_sentence(caplog: pytest.LogCaptur
     assert frames[-1].document is None
 
 
-def test_closing_abandons_the_race() -> None:
+def test_closing_the_generator_abandons_the_race() -> None:
     script = ScriptedBackend()
     frames = play(script, FORM, "run")
     next(frames), next(frames)
@@ -74,7 +74,7 @@ def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyP
         ]  # fmt: skip
 
 
-def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_from_opening(
+def test_the_page_opens_even_if_a_strategy_fails_to_state_its_availability(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken(ScriptedBackend):
@@ -101,5 +101,5 @@ def test_strategies_that_fail_to_say_whether_they_can_run_do_not_keep_the_page_f
         (RuntimeError("x"), TokenBudget("the limit is known once the model is loaded")),
     ],
 )  # fmt: skip
-def test_the_token_budget_counts_the_prompt_or_says_why_there_is_none(fits: object, expected: TokenBudget) -> None:
+def test_the_token_budget_counts_the_prompt_or_states_why_it_cannot(fits: object, expected: TokenBudget) -> None:
     assert token_budget(ScriptedBackend(fits=fits), FORM) == expected

@@ -16,7 +16,7 @@ PLAIN = {
 }  # fmt: skip
 
 
-def test_every_kind_of_finding_has_a_panel_or_is_known_to_need_none() -> None:
+def test_every_kind_of_finding_has_a_panel_or_is_listed_as_needing_none() -> None:
     assert set(explanations.PANELS) | PLAIN == set(get_args(FindingKind))
     assert not PLAIN & set(explanations.PANELS)
     assert set(explanations.PANELS.values()) | set(explanations.REASONS.values()) <= set(EXISTING)

@@ -26,18 +26,18 @@ def page_texts() -> str:
     return "\n".join([*scripts, *docstrings, *said, *defined])
 
 
-def test_a_word_leads_to_one_definition() -> None:
+def test_a_word_has_one_definition() -> None:
     assert set(WORDS.values()) <= KNOWN.keys()
     assert not definitions.DEFINITIONS.keys() & GLOSSARY.keys()
     spelled = [word.lower() for word in WORDS]
     assert len(set(spelled)) == len(spelled)
 
 
-def test_every_entry_is_whole_and_some_word_leads_to_it() -> None:
+def test_every_entry_is_complete_and_is_used_by_a_word() -> None:
     assert all(entry["name"] and entry["long"] and entry["text"] and "also" in entry for entry in GLOSSARY.values())
     assert GLOSSARY.keys() <= set(WORDS.values())
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_word_that_is_explained_stands_in_a_text_of_the_page(word: str) -> None:
+def test_every_explained_word_occurs_in_a_text_of_the_page(word: str) -> None:
     assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page_texts(), re.IGNORECASE)

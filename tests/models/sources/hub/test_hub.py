@@ -77,7 +77,7 @@ def test_a_model_is_downloaded_whole_pinned_and_without_its_pickle(stub, llama):
     assert fractions == sorted(fractions)
 
 
-def test_afterwards_it_is_in_the_local_cache_and_nobody_is_asked(stub):
+def test_a_downloaded_model_is_used_from_the_local_cache_without_a_request(stub):
     fetched = fetch()
     stub.asked.clear()
     source = find.find(ID, lambda _: None)
@@ -90,7 +90,7 @@ def test_a_downloaded_model_can_be_loaded(stub):  # noqa: ARG001
 
 
 @pytest.mark.parametrize("gone", ["model.safetensors", "tokenizer.json", "tokenizer_config.json"])
-def test_a_snapshot_that_lacks_a_file_is_no_snapshot_and_is_completed(stub, gone):  # noqa: ARG001
+def test_an_incomplete_snapshot_is_completed(stub, gone):  # noqa: ARG001
     (fetch().folder / gone).unlink()
     assert hub.cached(ID) is None
     assert (fetch().folder / gone).exists()
@@ -130,7 +130,7 @@ def test_an_unknown_model_gets_the_nearest_name(stub):  # noqa: ARG001
     assert "did you mean SmolLM2-360M-Instruct" in refusal(lambda: fetch("me/SmolLM2-36M-Instruct"))
 
 
-def test_what_cannot_be_used_is_refused_before_its_weights_are_downloaded(stub, llama, tmp_path):
+def test_an_unusable_model_is_refused_before_its_weights_are_downloaded(stub, llama, tmp_path):
     stub.repositories["a/bert"] = save_bert(tmp_path / "bert")
     assert "BertForMaskedLM" in refusal(lambda: fetch("a/bert"))
     stub.repositories["a/pickle"] = shutil.copytree(llama, tmp_path / "pickle")
@@ -170,13 +170,13 @@ def test_a_silent_hub_is_given_up_within_seconds():
 
 
 @pytest.mark.usefixtures("stub")
-def test_the_hub_answers_for_what_it_has():
+def test_the_hub_is_reported_as_answering():
     assert hub.answers(ID, 30)
     assert not hub.answers("someone/else", 30)
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_silent_hub_does_not_answer():
+def test_a_silent_hub_is_reported_as_not_answering():
     assert not hub.answers(ID, 0.2)
 
 

@@ -29,7 +29,7 @@ def test_compiled_code_is_kept_in_the_apps_folder_by_version_of_torch(cache: Pat
     assert folder.name.startswith("torch-2.")
 
 
-def test_a_folder_that_the_user_has_set_stays(tmp_path: Path, cache: Path) -> None:
+def test_a_folder_set_by_the_user_is_kept(tmp_path: Path, cache: Path) -> None:
     os.environ[SETTING] = str(tmp_path / "own")
     compile_store.prepare()
     assert os.environ[SETTING] == str(tmp_path / "own")
