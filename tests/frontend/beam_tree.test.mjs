@@ -15,7 +15,7 @@ const randoms = (seed) => {
 const grown = (width, length, random) => Array.from({ length }, (_, level) => Array.from({ length: width }, (_entry, place) =>
   [level ? Math.floor(random() * width) : 0, place, "a", -1 - place, -1]));
 
-test("no two texts stand in one place, and what came through stands in the row of its rank", () => {
+test("no two nodes overlap, and a surviving text stands in the row of its rank", () => {
   const random = randoms(1);
   for (const [width, length] of [[2, 1], [2, 20], [5, 30], [32, 40]]) {
     const levels = grown(width, length, random);
@@ -52,7 +52,7 @@ test("shared counts the tokens that all last texts begin with", () => {
   assert.deepEqual(beamPath(tree.finals[1]).map(({ token }) => token), [1, 4, 6]);
 });
 
-test("the greedy text follows the likeliest child, and has a rank only where it came through", () => {
+test("the greedy text follows the likeliest child, and has a rank only if it survived", () => {
   const kept = new BeamTree([[node(0, 1, -1), node(0, 2, -2)], [node(1, 3, -3), node(0, 4, -1)]]);
   assert.equal(kept.greedyRank, 1);
   const dropped = new BeamTree([[node(0, 1, -1), node(0, 2, -2)], [node(1, 3, -3), node(1, 4, -1)]]);

@@ -5,7 +5,7 @@ import { byLane } from "../../kvdemo/web/frontend/race/verdict/by_lane.js";
 
 const LANES = [{ index: 0, name: "Cache" }, { index: 1, name: "Cache (2)" }, { index: 2, name: "Cache" }];
 
-test("a finding goes to the lane that it names first, whatever it says", () => {
+test("a finding is shown at the first lane that it names", () => {
   const { general, lanes } = byLane([
     { lanes: [1, 0], text: "Cache ran 8 positions." },
     { lanes: [], text: "Cache (2) is named here, and all are meant." },
@@ -18,6 +18,6 @@ test("a finding goes to the lane that it names first, whatever it says", () => {
   ]);
 });
 
-test("without findings no lane has a line", () => {
+test("without findings no lane has a sentence", () => {
   assert.deepEqual(byLane([], LANES), { general: [], lanes: [] });
 });

@@ -18,9 +18,9 @@ for (const [name, pairs] of Object.entries(CASES)) {
     for (const [value, written] of pairs) assert.equal(format[name](value), written);
   });
 
-  test(`${name} of nothing known is a dash`, () => {
+  test(`${name} of an unknown value is a dash`, () => {
     for (const value of [null, undefined, Number.NaN, Number.POSITIVE_INFINITY]) assert.equal(format[name](value), format.none);
   });
 }
 
-test("no time at all is one in milliseconds", () => assert.equal(format.seconds(0), "0.00 ms"));
+test("zero seconds are written in milliseconds", () => assert.equal(format.seconds(0), "0.00 ms"));

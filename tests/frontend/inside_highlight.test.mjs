@@ -5,12 +5,12 @@ import { lines, parts } from "../../kvdemo/web/frontend/inside/panels/highlight.
 
 const SOURCE = 'def f(x):  # "no string"\n    """A text\n    of two lines."""\n    return 2.5 * x if x else "#not"\n';
 
-test("the parts are the source", () => {
+test("the parts join to the source", () => {
   assert.equal(parts(SOURCE).map(([, text]) => text).join(""), SOURCE);
   assert.equal(lines(SOURCE).map((line) => line.map(([, text]) => text).join("")).join("\n"), SOURCE);
 });
 
-test("comments, strings, keywords, definitions and numbers are told apart", () => {
+test("comments, strings, keywords, definitions and numbers get classes of their own", () => {
   const of = (kind) => parts(SOURCE).filter(([found]) => found === kind).map(([, text]) => text);
   assert.deepEqual(of("comment"), ['# "no string"']);
   assert.deepEqual(of("defined"), ["f"]);

@@ -21,7 +21,7 @@ const begin = () => {
   return { questions, log, varied, put, answer };
 };
 
-test("one at a time, in the order in which they came into view", () => {
+test("questions are sent one at a time, in the order in which panels came into view", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   questions.want("past");
@@ -48,7 +48,7 @@ test("an answer is kept until what it depends on changes", () => {
   assert.deepEqual(log.answers.slice(2), ["steps stale", "steps working"]);
 });
 
-test("a panel's own setting goes along and asks again", () => {
+test("a panel's own setting is sent, and a change of it asks again", () => {
   const { questions, log, varied, put, answer } = begin();
   questions.want("roles");
   assert.deepEqual(put("Hi", ""), { layer: 0, panels: ["roles"], asked: 1 });
@@ -59,7 +59,7 @@ test("a panel's own setting goes along and asks again", () => {
   assert.equal(put("Hi", "").layer, 5);
 });
 
-test("a change ends a run for what the form was, and asks for what it is", () => {
+test("a change of the form ends the old run and asks with the new form", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   put("Hi", "");
@@ -70,7 +70,7 @@ test("a change ends a run for what the form was, and asks for what it is", () =>
   assert.equal(log.answers.at(-1), "steps working");
 });
 
-test("a Stop that came before the server began is said again, once", () => {
+test("a Stop sent before the run began is sent once more", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   questions.want("past");
@@ -84,7 +84,7 @@ test("a Stop that came before the server began is said again, once", () => {
   assert.equal(log.fired, 1); // the reader stopped: the next panel is not asked
 });
 
-test("a run that a change had ended before it began is ended again, and the new text is asked", () => {
+test("a run stopped by a change before it began is stopped once more, and the new text is sent", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   put("Hi", "");
@@ -95,7 +95,7 @@ test("a run that a change had ended before it began is ended again, and the new 
   assert.equal(log.fired, 2);
 });
 
-test("after Stop nothing is asked before the reader wants it", () => {
+test("after Stop nothing is asked until the reader asks", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   put("Hi", "");
@@ -108,7 +108,7 @@ test("after Stop nothing is asked before the reader wants it", () => {
   assert.equal(log.fired, 2);
 });
 
-test("an error is the panel's own, and is not asked for again by itself", () => {
+test("an error is shown in its panel, which is not asked again by itself", () => {
   const { questions, log, put, answer } = begin();
   questions.want("steps");
   put("", "");
@@ -117,7 +117,7 @@ test("an error is the panel's own, and is not asked for again by itself", () => 
   assert.equal(log.fired, 1);
 });
 
-test("what cannot be shown says so and counts as answered", () => {
+test("a panel that cannot be shown counts as answered", () => {
   const { questions, log, put, answer } = begin();
   questions.want("past");
   put("Hi", "");
@@ -127,7 +127,7 @@ test("what cannot be shown says so and counts as answered", () => {
   assert.equal(log.fired, 1);
 });
 
-test("an answer to an older question is not taken for this one's", () => {
+test("an answer to an older question is ignored", () => {
   const { questions, log, put } = begin();
   questions.want("steps");
   put("Hi", "");
@@ -135,7 +135,7 @@ test("an answer to an older question is not taken for this one's", () => {
   assert.deepEqual(log.answers, ["steps working"]);
 });
 
-test("weights are asked for over the tokens that the steps show, as long as they are the form's", () => {
+test("attention weights are asked for over the tokens of the steps while these belong to the form", () => {
   const { questions, put, answer } = begin();
   questions.add("attention", { form: ["prompt", "max_new_tokens"], varied: ["layer"], take: () => {} });
   questions.want("steps");

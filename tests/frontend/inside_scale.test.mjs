@@ -8,12 +8,12 @@ test("a term is its coefficient times powers of batch and length", () => {
   assert.equal(evaluate([{ coefficient: 3, batch: 1, length: 2 }, { coefficient: 5, batch: 0, length: 0 }], 2, 10), 3 * 2 * 100 + 5);
 });
 
-test("of a term with a cap no more positions count", () => {
+test("a term with a cap counts no positions beyond it", () => {
   const terms = [{ coefficient: 2, batch: 1, length: 1, cap: 4 }];
   assert.deepEqual([3, 4, 5, 400].map((length) => evaluate(terms, 1, length)), [6, 8, 8, 8]);
 });
 
-test("a scale goes from power to power, and nothing is at its foot", () => {
+test("a scale goes from one power of ten to another, with zero at its foot", () => {
   const scale = logScale(3e-7, 2e-3);
   assert.deepEqual([scale.low, scale.high], [-7, -2]);
   assert.equal(scale.at(0), 0);
@@ -29,7 +29,7 @@ test("a wide scale has few ticks, and the largest has one", () => {
   assert.deepEqual(ticks[0], { power: 3, at: 1 });
 });
 
-test("powers, differences and amounts as people write them", () => {
+test("powers, differences and amounts are written as in text", () => {
   assert.deepEqual([-4, 0, 1, 12].map(powerOfTen), ["10⁻⁴", "1", "10", "10¹²"]);
   assert.equal(difference(1e-4), "10⁻⁴");
   assert.deepEqual([0, 2.14e-6, 0.031, 14].map(difference), ["0", "2.1\u00a0·\u00a010⁻⁶", "0.031", "14"]);

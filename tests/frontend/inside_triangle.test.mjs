@@ -22,7 +22,7 @@ test("the third step of a text of one token has 6 products without a cache and 3
   assert.match(sentence(steps, 2), /^Step 3: 6 products without a cache, 3 with; so far 10 against 6\./);
 });
 
-test("the first token is slow as far as its step has more work, in positions and in FLOPs where they are known", () => {
+test("the first step's share of the work is stated in positions, and in FLOPs if they are known", () => {
   const steps = run(5, 2);
   assert.match(firstToken(steps), /reads all 5 tokens of the text; the next step reads 1 token\./);
   const counted = steps.map((step, i) => ({ ...step, flops: i ? 1e6 : 5e6 }));
@@ -45,26 +45,26 @@ test("a position is found in the step that computed it", () => {
   assert.deepEqual([0, 4, 5, 6].map((position) => stepOf(steps, position)), [0, 0, 1, 2]);
 });
 
-test("sums stop at the step, and are unknown where a step is", () => {
+test("sums end at the chosen step, and are unknown if a step is", () => {
   const steps = run(2, 3);
   assert.equal(totals(steps, 2, "products"), steps[2].products_so_far);
   assert.equal(totals(steps, 1, "positions_all"), 5);
   assert.equal(totals(steps, 1, "flops"), null);
 });
 
-test("cells fill the room in whole pixels where there is room for that, and never leave it", () => {
+test("cells are whole pixels if they fit, and never overflow", () => {
   assert.equal(cellSize(4, 520), 40);
   assert.equal(cellSize(100, 520), 5);
   for (const length of [1, 7, 256, 1024]) assert.ok(cellSize(length, 333) * length <= 333);
 });
 
-test("a pixel above the diagonal is nobody's", () => {
+test("a pixel above the diagonal belongs to no step", () => {
   assert.deepEqual(cellAt(5, 25, 10, 4), { query: 2, key: 0 });
   assert.equal(cellAt(25, 5, 10, 4), null);
   assert.equal(cellAt(5, 45, 10, 4), null);
 });
 
-test("a larger weight is a stronger pixel, and nothing lies above the diagonal", () => {
+test("a larger weight is a stronger pixel, and nothing is drawn above the diagonal", () => {
   const pixels = weightPixels([[1], [0.25, 0.75]], [1, 2, 3]);
   const alpha = (query, key) => pixels[4 * (2 * query + key) + 3];
   assert.ok(alpha(1, 1) > alpha(1, 0) && alpha(1, 0) > 0);
@@ -73,7 +73,7 @@ test("a larger weight is a stronger pixel, and nothing lies above the diagonal",
   assert.deepEqual([...pixels.slice(0, 3)], [1, 2, 3]);
 });
 
-test("256 steps play at 30 a second, more at a frame each, and a short run can be followed", () => {
+test("256 steps play at 30 a second, longer runs at one a frame, and short runs slower", () => {
   assert.ok(pace(256) <= 1000 / 30);
   assert.equal(pace(1024), 1000 / 60);
   assert.ok(pace(4) > 400);

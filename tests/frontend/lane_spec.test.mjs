@@ -13,30 +13,30 @@ const SHARED = cases("lane_specs");
 const TOY = { id: "toy", name: "Toy", options: SHARED.options, sampling: SHARED.sampling };
 
 for (const [text, lanes] of SHARED.read) {
-  test(`${text} is read as Python reads it`, () => {
+  test(`${text} is read as in Python`, () => {
     assert.deepEqual(readSpecs(text), lanes.map(([id, values]) => ({ id, values })));
   });
 }
 
 for (const [text, shortest] of SHARED.shortest) {
-  test(`${text} is written as Python writes it`, () => {
+  test(`${text} is written as in Python`, () => {
     assert.equal(writeSpecs(readSpecs(text), new Map([["toy", TOY]])), shortest);
   });
 }
 
 for (const [text, name] of SHARED.names) {
-  test(`a lane of ${text} is called ${name}, as Python calls it`, () => {
+  test(`a lane of ${text} is named ${name}, as in Python`, () => {
     assert.equal(specName(TOY, readSpecs(text)[0].values), name);
   });
 }
 
-test("a setting of a sampler that is emptied leaves the spec and the name", () => {
+test("an emptied sampler setting is removed from the spec and the name", () => {
   const values = { temperature: "", top_k: "5" };
   assert.equal(writeSpecs([{ id: "toy", values }], new Map([["toy", TOY]])), "toy:top_k=5");
   assert.equal(specName(TOY, values), "Toy · top-k 5");
 });
 
-test("a strategy with a rule of its own takes no settings of samplers", () => {
+test("a strategy with its own choice of tokens takes no sampler settings", () => {
   const samplers = [{ options: { temperature: SHARED.sampling.temperature } }, { options: { top_k: SHARED.sampling.top_k } }];
   const [drawn, searched] = withSampling([{ ...PLAIN, samples: true }, { ...PLAIN, id: "beams", samples: false }], samplers);
   assert.deepEqual(Object.keys(drawn.sampling), ["temperature", "top_k"]);
@@ -49,36 +49,36 @@ test("a text with settings is read lane by lane", () => {
   ]);
 });
 
-test("spaces and empty parts mean nothing", () => {
+test("spaces and empty parts are ignored", () => {
   assert.deepEqual(readSpecs(" no_cache ,, sliding_window : window = 12"), [
     { id: "no_cache", values: {} }, { id: "sliding_window", values: { window: "12" } },
   ]);
   for (const nothing of ["", null, undefined]) assert.deepEqual(readSpecs(nothing), []);
 });
 
-test("what was written is read again as it was", () => {
+test("a written spec is read back unchanged", () => {
   for (const text of ["no_cache", "sliding_window:window=12", "sliding_window:window=12:sinks=0,no_cache,sliding_window"]) {
     assert.equal(writeSpecs(readSpecs(text), KNOWN), text);
   }
 });
 
-test("settings at their defaults are left out, however they are written", () => {
+test("settings equal to their defaults are left out, however they are written", () => {
   for (const same of ["64", "64.0", ""]) {
     assert.equal(writeSpecs([{ id: "sliding_window", values: { window: same } }], KNOWN), "sliding_window");
   }
 });
 
-test("settings stand in the strategy's order, and unknown ones go", () => {
+test("settings are written in the strategy's order, without unknown ones", () => {
   const values = { sinks: "1", window: "8", other: "3" };
   assert.deepEqual(changedSettings(WINDOW, values).map(([name]) => name), ["window", "sinks"]);
   assert.equal(writeSpecs([{ id: "sliding_window", values }], KNOWN), "sliding_window:window=8:sinks=1");
 });
 
-test("a strategy that is not known keeps its id", () => {
+test("an unknown strategy keeps its id", () => {
   assert.equal(writeSpecs([{ id: "made_up", values: { x: "1" } }], KNOWN), "made_up");
 });
 
-test("a lane's name tells it from another of the same strategy", () => {
+test("lanes of one strategy have different names", () => {
   assert.equal(specName(WINDOW, {}), "Window");
   assert.equal(specName(WINDOW, { window: "12", sinks: "4" }), "Window (window 12)");
 });

@@ -23,14 +23,14 @@ const drawn = (picture, values = {}, more = {}, dtype = "float32") => declared(s
 const count = (row, kind) => row.rest.filter((piece) => piece.kind === kind).reduce((sum, { cells = NaN }) => sum + cells, 0);
 const texts = (row) => [...row.prompt, ...row.rest].map(({ text }) => text).filter(Boolean);
 
-test("every value that a strategy may declare has a drawing", () => {
+test("every value that a strategy may declare can be drawn", () => {
   assert.deepEqual(drawable.computes.sort(), allowed("Computes").sort());
   assert.deepEqual(drawable.keeps.sort(), allowed("Keeps").sort());
   for (const keeps of allowed("Keeps")) assert.ok(drawn({ computes: "new", keeps }).rows.length, keeps);
   for (const computes of allowed("Computes")) assert.ok(drawn({ computes }).said, computes);
 });
 
-test("a strategy that declares nothing, or what this page does not know, has no picture", () => {
+test("a strategy that declares nothing, or an unknown value, has no picture", () => {
   assert.equal(declared({ id: "x", name: "X", summary: "", options: {} }, {}), null);
   assert.equal(drawn({ computes: "sorcery" }), null);
 });
@@ -57,14 +57,14 @@ test("a smaller window keeps fewer cells", () => {
   assert.doesNotMatch(drawn({ computes: "new", keeps: "window" }, { first: "0" }).said, /first/);
 });
 
-test("fewer bits make lower cells, and what waits in full is as high as ever", () => {
+test("fewer bits make lower cells, and unquantised positions keep their height", () => {
   const size = (values, dtype) => drawn({ computes: "new", keeps: "packed" }, values, {}, dtype).rows[4].prompt[0].size;
   assert.deepEqual([size({}, "float32"), size({}, "bfloat16"), size({ kind: "int4" }, "float32")], [1 / 4, 1 / 2, 1 / 8]);
   const late = drawn({ computes: "new", keeps: "packed" }, { kind: "int4" }).rows[4].rest[0];
   assert.deepEqual([late.kind, late.size], ["read", undefined]);
 });
 
-test("a longer draft is more cells, and too long a one is a single cell with its number", () => {
+test("a longer draft has more cells, and one that does not fit is a single cell with its number", () => {
   assert.deepEqual(drawn({ computes: "drafted" }, { most: "5" }).rows.map((row) => [row.computes, count(row, "drafted")]),
     [["P", 0], ["1 + 5", 5], ["1 + 5", 5], ["1 + 5", 5]]);
   assert.deepEqual(texts(drawn({ computes: "drafted" }, { most: "64" }).rows[1]), ["64 drafted"]);
@@ -76,15 +76,15 @@ test("rows are drawn side by side, from the second step on where the prompt runs
   assert.deepEqual(lines({ searches: true, prefills_once: true }), [1, 3, 3, 3, 3]);
 });
 
-test("room is there from the start and filled place by place", () => {
+test("reserved room is drawn from the start and filled position by position", () => {
   assert.deepEqual(drawn({ computes: "new", keeps: "reserved" }).rows.map((row) => count(row, "room")), [4, 3, 2, 1, 0]);
 });
 
-test("what a run before has left is read in the first step", () => {
+test("a reused prefix is read in the first step", () => {
   assert.deepEqual(drawn({ computes: "new" }, {}, { keeps_prefix: true }).rows[0].prompt.map(({ kind }) => kind), ["read", "computed"]);
 });
 
-test("a setting that is half typed is drawn as its default", () => {
+test("an incomplete setting is drawn as its default", () => {
   for (const most of ["", "-", "2.5", "99999999"]) assert.equal(count(drawn({ computes: "drafted" }, { most }).rows[1], "drafted"), 3);
 });
 
@@ -112,12 +112,12 @@ test("a window drops what lies between the first positions and the latest", () =
   assert.deepEqual(ranges(passes(TOKEN("40@40"), TOKEN("1@1"))[1], { sinks: 2 }), [["dropped", 0, 40], ["computed", 40, 41]]);
 });
 
-test("rejected drafts stand at the end, and room behind what is filled", () => {
+test("rejected drafts are drawn at the end, and reserved room after the filled part", () => {
   const [, step] = passes(TOKEN(40), TOKEN("5@45-3"));
   assert.deepEqual(ranges(step, { room: 48 }), [["read", 0, 40], ["computed", 40, 42], ["rejected", 42, 45], ["room", 42, 48]]);
 });
 
-test("a smaller cache makes lower cells, by as much as was measured", () => {
+test("a smaller cache makes cells lower by the measured ratio", () => {
   const [, step] = passes(TOKEN(40), TOKEN(1, "25/100"));
   assert.deepEqual(rangesOf(step, { ...READS, kind: "packed" }).map(({ size }) => size), [0.25, 1]);
   assert.deepEqual(rangesOf(step, READS).map(({ size }) => size), [1, 1]);
@@ -132,7 +132,7 @@ test("the prompt is folded into its column, and all but the newest positions int
   assert.deepEqual(parted.prompt.map(({ kind, text, share }) => [kind, text, share]), [["read", "30", 0.75], ["computed", "10", 0.25]]);
 });
 
-test("the sums are those of the closed forms", () => {
+test("the sums equal the closed forms", () => {
   const cached = passes(TOKEN(40), ...Array.from({ length: 5 }, () => TOKEN(1)));
   assert.deepEqual(sums(cached), { computed: 40 + 5, whole: 6 * 40 + (6 * 5) / 2 });
   const again = passes(...[0, 1, 2].map((step) => TOKEN(40 + step, 0)));
@@ -140,7 +140,7 @@ test("the sums are those of the closed forms", () => {
   assert.deepEqual(sums(passes(TOKEN("4x40@40"), TOKEN("4x1@41"))), { computed: 164, whole: 324 });
 });
 
-test("a lane whose strategy declares nothing is drawn all the same", () => {
+test("a lane whose strategy declares no picture is drawn", () => {
   assert.deepEqual(lookOf(null, {}, 48), READS);
   const named = { draft: "", window: "kept", sinks: "first", packing: "", bits: {}, in_full: {} };
   assert.deepEqual(lookOf({ ...named, computes: "new", keeps: "window" }, { kept: 8, first: 2 }, 48), { kind: "read", sinks: 2, room: 0 });
@@ -158,7 +158,7 @@ test("a thousand steps fit into a picture of any size, none beyond its edges", (
   }
 });
 
-test("few steps are drawn cell by cell, as large as the cells of the idle page nearly are", () => {
+test("a few steps are drawn cell by cell, nearly as large as on the idle page", () => {
   const geometry = geometryOf({ width: 600, height: 78, column: 104, rows: capacity(3), cells: capacity(3) });
   const [, , step] = passes(TOKEN(40), TOKEN(1), TOKEN(1));
   assert.equal(partsOf(rangesOf(step, READS), 40, geometry).length, 3); // the prompt, one that is read, one computed

@@ -8,6 +8,6 @@ test("ticks cover the range in powers of ten", () => {
   assert.deepEqual([1, 1e3, 1e5, 1e6, 1e9].map(powers), ["1", "1k", "100k", "1M", "1G"]);
 });
 
-test("what was typed as 24 GB is not written as 24.0 GB", () => {
+test("24 GB is not written as 24.0 GB", () => {
   assert.deepEqual([24e9, 24.5e9, 524288].map(roundBytes), ["24 GB", "24.5 GB", "524 kB"]);
 });

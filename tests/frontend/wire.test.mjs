@@ -25,7 +25,7 @@ test("a token line adds one token with its cost, place and probability", () => {
   assert.deepEqual([lane.x, lane.count, lane.ttft], [[4], 1, 0.03321]);
 });
 
-test("the entropy stands beside the surprise where it is known", () => {
+test("a known entropy is read beside the surprise", () => {
   const [, lane] = raced(["1 100 33210 4 46080 500/1234  the", "1 100 33210 4 46080 -  the"]).lanes;
   assert.deepEqual([lane.entropies, lane.logprobs], [[1.234, null], [-0.5, null]]);
   assert.deepEqual(lane.tokens.map(({ entropy, logprob, probability }) => [entropy, logprob, probability]), [[1.234, -0.5, Math.exp(-0.5)], [null, null, null]]);
@@ -47,7 +47,7 @@ test("a step of one row reads all positions before its own, or nothing where not
   assert.deepEqual(ran("0 1 10 3 0 - a", "0 1 10 4 0 - b"), [[1, 3, 3, 0, 3], [1, 4, 4, 0, 4]]);
 });
 
-test("rows, windows and rejected drafts are in the passes, and their positions in the sums", () => {
+test("rows, windows and rejected drafts are in the passes, and their positions are summed", () => {
   const { lanes: [lane] } = raced(["0 1 10 2x3@3 64 - a", "0 1 10 5@7-3 80 - b", "0 1 10 1@3 80 - c"]);
   assert.deepEqual(lane.passes.map(({ rows, positions, context, rejected, seen }) => [rows, positions, context, rejected, seen]),
     [[2, 3, 3, 0, 3], [1, 5, 7, 3, 7], [1, 1, 3, 0, 5]]);
@@ -59,9 +59,9 @@ test("equal passes of a search are several, each over a longer context", () => {
   assert.deepEqual(ran("0 1 10*2/4 3@3+4x1@4*3 64 - a", "+ 1 - b"), [[1, 3, 3, 0, 3], [4, 1, 4, 0, 4], [4, 1, 5, 0, 5], [4, 1, 6, 0, 6]]);
 });
 
-test("a step of another machine has no passes", () => assert.deepEqual(ran("0 1 10 0 0 - a"), []));
+test("a step of a remote lane has no passes", () => assert.deepEqual(ran("0 1 10 0 0 - a"), []));
 
-test("an exact cache's bytes stand beside those that are held", () => {
+test("the bytes of an exact cache are read beside those held", () => {
   const [lane] = raced(["0 1 10 3 25/100 - a", "0 1 10 1 30 - b"]).lanes;
   assert.deepEqual(lane.passes.map(({ bytes, exact }) => [bytes, exact]), [[25, 100], [30, 30]]);
   assert.equal(lane.cache, 30);
@@ -72,17 +72,17 @@ test("line breaks, tildes and markup come back as they were", () => {
   assert.equal(lane.tokens[0].text, "\n~</script> x");
 });
 
-test("what the lane wrote itself replaces the text that was shown", () => {
+test("the lane's own text replaces the text that was shown", () => {
   const [lane] = raced(["0 1 10 1 0 - ", "= \ufffd"]).lanes;
   assert.deepEqual([lane.tokens[0].text, lane.tokens[0].written], ["", "\ufffd"]);
 });
 
-test("text that was still waiting goes to the last token before the lane ends", () => {
+test("pending text is added to the last token before the lane ends", () => {
   const [lane] = raced(["0 1 10 1 0 - a", "T 0 \ufffd", "E 0 length "]).lanes;
   assert.deepEqual([lane.tokens[0].text, lane.reason, lane.error], ["a\ufffd", "length", ""]);
 });
 
-test("a failed lane has its error with all its words", () => {
+test("a failed lane keeps its whole error", () => {
   const [, lane] = raced(["E 1 error Out of~nmemory."]).lanes;
   assert.deepEqual([lane.reason, lane.error], ["error", "Out of\nmemory."]);
 });
@@ -109,7 +109,7 @@ test("a search has no speed-up before both are done, and no TTFT", () => {
   assert.equal(race.speedup(race.lanes[1]).times, 4);
 });
 
-test("an unknown line of a newer server is passed over", () => {
+test("an unknown line of a newer server is ignored", () => {
   assert.equal(raced(["Q something"]).lanes.length, 2);
 });
 
