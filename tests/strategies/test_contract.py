@@ -115,7 +115,7 @@ def test_a_lossless_strategy_departs_from_the_model_by_rounding_alone(
             sides = choices[:end], choices[:end]
             again = None if strategy.recomputes else strategy.decode
             evidence = proof.examine(model, model.tokenizer.encode(text), sides, (None, again), Rule(), Event())
-            assert max(evidence.off) < 1
+            assert max(evidence.of_limit) < 1
 
 
 @every_strategy

@@ -1,18 +1,18 @@
-"""Prove that rounding made two lanes part, or show that it cannot have.
+"""Prove that rounding explains why the texts of two lanes differ, or that it cannot.
 
 Both lanes recorded the log-probability of the token that they chose and of the runner-up, at the divergence and at
-the steps before it, where they still wrote the same. These are compared with what the model computes on the same ids
-in other exact ways (`kvdemo.race.divergence.rounding`). Four conditions must hold:
+the steps before it, where their texts are equal. These are compared with what the model computes on the same ids in
+other exact ways (`kvdemo.race.divergence.rounding`). Four conditions must hold:
 
-    - at the divergence, what a lane recorded is no further from the exact log-probabilities than rounding takes them
-    - nor, taken together, over the last steps: a small fault that one step hides shows in sixteen
-    - each lane's token is, but for rounding, the one that its rule picks from the exact distribution; for one that
+    - at the divergence, the recorded log-probabilities differ from the exact ones by no more than rounding does
+    - so do those of the last sixteen steps together: they show a small fault that one step hides
+    - each lane's token is, up to rounding, the one that its rule picks from the exact distribution; for a lane that
       draws, the same draw is made again
-    - a 16-bit lane's own last steps, run again in the wider format, come to the exact log-probabilities
+    - a 16-bit lane's own last steps, run again in the wider format, give the exact log-probabilities
 
-Before a lane is reported to be off, the model is shaken: where a tie inside of it amplifies a small difference, that is
-rounding too. The limits are set so that correct lanes stay below half of them (tests/race/divergence/test_proof.py has
-the figures).
+Before a lane is reported to be off, the model is perturbed: a tie inside the model amplifies a small difference, and
+that is rounding too. The limits are set so that correct lanes stay below half of them
+(tests/race/divergence/test_proof.py has the figures).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.types import Choice
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race.divergence.rounding import Rounding, apart
+from kvdemo.race.divergence.rounding import Rounding, difference
 from kvdemo.samplers import Rule
 from kvdemo.strategies.chooser import Chooser, drawable
 from kvdemo.strategies.compatibility.scripted_lane import Decode
 
 #: How far a lane that is run again in the wider format may be from the exact log-probabilities, in units of what the
-#: model's own format rounds: honest lanes come to less than 0.001, lanes with a fault to 0.29 and more (the tests).
-ASTRAY = 1 / 64
+#: model's own format rounds: correct lanes come to less than 0.001, lanes with a fault to 0.29 and more (the tests).
+RERUN_LIMIT = 1 / 64
 
 
 class Stopped(Exception):
@@ -52,12 +52,12 @@ def limit(steps: int) -> float:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far what a lane recorded is from the exact log-probabilities.
+class RecordedError:
+    """How far a lane's recorded log-probabilities are from the exact ones.
 
-    last, all  units of rounding: the worse of the two numbers at the departure; root mean square over all steps
-    steps      how many there are, the departure included
-    step       where it is furthest off, in steps before the departure; 0 is the departure
+    last, all  units of rounding: the worse of the two numbers at the divergence; root mean square over all steps
+    steps      how many there are, the divergence included
+    step       where it is furthest off, in steps before the divergence; 0 is the divergence
     token      the one concerned, with the log-probability that the lane recorded, the exact one, and what rounding does
     """
 
@@ -71,64 +71,64 @@ class Standing:
     unit: float
 
     @property
-    def off(self) -> float:
+    def of_limit(self) -> float:
         """1 at the limit of what rounding explains."""
         return max(self.last / limit(1), self.all / limit(self.steps))
 
 
-class Astray(NamedTuple):
+class RerunError(NamedTuple):
     """How far a lane's last `steps`, run again in the wider format, are from the exact ones: root mean square.
 
     In log-probability, and in units of what the model's own format rounds.
     """
 
     steps: int
-    apart: float
+    distance: float
     units: float
 
     @property
-    def off(self) -> float:
+    def of_limit(self) -> float:
         """1 at the limit."""
-        return self.units / ASTRAY
+        return self.units / RERUN_LIMIT
 
     @property
     def allowed(self) -> float:
         """How far they may be in log-probability."""
-        return self.apart / self.off
+        return self.distance / self.of_limit
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found at one departure, for the baseline and the lane.
+    """What was found at one divergence, for the baseline and the lane.
 
-    standings  what each recorded
-    behind     by how much the exact distribution prefers another token to the one that each picked, in units
-    astray     how far the last steps of each, run again in the wider format, are from the exact ones
+    recorded_errors  what each recorded
+    outscored  by how much the exact distribution prefers another token to the one that each picked, in units
+    rerun_errors     how far the last steps of each, run again in the wider format, are from the exact ones
     gap        how far apart the two tokens are in exact log-probability; drawn, in what the draw made of it
     """
 
     rounding: Rounding
-    standings: tuple[Standing, Standing]
-    behind: tuple[float, float]
-    astray: tuple[Astray | None, Astray | None]
+    recorded_errors: tuple[RecordedError, RecordedError]
+    outscored: tuple[float, float]
+    rerun_errors: tuple[RerunError | None, RerunError | None]
     gap: float
 
     @property
-    def off(self) -> tuple[float, float]:
+    def of_limit(self) -> tuple[float, float]:
         """For each lane, 1 at the limit of what rounding explains. Where a token is picked, two numbers may be off."""
         first, second = (
-            max(one.off, behind / (2 * limit(1)), astray.off if astray else 0.0)
-            for one, behind, astray in zip(self.standings, self.behind, self.astray, strict=True)
+            max(one.of_limit, outscored / (2 * limit(1)), rerun.of_limit if rerun else 0.0)
+            for one, outscored, rerun in zip(self.recorded_errors, self.outscored, self.rerun_errors, strict=True)
         )
         return first, second
 
-    def allowed(self, standing: Standing) -> float:
+    def allowed(self, recorded_error: RecordedError) -> float:
         """Return how far off in log-probability one number may be."""
-        return limit(1) * standing.unit
+        return limit(1) * recorded_error.unit
 
-    def most(self, standing: Standing) -> float:
+    def allowed_units(self, recorded_error: RecordedError) -> float:
         """Count how many units of rounding a lane may be off over its steps."""
-        return limit(standing.steps)
+        return limit(recorded_error.steps)
 
 
 def examine(
@@ -140,27 +140,27 @@ def examine(
     stop: CancelToken,
     rounding: Callable[..., Rounding] = Rounding,
 ) -> Evidence:
-    """Look at a departure: `sides` are the choices of the two lanes up to it, which is the last.
+    """Examine a divergence: `sides` are the choices of the two lanes up to it, which is the last.
 
     `again` runs each lane again, in another number format; None for one that cannot be run so, or need not.
-    To be called with the device to oneself, never while a step is timed. Raises Stopped, BadInput where the text cannot
-    be run again, and whatever a pass raises that does not fit into memory.
+    Call it while nothing else runs on the device, never while a step is timed. Raises Stopped, BadInput for a text that
+    cannot be run again, and what a pass raises that does not fit into memory.
     """
     index = len(sides[0]) - 1
-    _heed(stop)
+    _raise_if_stopped(stop)
     found = rounding(model, [*prompt_ids, *(choice.token for choice in sides[0][:index])], index + 1)
     noise = draw_noise(found, sampling, index, stop)
-    _heed(stop)
-    squares = [found.astray(decode) if decode else None for decode in again]
+    _raise_if_stopped(stop)
+    squares = [found.rerun_squares(decode) if decode else None for decode in again]
     evidence = _evidence(found, sides, squares, sampling, noise)
-    if max(evidence.off) > 1:
-        _heed(stop)
-        found.shake()
+    if max(evidence.of_limit) > 1:
+        _raise_if_stopped(stop)
+        found.perturb()
         evidence = _evidence(found, sides, squares, sampling, noise)
     return evidence
 
 
-def _heed(stop: CancelToken) -> None:
+def _raise_if_stopped(stop: CancelToken) -> None:
     if stop.is_set():
         raise Stopped
 
@@ -172,22 +172,22 @@ def _evidence(
     sampling: Rule,
     noise: Tensor | None,
 ) -> Evidence:
-    ours, theirs = (standing(rounding, choices) for choices in sides)
+    ours, theirs = (recorded_error(rounding, choices) for choices in sides)
     tokens = [choices[-1].token for choices in sides]
     at = _scores(rounding, sampling, noise)[tokens].tolist()
     first, second = units_outscored(rounding, tokens, sampling, noise)
-    ran = [None if one is None else astray(rounding, one) for one in squares]
+    ran = [None if one is None else rerun_error(rounding, one) for one in squares]
     return Evidence(rounding, (ours, theirs), (first, second), (ran[0], ran[1]), abs(at[0] - at[1]))
 
 
-def astray(rounding: Rounding, squares: Tensor) -> Astray:
-    """Write the figures of what `Rounding.astray` found."""
+def rerun_error(rounding: Rounding, squares: Tensor) -> RerunError:
+    """Return the figures of what `Rounding.rerun_squares` found."""
     units = squares / rounding.unit[-len(squares) :].square()
-    return Astray(len(squares), float(squares.mean().sqrt()), float(units.mean().sqrt()))
+    return RerunError(len(squares), float(squares.mean().sqrt()), float(units.mean().sqrt()))
 
 
-def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
-    """Hold a lane's choices, of which the last belongs to the last position, against the exact log-probabilities."""
+def recorded_error(rounding: Rounding, choices: Sequence[Choice]) -> RecordedError:
+    """Compare a lane's choices, the last of which is at the last position, with the exact log-probabilities."""
     recent = choices[-rounding.positions :]
     tokens = torch.tensor([[c.token, c.runner_up] for c in recent], device=rounding.exact.device)
     recorded = torch.tensor(
@@ -195,10 +195,10 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
     )
     exact = rounding.exact[-len(recent) :].gather(1, tokens)
     unit = rounding.unit[-len(recent) :, None].clamp_min(torch.finfo(torch.float32).eps)  # what a record can hold
-    units = apart(recorded, exact).abs() / unit
+    units = difference(recorded, exact).abs() / unit
     place = int(units.argmax())
     row, column = divmod(place, 2)
-    return Standing(
+    return RecordedError(
         last=float(units[-1].max()),
         all=float(units.square().mean().sqrt()),
         steps=len(recent),
@@ -211,13 +211,13 @@ def standing(rounding: Rounding, choices: Sequence[Choice]) -> Standing:
 
 
 def draw_noise(rounding: Rounding, sampling: Rule, index: int, stop: CancelToken) -> Tensor | None:
-    """Make again the numbers with which token `index` was drawn; None for lanes that draw nothing."""
+    """Draw again the numbers with which token `index` was drawn; None for lanes that draw nothing."""
     like = rounding.exact[-1].float()
     if sampling.greedy:
         return None
     chooser = Chooser(sampling, like.device)
     for _ in range(index):
-        _heed(stop)
+        _raise_if_stopped(stop)
         chooser.noise(like)
     return chooser.noise(like)
 

@@ -10,9 +10,9 @@ Reasons, looked for in this order:
     numeric      the ids agree, and rounding decided between two tokens of nearly equal logits
     unexplained  the ids agree, and rounding cannot have done it: one of the lanes is off
 
-The last three are told apart by a proof (`proof`) that runs the model again, so never while a step is timed.
-When a lane departs, the kind is the one to be proven, and the sentence says that it is checked when the race is over;
-`proven` and `unchecked` then give the sentence that stays.
+The last three are distinguished by a proof (`proof`) that runs the model again, so never while a step is timed. When a
+lane diverges, its kind is presumed, and the sentence says that it is checked when the race is over; `proven` and
+`unchecked` then give the final sentence.
 """
 
 from __future__ import annotations
@@ -84,17 +84,17 @@ def proven(
     ran = f"Run again in {rounding.reference}"
     faults = [
         _fault(record, presumed.index, side, piece, evidence)
-        for side, (record, off) in enumerate(zip((baseline, lane), evidence.off, strict=True))
+        for side, (record, off) in enumerate(zip((baseline, lane), evidence.of_limit, strict=True))
         if off > 1
     ]
     if faults:
         return Divergence(presumed.index, "unexplained", f"{opening} {ran}: {'; '.join(faults)}.")
-    unit = units.figures(max(one.unit for one in evidence.standings))
+    unit = units.figures(max(one.unit for one in evidence.recorded_errors))
     order = f", another order of the same sums by {units.figures(rounding.order)}" if rounding.order else ""
-    shaken = ", a change in the last place of what its modules put out included" if rounding.shaken else ""
+    perturbed = ", a change in the last place of what its modules put out included" if rounding.perturbed else ""
     found = (
         f"{ran}, {_PUTS[presumed.kind]} {units.figures(evidence.gap)} apart in log-probability; {rounding.format} "
-        f"moves one by about {unit} here{order}{shaken}: {_DECIDED[presumed.kind]}."
+        f"moves one by about {unit} here{order}{perturbed}: {_DECIDED[presumed.kind]}."
     )
     return replace(presumed, detail=f"{opening} {found}")
 
@@ -108,33 +108,33 @@ def unchecked(presumed: Divergence, why: str) -> Divergence:
 def _fault(record: LaneHistory, index: int, side: int, piece: Callable[[int], str], evidence: Evidence) -> str:
     """Say what is wrong with one of the two lanes, against what the number format allows."""
     name, form = record.info.name, evidence.rounding.format
-    standing, astray = evidence.standings[side], evidence.astray[side]
-    allowed = evidence.allowed(standing)
-    if standing.off <= 1 and astray and astray.off > 1:
+    recorded, rerun = evidence.recorded_errors[side], evidence.rerun_errors[side]
+    allowed = evidence.allowed(recorded)
+    if recorded.of_limit <= 1 and rerun and rerun.of_limit > 1:
         wider = evidence.rounding.reference
         return (
-            f"{name} is off: its last {units.count(astray.steps, 'step')}, run again in {wider}, are "
-            f"{units.figures(astray.apart)} from the exact log-probabilities, and {wider} allows "
-            f"{units.figures(astray.allowed)}"
+            f"{name} is off: its last {units.count(rerun.steps, 'step')}, run again in {wider}, are "
+            f"{units.figures(rerun.distance)} from the exact log-probabilities, and {wider} allows "
+            f"{units.figures(rerun.allowed)}"
         )
-    if standing.off <= 1:
+    if recorded.of_limit <= 1:
         chosen = _quote([record.choices[index].token], piece)
         return (
             f"{name} is off, since it chose {chosen} where another token is ahead of it by "
-            f"{units.figures(evidence.behind[side] * standing.unit)} in log-probability, and {form} allows "
+            f"{units.figures(evidence.outscored[side] * recorded.unit)} in log-probability, and {form} allows "
             f"{units.figures(2 * allowed)}"
         )
-    apart = abs(standing.recorded - standing.exact)
+    apart = abs(recorded.recorded - recorded.exact)
     said = (
-        f"{name} is off: at token {index - standing.step + 1:,} it gave {_quote([standing.token], piece)} a "
-        f"log-probability of {standing.recorded:.4g} where it is {standing.exact:.4g}, {units.figures(apart)} apart, "
+        f"{name} is off: at token {index - recorded.step + 1:,} it gave {_quote([recorded.token], piece)} a "
+        f"log-probability of {recorded.recorded:.4g} where it is {recorded.exact:.4g}, {units.figures(apart)} apart, "
         f"and {form} allows {units.figures(allowed)}"
     )
     if apart > allowed:
         return said
     return (
-        f"{said}; over {units.count(standing.steps, 'token')} it is {standing.all:.1f} times as far off as {form} "
-        f"takes an exact sum, and luck makes {evidence.most(standing):.1f} times of it at the most"
+        f"{said}; over {units.count(recorded.steps, 'token')} it is {recorded.all:.1f} times as far off as {form} "
+        f"takes an exact sum, and luck makes {evidence.allowed_units(recorded):.1f} times of it at the most"
     )
 
 

@@ -1,22 +1,22 @@
 """Measure what rounding does to a model's log-probabilities, on the model and the text in question.
 
-A sum of floating-point numbers depends on the order of its terms, so two lanes that compute the same get logits that
-differ a little. How much depends on the number format, the model and the place in the text. So the last positions of
-a text are computed again, with the tokens that were written:
+A sum of floating-point numbers depends on the order of its terms, so two lanes that compute the same sums get logits
+that differ a little. How much depends on the number format, the model and the position. So the last positions of a
+text are computed again, with the tokens that were written:
 
-    exact   all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with the
-            weights as they are; each module's weights are widened while it runs, so that no second copy is needed
-    whole   the same pass in the model's own format
-    behind  in the model's own format, the last position after a cache of all others: another order of the same sums
-    shaken  where those do not settle it: `whole` again a few times, and at random places the output of each module
-            changed in its last place (Monte Carlo arithmetic, Parker 1997). This shows where the model amplifies small
-            differences: a router of experts whose scores tie picks another expert
+    exact      all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with
+               the weights as they are; each module's weights are widened while it runs, so that no copy is needed
+    whole      the same pass in the model's own format
+    resumed    in the model's own format, the last position after a cache of all others: another order of the sums
+    perturbed  if those do not settle it: `whole` again a few times, with the output of each module changed in its last
+               place at random positions (Monte Carlo arithmetic, Parker 1997). This shows where the model amplifies
+               small differences: a router of experts whose scores tie picks another expert
 
-The differences of the last three from `exact` are what rounding does (`unit`). Where no wider format can be used,
-`whole` stands for `exact`, and `reference` says so.
+The differences of the last three from `exact` are what rounding does (`unit`). If no wider format can be used, `whole`
+stands for `exact`, and `reference` says so.
 
-In 16 bits rounding is so large that it would hide a small fault of a lane. So a lane's own last steps are run again in
-the wider format too (`astray`). There they agree with the exact ones, or the lane computes something else.
+In 16 bits rounding is large enough to hide a small fault of a lane. So a lane's own last steps are run again in the
+wider format too (`rerun_squares`): they agree with the exact ones, or the lane computes something else.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ _TOP = 16
 WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
 _SAMPLES, _SHARE = 4, 1 / 16
 #: Positions of a lane that are run again: the one after the prompt, which is always right, and the steps after it.
-_AGAIN = 3
+_RERUN = 3
 
 
 class Rounding:
     """The last positions of a text, computed in several exact ways. Log-probabilities have shape (positions, vocab).
 
     format     the model's number format, by name
-    reference  the one of what is taken for exact
+    reference  the number format of `exact`
     exact      its log-probabilities
-    order      what the two orders of the same sum are apart at the last position (root mean square over its likeliest
-               tokens); None where there is one alone
+    order      how much the two orders of the same sum differ at the last position (root mean square over its likeliest
+               tokens); None if there is one order only
     """
 
     def __init__(self, model: LoadedModel, ids: Sequence[int], positions: int) -> None:
@@ -76,13 +76,13 @@ class Rounding:
         self.format = dtype_name(model.dtype)
         self.reference = self.format if wide is None else dtype_name(WIDER[model.dtype])
         self._top = self.exact.topk(min(_TOP, self.exact.shape[-1])).indices
-        behind = self._behind()
-        self.order = None if behind is None else float(self._square(behind, whole).sqrt())
+        resumed = self._resumed()
+        self.order = None if resumed is None else float(self._square(resumed, whole).sqrt())
         self._squares = self._square(whole, self.exact)
-        if behind is not None:
-            last = self._square(behind, self.exact)[-1]
+        if resumed is not None:
+            last = self._square(resumed, self.exact)[-1]
             self._squares[-1] = last if wide is None else (self._squares[-1] + last) / 2
-        self.shaken = False
+        self.perturbed = False
 
     @property
     def unit(self) -> Tensor:
@@ -92,38 +92,38 @@ class Rounding:
         """
         return ((self._squares + self._squares.mean()) / 2).sqrt()
 
-    def shake(self) -> None:
+    def perturb(self) -> None:
         """Take passes with changed last places into account."""
         squares = []
         for seed in range(_SAMPLES):
-            with _shaken(self._model.network, seed):
+            with _perturbed(self._model.network, seed):
                 squares.append(self._square(self._pass(), self.exact))
         mean = torch.stack(squares).mean(0)
         self._squares = torch.maximum(self._squares, (self._squares + _SAMPLES * mean) / (_SAMPLES + 1))
-        self.shaken = True
+        self.perturbed = True
 
-    def astray(self, decode: Decode) -> Tensor | None:
+    def rerun_squares(self, decode: Decode) -> Tensor | None:
         """Measure a lane's last steps, run in the wider format, against `exact`: mean square at each, shape (steps,).
 
         None where they cannot be run so, and where the model's own format is wide enough to show any fault.
         """
         if self.format == self.reference or self._model.dtype.itemsize > 2:
             return None
-        rows = self._again(decode, min(_AGAIN, self.positions))
+        rows = self._rerun(decode, min(_RERUN, self.positions))
         return None if rows is None else self._square(rows.to(self.exact), self.exact)
 
     def _square(self, some: Tensor, others: Tensor) -> Tensor:
-        """Return the mean square of what two are apart at each of the last positions of both; shape (positions,)."""
+        """Return the mean square difference of two at each of the last positions of both; shape (positions,)."""
         n = min(len(some), len(others))
         top = self._top[-n:]
-        return apart(some[-n:].gather(1, top), others[-n:].gather(1, top)).square().mean(1)
+        return difference(some[-n:].gather(1, top), others[-n:].gather(1, top)).square().mean(1)
 
     @torch.inference_mode()
     def _pass(self) -> Tensor:
         return _logprobs(forward(self._model, self._ids[None], None, keep=self.positions)[0])
 
     @torch.inference_mode()
-    def _behind(self) -> Tensor | None:
+    def _resumed(self) -> Tensor | None:
         """Run the last position after a cache, (1, vocab); None where the model takes none or the text is short."""
         line = len(self._ids) - 1 in rope.switch_lengths(self._model.config)
         if line or len(self._ids) < 2 or cache_support.unavailable_reason(self._model):
@@ -132,7 +132,7 @@ class Rounding:
         forward(self._model, self._ids[None, :-1], cache)
         return _logprobs(forward(self._model, self._ids[None, -1:], cache)[0])
 
-    def _again(self, decode: Decode, positions: int) -> Tensor | None:
+    def _rerun(self, decode: Decode, positions: int) -> Tensor | None:
         """Run a lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
         ids = self._ids.tolist()
         start = len(ids) - positions + 1
@@ -163,7 +163,7 @@ class Rounding:
             return None
 
 
-def apart(some: Tensor, others: Tensor) -> Tensor:
+def difference(some: Tensor, others: Tensor) -> Tensor:
     """Return the difference; 0 for tokens that a model masks, whose log-probability is minus infinity in both."""
     return torch.where(some == others, 0, some - others)
 
@@ -218,12 +218,12 @@ def _all_bits() -> Iterator[None]:
 
 
 @contextmanager
-def _shaken(network: nn.Module, seed: int) -> Iterator[None]:
+def _perturbed(network: nn.Module, seed: int) -> Iterator[None]:
     """Change within it one in sixteen of the numbers that a module puts out, by up to a unit in its last place."""
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
 
-    def shake(_module: nn.Module, _args: object, output: object) -> object:
+    def perturb(_module: nn.Module, _args: object, output: object) -> object:
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return output
         drawn = torch.rand(output.shape, generator=generator, device=output.device) / _SHARE
@@ -232,7 +232,7 @@ def _shaken(network: nn.Module, seed: int) -> Iterator[None]:
         return (output.to(wide) * (1 + by.to(wide))).to(output.dtype)
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
-    hooks = [module.register_forward_hook(shake) for module in leaves]
+    hooks = [module.register_forward_hook(perturb) for module in leaves]
     try:
         yield
     finally:

@@ -145,9 +145,9 @@ def test_a_cache_fault_that_bfloat16_hides_is_found_in_float32(smollm2: LoadedMo
     found = Rounding(model, model.encode(model.prompt("What is KV caching?", chat=True)), 4)
     off = {}
     for lane in (DynamicCached(), sabotaged("position"), sabotaged("key")):
-        squares = found.astray(lane.decode)
+        squares = found.rerun_squares(lane.decode)
         assert squares is not None
-        off[lane.spec, getattr(lane, "fault", "")] = proof.astray(found, squares).off
+        off[lane.spec, getattr(lane, "fault", "")] = proof.rerun_error(found, squares).of_limit
     honest, *faulty = off.values()
     assert honest < 0.1
     assert min(faulty) > 10
@@ -159,9 +159,9 @@ def test_correct_lanes_run_again_in_float32_have_the_reference_logits(name: str,
     model = model_in(name, dtype)
     found = Rounding(model, [3, 4, 5, 6, 40, 7, 8, 9, 11, 3], 6)
     for lane in ("dynamic_cache", "static_cache", "batched"):
-        squares = found.astray(strategies.get(lane).decode)
+        squares = found.rerun_squares(strategies.get(lane).decode)
         assert squares is not None
-        assert proof.astray(found, squares).off < 0.1
+        assert proof.rerun_error(found, squares).of_limit < 0.1
 
 
 def test_a_lane_that_cannot_run_in_float32_is_judged_by_its_recorded_figures(caplog: pytest.LogCaptureFixture) -> None:
@@ -169,7 +169,7 @@ def test_a_lane_that_cannot_run_in_float32_is_judged_by_its_recorded_figures(cap
         raise RuntimeError("expected BFloat16")
 
     with caplog.at_level("DEBUG", logger="kvdemo.race.divergence.rounding"):
-        assert Rounding(model_in("llama", torch.bfloat16), [3, 4, 5, 6], 4).astray(insists) is None
+        assert Rounding(model_in("llama", torch.bfloat16), [3, 4, 5, 6], 4).rerun_squares(insists) is None
     assert "expected BFloat16" in caplog.text
 
 
