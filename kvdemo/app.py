@@ -54,7 +54,7 @@ def make_service(limits: Limits) -> Service | EngineBackend:
     return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
 
-#: What is being answered when the server is told to end has so long.
+#: Seconds that running requests get when the server is told to end.
 GRACE_SECONDS = 1
 METRICS, MCP = "KVDEMO_METRICS", "KVDEMO_MCP"
 #: The flags, and the variables of Gradio that they set.
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         while True:
             time.sleep(3600)
     begin_to_close(blocks)
-    service.close()  # whoever waits for a run is told
+    service.close()  # waiting runs are told
     blocks.close(verbose=False)
 
 

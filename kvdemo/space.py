@@ -1,6 +1,6 @@
 """Be a Space of Hugging Face: trust its proxy, and on ZeroGPU run what needs a GPU where one is lent.
 
-Imported behind `spaces` (`kvdemo.app`), which must come before anything that touches CUDA.
+Imported after `spaces` (`kvdemo.app`), which must come before anything that touches CUDA.
 """
 
 from __future__ import annotations

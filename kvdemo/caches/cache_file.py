@@ -48,7 +48,7 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
 
 
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:
-    """Write the pairs of one text, and a note that goes with them.
+    """Write the pairs of one text, and a note about them.
 
     An existing file is replaced when all is written. Raises BadInput for a place that cannot be written.
     """

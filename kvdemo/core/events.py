@@ -90,7 +90,7 @@ class TokensCommitted:
     the text of `Ended`, they are the text of the lane.
 
     `candidates` has what each token was chosen from, in the document's form (`Candidates` in
-    `kvdemo.documents.candidates`), None for a token of which that is not known; () where nobody asked for them.
+    `kvdemo.documents.candidates`), None for a token without them; () if they were not asked for.
     """
 
     lane: int
@@ -101,7 +101,7 @@ class TokensCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Where a lane's tokens first depart from the baseline's, and why, in one sentence (`detail`)."""
+    """Where a lane's tokens first differ from the baseline's, and why, in one sentence (`detail`)."""
 
     index: int
     kind: DivergenceKind

@@ -1,4 +1,4 @@
-"""Name who asks for a run, so that what belongs to one visitor stays with it, and nobody takes all places."""
+"""Identify who asks for a run, so that visitors share no kept data and no visitor takes all places."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Stage(TypedDict):
 class Candidate(TypedDict):
     """A token that might have been chosen.
 
-    text           what it adds behind a word
+    text           what it adds after a word
     probabilities  one for each stage; null from the rule on that cut it
     cut            the place of the stage that cut it; null for one that could be chosen to the end
     """

@@ -91,7 +91,7 @@ class Metrics(TypedDict):
 
 
 class BeamNode(TypedDict):
-    """A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt).
+    """A text that a search kept: one token after the text at place `parent` of the level before (0: the prompt).
 
     `score` is the sum of the log-probabilities of all its tokens, `logprob` that of the last.
     """
@@ -193,7 +193,7 @@ class Comparison(TypedDict):
 
 
 class Finding(TypedDict):
-    """One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against.
+    """One thing that the race showed. Lanes are indices: the lane that it is about, then what it is compared with.
 
     `reason` is null but for a divergence: why the texts part.
     """

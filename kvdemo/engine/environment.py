@@ -34,7 +34,7 @@ def describe(
     return {
         "kvdemo": __version__,
         "python": platform.python_version(),
-        "torch": str(torch.__version__),  # it is of a class of torch: whoever reads it unpickled would import torch
+        "torch": str(torch.__version__),  # it is of a class of torch: unpickling it would import torch
         "transformers": transformers.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),

@@ -21,7 +21,7 @@ class Lane:
     """A strategy's timed steps, where they end, and the device seconds that they have used.
 
     `preemptible` is False for a lane that another machine computes. That machine does not wait while other lanes have
-    their turns, so steps that came meanwhile would look as if they had taken no time.
+    their turns, so steps that arrived in the meantime would seem to have taken no time.
     """
 
     def __init__(

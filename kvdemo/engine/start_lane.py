@@ -19,7 +19,7 @@ from kvdemo.strategies import chooser
 from kvdemo.strategies.base import Job, Strategy
 
 
-def start_lane(  # noqa: PLR0913 - what is behind the star is asked for by one caller each
+def start_lane(  # noqa: PLR0913 - each keyword argument is used by one caller
     strategy: Strategy,
     request: RaceRequest,
     model: LoadedModel,

@@ -1,4 +1,4 @@
-"""Encode a text before and after another is appended, and tell what both have in common."""
+"""Encode a text with and without an appended one, and count the tokens that both have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kvdemo.core.figures.units import count
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.facts import rope
 
-#: Why a text in a chat template is taken without it.
+#: Why the chat template is left out.
 PLAIN = "The text is read without its chat template here, so that what is appended goes on from it."
 
 
@@ -30,8 +30,8 @@ class Continued:
 def continued(subject: Subject) -> Continued:
     """Encode the text with and without what is to be appended. Raises CannotShow where they have no token in common.
 
-    A text in a chat template is taken without it: behind the template's end, words would begin an answer and not go on
-    from the text. Of a text that leaves no room for more, the beginning is taken.
+    The chat template is left out: words after its end would begin an answer and not continue the text. A text that
+    leaves no room for more is shortened to its beginning.
     """
     model, appended = subject.model, subject.request.append
     prompt, before, note = subject.prompt, subject.ids, None

@@ -58,7 +58,7 @@ def beginning(model: LoadedModel, ids: list[int], more: int) -> tuple[list[int],
     """
     room = min(model.context_length or MOST_SHOWN_TOKENS, MOST_SHOWN_TOKENS) - more
     if room < 1:
-        raise CannotShow(f"{count(more, 'token')} behind the text leave no room for it: choose fewer.")
+        raise CannotShow(f"{count(more, 'token')} after the text leave no room for it: choose fewer.")
     if len(ids) <= room:
         return ids, None
     return ids[

@@ -55,7 +55,7 @@ def take(
 ) -> Probe | None:
     """Take a lane's first steps; None for one that fails at once, which it will do again and be reported then.
 
-    `tell` hears what the strategy prepares before its first step.
+    `tell` is called with what the strategy prepares before its first step.
     """
     launches = Launches()
 

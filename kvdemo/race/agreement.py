@@ -7,7 +7,7 @@ then agree to the end of the shorter.
 
 The first group is the largest that can be made so; of equally large ones, the one with the earliest lanes. The next
 groups are made the same way of the lanes that are left. Every lane that agrees with the first group's representative is
-in the first group, so each other group departs from it at one token, which all of its lanes have.
+in the first group, so each other group differs from it first at one token, which all of its lanes have.
 """
 
 from __future__ import annotations

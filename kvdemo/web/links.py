@@ -102,7 +102,7 @@ INSIDE = parameters(InsideRequest)
 
 
 def names(parameters: Parameters) -> dict[str, str]:
-    """List the query name of each form key, for whoever writes a link."""
+    """List the query name of each form key, for code that writes a link."""
     return {key: name for name, (key, _) in parameters.items()}
 
 

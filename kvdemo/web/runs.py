@@ -18,7 +18,7 @@ import gradio as gr
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from kvdemo.core.visitor import Visitor
-from kvdemo.web.guard.listeners import arrival, is_heard
+from kvdemo.web.guard.listeners import arrival, has_listener
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 RUN: dict[str, Any] = {"concurrency_limit": None}
 #: A program asks first and listens then; it has so long for that.
 BEGIN_SECONDS = 10.0
-#: Between two looks whether somebody listens. A run that is not heard in two looks is ended.
+#: Seconds between two checks whether somebody listens. A run without a listener in two checks is ended.
 LOOK_SECONDS = 0.75
 _OVER = object()
 
@@ -54,12 +54,12 @@ class Runs:
         if run_id := self._runs.get(page):
             self._stop(run_id)
 
-    async def heard(
+    async def stream(
         self, states: Generator[T, None, None], run_id: str, request: gr.Request
     ) -> AsyncGenerator[T, None]:
         """Yield the states of a run while somebody listens to it; raises what it raises.
 
-        It begins when somebody listens, and ends within two seconds after nobody does. Closing this ends the run.
+        The run begins when somebody listens, and ends within two seconds after nobody does. Closing this ends it.
         """
         threads, look = CapacityLimiter(1), _Look(request)
         coming: asyncio.Task[Any] | None = None
@@ -99,7 +99,7 @@ class _Look:
 
     async def begins(self) -> bool:
         """Wait until somebody listens; returns whether somebody does."""
-        while not is_heard(self._request):
+        while not has_listener(self._request):
             if time.monotonic() - self._at > BEGIN_SECONDS:
                 return False
             await asyncio.sleep(0.02)
@@ -110,7 +110,7 @@ class _Look:
         if (now := time.monotonic()) - self._at < LOOK_SECONDS:
             return False
         self._at = now
-        self._missed = 0 if is_heard(self._request) else self._missed + 1
+        self._missed = 0 if has_listener(self._request) else self._missed + 1
         return self._missed > 1
 
 

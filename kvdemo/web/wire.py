@@ -79,7 +79,7 @@ def refusal(error: BadInput) -> str:
 
 
 def failure(message: str) -> str:
-    """Write the line for an accident that is not the user's doing."""
+    """Write the line for an unexpected error."""
     return _json("X", {"message": message, "max_new_tokens": None})
 
 

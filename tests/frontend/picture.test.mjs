@@ -19,7 +19,7 @@ const strategy = (picture, options = {}, more = {}) => ({
 const OPTIONS = { most: option(3), kept: option(8), first: option(2), kind: option("fp8", { whole: false }), many: option(4) };
 const NAMED = { draft: "most", window: "kept", sinks: "first", packing: "kind", bits: { fp8: 8, int4: 4 }, in_full: { int4: 127 } };
 const drawn = (picture, values = {}, more = {}, dtype = "float32") => declared(strategy({ ...NAMED, ...picture }, OPTIONS, more), values, dtype);
-/** How many cells of a kind a row has behind the prompt. */
+/** How many cells of a kind a row has after the prompt. */
 const count = (row, kind) => row.rest.filter((piece) => piece.kind === kind).reduce((sum, { cells = NaN }) => sum + cells, 0);
 const texts = (row) => [...row.prompt, ...row.rest].map(({ text }) => text).filter(Boolean);
 

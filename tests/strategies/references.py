@@ -1,4 +1,4 @@
-"""What `generate()` writes on random prompts: worked out once for a model, and held against every strategy.
+"""What `generate()` writes on random prompts: worked out once for a model, and compared with every strategy.
 
 Half of the prompts are shorter than the models' windows of 8 positions and half are longer; every answer is longer.
 """

@@ -53,12 +53,12 @@ def request(ears: Ears, session: str = "mine", **more: Any) -> gr.Request:
     return gr.Request(Request(scope), session_hash=session)
 
 
-def heard(engine: Engine, asked: gr.Request, act: Any = lambda _: None) -> list[int]:
+def streamed(engine: Engine, asked: gr.Request, act: Any = lambda _: None) -> list[int]:
     """What is yielded; `act(state)` is called with each."""
 
     async def collect() -> list[int]:
         seen = []
-        async with aclosing(Runs(engine.stop).heard(engine.states(), "r1", asked)) as states:
+        async with aclosing(Runs(engine.stop).stream(engine.states(), "r1", asked)) as states:
             async for state in states:
                 seen.append(state)
                 if act(state) == "leave":
@@ -102,7 +102,7 @@ def test_the_end_of_an_older_run_does_not_forget_a_newer_one() -> None:
 
 def test_all_states_of_a_run_come_and_its_generator_is_closed() -> None:
     engine = Engine()
-    assert heard(engine, request(Ears()), lambda _: engine.go_on.set()) == [1, 2]
+    assert streamed(engine, request(Ears()), lambda _: engine.go_on.set()) == [1, 2]
     assert engine.closed.is_set()
     assert not engine.stopped
 
@@ -113,7 +113,7 @@ def test_an_exception_of_a_run_is_raised() -> None:
         raise RuntimeError("broken on purpose")
 
     async def collect() -> None:
-        async for _ in Runs(print).heard(broken(), "r1", request(Ears())):
+        async for _ in Runs(print).stream(broken(), "r1", request(Ears())):
             pass
 
     with pytest.raises(RuntimeError, match="broken on purpose"):
@@ -123,7 +123,7 @@ def test_an_exception_of_a_run_is_raised() -> None:
 def test_a_run_without_a_listener_never_starts() -> None:
     engine, ears = Engine(), Ears()
     ears.listening = False
-    assert heard(engine, request(ears)) == []
+    assert streamed(engine, request(ears)) == []
     assert not engine.begun
 
 
@@ -133,12 +133,12 @@ def test_a_run_starts_when_its_program_begins_to_listen() -> None:
     engine.go_on.set()
     timer = threading.Timer(0.03, lambda: setattr(ears, "listening", True))
     timer.start()
-    assert heard(engine, request(ears)) == [1, 2]
+    assert streamed(engine, request(ears)) == [1, 2]
 
 
 def test_a_waiting_run_whose_visitor_leaves_is_stopped_and_closed() -> None:
     engine, ears = Engine(), Ears()
-    assert heard(engine, request(ears), lambda _: setattr(ears, "listening", False)) == [1]
+    assert streamed(engine, request(ears), lambda _: setattr(ears, "listening", False)) == [1]
     assert engine.stopped == ["r1"]
     assert engine.closed.is_set()
 
@@ -153,7 +153,7 @@ def test_a_run_that_yields_all_the_time_ends_when_nobody_listens() -> None:
             yield len(told)
 
     async def collect() -> None:
-        async for state in Runs(lambda _: None).heard(states(), "r1", request(ears)):
+        async for state in Runs(lambda _: None).stream(states(), "r1", request(ears)):
             ears.listening = state < 5
 
     in_a_loop(collect())
@@ -162,7 +162,7 @@ def test_a_run_that_yields_all_the_time_ends_when_nobody_listens() -> None:
 
 def test_a_run_whose_reader_stops_between_two_states_is_closed() -> None:
     engine = Engine()
-    assert heard(engine, request(Ears()), lambda _: "leave") == [1]
+    assert streamed(engine, request(Ears()), lambda _: "leave") == [1]
     assert engine.closed.is_set()
 
 
@@ -171,7 +171,7 @@ async def at_work(engine: Engine) -> asyncio.Task[None]:
     waits = asyncio.Event()
 
     async def collect() -> None:
-        async for _ in Runs(engine.stop).heard(engine.states(), "r1", request(Ears())):
+        async for _ in Runs(engine.stop).stream(engine.states(), "r1", request(Ears())):
             waits.set()
 
     task = asyncio.create_task(collect())
@@ -215,7 +215,7 @@ def test_a_hundred_waiting_runs_do_not_block_the_threads_of_other_events() -> No
 
     async def wait_all() -> bool:
         async def collect(engine: Engine) -> None:
-            async for _ in Runs(engine.stop).heard(engine.states(), "r", request(Ears())):
+            async for _ in Runs(engine.stop).stream(engine.states(), "r", request(Ears())):
                 pass
 
         tasks = [asyncio.create_task(collect(engine)) for engine in engines]

@@ -43,7 +43,7 @@ def modules(module: str) -> Iterator[str]:
 
 
 def _places(module: str) -> list[Path]:
-    """List where a module's files are: as a folder, if it is a package, or with `.py` behind it."""
+    """List where a module's files are: as a folder, if it is a package, or as a `.py` file."""
     root, *parts = module.split(".")
     return [Path(folder, *parts) for folder in _roots(root)]
 

@@ -58,7 +58,7 @@ def number(called: str, value: Any, low: float, high: float, above_low: str = ""
 def plain_digits(text: str) -> str:
     """Return a text that may be a number. Raises ValueError for 1_000 and for digits of other scripts.
 
-    Python reads these as numbers, and nobody who typed them can be sure which.
+    Python reads these as numbers, and a user cannot be sure as which.
     """
     if not text.isascii() or "_" in text:
         raise ValueError("is not written in plain digits")

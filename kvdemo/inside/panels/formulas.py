@@ -54,7 +54,7 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
         "numbers": f"K after t positions, {keys}",
         "unit": "",
         "terms": [],
-        "about": "The new position's key and value are put behind those that are kept; nothing else of them changes.",
+        "about": "The new position's key and value are appended to those that are kept; these do not change.",
     }
     yield {
         "name": "Mask",

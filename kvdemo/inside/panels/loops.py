@@ -15,7 +15,7 @@ from kvdemo.core.settings.race import DEFAULT_LANES
 from kvdemo.inside.panel import Subject
 from kvdemo.strategies.base import Strategy
 
-#: A line of the one file and the line of the other that stands beside it; None for a gap.
+#: A line of one file and the line of the other that is aligned with it; None for a gap.
 Pair = tuple[int | None, int | None]
 
 

@@ -80,7 +80,7 @@ def _compared(
 ) -> Mapping[str, Any]:
     """Run the text token by token with a cache, and in one pass without; compare the logits before each token.
 
-    Without tokens that are `written` behind the text, the model writes its own.
+    Without `written` tokens after the text, the model writes its own.
     """
     cache, new = DynamicCache(config=model.network.config), ids
     tokens, cached = list[int](), list[Tensor]()

@@ -111,7 +111,7 @@ def _read(folder: Path, name: str) -> Architecture:
     try:
         file = folder.expanduser() / "config.json"
         size = file.stat().st_size
-    except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of nobody
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
         raise BadInput(f"{name} has no config.json that can be read: check its name.") from error
     _check_size(size, name)
     return parse(read_json(file, name), name)

@@ -1,7 +1,7 @@
 """Check a config.json from anybody before any library reads it.
 
 A configuration is a few numbers from which a library builds whatever they ask for: a million layers, a list as long
-as the vocabulary. So every number in it is held against bounds that no real model comes near, and whatever names
+as the vocabulary. So every number in it is checked against bounds far beyond any real model, and whatever names
 code, kernels or number formats to be fetched or used is left out.
 """
 

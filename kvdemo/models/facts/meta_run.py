@@ -99,7 +99,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     """Try one way to build the model; `headless`: without the projection onto the vocabulary.
 
     bfloat16 shows which states stay in float32. The number format is set on the finished model: transformers would
-    change torch's default for the whole process while it builds, and other threads decode meanwhile.
+    change torch's default for the whole process while it builds, and other threads decode at the same time.
     """
     part.quantization_config = None
     with on_meta():

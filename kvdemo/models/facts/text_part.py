@@ -95,7 +95,7 @@ def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, Pr
 def to_load(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
     """Return how the saved model can be loaded: an auto class of transformers and the configuration of the files.
 
-    The best first: one for text alone, one for more than text, and one for text behind sound, which transformers lists
+    The best first: one for text alone, one for more than text, and one for text after sound, which transformers lists
     among the encoder-decoder models. Raises BadInput for what is one.
     """
     if config.is_encoder_decoder:

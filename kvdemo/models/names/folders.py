@@ -10,9 +10,9 @@ VARIABLE = "KVDEMO_ALLOW_FOLDERS"
 
 
 def allowed() -> bool:
-    """Tell whether a model may be named by a folder, by whoever asks.
+    """Tell whether a model may be named by a folder.
 
-    KVDEMO_ALLOW_FOLDERS (1 or 0) says it. Else folders are the user's on a user's own computer, and nobody's on a
+    KVDEMO_ALLOW_FOLDERS (1 or 0) says it. Otherwise folders are open on a user's own computer, and closed on a
     server that strangers reach (`core.public_server`): an answer would tell what exists there.
     """
     said = os.environ.get(VARIABLE, "")

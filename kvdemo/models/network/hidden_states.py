@@ -18,7 +18,7 @@ def forward_with_states(
 ) -> tuple[Tensor, list[Tensor]]:
     """Run ids of shape (rows, n): the last position's logits, (rows, vocab), and hidden states, (rows, n, hidden) each.
 
-    `layers` says whose: 0 is the embedding, i what layer i puts out, -1 what the head reads, behind the final norm.
+    `layers` says whose: 0 is the embedding, i what layer i puts out, -1 what the head reads, after the final norm.
     The cache grows by n positions. Raises BadInput where the model does not give its hidden states.
     """
     with rope.pass_lock(model.network):

@@ -65,7 +65,7 @@ def report_growth(folder: Path, size: int, text: str, progress: Callable[[Progre
 
 
 def _largest_file(folder: Path) -> int:
-    """Return the bytes of the largest file; files that vanish meanwhile count as nothing."""
+    """Return the bytes of the largest file; files that vanish during it count as 0."""
     largest = 0
     for place, _, names in os.walk(folder):  # which passes over a folder that vanishes, as rglob does not
         for name in names:

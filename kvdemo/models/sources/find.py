@@ -48,7 +48,7 @@ def find(
     if name.hub_id is None:
         try:
             folder = Path(name.id).expanduser().resolve()
-        except (OSError, RuntimeError) as error:  # a home folder of nobody, links in a circle
+        except (OSError, RuntimeError) as error:  # the home folder of an unknown user, links in a circle
             raise BadInput(f"{catalog.quoted(name.id)} is no folder that can be read: check its path.") from error
         check(folder, catalog.quoted(name.id))
         return Source("folder", name.id, folder)

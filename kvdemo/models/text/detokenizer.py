@@ -19,7 +19,7 @@ EACH_BYTE = "kvdemo.each_byte"
 codecs.register_error(EACH_BYTE, lambda error: ("\ufffd" * (error.end - error.start), error.end))  # type: ignore[attr-defined]
 
 # A cleaner of spaces (`PreTrainedTokenizerBase.clean_up_tokenization`) removes the space of " .", " ' ", " n't", " 've"
-# and the like. An end that may still become one of them is a space with nothing but these letters behind it.
+# and the like. An end that may still become one of them is a space followed by these letters only.
 _UNCLEAN_END = re.compile(r" [ 'nvr]*$")
 
 
@@ -49,7 +49,7 @@ class TextStream:
         clean: Callable[[str], str] | None = None,
     ) -> None:
         self.decode, self._bytes_of, self._errors, self._clean = decode, bytes_of, errors, clean
-        # Tokens are decoded behind the ones before them: many tokenizers write a word's space only inside a text.
+        # Tokens are decoded together with those before them: many tokenizers write a word's space only inside a text.
         self._before: tuple[int, ...] = ()
         self._pending: tuple[int, ...] = ()
         self._partial = b""
@@ -84,7 +84,7 @@ class TextStream:
         text, used = codecs.utf_8_decode(data, self._errors, False)
         self._partial, self._before = data[used:], (token,)
         if text.isspace() and self._lead is not None:
-            # Some tokenizers strip the space that an answer begins with. The token may begin a character behind it.
+            # Some tokenizers strip the space that an answer begins with. The token may begin a character after it.
             return self.decode((*self._lead, token)).removesuffix(self._broken())
         return text
 

@@ -1,10 +1,10 @@
 """Find what a race showed, as kinds, lanes and numbers. `sentences` has the words, `judge` the order.
 
-Lane 0 is the baseline. A finding about a lane names it first, and the baseline behind it where it is held against it.
+Lane 0 is the baseline. A finding about a lane names it first, and then the baseline if it is compared with it.
 Seconds are device time, to the last token that both lanes have: `tokens` of them, the `whole` texts or their beginning.
 
     alone             tokens, seconds
-    nothing_compared  no lane can be held against the baseline
+    nothing_compared  no lane can be compared with the baseline
     faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast); where a cache gained
                       little, the reason in short: prompt_share (of the lane's time), or step_share (of the time of a
                       step over step_positions that one over new_positions took)

@@ -10,7 +10,7 @@ from kvdemo.core.figures import units
 from kvdemo.race.verdict.findings import Found
 
 Names = Sequence[str]
-#: Two single steps whose times are no further apart than this are not told apart.
+#: Two single steps whose times differ by less than this are called equal.
 CLOSE = 1.25
 
 
@@ -29,7 +29,7 @@ def _nothing_compared(_: Found, __: Names) -> str:
 
 
 def _pair(found: Found, names: Names) -> tuple[str, str]:
-    """Return the names of a lane and of the one that it is held against."""
+    """Return the names of a lane and of the one that it is compared with."""
     lane, other = found.lanes
     return names[lane], names[other]
 
@@ -50,7 +50,7 @@ def _faster(found: Found, names: Names) -> str:
 
 
 def _because(numbers: Mapping[str, Any], name: str) -> str:
-    """Write why a cache gained little, as a clause behind the times; nothing where there is no reason to give."""
+    """Write why a cache gained little, as a clause after the times; nothing if there is no reason to give."""
     if "prompt_share" in numbers:
         share = _percent(numbers["prompt_share"])
         return f", because the step over the prompt, which every lane needs, was {share} of {name}'s time"

@@ -71,7 +71,7 @@ class ScriptedLane:
         """Measure how far each token's log-probabilities are from those without a cache, known for the script.
 
         A strategy that chooses by a rule of its own writes another text. Then only the log-probabilities that it
-        states for its tokens can be held against a pass over them.
+        states for its tokens can be compared with a pass over them.
         """
         written = [choice.token for choice in self._choices]
         known = min(len(written), len(self._choose.seen), len(rows))

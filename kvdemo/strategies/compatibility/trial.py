@@ -3,7 +3,7 @@
 A model that cannot go on from a cache fails in one of two ways. Its code raises, or it runs and writes a text that has
 little to do with the prompt: it reads in both directions, counts positions anew in each pass, or keeps a state in
 itself, where two lanes mix. So two lanes run in turns, on different ids, with the tokens that they commit prescribed
-(`scripted_lane`). What each token was chosen from is then held against forward passes without a cache (`reference`).
+(`scripted_lane`). What each token was chosen from is then compared with passes without a cache (`reference`).
 
 A trial runs the model, so the caller must hold the device. The result is kept with the model. What shows only in longer
 texts is not tried: beyond a window of more than 64 positions, for example.

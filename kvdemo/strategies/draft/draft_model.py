@@ -87,7 +87,7 @@ def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
         # Only the operator can have named a folder here.
         folders = asked == AUTO
         hub_id = catalog.resolve(name, folders=folders).hub_id
-        download = False if hub_id and find.is_here(hub_id) else None  # nobody is asked for what is here
+        download = False if hub_id and find.is_here(hub_id) else None  # no request is made for files that are here
         draft = loading.load(
             name, device=model.device.type, dtype=dtype, allow_folders=folders, download=download, beside=beside
         )

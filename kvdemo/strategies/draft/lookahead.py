@@ -19,7 +19,7 @@ from kvdemo.strategies.draft import verify
 class Lookahead(Strategy):
     """Lets the model guess its own next tokens, all in one pass, and keeps those that the next pass confirms.
 
-    A pass over a guess gives the model's token behind each position of it. As far as the guess was right, these are
+    A pass over a guess gives the model's next token at each of its positions. As far as the guess was right, these are
     the text. Behind the first wrong token they are still better guesses than those before: solving all positions at
     once, again and again, is a Jacobi iteration, which ends at the text that greedy decoding writes. Tokens that stood
     next to each other in an earlier pass are remembered too, and come back as a guess when the text reaches the ones
@@ -53,12 +53,12 @@ class Lookahead(Strategy):
         return [
             f"{self.info.name} guessed {units.count(drafted, 'token')} and the next passes confirmed {accepted:,} of "
             f"them ({accepted / drafted:.0%}): {units.figures(tokens / passes)} tokens a step in "
-            f"{units.count(passes, 'step')} behind the prompt."
+            f"{units.count(passes, 'step')} after the prompt."
         ]
 
 
 class _Trajectory:
-    """The guesses of one text: what the last pass wrote behind its first wrong guess, and what followed what before."""
+    """The guesses of one text: what the last pass wrote after its first wrong guess, and its n-grams."""
 
     def __init__(self) -> None:
         self._rest: list[int] = []

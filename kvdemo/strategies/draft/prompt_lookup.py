@@ -59,5 +59,5 @@ class PromptLookup(Strategy):
         return [
             f"{name} guessed {units.count(drafted, 'token')} and the model accepted {accepted:,} of them "
             f"({accepted / drafted:.0%}): {units.figures(accepted / passes)} accepted a step, "
-            f"{units.figures(tokens / passes)} tokens a step in {each} behind the prompt."
+            f"{units.figures(tokens / passes)} tokens a step in {each} after the prompt."
         ]

@@ -71,6 +71,6 @@ class Batched(Strategy):
         return [
             f"{self.info.name}: a row waited {units.seconds(step)} for a token, which is {units.figures(1 / step)} "
             f"tokens/s, and {units.count(self.rows, 'row')} together made {units.figures(self.rows / step)} tokens/s "
-            f"(median step behind the prompt). One row alone must take less than {units.seconds(step / self.rows)} a "
+            f"(median step after the prompt). One row alone must take less than {units.seconds(step / self.rows)} a "
             "token to make as many."
         ]

@@ -26,8 +26,8 @@ class CompiledCached(Strategy):
     the device as the next input. On a CPU the weights are packed for products of one row, which takes as much memory
     again. A graph needs addresses that never change, hence the cache of fixed size, in multiples of 64 positions. The
     prompt runs uncompiled. The price is the compilation, from seconds to minutes, once for each model: it is done
-    before the clock runs and told apart, and most of it is kept for the next start (KVDEMO_CACHE_DIR). It wins long
-    answers and many of them.
+    before the clock runs and reported separately, and most of it is kept for the next start (KVDEMO_CACHE_DIR). It
+    wins long answers and many of them.
     """
 
     id = "compiled_cache"

@@ -28,8 +28,8 @@ class Remote(Strategy):
 
     This is how an engine that needs more than one machine stands next to the local loops. What is timed is what this
     machine sees, from sending the request to each piece of text: the way through the network and the wait for other
-    users are in it, and nobody can take them out again. Such a server cannot be made to wait for its turn, so this lane
-    runs when the lanes of this machine are over, and the device here is free for others meanwhile. Tokens are counted
+    users are in it, and it cannot be subtracted. Such a server cannot be made to wait for its turn, so this lane
+    runs when the lanes of this machine are over, and the device here is free for others then. Tokens are counted
     by the log-probabilities that come with them, or by the server's own count at the end. It warms up with another
     prompt than yours, which the server would otherwise have in its cache; from earlier races it may.
 

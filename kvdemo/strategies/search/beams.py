@@ -120,7 +120,7 @@ def shared(beams: Sequence[Beam]) -> Beam | None:
 
 
 def level(beams: Sequence[Beam]) -> tuple[BeamNode, ...]:
-    """Return beams as they are handed on: without the texts behind them, which are in the levels before."""
+    """Return beams as they are yielded: without their earlier tokens, which are in the levels before."""
     return tuple(BeamNode(beam.place, beam.choice.token, beam.choice.logprob, beam.score) for beam in beams)
 
 

@@ -34,7 +34,7 @@ class ContrastiveSearch(Strategy):
     goes on, the others are dropped. It costs k rows of cache, and the states of all positions. It wins against
     greedy decoding in open text of models whose states tell positions apart, and draws nothing: the same prompt gives
     the same text. It loses where repetition is right, as in code and tables. In models whose states all point nearly
-    the same way (the small GPT-2 models, Su and Collier 2022, arXiv:2210.14140) the candidates are hardly told apart.
+    the same way (the small GPT-2 models, Su and Collier 2022, arXiv:2210.14140) the candidates hardly differ.
     At alpha 0 it is greedy decoding. Su et al. 2022, arXiv:2202.06417.
     """
 
@@ -56,7 +56,7 @@ class ContrastiveSearch(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        """Read the prompt in the first step; each step then tries candidates behind the text and commits one.
+        """Read the prompt in the first step; each step then tries candidates after the text and commits one.
 
         A candidate is read before it is chosen, so the context ends the text one token earlier than in other loops.
         """

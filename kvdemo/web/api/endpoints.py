@@ -36,7 +36,7 @@ MOST_PLACES = 10**9
 PLAN_ACCIDENT = "Something went wrong on the server, and this plan could not be calculated: try again."
 Endpoint = Callable[..., AsyncIterator[dict]]
 States = Generator[dict, None, None]
-#: The order of the parameters, which programs rely on. A setting that is declared later comes behind these.
+#: The order of the parameters, which programs rely on. A setting that is declared later comes after these.
 PLACES = (
     "prompt", "model", "max_new_tokens", "strategies", "schedule", "chat", "temperature", "top_p", "seed", "ignore_eos",
     "repeats", "warmup", "sweep_prompt", "sweep_tokens", "candidates",
@@ -224,7 +224,7 @@ def _endpoint(
         request = form.pop("request")
         visitor = visitor_of(request)
         with runs.running(visitor.session) as run_id:
-            async with aclosing(runs.heard(states(form, run_id, visitor), run_id, request)) as shown:
+            async with aclosing(runs.stream(states(form, run_id, visitor), run_id, request)) as shown:
                 async for state in shown:
                     yield state
 

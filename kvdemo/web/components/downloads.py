@@ -25,7 +25,7 @@ def offer(
     try:
         with tempfile.TemporaryDirectory() as folder:
             paths = write(document, tables, Path(folder))
-            # Gradio would copy them after the event, when nobody is left to say that it failed.
+            # Gradio would copy them after the event, when a failure could no longer be reported.
             kept = {suffix: button.move_resource_to_block_cache(paths[suffix]) for suffix, button in buttons.items()}
     except OSError as error:
         log.warning("the files to download could not be written: %s", error)

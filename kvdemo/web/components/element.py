@@ -27,7 +27,7 @@ def drawn(
     It is called with (element, props, watch, fire, facts).
 
     event    the name of an event of the element, which `fire()` triggers; Gradio looks for it in the script
-    facts    what never changes; it goes with the script, for as a prop it would be compared with every update
+    facts    what never changes; it is part of the script: as a prop it would be compared with every update
     label    its name, if it is a control
     classes  further classes of the element
     """

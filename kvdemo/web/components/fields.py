@@ -106,7 +106,7 @@ def buttons(start: str, prefix: str, *, name: str) -> tuple[gr.Button, gr.Button
 
 
 def model_picker(backend: Backend, chosen: str, prefix: str, *, reads_weights: bool = True) -> gr.Dropdown:
-    """Make the list of models on offer, with room for any other name, and a word on what that may be.
+    """Make the list of models on offer, which also takes any other name, with a note on what that may be.
 
     `reads_weights` False: of any model of the Hub what is needed may be asked for.
     """

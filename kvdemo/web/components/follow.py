@@ -1,7 +1,7 @@
 """Update lines and drawings that depend on a form, once it has changed and no more input comes.
 
 The wait is the browser's (frontend/form/follow.js), and so is the order: it asks through an element of its own, one
-question at a time, and whatever changed meanwhile it asks once more for the form as it is then. Delaying the listener
+question at a time, and if the form changed during it, it asks once more with the new form. Delaying the listener
 of the form's own events instead would let an older answer arrive after a newer one.
 """
 

@@ -1,7 +1,7 @@
 // What Python hands to the browser, as types. This file is written: python -m docs.schema.write
 
 declare namespace race {
-  /** A text that a search kept: one token behind the text at place `parent` of the level before (0: the prompt). */
+  /** A text that a search kept: one token after the text at place `parent` of the level before (0: the prompt). */
   interface BeamNode {
     parent: number;
     token: number;
@@ -63,7 +63,7 @@ declare namespace race {
     float32_matmul: string;
     git_revision: string | null;
   }
-  /** One thing that the race showed. Lanes are indices: the lane that it is about, then what it is held against. */
+  /** One thing that the race showed. Lanes are indices: the lane that it is about, then what it is compared with. */
   interface Finding {
     kind: "alone" | "nothing_compared" | "faster" | "slower" | "same_time" | "unequal_search" | "too_short" | "no_clock" | "work" | "same_first_step" | "nothing_to_reuse" | "no_time_saved" | "small_gain" | "same_text" | "divergence" | "groups" | "contention" | "best" | "remark" | "failed" | "stopped";
     lanes: (number)[];

@@ -1,6 +1,6 @@
 """Know who came when, and who listens: for which sessions and events the server has a stream of events open.
 
-Gradio runs an event whether anybody listens or not. A run asks here, so that it is not run for nobody (`web.runs`).
+Gradio runs an event whether anybody listens or not. A run asks here whether its session listens (`web.runs`).
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def listens_to(scope: Scope) -> str:
     return event[1] if event else ""
 
 
-def is_heard(request: gr.Request) -> bool:
-    """Tell whether whoever sent a request listens to what comes of it; true where nobody counts that."""
+def has_listener(request: gr.Request) -> bool:
+    """Tell whether the sender of a request listens to its results; true if listeners are not counted."""
     listeners = request.request.scope.get(KEY) if request.request else None
     return listeners is None or not request.session_hash or listeners.has(request.session_hash)
 
 
 def arrival(request: gr.Request) -> int | None:
-    """Return the number of a request among all that came to its server; None where nobody counts them."""
+    """Return the number of a request among all that came to its server; None if requests are not numbered."""
     return request.request.scope.get(ARRIVAL) if request.request else None

@@ -160,7 +160,7 @@ class _Answer:
         headers.update(HEADERS)
         self.may_end = "content-length" not in headers
         if message["status"] == 500 and REFUSED in self._scope:
-            message["status"] = 400  # Gradio answers a refusal as it answers an accident
+            message["status"] = 400  # Gradio answers a refusal with the status of an internal error
         self._silent = message["status"] >= 400 and headers.get("content-length") == "0"
         if self._silent:
             headers.update({"content-length": str(len(SILENT)), "content-type": "text/plain; charset=utf-8"})

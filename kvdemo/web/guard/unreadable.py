@@ -1,6 +1,6 @@
-"""Say in one sentence why a request cannot be read, where Gradio and FastAPI would answer with an accident or a list.
+"""Say in one sentence why a request cannot be read: Gradio and FastAPI would answer with an internal error or a list.
 
-Nothing of a request stands in the log but its address, and no traceback: whoever sends nonsense fills no disk.
+Only the address of a request is logged, without a traceback: invalid requests do not fill the disk.
 """
 
 from __future__ import annotations

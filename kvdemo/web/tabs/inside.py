@@ -113,7 +113,7 @@ def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
         visitor = visitor_of(request)
         with runs.running(visitor.session) as run_id:
             shown = show(backend, form, run_id, asked, visitor)
-            async with aclosing(runs.heard(shown, run_id, request)) as states:
+            async with aclosing(runs.stream(shown, run_id, request)) as states:
                 async for state in states:
                     yield state
 

@@ -48,7 +48,7 @@ class MeasureTab:
         link = links.read(query, strategies, links.MEASURE)
         filled: dict[Component, Any] = {self.controls[key]: value for key, value in link.form.items()}
         if link.form:
-            filled[self.controls["preset"]] = ""  # what a link holds is nobody's preset any more
+            filled[self.controls["preset"]] = ""  # the values of a link are no preset
         if link.notices:
             filled[self.drawing] = idle(link.notices)
         return {**filled, self.panel.start: gr.Button(interactive=True)}
@@ -89,7 +89,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
             yield {button: gr.DownloadButton(visible=False) for button in tab.files.values()}
             last: Reading | None = None
             tracked = track(backend, controls.form(values), run_id, visitor)
-            async with aclosing(runs.heard(tracked, run_id, request)) as readings:
+            async with aclosing(runs.stream(tracked, run_id, request)) as readings:
                 async for last in readings:
                     yield {tab.drawing: last.state}
             yield await to_thread.run_sync(_last, tab, backend, last)

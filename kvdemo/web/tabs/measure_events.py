@@ -2,7 +2,7 @@
 
 The tab draws one value, the state below. Gradio sends the browser what changed in it since the last one, so the
 document may grow in it; what the tab does not draw is left out. The measurement stands still while it is drawn, so
-it is told of every few seconds, and the browser counts down in between.
+it is reported every few seconds, and the browser counts down in between.
 
     run          the measurement's id; None before there is one
     phase        "idle", "running", "over" (its own document says how it ended), "kept" (found under its id),
@@ -43,7 +43,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """What to draw, and the whole document behind it once there is one."""
+    """What to draw, and the whole document once there is one."""
 
     state: State
     document: Mapping[str, Any] | None = None

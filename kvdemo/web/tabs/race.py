@@ -98,7 +98,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
             yield {button: gr.DownloadButton(visible=False) for button in files}
             document: Mapping[str, Any] | None = None
             played = play(backend, controls.form(values), run_id, visitor)
-            async with aclosing(runs.heard(played, run_id, request)) as frames:
+            async with aclosing(runs.stream(played, run_id, request)) as frames:
                 async for frame in frames:
                     document = frame.document
                     yield {tab.stage: frame.sheets}

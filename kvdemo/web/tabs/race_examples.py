@@ -58,7 +58,7 @@ _GREEDY = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 128}
 
 EXAMPLES: tuple[Example, ...] = (
     Example(
-        "Question", DEFAULT_PROMPT, "A plain question. The lanes write the same text; only the work behind it differs."
+        "Question", DEFAULT_PROMPT, "A plain question. The lanes write the same text; only the work for it differs."
     ),
     Example(
         "Drift",

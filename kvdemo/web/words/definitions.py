@@ -168,7 +168,7 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     "runs": {
         "name": "n",
         "long": "Measured runs",
-        "text": "Complete runs behind the figures. Warm-up runs are not among them.",
+        "text": "Complete runs that the figures are calculated from, without warm-up runs.",
         "also": "repeats",
     },
     "measured_speedup": {
@@ -286,7 +286,7 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     "published": {
         "name": "published",
         "long": "Published, not measured here",
-        "text": "Figures from elsewhere: other code, another device, sometimes no warm-up. They stand beside a "
+        "text": "Figures of others: other code, another device, sometimes no warm-up. They stand beside a "
         "measurement for orientation and are never part of it.",
         "also": "",
     },

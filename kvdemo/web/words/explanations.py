@@ -1,4 +1,4 @@
-"""Say which panel of Inside shows why a finding of a race is as it is. The page puts a "Why?" behind its sentence."""
+"""Map each kind of finding to the panel of Inside that shows its reason. Its sentence gets a "Why?" link."""
 
 from __future__ import annotations
 

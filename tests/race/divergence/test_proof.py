@@ -51,7 +51,7 @@ def model_in(name: str, dtype: torch.dtype) -> LoadedModel:
 
 
 class Sabotaged(Strategy):
-    """A cached loop with a fault behind the prompt."""
+    """A cached loop with a fault after the prompt."""
 
     id, name, summary, lossless = "sabotaged", "Sabotaged", "Has a fault.", True
     fault = "position"

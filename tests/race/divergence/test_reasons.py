@@ -100,7 +100,7 @@ def test_remote_lanes_are_compared_as_texts() -> None:
 
 
 def test_a_leading_space_and_a_trailing_half_character_are_no_difference_of_text() -> None:
-    """Some machines write an answer as it stands behind the prompt, others alone; each ends it where it was cut."""
+    """Some machines write an answer as it stands after the prompt, others alone; each ends it where it was cut."""
     here, there = lane("Here", 12, 13, 10), lane("There", 12, 13, 11)
     there.info = replace(there.info, elsewhere=True)
     here.texts, there.texts = ["ok", " 語", "\ufffd"], [" ok", "", " 語"]

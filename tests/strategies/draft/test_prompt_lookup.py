@@ -197,7 +197,7 @@ def test_the_remark_counts_the_guesses_or_says_that_there_were_none() -> None:
 
     assert PromptLookup().remarks([taken(0, 0), taken(10, 9), taken(10, 3)]) == [
         "Prompt lookup guessed 20 tokens and the model accepted 12 of them (60%): 6 accepted a step, 7 tokens a step "
-        "in 2 steps behind the prompt."
+        "in 2 steps after the prompt."
     ]
     assert PromptLookup().remarks([taken(0, 0), taken(0, 0)]) == [
         "Prompt lookup found nothing to repeat in 1 step: each wrote one token."

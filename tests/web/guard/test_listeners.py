@@ -5,7 +5,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from kvdemo.web.guard.listeners import Listeners, arrival, is_heard, listens_to
+from kvdemo.web.guard.listeners import Listeners, arrival, has_listener, listens_to
 from tests.web.loops import in_a_loop
 
 
@@ -68,8 +68,8 @@ def test_a_session_has_a_listener_while_one_of_its_streams_is_open() -> None:
 
 
 def test_a_request_without_a_count_or_a_session_counts_as_listening() -> None:
-    assert is_heard(gr.Request())
-    assert is_heard(gr.Request(Request(scope("/queue/join", method="POST")), session_hash="mine"))
+    assert has_listener(gr.Request())
+    assert has_listener(gr.Request(Request(scope("/queue/join", method="POST")), session_hash="mine"))
 
 
 def test_a_request_whose_session_has_no_stream_is_not_listening() -> None:
@@ -78,8 +78,8 @@ def test_a_request_whose_session_has_no_stream_is_not_listening() -> None:
     async def app(*_: Any) -> None: ...
 
     in_a_loop(Listeners(app)(asked, app, app))  # type: ignore[arg-type]
-    assert not is_heard(gr.Request(Request(asked), session_hash="mine"))
-    assert is_heard(gr.Request(Request(asked), session_hash=None))
+    assert not has_listener(gr.Request(Request(asked), session_hash="mine"))
+    assert has_listener(gr.Request(Request(asked), session_hash=None))
 
 
 def test_requests_are_numbered_in_order_of_arrival() -> None:

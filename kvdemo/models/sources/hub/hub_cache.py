@@ -1,6 +1,6 @@
 """Know which of the Hub's models are on the disk, and keep those that visitors had downloaded within a quota.
 
-What strangers have downloaded lies in a cache of its own, so that nobody's own cache is ever cleared. Several servers
+Models that visitors download are kept in a separate cache, so that a user's own cache is never cleared. Several servers
 may share it: none removes what another uses (`in_use`). No torch: it is asked before a run has the device.
 """
 
@@ -39,7 +39,7 @@ WANTED: dict[str, Any] = {
     ],
     "ignore_patterns": ["*/*"],
 }
-#: What a process that was killed left behind is removed when nothing was written to it for so long.
+#: Partial files of a killed process are removed when nothing was written to them for this many seconds.
 LEFT_SECONDS = 600.0
 _making_room = threading.Lock()
 
@@ -154,7 +154,7 @@ def _sweep(cache: Path, coming: Collection[str]) -> None:
 def _changed(file: Path) -> float:
     try:
         return file.lstat().st_mtime
-    except OSError:  # it has gone meanwhile
+    except OSError:  # it was deleted in the meantime
         return 0.0
 
 

@@ -80,7 +80,7 @@ def unused(hub_id: str) -> Iterator[bool]:
     """Tell whether no process uses a model; if so, none begins to before the block ends. This process must not."""
     try:
         opened = _file(hub_id).open("rb")
-    except OSError:  # nobody has ever used it, or none could say so
+    except OSError:  # it was never used, or its use could not be recorded
         yield True
         return
     with opened:

@@ -21,7 +21,7 @@ def call_with_timeout(seconds: float, ask: Callable[[], _T]) -> _T:
     def run() -> None:
         try:
             answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001  handed on to whoever waits
+        except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
             answer.set_exception(error)
 
     threading.Thread(target=run, name="kvdemo-ask", daemon=True).start()

@@ -105,7 +105,7 @@ def record_graph(run: Run) -> None:
             run()
     torch.cuda.current_stream(run.token.device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # Other threads may use the device meanwhile: only this one is recorded.
+    # Other threads may use the device at the same time: only this one is recorded.
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         run()
     run.graph = graph

@@ -129,7 +129,7 @@ def _forget_dead() -> None:
 def borrow_run(model: LoadedModel, positions: int, user: object, tell: Callable[[str], None]) -> Run:
     """Lend `user` a run with an empty cache for `positions`, compiled and recorded, for as long as it lives.
 
-    `tell` hears a sentence before what takes long. Raises BadInput where the step cannot be compiled.
+    `tell` is called with a sentence before each part that takes long. Raises BadInput if it cannot be compiled.
     """
     compiled, size = compiled_for(model), size_for(min(positions, model.context_length or positions))
     run = next((run for run in compiled.runs if run.idle and run.size == size), None)

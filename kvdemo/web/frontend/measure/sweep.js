@@ -22,7 +22,7 @@ export class Sweep {
     this.names = new Map();
     /** The cell in words: its prompt tokens and new tokens. @type {[number, number] | null} */
     this.chosen = null;
-    /** The lane that is held against the baseline. @type {string | undefined} */
+    /** The lane that is compared with the baseline. @type {string | undefined} */
     this.lane = undefined;
     this.grid = el("div", {});
     this.why = el("div", { class: "kv-why-cell", "aria-live": "polite" });

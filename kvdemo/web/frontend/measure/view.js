@@ -13,7 +13,7 @@ const IDLE = {
   text: "The race shows what happened once. Here each lane runs several times, alone on the device, and every figure comes with its scatter. The baseline is the model without a cache on the same tokens; the race’s Re-encode also turns its text into tokens again each step.",
 };
 const STEPS = [
-  ["The device", "Its memory bandwidth, arithmetic and launch overhead are measured first: they are what each lane is held against."],
+  ["The device", "Its memory bandwidth, arithmetic and launch overhead are measured first: they are what each lane is compared with."],
   ["Warm-up", "Each lane runs once at full length, unmeasured, until clocks, memory and kernels have settled."],
   ["Repeats", "The lanes take turns in an order that alternates. The table fills after each run; Stop keeps what is done."],
   ["What it means", "A speed-up with its interval, how far each lane is from the predicted floor, and why; with a sweep, where the cache pays."],

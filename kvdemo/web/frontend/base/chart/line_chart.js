@@ -157,7 +157,7 @@ export class LineChart {
   }
 
   /**
-   * Points at points, until it is told otherwise.
+   * Points at points until the next call.
    * @param {Point[] | null} points
    */
   point(points) {

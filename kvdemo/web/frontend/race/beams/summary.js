@@ -6,7 +6,7 @@ import { spell } from "../../base/token_text.js";
 import { beamPath } from "./tree.js";
 
 /**
- * A search, and what it is held against: the lane that decodes greedily, and what that lane's text has as its score.
+ * A search, and what it is compared with: the lane that decodes greedily, and what that lane's text has as its score.
  * @typedef {object} Searched
  * @property {import("./tree.js").BeamTree} tree
  * @property {import("../lanes/lane.js").Lane} lane

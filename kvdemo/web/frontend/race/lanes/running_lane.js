@@ -50,7 +50,7 @@ export class RunningLane extends LaneCard {
   /** Whether the keyboard walks the tokens, and to which one it or the pointer came. */
   keyboard = false;
   selected = -1;
-  /** The divergence that is told of. @type {race.Divergence | null} */
+  /** The divergence that is shown. @type {race.Divergence | null} */
   parted = null;
   /** The way to the steps of a lane that is done. @type {HTMLElement | null} */
   onward = null;

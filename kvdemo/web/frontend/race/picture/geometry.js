@@ -23,7 +23,7 @@ export const capacity = (count) => 2 ** Math.max(3, Math.ceil(Math.log2(Math.max
  * @param {number} of.height
  * @param {number} of.column the width of the prompt's column
  * @param {number} of.rows rows that must fit
- * @param {number} of.cells cells behind the prompt that must fit
+ * @param {number} of.cells cells after the prompt that must fit
  * @returns {Geometry}
  */
 export const geometryOf = ({ width, height, column, rows, cells }) => ({

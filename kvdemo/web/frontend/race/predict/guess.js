@@ -3,7 +3,7 @@ import { format } from "../../base/format.js";
 
 /** Closer than this, a guess is called right. */
 const CLOSE = 1.1;
-/** Steps after the prompt's that a curve can be held against. */
+/** Steps after the prompt's that a curve can be compared with. */
 export const LEAST = 8;
 
 /**
@@ -35,7 +35,7 @@ const median = (numbers) => {
   return ordered.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
 };
 
-/** The ends of a measured curve behind the prompt's step: medians, so that one slow step decides nothing.
+/** The ends of a measured curve after the prompt's step: medians, so that one slow step decides nothing.
  * @param {number[]} latency */
 const ends = (latency) => {
   const steps = latency.slice(1);

@@ -65,7 +65,7 @@ const list = (lanes, reader, known) => {
 
 /** Tells on the strip what a race does, and how it came out. */
 export class Verdict {
-  /** The race that is told of. @type {Race | null} */
+  /** The race that the verdict is about. @type {Race | null} */
   told = null;
 
   /**
