@@ -1,7 +1,8 @@
 """Read and check a document from a file of unknown origin; refuse in one sentence what is no document.
 
 Afterwards every entry that a comparison looks at is there, has its type, and is a sane finite number
-(`kvdemo.compare.entries`).
+(`kvdemo.compare.entries`, checked by pydantic). JSON, schema and kind are checked by hand, because pydantic's parser
+cannot name NaN, an endless number or the line of a fault.
 """
 
 from __future__ import annotations

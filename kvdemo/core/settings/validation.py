@@ -1,6 +1,7 @@
 """Check single values from a form, a URL or a program. Each function returns the value or raises BadInput.
 
-`called` is what the sentence calls the value.
+`called` is what the sentence calls the value. By hand and not by pydantic, because a machine that only measures has
+none, and each sentence names the setting, its bounds and a remedy.
 """
 
 from __future__ import annotations

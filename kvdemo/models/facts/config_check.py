@@ -2,7 +2,8 @@
 
 A configuration is a few numbers from which a library builds whatever they ask for: a million layers, a list as long
 as the vocabulary. So every number in it is checked against bounds far beyond any real model, and whatever names
-code, kernels or number formats to be fetched or used is left out.
+code, kernels or number formats to be fetched or used is left out. By hand and not by pydantic, because every model
+family has keys of its own: there is no class to declare, and bounds go by the kind of a key's name.
 """
 
 from __future__ import annotations
