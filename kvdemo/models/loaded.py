@@ -211,11 +211,11 @@ class LoadedModel:
         Decoded after an ordinary token, because tokenizers with a word-start mark (SentencePiece) drop the
         space of whatever comes first. Half a character becomes U+FFFD, as it does in any loop over text.
         """
-        stream = self._behind_a_word.branch()
+        stream = self._after_a_word.branch()
         return stream.push(token) + stream.flush()
 
     @cached_property
-    def _behind_a_word(self) -> TextStream:
+    def _after_a_word(self) -> TextStream:
         """Make a stream that has written the first token that is letters or digits alone, if the vocabulary has one."""
         stream = self.text_stream()
         for token in range(min(len(self.tokenizer), MOST_TOKENS_LOOKED_AT)):

@@ -15,8 +15,7 @@ from kvdemo.core.settings.declaration import offered
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
 from kvdemo.web import assets
-from kvdemo.web.api import endpoints as api
-from kvdemo.web.api.endpoints import measured_progress, progress
+from kvdemo.web.api.states import measure_states, race_states, state_after
 from kvdemo.web.components import downloads
 from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
@@ -127,7 +126,7 @@ def test_files_of_a_measurement_and_a_race_have_different_names(tmp_path: Path) 
 
 
 def test_the_api_streams_progress_and_ends_with_the_document() -> None:
-    states = list(progress(ScriptedBackend(), FORM, "r1"))
+    states = list(race_states(ScriptedBackend(), FORM, "r1"))
     assert states[0] == {"state": "preparing", "text": "Loading", "fraction": 0.25}
     assert states[1]["lanes"][0] == {
         "strategy": "reencode", "tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None
@@ -138,13 +137,13 @@ def test_the_api_streams_progress_and_ends_with_the_document() -> None:
 
 def test_the_api_streams_the_whole_text_of_a_lane() -> None:
     state = {"lanes": [{"text": "ok ", "finish_reason": None}]}
-    ended = api.state_after(state, Ended(0, "length", text="\ufffd"))
+    ended = state_after(state, Ended(0, "length", text="\ufffd"))
     assert ended["lanes"] == [{"text": "ok \ufffd", "finish_reason": "length"}]
 
 
 def test_an_abandoned_api_call_abandons_the_race() -> None:
     script = ScriptedBackend()
-    states = progress(script, FORM, "r1")
+    states = race_states(script, FORM, "r1")
     next(states)
     states.close()
     assert script.closed
@@ -152,7 +151,7 @@ def test_an_abandoned_api_call_abandons_the_race() -> None:
 
 def test_the_api_streams_a_measurement_and_ends_with_the_document() -> None:
     script = ScriptedBackend()
-    states = list(measured_progress(script, MEASURE, "r1"))
+    states = list(measure_states(script, MEASURE, "r1"))
     assert states[0] == {"state": "measuring", "text": "Loading", "fraction": None, "remaining_s": None}
     assert states[-1]["lanes"][0]["tokens"] == list(range(200))  # the whole document, not what the tab draws
     assert script.closed

@@ -9,21 +9,21 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings import validation
 from kvdemo.core.settings.declaration import Setting, offered
 from kvdemo.core.settings.inside import DEFAULT_PROMPT, InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import VALUES, Kind
-from kvdemo.core.visitor import NOBODY, Visitor
+from kvdemo.core.visitor import Visitor
 from kvdemo.costs.planner import PlanRequest
+from kvdemo.web.api.states import inside_states, measure_states, race_states
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
@@ -43,79 +43,6 @@ PLACES = (
 )  # fmt: skip
 #: Lists of numbers are text with commas, as in the form.
 _TYPES: Mapping[Kind, Any] = VALUES | {"lengths": str, "ids": str}
-
-
-def progress(
-    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
-) -> Generator[dict[str, Any], None, None]:
-    """Yield the states of one race, and the document last.
-
-    {"state": "preparing", "text", "fraction"}, then {"state": "racing", "lanes": [{"strategy", "tokens", "seconds",
-    "text", "finish_reason"}]}, then the document.
-    """
-    state: dict[str, Any] = {"state": "preparing", "text": "", "fraction": None}
-    document: Any = None
-    with closing(backend.race(form, run_id, visitor)) as batches:
-        for batch in batches:
-            for event in batch:
-                state = state_after(state, event)
-                document = event.document if isinstance(event, Finished) else document
-            yield state if document is None else dict(document)
-
-
-def state_after(state: dict[str, Any], event: RaceEvent) -> dict[str, Any]:
-    """Return the state of a race after one more event."""
-    match event:
-        case Progress(text, fraction):
-            return {"state": "preparing", "text": text, "fraction": fraction}
-        case Started(lanes=lanes):
-            fresh = {"tokens": 0, "seconds": 0.0, "text": "", "finish_reason": None}
-            return {"state": "racing", "lanes": [{"strategy": lane.strategy, **fresh} for lane in lanes]}
-        case TokensCommitted(lane=index, timed=timed, texts=texts):
-            lane = state["lanes"][index]
-            change = {
-                "tokens": lane["tokens"] + len(texts),
-                "seconds": lane["seconds"] + timed.seconds,
-                "text": lane["text"] + "".join(texts),
-            }
-            return _with_lane(state, index, change)
-        case Ended(lane=index, reason=reason, text=text):
-            lane = state["lanes"][index]
-            return _with_lane(state, index, {"finish_reason": reason, "text": lane["text"] + text})
-    return state
-
-
-def _with_lane(state: dict[str, Any], index: int, change: dict[str, Any]) -> dict[str, Any]:
-    lanes = [{**lane, **change} if i == index else lane for i, lane in enumerate(state["lanes"])]
-    return {**state, "lanes": lanes}
-
-
-def measured_progress(
-    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
-) -> Generator[dict[str, Any], None, None]:
-    """Yield a measurement's states: {"state": "measuring", "text", "fraction", "remaining_s"}; last, the document."""
-    document: Any = None
-    with closing(backend.measure(form, run_id, visitor)) as states:
-        for state in states:
-            document = state["document"] or document
-            yield {"state": "measuring", **{key: state[key] for key in ("text", "fraction", "remaining_s")}}
-    yield dict(document or {})
-
-
-def shown_progress(
-    backend: Backend, form: Form, run_id: str, visitor: Visitor = NOBODY
-) -> Generator[dict[str, Any], None, None]:
-    """Yield the states of one look inside: {"state": "computing", "text", "fraction", "panels"}; last, the document.
-
-    `panels` names those that are computed.
-    """
-    document: Any = {}
-    with closing(backend.inside(form, run_id, visitor)) as states:
-        for state in states:
-            document = state["document"] or document
-            done = {"panels": list(document.get("panels", ()))}
-            yield {"state": "computing", "text": state["text"], "fraction": state["fraction"], **done}
-    yield dict(document)
 
 
 def add_endpoints(backend: Backend) -> None:
@@ -155,7 +82,7 @@ def race_endpoint(backend: Backend) -> Endpoint:
     """Make `/race` with the form's own defaults."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
-        return _told(progress(backend, form, run_id, visitor), "a race failed", ACCIDENT)
+        return _told(race_states(backend, form, run_id, visitor), "a race failed", ACCIDENT)
 
     about = "Race decoding strategies on one prompt. Streams progress, then the race document."
     return _endpoint(backend, "race", about, RaceRequest, backend.default_form(), states)
@@ -165,7 +92,7 @@ def measure_endpoint(backend: Backend) -> Endpoint:
     """Make `/measure` with the first preset as its defaults."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
-        return _told(measured_progress(backend, form, run_id, visitor), "a measurement failed", measure_events.ACCIDENT)
+        return _told(measure_states(backend, form, run_id, visitor), "a measurement failed", measure_events.ACCIDENT)
 
     about = "Measure decoding strategies, each alone on the device, with repeats. Streams progress, then the document."
     return _endpoint(backend, "measure", about, MeasureRequest, measure_form.default_form(backend), states)
@@ -175,7 +102,7 @@ def inside_endpoint(backend: Backend) -> Endpoint:
     """Make `/inside` with the defaults of the command line, and a text to look at."""
 
     def states(form: Form, run_id: str, visitor: Visitor) -> States:
-        return _told(shown_progress(backend, form, run_id, visitor), "a look inside failed", inside_events.ACCIDENT)
+        return _told(inside_states(backend, form, run_id, visitor), "a run of Inside failed", inside_events.ACCIDENT)
 
     about = "Show what a model computes and keeps for one text. Streams progress, then the document."
     default = {"prompt": DEFAULT_PROMPT, "model": backend.default_form()["model"]}
