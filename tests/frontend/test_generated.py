@@ -135,7 +135,11 @@ def many(make: Callable[[random.Random], Any], count: int) -> list[Any]:
 
 NUMBERS = {"seconds": "", "bytes": "B", "flops": "FLOP/s"}
 CASES = {
-    "numbers": [(kind, value) for value in many(number, 1500) for kind in NUMBERS],
+    "numbers": [
+        (kind, max(1, round(value)) if kind == "bytes" else max(1, value) if kind == "flops" else value)
+        for value in many(number, 1500)
+        for kind in NUMBERS
+    ],
     "specs": many(spec, 600),
     "texts": many(tokens, 300),
     "races": many(race, 300),
@@ -172,9 +176,12 @@ def answers() -> dict[str, list[Any]]:
 
 
 def test_generated_numbers_are_written_alike_except_for_zeros_at_the_end(answers: dict[str, list[Any]]) -> None:
+    different = []
     for (kind, value), tabled in zip(CASES["numbers"], answers["numbers"], strict=True):
         said = units.amount(value, NUMBERS[kind]) if NUMBERS[kind] else units.seconds(value)
-        assert re.sub(r"(\.\d*?)0+ ", r"\1 ", tabled).replace(". ", " ") == said, (kind, value)
+        if re.sub(r"(\.\d*?)0+ ", r"\1 ", tabled).replace(". ", " ") != said:
+            different.append((kind, value, tabled, said))
+    assert not different
 
 
 def test_generated_lanes_are_read_written_and_named_alike(answers: dict[str, list[Any]]) -> None:

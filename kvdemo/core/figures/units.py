@@ -5,6 +5,9 @@ The page's tables have the same figures (frontend/base/format.js), with zeros at
 
 from __future__ import annotations
 
+import math
+from decimal import ROUND_HALF_UP, Decimal
+
 #: From here on a number is written as 1 of its unit.
 _NEARLY = 0.9995
 
@@ -19,7 +22,7 @@ def seconds(value: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= _NEARLY * size:
             return f"{figures(value / size)} {unit}"
-    return f"{value * 1e9:.3g} ns"
+    return f"{figures(value / 1e-9)} ns"
 
 
 def amount(value: float, unit: str) -> str:
@@ -36,5 +39,14 @@ def megabytes(size: int) -> str:
 
 
 def figures(value: float) -> str:
-    """Write three significant figures, or all those before the point."""
-    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+    """Write three significant figures, or all those before the point.
+
+    The decimal digits are rounded, half up, as the browser does: 8,405,000 bytes are 8.41 MB.
+    """
+    if not math.isfinite(value):
+        return f"{value:g}"
+    digits = Decimal(repr(float(value)))
+    if value >= 999.5:
+        return f"{int(digits.to_integral_value(ROUND_HALF_UP)):,}"
+    last = Decimal(1).scaleb(min(0, digits.adjusted() - 2))
+    return f"{float(digits.quantize(last, ROUND_HALF_UP)):.3g}"

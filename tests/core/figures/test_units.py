@@ -8,7 +8,7 @@ from tests.cases import cases
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.0, "0 ns"), (2.5e-6, "2.5 µs"), (0.0619, "61.9 ms"), (1.0, "1 s"), (32.84, "32.8 s"), (1234.5, "1,234 s")],
+    [(0.0, "0 ns"), (2.5e-6, "2.5 µs"), (0.0619, "61.9 ms"), (1.0, "1 s"), (32.84, "32.8 s"), (1234.5, "1,235 s")],
 )
 def test_a_time_has_three_figures_and_never_an_exponent(seconds: float, said: str) -> None:
     assert units.seconds(seconds) == said
@@ -20,6 +20,8 @@ def test_a_time_has_three_figures_and_never_an_exponent(seconds: float, said: st
         (0, "B", "0 B"),
         (512, "B", "512 B"),
         (7_790_000, "B", "7.79 MB"),
+        (8_405_000, "B", "8.41 MB"),
+        (999.5, "B", "1 kB"),
         (1.4e12, "B/s", "1.4 TB/s"),
         (2e18, "FLOP", "2,000 PFLOP"),
     ],

@@ -49,12 +49,20 @@ export const withSampling = (strategies, samplers) => {
   return strategies.map((strategy) => ({ ...strategy, sampling: strategy.samples ? all : {} }));
 };
 
-/** A value as Python writes it, once it is read: 1 as 1.0 unless it is whole.
+/** A number that need not be whole, as Python writes it: 1.0 and 5e-05.
+ * @type {(number: number) => string} */
+const decimal = (number) => {
+  const size = Math.abs(number);
+  if (size && (size < 1e-4 || size >= 1e16)) return number.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+  return Number.isInteger(number) ? number.toFixed(1) : String(number);
+};
+
+/** A value as Python writes it, once it is read.
  * @type {(option: SettingFacts, written: string) => string} */
 const spelled = ({ choices, whole }, written) => {
   const number = Number(written);
   if (choices.length || !written || !Number.isFinite(number) || (whole && !Number.isSafeInteger(number))) return written;
-  return whole || !Number.isInteger(number) ? String(number) : number.toFixed(1);
+  return whole ? String(number) : decimal(number);
 };
 
 /** @type {(settings: [string, SettingFacts][], values: Record<string, string>) => string} */
