@@ -105,9 +105,16 @@ def test_every_file_that_is_linked_exists() -> None:
         assert (ROOT / target).exists(), target
 
 
-def test_every_documented_environment_variable_is_read_and_every_one_read_is_documented() -> None:
+def settings(text: str) -> set[str]:
+    """The variables in a text. Limits count as one here: tests/server/test_limits.py compares their table."""
+    return set(re.findall(r"KVDEMO_MAX_|KVDEMO_[A-Z_]+", text))
+
+
+def test_every_documented_environment_variable_is_read_and_every_one_read_is_on_the_page_about_deployment() -> None:
     sources = "".join(p.read_text("utf-8") for p in [ROOT / "app.py", *ROOT.glob("kvdemo/**/*.py")])
-    assert set(re.findall(r"KVDEMO_[A-Z_]+", README)) == set(re.findall(r"KVDEMO_[A-Z_]+", sources))
+    deploy = (ROOT / "docs/deploy.md").read_text("utf-8")
+    assert settings(deploy) == settings(sources)
+    assert settings(README) <= settings(sources)
 
 
 def test_the_figures_for_a_gpu_are_those_of_its_file() -> None:

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="kvdemo",
         description="Race and measure decoding strategies on one prompt. Without a command, open the page "
-        "(--host, --port, --root-path, --share).",
+        "(--host, --port, --root-path, --share, --log-json, --metrics, --mcp).",
     )
     files = (race, measure, inside, compare, plan, lists)
     metavar = "|".join(name for file in files for name in file.NAMES)

@@ -1,6 +1,7 @@
 """Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
 
-A request at which Gradio fails is answered in a sentence (`unreadable`).
+A request at which Gradio fails is answered in a sentence (`unreadable`). What the page does not need is closed
+(`closed`), and other websites' pages may neither change nor read anything (`other_sites`).
 
 It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
 """
@@ -20,7 +21,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
-from kvdemo.web.guard import unreadable
+from kvdemo.web.guard import closed, other_sites, unreadable
 from kvdemo.web.links import TOO_LONG
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
@@ -90,6 +91,10 @@ class Protection:
             await PlainTextResponse(TOO_LARGE, 413)(scope, receive, answer)
         elif not _names_a_server(Headers(scope=scope)):
             await PlainTextResponse(NO_HOST, 400)(scope, receive, answer)
+        elif closed.is_closed(scope["path"]):
+            await PlainTextResponse(closed.SENTENCE, 404)(scope, receive, answer)
+        elif other_sites.is_of_another_site(scope):
+            await PlainTextResponse(other_sites.SENTENCE, 403)(scope, receive, answer)
         elif upload and self._lately() >= self._hourly_bytes:
             await PlainTextResponse(FULL, 429, headers={"Retry-After": "3600"})(scope, receive, answer)
         else:
@@ -158,6 +163,8 @@ class _Answer:
     def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         headers.update(HEADERS)
+        for permission in other_sites.PERMISSIONS:
+            del headers[permission]
         self.may_end = "content-length" not in headers
         if message["status"] == 500 and REFUSED in self._scope:
             message["status"] = 400  # Gradio answers a refusal with the status of an internal error
