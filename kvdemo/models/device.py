@@ -28,7 +28,7 @@ def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     if device == SPREAD and importlib.util.find_spec("accelerate") is None:
         raise BadInput(
             "A model is spread over several devices by the package accelerate, which is missing here: install it "
-            "(pip install 'kvdemo[large]'), or choose another device."
+            "(pip install accelerate), or choose another device."
         )
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if not here.get(device, True):

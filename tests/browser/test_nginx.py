@@ -71,7 +71,8 @@ def site(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     command = re.search(r"Start the app with `kvdemo (.*?)`", (ROOT / "docs/deploy.md").read_text("utf-8"))
     assert command
     program = ("-m", "kvdemo", *command[1].split())
-    with served({"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu"}, program) as app:
+    settings = {"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "KVDEMO_METRICS": "1"}
+    with served(settings, program) as app:
         location = documented("nginx")
         assert "http://127.0.0.1:7860/" in location
         folder, port = tmp_path_factory.mktemp("nginx"), free_port()
@@ -139,6 +140,13 @@ def test_the_proxy_accepts_the_largest_document_and_refuses_a_larger_one(site: S
     assert upload(site.proxied, MOST_BYTES - 1)
     with pytest.raises(urllib.error.HTTPError, match="413"):
         upload(site.proxied, 2 * MOST_BYTES)
+
+
+def test_the_proxy_keeps_the_metrics_from_visitors(site: Site) -> None:
+    with urllib.request.urlopen(f"{site.app}metrics", timeout=30) as answer:  # noqa: S310 - loopback
+        assert b"kvdemo_runs_waiting" in answer.read()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{site.proxied}metrics", timeout=30)  # noqa: S310
 
 
 def test_visitors_behind_the_proxy_are_strangers(site: Site) -> None:
