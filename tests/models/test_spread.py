@@ -65,7 +65,7 @@ def test_strategies_and_measurements_that_need_one_device_refuse_a_spread_model(
 
 def test_without_accelerate_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(BadInput, match=r"missing here: install it \(pip install 'kvdemo\[large\]'\)"):
+    with pytest.raises(BadInput, match=r"missing here: install it \(pip install accelerate\)"):
         choose("spread", "auto")
 
 
