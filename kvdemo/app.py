@@ -16,6 +16,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ def make_service(limits: Limits) -> Service | EngineBackend:
 #: Seconds that running requests get when the server is told to end.
 GRACE_SECONDS = 1
 METRICS, MCP = "KVDEMO_METRICS", "KVDEMO_MCP"
+#: Where Gradio keeps files of visitors.
+FILES = "GRADIO_TEMP_DIR"
 #: The flags, and the variables of Gradio that they set.
 FLAGS = {
     "host": ("GRADIO_SERVER_NAME", "ADDRESS", "to listen on; 0.0.0.0 for visitors of other machines"),
@@ -136,6 +139,21 @@ def is_public() -> bool:
     return share or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
 
 
+def keep_files_apart() -> tempfile.TemporaryDirectory[str] | None:
+    """Have visitors' files kept in a folder of this program's own, unless the operator has named one to Gradio.
+
+    By default all of Gradio's apps on a machine have one folder, which belongs to the user who ran the first of them.
+    """
+    if os.environ.get(FILES):
+        return None
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kvdemo-files-", ignore_cleanup_errors=True)
+    except OSError:  # a full disk, on which the page works but for its files
+        return None
+    os.environ[FILES] = folder.name
+    return folder
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     read_flags(arguments)
@@ -151,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if is_public():
         public_server.declare()
     space.trust_proxy()
+    files = keep_files_apart()
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
@@ -172,6 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     begin_to_close(blocks)
     service.close()  # waiting runs are told
     blocks.close(verbose=False)
+    if files:
+        files.cleanup()
 
 
 def begin_to_close(blocks: gr.Blocks) -> None:

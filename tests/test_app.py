@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 import uvicorn
 from starlette.requests import Request
@@ -15,6 +18,7 @@ from kvdemo import __main__ as command
 from kvdemo import app, space
 from kvdemo.core.visitor import Visitor
 from kvdemo.web.runs import visitor_of
+from tests.serving import served
 from tests.web.loops import in_a_loop
 
 
@@ -80,6 +84,37 @@ def test_mcp_tools_without_their_package_end_the_start_in_one_sentence(monkeypat
     monkeypatch.setattr(app.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit, match="kvdemo: --mcp needs the package mcp"):
         app.main(["--mcp"])
+
+
+def test_visitors_files_are_kept_in_a_folder_that_is_closed_to_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = app.keep_files_apart()
+    assert folder
+    assert Path(os.environ["GRADIO_TEMP_DIR"]) == Path(folder.name)
+    assert Path(folder.name).stat().st_mode & 0o077 == 0
+    folder.cleanup()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_files_that_the_operator_names_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert app.keep_files_apart() is None
+    assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
+
+
+@pytest.mark.slow
+def test_another_users_folder_of_gradio_stops_no_upload_and_nothing_is_left_behind(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "gradio").write_text("where this program may make nothing")
+    settings = {"KVDEMO_MODEL": str(tiny_folder), "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    with served(settings) as url:
+        answer = httpx.post(f"{url}gradio_api/upload", files={"files": ("a.json", b"{}", "application/json")})
+        assert answer.status_code == 200, answer.text
+    assert [path.name for path in tmp_path.iterdir() if "files" in path.name] == []
 
 
 @pytest.mark.parametrize(
