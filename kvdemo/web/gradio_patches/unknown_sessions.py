@@ -3,6 +3,9 @@
 Gradio keeps what it has to say by session, of the latest two thousand of them. What it has to say to any other, it
 raises a KeyError for, in the one task that begins everybody's events: it ends, and from then on every visitor is told
 that the server is stopped. An event that was asked for under an empty name is of such a session from the beginning.
+
+It keeps each session's name for as long as it runs. So a name may not be long: a thousand of four million characters
+would fill a machine's memory.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ from typing import Any
 
 import gradio as gr
 
+#: Characters of a session's name; a page's own has about ten, an event's 32.
+LONGEST_NAME = 100
+TOO_LONG = f"The session_hash has more than {LONGEST_NAME} characters: send a shorter one."
+
 
 def steady(blocks: gr.Blocks) -> gr.Blocks:
-    """Let the queue of `blocks` say nothing to sessions that it does not know, and give nameless ones a name."""
+    """Let the queue of `blocks` say nothing to unknown sessions, name nameless ones, and refuse long names."""
     queue: Any = (
         blocks._queue
     )  # Gradio has no public way to it; tests/web/gradio_patches/test_unknown_sessions.py holds it
@@ -24,6 +31,8 @@ def steady(blocks: gr.Blocks) -> gr.Blocks:
             send(event, message)
 
     async def push_named(body: Any, request: Any, username: str | None) -> Any:
+        if len(body.session_hash or "") > LONGEST_NAME:
+            return False, TOO_LONG, "error"
         body.session_hash = body.session_hash or None  # then the event's own name is that of its session
         return await push(body=body, request=request, username=username)
 

@@ -17,11 +17,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
-from kvdemo.web.guard import closed, other_sites, unreadable
+from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
 from kvdemo.web.links import TOO_LONG
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
@@ -46,6 +46,8 @@ HEADERS: Mapping[str, str] = {
 SILENT = b"There is nothing here."
 #: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
 BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
+#: The largest request outside the queue, of which the page has two with next to nothing in them.
+DIRECT, MOST_DIRECT = ("/gradio_api/run/", "/gradio_api/api/"), 10_000
 #: Bytes of what a link holds, which the page sends along with every event; web servers take some 60,000 of them.
 MOST_LINK = 30_000
 #: Headers from which Gradio makes addresses.
@@ -84,23 +86,31 @@ class Protection:
         if self._alone and is_stranger(scope):
             self._alone = False
             self._on_stranger()
+        upload_progress.forget(scope)
         upload = scope["path"].endswith(unreadable.UPLOAD)
-        body = _Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else MOST_REQUEST)
+        most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
+        body = _Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else most)
         answer = _Answer(scope, send)
-        if body.too_large:
-            await PlainTextResponse(TOO_LARGE, 413)(scope, receive, answer)
-        elif not _names_a_server(Headers(scope=scope)):
-            await PlainTextResponse(NO_HOST, 400)(scope, receive, answer)
-        elif closed.is_closed(scope["path"]):
-            await PlainTextResponse(closed.SENTENCE, 404)(scope, receive, answer)
-        elif other_sites.is_of_another_site(scope):
-            await PlainTextResponse(other_sites.SENTENCE, 403)(scope, receive, answer)
-        elif upload and self._lately() >= self._hourly_bytes:
-            await PlainTextResponse(FULL, 429, headers={"Retry-After": "3600"})(scope, receive, answer)
-        else:
-            if upload:
-                self._uploads.append((time.monotonic(), body))
-            await self._answer(scope, body, answer)
+        if ready := self._answer_for(scope, body, upload):
+            await ready(scope, receive, answer)
+            return
+        if upload:
+            self._uploads.append((time.monotonic(), body))
+        await self._answer(scope, body, answer)
+
+    def _answer_for(self, scope: Scope, body: _Body, upload: bool) -> Response | None:
+        """Return what a request is answered that goes no further, a refusal mostly."""
+        refusals = (
+            (body.too_large, TOO_LARGE, 413),
+            (not _names_a_server(Headers(scope=scope)), NO_HOST, 400),
+            (closed.is_closed(scope["path"]), closed.SENTENCE, 404),
+            (other_sites.is_of_another_site(scope), other_sites.SENTENCE, 403),
+            (upload and self._lately() >= self._hourly_bytes, FULL, 429),
+        )
+        for refused, sentence, code in refusals:
+            if refused:
+                return PlainTextResponse(sentence, code, {"Retry-After": "3600"} if code == 429 else None)
+        return upload_progress.done() if upload_progress.is_asked(scope) else None
 
     async def _answer(self, scope: Scope, body: _Body, answer: _Answer) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from kvdemo.web.gradio_patches.unknown_sessions import steady
+from kvdemo.web.gradio_patches.unknown_sessions import LONGEST_NAME, TOO_LONG, steady
 from tests.browser.scripted import scripted_page
 from tests.programs import Program
 from tests.web.loops import in_a_loop
@@ -25,6 +25,23 @@ async def joined_without_a_name(url: str) -> dict[str, Any]:
 def test_an_event_of_an_empty_session_name_does_not_end_other_events() -> None:
     with scripted_page(ScriptedBackend()) as url:
         assert in_a_loop(joined_without_a_name(url))["success"]
+
+
+async def joined_under_a_long_name(url: str) -> tuple[httpx.Response, httpx.Response]:
+    async with httpx.AsyncClient(timeout=60) as client:
+        await Program(client, url, "x" * LONGEST_NAME).last("strategies")
+        return (
+            await Program(client, url, "x" * (LONGEST_NAME + 1)).join("strategies"),
+            await client.post(f"{url}gradio_api/run/candidates", json={"data": [], "session_hash": "x" * 20_000}),
+        )
+
+
+def test_a_session_whose_name_would_fill_the_memory_is_refused_in_a_sentence() -> None:
+    """Gradio keeps the name of each session as long as it runs."""
+    with scripted_page(ScriptedBackend()) as url:
+        queued, direct = in_a_loop(joined_under_a_long_name(url))
+    assert (queued.status_code, queued.json()["detail"]) == (400, TOO_LONG)
+    assert direct.status_code == 413
 
 
 def test_a_message_to_a_forgotten_session_is_dropped() -> None:
