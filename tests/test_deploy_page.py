@@ -24,7 +24,7 @@ SHELL = [
     for line in block.replace("\\\n", "").splitlines()
     if line.strip().startswith("$ ")
 ]
-#: What ends before the app would start on any machine, or starts something else.
+#: The flags of each start of the page.
 FLAGS = [line.partition("#")[0].split()[1:] for line in SHELL if line.split()[0] == "kvdemo"]
 
 
