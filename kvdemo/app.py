@@ -37,6 +37,7 @@ from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 from kvdemo.web import page
 from kvdemo.web.backend import Backend
+from kvdemo.web.guard import connections
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -169,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if is_public():
         public_server.declare()
     space.trust_proxy()
+    connections.allow_many()
     files = keep_files_apart()
     service = make_service(limits)
     if Space.zero_gpu:
