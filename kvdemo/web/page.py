@@ -18,6 +18,7 @@ from kvdemo.web.components.form_keeper import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
+from kvdemo.web.gradio_patches.own_origin import for_its_own_origin
 from kvdemo.web.gradio_patches.quiet import quieten
 from kvdemo.web.gradio_patches.unknown_sessions import steady
 from kvdemo.web.tabs.compare import add_compare_tab
@@ -67,7 +68,7 @@ def build(backend: Backend) -> gr.Blocks:
     with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend)
     # Runs do not wait in it (web/runs.py): it holds what is answered in a moment.
-    return steady(quieten(blocks.queue(api_open=False, max_size=1000)))
+    return for_its_own_origin(steady(quieten(blocks.queue(api_open=False, max_size=1000))))
 
 
 def _wire_arrival(

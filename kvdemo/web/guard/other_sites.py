@@ -1,8 +1,8 @@
 """Refuse what the page of another website asks for in the name of a visitor, who need not know of it.
 
-Otherwise any website could have its visitors' browsers start runs here, and read the answers: in a network that it
-cannot reach itself, on the visitor's own machine, or with the password that his browser keeps. Programs send none of
-these headers, and links are followed by GET.
+Otherwise any website could have its visitors' browsers start runs here: in a network that it cannot reach itself, on
+the visitor's own machine, or with the password that his browser keeps. Programs send none of these headers, and links
+are followed by GET. Answers are kept from such pages by `gradio_patches/own_origin.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ SENTENCE = (
 )
 #: Requests that change nothing.
 _SAFE = ("GET", "HEAD", "OPTIONS")
-#: By these a browser would let other websites' pages read an answer; Gradio sends them.
-PERMISSIONS = ("access-control-allow-origin", "access-control-allow-credentials")
 
 
 def is_of_another_site(scope: Scope) -> bool:

@@ -1,7 +1,7 @@
 """Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
 
 A request at which Gradio fails is answered in a sentence (`unreadable`). What the page does not need is closed
-(`closed`), and other websites' pages may neither change nor read anything (`other_sites`).
+(`closed`), and other websites' pages may change nothing (`other_sites`).
 
 It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
 """
@@ -173,8 +173,6 @@ class _Answer:
     def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         headers.update(HEADERS)
-        for permission in other_sites.PERMISSIONS:
-            del headers[permission]
         self.may_end = "content-length" not in headers
         if message["status"] == 500 and REFUSED in self._scope:
             message["status"] = 400  # Gradio answers a refusal with the status of an internal error

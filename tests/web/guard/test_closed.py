@@ -12,7 +12,7 @@ from tests.web.guard.test_protection import client
 #: What the page, Gradio's client and its own start ask for, and what tells nothing to anybody.
 OPEN = {
     "/", "/assets/{path:path}", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/pwa_icon/{size}",
-    "/robots.txt", "/static/{path:path}", "/svelte/{path:path}", "/theme.css", "/endpoints",
+    "/openapi.json", "/robots.txt", "/static/{path:path}", "/svelte/{path:path}", "/theme.css", "/endpoints",
     "/gradio_api/api/{api_name}", "/gradio_api/app_id", "/gradio_api/call/v2/{api_name}",
     "/gradio_api/call/v2/{api_name}/{event_id}", "/gradio_api/call/{api_name}",
     "/gradio_api/call/{api_name}/{event_id}", "/gradio_api/cancel", "/gradio_api/file={path_or_url:path}",
