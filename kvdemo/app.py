@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gradio import routes
 from spaces.config import Config as Space
 
 from kvdemo import space
@@ -151,7 +152,7 @@ def keep_files_apart() -> tempfile.TemporaryDirectory[str] | None:
         folder = tempfile.TemporaryDirectory(prefix="kvdemo-files-", ignore_cleanup_errors=True)
     except OSError:  # a full disk, on which the page works but for its files
         return None
-    os.environ[FILES] = folder.name
+    os.environ[FILES] = routes.DEFAULT_TEMP_DIR = folder.name  # the latter was read when Gradio was imported
     return folder
 
 
