@@ -7,5 +7,6 @@ Each file changes one thing:
     light_sessions    a session begins without a description of the page
     unknown_sessions  an event of a session that is not known does not end the queue of all
     guarded_blocks    an event that cannot be read, or that fails, is answered with a sentence
+    own_origin        no page of another website may read an answer
     icon              the page names its icon as it is sent
 """

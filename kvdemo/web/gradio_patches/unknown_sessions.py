@@ -21,9 +21,8 @@ TOO_LONG = f"The session_hash has more than {LONGEST_NAME} characters: send a sh
 
 def steady(blocks: gr.Blocks) -> gr.Blocks:
     """Let the queue of `blocks` say nothing to unknown sessions, name nameless ones, and refuse long names."""
-    queue: Any = (
-        blocks._queue
-    )  # Gradio has no public way to it; tests/web/gradio_patches/test_unknown_sessions.py holds it
+    # Gradio has no public way to it; tests/web/gradio_patches/test_unknown_sessions.py holds it.
+    queue: Any = blocks._queue
     send, push = queue.send_message, queue.push
 
     def send_if_known(event: Any, message: Any) -> None:
