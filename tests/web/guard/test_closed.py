@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kvdemo.web.guard import closed
-from tests.hostile.taken import routes
+from tests.hostile.accepted import routes
 from tests.web.guard.test_protection import client
 
 #: What the page, Gradio's client and its own start ask for, and what tells nothing to anybody.
