@@ -1,4 +1,4 @@
-"""Define the error for input that a user can correct: one sentence that says what to do."""
+"""Define the error for input that a user can correct: one sentence that says what to do. Shorten other errors."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ class BadInput(ValueError):
 
 class Discarded(BadInput):
     """A model's files could not be loaded and were thrown away: they are fetched anew when they are asked for again."""
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten an exception for a sentence: its first line, or else its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Tell what exceptions of any library mean: out of memory, damaged files, and their first line."""
+"""Tell what exceptions of any library mean: out of memory, damaged files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,3 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error).lower()
     return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "out of memory" in said)
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten an exception for a sentence: its first line, or else its type."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(" .:") if lines else type(error).__name__

@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, first_line
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import device, placement
-from kvdemo.models.errors import first_line
 from kvdemo.models.facts import cache_shape, config_numbers
 from kvdemo.models.names.catalog import quoted
 from kvdemo.models.network import attention

@@ -11,17 +11,18 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput, Discarded
+from kvdemo.core.errors import BadInput, Discarded, first_line
 from kvdemo.core.events import Progress
 from kvdemo.models import memory
 from kvdemo.models.device import SPREAD, choose
-from kvdemo.models.errors import DamagedFiles, first_line, out_of_memory
+from kvdemo.models.errors import DamagedFiles, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.network import attention
 from kvdemo.models.sources import find, random_weights, weights
 from kvdemo.models.sources.checkpoint import shards
 from kvdemo.models.sources.source import Source
+from kvdemo.models.text import chat_template
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def _read(
                 raise BadInput(f"{name} has random weights, which are drawn on one device: choose another device.")
             network, tokenizer = random_weights.build(name, where, kind)
         elif device == SPREAD:
-            network = weights.network(name, source.folder, kind, None)
             tokenizer = load_tokenizer(name, source.folder)
+            network = weights.network(name, source.folder, kind, None)
         else:
             network, tokenizer = _from_files(name, source.folder, where, kind, beside)
         return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source)
@@ -113,14 +114,17 @@ def _from_files(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if device.type != "cuda":  # an Apple GPU works in main memory
         memory.check(name, [folder / shard for shard in shards(folder, name)], dtype, beside)
-    return weights.network(name, folder, dtype, device), load_tokenizer(name, folder)
+    tokenizer = load_tokenizer(name, folder)
+    return weights.network(name, folder, dtype, device), tokenizer
 
 
 def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of the files in a folder. Raises BadInput."""
     try:
-        return AutoTokenizer.from_pretrained(folder, **weights.SAFELY)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **weights.SAFELY)
     except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
         raise DamagedFiles(
             f"{name} has a tokenizer that cannot be read ({first_line(error)}): download it again."
         ) from error
+    chat_template.prepare(tokenizer)
+    return tokenizer

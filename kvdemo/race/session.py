@@ -146,6 +146,7 @@ class _Race:
             prompt = other_prompt(self.prompt) if strategy.elsewhere else self.prompt
             taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
             self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
+            strategy.settle(stop)
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: PrefixSlot | None, cut: int | None = None) -> Lane:
         tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from kvdemo.core.errors import first_line
 from kvdemo.inside.model_copy import in_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.device import dtype_name
-from kvdemo.models.errors import first_line, out_of_memory
+from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.compatibility import cache_support

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from kvdemo.core.errors import BadInput
-from kvdemo.models.errors import DamagedFiles, first_line
+from kvdemo.core.errors import BadInput, first_line
+from kvdemo.models.errors import DamagedFiles
 from kvdemo.models.facts import text_part
 from kvdemo.models.network import cache_argument
 

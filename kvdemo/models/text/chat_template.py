@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import re
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput
-from kvdemo.models.errors import first_line
+from kvdemo.core.errors import BadInput, first_line
+from kvdemo.core.limited_process import ShortLived
 
+RENDERING = "kvdemo.models.text.template_rendering"
 #: A template that runs for longer is stopped; the longest known ones take milliseconds.
 SECONDS = 5.0
-# How Python and JSON write a list of parts. A template that prints it so takes text, and no parts.
-_PRINTED = re.compile(r"""['"]type['"]: ?['"]text['"]""")
+#: Where templates run. A page asks at each pause of typing, and somebody's race may be running: it gives way to that.
+RENDERER = ShortLived(RENDERING, nice=5)
 
 
 def has_template(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Tell whether a tokenizer has a chat template for an ordinary conversation: its only one, or one named default."""
+    return bool(_template(tokenizer))
+
+
+def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Begin with what takes a second before the first template can run; return at once."""
+    if has_template(tokenizer):
+        RENDERER.start()
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> Any:
     template = tokenizer.chat_template
-    return bool(template.get("default") if isinstance(template, dict) else template)
+    return template.get("default") if isinstance(template, dict) else template
 
 
 def named_templates(tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -35,74 +41,27 @@ def named_templates(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 def render(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
     """Write the message `text` of a user, and the start of an answer, as the template of the model `name` does.
 
-    The message is handed over as text, or as a list of parts where the template takes that alone, as those of models
-    for pictures do. Raises BadInput, which says to switch the template off, where the template fails or leaves the
-    message out.
+    Raises BadInput, which says to switch the template off, where the template fails, leaves the message out, or takes
+    too long or too much memory.
     """
-
-    def rendered(content: Any) -> str:
-        messages = [{"role": "user", "content": content}]
-        with _at_most(SECONDS):
-            return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
-
-    def of_other(content: Any) -> str | None:
-        try:
-            return rendered(content)
-        except Exception:  # noqa: BLE001 - a template need not take every message
-            return None
-
-    failed: Exception | None = None
-    for parts in (False, True):
-        try:
-            whole = rendered(_parts(text) if parts else text)
-        except Exception as error:  # noqa: BLE001 - a template may raise anything
-            failed = error if not parts else failed
-            continue
-        probe = _probe(text)
-        other = of_other(_parts(probe) if parts else probe)
-        if whole == other or (parts and _PRINTED.search(whole)):
-            continue
-        if text.strip() in whole:
-            return whole
-        # Not to the letter: it may escape quotes, say. A message of plain words must be there with each of them.
-        written = (other or "").casefold()
-        if not parts and all(word in written for word in probe.split()) and whole != of_other(""):
-            return whole
-    if failed:
-        raise BadInput(
-            f"The chat template of {name} cannot be applied ({first_line(failed)}): switch it off (--no-chat)."
-        ) from failed
-    raise BadInput(f"The chat template of {name} leaves the prompt out, or a part of it: switch it off (--no-chat).")
-
-
-def _probe(text: str) -> str:
-    """Make another message that is as long: what a template does to it shows whether it writes messages whole."""
-    word = "another" if "kvdemo" in text.casefold() else "kvdemo"
-    return " ".join(f"{word}{n}" for n in range(1 + len(text) // (len(word) + 2)))
-
-
-def _parts(text: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": text}]
-
-
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError inside a template that runs for longer: an endless loop, say.
-
-    Looks at the clock with each line of the template. A debugger that traces already is left alone.
-    """
-    end = time.monotonic() + seconds
-
-    def trace(frame: FrameType, _event: str, _arg: Any) -> Any:
-        if time.monotonic() > end:
-            raise TimeoutError(f"it ran for more than {seconds:g} s")
-        return trace if frame.f_code.co_filename == "<template>" else None
-
-    if sys.gettrace() is not None:
-        yield
-        return
-    sys.settrace(trace)
     try:
-        yield
-    finally:
-        sys.settrace(None)
+        special = tuple(
+            (key, tuple(map(str, token)) if isinstance(token, list) else str(token))
+            for key, token in tokenizer.special_tokens_map.items()
+        )
+        return _rendered(_template(tokenizer), special, text, name)
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"The chat template of {name} cannot be applied ({first_line(error)}): switch it off (--no-chat)."
+        ) from error
+
+
+@lru_cache(maxsize=8)  # the page has asked for what a race then begins with
+def _rendered(template: str, special: tuple[tuple[str, Any], ...], text: str, name: str) -> str:
+    found: str = RENDERER.call(
+        f"The chat template of {name}", f"{RENDERING}:write", template, dict(special), text, name,
+        seconds=SECONDS, remedy="switch it off (--no-chat)",
+    )  # fmt: skip
+    return found

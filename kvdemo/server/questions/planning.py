@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import comparison
 from kvdemo.core import public_server
+from kvdemo.core.limited_process import ShortLived
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.limited_process import ShortLived
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture

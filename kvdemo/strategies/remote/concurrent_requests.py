@@ -114,10 +114,10 @@ class EqualRequests:
         seconds = max(request.last for request in ended) - min(request.sent for request in ended)
         return Together.of([request.figures(self._requests[0].text) for request in self._requests], seconds)
 
-    def give_up(self, seconds: float) -> None:
-        """Give up what still runs, and wait up to so many seconds for the connections to close."""
+    def give_up(self, seconds: float, stop: CancelToken) -> None:
+        """Give up what still runs, and wait up to so many seconds for the connections to close, unless stopped."""
         self._stopped.set()
         end = time.perf_counter() + seconds
         for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, end - time.perf_counter()))
+            while thread.is_alive() and not stop.is_set() and (left := end - time.perf_counter()) > 0:
+                thread.join(min(left, _LOOK_SECONDS))

@@ -19,7 +19,7 @@ from kvdemo.strategies.remote.concurrent_requests import EqualRequests
 
 #: Settings that servers of this kind know (OpenAI's own, and vLLM's, SGLang's and llama.cpp's further ones).
 _ASKED_FOR = ("temperature", "top_p", "seed", "top_k", "min_p", "repetition_penalty")
-#: How long a race waits at the most for the warm-up's connections to close.
+#: How long a race waits at the most for connections to close that are given up.
 CLOSING_SECONDS = 5.0
 
 
@@ -76,12 +76,6 @@ class Remote(Strategy):
         return None
 
     def decode(self, job: Job) -> Iterator[Step]:
-        """Give up what the warm-up still asks for, and return the generator of the steps."""
-        if self._requests:
-            self._requests.give_up(CLOSING_SECONDS)
-        return self._decode(job)
-
-    def _decode(self, job: Job) -> Iterator[Step]:
         from kvdemo.strategies.remote import openai_client  # noqa: PLC0415 - its package need not be installed
 
         if unknown := sorted(job.sampling.changed.keys() - set(_ASKED_FOR)):
@@ -100,7 +94,9 @@ class Remote(Strategy):
         yield from self._requests.first()
 
     def settle(self, stop: CancelToken) -> Together | None:
-        self._together = self._requests.wait(stop) if self._requests else None
+        if requests := self._requests:
+            self._together = requests.wait(stop)
+            requests.give_up(CLOSING_SECONDS, stop)
         return self._together
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:

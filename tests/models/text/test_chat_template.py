@@ -53,22 +53,46 @@ def test_a_failing_template_is_one_sentence_with_its_reason(template: Any, reaso
     assert model_with(template).prompt("hello", chat=False).text == "hello"
 
 
-def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_with(PLAIN)
-
-    def fails(*_: Any, **__: Any) -> str:
-        raise MemoryError
-
-    monkeypatch.setattr(type(model.tokenizer), "apply_chat_template", fails)
-    assert "MemoryError" in refusal(model)
+DOUBLED = "{% set s = namespace(v='x') %}{% for n in range(60) %}{% set s.v = s.v ~ s.v %}{% endfor %}{{ s.v }}"
 
 
-def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "template", ["{{ 'x' * 10 ** 10 }}", DOUBLED, "{{ '%9999999999d' % 1 }}", "{{ ['x'] * 10 ** 10 }}"]
+)
+def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(template: str) -> None:
+    sentence = refusal(model_with(template))
+    assert "Memory" in sentence or "memory" in sentence
+    assert sentence.endswith("switch it off (--no-chat).")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}",
+        "{{ 9 ** 9 ** 9 }}",  # within one line of Python
+    ],
+)
+def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch, template: str) -> None:
+    model_with(PLAIN).prompt("hello", chat=None)
     monkeypatch.setattr(chat_template, "SECONDS", 0.3)
-    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}"
     began = time.monotonic()
-    assert "ran for more than 0.3 s" in refusal(model_with(endless))
+    sentence = refusal(model_with(template))
+    assert "takes more than 0.3 s" in sentence
+    assert sentence.endswith("switch it off (--no-chat).")
     assert time.monotonic() - began < 5
+
+
+def test_a_template_may_write_more_than_the_prompt_and_not_without_end() -> None:
+    letters = LOOP + "{{ 'x' * 50_000 }}{{ m['content'] }}{% endfor %}"
+    assert len(model_with(letters).prompt("hello", chat=None).text) == 50_005
+    assert "more than it may" in refusal(model_with(letters.replace("50_000", "10 ** 8")))
+
+
+def test_a_prompt_that_was_rendered_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with(PLAIN)
+    first = model.prompt("twice", chat=None)
+    monkeypatch.setattr(chat_template, "SECONDS", 0.0)
+    assert model.prompt("twice", chat=None) == first
 
 
 @pytest.mark.parametrize("template", ["", "{{ '' }}", "<user><assistant>", LOOP + "{{ m['text'] }}{% endfor %}"])

@@ -190,8 +190,10 @@ def test_stop_ends_the_wait_without_concurrency_figures() -> None:
     list(requests.first())
     stop.set()
     assert requests.wait(stop) is None
+    requests.give_up(600, stop)  # who has stopped does not wait for connections to close
+    assert script.closed < 3
     script.go_on.set()
-    requests.give_up(20)
+    requests.give_up(20, threading.Event())
     assert script.closed == 3
 
 
@@ -203,6 +205,6 @@ def test_a_lane_that_ends_early_cancels_its_other_requests() -> None:
     next(steps)
     steps.close()
     script.go_on.set()
-    requests.give_up(20)
+    requests.give_up(20, threading.Event())
     assert script.closed == 3
     assert requests.wait(threading.Event()) is None

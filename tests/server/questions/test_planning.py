@@ -1,11 +1,10 @@
-"""What a visitor sent is worked on with limits: it can neither hold the server nor fill its memory."""
+"""What a visitor sent to plan or compare is worked on with limits: it cannot hold the server or fill its memory."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,54 +14,7 @@ from kvdemo.server.service import Service
 from kvdemo.web.tabs.compare import MOST_BYTES
 
 pytestmark = pytest.mark.slow
-HOSTILE = "tests.server.hostile"
 MACHINE = {"memory_gb": 16, "bandwidth_gb_s": 320}
-
-
-@pytest.fixture(scope="module")
-def calls() -> Iterator[ShortLived]:
-    return ShortLived(HOSTILE)
-
-
-def call(calls: ShortLived, name: str, *arguments: int, seconds: float = 30) -> object:
-    return calls.call("The file", f"{HOSTILE}:{name}", *arguments, seconds=seconds)
-
-
-def test_a_call_returns_the_functions_value_whatever_it_prints(calls: ShortLived) -> None:
-    assert [call(calls, "add", 1, n) for n in range(3)] == [1, 2, 3]
-
-
-def test_an_endless_call_is_ended_and_the_next_call_works(calls: ShortLived) -> None:
-    call(calls, "add", 0, 0)
-    begun = time.monotonic()
-    with pytest.raises(BadInput, match="The file takes more than 0.5 s"):
-        call(calls, "endless", seconds=0.5)
-    assert time.monotonic() - begun < 20
-    assert call(calls, "add", 1, 1) == 2
-
-
-@pytest.mark.parametrize("name", ["greedy", "die"])
-def test_a_call_that_fills_the_memory_or_crashes_fails_alone(calls: ShortLived, name: str) -> None:
-    with pytest.raises(BadInput, match="too much memory"):
-        call(calls, name)
-    assert call(calls, "add", 1, 1) == 2
-
-
-def test_a_refusal_keeps_its_sentence_and_an_unexpected_error_becomes_one(calls: ShortLived) -> None:
-    with pytest.raises(BadInput, match="It is not so: choose another"):
-        call(calls, "refuse")
-    with pytest.raises(RuntimeError, match="ValueError: broken"):
-        call(calls, "fail")
-
-
-def test_a_killed_process_is_started_again(calls: ShortLived) -> None:
-    with pytest.raises((BadInput, RuntimeError)):
-        call(calls, "kill_server")  # each time that it is tried
-    assert call(calls, "add", 1, 1) == 2
-
-
-def test_calls_run_at_a_lower_priority_than_the_steps_of_a_race(calls: ShortLived) -> None:
-    assert call(calls, "niceness") == 19
 
 
 @pytest.fixture(scope="module")

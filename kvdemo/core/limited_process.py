@@ -1,8 +1,8 @@
-"""Work on what a visitor sent in a short-lived process with limits in time and memory.
+"""Work on what a stranger wrote in a short-lived process with limits in time and memory.
 
-A configuration or a document may ask for hours of work in Python, which no other thread can interrupt and during
-which every other visitor waits. So it is worked on elsewhere: a server process imports what is needed once, and forks
-for each call. The fork has a low priority, and is ended at its limits.
+A configuration, a document or a chat template may ask for hours of work in Python, which no other thread can interrupt
+and during which every other visitor waits. So it is worked on elsewhere: a server process imports what is needed once,
+and forks for each call. The fork has a low priority, and is ended at its limits.
 
 This file is also the program of that server process. It reads calls from its standard input and ends with it.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import math
 import os
 import pickle
 import select
@@ -33,18 +34,35 @@ _HEADER = 8
 
 
 class ShortLived:
-    """Calls functions in processes of their own, one at a time. What they import is imported with the first call."""
+    """Calls functions in processes of their own, one at a time. What they import is imported with the first call.
 
-    def __init__(self, *preload: str) -> None:
-        self._preload = preload
+    preload  modules that the server process imports
+    nice     by how much it gives way to other processes, 19 at the most
+    """
+
+    def __init__(self, *preload: str, nice: int = 19) -> None:
+        self._arguments = [str(nice), *preload]
+        self._begin()
+        if hasattr(os, "register_at_fork"):  # a fork of this process has no part in its pipes
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
         self._one = threading.Lock()
 
-    def call(self, what: str, function: str, *arguments: Any, seconds: float, **named: Any) -> Any:
+    def start(self) -> None:
+        """Start the server process, unless it runs: it imports while this process does something else."""
+        if hasattr(os, "fork"):
+            with self._one:
+                self._running()
+
+    def call(
+        self, what: str, function: str, *arguments: Any, seconds: float, remedy: str = "choose another", **named: Any
+    ) -> Any:
         """Return what a function (`module:name`) returns. Arguments and result are pickled.
 
         Raises BadInput where it does, and where it takes longer than `seconds` or too much memory; `what` begins that
-        sentence. Raises RuntimeError for another accident.
+        sentence and `remedy` ends it. Raises RuntimeError for another accident, OSError where there is no process.
         """
         if not hasattr(os, "fork"):
             return _function(function)(*arguments, **named)
@@ -56,23 +74,16 @@ class ShortLived:
             case "refused":
                 raise BadInput(value)
             case "time":
-                raise BadInput(f"{what} takes more than {seconds:g} s to work out: choose another.")
+                raise BadInput(f"{what} takes more than {seconds:g} s to work out: {remedy}.")
             case "memory":
-                raise BadInput(f"{what} takes too much memory to work out: choose another.")
+                raise BadInput(f"{what} takes too much memory to work out: {remedy}.")
             case _:
                 raise RuntimeError(f"{function} failed in its process: {value}")
 
     def _ask(self, call: Any) -> tuple[str, Any]:
         """Send a call to the server process and wait for its answer; a server that has died is started anew, once."""
         for _ in range(2):
-            server = self._server
-            if server is None or server.poll() is not None:
-                command = [sys.executable, "-m", __name__, *self._preload]
-                root = str(Path(__file__).parents[2])
-                environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-                server = self._server = subprocess.Popen(  # noqa: S603 - this program, with names from this package
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-                )
+            server = self._running()
             assert server.stdin and server.stdout  # noqa: S101 - both are pipes
             try:
                 _send(server.stdin, call)
@@ -84,6 +95,17 @@ class ShortLived:
             else:
                 return answer
         raise RuntimeError("a process for short work died twice")
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        server = self._server
+        if server is None or server.poll() is not None:
+            command = [sys.executable, "-m", __name__, *self._arguments]
+            root = str(Path(__file__).parents[2])
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+            server = self._server = subprocess.Popen(  # noqa: S603 - this program, with names from this package
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
+        return server
 
 
 def _function(name: str) -> Any:
@@ -106,7 +128,7 @@ def _receive(stream: IO[bytes]) -> Any:
     return pickle.loads(content)  # noqa: S301 - from this program's own process
 
 
-def _serve(preload: list[str]) -> None:
+def _serve(nice: str, *preload: str) -> None:
     """Answer calls until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
     answers = os.fdopen(os.dup(1), "wb")
@@ -115,15 +137,18 @@ def _serve(preload: list[str]) -> None:
         importlib.import_module(module)
     with contextlib.suppress(EOFError):
         while True:
-            _send(answers, _forked(*_receive(sys.stdin.buffer)))
+            _send(answers, _forked(int(nice), *_receive(sys.stdin.buffer)))
 
 
-def _forked(function: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> tuple[str, Any]:
+def _forked(
+    nice: int, function: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float
+) -> tuple[str, Any]:
     """Run a call in a fork, and end it at its time."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
+        _limit(nice, seconds)
         _work(writing, function, arguments, named)
     os.close(writing)
     content, late, end = b"", False, time.monotonic() + seconds
@@ -144,15 +169,21 @@ def _forked(function: str, arguments: tuple[Any, ...], named: dict[str, Any], se
     return "memory", None  # what crashes has mostly run out of it
 
 
-def _work(writing: int, function: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Run a call, write what came of it, and end this process."""
+def _limit(nice: int, seconds: float) -> None:
+    """Limit what this process takes, also where nobody is left to end it."""
     import resource  # noqa: PLC0415 - not on Windows, where nothing is forked
 
-    os.nice(19)
+    os.nice(nice)
+    most_seconds = math.ceil(seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, most_seconds))
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if sys.platform == "linux" else 0
     if pages:
         most = pages * resource.getpagesize() + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _work(writing: int, function: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Run a call, write what came of it, and end this process."""
     answer: tuple[str, Any]
     try:
         answer = "returned", _function(function)(*arguments, **named)
@@ -169,4 +200,4 @@ def _work(writing: int, function: str, arguments: tuple[Any, ...], named: dict[s
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1:])
+    _serve(*sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import NoReturn
 
 from kvdemo.core.errors import BadInput
@@ -41,3 +42,10 @@ def kill_server() -> None:
 
 def niceness() -> int:
     return os.nice(0)
+
+
+def endless_orphan(file: str) -> NoReturn:
+    with Path(file).open("a", encoding="ascii") as ids:
+        ids.write(f"{os.getpid()}\n")
+    kill_server()
+    endless()
