@@ -1,9 +1,9 @@
-"""Ask a running app as a program does: by Gradio's HTTP interface, with nothing of Gradio's client in between."""
+"""Ask a running app as a program or a page does: by Gradio's HTTP interface, with no client of Gradio's in between."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -30,6 +30,30 @@ class Program:
         body = {"data": await self.values(endpoint, **given), "fn_index": number, "session_hash": self.session}
         return await self._client.post(f"{self._api}/queue/join", json=body)
 
+    async def use(self, element: str, event: str, filled: Mapping[str, Any] | None = None) -> httpx.Response:
+        """Put an event of an element of the page into the queue, as a browser does, and do not listen to it.
+
+        Controls hold what they do on a fresh page, except those that are `filled`, by the ids of their elements.
+        """
+        config = await self._config()
+        components = {one["id"]: one["props"] for one in config["components"]}
+        ids = {props.get("elem_id"): number for number, props in components.items()}
+        found = next(
+            one for one in config["dependencies"] if one["backend_fn"] and [ids[element], event] in one["targets"]
+        )
+        values = {number: components[number].get("value") for number in found["inputs"]}
+        values |= {ids[name]: value for name, value in (filled or {}).items()}
+        body = {"data": [*values.values()], "fn_index": found["id"], "session_hash": self.session}
+        return await self._client.post(f"{self._api}/queue/join", json=body)
+
+    async def over(self) -> Message:
+        """Listen to the end; returns the last message of the last event: {"success", "output"}."""
+        over: Message = {}
+        async for message in self.messages():
+            if message["msg"] == "process_completed":
+                over = message
+        return over
+
     async def values(self, endpoint: str, **given: Any) -> list[Any]:
         """The values of an endpoint's parameters, in their order; defaults where none are given."""
         _, parameters = await self._endpoint(endpoint)
@@ -49,15 +73,14 @@ class Program:
     async def last(self, endpoint: str, **given: Any) -> Message:
         """Run an endpoint to its end; returns its last message: {"success", "output": {"data" or "error"}}."""
         (await self.join(endpoint, **given)).raise_for_status()
-        over: Message = {}
-        async for message in self.messages():
-            if message["msg"] == "process_completed":
-                over = message
-        return over
+        return await self.over()
+
+    async def _config(self) -> Any:
+        return (await self._client.get(f"{self._api.removesuffix('gradio_api')}config")).json()
 
     async def _endpoint(self, name: str) -> tuple[int, list[Message]]:
         if name not in self._endpoints:
-            config = (await self._client.get(f"{self._api.removesuffix('gradio_api')}config")).json()
+            config = await self._config()
             number = next(one["id"] for one in config["dependencies"] if one["api_name"] == name)
             info = (await self._client.get(f"{self._api}/info")).json()
             self._endpoints[name] = number, info["named_endpoints"][f"/{name}"]["parameters"]

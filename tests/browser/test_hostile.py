@@ -75,6 +75,12 @@ def test_any_link_opens_a_page_that_works(url: str, guarded: Visit, tab: str) ->
     race(page)
 
 
+@pytest.mark.parametrize("name", ["tokens", "seed", "repeats"])
+def test_a_number_beyond_every_field_opens_the_page_with_a_word(tiny_app: str, guarded: Visit, name: str) -> None:
+    page = guarded(tiny_app, tab="measure" if name == "repeats" else "race", **{name: "9" * 20})
+    expect(page.get_by_text(f"link's {name} ").first).to_be_visible()
+
+
 def real_document(url: str) -> dict[str, Any]:
     """The document of a race on the app."""
 

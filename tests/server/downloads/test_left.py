@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from kvdemo.models.sources.hub import hub_cache
 from tests.programs import Program
 from tests.server.downloads.conftest import World
 from tests.serving import served
@@ -27,13 +26,14 @@ def test_a_download_whose_visitor_leaves_is_cancelled_while_others_race(world: W
     async def visit(url: str) -> None:
         async with httpx.AsyncClient(timeout=httpx.Timeout(120)) as client:
             leaves = asyncio.create_task(Program(client, url, "leaves").last("race", model="someone/a", **FORM))
-            await until(lambda: bool(hub_cache.partial_files("someone/a", world.visitors)))
-            assert (await Program(client, url, "stays").last("race", **FORM))["success"]
+            await until(lambda: any("padding" in path for path in world.hub.fetched))
+            async with asyncio.timeout(60):
+                assert (await Program(client, url, "stays").last("race", **FORM))["success"]
             refused = await Program(client, url, "asks").last("race", model="someone/large", **FORM)
             assert "does not offer 'someone/large'" in refused["output"]["error"]
             leaves.cancel()
             await asyncio.wait({leaves})
-            await until(lambda: not world.kept(world.visitors))
+            await until(lambda: not world.kept(world.visitors) | world.kept(world.own))
             world.held.set()
             assert (await Program(client, url, "comes").last("race", model="someone/a", **FORM))["success"]
 
