@@ -150,6 +150,10 @@ class DeviceLease:
                 tell(TurnCame(time.monotonic() - began))
             yield give_back
 
+    def limit(self, seconds: float) -> None:
+        """Say for how many seconds from now the run that has the device may have it."""
+        self._turns.limit(seconds)
+
     def overdue(self) -> float:
-        """Return for how many seconds a run has held the device since it was told to stop."""
+        """Return for how many seconds a run has held the device beyond its limit or Stop."""
         return self._turns.overdue()

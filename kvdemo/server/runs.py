@@ -159,6 +159,7 @@ class Runs:
                     self._measure(request, run_id, tell, stop, refused)
                     return
                 model = self._device.load(request.model or self._device.default_model, tell)
+                self._device.limit(self._limits.seconds(request))
                 if isinstance(request, InsideRequest):
                     from kvdemo.inside import session as inside  # noqa: PLC0415
 
@@ -208,6 +209,7 @@ class Runs:
 
         model, notes = self._model_for(request, tell, refused)
         limited = self._limited(request, stop)
+        self._device.limit(self._limits.seconds(request))
         try:
             measurement.run(request, model, run_id, noting, limited, notes)
         except BaseException:

@@ -217,7 +217,7 @@ class Service(AnswersWithoutModel):
         self._runs.stop(run_id)
 
     def overdue(self) -> float:
-        """Return for how many seconds a run has held the device since it was told to stop."""
+        """Return for how many seconds a run has held the device beyond its limit or Stop."""
         return self._device.overdue()
 
     def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:

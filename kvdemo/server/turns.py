@@ -34,6 +34,7 @@ class Turns:
         self._began = 0.0
         self._stop: CancelToken | None = None  # of who has the turn
         self._stopped_at: float | None = None
+        self._ends_at: float | None = None
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     @contextmanager
@@ -83,17 +84,25 @@ class Turns:
                 self._changed.wait(LOOK_SECONDS)
             if place:
                 return False
-            self._began, self._stop, self._stopped_at = self._clock(), stop, None
+            self._began, self._stop, self._stopped_at, self._ends_at = self._clock(), stop, None, None
             return True
 
-    def overdue(self) -> float:
-        """Return for how many seconds the turn has been held since its holder was told to stop; ask often."""
+    def limit(self, seconds: float) -> None:
+        """Say for how many seconds from now whoever has the turn may have it."""
         with self._changed:
-            if self._stop is None or not self._stop.is_set():
+            self._ends_at = self._clock() + seconds
+
+    def overdue(self) -> float:
+        """Return for how many seconds the turn has been held beyond its limit or Stop; ask often."""
+        with self._changed:
+            if self._stop is None:
                 return 0.0
-            if self._stopped_at is None:
-                self._stopped_at = self._clock()
-            return self._clock() - self._stopped_at
+            now = self._clock()
+            if self._stopped_at is None and self._stop.is_set():
+                self._stopped_at = now
+            return max(
+                (now - end for end in (self._stopped_at, self._ends_at) if end is not None and end < now), default=0.0
+            )
 
     def _text(self, place: int) -> str:
         first = "another run or a model's loading comes first" if place == 1 else f"{count(place, 'run')} come first"

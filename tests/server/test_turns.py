@@ -141,3 +141,21 @@ def test_a_stopped_run_is_overdue_until_it_releases_its_turn() -> None:
     assert turns.overdue() == 0
     with turns.take(lambda _: None, threading.Event()):
         assert turns.overdue() == 0
+
+
+def test_a_run_whose_step_outlasts_its_time_is_overdue_though_nobody_stops_it() -> None:
+    clock = Clock()
+    turns = Turns(clock)
+    with turns.take(lambda _: None, threading.Event()) as give_back:
+        turns.limit(900)
+        clock.now = 900
+        assert turns.overdue() == 0
+        clock.now = 940
+        assert turns.overdue() == 40
+        give_back()
+        assert turns.overdue() == 0
+    with turns.take(lambda _: None, threading.Event()):
+        assert turns.overdue() == 0  # the limit was that of the run before
+        turns.limit(10)
+        clock.now = 1000
+        assert turns.overdue() == 50

@@ -45,10 +45,10 @@ def leave(service: Service) -> NoReturn:
 
 
 def watch(service: Service) -> None:
-    """End this process when a run does not stop: a chat template that loops would hold the device for ever."""
+    """End this process when a run does not end in time: a single step may take hours, and nothing else can end it."""
     while service.overdue() < OBEDIENCE_SECONDS:
         time.sleep(1)
-    log.error("a run did not stop within %s s: the process ends", OBEDIENCE_SECONDS)
+    log.error("a run goes on %s s after its end: the process ends", OBEDIENCE_SECONDS)
     os._exit(DISOBEYED)
 
 

@@ -187,7 +187,7 @@ def _lost(code: int | None) -> str:
     """Say that the process has ended, and what to do."""
     how = "ended"
     if code == DISOBEYED:
-        how = "ended, because a run did not stop when it was told to"
+        how = "ended, because a run did not end in time"
     elif code is not None and code < 0:
         how = f"was killed (signal {-code}), most likely because memory ran out"
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: The exit code of the engine's process where it ended because a run did not stop when it was told to.
+#: The exit code of the engine's process where it ended because a run did not end in time.
 DISOBEYED = 75
 
 
