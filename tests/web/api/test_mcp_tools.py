@@ -32,7 +32,10 @@ Ask = Callable[[Callable[[ClientSession], Coroutine[Any, Any, Any]]], Any]
 
 @pytest.fixture(scope="module")
 def url(tiny_folder: Path) -> Iterator[str]:
-    settings = {"KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "KVDEMO_MCP": "1", "KVDEMO_MAX_TOKENS": "64"}
+    settings = {
+        "KVDEMO_MODEL": str(tiny_folder), "KVDEMO_DEVICE": "cpu", "KVDEMO_MCP": "1", "KVDEMO_MAX_TOKENS": "64",
+        "KVDEMO_MAX_STEPS": "200",
+    }  # fmt: skip
     with served(settings) as address:
         yield address
 
@@ -103,6 +106,13 @@ def test_the_other_tools_answer_with_their_documents(call: Callable[..., CallToo
         ("race", {"strategies": ["nope"]}, "There is no strategy 'nope': choose from "),
         ("race", {"max_new_tokens": 0}, "must be a whole number from 1 to 1,000,000, not 0."),
         ("race", {"max_new_tokens": 65}, "This server writes at most 64 tokens a lane: ask for at most 64 new tokens."),
+        (
+            "race",
+            {"strategies": ["no_cache"] * 5, "max_new_tokens": 64},
+            "That is 320 tokens to decode, and this server allows 200 a race: ask for at most 40 new tokens.",
+        ),
+        ("race", {"prompt": "word " * 300_000}, "The prompt has 1,500,000 characters, and this server reads 200,000"),
+        ("measure", {"prompt": "word " * 300_000}, "1,500,000 characters, and this server reads 200,000"),
         ("race", {"tokens": 5}, "There is no setting 'tokens'."),
         ("plan", {"memory_gb": 24}, "The memory bandwidth in GB/s is missing"),
         ("models", {"prompt": "Hi"}, "There is no setting 'prompt'."),
