@@ -81,6 +81,17 @@ def test_a_number_beyond_every_field_opens_the_page_with_a_word(tiny_app: str, g
     expect(page.get_by_text(f"link's {name} ").first).to_be_visible()
 
 
+def test_a_prompt_of_megabytes_gets_a_sentence_and_the_next_race_runs(tiny_app: str, visit: Visit) -> None:
+    page = visit(tiny_app, tokens=4)
+    prompt = page.locator("#kv-prompt textarea")
+    prompt.fill("word " * 900_000)
+    page.click("#kv-race")
+    expect(page.get_by_text("The request is too large").first).to_be_visible()
+    expect(page.locator("#kv-race")).to_be_enabled()
+    prompt.fill("Hi")
+    race(page)
+
+
 def real_document(url: str) -> dict[str, Any]:
     """The document of a race on the app."""
 

@@ -156,7 +156,7 @@ def test_a_prompt_of_megabytes_does_not_even_arrive(long_app: str) -> None:
             return await program("megabytes").join("race", **SHORT | {"prompt": LETTERS * 4})
 
     refused = in_a_loop(visit())
-    assert (refused.status_code, refused.text) == (413, "The request is too large: send less.")
+    assert (refused.status_code, refused.json()) == (413, {"detail": "The request is too large: send less."})
 
 
 def test_rows_that_fill_the_memory_are_refused_with_what_fits(long_app: str) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
@@ -108,6 +108,8 @@ class Protection:
             (upload and self._lately() >= self._hourly_bytes, FULL, 429),
         )
         for refused, sentence, code in refusals:
+            if refused and code == 413 and not upload:  # a page shows why an event is refused where that is in JSON
+                return JSONResponse({"detail": sentence}, code)
             if refused:
                 return PlainTextResponse(sentence, code, {"Retry-After": "3600"} if code == 429 else None)
         return upload_progress.done() if upload_progress.is_asked(scope) else None
