@@ -261,7 +261,7 @@ def test_uploads_are_limited_in_size_and_number(tiny_folder: Path, tmp_path: Pat
 
 TEMPLATES = {
     "loop": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-    "one line": "{{ 9 ** 9 ** 9 }}",
+    "one line": "{{ 9 ** (9 ** 9) }}",
     "giant": "{{ 'x' * 10 ** 10 }}",
 }
 

@@ -54,7 +54,7 @@ def shape(name: str) -> Architecture:
 
 
 @lru_cache(maxsize=64)
-def foreign_shape(find: str, what: str, **more: bool) -> Architecture:
+def foreign_shape(find: str, what: str, **more: Any) -> Architecture:
     """Work out an architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput."""
     function = f"{ARCHITECTURE}:{find}"
     seconds = PLAN_SECONDS + (HUB_SECONDS if find == "from_hub" else 0)

@@ -69,7 +69,7 @@ def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(template:
     "template",
     [
         "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}",
-        "{{ 9 ** 9 ** 9 }}",  # within one line of Python
+        "{{ 9 ** (9 ** 9) }}",  # within one line of Python
     ],
 )
 def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch, template: str) -> None:

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.limited_process import ShortLived
 from kvdemo.server.service import Service
 from kvdemo.web.tabs.compare import MOST_BYTES
 
