@@ -61,7 +61,7 @@ DOUBLED = "{% set s = namespace(v='x') %}{% for n in range(60) %}{% set s.v = s.
 )
 def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(template: str) -> None:
     sentence = refusal(model_with(template))
-    assert "Memory" in sentence or "memory" in sentence
+    assert any(why in sentence for why in ("Memory", "memory", "takes more than"))
     assert sentence.endswith("switch it off (--no-chat).")
 
 
