@@ -85,7 +85,7 @@ def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch, templat
 def test_a_template_may_write_more_than_the_prompt_and_not_without_end() -> None:
     letters = LOOP + "{{ 'x' * 50_000 }}{{ m['content'] }}{% endfor %}"
     assert len(model_with(letters).prompt("hello", chat=None).text) == 50_005
-    assert "more than it may" in refusal(model_with(letters.replace("50_000", "10 ** 8")))
+    assert "more than it may" in refusal(model_with(letters.replace("50_000", "10 ** 6")))
 
 
 def test_a_prompt_that_was_rendered_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
