@@ -107,16 +107,21 @@ def routes() -> list[BaseRoute]:
     ]
 
 
+def preloads() -> str:
+    """Write the links by which a browser fetches all that is needed first at the same time, before it is asked for."""
+    root = f"./{address()}"
+    modules = (f'<link rel="modulepreload" href="{root}/{path.as_posix()}">' for path in at_once())
+    return "\n".join([f'<link rel="preload" as="style" href="{root}/styles/main.css">', *modules])
+
+
 def head() -> str:
     """Write the page's head: frontend/early.js and facts as text, the rest by address, asked for at the same time."""
     root = f"./{address()}"
     facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
-    modules = [path.as_posix() for path in at_once()]
     return "\n".join([
         f"<style>{HIDDEN}</style>",
         f"<script>{(FRONTEND / 'early.js').read_text('utf-8')}\nObject.assign(kvdemo, {facts});</script>",
         f'<link rel="stylesheet" href="{root}/styles/main.css">',
-        *(f'<link rel="modulepreload" href="{root}/{name}">' for name in modules),
         f'<script type="module" src="{root}/main.js"></script>',
     ])  # fmt: skip
 

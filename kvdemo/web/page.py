@@ -50,7 +50,7 @@ def build(backend: Backend) -> gr.Blocks:
         with gr.Column(elem_id="kv-app"):
             tabs = Tabs()
             with tabs.add("race"):
-                race = add_race_tab(backend)
+                race = add_race_tab(backend, tabs)
             with tabs.add("measure"):
                 measure = add_measure_tab(backend)
             with tabs.add("compare"):

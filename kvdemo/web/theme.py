@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
-from kvdemo.web.gradio_patches.icon import NamedIcon
+from kvdemo.web.gradio_patches.early_head import EarlyHead
 from kvdemo.web.guard import unreadable
 from kvdemo.web.guard.listeners import Listeners
 from kvdemo.web.guard.protection import Protection
@@ -67,7 +67,7 @@ def launch_options(
         "head": assets.head(),
         "app_kwargs": {
             "routes": routes,
-            "middleware": [guard, Middleware(NamedIcon), Middleware(Listeners)],
+            "middleware": [guard, Middleware(EarlyHead, links=assets.preloads()), Middleware(Listeners)],
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,

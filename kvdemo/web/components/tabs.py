@@ -1,4 +1,4 @@
-"""Put the tabs on the page: the first at once, each other one when it is first opened.
+"""Put the tabs on the page: the first at once, parts of it once a run can be started, each other one when it is opened.
 
 Gradio mounts nothing of a column that is not visible: no element, no script. What an event writes to a control in it is
 kept for when it is mounted. The browser says which tab is opened (frontend/shell/tabs.js), and makes its column visible
@@ -23,6 +23,11 @@ class Tabs:
         """Add a tab's column, to be used as `with tabs.add(name):`. The first one added is mounted at once."""
         first = not self._columns
         self._columns[name] = gr.Column(elem_id=f"kv-tab-{name}", elem_classes="kv-tab", visible=first)
+        return self._columns[name]
+
+    def add_late(self, name: str) -> gr.Column:
+        """Add a part of the first tab that is mounted once a run can be started: `with tabs.add_late(name):`."""
+        self._columns[name] = gr.Column(elem_id=f"kv-late-{name}", elem_classes="kv-late", visible=False)
         return self._columns[name]
 
     def wire(self) -> None:

@@ -24,6 +24,7 @@ from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.race_events import play, token_budget
 from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
@@ -64,11 +65,11 @@ def _filled(key: str, value: Any) -> Any:
     return value
 
 
-def add_race_tab(backend: Backend) -> RaceTab:
+def add_race_tab(backend: Backend, tabs: Tabs) -> RaceTab:
     """Add the tab's content, with its events, to the Blocks that is being built."""
     with gr.Row(elem_id="kv-page", equal_height=False, elem_classes="kv-split"):
         with gr.Column(elem_id="kv-form", min_width=300, elem_classes="kv-form"):
-            panel = add_panel(backend)
+            panel = add_panel(backend, tabs)
         with gr.Column(elem_id="kv-main", min_width=300, elem_classes="kv-main"):
             tab = _main(backend, panel)
     _wire_runs(tab, backend)

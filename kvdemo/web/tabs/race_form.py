@@ -15,6 +15,7 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields, lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls, chips
+from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.tabs.race_examples import EXAMPLES
 
 QUICK_PICKS = (32, 128, 512)
@@ -41,7 +42,7 @@ class Panel:
     gpu_cost: gr.HTML | None = None
 
 
-def add_panel(backend: Backend) -> Panel:
+def add_panel(backend: Backend, tabs: Tabs) -> Panel:
     """Add the left column to the Blocks that is being built."""
     default = backend.default_form()
     prompt = fields.prompt_box(default["prompt"], "kv-")
@@ -52,11 +53,11 @@ def add_panel(backend: Backend) -> Panel:
     lent = backend.gpu_cost(default)
     gpu_cost = None if lent is None else drawn("line", value=lent, elem_id="kv-gpu-cost")
     with gr.Accordion("Settings", open=True, elem_id="kv-settings", elem_classes="kv-settings"):
-        controls, quick_picks = _settings(backend, default, prompt)
+        controls, quick_picks = _settings(backend, default, prompt, tabs)
     return Panel(controls, race, stop, examples, quick_picks, gpu_cost)
 
 
-def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox) -> tuple[Controls, gr.HTML]:
+def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox, tabs: Tabs) -> tuple[Controls, gr.HTML]:
     settings = offered(RaceRequest)
     made: dict[str, Component] = {"prompt": prompt}
     made["model"] = fields.model_picker(backend, default["model"], "kv-")
@@ -74,5 +75,6 @@ def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox) 
         [(SCHEDULES.get(name, name.capitalize()), name) for name in schedule.choices], value=default["schedule"],
         label=schedule.label, info=schedule.about, elem_id="kv-schedule",
     )  # fmt: skip
-    made |= fields.others(RaceRequest, default, "kv-", made)
+    with tabs.add_late("sampling"):
+        made |= fields.others(RaceRequest, default, "kv-", made)
     return Controls.of(RaceRequest, made), quick_picks

@@ -1,7 +1,7 @@
-"""Name the page's icon in the page as it is sent, below the page's own path.
+"""Put into the page as it is sent what browsers should know before Gradio draws: its icon, and which files it needs.
 
 Gradio adds the page's own head when it begins to draw. Until then browsers have asked for an icon at the root of the
-site, which behind a proxy is not the page's.
+site, which behind a proxy is not the page's, and the network had nothing to do.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LINK = b'<link rel="icon" href="./favicon.ico">'
+ICON = '<link rel="icon" href="./favicon.ico">'
 _END_OF_HEAD = b"</head>"
 
 
-class NamedIcon:
-    """Sends the page with the link to its icon, and everything else as it is."""
+class EarlyHead:
+    """Sends the page with its icon and `links` in its head, and everything else as it is."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, links: str = "") -> None:
         self._app = app
+        self._head = f"{ICON}{links}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -26,7 +27,7 @@ class NamedIcon:
             return
         begun: list[Message] = []
 
-        async def send_named(message: Message) -> None:
+        async def send_with_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 begun.append(message)
                 return
@@ -34,10 +35,10 @@ class NamedIcon:
                 start = begun.pop()
                 headers = MutableHeaders(scope=start)
                 if headers.get("content-type", "").startswith("text/html"):
-                    body = message.get("body", b"").replace(_END_OF_HEAD, LINK + _END_OF_HEAD, 1)
+                    body = message.get("body", b"").replace(_END_OF_HEAD, self._head + _END_OF_HEAD, 1)
                     message = {**message, "body": body}
                     headers["content-length"] = str(len(body))
                 await send(start)
             await send(message)
 
-        await self._app(scope, receive, send_named)
+        await self._app(scope, receive, send_with_head)
