@@ -235,6 +235,10 @@ class Service(AnswersWithoutModel):
         """Say in one sentence how many GPU seconds a race asks for; None where the device is the server's own."""
         return self._forecasts.gpu_cost(form)
 
+    def panel_gpu_cost(self, form: Mapping[str, Any]) -> str | None:
+        """Say how many GPU seconds a panel of Inside asks for; None where the device is the server's own."""
+        return self._forecasts.panel_gpu_cost(form)
+
     def pass_seconds(self, gpu: str) -> float | None:
         """Predict a forward pass of the held model on a GPU of this name before any has run; None where unknown."""
         return self._forecasts.pass_seconds(gpu)

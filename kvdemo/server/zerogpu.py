@@ -76,10 +76,10 @@ class Terms:
             return Asked(UNTOLD_SECONDS, None)
         return Asked(STARTUP_SECONDS + math.ceil(min(ROOM * predicted, self.most(request))), basis)
 
-    def sentence(self, request: Request) -> str:
-        """Say how many GPU seconds a run asks for, and what predicts them."""
+    def sentence(self, request: Request, who: str = "It") -> str:
+        """Say how many GPU seconds a run asks for, and what predicts them; `who` names the run."""
         seconds, basis = self.ask(request)
-        said = f"It asks for {seconds:,} GPU seconds, {_BASES[basis]}."
+        said = f"{who} asks for {seconds:,} GPU seconds, {_BASES[basis]}."
         if seconds > ANONYMOUS_SECONDS:
             said += f" A visitor who is not signed in has {ANONYMOUS_SECONDS} a day."
         return said

@@ -86,6 +86,9 @@ class Backend(Protocol):
         None where the device is the server's own, and not lent by the second.
         """
 
+    def panel_gpu_cost(self, form: Form) -> str | None:
+        """Say as `gpu_cost` does how many GPU seconds a panel of Inside asks for."""
+
     def estimate(self, form: Form) -> str:
         """Say in one sentence how much a measurement decodes and how long that may take. Raises BadInput."""
 

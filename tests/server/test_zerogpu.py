@@ -1,5 +1,6 @@
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -140,6 +141,11 @@ def test_a_service_predicts_gpu_seconds_from_its_own_runs_and_shows_them_before_
     assert "no run has shown a step yet." in service.estimate(measured)
     assert "no run has shown a step yet." in str(service.gpu_cost(form))
     assert service.gpu_cost({**form, "max_new_tokens": "many"}) == ""
+    panel = service.panel_gpu_cost({"prompt": "Hi", "max_new_tokens": 100})
+    asked = int(re.findall(r"^Each panel that comes into view asks for (\d+) GPU seconds, predicted", str(panel))[0])
+    each = InsideRequest.parse({"prompt": "Hi", "max_new_tokens": 100, "panels": "roles"})
+    assert asked == Terms(pass_seconds=lambda: service.pass_seconds(space.lent_gpu())).ask(each).seconds
+    assert service.panel_gpu_cost({"prompt": ""}) == ""
     list(service.race(form, "r"))
     predicted = service.forecast(RaceRequest.parse(form))
     assert predicted is not None
@@ -161,6 +167,7 @@ def test_a_zerogpu_page_offers_its_one_model_only() -> None:
 def test_a_server_with_its_own_device_states_no_gpu_seconds(tiny_folder: Path) -> None:
     service = Service(str(tiny_folder), device="cpu")
     assert service.gpu_cost({"prompt": "Hi"}) is None
+    assert service.panel_gpu_cost({"prompt": "Hi"}) is None
     assert "GPU seconds" not in service.estimate({"prompt": "Hi", "max_new_tokens": 4})
 
 

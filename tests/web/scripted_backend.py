@@ -211,6 +211,9 @@ class ScriptedBackend(Backend):
     def gpu_cost(self, form: Form) -> str | None:
         return self.lent and self.lent.format(**form)
 
+    def panel_gpu_cost(self, form: Form) -> str | None:
+        return self.lent and f"Each panel: {self.gpu_cost(form)}"
+
     def estimate(self, form: Form) -> str:
         self.forms.append(form)
         if isinstance(self.effort, Exception):

@@ -189,7 +189,18 @@ def test_the_gpu_seconds_of_a_race_are_shown_on_zerogpu_and_follow_every_setting
     assert line["props"]["value"] == "It asks for 128 GPU seconds."
 
 
+def test_the_gpu_seconds_of_a_panel_of_inside_are_shown_where_a_gpu_is_lent() -> None:
+    lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
+    watched, told = _ids_asked(lent, "inside")
+    assert {"kv-i-prompt", "kv-i-tokens", "kv-i-model"} <= watched
+    assert told == {"kv-i-gpu-cost"}
+    (line,) = (c for c in build(lent).get_config_file()["components"] if c["props"].get("elem_id") == "kv-i-gpu-cost")
+    assert line["props"]["value"] == "Each panel: It asks for 16 GPU seconds."
+
+
 def test_a_server_with_its_own_device_shows_no_gpu_seconds() -> None:
     watched, told = _ids_asked(ScriptedBackend(), "race")
     assert told == {"kv-tokens"}
     assert "kv-schedule" not in watched
+    ids = {one["props"].get("elem_id") for one in build(ScriptedBackend()).get_config_file()["components"]}
+    assert not ids & {"kv-gpu-cost", "kv-i-gpu-cost", "kv-ask-inside"}

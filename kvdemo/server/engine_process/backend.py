@@ -93,6 +93,9 @@ class EngineBackend(AnswersWithoutModel):
     def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
         return None
 
+    def panel_gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
+        return None
+
     def plan(self, form: Form) -> dict[str, Any]:
         return self.engine.call("plan", dict(form))
 

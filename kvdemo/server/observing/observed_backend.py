@@ -39,6 +39,7 @@ class Observed:
         self.status = backend.status
         self.fit = backend.fit
         self.gpu_cost = backend.gpu_cost
+        self.panel_gpu_cost = backend.panel_gpu_cost
         self.estimate = backend.estimate
         self.plan = backend.plan
         self.compare = backend.compare

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.core.errors import BadInput
@@ -82,6 +82,17 @@ class Forecasts:
             return self._lent.sentence(RaceRequest.parse(form))
         except BadInput:
             return ""  # the race says what is wrong
+
+    def panel_gpu_cost(self, form: Mapping[str, Any]) -> str | None:
+        """Say in one sentence how many GPU seconds a panel of Inside asks for; None where `gpu_cost` is None."""
+        if self._lent is None:
+            return None
+        try:
+            request = InsideRequest.parse(form)
+        except BadInput:
+            return ""  # the panel says what is wrong
+        # The page asks for one panel at a time, and any of them for as many seconds.
+        return self._lent.sentence(replace(request, panels=request.panels[:1]), "Each panel that comes into view")
 
     def pass_seconds(self, gpu: str) -> float | None:
         """Predict a forward pass of the held model on a GPU of this name before any has run; None where unknown."""

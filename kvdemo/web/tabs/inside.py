@@ -22,7 +22,7 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
-from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.components.follow import PRIVATE, follow
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.inside_events import asked_form, idle, show
 
@@ -35,13 +35,17 @@ VARIED = tuple(key for key in SETTINGS if key not in FORM)
 
 @dataclass(frozen=True)
 class InsideTab:
-    """The components that events write to."""
+    """The components that events write to.
+
+    `gpu_cost` is the line on what a panel costs, where a GPU is lent by the second.
+    """
 
     controls: Controls
     start: gr.Button
     stop: gr.Button
     drawing: gr.HTML
     link: gr.Button
+    gpu_cost: gr.HTML | None
 
     @property
     def arrival_outputs(self) -> list[Component]:
@@ -67,14 +71,14 @@ def add_inside_tab(backend: Backend) -> InsideTab:
     """Add the tab's content, with its events, to the Blocks that is being built."""
     with gr.Row(equal_height=False, elem_classes="kv-split"):
         with gr.Column(min_width=300, elem_classes=["kv-form", "kv-sticky"]):
-            controls, start, stop = _form(backend)
+            controls, start, stop, gpu_cost = _form(backend)
             page = gr.Textbox("", visible="hidden", elem_id=f"{PREFIX}page", label="What the panels vary")
         with gr.Column(min_width=300, elem_classes="kv-main"):
             with gr.Row(elem_classes="kv-exports"):
                 link = gr.Button("Link", size="sm", min_width=60, elem_id=f"{PREFIX}link")
             drawing = drawn("inside", value=idle(), elem_id="kv-inside", event="ask", facts=_facts(backend))
             handed = drawn("handedOver", value="", elem_id=f"{PREFIX}handed", event="fill", classes=["kv-unseen"])
-    tab = InsideTab(controls, start, stop, drawing, link)
+    tab = InsideTab(controls, start, stop, drawing, link, gpu_cost)
     _wire_runs(tab, page, backend)
     _wire_form(tab, handed, backend)
     return tab
@@ -92,16 +96,18 @@ def _facts(backend: Backend) -> dict[str, Any]:
     return {"panels": PANELS, "form": FORM, "names": links.names(links.INSIDE), "varied": varied, "models": short}
 
 
-def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button]:
+def _form(backend: Backend) -> tuple[Controls, gr.Button, gr.Button, gr.HTML | None]:
     default = default_form(backend)
     made: dict[str, Component] = {"prompt": fields.prompt_box(default["prompt"], PREFIX)}
     start, stop = fields.buttons("Show", PREFIX, name="start")
+    lent = backend.panel_gpu_cost(default)
+    gpu_cost = None if lent is None else drawn("line", value=lent, elem_id=f"{PREFIX}gpu-cost")
     made["model"] = fields.model_picker(backend, default["model"], PREFIX)
     with gr.Row(elem_classes="kv-row"):
         for key in ("max_new_tokens", "append"):
             made[key] = fields.control(key, SETTINGS[key], default[key], PREFIX)
     made["chat"] = fields.control("chat", SETTINGS["chat"], default["chat"], PREFIX)
-    return Controls({key: made[key] for key in FORM}), start, stop
+    return Controls({key: made[key] for key in FORM}), start, stop, gpu_cost
 
 
 def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
@@ -149,3 +155,5 @@ def _wire_form(tab: InsideTab, handed: gr.HTML, backend: Backend) -> None:
         fn=None, inputs=inputs, js=f"(...values) => {{ kvdemo.tell('shareInside', {share}, values); }}", **PRIVATE
     )
     handed.fill(fn=None, js="(...form) => kvdemo.given.handed(form)", inputs=inputs, outputs=inputs, **PRIVATE)
+    if tab.gpu_cost:
+        follow(controls, lambda form: backend.panel_gpu_cost(form) or "", tab.gpu_cost, tab="inside")
