@@ -101,6 +101,8 @@ interface BusEvents {
   marked: Marked | null;
   /** The server does not answer, or answers again. */
   lost: boolean;
+  /** The page was loaded again because its server was lost: the sheets of the finished race that it showed, or null if they could not be kept. */
+  returned: string[] | null;
 }
 
 /** A step of a race that is pointed at: the lane, and the token that was pointed at (race/marked_step.js). */

@@ -1,7 +1,7 @@
 // Events between parts of the page that know nothing of each other. `BusEvents` (types.d.ts) names them all.
 
 /** @type {{ [Name in keyof BusEvents]: ((detail: BusEvents[Name]) => unknown)[] }} */
-const listeners = { status: [], model: [], tab: [], lanes: [], reasons: [], asking: [], why: [], submitted: [], began: [], settled: [], marked: [], lost: [] };
+const listeners = { status: [], model: [], tab: [], lanes: [], reasons: [], asking: [], why: [], submitted: [], began: [], settled: [], marked: [], lost: [], returned: [] };
 
 /**
  * Calls back whenever an event of this name is emitted.

@@ -115,6 +115,8 @@ on("status", ({ state, run }) => {
   started = true;
   setTimeout(() => raceActions.press(), 400);
 });
+/** A page that was loaded again, and shows the race that it had, starts no other. */
+on("returned", () => { started = true; });
 
 /** On a phone the settings start closed, below the two buttons. */
 whenThere("kv-settings", (settings) => {

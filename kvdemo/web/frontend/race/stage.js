@@ -10,6 +10,7 @@ import { prose } from "../base/explain/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/explain/strategy_card.js";
 import { definitions } from "../base/explain/terms.js";
+import { keepRace } from "../form/keeper.js";
 import { lanesOf } from "../form/lane_picker.js";
 import { reasonsFor } from "../form/reasons.js";
 import { HEAT_LEVELS } from "./lanes/heat.js";
@@ -19,6 +20,8 @@ import { previewBody } from "./preview.js";
 import { RaceStrip } from "./strip.js";
 
 /** @typedef {import("./view.js").RaceView} RaceView */
+/** What a page says whose server was started again, where the race that it showed was too long to be kept, or the browser kept nothing. */
+const GONE = "The server was started again, and the race that was shown here could not be kept. The form is as it was: race again.";
 /** What is on offer, and the lanes at first. @typedef {import("../base/lane_offers.js").Offers & { lanes: string }} StageFacts */
 
 export class Stage {
@@ -101,6 +104,18 @@ export class Stage {
   /** @param {string[]} sheets */
   async take(sheets) { if (sheets.length) (await this.fetch())?.take(sheets); }
 
+  /** Shows the finished race that the page had before it was loaded again, or says that it is gone, unless another has begun.
+   * @param {string[] | null} sheets */
+  async restore(sheets) {
+    const view = await this.fetch();
+    if (view?.race && view.race.phase !== "notice") return;
+    if (sheets) this.introduction.fold();
+    view?.take(sheets ?? [`R before\n`, `N ${GONE}\n`], true);
+  }
+
+  /** The sheets of the race that is shown, if it is over. */
+  get finished() { return this.view?.race?.phase === "finished" ? this.view.sheets : null; }
+
   /** Race was pressed. */
   async start() {
     this.strip.work("Waiting for the server", null);
@@ -143,6 +158,8 @@ export const drawStage = (element, props, watch, useTokens, { lanes }) => withOf
 });
 on("marked", () => stage?.view?.point());
 onTheme(() => stage?.view?.recolor());
+keepRace(() => stage?.finished ?? null);
+on("returned", (sheets) => stage?.restore(sheets));
 on("lanes", ({ tab, text }) => tab === "race" && stage?.preview(text));
 on("reasons", () => stage?.preview());
 on("status", (status) => stage?.model(status));

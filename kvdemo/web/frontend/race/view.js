@@ -20,6 +20,8 @@ export class RaceView {
   race = null;
   /** The frame that is asked for. @type {number | null} */
   frame = null;
+  /** All that came of the race, and how far it is read. @type {string[]} */
+  sheets = [];
   sheet = 0;
   read = 0;
   opening = "";
@@ -49,16 +51,18 @@ export class RaceView {
     this.predict.name(lanes.map(({ name }) => name));
   }
 
-  /** Takes in the sheets: what was not read already, or all of it if a new race began.
+  /** Takes in the sheets: what was not read already, or all of it if a new race began. `before`: it is a race of an
+   * earlier server, and over.
    * @param {string[]} sheets */
-  take(sheets) {
+  take(sheets, before = false) {
     const opening = sheets.length ? sheets[0].slice(0, sheets[0].indexOf("\n") + 1) : "";
     if (!opening) return;
     if (opening !== this.opening || !(sheets[this.sheet]?.length >= this.read)) {
       Object.assign(this, { opening, sheet: 0, read: opening.length });
-      this.race = new Race(opening.slice(2, -1));
-      emit("began", "race");
+      this.race = new Race(opening.slice(2, -1), before);
+      if (!before) emit("began", "race");
     }
+    this.sheets = [...sheets]; // Gradio may empty a list that it has handed over
     const { race } = this;
     if (!race) return;
     const began = race.lanes.length;
@@ -92,7 +96,7 @@ export class RaceView {
     stage.lay(this.cards);
     stage.introduction.besides(false);
     this.predict.name(race.lanes.map(({ name }) => name));
-    emit("model", race.start.model);
+    if (!race.before) emit("model", race.start.model);
   }
 
   /** One drawing a frame, however many values arrived; a hidden tab draws when it comes back. */

@@ -57,8 +57,10 @@ export class Race {
   #current = null;
 
   /** @param {string} run */
-  constructor(run) {
+  constructor(run, before = false) {
     this.run = run;
+    /** It ran on a server that is gone. */
+    this.before = before;
     /** @type {"preparing" | "racing" | "finished" | "refused" | "notice"} */
     this.phase = "preparing";
     /** @type {{ text: string, fraction: number | null } | null} */

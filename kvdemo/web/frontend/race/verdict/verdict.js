@@ -7,6 +7,9 @@ import { byLane } from "./by_lane.js";
 import { told, whyLink } from "./sentences.js";
 import { whereItPays } from "./where_it_pays.js";
 
+/** What a race says that is shown again after its server was started again. */
+const BEFORE = "This race ran before the server was started again. Its files to download, and what its tokens were chosen from, are gone with that server.";
+
 /** @typedef {import("../lanes/lane.js").Lane} Lane */
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../wire.js").Finding} Finding */
@@ -102,6 +105,7 @@ export class Verdict {
     if (this.strip.why) this.strip.headline.after(this.strip.why);
     if (many) this.strip.text.after(list(lanes, reader, known));
     if (race.lanes.length > 1) this.strip.offer(whereItPays());
+    if (race.before) this.strip.warn(BEFORE, null, "notice");
   }
 
   /** @param {Race} race */
