@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.inside import SHOWN
@@ -596,6 +596,46 @@ def test_panels_are_in_the_order_of_the_lesson(url: str, visit: Visit) -> None:
     assert names == ORDER
 
 
+#: Notes, after each frame, how far a panel is from the top of the window.
+PLACES = """(name) => {
+  window.places = [];
+  const look = () => {
+    requestAnimationFrame(look);
+    setTimeout(() => {
+      const panel = document.getElementById(`kv-i-${name}`);
+      if (panel?.offsetHeight) places.push(Math.round(panel.getBoundingClientRect().top));
+    });
+  };
+  look();
+}"""
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_link_to_a_panel_stands_at_it_from_the_start_and_stays_there(
+    pages: tuple[ScriptedBackend, str], script: ScriptedBackend, browser: Browser, name: str
+) -> None:
+    script.gate.clear()
+    context = browser.new_context(viewport={"width": 1024, "height": 768})
+    page = context.new_page()
+    page.add_init_script(f"({PLACES})({name!r})")
+    page.goto(f"{pages[1]}?tab=inside&panel={name}")
+    panel(page, name, "working")
+    current = page.locator(".kv-contents [aria-current] span")
+    number = str(ORDER.index(name) + 1)
+    expect(current).to_have_text(number)
+    places = page.evaluate("[...new Set(places)]")
+    assert len(places) == 1
+    script.gate.set()
+    panel(page, name)
+    expect(page.locator(".kv-panel[data-state=working]")).to_have_count(0)  # what is in view beside it is shown, too
+    page.wait_for_function(
+        "([name, place]) => Math.abs(document.getElementById(`kv-i-${name}`).getBoundingClientRect().top - place) <= 1",
+        arg=[name, places[0]],
+    )
+    expect(current).to_have_text(number)
+    context.close()
+
+
 def test_each_formula_of_the_list_stands_with_the_real_models_numbers(real_app: str, visit: Visit) -> None:
     """Row 9: the cache's update, the attention of one row, the rest of a layer, FLOPs, mask and next position."""
     formulas = panel(visit(real_app, tab="inside", panel="formulas", length=100), "formulas")
@@ -610,4 +650,7 @@ def test_each_formula_of_the_list_stands_with_the_real_models_numbers(real_app: 
     }.items():
         section = formulas.get_by_role("region", name=name, exact=True)
         expect(section.locator(".kv-numbers")).to_contain_text(numbers)
-    expect(formulas.get_by_role("region", name="Next position").locator("output")).to_have_text("99")
+    place = formulas.get_by_role("region", name="Next position")
+    expect(place.locator(".kv-value")).to_have_text("99")
+    expect(place.locator("canvas")).to_have_count(0)  # that a place grows by one with each token needs no curve
+    expect(formulas.get_by_role("region", name="Memory of the cache").locator("canvas")).to_have_count(1)

@@ -70,7 +70,9 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
         "numbers": "t - 1, counted from 0",
         "unit": "",
         "terms": [Term(1, 0, 1), Term(-1, 0, 0)],
-        "about": "The newest of t positions finds t - 1 in the cache, and that number is its place in the text.",
+        "about": "A step with the cache reads one token, so it must be told that token's place in the text: as many "
+        "as the cache holds. Told another, the model reads the same token as if it stood elsewhere, and may write "
+        "another text. A step without the cache reads all t tokens, from place 0 on.",
     }
 
 

@@ -72,6 +72,15 @@ class Inside {
     this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, this.contents.element, ...shown.map((shell) => shell.element));
     mount(element, this.root);
     this.#watch();
+    this.#stand();
+  }
+
+  /** A link to a panel shows it from the start, before anything can be asked for. */
+  #stand() {
+    const shell = currentTab() === "inside" ? this.#named(this.settings.panel ?? "") : undefined;
+    if (!shell) return;
+    this.anchor = shell.element;
+    this.#hold();
   }
 
   /** @param {boolean} busy */
@@ -86,25 +95,30 @@ class Inside {
       }
     }, { rootMargin: AHEAD });
     for (const { element } of shells) watcher.observe(element);
-    // A panel above the one that was opened may grow when its answer comes: until the reader moves, the opened one stays.
+    // What is above the panel that was opened may grow, with its answer or with the form: until the reader moves, the opened one stays.
+    const held = new ResizeObserver(() => this.#hold());
+    for (const element of [this.root, document.body]) held.observe(element);
     for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(name, () => { this.anchor = null; }, { passive: true });
   }
 
   /** @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
   #take(shell, answer) {
     shell.take(answer);
-    this.#hold(shell, answer);
+    this.#settle(shell, answer);
     const model = answer.document?.model;
     if (!model || JSON.stringify(model) === this.model) return;
     this.model = JSON.stringify(model);
     emit("model", model);
   }
 
-  /** Keeps the panel that was opened where it is while others around it get their pictures.
+  /** Keeps the panel that was opened where it is while others around it get their pictures. */
+  #hold() { this.anchor?.scrollIntoView({ block: this.anchor.matches(".kv-panel") ? "start" : "center" }); }
+
+  /** The panel that was opened has its own answer: it is held a little longer.
    * @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
-  #hold({ element }, { state }) {
+  #settle({ element }, { state }) {
+    this.#hold();
     if (state === "working" || state === "stale" || !this.anchor) return;
-    this.anchor.scrollIntoView({ block: this.anchor.matches(".kv-panel") ? "start" : "center" });
     if (element.contains(this.anchor)) setTimeout(() => { if (this.anchor && element.contains(this.anchor)) this.anchor = null; }, SETTLED);
   }
 
@@ -122,15 +136,19 @@ class Inside {
     this.settings.at({ panel: part?.name ?? name });
     this.anchor = part?.element ?? element;
     part?.open();
-    this.anchor.scrollIntoView({ block: part ? "center" : "start" });
+    this.#hold();
     heading.focus({ preventScroll: true });
     this.questions.first(name);
   }
 
+  /** The panel that has this name, or a part of this name.
+   * @param {string} name */
+  #named(name) { return this.shells.get(name) ?? [...this.shells.values()].find(({ picture }) => picture.part?.name === name); }
+
   /** Goes to the panel, or the part of one, that has this name; tells whether there is one.
    * @param {string} name */
   #openNamed(name) {
-    const shell = this.shells.get(name) ?? [...this.shells.values()].find(({ picture }) => picture.part?.name === name);
+    const shell = this.#named(name);
     if (shell) this.open(shell, shell.panel.name === name ? undefined : shell.picture.part);
     return Boolean(shell);
   }

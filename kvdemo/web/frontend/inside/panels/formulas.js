@@ -25,6 +25,10 @@ const growth = (terms, batch, length) => {
   return times < 1.005 ? "the same for twice the length" : `${format.times(times)} for twice the length`;
 };
 
+/** Whether a value is work or memory, whose growth with the length is what a curve is drawn for; a place in the text is not.
+ * @param {inside.Formula} formula */
+const costs = ({ terms, unit }) => terms.length > 0 && unit !== "";
+
 /** A value over the length, both by doublings; a dot at the length of now. */
 class Curve {
   /** @param {inside.Term[]} terms */
@@ -115,7 +119,7 @@ class Formulas {
 
   /** @param {inside.FormulasPanel} panel */
   show({ formulas: computed }) {
-    this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}), grows: el("small", {}), curve: formula.terms.length ? new Curve(formula.terms) : null }));
+    this.shown = computed.map((formula) => ({ ...formula, output: el("output", {}), grows: el("small", {}), curve: costs(formula) ? new Curve(formula.terms) : null }));
     this.list.replaceChildren(...this.shown.map(({ name, formula, numbers, about, value, output, grows, curve, terms }) => el("section", { class: "kv-formula", "aria-label": name },
       el("h4", {}, name), terms.length || value !== null ? el("p", { class: "kv-value" }, output, grows) : null, curve?.canvas.frame,
       el("p", { class: "kv-quiet" }, ...prose(about)), el("p", { class: "kv-math" }, formula), el("p", { class: "kv-math kv-numbers" }, numbers))));

@@ -44,7 +44,7 @@ class Roles {
     const line = ({ piece, weight, position }) => el("div", { role: "row" },
       cell("rowheader", { dir: "auto" }, ...spell(piece)),
       cell("cell", { "data-role": "query", title: `The query of position ${position} is never read again` }, "never again"),
-      ...["key", "value"].map((role) => cell("cell", { "data-role": role, style: `--much: ${Math.round(8 + 60 * Math.sqrt(weight / most))}%` },
+      ...["key", "value"].map((role) => cell("cell", { "data-role": role, style: `--much: ${Math.round(8 + 44 * Math.sqrt(weight / most))}%` },
         role === "key" ? format.percent(weight) : "")));
     this.picture.replaceChildren(
       el("div", { role: "row" }, ...["Token", "Query", "Key", "Value"].map((name) => cell("columnheader", {}, name))),
