@@ -10,7 +10,7 @@ from typing import Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended, FinishReason
 from kvdemo.core.types import TimedStep
-from kvdemo.engine.remote_steps import unless_stopped
+from kvdemo.engine.remote_steps import until_stopped
 
 LaneEvent = tuple[int, TimedStep] | Ended
 
@@ -42,7 +42,7 @@ class Lane:
         and what `describe` makes of the exception.
         """
         error = None
-        steps: Any = self._steps if self.preemptible else unless_stopped(self._steps, stop)
+        steps: Any = self._steps if self.preemptible else until_stopped(self._steps, stop)
         while not self.finish_reason:
             if stop.is_set():
                 self.finish_reason = "stopped"

@@ -8,7 +8,7 @@ from typing import Any
 
 from kvdemo.core.events import Divergence, Ended
 from kvdemo.core.figures.metrics import first_difference
-from kvdemo.core.figures.requests import Together
+from kvdemo.core.figures.requests import RequestTotals
 from kvdemo.core.types import Choice, LaneInfo, TimedStep
 
 
@@ -33,7 +33,7 @@ class LaneHistory:
     remarks: list[str] = field(default_factory=list)
     beams: list[list[dict[str, Any]]] = field(default_factory=list)
     divergence: Divergence | None = None
-    together: Together | None = None
+    together: RequestTotals | None = None
     _compared: int = 0
 
     def add(self, timed: TimedStep, texts: tuple[str, ...]) -> None:

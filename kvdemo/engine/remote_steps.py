@@ -22,7 +22,7 @@ class _End:
         self.error = error
 
 
-def unless_stopped(steps: Iterator[T], stop: CancelToken) -> Iterator[T]:
+def until_stopped(steps: Iterator[T], stop: CancelToken) -> Iterator[T]:
     """Yield what a thread takes from `steps`, as it comes; end within `LOOK_SECONDS` once `stop` is set.
 
     A thread that still waits for the other machine is left behind. It ends with the next step, or when the connection

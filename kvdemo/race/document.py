@@ -12,7 +12,7 @@ from typing import Any
 
 from kvdemo.core.events import Finding, FinishReason, LaneStatus, Verdict
 from kvdemo.core.figures.metrics import lane_metrics, speedup
-from kvdemo.core.figures.requests import Together
+from kvdemo.core.figures.requests import RequestTotals
 from kvdemo.core.settings.declaration import recorded
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import UNKNOWN, Step, TimedStep
@@ -81,7 +81,7 @@ def _lane(record: LaneHistory, request: RaceRequest, prompt_text: str) -> dict[s
     }
 
 
-def _requests(together: Together) -> dict[str, Any]:
+def _requests(together: RequestTotals) -> dict[str, Any]:
     return asdict(together) | {"each": [asdict(one) for one in together.each]}
 
 

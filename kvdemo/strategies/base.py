@@ -31,7 +31,7 @@ __all__ = ["Job", "Strategy", "option"]
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
     from kvdemo.core.cancellation import CancelToken
-    from kvdemo.core.figures.requests import Together
+    from kvdemo.core.figures.requests import RequestTotals
     from kvdemo.models.loaded import LoadedModel, Prompt
     from kvdemo.strategies.chooser import Chooser
 
@@ -167,7 +167,7 @@ class Strategy(ABC):
         """Say what this run showed of the strategy's own trade-off, in sentences with figures, for the verdict."""
         return []
 
-    def settle(self, stop: CancelToken) -> Together | None:  # noqa: ARG002 - most have nothing beside their steps
+    def settle(self, stop: CancelToken) -> RequestTotals | None:  # noqa: ARG002 - most have nothing beside their steps
         """Wait, when the lane has ended, for what goes on beside its steps; return what all of that showed.
 
         No other lane of another machine starts before. It is given up once `stop` is set.

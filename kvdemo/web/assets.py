@@ -64,7 +64,7 @@ def address() -> str:
     return f"frontend/{digest.hexdigest()[:16]}"
 
 
-def at_once() -> list[Path]:
+def preloaded() -> list[Path]:
     """List what frontend/main.js imports, and what that imports, without what is imported when it is needed."""
     found: set[Path] = set()
     ahead = [Path("main.js")]
@@ -110,7 +110,7 @@ def routes() -> list[BaseRoute]:
 def preloads() -> str:
     """Write the links by which a browser fetches all that is needed first at the same time, before it is asked for."""
     root = f"./{address()}"
-    modules = (f'<link rel="modulepreload" href="{root}/{path.as_posix()}">' for path in at_once())
+    modules = (f'<link rel="modulepreload" href="{root}/{path.as_posix()}">' for path in preloaded())
     return "\n".join([f'<link rel="preload" as="style" href="{root}/styles/main.css">', *modules])
 
 

@@ -11,12 +11,12 @@ import pytest
 from kvdemo.core.events import Ended
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.engine.lane import Lane
-from kvdemo.engine.remote_steps import unless_stopped
+from kvdemo.engine.remote_steps import until_stopped
 from tests.scripted import choice
 
 
 def test_remote_steps_are_yielded_in_order_to_their_end() -> None:
-    assert list(unless_stopped(iter(range(5)), threading.Event())) == list(range(5))
+    assert list(until_stopped(iter(range(5)), threading.Event())) == list(range(5))
 
 
 def test_an_exception_of_the_remote_thread_is_raised_in_the_lane() -> None:
@@ -24,7 +24,7 @@ def test_an_exception_of_the_remote_thread_is_raised_in_the_lane() -> None:
         yield 1
         raise ValueError("broken")
 
-    taken = unless_stopped(broken(), threading.Event())
+    taken = until_stopped(broken(), threading.Event())
     assert next(taken) == 1
     with pytest.raises(ValueError, match="broken"):
         next(taken)

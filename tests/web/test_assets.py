@@ -62,7 +62,7 @@ def test_no_file_requests_another_host(path: Path) -> None:
 def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
     with TestClient(Starlette(routes=assets.routes())) as client:
         named = re.findall(r"""(?:href|src)="\./(frontend/.+?)\"""", assets.preloads() + assets.head())
-        assert len(named) == len(assets.at_once()) + 3  # main.js and the styles twice
+        assert len(named) == len(assets.preloaded()) + 3  # main.js and the styles twice
         later = [f"{assets.address()}/{path.as_posix()}" for path in [*SCRIPTS, Path("plotly.min.js")]]
         for address in [*named, *later]:
             answer = client.get(f"/{address}")
@@ -74,13 +74,13 @@ def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
 
 
 def test_the_head_preloads_no_script_of_a_tab_that_is_opened_later() -> None:
-    folders = {path.parts[0] for path in assets.at_once()}
+    folders = {path.parts[0] for path in assets.preloaded()}
     assert {"race", "form", "shell"} <= folders
     assert not folders & {"measure", "compare", "plan", "inside"}
 
 
 def test_the_head_preloads_no_script_that_only_a_running_race_needs() -> None:
-    named = {path.as_posix() for path in assets.at_once()}
+    named = {path.as_posix() for path in assets.preloaded()}
     assert {"race/stage.js", "race/preview.js"} <= named
     assert not named & {f"race/{name}.js" for name in ("view", "wire", "chart", "lanes/lane", "token/token_card")}
     assert not any(re.search("race/(beams|predict|verdict)/|lane_picture|overview|line_chart", name) for name in named)

@@ -29,7 +29,7 @@ class RequestFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class RequestTotals:
     """All of the requests, the lane's own first. Those that failed are not part of the sums.
 
     tokens        of all
@@ -45,7 +45,7 @@ class Together:
     each: tuple[RequestFigures, ...]
 
     @classmethod
-    def of(cls, each: Sequence[RequestFigures], seconds: float) -> Together:
+    def of(cls, each: Sequence[RequestFigures], seconds: float) -> RequestTotals:
         """Add up the requests; `seconds` go from the first sending to the last token of all."""
         tokens = sum(one.tokens for one in each if one.error is None)
         equal = sum(one.same_text for one in each)

@@ -23,7 +23,7 @@ def show(subject: Subject) -> Mapping[str, Any]:  # noqa: ARG001 - it is the sam
     """Show the two loops that a race compares unless it is told otherwise."""
     files = [_file(strategy) for strategy in DEFAULT_LANES]
     left, right = (path.read_text(encoding="utf-8").splitlines() for _, path in files)
-    pairs = facing(left, right)
+    pairs = aligned(left, right)
     same = [pair for pair in pairs if None not in pair and left[pair[0] or 0].strip() == right[pair[1] or 0].strip()]
     loops = []
     for side, ((cls, path), lines) in enumerate(zip(files, (left, right), strict=True)):
@@ -34,7 +34,7 @@ def show(subject: Subject) -> Mapping[str, Any]:  # noqa: ARG001 - it is the sam
     return {"loops": loops, "pairs": [list(pair) for pair in pairs]}
 
 
-def facing(left: Sequence[str], right: Sequence[str]) -> list[Pair]:
+def aligned(left: Sequence[str], right: Sequence[str]) -> list[Pair]:
     """Pair the lines of two files in order: equal ones with each other, the lines between them one by one."""
     pairs: list[Pair] = []
     matcher = SequenceMatcher(None, [line.strip() for line in left], [line.strip() for line in right], autojunk=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
-from kvdemo.core.figures.requests import RequestFigures, Together
+from kvdemo.core.figures.requests import RequestFigures, RequestTotals
 from kvdemo.core.types import Step
 
 Ask = Callable[[], Iterator[Step]]
@@ -101,7 +101,7 @@ class EqualRequests:
             log.exception("a request failed")
             request.error = type(error).__name__
 
-    def wait(self, stop: CancelToken) -> Together | None:
+    def wait(self, stop: CancelToken) -> RequestTotals | None:
         """Wait until all have ended; None for a single one, and where the first was given up or `stop` was set."""
         for thread in self._threads:
             while thread.is_alive() and not self._stopped.is_set():
@@ -112,7 +112,7 @@ class EqualRequests:
             return None
         ended = [request for request in self._requests if request.error is None and request.tokens]
         seconds = max(request.last for request in ended) - min(request.sent for request in ended)
-        return Together.of([request.figures(self._requests[0].text) for request in self._requests], seconds)
+        return RequestTotals.of([request.figures(self._requests[0].text) for request in self._requests], seconds)
 
     def give_up(self, seconds: float, stop: CancelToken) -> None:
         """Give up what still runs, and wait up to so many seconds for the connections to close, unless stopped."""

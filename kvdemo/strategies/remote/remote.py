@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
-from kvdemo.core.figures.requests import Together
+from kvdemo.core.figures.requests import RequestTotals
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
@@ -64,7 +64,7 @@ class Remote(Strategy):
         super().__init__(**values)
         self.engine = engines.resolve(self.engine)
         self._requests: EqualRequests | None = None
-        self._together: Together | None = None
+        self._together: RequestTotals | None = None
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - it is not the model that decides
         try:
@@ -93,7 +93,7 @@ class Remote(Strategy):
         self._requests = EqualRequests(ask, self.concurrency, job.max_new_tokens)
         yield from self._requests.first()
 
-    def settle(self, stop: CancelToken) -> Together | None:
+    def settle(self, stop: CancelToken) -> RequestTotals | None:
         if requests := self._requests:
             self._together = requests.wait(stop)
             requests.give_up(CLOSING_SECONDS, stop)
@@ -115,7 +115,7 @@ class Remote(Strategy):
             said.append(f"The server took {units.count(cached, 'prompt token')} from its own cache.")
         return said + (self._on_all(self._together) if self._together else [])
 
-    def _on_all(self, all_of: Together) -> list[str]:
+    def _on_all(self, all_of: RequestTotals) -> list[str]:
         """Say what all requests got together and what one of them waited for; how many texts are equal; who failed."""
         count, latency = len(all_of.each) - len(all_of.failed), all_of.latency
         rate = f", {units.figures(all_of.tokens_per_s)} tokens/s together" if all_of.tokens_per_s else ""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.documents import schema
 from kvdemo.inside import session
-from kvdemo.inside.panels.loops import facing
+from kvdemo.inside.panels.loops import aligned
 from kvdemo.models.loaded import LoadedModel
 
 ROOT = Path(__file__).parents[3]
@@ -19,14 +19,14 @@ LINES = st.lists(st.sampled_from(["a", "b", "  a", "", "c"]), max_size=12)
 
 @given(LINES, LINES)
 def test_each_line_of_both_files_is_shown_once_and_in_order(left: list[str], right: list[str]) -> None:
-    pairs = facing(left, right)
+    pairs = aligned(left, right)
     assert [a for a, _ in pairs if a is not None] == list(range(len(left)))
     assert [b for _, b in pairs if b is not None] == list(range(len(right)))
 
 
 @given(LINES)
 def test_a_file_compared_with_itself_has_no_line_of_its_own(lines: list[str]) -> None:
-    assert facing(lines, lines) == [(at, at) for at in range(len(lines))]
+    assert aligned(lines, lines) == [(at, at) for at in range(len(lines))]
 
 
 @pytest.fixture

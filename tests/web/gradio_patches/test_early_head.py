@@ -38,5 +38,5 @@ def test_the_launched_server_names_every_script_that_the_page_begins_with() -> N
     (early,) = [one for one in launch_options()["app_kwargs"]["middleware"] if one.cls is EarlyHead]
     links = early.kwargs["links"]
     assert all(
-        f'rel="modulepreload" href="./{assets.address()}/{path.as_posix()}"' in links for path in assets.at_once()
+        f'rel="modulepreload" href="./{assets.address()}/{path.as_posix()}"' in links for path in assets.preloaded()
     )
