@@ -20,6 +20,7 @@ from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
 from kvdemo.web.gradio_patches.own_origin import for_its_own_origin
 from kvdemo.web.gradio_patches.quiet import quieten
+from kvdemo.web.gradio_patches.shared_queue import MOST, share_queue
 from kvdemo.web.gradio_patches.unknown_sessions import steady
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
@@ -68,7 +69,7 @@ def build(backend: Backend) -> gr.Blocks:
     with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend)
     # Runs do not wait in it (web/runs.py): it holds what is answered in a moment.
-    return for_its_own_origin(steady(quieten(blocks.queue(api_open=False, max_size=1000))))
+    return for_its_own_origin(share_queue(steady(quieten(blocks.queue(api_open=False, max_size=MOST)))))
 
 
 def _wire_arrival(

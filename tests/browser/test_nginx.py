@@ -145,8 +145,9 @@ def test_the_proxy_accepts_the_largest_document_and_refuses_a_larger_one(site: S
 def test_the_proxy_keeps_the_metrics_from_visitors(site: Site) -> None:
     with urllib.request.urlopen(f"{site.app}metrics", timeout=30) as answer:  # noqa: S310 - loopback
         assert b"kvdemo_runs_waiting" in answer.read()
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{site.proxied}metrics", timeout=30)  # noqa: S310
+    for path in ("metrics", "metrics/", "kvdemo/metrics", "kvdemo//metrics", "%6detrics"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{site.proxied}{path}", timeout=30)  # noqa: S310
 
 
 def test_visitors_behind_the_proxy_are_strangers(site: Site) -> None:

@@ -1,0 +1,39 @@
+"""Keep room in the queue for everybody: of the events that wait, one address has no more than a share.
+
+Gradio refuses every event of every visitor while its queue is full, and begins no more than about twenty of a kind in a
+second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+#: Events that may wait, and those of one address, which a class may share.
+MOST, MOST_OF_ADDRESS = 1000, 300
+CROWDED = (
+    f"{MOST_OF_ADDRESS} questions from your address wait already: send fewer at a time, and try again in a moment."
+)
+
+
+def share_queue(blocks: gr.Blocks) -> gr.Blocks:
+    """Have the queue of `blocks` refuse an event of an address that has its share of those that wait."""
+    # Gradio has no public way to it; tests/web/gradio_patches/test_shared_queue.py holds it.
+    queue: Any = blocks._queue
+    push = queue.push
+
+    async def push_if_few(body: Any, request: Any, username: str | None) -> Any:
+        waiting = (event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue)
+        address = _address(request)
+        if sum(_address(event.request) == address for event in waiting) >= MOST_OF_ADDRESS:
+            return False, CROWDED, "queue_full"
+        return await push(body=body, request=request, username=username)
+
+    queue.push = push_if_few
+    return blocks
+
+
+def _address(request: Any) -> str:
+    client = getattr(request, "client", None)
+    return str(client.host) if client else ""
