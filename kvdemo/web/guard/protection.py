@@ -44,6 +44,8 @@ HEADERS: Mapping[str, str] = {
 }
 #: What a refusal says that has no words of its own.
 SILENT = b"There is nothing here."
+#: What one address may upload of all that may be uploaded in an hour.
+SHARE = 0.25
 #: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
 BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
 #: The largest request outside the queue, of which the page has two with next to nothing in them.
@@ -72,7 +74,7 @@ class Protection:
     ) -> None:
         self._app, self._file_bytes, self._hourly_bytes = app, file_bytes, hourly_bytes
         self._on_stranger, self._alone = on_stranger, True
-        self._uploads: deque[tuple[float, _Body]] = deque()
+        self._uploads: deque[tuple[float, str, _Body]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,8 +97,11 @@ class Protection:
             await ready(scope, receive, answer)
             return
         if upload:
-            self._uploads.append((time.monotonic(), body))
-        await self._answer(scope, body, answer)
+            self._uploads.append((time.monotonic(), _address(scope), body))
+        try:
+            await self._answer(scope, body, answer)
+        finally:
+            body.end()
 
     def _answer_for(self, scope: Scope, body: _Body, upload: bool) -> Response | None:
         """Return what a request is answered that goes no further, a refusal mostly."""
@@ -105,7 +110,7 @@ class Protection:
             (not _names_a_server(Headers(scope=scope)), NO_HOST, 400),
             (closed.is_closed(scope["path"]), closed.SENTENCE, 404),
             (other_sites.is_of_another_site(scope), other_sites.SENTENCE, 403),
-            (upload and self._lately() >= self._hourly_bytes, FULL, 429),
+            (upload and self._is_full(_address(scope)), FULL, 429),
         )
         for refused, sentence, code in refusals:
             if refused and code == 413 and not upload:  # a page shows why an event is refused where that is in JSON
@@ -126,11 +131,15 @@ class Protection:
             else:
                 await unreadable.answer(scope, error)(scope, body, answer)
 
-    def _lately(self) -> int:
-        """Count the bytes that were uploaded in the last hour, with those that are announced and still come."""
+    def _is_full(self, address: str) -> bool:
+        """Tell whether what was uploaded in the last hour, or is announced and still comes, leaves no room for more.
+
+        One address has its share of it, but for those of this machine, by which a proxy may bring everybody.
+        """
         while self._uploads and self._uploads[0][0] < time.monotonic() - 3600:
             self._uploads.popleft()
-        return sum(body.bytes for _, body in self._uploads)
+        own = sum(body.bytes for _, other, body in self._uploads if other == address and not _is_loopback(address))
+        return own >= self._hourly_bytes * SHARE or sum(body.bytes for *_, body in self._uploads) >= self._hourly_bytes
 
 
 class _Body:
@@ -141,6 +150,10 @@ class _Body:
         length = Headers(scope=scope).get("content-length", "0")
         self.bytes = int(length) if length.isdigit() and len(length) < 20 else most + 1
         self._came = 0
+
+    def end(self) -> None:
+        """Forget what was announced and did not come."""
+        self.bytes = self._came
 
     @property
     def too_large(self) -> bool:
@@ -186,6 +199,10 @@ class _Answer:
         """End a stream."""
         if not self._over:
             await self({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _names_a_server(headers: Headers) -> bool:

@@ -138,6 +138,20 @@ def test_all_visitors_share_an_upload_quota() -> None:
     assert codes == sorted(codes)
 
 
+def test_one_address_leaves_room_for_the_uploads_of_others() -> None:
+    with client(uploaded_bytes=8000) as visitor:
+        one, other = (TestClient(visitor.app, client=(f"203.0.113.{number}", 5)) for number in (1, 2))
+        assert [upload(one, 1000).status_code for _ in range(4)] == [200, 200, 429, 429]
+        assert upload(other, 1000).status_code == 200
+
+
+def test_an_upload_that_is_announced_and_does_not_come_takes_no_room() -> None:
+    announced = {"content-type": "multipart/form-data; boundary=b", "content-length": "9000"}
+    with client(uploaded_bytes=5000) as visitor:
+        visitor.post("/gradio_api/upload", content=b"--b", headers=announced)
+        assert upload(visitor, 1000).status_code == 200
+
+
 def test_the_upload_quota_is_per_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     with client(uploaded_bytes=1000) as visitor:
