@@ -114,6 +114,14 @@ class SessionPrefixes:
         with self._lock:
             self._stores.pop(page, None)
 
+    def let_go(self) -> bool:
+        """Drop what is kept for all pages, because its memory is needed; returns whether there was anything."""
+        with self._lock:
+            found = self.bytes > 0
+            for store in self._stores.values():
+                store.held.clear()
+        return found
+
     @property
     def bytes(self) -> int:
         return sum(store.bytes for store in list(self._stores.values()))

@@ -14,6 +14,10 @@ class BadInput(ValueError):
         self.max_new_tokens = max_new_tokens
 
 
+class NoRoom(BadInput):
+    """A run needs more memory than is free now."""
+
+
 class Discarded(BadInput):
     """A model's files could not be loaded and were thrown away: they are fetched anew when they are asked for again."""
 

@@ -17,9 +17,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput, first_line
+from kvdemo.costs.activations import Widths
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import device, placement
-from kvdemo.models.facts import cache_shape, config_numbers
+from kvdemo.models.facts import cache_shape, config_numbers, pass_widths
 from kvdemo.models.names.catalog import quoted
 from kvdemo.models.network import attention
 from kvdemo.models.sources.source import Source
@@ -95,6 +96,11 @@ class LoadedModel:
         except BadInput as error:
             log.info("%s", error)
             return None
+
+    @cached_property
+    def widths(self) -> Widths | None:
+        """How wide the passes of the model are; None where no formula gives what its layers keep."""
+        return None if self.layers is None else pass_widths.read(self.network, self.layers, self.device.type)
 
     @property
     def weight_bytes(self) -> int:

@@ -54,7 +54,7 @@ def check_race(request: RaceRequest, model: LoadedModel, *, together: bool = Tru
     prompt = model.prompt(request.prompt, chat=request.chat)
     _check_fit(model, prompt, request.max_new_tokens)
     if together:
-        memory_limit.check_race(chosen, model, len(model.encode(prompt)), request.max_new_tokens)
+        memory_limit.check_race(chosen, model, len(model.encode(prompt)), request.max_new_tokens, request.schedule)
     model.text_of(model.encode(prompt)[-1:])  # a tokenizer that writes no text is refused now, not in the race
     return chosen, prompt
 

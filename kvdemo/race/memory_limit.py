@@ -1,69 +1,146 @@
-"""Refuse what needs more memory for keys and values than is free, before anything runs.
+"""Refuse what needs more memory than is free, before anything runs.
 
-Linux promises more memory than there is, and ends the program that uses it: on a server, everybody's. The bytes are
-those of the formula (`kvdemo.costs.formulas`). Activations come on top, so a part of what is free is left to them.
+Linux promises more memory than there is, and ends the program that uses it: on a server, everybody's. Counted are, by
+formula (`kvdemo.costs`):
+
+    - keys and values of all rows of all lanes, as an exact cache holds them
+    - activations of the largest pass: of the lane that needs most where lanes take turns, of all where they do not
+    - the weights of a draft model that is not loaded yet, and the keys and values of each lane's draft
+    - weights that compiling packs for the CPU
+
+Not counted: buffers of kernels, hidden states that a strategy keeps for a step, and the passes that look back at the
+lanes when their caches are free again. A part of what is free is left to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import NoRoom
 from kvdemo.core.figures import units
+from kvdemo.core.types import Pass, Schedule
 from kvdemo.costs import formulas
+from kvdemo.costs.activations import activation_bytes
 from kvdemo.models import memory, placement
+from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.base import Strategy
+from kvdemo.strategies.base import Beside, Strategy
 
-Held = Callable[[int], int]
-#: Part of the free memory that keys and values may take.
+#: Part of the free memory that may be taken.
 SHARE = 0.8
 
 
-def check_race(chosen: Sequence[Strategy], model: LoadedModel, prompt_tokens: int, max_new_tokens: int) -> None:
-    """Raise BadInput where lanes that run together hold too much, with the largest token count that fits."""
-    _check("This race", chosen, model, prompt_tokens, max_new_tokens)
+@dataclass(frozen=True)
+class _Run:
+    """Lanes on a model, and what is asked of them: `rows` where another number than the lanes' own is looked at."""
+
+    what: str
+    lanes: tuple[tuple[Strategy, Beside], ...]
+    model: LoadedModel
+    prompt: int
+    tokens: int
+    at_once: bool = False
+    rows: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """The most bytes that are held at a time."""
+        running = [self._running(lane) for lane, _ in self.lanes]
+        new = {beside.owner: beside.new_bytes for _, beside in self.lanes}
+        held = sum(self._held(lane, beside) for lane, beside in self.lanes)
+        return held + sum(new.values()) + (sum(running) if self.at_once else max(running, default=0))
+
+    def _held(self, lane: Strategy, beside: Beside) -> int:
+        """Count the bytes of keys and values of a lane and its draft."""
+        itemsize, positions = self.model.dtype.itemsize, self.prompt + self.tokens
+        own = formulas.layers_bytes(self.model.layers or (), lane.kept(positions), itemsize, self._rows(lane))
+        return own + formulas.layers_bytes(beside.layers, positions, itemsize)
+
+    def _running(self, lane: Strategy) -> int:
+        """Count the bytes of a lane's largest pass."""
+        widths = self.model.widths
+        if widths is None or lane.elsewhere:
+            return 0
+        passes = [self._of_rows(lane, ran) for ran in lane.largest_passes(self.prompt, self.tokens)]
+        for line in rope.switch_lengths(self.model.config):  # the text runs again there
+            if self.prompt <= line < self.prompt + self.tokens:
+                passes.append(Pass(self._rows(lane), line + 1, line + 1))
+        return max(activation_bytes(ran, widths, self.model.dtype.itemsize) for ran in passes)
+
+    def _of_rows(self, lane: Strategy, ran: Pass) -> Pass:
+        return replace(ran, rows=self._rows(lane)) if ran.rows == lane.rows_held else ran
+
+    def _rows(self, lane: Strategy) -> int:
+        return lane.rows_held if self.rows is None else min(self.rows, lane.rows_held)
+
+    def check(self, room: int) -> None:
+        """Raise NoRoom where it does not fit into so many bytes, with the largest setting that does."""
+        if self.model.layers is None or self.bytes <= room:
+            return
+        need = (
+            f"{self.what} needs {units.amount(self.bytes, 'B')} of memory for keys and values and what a pass "
+            f"computes, and there is room for {units.amount(room, 'B')}"
+        )
+        fits = _largest(lambda tokens: replace(self, tokens=tokens).bytes <= room, self.tokens)
+        rows = self._most_rows(room)
+        remedies = [f"ask for at most {fits:,} new tokens"] if fits else []
+        if rows:
+            remedies.append(f"{'or for' if fits else 'ask for'} at most {units.count(rows, 'row')}")
+        if remedies:
+            raise NoRoom(f"{need}: {', '.join(remedies)}.", max_new_tokens=fits or None)
+        shorter = _largest(lambda prompt: replace(self, prompt=prompt, tokens=1).bytes <= room, self.prompt)
+        if shorter:
+            most = units.count(shorter, "token")
+            raise NoRoom(f"{need}: shorten the prompt to at most {most}, or choose fewer lanes.")
+        raise NoRoom(f"{need}: choose fewer lanes, or a smaller model.")
+
+    def _most_rows(self, room: int) -> int:
+        """Find the most rows that fit where lanes have several; 0 where none has, or not even the fewest fit."""
+        several = [lane for lane, _ in self.lanes if lane.rows_from]
+        fewest = max((int(lane.options()[lane.rows_from].low) for lane in several), default=1)
+        fits = _largest(
+            lambda rows: replace(self, rows=rows).bytes <= room, max((lane.rows_held for lane in several), default=1)
+        )
+        return fits if fits >= fewest else 0
+
+
+def check_race(
+    chosen: Sequence[Strategy], model: LoadedModel, prompt_tokens: int, max_new_tokens: int, schedule: Schedule
+) -> None:
+    """Raise NoRoom where lanes that run together hold too much, with the largest setting that fits."""
+    if (room := room_of(model)) is not None:
+        _run("This race", chosen, model, prompt_tokens, max_new_tokens, schedule).check(room)
 
 
 def check_lane(strategy: Strategy, model: LoadedModel, prompt_tokens: int, max_new_tokens: int) -> None:
-    """Raise BadInput where a lane that runs alone holds too much, with the largest token count that fits."""
-    _check(strategy.info.name, [strategy], model, prompt_tokens, max_new_tokens)
+    """Raise NoRoom where a lane that runs alone holds too much, with the largest setting that fits."""
+    if (room := room_of(model)) is not None:
+        _run(strategy.info.name, [strategy], model, prompt_tokens, max_new_tokens, "fair").check(room)
 
 
-def _check(what: str, chosen: Sequence[Strategy], model: LoadedModel, prompt_tokens: int, max_new_tokens: int) -> None:
-    room, layers = room_of(model), model.layers
-    if room is None or layers is None:
-        return
-
-    def held(tokens: int) -> int:
-        """Count the bytes of keys and values in all lanes after so many new tokens."""
-        positions = prompt_tokens + tokens
-        return sum(
-            formulas.layers_bytes(layers, strategy.kept(positions), model.dtype.itemsize, strategy.rows_held)
-            for strategy in chosen
-        )
-
-    if held(max_new_tokens) <= room:
-        return
-    need = (
-        f"{what} needs {units.amount(held(max_new_tokens), 'B')} of memory for keys and values, and "
-        f"there is room for {units.amount(room, 'B')}"
-    )
-    fits = _largest(held, room, max_new_tokens)
-    if not fits:
-        raise BadInput(f"{need}: shorten the prompt, or choose fewer lanes or rows.")
-    rows = ", or for fewer rows" if any(strategy.rows_held > 1 for strategy in chosen) else ""
-    raise BadInput(f"{need}: ask for at most {fits:,} new tokens{rows}.", max_new_tokens=fits)
+def needed_bytes(
+    chosen: Sequence[Strategy], model: LoadedModel, prompt_tokens: int, max_new_tokens: int, schedule: Schedule = "fair"
+) -> int:
+    """Estimate the most bytes that lanes hold at a time beside the model's own weights."""
+    return _run("", chosen, model, prompt_tokens, max_new_tokens, schedule).bytes
 
 
-def _largest(held: Held, room: int, too_many: int) -> int:
-    """Find the largest token count below `too_many` that fits; 0 if none does."""
+def _run(
+    what: str, chosen: Sequence[Strategy], model: LoadedModel, prompt: int, tokens: int, schedule: Schedule
+) -> _Run:
+    lanes = tuple((lane, lane.held_beside(model)) for lane in chosen)
+    return _Run(what, lanes, model, prompt, tokens, at_once=schedule == "simultaneous")
+
+
+def _largest(fits: Callable[[int], bool], too_many: int) -> int:
+    """Find the largest number below `too_many` that fits; 0 if none does."""
     low, high = 0, too_many
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if held(middle) <= room else (low, middle)
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return low
 
 
@@ -74,6 +151,6 @@ def room_of(model: LoadedModel) -> int | None:
 
 
 def room_bytes(device: torch.device) -> int | None:
-    """Return the bytes of a device that keys and values may take. None where it does not say what is free."""
+    """Return the bytes of a device that runs may take. None where it does not say what is free."""
     free = memory.free_bytes(device)
     return None if free is None else int(SHARE * free)

@@ -20,6 +20,7 @@ from kvdemo.engine.lane import Lane
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
+from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel, Prompt
 from kvdemo.race import beam_tree, candidates, document, remarks
 from kvdemo.race.check import check_race
@@ -49,16 +50,18 @@ def run(
     *,
     with_candidates: bool = False,
     release: Callable[[], None] = lambda: None,
+    make_room: Callable[[], bool] = lambda: False,
 ) -> Finished:
     """Race the request's strategies on a loaded model; pass each event to `emit`, and return the last one too.
 
     Lanes may start from what is in the `store` when the race begins. What one of them leaves is put there at the end.
     `with_candidates`: the events tell what each token was chosen from, also where the document need not have it.
     The caller holds the device until `release` is called: what other machines compute comes after that, when the lanes
-    of this one are over and looked at. Raises BadInput before anything has run.
+    of this one are over and looked at. `make_room` is called where the device runs out of memory; it returns whether it
+    has freed any. Raises BadInput before anything has run.
     """
     raced = _Race(request, model, *check_race(request, model), emit, store, with_candidates or request.candidates)
-    return raced.run(stop, release)
+    return raced.run(stop, release, make_room)
 
 
 def other_prompt(prompt: Prompt) -> Prompt:
@@ -91,8 +94,10 @@ class _Race:
         self.store, self.found = store, store.find(model) if store else None
         self.handovers = [self._handover() for _ in chosen]
         self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
+        self._make_room: Callable[[], bool] = lambda: False
 
-    def run(self, stop: CancelToken, release: Callable[[], None]) -> Finished:
+    def run(self, stop: CancelToken, release: Callable[[], None], make_room: Callable[[], bool]) -> Finished:
+        self._make_room = make_room
         here = [index for index, strategy in enumerate(self.chosen) if not strategy.elsewhere]
         there = [index for index, strategy in enumerate(self.chosen) if strategy.elsewhere]
         self._warm_up(here, stop)
@@ -122,7 +127,7 @@ class _Race:
 
     def _run(self, lanes: Sequence[Lane], indices: Sequence[int], stop: CancelToken) -> None:
         """Run lanes to their ends; `indices` are their places in the race."""
-        for event in race(lanes, self.request.schedule, stop, describe_failure):
+        for event in race(lanes, self.request.schedule, stop, self._describe):
             if isinstance(event, Ended):
                 index = indices[event.lane]
                 ended = replace(event, lane=index, text=self.streams[index].flush())
@@ -144,9 +149,37 @@ class _Race:
             if not strategy.elsewhere:  # the race has begun when another machine warms up
                 self.emit(Progress(f"Warming up {strategy.name}"))
             prompt = other_prompt(self.prompt) if strategy.elsewhere else self.prompt
-            taken = race([self._lane(strategy, prompt, self._handover(), cut=tokens)], stop=stop)
-            self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
-            strategy.settle(stop)
+            if not self._warmed_up(index, prompt, tokens, stop) and self._freed():
+                self._warmed_up(index, prompt, tokens, stop)
+
+    def _warmed_up(self, index: int, prompt: Prompt, tokens: int, stop: CancelToken) -> bool:
+        """Take one lane's first steps; returns whether there was memory for them."""
+        failed: list[Exception] = []
+
+        def describe(error: Exception) -> str:
+            failed.append(error)
+            return str(error)
+
+        taken = race([self._lane(self.chosen[index], prompt, self._handover(), cut=tokens)], "fair", stop, describe)
+        self.warmed[index] = sum(not isinstance(event, Ended) for event in taken)
+        self.chosen[index].settle(stop)
+        return not any(map(out_of_memory, failed))
+
+    def _describe(self, error: Exception) -> str:
+        """Say why a lane failed; where memory ran out, what earlier races kept is dropped for the next try."""
+        if out_of_memory(error) and self._freed():
+            return "The device ran out of memory. What earlier races had kept is dropped now: try again."
+        return describe_failure(error)
+
+    def _freed(self) -> bool:
+        """Free memory where something is kept in it that could be dropped; returns whether there was."""
+        if self.model.device.type == "cuda" or not self._make_room():  # what is kept lies in main memory
+            return False
+        self.found = None
+        for handover in self.handovers:
+            if handover:
+                handover.found = None
+        return True
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: PrefixSlot | None, cut: int | None = None) -> Lane:
         tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))

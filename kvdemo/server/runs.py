@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixStore
 from kvdemo.core.cancellation import CancelFile, CancelFiles, CancelToken, TimeLimit, why
-from kvdemo.core.errors import BadInput, Discarded
+from kvdemo.core.errors import BadInput, Discarded, NoRoom
 from kvdemo.core.events import PanelsShown, Progress, TurnCame
 from kvdemo.core.figures.units import count
 from kvdemo.core.settings.inside import InsideRequest
@@ -58,10 +58,14 @@ class Runs:
     """Start runs, know which ones are under way, and learn from their documents how long steps take.
 
     `device` lends the device and the model. `on_gpu` wraps the generator function that needs the device, as
-    `spaces.GPU` does on ZeroGPU. `limits` says how long a run may take.
+    `spaces.GPU` does on ZeroGPU. `limits` says how long a run may take. `let_go` frees memory that earlier
+    races left something in, and returns whether there was any.
     """
 
-    def __init__(self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf], limits: Limits) -> None:
+    def __init__(
+        self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf], limits: Limits, let_go: Callable[[], bool]
+    ) -> None:
+        self._let_go = let_go
         self._device, self._limits = device, limits
         self._downloads = Downloads(limits, lambda: device.held.id if device.held else None)
         self._batches = on_gpu(self._on_thread)
@@ -145,7 +149,13 @@ class Runs:
             from kvdemo.race import session  # noqa: PLC0415
 
             limited, shown = self._limited(request, stop), asked.shown
-            session.run(request, model, tell, limited, prefix_store, with_candidates=shown, release=release)
+            self._in_room(
+                model,
+                partial(
+                    session.run, request, model, tell, limited, prefix_store,
+                    with_candidates=shown, release=release, make_room=self._let_go,
+                ),
+            )  # fmt: skip
 
         def run() -> None:
             with (
@@ -175,6 +185,15 @@ class Runs:
                 again_if_discarded(run)
         finally:
             stop.clear()
+
+    def _in_room(self, model: LoadedModel, run: Callable[[], object]) -> None:
+        """Run what may be refused for memory; once more if what earlier races kept in that memory could be let go."""
+        try:
+            run()
+        except NoRoom:
+            if model.device.type == "cuda" or not self._let_go():  # what is kept lies in main memory
+                raise
+            run()
 
     def _model_for_remote_lanes(self, request: RaceRequest) -> LoadedModel | None:
         """Return the model of a race that other machines compute, if it is held: such a race waits for no turn."""
@@ -211,7 +230,7 @@ class Runs:
         limited = self._limited(request, stop)
         self._device.limit(self._limits.seconds(request))
         try:
-            measurement.run(request, model, run_id, noting, limited, notes)
+            self._in_room(model, partial(measurement.run, request, model, run_id, noting, limited, notes))
         except BaseException:
             relay.broke_off()
             raise

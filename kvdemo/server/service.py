@@ -69,8 +69,8 @@ class Service(AnswersWithoutModel):
         self.limits = limits or Limits()
         super().__init__(default_model, only_default=only_default)
         self._device = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
-        self._runs = Runs(self._device, on_gpu, self.limits)
         self.prefixes = SessionPrefixes()
+        self._runs = Runs(self._device, on_gpu, self.limits, self.prefixes.let_go)
         self._candidates = CandidateStore()
         self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, lent)
 

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.settings import strategy_spec
-from kvdemo.core.types import LaneInfo, Option, Step, TimedStep, option, options_of
+from kvdemo.core.types import LaneInfo, Option, Pass, Step, TimedStep, option, options_of
+from kvdemo.costs.architecture import LayerCache
 from kvdemo.samplers import Rule
 from kvdemo.samplers import options as sampler_options
 
-__all__ = ["Job", "Strategy", "option"]
+__all__ = ["Beside", "Job", "Strategy", "option"]
 
 if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
@@ -58,6 +59,19 @@ class Job:
     sampling: Rule = field(default_factory=Rule)
     handover: PrefixSlot | None = None
     tell: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a lane holds in memory beside its own cache and the model.
+
+    new_bytes  bytes that do not grow with the text, and that are not in memory yet; `owner` tells equal ones apart
+    layers     what each layer of a draft model keeps; () without one
+    """
+
+    new_bytes: int = 0
+    owner: str = ""
+    layers: Sequence[LayerCache] = ()
 
 
 class Strategy(ABC):
@@ -154,6 +168,24 @@ class Strategy(ABC):
     def kept(self, positions: int) -> int:
         """Count the positions of a text whose keys and values are kept in each row, where the layers keep all."""
         return 0 if self.recomputes or self.elsewhere else positions
+
+    def largest_passes(self, prompt: int, new_tokens: int) -> tuple[Pass, ...]:
+        """List the passes of a run that may take the most memory: that of the prompt, and the last one."""
+        if self.elsewhere:
+            return ()
+        context = prompt + new_tokens - 1
+        if self.recomputes:
+            return (Pass(1, context, context),)
+        drafted = int(self.values[self.picture.draft]) if self.picture and self.picture.draft else 0
+        reserved = context if self.picture and self.picture.keeps == "reserved" else prompt
+        return (
+            Pass(1 if self.prefills_once else self.rows_held, prompt, reserved),
+            Pass(self.rows_held, 1 + drafted, self.kept(context) + drafted, logits=1 + drafted),
+        )
+
+    def held_beside(self, model: LoadedModel) -> Beside:  # noqa: ARG002 - most hold nothing else
+        """Say what a lane holds beside its own cache and the model."""
+        return Beside()
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - most run everywhere
         """Say in a sentence why this strategy cannot run on this model here; None if it can."""

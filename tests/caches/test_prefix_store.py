@@ -98,3 +98,15 @@ def test_the_number_of_pages_with_a_store_is_bounded(model: Any) -> None:
         prefixes.for_session(page).put(model, kept(1))
     assert prefixes.for_session("a").find(model) is None
     assert prefixes.bytes <= 3 * POSITION_BYTES
+
+
+def test_what_is_kept_for_all_pages_can_be_let_go_at_once(model: Any) -> None:
+    prefixes = SessionPrefixes()
+    assert not prefixes.let_go()
+    for page in ("a", "b"):
+        prefixes.for_session(page).put(model, kept(5))
+    assert prefixes.let_go()
+    assert prefixes.bytes == 0
+    assert prefixes.for_session("a").find(model) is None
+    prefixes.for_session("a").put(model, kept(2))  # its page is known as before
+    assert prefixes.for_session("a").find(model) is not None

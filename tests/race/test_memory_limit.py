@@ -1,7 +1,18 @@
 """A race that does not fit into memory is refused before it starts: Linux would end the whole program for it."""
 
-import pytest
+from __future__ import annotations
 
+import gc
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.profiler import ProfilerActivity, profile
+
+from kvdemo import strategies
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
@@ -9,6 +20,10 @@ from kvdemo.measure.check import check_measurement
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import memory_limit
 from kvdemo.race.check import check_race, fit
+from kvdemo.strategies.base import Strategy
+from kvdemo.strategies.chooser import record
+from tests.strategies.conftest import job_of
+from tests.tiny_models import byte_level_tokenizer, loaded, save, tiny_llama_network
 
 #: Tiny Llama: 2 layers keep keys and values of 2 heads, 16 wide, in float32.
 FORM = {"prompt": "The quick brown fox", "chat": False, "ignore_eos": True}
@@ -19,7 +34,9 @@ def asked(*lanes: str, tokens: int = 100) -> RaceRequest:
 
 
 @pytest.fixture
-def position(tiny_llama: LoadedModel) -> int:
+def position(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The bytes that a position of one lane takes where keys and values alone are counted."""
+    monkeypatch.setattr(LoadedModel, "widths", None)
     assert tiny_llama.layers is not None
     return sum(layer.bytes_per_position(tiny_llama.dtype.itemsize) for layer in tiny_llama.layers)
 
@@ -33,10 +50,12 @@ def test_rows_that_do_not_fit_are_refused_with_the_largest_token_count_that_fits
 ) -> None:
     prompt = fit(tiny_llama, tiny_llama.prompt(FORM["prompt"], chat=False)).prompt_tokens
     free(monkeypatch, 256 * position * (prompt + 40))
-    with pytest.raises(BadInput, match="ask for at most 40 new tokens, or for fewer rows") as refused:
+    rows = 256 * (prompt + 40) // (prompt + 100)
+    with pytest.raises(BadInput, match=f"ask for at most 40 new tokens, or for at most {rows} rows") as refused:
         check_race(asked("batched:rows=256"), tiny_llama)
     assert refused.value.max_new_tokens == 40
     check_race(asked("batched:rows=256", tokens=40), tiny_llama)
+    check_race(asked(f"batched:rows={rows}"), tiny_llama)
 
 
 def test_the_memory_of_all_lanes_is_added_up(
@@ -62,7 +81,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_other_remedies(
     tiny_llama: LoadedModel, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 3 * position)
-    with pytest.raises(BadInput, match="shorten the prompt, or choose fewer lanes or rows") as refused:
+    with pytest.raises(BadInput, match="shorten the prompt to at most 2 tokens, or choose fewer") as refused:
         check_race(asked("dynamic_cache"), tiny_llama)
     assert refused.value.max_new_tokens is None
 
@@ -89,3 +108,86 @@ def test_a_measurement_counts_the_memory_of_its_largest_lane_alone(
 
 def test_the_free_memory_of_this_machine_is_known(tiny_llama: LoadedModel) -> None:
     assert (memory_limit.room_bytes(tiny_llama.device) or 1) > 0
+
+
+def test_lanes_that_run_at_once_compute_at_once(tiny_llama: LoadedModel) -> None:
+    lanes = [strategies.get("no_cache"), strategies.get("no_cache")]
+    one, both = (memory_limit.needed_bytes(lanes[:n], tiny_llama, 50, 50) for n in (1, 2))
+    assert both == one  # they take turns, and keep nothing
+    assert memory_limit.needed_bytes(lanes, tiny_llama, 50, 50, "simultaneous") == 2 * one
+
+
+def test_a_draft_model_counts_until_it_is_loaded_and_its_cache_always(
+    tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = loaded("draft", tiny_llama_network(len(tiny_llama.tokenizer), num_hidden_layers=1), tiny_llama.tokenizer)
+    monkeypatch.setenv("KVDEMO_DRAFT_MODEL", str(save(draft, tmp_path / "draft")))
+    lanes = [strategies.get("speculative"), strategies.get("speculative:draft_tokens=3")]
+    assert draft.layers is not None
+    cache = draft.layers[0].bytes_per_position(4) * 100
+    model = loaded("model", tiny_llama.network, tiny_llama.tokenizer)
+    plain = memory_limit.needed_bytes([strategies.get("prompt_lookup:draft_tokens=4")], model, 50, 50)
+    assert memory_limit.needed_bytes(lanes[:1], model, 50, 50) == plain + cache + draft.weight_bytes
+    both = memory_limit.needed_bytes(lanes, model, 50, 50)
+    kept = lanes[0].draft_model(model)
+    assert both - memory_limit.needed_bytes(lanes, model, 50, 50) == draft.weight_bytes  # it was counted once
+    del kept
+
+
+#: Tiny, and yet so that a long prompt's pass takes far more than what a step takes anyway.
+PROMPT, TOKENS = 300, 40
+LANES = (
+    "no_cache", "dynamic_cache", "static_cache", "sliding_window:window=64", "batched:rows=8", "beam_search:beams=6",
+    "diverse_beam_search:beams=6", "contrastive_search:candidates=6", "prompt_lookup", "lookahead",
+    "early_exit:depth=50",
+)  # fmt: skip
+
+
+def peak_of(lane: Strategy, model: LoadedModel) -> int:
+    """Measure the most bytes that PyTorch holds while a lane runs, of what it takes for it: by its own profiler."""
+    ids = [Random(0).randrange(3, 400) for _ in range(PROMPT)]
+    job = replace(job_of(model, "The fox", tokens=TOKENS), encode=lambda _: list(ids))
+    gc.collect()
+    written = 0
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
+        for step in map(record, lane.decode(job)):
+            written += len(step.choices)
+            if written >= TOKENS:
+                break
+    assert measured.profiler
+    held = peak = 0
+    for event in measured.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("lane", LANES)
+def test_a_lane_never_holds_more_than_was_estimated_nor_far_less(lane: str, attention: str) -> None:
+    network = tiny_llama_network(2000, hidden_size=64, intermediate_size=256)
+    network.set_attn_implementation(attention)
+    model = loaded("tiny", network, byte_level_tokenizer())
+    chosen = strategies.get(lane)
+    assert chosen.unavailable_reason(model) is None
+    peak = peak_of(chosen, model)
+    estimated = memory_limit.needed_bytes([chosen], model, PROMPT, TOKENS)
+    assert peak <= estimated <= 3 * peak
+
+
+@given(st.data())
+def test_more_is_never_estimated_to_need_less(tiny_llama: LoadedModel, data: st.DataObject) -> None:
+    lanes = data.draw(st.lists(st.sampled_from(LANES), min_size=1, max_size=4))
+    schedule = data.draw(st.sampled_from(["fair", "simultaneous"]))
+    prompt, tokens, rows = (data.draw(st.integers(1, most)) for most in (1000, 1000, 64))
+
+    def needed(lanes: list[str], prompt: int, tokens: int, rows: int) -> int:
+        chosen = [*map(strategies.get, lanes), strategies.get(f"batched:rows={rows}")]
+        return memory_limit.needed_bytes(chosen, tiny_llama, prompt, tokens, schedule)
+
+    least = needed(lanes, prompt, tokens, rows)
+    assert least <= needed(lanes, prompt + data.draw(st.integers(0, 500)), tokens, rows)
+    assert least <= needed(lanes, prompt, tokens + data.draw(st.integers(0, 500)), rows)
+    assert least <= needed(lanes, prompt, tokens, rows + data.draw(st.integers(0, 64)))
+    assert least <= needed([*lanes, data.draw(st.sampled_from(LANES))], prompt, tokens, rows)

@@ -170,6 +170,48 @@ def test_a_lane_out_of_memory_says_so_and_the_others_finish(tiny_llama: LoadedMo
     assert any("Fails failed after 2 tokens" in s for s in made["verdict"]["sentences"])
 
 
+class NeedsRoom(Strategy):
+    """Runs out of memory at a step, until room has been made."""
+
+    id, name, summary, lossless = "needs_room", "Needs room", "Needs the memory of others.", True
+    room: ClassVar[set[str]] = set()
+    at: ClassVar[int] = 0
+
+    def decode(self, job: Job) -> Iterator[Step]:
+        for number, step in enumerate(NoCache().decode(job)):
+            if number == self.at and not self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            yield step
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "error"),
+    [
+        (0, "done", None),  # in the warm-up, where nothing has been told yet
+        (7, "failed", "The device ran out of memory. What earlier races had kept is dropped now: try again."),
+    ],
+)
+def test_a_lane_without_memory_has_what_earlier_races_kept_dropped(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, at: int, status: str, error: str | None
+) -> None:
+    there, room = strategies.get, set()
+    monkeypatch.setattr(strategies, "get", lambda name: NeedsRoom() if name == "needs_room" else there(name))
+    monkeypatch.setattr(NeedsRoom, "room", room)
+    monkeypatch.setattr(NeedsRoom, "at", at)
+
+    def make_room() -> bool:
+        room.add("freed")
+        return True
+
+    asked = {"prompt": "fox", "chat": False, "max_new_tokens": 12, "ignore_eos": True, "strategies": "needs_room"}
+    request = RaceRequest.parse(asked)
+    made = session.run(request, tiny_llama, lambda _: None, threading.Event(), make_room=make_room).document
+    (lane,) = made["lanes"]
+    assert (lane["status"], lane["error"]) == (status, error)
+    assert room == {"freed"}
+    assert len(lane["tokens"]) == (12 if at == 0 else at)
+
+
 class Recites(Strategy):
     """Writes "ok " and two of the three bytes of a character, and then does what it is told."""
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.core.visitor import Visitor
+from kvdemo.race import memory_limit
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.slow
@@ -80,6 +82,33 @@ def test_loading_another_model_drops_all_kept_prefixes(
         "kept": 0,
         "reused": 0,
     }
+
+
+MEASURED = FORM | {"strategies": "dynamic_cache", "repeats": 1, "warmup": 1, "max_new_tokens": 2}
+
+
+@pytest.mark.parametrize("kind", ["race", "measure"])
+def test_a_run_that_would_be_refused_for_memory_has_what_is_kept_dropped_and_is_tried_again(
+    engine: Service, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Not one that fits, and what cannot be freed is not dropped for nothing a second time."""
+    room = 10**9
+    monkeypatch.setattr(memory_limit, "room_bytes", lambda _: 0 if engine.prefixes.bytes else room)
+    assert details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))["kept"] == 0
+    assert engine.prefixes.bytes > 0
+    last = [*(engine.race(FORM, "r2") if kind == "race" else engine.measure(MEASURED, "r2"))][-1]
+    assert isinstance(last[-1], Finished) if kind == "race" else last["document"]["status"] == "done"
+    assert engine.prefixes.bytes == 0
+    room = 0
+    with pytest.raises(BadInput, match="This race needs"):
+        list(engine.race(FORM, "r3"))
+
+
+def test_a_race_that_fits_leaves_what_is_kept(engine: Service) -> None:
+    details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
+    before = engine.prefixes.bytes
+    details(engine.race(FORM, "r2"))
+    assert engine.prefixes.bytes == before > 0
 
 
 @pytest.fixture

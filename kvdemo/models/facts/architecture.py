@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import torch
@@ -29,14 +28,6 @@ from kvdemo.models.sources.hub.timeout import call_with_timeout
 PASTED = "The pasted configuration"
 PATIENCE_S = 4.0
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-_EXPERTS_A_TOKEN = (
-    "num_experts_per_tok",
-    "num_experts_per_token",
-    "moe_topk",
-    "moe_top_k",
-    "top_k_experts",
-    "moe_k",
-)
 
 
 def from_hub(model: str, *, allow_folders: bool | None = None, keep: bool = True) -> Architecture:
@@ -201,17 +192,7 @@ def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
     others = sum(weight.numel() for path, weight in weights.values()) - routed
     if not routed:
         return others
-    there, chosen = _experts(text, _EXPERTS), _experts(text, _EXPERTS_A_TOKEN)
+    there, chosen = config_numbers.stated_experts(text, _EXPERTS), config_numbers.stated_experts(text)
     if there is None or chosen is None or chosen > there:
         raise BadInput(f"{name} is not supported: its configuration does not say how many experts a token is sent to.")
     return others + round(routed * chosen / there)
-
-
-def _experts(text: PreTrainedConfig, names: tuple[str, ...]) -> float | None:
-    """Return the first of some numbers of experts that the configuration states; the mean where layers differ."""
-    found = (
-        config_numbers.whole_numbers(place, name)
-        for place in (text, getattr(text, "ffn_config", None))
-        for name in names
-    )
-    return next((mean(values) for values in found if values), None)

@@ -6,9 +6,19 @@ refuses to give one for all (AmbiguousGlobalPerLayerAttributeError, a RuntimeErr
 
 from __future__ import annotations
 
+import math
+from statistics import mean
 from typing import Any
 
 _CONTEXT = ("max_position_embeddings", "max_seq_len")
+_EXPERTS_A_TOKEN = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+    "moe_k",
+)
 
 
 def whole_numbers(config: Any, name: str) -> list[int]:
@@ -29,3 +39,17 @@ def one_number(config: Any, *names: str) -> int | None:
 def context_length(config: Any) -> int | None:
     """Return the positions that a text part was made for; None where its configuration sets no limit."""
     return one_number(config, *_CONTEXT)
+
+
+def stated_experts(text: Any, names: tuple[str, ...] = _EXPERTS_A_TOKEN) -> float | None:
+    """Return the first of some numbers of experts that a text part states; the mean where layers differ.
+
+    `names` are those of the experts that one token is sent to, unless others are given.
+    """
+    found = (whole_numbers(place, name) for place in (text, getattr(text, "ffn_config", None)) for name in names)
+    return next((mean(values) for values in found if values), None)
+
+
+def experts_a_token(text: Any) -> int:
+    """Count the experts that one token is sent to; 1 for a model without."""
+    return math.ceil(stated_experts(text) or 1)

@@ -8,6 +8,7 @@ keeps its own until the race is over.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -19,16 +20,21 @@ from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Pass
+from kvdemo.costs.architecture import Architecture
 from kvdemo.models import loading
 from kvdemo.models.device import dtype_name
+from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
 from kvdemo.models.sources import find
+from kvdemo.strategies.base import Beside
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.draft_name import AUTO, name_for
 from kvdemo.strategies.longrope import Factors
+
+log = logging.getLogger(__name__)
 
 
 class _Drafts:
@@ -79,6 +85,32 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
             drafts.alive[draft_id] = draft
         drafts.latest = draft
         return draft
+
+
+def needed(model: LoadedModel, asked: str) -> Beside:
+    """Say what the draft model of a model needs: what its layers keep, and its weights where it is not loaded yet.
+
+    Nothing for one whose files are not here, or that no formula is known for: its lane says what is wrong.
+    """
+    if (name := name_for(model.id, asked)) is None:
+        return Beside()
+    draft_id = catalog.resolve(name, folders=asked == AUTO).id
+    drafts = _drafts.get(model.network)
+    if drafts and (draft := drafts.alive.get(draft_id)):
+        return Beside(layers=draft.layers or ())
+    try:
+        found = _architecture(name, folders=asked == AUTO)
+    except BadInput as error:
+        log.info("no memory is counted for the draft model: %s", error)
+        return Beside()
+    return Beside(found.parameters * model.dtype.itemsize, draft_id, found.layers)
+
+
+def _architecture(name: str, *, folders: bool) -> Architecture:
+    source = find.find(name, lambda _: None, allow_folders=folders, download=False)
+    if source.folder is None:
+        return architecture.from_hub(name)
+    return architecture.from_hub(str(source.folder), allow_folders=True)
 
 
 def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:

@@ -9,10 +9,10 @@ import torch
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.base import Beside, Job, Strategy, option
 from kvdemo.strategies.compatibility import trial
 from kvdemo.strategies.draft import verify
-from kvdemo.strategies.draft.first_layers import first_layers
+from kvdemo.strategies.draft.first_layers import count_of, first_layers
 from kvdemo.strategies.draft.speculate import remarks, speculate
 
 
@@ -43,6 +43,9 @@ class EarlyExit(Strategy):
 
     def draft_model(self, model: LoadedModel) -> LoadedModel:
         return first_layers(model, self.depth / 100)
+
+    def held_beside(self, model: LoadedModel) -> Beside:
+        return Beside(layers=(model.layers or ())[: count_of(model, self.depth / 100)])
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

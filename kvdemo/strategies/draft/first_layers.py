@@ -17,8 +17,7 @@ def first_layers(model: LoadedModel, share: float) -> LoadedModel:
     What the last of them puts out goes through the model's own final norm and head. Raises BadInput where the layers
     are not found in one list.
     """
-    total = int(model.config.num_hidden_layers)
-    count = max(1, min(total - 1, round(total * share)))
+    total, count = int(model.config.num_hidden_layers), count_of(model, share)
     path = _path_to_layers(model.network, total)
     if path is None or total < 2:
         raise BadInput(f"the layers of {model.id} are not in one list, so that its first ones cannot be run alone.")
@@ -37,6 +36,12 @@ def first_layers(model: LoadedModel, share: float) -> LoadedModel:
         module = inner
     setattr(module, path[-1], getattr(module, path[-1])[:count])
     return replace(model, network=whole)
+
+
+def count_of(model: LoadedModel, share: float) -> int:
+    """Count the first `share` (0 to 1) of the layers, one at least and not all."""
+    total = int(model.config.num_hidden_layers)
+    return max(1, min(total - 1, round(total * share)))
 
 
 def _path_to_layers(network: nn.Module, total: int) -> list[str] | None:

@@ -9,7 +9,7 @@ import torch
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.base import Job, Strategy, option
+from kvdemo.strategies.base import Beside, Job, Strategy, option
 from kvdemo.strategies.draft import draft_model, verify
 from kvdemo.strategies.draft.speculate import remarks, speculate
 
@@ -45,6 +45,9 @@ class Speculative(Strategy):
 
     def draft_model(self, model: LoadedModel) -> LoadedModel:
         return draft_model.load_draft(model, self.draft)
+
+    def held_beside(self, model: LoadedModel) -> Beside:
+        return draft_model.needed(model, self.draft)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -12,7 +12,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import next_token_logits
-from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.base import Beside, Job, Strategy
 from kvdemo.strategies.kv_cache.compiling import compilable, compiled_step
 from kvdemo.strategies.kv_cache.compiling.compiled_run import Run
 
@@ -40,6 +40,9 @@ class CompiledCached(Strategy):
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         return compilable.unavailable_reason(model)
+
+    def held_beside(self, model: LoadedModel) -> Beside:
+        return Beside(compiled_step.bytes_to_pack(model), "packed weights")
 
     def decode(self, job: Job) -> Iterator[Step]:
         """Compile and record at once, before the first step is asked for; the steps follow."""

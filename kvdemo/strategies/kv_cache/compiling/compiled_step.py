@@ -107,6 +107,14 @@ def linear_bytes(model: LoadedModel) -> int:
     return sum(module.weight.nbytes for module in model.network.modules() if isinstance(module, torch.nn.Linear))
 
 
+def bytes_to_pack(model: LoadedModel) -> int:
+    """Count the bytes of the packed weights that compiling will add; 0 where it has been done, or packs nothing."""
+    found = getattr(model.network, _ATTRIBUTE, None)
+    if isinstance(found, Compiled):
+        return linear_bytes(model) if found.pack and found.seconds is None else 0
+    return linear_bytes(model) if model.device.type == "cpu" and _fits_twice(model) else 0
+
+
 def _fits_twice(model: LoadedModel) -> bool:
     """Tell whether there is memory for packed copies of the weights; packing holds one more for a while."""
     free = memory.available()

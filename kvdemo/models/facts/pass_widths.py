@@ -1,0 +1,41 @@
+"""Read from a loaded network how wide its passes are: from the shapes of its weights, which have no family's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from kvdemo.costs.activations import Widths
+from kvdemo.costs.architecture import LayerCache
+from kvdemo.models.facts import config_numbers
+
+#: Devices that PyTorch has a fused kernel of attention for.
+_FUSED_ON = ("cpu", "cuda")
+
+
+def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: str) -> Widths:
+    """Read the widths of a model whose layers keep what `layers` says, on a device of this type."""
+    text = network.config.get_text_config(decoder=True)
+    keeping = [layer for layer in layers if layer.kv_heads]
+    kv_heads = max((layer.kv_heads for layer in keeping), default=0)
+    attention = getattr(text, "_attn_implementation", None)
+    return Widths(
+        hidden=int(text.hidden_size),
+        inner=_inner(network) * config_numbers.experts_a_token(text),
+        heads=max(config_numbers.whole_numbers(text, "num_attention_heads"), default=kv_heads),
+        kv_heads=kv_heads,
+        head_dim=max((max(layer.head_dim, layer.value_dim) for layer in keeping), default=0),
+        vocab=int(text.vocab_size),
+        fused=attention != "eager" and device_type in _FUSED_ON,
+    )
+
+
+def _inner(network: PreTrainedModel) -> int:
+    """Find the widest product of a layer: the larger side of its weights, not of the tables and the head."""
+    head = network.get_output_embeddings()
+    tables = [part for part in network.modules() if isinstance(part, nn.Embedding)] + ([] if head is None else [head])
+    facing = {id(weight) for table in tables for weight in table.parameters()}
+    sides = (max(weight.shape[-2:]) for weight in network.parameters() if weight.ndim > 1 and id(weight) not in facing)
+    return max(sides, default=0)
