@@ -257,6 +257,14 @@ class LoadedModel:
         }
 
 
+class WithoutWeights(LoadedModel):
+    """A model's tokenizer and shape, for a race that other machines compute: text is read and written on the CPU."""
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        return (torch.device("cpu"),)
+
+
 def _one_or_all(numbers: Iterable[int]) -> int | list[int] | None:
     """Return the number where there is one, a sorted list where there are several, None where there is none."""
     found = sorted(set(numbers))

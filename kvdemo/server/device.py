@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class DeviceLease:
         self.default_model, self.only_default = default_model, only_default
         self._device, self._dtype = device, dtype
         self._resident: ResidentModel | None = None
+        self._importing = threading.Lock()
         self._turns = Turns()
         self._status: dict[str, Any] = {"state": "loading", "text": "Starting", "fraction": None, "model": None}
 
@@ -121,13 +123,35 @@ class DeviceLease:
         self._ready(model)
         return model
 
+    def without_weights(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
+        """Read a model's tokenizer and shape from the disk, for what other machines compute. Raises BadInput.
+
+        Nobody's turn on the device is waited for: it is not used.
+        """
+        self.check(name)
+        self._models()
+        from kvdemo.models import loading  # noqa: PLC0415
+        from kvdemo.models.sources import find  # noqa: PLC0415
+
+        source = find.find(name, progress, allow_folders=self.trusts(name) or folders.allowed(), download=False)
+        return loading.read_without_weights(self.resolve(name).id, source, dtype=self._dtype)
+
+    def _models(self) -> ResidentModel:
+        """Import what models need, in one thread at a time: two that import transformers at once trip over each other.
+
+        Each turn begins with it, and so does what takes none.
+        """
+        with self._importing:
+            if self._resident is None:
+                from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
+
+                importlib.import_module("kvdemo.race.session")
+                self._resident = ResidentModel(device=self._device, dtype=self._dtype)
+            return self._resident
+
     def _get(self, name: str, progress: Callable[[Progress], None], *, download: bool) -> LoadedModel:
         self.check(name)
-        if self._resident is None:
-            from kvdemo.models.resident_model import ResidentModel  # noqa: PLC0415
-
-            self._resident = ResidentModel(device=self._device, dtype=self._dtype)
-        return self._resident.get(name, progress=progress, trusted=self.trusts(name), download=download)
+        return self._models().get(name, progress=progress, trusted=self.trusts(name), download=download)
 
     def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}
@@ -148,6 +172,7 @@ class DeviceLease:
         with self._turns.take(lambda text: tell(Progress(text)), stop, arrival) as give_back:
             if not stop.is_set():
                 tell(TurnCame(time.monotonic() - began))
+                self._models()
             yield give_back
 
     def limit(self, seconds: float) -> None:

@@ -106,7 +106,8 @@ class Runs:
             self._under_way[run_id] = prefix_store
             asked = Asked(visitor.arrival, shown=prefix_store is not None)
             try:
-                with closing(self._batches(request, run_id, asked)) as batches_of_run:
+                on_device = self._on_thread if _all_elsewhere(request) else self._batches
+                with closing(on_device(request, run_id, asked)) as batches_of_run:
                     for batch in batches_of_run:
                         self.learn(batch)
                         yield batch
@@ -177,12 +178,16 @@ class Runs:
                 else:
                     race(request, model, release)
 
+        def run_elsewhere() -> None:
+            assert isinstance(request, RaceRequest)  # noqa: S101 - nothing else runs on other machines
+            with on_disk(self._downloads, self._device, request, tell, stop):
+                if not stop.is_set():
+                    model = self._model_for_other_machines(request, tell)
+                    tell(TurnCame(0.0))
+                    race(request, model)
+
         try:
-            if isinstance(request, RaceRequest) and (model := self._model_for_remote_lanes(request)):
-                tell(TurnCame(0.0))
-                race(request, model)
-            else:
-                again_if_discarded(run)
+            again_if_discarded(run_elsewhere if _all_elsewhere(request) else run)
         finally:
             stop.clear()
 
@@ -195,12 +200,12 @@ class Runs:
                 raise
             run()
 
-    def _model_for_remote_lanes(self, request: RaceRequest) -> LoadedModel | None:
-        """Return the model of a race that other machines compute, if it is held: such a race waits for no turn."""
-        held = self._device.held
-        if held is None or not all(strategies.check(spec).elsewhere for spec in request.strategies):
-            return None
-        return held if held.id == self._device.resolve(request.model or self._device.default_model).id else None
+    def _model_for_other_machines(self, request: RaceRequest, tell: Callable[[Progress], None]) -> LoadedModel:
+        """Return the model of a race that takes no turn on the device: the one that is held, or one without weights."""
+        name, held = request.model or self._device.default_model, self._device.held
+        if held is not None and held.id == self._device.resolve(name).id and not self._device.only_default:
+            return held
+        return self._device.without_weights(name, tell)
 
     def _limited(self, request: Request, stop: CancelToken) -> TimeLimit:
         """Stop the run by itself when it has had the device for as long as the server allows."""
@@ -252,3 +257,8 @@ class Runs:
                 raise
             note = f"{name} could not be had, so this is {self._device.default_model}: {error}"
             return self._device.load(self._device.default_model, tell), (note,)
+
+
+def _all_elsewhere(request: Request) -> bool:
+    """Tell whether other machines compute all of a run, which then needs no turn on the device."""
+    return isinstance(request, RaceRequest) and all(strategies.check(spec).elsewhere for spec in request.strategies)

@@ -120,14 +120,20 @@ def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedMo
 
     The distribution is the one that training starts from. Raises BadInput where the memory is too small.
     """
-    with torch.device("meta"):  # the shape alone: no memory, no numbers
-        made: PreTrainedModel = AutoModelForCausalLM.from_config(config(name.removeprefix(catalog.RANDOM)), dtype=dtype)
+    made = shape(name, dtype)
     _check_room(name, sum(p.nbytes for p in made.parameters()), device)
     made.to_empty(device=device)
     made.tie_weights()  # `to_empty` gave each name memory of its own
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(_SEED)
         made.initialize_weights()
+    return made
+
+
+def shape(name: str, dtype: torch.dtype) -> PreTrainedModel:
+    """Build a model without memory and numbers, on the meta device."""
+    with torch.device("meta"):
+        made: PreTrainedModel = AutoModelForCausalLM.from_config(config(name.removeprefix(catalog.RANDOM)), dtype=dtype)
     return made
 
 

@@ -37,7 +37,20 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | 
         refused = refused or DamagedFiles(
             f"{name} lacks {len(missing)} of its weights ({missing[0]} first): choose another model."
         )
-    raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
+    raise refused or _unsupported(name)
+
+
+def shape(name: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Build the model of a folder without its weights, on the meta device. Raises BadInput where no class is known."""
+    for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
+        with torch.device("meta"):
+            made: PreTrainedModel = auto.from_config(part, dtype=None, trust_remote_code=False)
+        return made.to(dtype)
+    raise _unsupported(name)
+
+
+def _unsupported(name: str) -> BadInput:
+    return BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
 
 
 def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedModel:
