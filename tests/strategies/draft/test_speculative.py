@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.sources import hub_cache
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
@@ -166,6 +168,24 @@ def test_lanes_that_start_at_once_load_a_draft_once(large: tuple[LoadedModel, li
         drafts = list(pool.map(lambda _: draft_model.load_draft(model, "gpt2"), range(4)))
     assert loads == ["gpt2"]
     assert len(set(map(id, drafts))) == 1
+
+
+def test_a_server_neither_downloads_nor_repairs_a_draft_while_a_lane_has_the_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, object]] = []
+    really = draft_model.loading.load
+
+    def load(name: str, **how: object) -> LoadedModel:
+        asked.append(how)
+        return really(name, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(draft_model.loading, "load", load)
+    monkeypatch.setattr(hub_cache, "snapshots", lambda _: [])
+    model = replace(loaded("large", tiny_llama_network(WORDS), word_tokenizer()), downloads=False)
+    with pytest.raises(BadInput, match="gpt2 is not on this server's disk"):
+        draft_model.load_draft(model, "gpt2")
+    assert [(how["download"], how["repair"]) for how in asked] == [(False, False)]
 
 
 def test_a_draft_must_fit_into_memory_beside_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
