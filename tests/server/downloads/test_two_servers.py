@@ -96,6 +96,19 @@ def test_a_model_of_a_killed_server_can_be_removed(world: World, others: list[Ot
     assert world.kept(world.visitors) == {"someone/b"}
 
 
+def test_what_another_server_is_downloading_takes_its_room(world: World, others: list[Other]) -> None:
+    """Counted is all that it will have, not what has come."""
+    world.hold("someone/a/.*padding")
+    others.append(Other("someone/a"))
+    wait_until(lambda: hub_cache.partial_files("someone/a", world.visitors) != set())
+    with pytest.raises(BadInput, match="in use: try again later"):
+        fetch_all(small(world), "someone/b")
+    others[0].process.kill()
+    others[0].process.wait()
+    fetch_all(small(world), "someone/b")  # nobody waits for the other any more
+    assert hub_cache.whole("someone/b")
+
+
 def test_a_download_of_another_server_survives_the_cancelled_one_of_this_server(
     world: World, others: list[Other]
 ) -> None:

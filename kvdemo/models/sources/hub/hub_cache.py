@@ -93,20 +93,23 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
     """Remove the models of visitors that were used longest ago, until one more of `needed` bytes fits.
 
     most      bytes that all of them may have
-    arriving  bytes of each further model that is being downloaded
+    arriving  bytes of each further model that this process downloads; what others download is known from `in_use`
     keep      ids of models that are in use
 
-    Raises BadInput where there is not enough to remove.
+    What is still to come takes its room, too, in the quota and on the disk. Raises BadInput where there is not enough to remove.
     """
     cache = visitors()
-    coming = {hub_id, *arriving}
     with _making_room, _no_other_process(), contextlib.ExitStack() as unused:
+        elsewhere = {one: size for one, size in in_use.arriving({hub_id, *arriving}).items() if whole(one) is None}
+        arriving = arriving | elsewhere
+        coming = {hub_id, *arriving}
         _sweep(cache, coming)
         found = scan_cache_dir(cache) if cache.exists() else None
         there = [repository for repository in (found.repos if found else ()) if repository.repo_id not in coming]
         short = sum(repository.size_on_disk for repository in there) + sum(arriving.values()) + needed - most
         free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
-        short = max(short, needed - free)
+        still_to_come = sum(max(0, size - _arrived(one, cache)) for one, size in arriving.items())
+        short = max(short, needed + still_to_come - free)
         leaving = []
         for repository in sorted(there, key=lambda one: in_use.last_use(one.repo_id) or one.last_accessed):
             if short <= 0 or repository.repo_id in keep:
@@ -119,6 +122,7 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
                 f"{hub_id} has {units.megabytes(needed)}, and of the {units.megabytes(most)} that this server keeps of "
                 f"models, {units.megabytes(short)} too many are in use: try again later, or choose a smaller model."
             )
+        in_use.note_arriving(hub_id, needed)
         if found is None:
             return
         for gone in leaving:
@@ -156,6 +160,11 @@ def _changed(file: Path) -> float:
         return file.lstat().st_mtime
     except OSError:  # it was deleted in the meantime
         return 0.0
+
+
+def _arrived(hub_id: str, cache: Path) -> int:
+    """Count the bytes that a download has written so far."""
+    return sum(file.lstat().st_size for file in (_repository(hub_id, cache) / "blobs").glob("*"))
 
 
 def _repository(hub_id: str, cache: Path) -> Path:
