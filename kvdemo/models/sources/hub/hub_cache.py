@@ -96,7 +96,8 @@ def make_room(hub_id: str, needed: int, most: int, arriving: dict[str, int], kee
     arriving  bytes of each further model that this process downloads; what others download is known from `in_use`
     keep      ids of models that are in use
 
-    What is still to come takes its room, too, in the quota and on the disk. Raises BadInput where there is not enough to remove.
+    What is still to come takes its room, too, in the quota and on the disk. Raises BadInput where there is not enough
+    to remove.
     """
     cache = visitors()
     with _making_room, _no_other_process(), contextlib.ExitStack() as unused:
