@@ -2,7 +2,7 @@
 
 A configuration, a document or a chat template may ask for hours of work in Python, which no other thread can interrupt
 and during which every other visitor waits. So it is worked on elsewhere: a server process imports what is needed once,
-and forks for each call. The fork has a low priority, and is ended at its limits.
+and forks for each call. Both have a low priority, and the fork is ended at its limits.
 
 This file is also the program of that server process. It reads calls from its standard input and ends with it.
 """
@@ -55,6 +55,11 @@ class ShortLived:
         if hasattr(os, "fork"):
             with self._one:
                 self._running()
+
+    def close(self) -> None:
+        """End the server process, whatever it is doing; call it when this program ends."""
+        if self._server is not None:
+            self._server.kill()
 
     def call(
         self, what: str, function: str, *arguments: Any, seconds: float, remedy: str = "choose another", **named: Any
@@ -133,22 +138,21 @@ def _serve(nice: str, *preload: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not print among the answers
+    os.nice(int(nice))  # and so does every fork
     for module in preload:
         importlib.import_module(module)
     with contextlib.suppress(EOFError):
         while True:
-            _send(answers, _forked(int(nice), *_receive(sys.stdin.buffer)))
+            _send(answers, _forked(*_receive(sys.stdin.buffer)))
 
 
-def _forked(
-    nice: int, function: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float
-) -> tuple[str, Any]:
+def _forked(function: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> tuple[str, Any]:
     """Run a call in a fork, and end it at its time."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
-        _limit(nice, seconds)
+        _limit(seconds)
         _work(writing, function, arguments, named)
     os.close(writing)
     content, late, end = b"", False, time.monotonic() + seconds
@@ -169,11 +173,10 @@ def _forked(
     return "memory", None  # what crashes has mostly run out of it
 
 
-def _limit(nice: int, seconds: float) -> None:
+def _limit(seconds: float) -> None:
     """Limit what this process takes, also where nobody is left to end it."""
     import resource  # noqa: PLC0415 - not on Windows, where nothing is forked
 
-    os.nice(nice)
     most_seconds = math.ceil(seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, most_seconds))
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if sys.platform == "linux" else 0

@@ -53,6 +53,16 @@ def test_a_refusal_keeps_its_sentence_and_an_unexpected_error_becomes_one(calls:
         call(calls, "fail")
 
 
+def test_a_process_that_was_started_ahead_takes_the_first_call_and_imports_at_a_low_priority() -> None:
+    ahead = ShortLived(HOSTILE)
+    ahead.start()
+    ahead.start()
+    server = call(ahead, "server")
+    assert call(ahead, "server") == server
+    assert os.getpriority(os.PRIO_PROCESS, server) == 19
+    ahead.close()
+
+
 def test_a_killed_process_is_started_again(calls: ShortLived) -> None:
     with pytest.raises((BadInput, RuntimeError)):
         call(calls, "kill_server")  # each time that it is tried

@@ -16,6 +16,7 @@ from kvdemo.core import logs
 from kvdemo.engine import openmp
 from kvdemo.server.engine_process.messages import DISOBEYED
 from kvdemo.server.engine_process.serve import answer_all
+from kvdemo.server.questions import planning
 from kvdemo.server.service import Service
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,18 @@ def main() -> None:
     with Connection(int(sys.argv[1])) as connection:
         service = Service(**connection.recv())
         signal.signal(signal.SIGTERM, lambda *_: leave(service))
-        threading.Thread(target=service.preload, name="preload", daemon=True).start()
+        threading.Thread(target=prepare, args=(service,), name="preload", daemon=True).start()
         threading.Thread(target=watch, args=(service,), name="watch", daemon=True).start()
         answer_all(connection, service)
         leave(service)
+
+
+def prepare(service: Service) -> None:
+    """Load the model; then, as soon as nobody races, what works out plans, so that no visitor's first plan waits."""
+    service.preload()
+    while service.health()["runs"]:
+        time.sleep(1)
+    planning.PLANNER.start()
 
 
 def leave(service: Service) -> NoReturn:

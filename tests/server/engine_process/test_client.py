@@ -9,8 +9,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from kvdemo.core import limited_process
 from kvdemo.core.events import Finished
 from kvdemo.server.engine_process import client
 from kvdemo.server.engine_process.backend import EngineBackend
@@ -37,6 +39,22 @@ def test_a_process_that_fails_to_start_is_started_again(tiny_folder: Path, monke
     finally:
         backend.close()
     assert len(tries) >= 2
+
+
+def test_what_works_out_plans_is_started_before_the_first_plan_and_ends_with_the_engine(tiny_folder: Path) -> None:
+    def planners(of: int | None) -> list[psutil.Process]:
+        children = psutil.Process(of).children(recursive=True) if of else []
+        return [child for child in children if limited_process.__name__ in " ".join(child.cmdline())]
+
+    backend = EngineBackend(str(tiny_folder), device="cpu")
+    backend.preload()
+    try:
+        wait_until(lambda: backend.status()["state"] == "ready")
+        wait_until(lambda: len(planners(backend.engine.process_id)) == 1)
+        (planner,) = planners(backend.engine.process_id)
+    finally:
+        backend.close()
+    wait_until(lambda: not planner.is_running() or planner.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_waiting_race_is_told_when_the_engine_is_killed_and_the_next_runs(tiny_folder: Path) -> None:
