@@ -50,6 +50,7 @@ def prepare(service: Service) -> None:
 def leave(service: Service) -> NoReturn:
     """Tidy up and end: a step may be running, and nobody is there to see how it ends."""
     service.close()
+    planning.PLANNER.close()
     os._exit(0)
 
 
