@@ -16,7 +16,7 @@ import pytest
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.sources import hub_cache
+from kvdemo.models.sources.hub import hub_cache
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached

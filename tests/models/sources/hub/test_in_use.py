@@ -11,7 +11,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from kvdemo.models.sources import in_use, own_cache
+from kvdemo.models.sources import own_cache
+from kvdemo.models.sources.hub import in_use
 
 ID = "someone/a.model"
 
@@ -86,7 +87,7 @@ def test_what_will_arrive_is_known_as_long_as_somebody_uses_it() -> None:
 @pytest.mark.slow
 def test_a_killed_process_uses_nothing_and_leaves_nothing(cache: Path) -> None:
     program = (
-        f"import sys; from kvdemo.models.sources import in_use; u = in_use.Uses(); u.begin({ID!r});"
+        f"import sys; from kvdemo.models.sources.hub import in_use; u = in_use.Uses(); u.begin({ID!r});"
         "print('there', flush=True); sys.stdin.read()"
     )
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
