@@ -21,6 +21,8 @@ class Widths:
     heads     query heads; `head_dim` numbers each
     kv_heads  heads whose keys and values are kept
     vocab     entries of the logits
+    parts     of `inner` numbers each that are held at a time: 3 of a gated MLP (gate, up and their product), 5 where
+              the activation function is computed operation by operation
     fused     attention never writes down the scores of all pairs of positions (Dao et al. 2022, arXiv:2205.14135)
     """
 
@@ -31,6 +33,7 @@ class Widths:
     head_dim: int
     vocab: int
     fused: bool = True
+    parts: int = 3
 
 
 def activation_bytes(ran: Pass, widths: Widths, itemsize: int) -> int:
@@ -40,27 +43,31 @@ def activation_bytes(ran: Pass, widths: Widths, itemsize: int) -> int:
     numbers a head for attention's scores, 19·hidden for the MLP with its inner width of 4·hidden ... Without gradients
     one part is held at a time, with its inputs and outputs. For n = rows · positions these are, in numbers:
 
-        stream     n · 2·hidden, in all parts: what a layer adds to, and what goes into the part
+        stream     n · (4·hidden + 2·head_dim), in all parts: the embedded text, what a layer adds to before and after
+                   attention, what goes into the part, the rotary angles' cosines and sines; ids and
+                   places, 8 bytes each
         norm       n · 3·hidden, in float32
-        attention  n · (6·heads + 4·kv_heads)·head_dim: queries, keys and values, turned and not, and the output; with
+        attention  n · 4·(heads + kv_heads)·head_dim: queries, keys and values, turned and not, and the output; with
                    keys and values repeated for each query head, 2·rows·context·heads·head_dim; unless it is fused,
                    the scores rows·positions·context·heads, in two copies and float32
-        mlp        n · 3·inner: gate, up and their product
+        mlp        n · parts·inner
         cache      rows · context · kv_heads·head_dim: a layer's keys are copied to a place with room for the new ones
-        logits     rows · logits · vocab, and in float32 three times: log-probabilities, and what is made of them
+        logits     rows · logits · vocab, of this step and the one before, and in float32 three times: log-probabilities
+                   and what is made of them
         mask       positions · context, where a pass looks back at a cache
 
     Not counted: what kernels need for themselves, and hidden states that a strategy keeps.
     """
     n, pairs = ran.rows * ran.positions, ran.positions * ran.context
     query, key = widths.heads * widths.head_dim, widths.kv_heads * widths.head_dim
-    attention = itemsize * (n * (6 * query + 4 * key) + ran.rows * ran.context * key)
+    attention = itemsize * (4 * n * (query + key) + ran.rows * ran.context * key)
     if widths.heads > widths.kv_heads:
         attention += itemsize * 2 * ran.rows * ran.context * query
     if not widths.fused:
         attention += 2 * max(itemsize, _FLOAT32) * ran.rows * pairs * widths.heads
     if not widths.fused or ran.positions < ran.context:
         attention += (1 + itemsize) * pairs
-    norm, mlp = _FLOAT32 * 3 * n * widths.hidden, itemsize * 3 * n * widths.inner
-    logits = (itemsize + 3 * _FLOAT32) * ran.rows * ran.logits * widths.vocab
-    return itemsize * 2 * n * widths.hidden + max(norm, attention, mlp, logits)
+    norm, mlp = _FLOAT32 * 3 * n * widths.hidden, itemsize * widths.parts * n * widths.inner
+    logits = ran.rows * ran.logits * widths.vocab
+    always = n * (4 * widths.hidden + 2 * widths.head_dim) + logits
+    return itemsize * always + 16 * n + max(norm, attention, mlp, (itemsize + 3 * _FLOAT32) * logits)

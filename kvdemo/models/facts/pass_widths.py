@@ -13,6 +13,9 @@ from kvdemo.models.facts import config_numbers
 
 #: Devices that PyTorch has a fused kernel of attention for.
 _FUSED_ON = ("cpu", "cuda")
+#: Activation functions that transformers computes operation by operation.
+_ACTIVATION = ("hidden_act", "activation_function", "hidden_activation")
+_STEPWISE = {"gelu_new", "gelu_fast", "gelu_python", "gelu_accurate", "gelu_10", "mish", "laplace"}
 
 
 def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: str) -> Widths:
@@ -28,6 +31,7 @@ def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: st
         kv_heads=kv_heads,
         head_dim=max((max(layer.head_dim, layer.value_dim) for layer in keeping), default=0),
         vocab=int(text.vocab_size),
+        parts=5 if _STEPWISE & {getattr(text, name, None) for name in _ACTIVATION} else 3,
         fused=attention != "eager" and device_type in _FUSED_ON,
     )
 
