@@ -15,7 +15,7 @@ from kvdemo.models.facts import config_numbers
 _FUSED_ON = ("cpu", "cuda")
 #: Activation functions that transformers computes operation by operation.
 _ACTIVATION = ("hidden_act", "activation_function", "hidden_activation")
-_STEPWISE = {"gelu_new", "gelu_fast", "gelu_python", "gelu_accurate", "gelu_10", "mish", "laplace"}
+_STEPWISE = {"gelu_new", "gelu_fast", "gelu_python", "gelu_python_tanh", "gelu_accurate", "laplace", "xielu"}
 
 
 def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: str) -> Widths:
