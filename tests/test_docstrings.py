@@ -20,6 +20,7 @@ MODULE = re.compile(r"(?<![\w./])kvdemo\.(?!given\b|tell\b|draw\b)\w+(?:\.\w+)*"
 THEIRS = re.compile(r"^(?:transformers/|torch/|plotly\.js$)")
 
 
+@cache
 def _told(path: Path) -> str:
     """What a file says in words: the docstrings of a Python file, the comments of another."""
     source = path.read_text(encoding="utf-8")

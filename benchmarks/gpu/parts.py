@@ -20,7 +20,6 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch._dynamo.utils import counters
 
 from benchmarks.figure import Figure
 from benchmarks.gpu.models import Models
@@ -96,6 +95,8 @@ def race(model: LoadedModel, prompt: str, lanes: Sequence[str], new_tokens: int)
 
 def compiled_graphs() -> int:
     """Count the graphs that this process has compiled."""
+    from torch._dynamo.utils import counters  # noqa: PLC0415 - slow to import, and only compiled parts need it
+
     return int(counters["stats"]["unique_graphs"])
 
 

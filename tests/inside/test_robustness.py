@@ -55,6 +55,7 @@ ENDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow  # the next tests look at these texts with two kinds of models
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_shortest_and_longest_texts_are_shown_by_every_model_that_shows_others(name: str, end: str) -> None:

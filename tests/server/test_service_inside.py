@@ -37,6 +37,7 @@ def test_the_last_state_holds_the_requested_panels(engine: Service) -> None:
         schema.check(document)
 
 
+@pytest.mark.slow  # it writes 1,024 tokens
 def test_the_document_grows_step_by_step_while_the_model_writes(engine: Service) -> None:
     counts = [steps_of(document) for document in documents_of(engine.inside(LONG, "i-2"))]
     assert counts == sorted(counts)

@@ -53,7 +53,7 @@ def entropy(probabilities: list[float]) -> float:
 
 @every_combination
 @given(values=LOGITS)
-@settings(max_examples=25)
+@settings(max_examples=10)  # for each combination
 def test_the_last_stage_is_the_sampled_distribution(combination: dict[str, Any], values: list[float]) -> None:
     logits = torch.tensor(values)
     expected, scores = chooser(combination).probabilities(logits).tolist(), chooser(combination).scores(logits)
@@ -69,7 +69,7 @@ def test_the_last_stage_is_the_sampled_distribution(combination: dict[str, Any],
 
 @every_combination
 @given(values=LOGITS)
-@settings(max_examples=25)
+@settings(max_examples=10)  # for each combination
 def test_the_first_stage_is_the_models_own_distribution(combination: dict[str, Any], values: list[float]) -> None:
     logits = torch.tensor(values)
     choice, found = recorded(chooser(combination), logits)
@@ -86,7 +86,7 @@ def test_the_first_stage_is_the_models_own_distribution(combination: dict[str, A
 
 @every_combination
 @given(values=LOGITS)
-@settings(max_examples=25)
+@settings(max_examples=10)  # for each combination
 def test_the_chosen_tokens_interval_follows_those_of_likelier_tokens(
     combination: dict[str, Any], values: list[float]
 ) -> None:

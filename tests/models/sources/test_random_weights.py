@@ -210,7 +210,7 @@ def test_every_token_id_has_a_text_that_encodes_to_it(model: LoadedModel) -> Non
     assert [model.piece(i) for i in model.encode(model.prompt("a ~", chat=False))] == ["a", " ", "~"]
 
 
-@pytest.mark.parametrize("vocab_size", [32000, 50257, 151936])
+@pytest.mark.parametrize("vocab_size", [32000, 50257, pytest.param(151936, marks=pytest.mark.slow)])
 def test_the_largest_vocabularies_are_covered_to_their_last_id(vocab_size: int) -> None:
     tokenizer = random_weights.tokenizer(vocab_size)
     assert len(tokenizer) == vocab_size

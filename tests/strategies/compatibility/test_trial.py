@@ -56,7 +56,10 @@ def test_correct_models_are_accepted_in_every_number_format(name: str, dtype: to
         assert strategies.get("quantized_cache").unavailable_reason(model) is None
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+SIXTEEN_BITS = [pytest.param(dtype, marks=pytest.mark.slow) for dtype in (torch.bfloat16, torch.float16)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, *SIXTEEN_BITS])
 @pytest.mark.parametrize(
     ("name", "strategy"),
     [(name, "dynamic_cache") for name in sorted(set(ODD) - {"mamba", "gpt_neo", "falcon alibi"})]

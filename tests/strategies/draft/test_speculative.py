@@ -43,7 +43,11 @@ def accepted(steps: list[Step]) -> float:
     return sum(s.details["accepted"] for s in steps) / sum(s.details["drafted"] for s in steps)
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3", "mistral", "gemma3"])
+#: The kinds that the contract runs on in the quick part, and further ones of the whole suite.
+DRAFTED = ["llama", "gpt2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("qwen3", "mistral", "gemma3"))]
+
+
+@pytest.mark.parametrize("name", DRAFTED)
 def test_the_contracts_draft_model_is_often_right_and_often_wrong(
     name: str, word_models: Mapping[str, LoadedModel], drafted_by
 ) -> None:

@@ -8,8 +8,6 @@ from unittest import mock
 
 import pytest
 import torch
-from torch._dynamo.exc import TorchDynamoException
-from torch._dynamo.utils import counters
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Step, TimedStep
@@ -39,6 +37,8 @@ def model() -> LoadedModel:
 
 
 def compilations() -> int:
+    from torch._dynamo.utils import counters  # noqa: PLC0415 - slow to import
+
     return int(counters["stats"]["unique_graphs"])
 
 
@@ -184,6 +184,8 @@ def test_when_packing_fails_the_step_is_compiled_without_it(
 
 
 def fails(*_: object) -> None:
+    from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415 - slow to import
+
     raise TorchDynamoException("Graph break.\n\nHint: many lines")
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pytest
 
 from kvdemo.web.gradio_patches.unknown_sessions import LONGEST_NAME, TOO_LONG, steady
 from tests.browser.scripted import scripted_page
@@ -22,6 +23,7 @@ async def joined_without_a_name(url: str) -> dict[str, Any]:
         return await Program(client, url, "next").last("strategies")
 
 
+@pytest.mark.slow  # it starts a server
 def test_an_event_of_an_empty_session_name_does_not_end_other_events() -> None:
     with scripted_page(ScriptedBackend()) as url:
         assert in_a_loop(joined_without_a_name(url))["success"]
@@ -36,6 +38,7 @@ async def joined_under_a_long_name(url: str) -> tuple[httpx.Response, httpx.Resp
         )
 
 
+@pytest.mark.slow  # it starts a server
 def test_a_session_whose_name_would_fill_the_memory_is_refused_in_a_sentence() -> None:
     """Gradio keeps the name of each session as long as it runs."""
     with scripted_page(ScriptedBackend()) as url:

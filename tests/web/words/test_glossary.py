@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 
 import pytest
 
@@ -17,6 +18,7 @@ from kvdemo.web.words.glossary import GLOSSARY, WORDS
 KNOWN = definitions.DEFINITIONS | GLOSSARY
 
 
+@cache
 def page_texts() -> str:
     """What the page says: its scripts, the strategies' docstrings, verdicts' sentences, figures' definitions."""
     scripts = [(assets.FRONTEND / path).read_text("utf-8") for path in assets.files() if path.suffix == ".js"]

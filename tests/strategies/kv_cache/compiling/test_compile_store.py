@@ -3,9 +3,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from kvdemo.strategies.kv_cache.compiling import compile_store
+
+pytestmark = pytest.mark.slow  # torch imports its compiler, which takes seconds
 
 SETTING = "TORCHINDUCTOR_CACHE_DIR"
 
@@ -21,6 +22,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("set_by_torch", [False, True])
 def test_compiled_code_is_kept_in_the_apps_folder_by_version_of_torch(cache: Path, set_by_torch: bool) -> None:
     if set_by_torch:
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # noqa: PLC0415 - slow to import
+
         os.environ[SETTING] = default_cache_dir()
     compile_store.prepare()
     folder = Path(os.environ[SETTING])
