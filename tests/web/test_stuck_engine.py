@@ -21,7 +21,8 @@ from tests.web.loops import in_a_loop
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_SECONDS = 30
+#: An engine is waited for a minute, and is asked twice in a race.
+PATIENCE_SECONDS = 50
 SHORT: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 4, "ignore_eos": True, "chat": False,
                          "strategies": ["dynamic_cache"]}  # fmt: skip
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -98,7 +99,7 @@ def test_stop_ends_the_race_at_once_and_others_have_raced_meanwhile(app: str, la
     async def visit() -> float:
         async with httpx.AsyncClient(timeout=httpx.Timeout(120)) as client:
             other, one = Program(client, app, "other"), Program(client, app, lanes)
-            assert (await soon(other.last("race", **SHORT)))["success"]
+            assert (await other.last("race", **SHORT))["success"]  # the model is loaded
             filled = {"kv-prompt": "The fox", "kv-lanes": lanes, "kv-tokens": 8, "kv-chat": False}
             (await one.use("kv-race", "click", filled)).raise_for_status()
             begun, ended = asyncio.Event(), asyncio.Event()
@@ -120,7 +121,7 @@ def test_stop_ends_the_race_at_once_and_others_have_raced_meanwhile(app: str, la
             await soon(listening)
             return time.monotonic() - stopped
 
-    assert in_a_loop(visit()) < 10  # 1 s on a machine with nothing else to do; the engine is waited for a minute
+    assert in_a_loop(visit()) < 20  # 1 s on a machine with nothing else to do
 
 
 async def soon(coming: Any) -> Any:
