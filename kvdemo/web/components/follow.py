@@ -49,4 +49,10 @@ def follow(
         on_ask, inputs=set(controls.values()), outputs=list(shown), trigger_mode="always_last", preprocess=False,
         concurrency_limit=4, **PRIVATE,
     )  # fmt: skip
-    asked.then(fn=None, js=f"() => {{ kvdemo.tell('answered', '{tab}'); }}", **PRIVATE)
+    when_over(asked, f"() => {{ kvdemo.tell('answered', '{tab}'); }}")
+
+
+def when_over(event: Any, js: str) -> None:
+    """Run a script of the page when an event is over, also one that failed: Gradio's `then` follows no such."""
+    event.then(fn=None, js=js, **PRIVATE)
+    event.failure(fn=None, js=js, **PRIVATE)

@@ -22,7 +22,7 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
-from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.inside_events import asked_form, idle, show
 
@@ -131,7 +131,7 @@ def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
         on_ask, inputs=[*controls.values(), page], outputs=tab.drawing, preprocess=False, trigger_mode="multiple",
         js="(...values) => kvdemo.given.question(values)", **RUN, **PRIVATE,
     )  # fmt: skip
-    asked.then(fn=None, js="() => { kvdemo.tell('answeredInside'); }", **PRIVATE)
+    when_over(asked, "() => { kvdemo.tell('answeredInside'); }")
     tab.start.click(fn=None, js="() => { kvdemo.tell('showInside'); }", **PRIVATE)
     tab.stop.click(
         on_stop, js="() => { kvdemo.tell('stopping', 'inside'); kvdemo.tell('stopInside'); }", concurrency_limit=None,

@@ -17,7 +17,7 @@ from kvdemo.web.backend import Backend
 from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
-from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
@@ -107,7 +107,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
         js="(...form) => { kvdemo.tell('busy', 'measure', true); return form; }", **RUN, **PRIVATE,
     )  # fmt: skip
-    started.then(fn=None, js="() => { kvdemo.tell('busy', 'measure', false); }", **PRIVATE)
+    when_over(started, "() => { kvdemo.tell('busy', 'measure', false); }")
     panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'measure'); }", concurrency_limit=None, **PRIVATE)
     # Which measurement to show is for the browser to say: it is in the address, or remembered there.
     tab.drawing.reopen(

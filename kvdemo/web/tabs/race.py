@@ -23,7 +23,7 @@ from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
-from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.runs import RUN, Runs, visitor_of
 from kvdemo.web.tabs.race_events import play, token_budget
@@ -115,7 +115,7 @@ def _wire_runs(tab: RaceTab, backend: Backend) -> None:
         preprocess=False, js="(...form) => { kvdemo.tell('busy', 'race', true); return form; }",
         **RUN, **PRIVATE,
     )  # fmt: skip
-    started.then(fn=None, js="() => { kvdemo.tell('busy', 'race', false); }", **PRIVATE)
+    when_over(started, "() => { kvdemo.tell('busy', 'race', false); }")
     panel.stop.click(on_stop, js="() => { kvdemo.tell('stopping', 'race'); }", concurrency_limit=None, **PRIVATE)
 
 
