@@ -650,6 +650,10 @@ def test_each_formula_of_the_list_stands_with_the_real_models_numbers(real_app: 
     }.items():
         section = formulas.get_by_role("region", name=name, exact=True)
         expect(section.locator(".kv-numbers")).to_contain_text(numbers)
+    # A short text gains little: what a step reads is nearly all weights, with a cache and without.
+    expect(formulas.locator(".kv-stacks section > span").last).to_have_text(
+        "543 MB: weights 99 %, cache 0.8 %; without a cache 538 MB"
+    )
     place = formulas.get_by_role("region", name="Next position")
     expect(place.locator(".kv-value")).to_have_text("99")
     expect(place.locator("canvas")).to_have_count(0)  # that a place grows by one with each token needs no curve

@@ -10,6 +10,10 @@ const PARTS = [["weights", "the weights"], ["attention", "attention: queries wit
 /** A bar: its formula, a segment a part, and its value in words.
  * @typedef {{ formula: inside.Formula, segments: Map<PartName, HTMLElement>, said: HTMLElement, bar: HTMLElement }} Row */
 
+/** A share in words: what is short of all of it is not told as all of it.
+ * @param {number} part */
+const share = (part) => (part >= 0.995 && part < 1 ? "over 99 %" : format.percent(part));
+
 export class Stacks {
   constructor() {
     /** @type {Row[]} */
@@ -39,9 +43,11 @@ export class Stacks {
       const whole = value(formula);
       const shares = [...segments].map(([part, segment]) => {
         segment.style.width = `${(100 * value(formula, part)) / most}%`;
-        return `${part} ${format.percent(value(formula, part) / whole)}`;
+        return `${part} ${share(value(formula, part) / whole)}`;
       });
-      write(said, `${amount(whole, formula.unit)}: ${shares.join(", ")}`);
+      // Why the gain may be small: for all positions or for one, a step reads the weights.
+      const without = segments.has("cache") ? `; without a cache ${amount(value(formula, "weights"), formula.unit)}` : "";
+      write(said, `${amount(whole, formula.unit)}: ${shares.join(", ")}${without}`);
       bar.setAttribute("aria-label", `${formula.name}: ${said.textContent}`);
     }
   }

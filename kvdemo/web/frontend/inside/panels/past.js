@@ -45,7 +45,7 @@ class Past {
     this.more = [
       el("p", {}, "A position’s hidden state is computed from itself and the positions before it (the causal mask), so what comes later cannot reach it. "
         + "Its key and value are made from its hidden state: what was kept stays right. Differences come from rounding, since longer inputs are summed in another order."),
-      this.note, this.table,
+      this.note, el("p", {}, "The largest difference of the hidden states, layer by layer, as the model is and if each position could look ahead, and the largest value in the layer:"), this.table,
     ];
   }
 

@@ -29,7 +29,7 @@ class Roles {
     this.more = [
       el("p", {}, "A query asks, a key answers how well it fits, a value is what is taken over. A position’s query is used once, when that position is the newest; "
         + "its key and value are used by every later query."),
-      this.shapes, this.table,
+      this.shapes, el("p", {}, "How far appending the token changes the query, the key and the value of each position, and how much the new query reads of it:"), this.table,
     ];
   }
 

@@ -203,7 +203,7 @@ export const steps = {
   title: "Step through decoding",
   short: "Steps",
   question: "Why is the first token slow, and what is kept?",
-  lead: "The first step computes the whole text, so it takes longest; each later one computes the newest position alone, because its query is multiplied with keys that a cache has kept, and that is one new row.",
+  lead: "The first step computes the whole text, so it takes longest, and keeps the key and value of each position in each layer; each later one computes the newest position alone, because its query is multiplied with the keys that were kept, and that is one new row.",
   computes: "the steps of a run",
   form: ["prompt", "model", "chat", "max_new_tokens"],
   varied: [],
