@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from kvdemo.web import assets
 from kvdemo.web.gradio_patches.early_head import EarlyHead
+from kvdemo.web.gradio_patches.shared_queue import MOST
 from kvdemo.web.guard import unreadable
 from kvdemo.web.guard.listeners import Listeners
 from kvdemo.web.guard.protection import Protection
@@ -71,6 +72,7 @@ def launch_options(
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,
+        "max_threads": MOST,
         "state_session_capacity": SESSIONS,
         "footer_links": [],
         "run_history": False,

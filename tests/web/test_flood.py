@@ -57,6 +57,28 @@ def test_races_without_a_listener_never_start_and_block_no_visitor(tiny_app: str
     in_a_loop(attack())
 
 
+def test_as_many_runs_of_one_address_as_it_may_have_hold_up_no_question_of_another_visitor(tiny_app: str) -> None:
+    """Gradio begins no event while forty are under way, unless it is told otherwise."""
+
+    async def attack() -> None:
+        async with programs(tiny_app) as program:
+            first = program("crowd")
+            await first.values("race")
+            crowd = [asyncio.create_task(first.beside(f"crowd{n}").last("race", **LONG)) for n in range(48)]
+            deadline = time.monotonic() + 60
+            while await runs(tiny_app) < 48:
+                assert time.monotonic() < deadline, "some of the runs are not begun"
+                await asyncio.sleep(0.05)
+            assert (await program("visitor").last("models"))["success"]
+            assert await runs(tiny_app) > 40
+            for one in crowd:
+                one.cancel()
+            await asyncio.wait(crowd)
+            await until_idle(tiny_app)
+
+    in_a_loop(attack())
+
+
 def test_a_session_has_few_places_so_that_others_get_a_turn(tiny_app: str) -> None:
     async def attack() -> list[str]:
         async with programs(tiny_app) as program:

@@ -1,32 +1,34 @@
-"""Keep room in the queue for everybody: of the events that wait, one address has no more than a share.
+"""Keep room in the queue for everybody: of the events that wait or are under way, one address has no more than a share.
 
 Gradio refuses every event of every visitor while its queue is full, and begins no more than about twenty of a kind in a
-second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out.
+second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out. By default it begins
+none at all while forty are under way, and a run is under way while it waits for the device (web/runs.py).
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import gradio as gr
 
-#: Events that may wait, and those of one address, which a class may share.
+#: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
+#: may share.
 MOST, MOST_OF_ADDRESS = 1000, 300
-CROWDED = (
-    f"{MOST_OF_ADDRESS} questions from your address wait already: send fewer at a time, and try again in a moment."
-)
+CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: send fewer at a time, and try again in a moment."
 
 
 def share_queue(blocks: gr.Blocks) -> gr.Blocks:
-    """Have the queue of `blocks` refuse an event of an address that has its share of those that wait."""
+    """Have the queue of `blocks` refuse an event of an address that has its share of those that wait or run."""
     # Gradio has no public way to it; tests/web/gradio_patches/test_shared_queue.py holds it.
     queue: Any = blocks._queue
     push = queue.push
 
     async def push_if_few(body: Any, request: Any, username: str | None) -> Any:
-        waiting = (event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue)
+        waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
+        events = chain.from_iterable([*waiting, *filter(None, queue.active_jobs)])
         address = _address(request)
-        if sum(_address(event.request) == address for event in waiting) >= MOST_OF_ADDRESS:
+        if sum(_address(event.request) == address for event in events) >= MOST_OF_ADDRESS:
             return False, CROWDED, "queue_full"
         return await push(body=body, request=request, username=username)
 
