@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
+from kvdemo.core import freed_memory
 from kvdemo.core.figures import units
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class SessionPrefixes:
             found = self.bytes > 0
             for store in self._stores.values():
                 store.held.clear()
+        if found:
+            freed_memory.give_back()
         return found
 
     @property
