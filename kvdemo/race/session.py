@@ -173,13 +173,13 @@ class _Race:
 
     def _freed(self) -> bool:
         """Free memory where something is kept in it that could be dropped; returns whether there was."""
-        if self.model.device.type == "cuda":  # what is kept lies in main memory
+        if self.model.device.type == "cuda" or not self._make_room():  # what is kept lies in main memory
             return False
         self.found = None
         for handover in self.handovers:
             if handover:
                 handover.found = None
-        return self._make_room()
+        return True
 
     def _lane(self, strategy: Strategy, prompt: Prompt, handover: PrefixSlot | None, cut: int | None = None) -> Lane:
         tokens, tell = self.request.max_new_tokens, lambda text: self.emit(Progress(f"{strategy.name}: {text}"))
