@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput, Discarded, first_line
 from kvdemo.core.events import Progress
@@ -117,6 +117,8 @@ def _read(
     attention.choose(where)
     progress(Progress(f"Loading {name} into memory"))
     try:
+        if source.folder is not None:  # first, because a tokenizer would be blamed for what is wrong in it
+            AutoConfig.from_pretrained(source.folder, **weights.SAFELY)
         if source.folder is None:
             if device == SPREAD:
                 raise BadInput(f"{name} has random weights, which are drawn on one device: choose another device.")
