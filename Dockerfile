@@ -11,7 +11,8 @@ RUN if [ "$DEVICE" = cpu ]; then \
         pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu "$(grep -o '^torch==[0-9.]*' requirements.txt)+cpu"; \
     fi && pip install --no-cache-dir -r requirements.txt
 COPY kvdemo ./kvdemo
-RUN pip install --no-cache-dir --no-deps .
+# With what --metrics and --mcp need.
+RUN pip install --no-cache-dir '.[metrics,mcp]'
 
 # By its number: Kubernetes checks that it is not 0.
 USER 1000
