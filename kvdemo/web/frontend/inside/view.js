@@ -19,7 +19,7 @@ const TEXT = "Nothing here is a drawing of an example: each panel is computed by
 const REST = 600;
 /** Filling it takes no longer. */
 const FILLED = 2500;
-/** So long after its own answer the panel that was opened is held in its place. */
+/** So long after its own answer, and after that of the panels beside it, the panel that was opened is held in its place. */
 const SETTLED = 3000;
 /** Of the window's height, how far below it a panel is asked for. */
 const AHEAD = "0px 0px 20% 0px";
@@ -119,7 +119,17 @@ class Inside {
   #settle({ element }, { state }) {
     this.#hold();
     if (state === "working" || state === "stale" || !this.anchor) return;
-    if (element.contains(this.anchor)) setTimeout(() => { if (this.anchor && element.contains(this.anchor)) this.anchor = null; }, SETTLED);
+    if (element.contains(this.anchor)) this.#release(element);
+  }
+
+  /** Lets go of the panel that was opened, a little after the last of those in view has its answer.
+   * @param {HTMLElement} element */
+  #release(element) {
+    setTimeout(() => {
+      if (!this.anchor || !element.contains(this.anchor)) return;
+      if (this.questions.running) this.#release(element);
+      else this.anchor = null;
+    }, SETTLED);
   }
 
   /** Once the form holds what a link asks for. */
