@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from kvdemo.web.guard.unreadable import NO_ENDPOINT, UNREADABLE, WRONG_PARAMETERS
+from kvdemo.web.guard import closed
+from kvdemo.web.guard.unreadable import NO_ENDPOINT, WRONG_PARAMETERS
 from tests.web.guard.test_protection import client
 
 JSON = {"content-type": "application/json"}
@@ -28,7 +29,6 @@ def visitor() -> Any:
         ("call/v2/nothing", {}, 404, NO_ENDPOINT),
         ("call/nothing", {"data": []}, 404, NO_ENDPOINT),
         ("queue/join", {"data": [], "fn_index": 10**6, "session_hash": "a"}, 404, NO_ENDPOINT),
-        ("component_server", {"data": 1, "component_id": -1, "session_hash": "a", "fn_name": "x"}, 400, UNREADABLE),
     ],
 )
 def test_a_request_for_an_unknown_address_is_answered_in_a_sentence(
@@ -72,9 +72,9 @@ def test_a_stream_of_an_unknown_session_ends_without_a_traceback(
     assert "Traceback" not in caplog.text
 
 
-def test_an_empty_refusal_gets_a_sentence(visitor: TestClient) -> None:
+def test_a_closed_address_is_answered_in_a_sentence(visitor: TestClient) -> None:
     answer = visitor.post("/gradio_api/stream/nobody/close")
-    assert (answer.status_code, answer.text) == (404, "There is nothing here.")
+    assert (answer.status_code, answer.text) == (404, closed.SENTENCE)
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-host", "x-gradio-server"])
