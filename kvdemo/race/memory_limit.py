@@ -8,8 +8,9 @@ formula (`kvdemo.costs`):
     - the weights of a draft model that is not loaded yet, and the keys and values of each lane's draft
     - weights that compiling packs for the CPU
 
-Not counted: buffers of kernels, hidden states that a strategy keeps for a step, and the passes that look back at the
-lanes when their caches are free again. A part of what is free is left to them.
+Not counted: what a cache keeps in main memory beside a GPU, buffers of kernels, hidden states that a strategy keeps for
+a step, and the passes that look back at the lanes when their caches are free again. A part of what is free is left to
+them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from kvdemo.strategies.base import Beside, Strategy
 
 #: Part of the free memory that may be taken.
 SHARE = 0.8
+#: Layers of a cache kept in main memory that the device holds: the one at work and the one that comes next.
+LAYERS_FETCHED = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class _Run:
     def _held(self, lane: Strategy, beside: Beside) -> int:
         """Count the bytes of keys and values of a lane and its draft."""
         itemsize, positions = self.model.dtype.itemsize, self.prompt + self.tokens
-        own = formulas.layers_bytes(self.model.layers or (), lane.kept(positions), itemsize, self._rows(lane))
+        layers = sorted(self.model.layers or (), key=lambda layer: layer.bytes_per_position(itemsize), reverse=True)
+        if lane.picture and lane.picture.keeps == "host":
+            layers = layers[:LAYERS_FETCHED]
+        own = formulas.layers_bytes(layers, lane.kept(positions), itemsize, self._rows(lane))
         return own + formulas.layers_bytes(beside.layers, positions, itemsize)
 
     def _running(self, lane: Strategy) -> int:

@@ -117,6 +117,17 @@ def test_lanes_that_run_at_once_compute_at_once(tiny_llama: LoadedModel) -> None
     assert memory_limit.needed_bytes(lanes, tiny_llama, 50, 50, "simultaneous") == 2 * one
 
 
+def test_of_a_cache_in_main_memory_the_device_holds_two_layers() -> None:
+    tokenizer = byte_level_tokenizer()
+    model = loaded("deep", tiny_llama_network(len(tokenizer), num_hidden_layers=6), tokenizer)
+    whole, fetched = (
+        memory_limit.needed_bytes([strategies.get(lane)], model, 50, 50)
+        for lane in ("dynamic_cache", "offloaded_cache")
+    )
+    layer = model.layers[0].bytes_per_position(4) * 100 if model.layers else 0
+    assert whole - fetched == 4 * layer
+
+
 def test_a_draft_model_counts_until_it_is_loaded_and_its_cache_always(
     tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +176,7 @@ def peak_of(lane: Strategy, model: LoadedModel) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("lane", LANES)
 def test_a_lane_never_holds_more_than_was_estimated_nor_far_less(lane: str, attention: str) -> None:
@@ -178,6 +190,7 @@ def test_a_lane_never_holds_more_than_was_estimated_nor_far_less(lane: str, atte
     assert peak - SCALARS <= estimated <= 2 * peak
 
 
+@pytest.mark.slow
 def test_the_estimate_holds_for_a_model_of_another_build(tiny_gpt2: LoadedModel) -> None:
     peak = peak_of(strategies.get("no_cache"), tiny_gpt2)
     estimated = memory_limit.needed_bytes([strategies.get("no_cache")], tiny_gpt2, PROMPT, TOKENS)

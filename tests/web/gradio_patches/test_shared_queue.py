@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 
 from kvdemo.web.gradio_patches.shared_queue import CROWDED, MOST, MOST_OF_ADDRESS
 from tests.browser.scripted import scripted_page
@@ -23,6 +24,7 @@ async def flooded(url: str) -> tuple[list[httpx.Response], httpx.Response]:
         return crowd, await Program(another, url, "other").join("strategies")
 
 
+@pytest.mark.slow
 def test_a_flood_of_small_questions_from_one_address_leaves_room_for_others() -> None:
     with scripted_page(ScriptedBackend()) as url:
         crowd, other = in_a_loop(flooded(url))
