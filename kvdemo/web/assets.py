@@ -24,7 +24,7 @@ from starlette.types import Scope
 
 from kvdemo.core.figures.metrics import SAME
 from kvdemo.core.types import BOUNDS
-from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.figures import DEFINITIONS
 from kvdemo.web.words.glossary import GLOSSARY, WORDS
 
 FRONTEND = Path(__file__).parent / "frontend"

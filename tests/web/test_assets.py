@@ -13,7 +13,7 @@ from kvdemo.core.figures.metrics import SAME
 from kvdemo.core.types import BOUNDS
 from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
-from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.figures import DEFINITIONS
 from kvdemo.web.words.glossary import GLOSSARY
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]

@@ -20,7 +20,7 @@ from kvdemo.web.components import downloads
 from kvdemo.web.page import build, launch_options
 from kvdemo.web.tabs import measure_form
 from kvdemo.web.tabs.race_examples import EXAMPLES, Example
-from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.figures import DEFINITIONS
 from tests.web.scripted_backend import FORM, MEASURE, PRESETS, STRATEGIES, ScriptedBackend
 
 

@@ -1,7 +1,7 @@
 // Types that more than one module names, and what is on `window`. For the checker alone: nothing imports it.
 // The documents and records that Python hands over are in documents.d.ts.
 
-/** A definition of kvdemo/web/words/definitions.py, or of a tab's own terms. */
+/** A definition of kvdemo/web/words/figures.py, or of a tab's own terms. */
 interface Definition {
   name: string;
   long: string;

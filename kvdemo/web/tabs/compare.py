@@ -19,7 +19,7 @@ from kvdemo.core.figures.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
-from kvdemo.web.words.definitions import DEFINITIONS
+from kvdemo.web.words.figures import DEFINITIONS
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Define the words of the page's texts. The browser marks the first of each in a text, and explains it there.
 
-Figures are defined in `kvdemo/web/words/definitions.py`; a word may lead to one of these too.
+Figures are defined in `kvdemo/web/words/figures.py`; a word may lead to one of these too.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from kvdemo import strategies
 from kvdemo.race.divergence import reasons
 from kvdemo.race.verdict import sentences
 from kvdemo.web import assets
-from kvdemo.web.words import definitions
+from kvdemo.web.words import figures
 from kvdemo.web.words.glossary import GLOSSARY, WORDS
 
-KNOWN = definitions.DEFINITIONS | GLOSSARY
+KNOWN = figures.DEFINITIONS | GLOSSARY
 
 
 @cache
@@ -24,13 +24,13 @@ def page_texts() -> str:
     scripts = [(assets.FRONTEND / path).read_text("utf-8") for path in assets.files() if path.suffix == ".js"]
     docstrings = [one.description for one in strategies.introductions().values()]
     said = [inspect.getsource(module) for module in (sentences, reasons)]
-    defined = [text for entry in definitions.DEFINITIONS.values() for text in entry.values()]
+    defined = [text for entry in figures.DEFINITIONS.values() for text in entry.values()]
     return "\n".join([*scripts, *docstrings, *said, *defined])
 
 
 def test_a_word_has_one_definition() -> None:
     assert set(WORDS.values()) <= KNOWN.keys()
-    assert not definitions.DEFINITIONS.keys() & GLOSSARY.keys()
+    assert not figures.DEFINITIONS.keys() & GLOSSARY.keys()
     spelled = [word.lower() for word in WORDS]
     assert len(set(spelled)) == len(spelled)
 

@@ -1,4 +1,4 @@
-// The labels of numbers, each with its definition (kvdemo/web/words/definitions.py, which kvdemo/web/assets.py puts into the page's head).
+// The labels of numbers, each with its definition (kvdemo/web/words/figures.py, which kvdemo/web/assets.py puts into the page's head).
 import { el } from "../dom.js";
 import { explain } from "./tooltip.js";
 
