@@ -13,7 +13,7 @@ from kvdemo.core.figures.metrics import searched, token_gaps
 from kvdemo.core.types import LaneInfo, Pass, TimedStep
 from kvdemo.costs import formulas
 from kvdemo.measure.peak_memory import NOT_MEASURED
-from kvdemo.measure.roofline import bounds, reasons
+from kvdemo.measure.roofline import bounds, what_binds
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.single_run import Trial
 from kvdemo.race.document import pass_entries
@@ -191,7 +191,7 @@ def _lane_roofline(trials: Sequence[Trial], prompt_tokens: int, machine: Rooflin
         "percent_of_floor": 100 * predicted.floor_s / measured,
         "bound": predicted.binding(measured),
         "operations_per_pass": machine.operations,
-        "reason": reasons.reason(machine, steps, predicted, measured),
+        "reason": what_binds.reason(machine, steps, predicted, measured),
     }
 
 

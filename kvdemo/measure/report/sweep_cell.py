@@ -9,7 +9,7 @@ from statistics import median
 from kvdemo.core.figures.metrics import seconds_to_token
 from kvdemo.core.types import LaneInfo
 from kvdemo.measure.report.lane_entry import Entry, predict
-from kvdemo.measure.roofline import bounds, reasons
+from kvdemo.measure.roofline import bounds, what_binds
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.single_run import Trial
 
@@ -69,7 +69,7 @@ def _cell_reason(
         return "What binds them cannot be said: this model's shape is not understood, or the device was not measured."
     ours, theirs = samples[strategy], samples[baseline]
     overlap = min(len(ours), len(theirs)) > 1 and max(min(ours), min(theirs)) <= min(max(ours), max(theirs))
-    return reasons.cell_reason(
+    return what_binds.cell_reason(
         (runs[baseline][0].name, bound[baseline]),
         (runs[strategy][0].name, bound[strategy]),
         None if overlap else _over(median(theirs), median(ours)),

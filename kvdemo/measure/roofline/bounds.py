@@ -10,8 +10,8 @@ measured to reach (`device_peaks`). The step cannot take less than the largest o
 
 Where the cache wins, and where it cannot, follows from that.
 
-A prediction above the time that was measured is wrong: a limit was measured too low. It explains nothing. `reasons` has
-the sentences.
+A prediction above the time that was measured is wrong: a limit was measured too low. It explains nothing.
+`what_binds` has the sentences.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import pytest
 
 from kvdemo.core.types import Pass
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.measure.roofline import bounds, reasons
+from kvdemo.measure.roofline import bounds, what_binds
 from kvdemo.measure.roofline.bounds import Bound, Prediction, RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
 
@@ -52,8 +52,8 @@ def test_each_pass_of_a_step_reads_the_weights_and_launches_again() -> None:
 
 def test_the_reason_of_a_step_states_its_number_of_passes() -> None:
     several = MACHINE.ran((Pass(1, 1, 7), Pass(4, 1, 8), Pass(4, 1, 9)), 10**6)
-    assert "a step of 3 passes reads 9 kB of weights and cache" in reasons.reason(MACHINE, 1, several, 20.0)
-    assert "a step reads" in reasons.reason(MACHINE, 1, MACHINE.step(1, 1, 0), 20.0)
+    assert "a step of 3 passes reads 9 kB of weights and cache" in what_binds.reason(MACHINE, 1, several, 20.0)
+    assert "a step reads" in what_binds.reason(MACHINE, 1, MACHINE.step(1, 1, 0), 20.0)
 
 
 def test_a_verifying_pass_counts_the_vocabulary_head_for_each_position() -> None:
@@ -112,7 +112,7 @@ def test_the_reason_names_the_largest_bound_and_its_figures(
 ) -> None:
     predicted = bounds.total([machine.step(positions, positions, 0)] * 2)
     assert predicted.bound == predicted.binding(2 * measured) == bound
-    assert says in reasons.reason(machine, steps=2, predicted=predicted, measured_s=2 * measured)
+    assert says in what_binds.reason(machine, steps=2, predicted=predicted, measured_s=2 * measured)
 
 
 def test_launches_that_would_take_longer_than_measured_are_no_bound() -> None:
@@ -120,7 +120,7 @@ def test_launches_that_would_take_longer_than_measured_are_no_bound() -> None:
     machine = replace(MACHINE, operations=9000)
     predicted = machine.step(1, 1, 0)  # launches 9 s, bandwidth 2 s
     assert predicted.binding(4.0) == "bandwidth"
-    said = reasons.reason(machine, 1, predicted, 4.0)
+    said = what_binds.reason(machine, 1, predicted, 4.0)
     assert said.startswith("Bound by memory bandwidth") and "operation" not in said
 
 
@@ -128,7 +128,7 @@ def test_launches_that_cannot_be_counted_are_no_bound() -> None:
     machine = replace(MACHINE, operations=None)
     predicted = machine.step(1, 1, 0)
     assert (predicted.launch_s, predicted.launches, predicted.bound) == (0, 0, "bandwidth")
-    assert "The rest is explained by nothing that was measured" in reasons.reason(machine, 1, predicted, 400.0)
+    assert "The rest is explained by nothing that was measured" in what_binds.reason(machine, 1, predicted, 400.0)
 
 
 @pytest.mark.parametrize(("positions", "figure"), [(1, "1 kB/s"), (500, "100 kFLOP/s")])
@@ -137,7 +137,7 @@ def test_a_measured_time_below_the_roofline_is_explained_by_a_limit_measured_too
 ) -> None:
     predicted = MACHINE.step(positions, positions, 0)
     assert predicted.binding(0.5) is None
-    said = reasons.reason(MACHINE, 1, predicted, 0.5)
+    said = what_binds.reason(MACHINE, 1, predicted, 0.5)
     assert said.startswith("The limit was measured too low") and figure in said and "took 500 ms" in said
     assert "Bound by" not in said
 
@@ -155,15 +155,17 @@ def test_a_measured_time_below_the_roofline_is_explained_by_a_limit_measured_too
     ],
 )
 def test_a_cell_names_the_bounds_of_both_lanes(before: Bound | None, now: Bound | None, says: str) -> None:
-    said = reasons.cell_reason(("No cache", before), ("DynamicCache", now), 1.5)
+    said = what_binds.cell_reason(("No cache", before), ("DynamicCache", now), 1.5)
     assert says in said
     assert "1.50×" in said
 
 
 def test_time_that_no_limit_explains_is_stated_as_unexplained() -> None:
     predicted = MACHINE.step(1, 1, 0)  # 2 s of bandwidth
-    assert "The rest is explained" not in reasons.reason(MACHINE, 1, predicted, measured_s=3.9)
-    assert "The rest is explained by nothing that was measured" in reasons.reason(MACHINE, 1, predicted, measured_s=4.1)
+    assert "The rest is explained" not in what_binds.reason(MACHINE, 1, predicted, measured_s=3.9)
+    assert "The rest is explained by nothing that was measured" in what_binds.reason(
+        MACHINE, 1, predicted, measured_s=4.1
+    )
 
 
 SLOW_LIBRARY = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=250.0), operations=None)
@@ -173,7 +175,7 @@ def test_a_math_library_slower_than_the_memory_is_the_bound_with_both_figures() 
     predicted = SLOW_LIBRARY.step(positions=1, context=7, cache_bytes=400)
     assert predicted.library_s == pytest.approx(2000 / 250 + 400 / 1000)
     assert predicted.floor_s == pytest.approx(2.4)  # the roofline stays that of the memory
-    said = reasons.reason(SLOW_LIBRARY, 1, predicted, measured_s=9.0)
+    said = what_binds.reason(SLOW_LIBRARY, 1, predicted, measured_s=9.0)
     assert said.startswith("Bound by the math library: ")
     assert "250 B/s of this processor's math library, " in said and "(its memory delivers 1 kB/s; " in said
     assert "memory bandwidth" not in said
@@ -194,5 +196,5 @@ def test_the_math_library_is_a_bound_for_one_row_only_and_when_far_slower() -> N
 
 
 def test_a_cell_that_is_bound_by_the_math_library_says_so() -> None:
-    said = reasons.cell_reason(("No cache", "library"), ("DynamicCache", "library"), 1.5)
+    said = what_binds.cell_reason(("No cache", "library"), ("DynamicCache", "library"), 1.5)
     assert said.startswith("Both are bound by the math library: its products of one row read the weights slower")
