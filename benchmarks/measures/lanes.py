@@ -25,7 +25,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.race import session
 from kvdemo.race.check import check_race
-from kvdemo.server.streaming import event_stream
+from kvdemo.server.run_events.batches import EventChannel, batches
 
 PROMPT = "What is KV caching?"
 SAMPLED = "dynamic_cache:temperature=0.8:top_p=0.95:min_p=0.05"
@@ -170,7 +170,7 @@ def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
     """
 
     def raced(turns: Turns) -> None:
-        def work(tell: event_stream.EventChannel[RaceEvent]) -> None:
+        def work(tell: EventChannel[RaceEvent]) -> None:
             def emit(event: RaceEvent) -> None:
                 if isinstance(event, Started):
                     turns.begin()
@@ -180,7 +180,7 @@ def race(strategy: str, model: LoadedModel, positions: int) -> lockstep.Loop:
 
             session.run(request(strategy, positions), model, emit, turns, with_candidates=True)
 
-        for _ in event_stream.batches(work, turns):
+        for _ in batches(work, turns):
             pass
 
     return lambda: steps_of(raced)

@@ -28,7 +28,7 @@ from kvdemo.server.admission import Admission
 from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
-from kvdemo.server.streaming.event_stream import EventChannel, batches
+from kvdemo.server.run_events.batches import EventChannel, batches
 
 if TYPE_CHECKING:
     from kvdemo.measure.state import State
@@ -216,7 +216,7 @@ class Runs:
         self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken, refused: str
     ) -> None:
         from kvdemo.measure import measurement  # noqa: PLC0415
-        from kvdemo.server.streaming.measurement_feed import MeasurementFeed  # noqa: PLC0415
+        from kvdemo.server.run_events.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
         relay = MeasurementFeed(tell)
         planned = self._planned

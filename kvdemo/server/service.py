@@ -30,8 +30,8 @@ from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.forecasts import Forecasts
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
+from kvdemo.server.run_events.states import inside_state, measure_state
 from kvdemo.server.runs import Batches, BatchesOf, Runs
-from kvdemo.server.streaming.states import inside_state, measure_state
 from kvdemo.server.zerogpu import Terms
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kvdemo.core.events import Finished, RaceEvent, Started, TokensCommitted, TurnCame
-from kvdemo.server.streaming.event_stream import INTERVAL_SECONDS
+from kvdemo.server.run_events.batches import INTERVAL_SECONDS
 
 Kind = Literal["race", "measurement", "inside"]
 #: "left": its page was closed. "refused": it could not run as it was asked for. "lost": the engine's process ended.

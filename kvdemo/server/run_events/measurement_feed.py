@@ -13,7 +13,7 @@ from typing import Any
 from kvdemo.engine.timer import Clock
 from kvdemo.measure import store
 from kvdemo.measure.state import State
-from kvdemo.server.streaming.event_stream import EventChannel
+from kvdemo.server.run_events.batches import EventChannel
 
 #: Runs may take milliseconds; to stand still after each of them would take longer than all of them.
 LEAST_SECONDS_BETWEEN = 1.0

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kvdemo.server.streaming import event_stream
-from kvdemo.server.streaming.event_stream import EventChannel, batches
+from kvdemo.server.run_events.batches import PATIENCE_SECONDS, EventChannel, batches
 
 
 def test_everything_arrives_once_and_in_order() -> None:
@@ -105,4 +104,4 @@ def test_the_work_does_not_wait_for_a_closed_reader() -> None:
     events = batches(work, stop, interval=0.01)
     assert next(events) == [1]
     events.close()  # type: ignore[attr-defined]
-    assert ended.wait(event_stream.PATIENCE_SECONDS - 1)
+    assert ended.wait(PATIENCE_SECONDS - 1)

@@ -11,7 +11,7 @@ import pytest
 
 from kvdemo.measure import store
 from kvdemo.measure.state import State
-from kvdemo.server.streaming.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
+from kvdemo.server.run_events.measurement_feed import DRAWING_SECONDS, SENDING_SECONDS, MeasurementFeed
 
 
 class Reader:
