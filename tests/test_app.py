@@ -17,7 +17,7 @@ from starlette.requests import Request
 from kvdemo import __main__ as command
 from kvdemo import app, space
 from kvdemo.core.visitor import Visitor
-from kvdemo.web.runs import visitor_of
+from kvdemo.web.run_streams import visitor_of
 from tests.serving import served
 from tests.web.loops import in_a_loop
 

@@ -8,7 +8,7 @@ Everything that the page shows comes from its methods, a race as the events of `
     tabs/            for each tab its layout, its form and its events
     components/      fields, elements drawn by the browser, lines that follow a form, files to download
     words/           what each number, term and strategy means
-    runs.py          who runs what, and who still listens
+    run_streams.py   who runs what, and who still listens
     wire.py          event -> line of text: the wire format that the browser draws; beams.py has the trees of searches
     links.py         query parameters <-> form
     api/             the same runs and lists for programs

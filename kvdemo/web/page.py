@@ -68,7 +68,7 @@ def build(backend: Backend) -> gr.Blocks:
     # A page of their own: on this one the browser would make a component for each of their parameters.
     with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend)
-    # Runs do not wait in it (web/runs.py): it holds what is answered in a moment.
+    # Runs do not wait in it (web/run_streams.py): it holds what is answered in a moment.
     return for_its_own_origin(share_queue(steady(quieten(blocks.queue(api_open=False, max_size=MOST)))))
 
 

@@ -25,7 +25,7 @@ from kvdemo.core.visitor import Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.api.states import inside_states, measure_states, race_states
 from kvdemo.web.backend import Backend, Form
-from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.race_events import ACCIDENT
 

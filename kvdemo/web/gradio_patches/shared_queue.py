@@ -2,7 +2,7 @@
 
 Gradio refuses every event of every visitor while its queue is full, and begins no more than about twenty of a kind in a
 second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out. By default it begins
-none at all while forty are under way, and a run is under way while it waits for the device (web/runs.py).
+none at all while forty are under way, and a run is under way while it waits for the device (web/run_streams.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Know who came when, and who listens: for which sessions and events the server has a stream of events open.
 
-Gradio runs an event whether anybody listens or not. A run asks here whether its session listens (`web.runs`).
+Gradio runs an event whether anybody listens or not. A run asks here whether its session listens (`web.run_streams`).
 """
 
 from __future__ import annotations

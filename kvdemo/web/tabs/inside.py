@@ -23,7 +23,7 @@ from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow, when_over
-from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.inside_events import asked_form, idle, show
 
 PREFIX = "kv-i-"

@@ -18,7 +18,7 @@ from kvdemo.web.components import downloads
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow, when_over
-from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
 

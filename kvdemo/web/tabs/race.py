@@ -25,7 +25,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.components.tabs import Tabs
-from kvdemo.web.runs import RUN, Runs, visitor_of
+from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.race_events import play, token_budget
 from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
 

@@ -11,9 +11,9 @@ import pytest
 from starlette.requests import Request
 
 from kvdemo.core.visitor import Visitor
-from kvdemo.web import runs as module
+from kvdemo.web import run_streams as module
 from kvdemo.web.guard.listeners import KEY
-from kvdemo.web.runs import Runs, visitor_of
+from kvdemo.web.run_streams import Runs, visitor_of
 from tests.web.loops import in_a_loop
 
 
