@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kvdemo import strategies
-from kvdemo.strategies.remote import engines
+from kvdemo.strategies.remote import named_servers
 from tests.strategies.serving import SERVE
 
 ROOT = Path(__file__).parent.parent
@@ -25,12 +25,12 @@ def named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_engine_of_the_page_can_be_named() -> None:
-    assert {"vllm", "sglang", "tgi", "llama", "serve"} <= engines.known().keys()
+    assert {"vllm", "sglang", "tgi", "llama", "serve"} <= named_servers.known().keys()
 
 
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"KVDEMO_REMOTE_(?:KEY|MODEL)_[A-Z]+", PAGE))))
 def test_a_variable_of_the_page_belongs_to_an_engine_of_the_page(variable: str) -> None:
-    read = {name for one in engines.known().values() for name in (one.key_variable, one.model_variable)}
+    read = {name for one in named_servers.known().values() for name in (one.key_variable, one.model_variable)}
     assert variable in read | {"KVDEMO_REMOTE_KEY_NAME", "KVDEMO_REMOTE_MODEL_NAME"}
 
 

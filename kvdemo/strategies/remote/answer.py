@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
 from kvdemo.core.types import UNKNOWN, Choice, Step
-from kvdemo.strategies.remote.engines import Engine
+from kvdemo.strategies.remote.named_servers import Engine
 
 if TYPE_CHECKING:
     from kvdemo.strategies.remote.openai_client import Event

@@ -1,7 +1,7 @@
 """Ask a server with OpenAI's protocol: vLLM, SGLang, TGI, llama.cpp, `transformers serve`.
 
-The operator of the app names it (`kvdemo.strategies.remote.engines`). Nothing that the server says about an error is
-repeated or logged: it may quote the key.
+The operator of the app names it (`kvdemo.strategies.remote.named_servers`). Nothing that the server says about an error
+is repeated or logged: it may quote the key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import openai
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import Prompt
 from kvdemo.samplers import Rule
-from kvdemo.strategies.remote.engines import Engine
+from kvdemo.strategies.remote.named_servers import Engine
 
 # A server that sends nothing for so long is given up; one that cannot even be reached, sooner.
 SILENCE_SECONDS, CONNECT_SECONDS = 60.0, 5.0

@@ -13,7 +13,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
-from kvdemo.strategies.remote import engines
+from kvdemo.strategies.remote import named_servers
 from kvdemo.strategies.remote.answer import steps_of
 from kvdemo.strategies.remote.concurrent_requests import EqualRequests
 
@@ -62,13 +62,13 @@ class Remote(Strategy):
 
     def __init__(self, **values: float | str) -> None:
         super().__init__(**values)
-        self.engine = engines.resolve(self.engine)
+        self.engine = named_servers.resolve(self.engine)
         self._requests: EqualRequests | None = None
         self._together: RequestTotals | None = None
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:  # noqa: ARG002 - it is not the model that decides
         try:
-            engines.get(self.engine)
+            named_servers.get(self.engine)
         except BadInput as error:
             return str(error)
         if importlib.util.find_spec("openai") is None:
@@ -82,7 +82,7 @@ class Remote(Strategy):
             raise BadInput(
                 f"A remote server is asked for {', '.join(_ASKED_FOR)}, and may ignore {unknown[0]}: leave it out."
             )
-        engine = engines.get(self.engine)
+        engine = named_servers.get(self.engine)
         server = openai_client.server(engine)
         self.served = model = server.model_for(job.model.id)
 

@@ -11,7 +11,7 @@ from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.server.questions import listings
-from kvdemo.strategies.remote import engines
+from kvdemo.strategies.remote import named_servers
 from tests.strategies.remote.conftest import raced
 from tests.strategies.serving import Between, between
 
@@ -106,8 +106,8 @@ def test_a_lane_without_a_name_runs_on_the_first_engine_and_says_so(monkeypatch:
     assert strategies.get("remote").info.name == "Remote (vllm)"
     monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://c:8080/v1")
     assert strategies.get("remote").info.name == "Remote"
-    assert engines.get("default").url == "http://c:8080/v1"
-    assert list(engines.known()) == ["default", "vllm", "sglang"]
+    assert named_servers.get("default").url == "http://c:8080/v1"
+    assert list(named_servers.known()) == ["default", "vllm", "sglang"]
 
 
 def test_the_form_offers_the_engines_by_name_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +138,4 @@ def test_an_invalid_list_of_engines_is_refused_with_the_right_form(
 def test_the_repr_of_an_engine_holds_no_address_or_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_REMOTE_URLS", "vllm=http://user:secret@a:8000/v1")
     monkeypatch.setenv("KVDEMO_REMOTE_KEY_VLLM", "sk-secret")
-    assert "secret" not in repr(engines.get("vllm"))
+    assert "secret" not in repr(named_servers.get("vllm"))
