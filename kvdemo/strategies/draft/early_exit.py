@@ -13,7 +13,7 @@ from kvdemo.strategies.base import Beside, Job, Strategy, option
 from kvdemo.strategies.compatibility import trial
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.first_layers import count_of, first_layers
-from kvdemo.strategies.draft.speculate import remarks, speculate
+from kvdemo.strategies.draft.steps_with_draft_model import remarks, speculate
 
 
 class EarlyExit(Strategy):

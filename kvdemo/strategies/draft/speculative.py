@@ -1,4 +1,4 @@
-"""Draft the next tokens with a small model, and verify them with the large one in one pass (speculative decoding)."""
+"""Speculative decoding: a small model drafts the next tokens, the large one verifies them in one pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Beside, Job, Strategy, option
 from kvdemo.strategies.draft import draft_model, verify
-from kvdemo.strategies.draft.speculate import remarks, speculate
+from kvdemo.strategies.draft.steps_with_draft_model import remarks, speculate
 
 
 class Speculative(Strategy):

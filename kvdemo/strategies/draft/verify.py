@@ -1,4 +1,4 @@
-"""Draft the next tokens cheaply, then verify all of them with the model in one forward pass.
+"""Verify drafted tokens, whatever drafts them, with the model in one forward pass.
 
 At batch 1 a forward pass mostly waits for the weights to come from memory, so a pass over eight positions takes little
 longer than one over a single position. Several drafted tokens can therefore be verified in about the time of one

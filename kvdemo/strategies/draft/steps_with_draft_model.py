@@ -1,4 +1,4 @@
-"""Draft with a smaller model, token by token, and verify the draft with the model in one pass."""
+"""Yield the steps of a lane for which another model drafts, token by token: `speculative` and `early_exit` do so."""
 
 from __future__ import annotations
 
