@@ -1,7 +1,7 @@
 // Python in a few colours: nothing of the source is lost, and no mark runs over the end of a line.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lines, parts } from "../../kvdemo/web/frontend/inside/panels/highlight.js";
+import { lines, parts } from "../../kvdemo/web/frontend/inside/drawing/highlight.js";
 
 const SOURCE = 'def f(x):  # "no string"\n    """A text\n    of two lines."""\n    return 2.5 * x if x else "#not"\n';
 

@@ -2,7 +2,7 @@
 import { el } from "../base/dom.js";
 
 /**
- * @param {import("./shell.js").Host} host the tab
+ * @param {import("./panel_frame.js").Host} host the tab
  * @param {string} key the setting
  * @param {{ label?: string }} [how]
  */

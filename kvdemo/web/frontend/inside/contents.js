@@ -5,34 +5,34 @@ import { returnTo } from "../shell/tabs.js";
 /** The band of the window in which the panel that is being read lies: a third of the way down. */
 const BAND = "-33% 0px -66% 0px";
 
-/** @typedef {import("./shell.js").Shell} Shell */
-/** @typedef {import("./shell.js").Part} Part */
+/** @typedef {import("./panel_frame.js").PanelFrame} PanelFrame */
+/** @typedef {import("./panel_frame.js").Part} Part */
 
 export class Contents {
   /**
-   * @param {Shell[]} shells
-   * @param {(shell: Shell, part?: Part) => void} open
+   * @param {PanelFrame[]} frames
+   * @param {(frame: PanelFrame, part?: Part) => void} open
    */
-  constructor(shells, open) {
+  constructor(frames, open) {
     this.back = el("button", { type: "button", class: "kv-back", hidden: true, onclick: () => returnTo("race") }, "‹ Back to the race");
     /** @type {Map<Element, HTMLElement>} */
     this.entries = new Map();
     this.list = el("ol", {});
-    for (const shell of shells) {
-      const { panel, number, picture: { part } } = shell;
-      const entry = this.#entry(panel.short, panel.title, () => open(shell), number);
-      this.entries.set(shell.element, entry);
-      this.list.append(el("li", {}, entry), ...(part ? [el("li", {}, this.#entry(part.short, part.title, () => open(shell, part)))] : []));
+    for (const frame of frames) {
+      const { panel, number, picture: { part } } = frame;
+      const entry = this.#entry(panel.short, panel.title, () => open(frame), number);
+      this.entries.set(frame.element, entry);
+      this.list.append(el("li", {}, entry), ...(part ? [el("li", {}, this.#entry(part.short, part.title, () => open(frame, part)))] : []));
     }
     this.element = el("nav", { class: "kv-contents", "aria-label": "Panels" }, this.back, this.list);
     const watcher = new IntersectionObserver((seen) => {
       const read = seen.find(({ isIntersecting }) => isIntersecting);
       if (read) return this.#mark(read.target);
       // Above the first panel, none lies in the band.
-      const first = shells[0].element;
+      const first = frames[0].element;
       if (first.getBoundingClientRect().top > (seen[0].rootBounds?.bottom ?? Infinity)) this.#mark(first);
     }, { rootMargin: BAND });
-    for (const { element } of shells) watcher.observe(element);
+    for (const { element } of frames) watcher.observe(element);
   }
 
   /** @type {(short: string, title: string, open: () => void, number?: number) => HTMLElement} */

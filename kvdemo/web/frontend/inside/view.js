@@ -11,7 +11,7 @@ import { Contents } from "./contents.js";
 import { PANELS } from "./panels.js";
 import { Questions } from "./questions.js";
 import { Settings } from "./settings.js";
-import { Shell } from "./shell.js";
+import { PanelFrame } from "./panel_frame.js";
 
 const HEADLINE = "Why the cache works, on your text and this model.";
 const TEXT = "Nothing here is a drawing of an example: each panel is computed by the model in the form when it comes into view.";
@@ -60,16 +60,16 @@ class Inside {
     this.rest = undefined;
     this.strip = new Strip("Inside");
     this.strip.say("idle", { headline: HEADLINE, text: TEXT });
-    /** @type {Map<string, Shell>} */
-    this.shells = new Map();
+    /** @type {Map<string, PanelFrame>} */
+    this.frames = new Map();
     for (const [index, panel] of PANELS.entries()) {
-      const shell = new Shell(panel, index + 1, this);
-      this.shells.set(panel.name, shell);
-      this.questions.add(panel.name, { ...panel, take: (answer) => this.#take(shell, answer) });
+      const frame = new PanelFrame(panel, index + 1, this);
+      this.frames.set(panel.name, frame);
+      this.questions.add(panel.name, { ...panel, take: (answer) => this.#take(frame, answer) });
     }
-    const shown = [...this.shells.values()];
-    this.contents = new Contents(shown, (shell, part) => this.open(shell, part));
-    this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, this.contents.element, ...shown.map((shell) => shell.element));
+    const shown = [...this.frames.values()];
+    this.contents = new Contents(shown, (frame, part) => this.open(frame, part));
+    this.root = el("div", { class: "kv-sheet kv-inside" }, this.strip.element, this.contents.element, ...shown.map((frame) => frame.element));
     mount(element, this.root);
     this.#watch();
     this.#stand();
@@ -77,9 +77,9 @@ class Inside {
 
   /** A link to a panel shows it from the start, before anything can be asked for. */
   #stand() {
-    const shell = currentTab() === "inside" ? this.#named(this.settings.panel ?? "") : undefined;
-    if (!shell) return;
-    this.anchor = shell.element;
+    const frame = currentTab() === "inside" ? this.#named(this.settings.panel ?? "") : undefined;
+    if (!frame) return;
+    this.anchor = frame.element;
     this.#hold();
   }
 
@@ -87,24 +87,24 @@ class Inside {
   #busy(busy) { if (busy !== insideActions.running) insideActions.busy(busy); }
 
   #watch() {
-    const shells = [...this.shells.values()];
+    const frames = [...this.frames.values()];
     const watcher = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
-        const shell = shells.find(({ element }) => element === target);
-        if (shell) this.questions.want(shell.panel.name, isIntersecting);
+        const frame = frames.find(({ element }) => element === target);
+        if (frame) this.questions.want(frame.panel.name, isIntersecting);
       }
     }, { rootMargin: AHEAD });
-    for (const { element } of shells) watcher.observe(element);
+    for (const { element } of frames) watcher.observe(element);
     // What is above the panel that was opened may grow, with its answer or with the form: until the reader moves, the opened one stays.
     const held = new ResizeObserver(() => this.#hold());
     for (const element of [this.root, document.body]) held.observe(element);
     for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(name, () => { this.anchor = null; }, { passive: true });
   }
 
-  /** @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
-  #take(shell, answer) {
-    shell.take(answer);
-    this.#settle(shell, answer);
+  /** @type {(frame: PanelFrame, answer: import("./questions.js").Answer) => void} */
+  #take(frame, answer) {
+    frame.take(answer);
+    this.#settle(frame, answer);
     const model = answer.document?.model;
     if (!model || JSON.stringify(model) === this.model) return;
     this.model = JSON.stringify(model);
@@ -115,7 +115,7 @@ class Inside {
   #hold() { this.anchor?.scrollIntoView({ block: this.anchor.matches(".kv-panel") ? "start" : "center" }); }
 
   /** The panel that was opened has its own answer: it is held a little longer.
-   * @type {(shell: Shell, answer: import("./questions.js").Answer) => void} */
+   * @type {(frame: PanelFrame, answer: import("./questions.js").Answer) => void} */
   #settle({ element }, { state }) {
     this.#hold();
     if (state === "working" || state === "stale" || !this.anchor) return;
@@ -141,7 +141,7 @@ class Inside {
   }
 
   /** Goes to a panel, or to a part of it; the address has it.
-   * @type {(shell: Shell, part?: import("./shell.js").Part) => void} */
+   * @type {(frame: PanelFrame, part?: import("./panel_frame.js").Part) => void} */
   open({ panel: { name }, element, heading }, part) {
     this.settings.at({ panel: part?.name ?? name });
     this.anchor = part?.element ?? element;
@@ -153,14 +153,14 @@ class Inside {
 
   /** The panel that has this name, or a part of this name.
    * @param {string} name */
-  #named(name) { return this.shells.get(name) ?? [...this.shells.values()].find(({ picture }) => picture.part?.name === name); }
+  #named(name) { return this.frames.get(name) ?? [...this.frames.values()].find(({ picture }) => picture.part?.name === name); }
 
   /** Goes to the panel, or the part of one, that has this name; tells whether there is one.
    * @param {string} name */
   #openNamed(name) {
-    const shell = this.#named(name);
-    if (shell) this.open(shell, shell.panel.name === name ? undefined : shell.picture.part);
-    return Boolean(shell);
+    const frame = this.#named(name);
+    if (frame) this.open(frame, frame.panel.name === name ? undefined : frame.picture.part);
+    return Boolean(frame);
   }
 
   /** A panel's own setting; what depends on it is asked again.
@@ -219,7 +219,7 @@ class Inside {
     this.questions.vary();
   }
 
-  show() { this.questions.show([...this.shells.values()].filter(({ state }) => state !== "shown").map(({ panel }) => panel.name)); }
+  show() { this.questions.show([...this.frames.values()].filter(({ state }) => state !== "shown").map(({ panel }) => panel.name)); }
 
   /** @param {State | null} state */
   take(state) {

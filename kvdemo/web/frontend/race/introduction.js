@@ -1,7 +1,7 @@
 // "What is a KV cache?" in three sentences and a picture: open on the first visit, folded to a line later.
 import { el, present } from "../base/dom.js";
 import { readSpecs } from "../base/lane_spec.js";
-import { recall, remember } from "../base/memory.js";
+import { recall, remember } from "../base/remembered.js";
 import { prose } from "../base/explain/prose.js";
 import { declared } from "./picture/declared_steps.js";
 import { drawKey, drawRows, kindsOf } from "./picture/rows.js";

@@ -15,7 +15,7 @@ const channels = (color) => {
 
 export class AttentionColors {
   /**
-   * @param {import("../shell.js").Host} host
+   * @param {import("../panel_frame.js").Host} host
    * @param {() => void} changed there is something else to draw
    */
   constructor(host, changed) {

@@ -70,7 +70,7 @@ class Curve {
 }
 
 class Formulas {
-  /** @param {import("../shell.js").Host} host */
+  /** @param {import("../panel_frame.js").Host} host */
   constructor(host) {
     this.host = host;
     /** @type {Record<Key, Control>} */
@@ -142,7 +142,7 @@ class Formulas {
   }
 }
 
-/** @type {import("../shell.js").Panel<"formulas">} */
+/** @type {import("../panel_frame.js").Panel<"formulas">} */
 export const formulas = {
   name: "formulas",
   title: "The formulas with this model’s numbers",

@@ -37,7 +37,7 @@ class Legacy {
   }
 }
 
-/** @type {import("../shell.js").Panel<"legacy">} */
+/** @type {import("../panel_frame.js").Panel<"legacy">} */
 export const legacy = {
   name: "legacy",
   title: "The legacy format",

@@ -1,9 +1,9 @@
 // Two loops, side by side: the real files of two strategies, the lines that only one of them has marked.
 import { el } from "../../base/dom.js";
-import { codeLine, lines } from "./highlight.js";
+import { codeLine, lines } from "../drawing/highlight.js";
 
 /** A file, its lines in colours, and where its loop begins.
- * @typedef {{ file: inside.SourceLine[], code: import("./highlight.js").Part[][], loop: number }} Side */
+ * @typedef {{ file: inside.SourceLine[], code: import("../drawing/highlight.js").Part[][], loop: number }} Side */
 
 /** What the loop begins with. */
 const LOOP = "def decode(";
@@ -89,7 +89,7 @@ class Loops {
   }
 }
 
-/** @type {import("../shell.js").Panel<"loops">} */
+/** @type {import("../panel_frame.js").Panel<"loops">} */
 export const loops = {
   name: "loops",
   title: "Two loops, side by side",

@@ -95,7 +95,7 @@ class Past {
   }
 }
 
-/** @type {import("../shell.js").Panel<"past">} */
+/** @type {import("../panel_frame.js").Panel<"past">} */
 export const past = {
   name: "past",
   title: "The past does not change",

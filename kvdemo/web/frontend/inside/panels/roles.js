@@ -15,7 +15,7 @@ const sharing = (queries, keys) => {
 };
 
 class Roles {
-  /** @param {import("../shell.js").Host} host */
+  /** @param {import("../panel_frame.js").Host} host */
   constructor(host) {
     this.layer = chooser(host, "layer");
     this.picture = el("div", { class: "kv-roles", role: "table", "aria-label": "What the new token reads of each position" });
@@ -72,7 +72,7 @@ class Roles {
   }
 }
 
-/** @type {import("../shell.js").Panel<"roles">} */
+/** @type {import("../panel_frame.js").Panel<"roles">} */
 export const roles = {
   name: "roles",
   title: "K and V, not Q",

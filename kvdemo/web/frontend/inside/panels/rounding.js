@@ -74,7 +74,7 @@ class Rounding {
   }
 }
 
-/** @type {import("../shell.js").Panel<"rounding">} */
+/** @type {import("../panel_frame.js").Panel<"rounding">} */
 export const rounding = {
   name: "rounding",
   title: "Equal up to rounding",

@@ -2,7 +2,7 @@
 import { el } from "../../base/dom.js";
 import { chooser } from "../chooser.js";
 import { columnKeys, columnsChart, verdict } from "../drawing/columns.js";
-import { codeLine, lines } from "./highlight.js";
+import { codeLine, lines } from "../drawing/highlight.js";
 import { difference, several, shape } from "../drawing/scale.js";
 
 /** Calls that are drawn as rows. */
@@ -10,7 +10,7 @@ const ROWS = 16;
 const SIZES = ["dim", "heads", "positions", "seed"];
 
 class Scratch {
-  /** @param {import("../shell.js").Host} host */
+  /** @param {import("../panel_frame.js").Host} host */
   constructor(host) {
     this.sizes = SIZES.filter((key) => key in host.settings.facts).map((key) => chooser(host, key));
     this.verdict = el("div", {});
@@ -48,7 +48,7 @@ class Scratch {
   }
 }
 
-/** @type {import("../shell.js").Panel<"scratch">} */
+/** @type {import("../panel_frame.js").Panel<"scratch">} */
 export const scratch = {
   name: "scratch",
   title: "From scratch",

@@ -23,7 +23,7 @@ const ROWS = [
 const figure = () => el("td", {}, format.none);
 
 class Steps {
-  /** @param {import("../shell.js").Host} host */
+  /** @param {import("../panel_frame.js").Host} host */
   constructor(host) {
     this.host = host;
     /** @type {inside.StepsPanel | null} */
@@ -58,7 +58,7 @@ class Steps {
           this.pointed, this.attention.element),
         el("div", { class: "kv-stepsside" }, this.work.element, this.figures, this.cache.element)));
     this.note = el("p", {});
-    /** @type {import("../shell.js").Part} */
+    /** @type {import("../panel_frame.js").Part} */
     this.part = { name: "attention", title: "The attention weights of a layer and head", short: "Attention",
       element: this.attention.element, open: () => this.attention.open() };
     this.more = [
@@ -197,7 +197,7 @@ class Steps {
 /** @type {(kind: string, text: string) => HTMLElement} */
 const key = (kind, text) => el("span", {}, el("i", { "data-kind": kind }), text);
 
-/** @type {import("../shell.js").Panel<"steps">} */
+/** @type {import("../panel_frame.js").Panel<"steps">} */
 export const steps = {
   name: "steps",
   title: "Step through decoding",

@@ -34,7 +34,7 @@ import { prose } from "../base/explain/prose.js";
  */
 
 
-export class Shell {
+export class PanelFrame {
   /**
    * @param {Panel} panel
    * @param {number} number
