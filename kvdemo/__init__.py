@@ -17,7 +17,7 @@ is wrapped around that generator from outside. From the ground up, each package 
     cli/, web/    the command line and the page
 """
 
-from kvdemo.core.temporary import have_folder
+from kvdemo.core.system.temporary import have_folder
 
 __version__ = "0.1.0"
 

@@ -26,9 +26,9 @@ from gradio import routes
 from spaces.config import Config as Space
 
 from kvdemo import space
-from kvdemo.core import logs, public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
+from kvdemo.core.system import logs, public_server
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered
 from kvdemo.server.engine_process.backend import EngineBackend

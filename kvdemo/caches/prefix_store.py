@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
-from kvdemo.core import freed_memory
 from kvdemo.core.figures import units
+from kvdemo.core.system import freed_memory
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished
+from kvdemo.core.system import public_server
 from kvdemo.models.names import folders
 from kvdemo.server.service import Service
 

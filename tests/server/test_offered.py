@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import public_server
 from kvdemo.server.service import Service
 
 FORM: dict[str, Any] = {"prompt": "The fox", "max_new_tokens": 2, "model": "someone/large"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kvdemo.core import public_server
+from kvdemo.core.system import public_server
 
 VARIABLE = "KVDEMO_ALLOW_FOLDERS"
 
@@ -13,7 +13,7 @@ def allowed() -> bool:
     """Tell whether a model may be named by a folder.
 
     KVDEMO_ALLOW_FOLDERS (1 or 0) says it. Otherwise folders are open on a user's own computer, and closed on a
-    server that strangers reach (`core.public_server`): an answer would tell what exists there.
+    server that strangers reach (`core.system.public_server`): an answer would tell what exists there.
     """
     said = os.environ.get(VARIABLE, "")
     return said not in ("0", "false", "no") if said else not public_server.is_public()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog
 
 #: Names with commas between them, as `catalog.resolve` takes them. ANY among them stands for every Hub id.

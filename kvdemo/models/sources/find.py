@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
+from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources.checkpoint import check
 from kvdemo.models.sources.hub import hub, hub_cache

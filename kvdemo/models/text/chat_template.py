@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput, first_line
-from kvdemo.core.limited_process import ShortLived
+from kvdemo.core.system.limited_process import ShortLived
 
 RENDERING = "kvdemo.models.text.template_rendering"
 #: A template that runs for longer is stopped; the longest known ones take milliseconds.

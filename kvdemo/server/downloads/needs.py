@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvdemo import strategies
-from kvdemo.core import public_server
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
@@ -16,6 +15,7 @@ from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
+from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.strategies.draft import draft_name

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from kvdemo.core import public_server
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
+from kvdemo.core.system import public_server
 from kvdemo.models.sources import find
 from kvdemo.models.sources.hub import hub_cache, in_use
 from kvdemo.server.downloads.process import Download

@@ -12,7 +12,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from kvdemo.core import logs
+from kvdemo.core.system import logs
 from kvdemo.engine import openmp
 from kvdemo.server.engine_process.messages import DISOBEYED
 from kvdemo.server.engine_process.serve import answer_all

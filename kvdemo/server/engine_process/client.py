@@ -15,8 +15,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import public_server
 from kvdemo.server.engine_process.messages import DISOBEYED, Answer, Call, Close, Next
 
 log = logging.getLogger(__name__)

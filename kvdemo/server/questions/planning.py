@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import comparison
-from kvdemo.core import public_server
-from kvdemo.core.limited_process import ShortLived
+from kvdemo.core.system import public_server
+from kvdemo.core.system.limited_process import ShortLived
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from kvdemo.core import public_server
 from kvdemo.core.settings.declaration import values
 from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
+from kvdemo.core.system import public_server
 from kvdemo.measure import presets
 from kvdemo.measure.report import csv_tables, tables
 from kvdemo.models.names import catalog, folders, offered

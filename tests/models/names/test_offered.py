@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog, offered
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from kvdemo.core import public_server
+from kvdemo.core.system import public_server
 from kvdemo.models.names import offered
 from tests.models.saved import save_llama
 from tests.models.stub_hub import Hub, serving

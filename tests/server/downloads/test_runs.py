@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent
+from kvdemo.core.system import public_server
 from kvdemo.models.names import offered
 from kvdemo.models.sources.hub import hub_cache
 from kvdemo.server.downloads import process

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from kvdemo.core import limited_process
 from kvdemo.core.events import Finished
+from kvdemo.core.system import limited_process
 from kvdemo.server.engine_process import client
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost

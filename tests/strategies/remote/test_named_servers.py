@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from kvdemo import strategies
-from kvdemo.core import logs
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import logs
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.server.questions import listings
 from kvdemo.strategies.remote import named_servers

@@ -20,9 +20,9 @@ from filelock import FileLock
 from huggingface_hub import constants, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
-from kvdemo.core import public_server
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
+from kvdemo.core.system import public_server
 from kvdemo.models.sources import checkpoint, own_cache
 from kvdemo.models.sources.hub import in_use
 

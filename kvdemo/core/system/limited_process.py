@@ -105,7 +105,7 @@ class ShortLived:
         server = self._server
         if server is None or server.poll() is not None:
             command = [sys.executable, "-m", __name__, *self._arguments]
-            root = str(Path(__file__).parents[2])
+            root = str(Path(__file__).parents[3])
             environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
             server = self._server = subprocess.Popen(  # noqa: S603 - this program, with names from this package
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.limited_process import ShortLived
+from kvdemo.core.system.limited_process import ShortLived
 
 pytestmark = pytest.mark.slow
 HOSTILE = "tests.core.hostile"
