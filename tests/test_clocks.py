@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent / "kvdemo"
 #: Files have a time of day, and so do documents and lines of a log. What each does with a clock that was set is tested
 #: in tests/models/sources/test_find.py, tests/server/downloads/test_two_servers.py and tests/measure/test_store.py.
 OF_DAY = {
-    "models/sources/file_record.py", "models/sources/hub/in_use.py", "models/sources/hub/hub_cache.py",
+    "models/sources/file_record.py", "models/sources/hub/in_use.py", "models/sources/hub/visitors_quota.py",
     "measure/store.py", "measure/measurement.py", "server/observing/run_log.py",
 }  # fmt: skip
 ASKED = re.compile(

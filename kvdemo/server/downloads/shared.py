@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.system import public_server
 from kvdemo.models.sources import find
-from kvdemo.models.sources.hub import hub_cache, in_use
+from kvdemo.models.sources.hub import in_use, visitors_quota
 from kvdemo.server.downloads.process import Download
 
 if TYPE_CHECKING:
@@ -130,5 +130,5 @@ class Downloads:
             others = {one for one, download in self._running.items() if one != hub_id and not download.done.is_set()}
             arriving = {one: self._sizes.get(one, 0) for one in others}
             keep = {*self._needed, self._held() or ""}
-            hub_cache.make_room(hub_id, size, self._limits.kept_bytes, arriving, keep)
+            visitors_quota.make_room(hub_id, size, self._limits.kept_bytes, arriving, keep)
             self._sizes[hub_id] = size

@@ -13,7 +13,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources.hub import hub_cache
+from kvdemo.models.sources.hub import hub_cache, visitors_quota
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.limits import Limits
 from tests.server.downloads.conftest import World
@@ -53,7 +53,7 @@ def test_a_waiting_request_is_told_when_no_disk_space_can_be_freed(
     def fail(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(hub_cache, "make_room", fail)
+    monkeypatch.setattr(visitors_quota, "make_room", fail)
     with pytest.raises(BadInput, match=r"No room could be made for someone/a \(Read-only file system\)"):
         fetch_all(Downloads(Limits(), lambda: None), "someone/a")
     assert world.kept(world.visitors) == set()
@@ -89,7 +89,7 @@ def test_partial_files_of_a_killed_server_are_removed_with_the_next_download(
     assert "someone/a" in world.kept(world.visitors)
     fetch_all(Downloads(Limits(), lambda: None), "someone/b")
     assert "someone/a" in world.kept(world.visitors)  # another server may be downloading it
-    monkeypatch.setattr(hub_cache, "LEFT_SECONDS", 0.0)
+    monkeypatch.setattr(visitors_quota, "LEFT_SECONDS", 0.0)
     fetch_all(Downloads(Limits(), lambda: None), "someone/c")
     assert world.kept(world.visitors) == {"someone/b", "someone/c"}
 

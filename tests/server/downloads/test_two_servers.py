@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.sources.hub import hub_cache, in_use
+from kvdemo.models.sources.hub import hub_cache, in_use, visitors_quota
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.limits import Limits
 from tests.programs import Program
@@ -129,7 +129,7 @@ def test_a_partial_download_of_another_server_is_not_removed(
     world.hold("someone/a/.*padding")
     others.append(Other("someone/a"))
     wait_until(lambda: hub_cache.partial_files("someone/a", world.visitors) != set())
-    monkeypatch.setattr(hub_cache, "LEFT_SECONDS", 0.0)  # as if the clock had been set forward
+    monkeypatch.setattr(visitors_quota, "LEFT_SECONDS", 0.0)  # as if the clock had been set forward
     fetch_all(Downloads(Limits(), lambda: None), "someone/b")
     world.held.set()
     others[0].wait_until_there()
