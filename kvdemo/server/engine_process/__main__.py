@@ -3,7 +3,6 @@
 The argument is the file descriptor of the connection. The first message has the settings of `Service`.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -14,15 +13,10 @@ from typing import NoReturn
 
 from kvdemo.core.system import logs
 from kvdemo.engine import openmp
-from kvdemo.server.engine_process.messages import DISOBEYED
+from kvdemo.server.engine_process import watchdog
 from kvdemo.server.engine_process.serve import answer_all
 from kvdemo.server.questions import planning
 from kvdemo.server.service import Service
-
-log = logging.getLogger(__name__)
-
-#: A step of a large model on a slow processor may take as long; what does not stop until then never may.
-OBEDIENCE_SECONDS = 30.0
 
 
 def main() -> None:
@@ -34,7 +28,7 @@ def main() -> None:
         service = Service(**connection.recv())
         signal.signal(signal.SIGTERM, lambda *_: leave(service))
         threading.Thread(target=prepare, args=(service,), name="preload", daemon=True).start()
-        threading.Thread(target=watch, args=(service,), name="watch", daemon=True).start()
+        threading.Thread(target=watchdog.watch, args=(service,), name="watch", daemon=True).start()
         answer_all(connection, service)
         leave(service)
 
@@ -52,14 +46,6 @@ def leave(service: Service) -> NoReturn:
     service.close()
     planning.PLANNER.close()
     os._exit(0)
-
-
-def watch(service: Service) -> None:
-    """End this process when a run does not end in time: a single step may take hours, and nothing else can end it."""
-    while service.overdue() < OBEDIENCE_SECONDS:
-        time.sleep(1)
-    log.error("a run goes on %s s after its end: the process ends", OBEDIENCE_SECONDS)
-    os._exit(DISOBEYED)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
-from kvdemo.server.engine_process.messages import DISOBEYED
 from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 
@@ -195,21 +194,3 @@ def test_folders_are_closed_in_the_engines_process_whenever_it_starts(tiny_folde
     program = [sys.executable, "-c", PUBLIC.format(folder=str(tiny_folder), first=first, then=then)]
     told = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     assert "Folders of this server cannot be opened" in told
-
-
-STUCK = """
-from kvdemo.server.engine_process import __main__ as process
-class Service:
-    overdue = staticmethod(lambda: {seconds})
-process.watch(Service())
-"""
-
-
-def test_a_run_that_ignores_stop_ends_the_process() -> None:
-    ended = subprocess.run([sys.executable, "-c", STUCK.format(seconds=1000)], check=False, timeout=60)
-    assert ended.returncode == DISOBEYED
-
-
-def test_a_run_within_its_time_to_stop_does_not_end_the_process() -> None:
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", STUCK.format(seconds=1)], check=False, timeout=10)
