@@ -7,6 +7,7 @@ from typing import Any
 
 from kvdemo.core.events import FindingKind
 from kvdemo.core.figures import units
+from kvdemo.race.verdict import small_gain
 from kvdemo.race.verdict.findings import Found
 
 Names = Sequence[str]
@@ -42,42 +43,22 @@ def _times(numbers: Mapping[str, Any]) -> str:
 
 def _faster(found: Found, names: Names) -> str:
     (name, other), times = _pair(found, names), f"{found.numbers['ratio']:.1f}×"
-    measured = _times(found.numbers) + _because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
     if not found.numbers["whole"]:
         return f"{name} was {times} as fast as {other}: {measured}."
     than = f" than {other}" if len(names) > 2 else ""
     return f"{name} finished {times} sooner{than}: {measured}."
 
 
-def _because(numbers: Mapping[str, Any], name: str) -> str:
-    """Write why a cache gained little, as a clause after the times; nothing if there is no reason to give."""
-    if "prompt_share" in numbers:
-        share = _percent(numbers["prompt_share"])
-        return f", because the step over the prompt, which every lane needs, was {share} of {name}'s time"
-    if "step_share" not in numbers:
-        return ""
-    share, positions = _percent(numbers["step_share"]), numbers["step_positions"]
-    return f", because a step over {_new(numbers)} took {share} of the time of one over {positions:,}"
-
-
-def _new(numbers: Mapping[str, Any]) -> str:
-    new = numbers["new_positions"]
-    return "a single new position" if new == 1 else f"{new:,} new positions"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def _slower(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
-    measured = _times(found.numbers) + _because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
     return f"{name} took {found.numbers['ratio']:.2g}× as long as {other}: {measured}."
 
 
 def _same_time(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
-    measured = _times(found.numbers) + _because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
     return f"{name} and {other} took about the same time: {measured}."
 
 
@@ -128,36 +109,6 @@ def _same_first_step(found: Found, names: Names) -> str:
 
 def _nothing_to_reuse(_: Found, __: Names) -> str:
     return "With a single token there is nothing to reuse: every lane runs the prompt once."
-
-
-def _no_time_saved(found: Found, _: Names) -> str:
-    return (
-        f"Saved work was not saved time: {_step_costs(found.numbers)} At this length a step's fixed costs, such as "
-        "launching kernels and reading the weights, outweigh the positions that the cache saves."
-    )
-
-
-def _small_gain(found: Found, names: Names) -> str:
-    n = found.numbers
-    if "prompt_share" in n:
-        name, other = _pair(found, names)
-        return (
-            f"After the prompt, which took {name} {units.seconds(n['prompt_seconds'])}, a token took "
-            f"{units.seconds(n['new_seconds'])}, and {units.seconds(n['seconds'])} in {other}: with more new tokens "
-            "the gain grows."
-        )
-    return (
-        f"Much of a step is a fixed cost: {_step_costs(n)} Launching kernels and reading the weights cost a step "
-        "the same for any number of positions. The faster the device and the shorter the text, the more of a step they "
-        "are, and the less a cache can save."
-    )
-
-
-def _step_costs(n: Mapping[str, Any]) -> str:
-    return (
-        f"a step over {n['positions']} positions took {units.seconds(n['seconds'])} here, and one over {_new(n)} "
-        f"{units.seconds(n['new_seconds'])}."
-    )
 
 
 def _same_text(found: Found, _: Names) -> str:
@@ -241,8 +192,8 @@ _WRITERS: dict[FindingKind, Callable[[Found, Names], str]] = {
     "work": _work,
     "same_first_step": _same_first_step,
     "nothing_to_reuse": _nothing_to_reuse,
-    "no_time_saved": _no_time_saved,
-    "small_gain": _small_gain,
+    "no_time_saved": small_gain.no_time_saved,
+    "small_gain": small_gain.small_gain,
     "same_text": _same_text,
     "divergence": _divergence,
     "groups": _groups,

@@ -10,7 +10,7 @@ import pytest
 
 from kvdemo import strategies
 from kvdemo.race.divergence import reasons
-from kvdemo.race.verdict import sentences
+from kvdemo.race.verdict import sentences, small_gain
 from kvdemo.web import assets
 from kvdemo.web.words import figures
 from kvdemo.web.words.glossary import GLOSSARY, WORDS
@@ -23,7 +23,7 @@ def page_texts() -> str:
     """What the page says: its scripts, the strategies' docstrings, verdicts' sentences, figures' definitions."""
     scripts = [(assets.FRONTEND / path).read_text("utf-8") for path in assets.files() if path.suffix == ".js"]
     docstrings = [one.description for one in strategies.introductions().values()]
-    said = [inspect.getsource(module) for module in (sentences, reasons)]
+    said = [inspect.getsource(module) for module in (sentences, small_gain, reasons)]
     defined = [text for entry in figures.DEFINITIONS.values() for text in entry.values()]
     return "\n".join([*scripts, *docstrings, *said, *defined])
 
