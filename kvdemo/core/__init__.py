@@ -1,1 +1,4 @@
-"""Define plain data and rules: steps, events, settings, metrics, numbers as text. No torch."""
+"""Define plain data and rules: steps, events, settings, metrics, numbers as text. No torch.
+
+`system` has what asks something of the operating system.
+"""

@@ -1,4 +1,7 @@
-"""Write findings as sentences. Why two lanes part, `kvdemo.race.divergence.reasons` has put into words before."""
+"""Write findings as sentences; `small_gain` has those about a cache that gained little.
+
+Why two lanes part, `kvdemo.race.divergence.reasons` has put into words before.
+"""
 
 from __future__ import annotations
 
