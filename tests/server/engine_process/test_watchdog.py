@@ -7,6 +7,8 @@ import pytest
 
 from kvdemo.server.engine_process.messages import DISOBEYED
 
+pytestmark = pytest.mark.slow
+
 STUCK = """
 from kvdemo.server.engine_process import watchdog
 class Service:
