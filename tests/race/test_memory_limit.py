@@ -36,7 +36,7 @@ def asked(*lanes: str, tokens: int = 100) -> RaceRequest:
 @pytest.fixture
 def position(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> int:
     """The bytes that a position of one lane takes where keys and values alone are counted."""
-    monkeypatch.setattr(LoadedModel, "widths", None)
+    monkeypatch.setitem(vars(tiny_llama), "widths", None)  # it is worked out once for each model
     assert tiny_llama.layers is not None
     return sum(layer.bytes_per_position(tiny_llama.dtype.itemsize) for layer in tiny_llama.layers)
 

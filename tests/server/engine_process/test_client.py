@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from kvdemo.core.events import Finished
-from kvdemo.core.system import limited_process
+from kvdemo.models.facts import architecture
 from kvdemo.server.engine_process import client
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
@@ -44,7 +44,7 @@ def test_a_process_that_fails_to_start_is_started_again(tiny_folder: Path, monke
 def test_what_works_out_plans_is_started_before_the_first_plan_and_ends_with_the_engine(tiny_folder: Path) -> None:
     def planners(of: int | None) -> list[psutil.Process]:
         children = psutil.Process(of).children(recursive=True) if of else []
-        return [child for child in children if limited_process.__name__ in " ".join(child.cmdline())]
+        return [child for child in children if architecture.__name__ in child.cmdline()]  # what it imports ahead
 
     backend = EngineBackend(str(tiny_folder), device="cpu")
     backend.preload()
