@@ -180,6 +180,7 @@ def _ids_asked(backend: ScriptedBackend, tab: str) -> tuple[set[str], set[str]]:
     return {ids[number] for number, _ in changes["targets"]}, {ids[number] for number in asked["outputs"]}
 
 
+@pytest.mark.slow
 def test_the_gpu_seconds_of_a_race_are_shown_on_zerogpu_and_follow_every_setting() -> None:
     lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
     watched, told = _ids_asked(lent, "race")
@@ -189,6 +190,7 @@ def test_the_gpu_seconds_of_a_race_are_shown_on_zerogpu_and_follow_every_setting
     assert line["props"]["value"] == "It asks for 128 GPU seconds."
 
 
+@pytest.mark.slow
 def test_the_gpu_seconds_of_a_panel_of_inside_are_shown_where_a_gpu_is_lent() -> None:
     lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
     watched, told = _ids_asked(lent, "inside")
@@ -198,6 +200,7 @@ def test_the_gpu_seconds_of_a_panel_of_inside_are_shown_where_a_gpu_is_lent() ->
     assert line["props"]["value"] == "Each panel: It asks for 16 GPU seconds."
 
 
+@pytest.mark.slow
 def test_a_server_with_its_own_device_shows_no_gpu_seconds() -> None:
     watched, told = _ids_asked(ScriptedBackend(), "race")
     assert told == {"kv-tokens"}

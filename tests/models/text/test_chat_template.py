@@ -56,6 +56,7 @@ def test_a_failing_template_is_one_sentence_with_its_reason(template: Any, reaso
 DOUBLED = "{% set s = namespace(v='x') %}{% for n in range(60) %}{% set s.v = s.v ~ s.v %}{% endfor %}{{ s.v }}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template", ["{{ 'x' * 10 ** 10 }}", DOUBLED, "{{ '%9999999999d' % 1 }}", "{{ ['x'] * 10 ** 10 }}"]
 )
@@ -65,6 +66,7 @@ def test_a_template_that_runs_out_of_memory_is_refused_in_one_sentence(template:
     assert sentence.endswith("switch it off (--no-chat).")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [

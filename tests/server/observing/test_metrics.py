@@ -42,6 +42,7 @@ def watched(tiny_folder: Path) -> Watched:
     return Watched(tiny_folder)
 
 
+@pytest.mark.slow
 def test_runs_are_counted_by_kind_and_outcome(watched: Watched) -> None:
     list(watched.observed.race(FORM, "a"))
     with pytest.raises(BadInput):

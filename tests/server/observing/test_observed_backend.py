@@ -74,6 +74,7 @@ def test_a_race_is_recorded_with_its_model_and_strategies(
     assert record.run != "id"
 
 
+@pytest.mark.slow
 def test_a_measurement_is_recorded_with_the_tokens_of_its_runs(service: Service, records: list[RunRecord]) -> None:
     form = FORM | {"strategies": "dynamic_cache", "repeats": 2, "warmup": 1}
     list(Observed(service, records.append).measure(form, "measured"))

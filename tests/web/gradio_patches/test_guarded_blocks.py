@@ -12,6 +12,8 @@ from starlette.requests import Request
 from kvdemo.web.gradio_patches.guarded_blocks import ACCIDENT, REFUSED, UNREADABLE, GuardedBlocks
 from tests.web.loops import in_a_loop
 
+pytestmark = pytest.mark.slow
+
 #: What Gradio takes for files that were uploaded, and would fetch.
 FILE = {"meta": {"_type": "gradio.FileData"}}
 NO_FILE, ELSEWHERE = FILE | {"path": "/etc/passwd"}, FILE | {"path": "http://127.0.0.1:9/x"}

@@ -9,6 +9,8 @@ from kvdemo.web.guard import closed
 from tests.hostile.accepted import routes
 from tests.web.guard.test_protection import client
 
+pytestmark = pytest.mark.slow
+
 #: What the page, Gradio's client and its own start ask for, and what tells nothing to anybody.
 OPEN = {
     "/", "/assets/{path:path}", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/pwa_icon/{size}",

@@ -10,6 +10,8 @@ from kvdemo.web.guard import other_sites
 from kvdemo.web.guard.other_sites import is_of_another_site
 from tests.web.guard.test_protection import client
 
+pytestmark = pytest.mark.slow
+
 HERE = {"host": "kvdemo.example"}
 ELSEWHERE = {"origin": "http://evil.example"}
 
