@@ -107,13 +107,6 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-def preloads() -> str:
-    """Write the links by which a browser fetches all that is needed first at the same time, before it is asked for."""
-    root = f"./{address()}"
-    modules = (f'<link rel="modulepreload" href="{root}/{path.as_posix()}">' for path in preloaded())
-    return "\n".join([f'<link rel="preload" as="style" href="{root}/styles/main.css">', *modules])
-
-
 def head() -> str:
     """Write the page's head: frontend/early.js and facts as text, the rest by address, asked for at the same time."""
     root = f"./{address()}"
@@ -122,6 +115,7 @@ def head() -> str:
         f"<style>{HIDDEN}</style>",
         f"<script>{(FRONTEND / 'early.js').read_text('utf-8')}\nObject.assign(kvdemo, {facts});</script>",
         f'<link rel="stylesheet" href="{root}/styles/main.css">',
+        *(f'<link rel="modulepreload" href="{root}/{path.as_posix()}">' for path in preloaded()),
         f'<script type="module" src="{root}/main.js"></script>',
     ])  # fmt: skip
 

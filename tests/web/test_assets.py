@@ -61,8 +61,8 @@ def test_no_file_requests_another_host(path: Path) -> None:
 
 def test_a_browser_may_keep_every_file_that_the_head_names() -> None:
     with TestClient(Starlette(routes=assets.routes())) as client:
-        named = re.findall(r"""(?:href|src)="\./(frontend/.+?)\"""", assets.preloads() + assets.head())
-        assert len(named) == len(assets.preloaded()) + 3  # main.js and the styles twice
+        named = re.findall(r"""(?:href|src)="\./(frontend/.+?)\"""", assets.head())
+        assert len(named) == len(assets.preloaded()) + 2  # main.js twice, and the styles
         later = [f"{assets.address()}/{path.as_posix()}" for path in [*SCRIPTS, Path("plotly.min.js")]]
         for address in [*named, *later]:
             answer = client.get(f"/{address}")

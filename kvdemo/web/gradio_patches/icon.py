@@ -1,7 +1,7 @@
-"""Put into the page as it is sent what browsers should know before Gradio draws: its icon, and which files it needs.
+"""Name the page's icon in the page as it is sent, below the page's own path.
 
 Gradio adds the page's own head when it begins to draw. Until then browsers have asked for an icon at the root of the
-site, which behind a proxy is not the page's, and the network had nothing to do.
+site, which behind a proxy is not the page's.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ICON = '<link rel="icon" href="./favicon.ico">'
+LINK = b'<link rel="icon" href="./favicon.ico">'
 _END_OF_HEAD = b"</head>"
 
 
-class EarlyHead:
-    """Sends the page with its icon and `links` in its head, and everything else as it is."""
+class NamedIcon:
+    """Sends the page with the link to its icon, and everything else as it is."""
 
-    def __init__(self, app: ASGIApp, links: str = "") -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._head = f"{ICON}{links}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -27,7 +26,7 @@ class EarlyHead:
             return
         begun: list[Message] = []
 
-        async def send_with_head(message: Message) -> None:
+        async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 begun.append(message)
                 return
@@ -35,10 +34,10 @@ class EarlyHead:
                 start = begun.pop()
                 headers = MutableHeaders(scope=start)
                 if headers.get("content-type", "").startswith("text/html"):
-                    body = message.get("body", b"").replace(_END_OF_HEAD, self._head + _END_OF_HEAD, 1)
+                    body = message.get("body", b"").replace(_END_OF_HEAD, LINK + _END_OF_HEAD, 1)
                     message = {**message, "body": body}
                     headers["content-length"] = str(len(body))
                 await send(start)
             await send(message)
 
-        await self._app(scope, receive, send_with_head)
+        await self._app(scope, receive, send_named)
