@@ -108,7 +108,11 @@ def routes() -> list[BaseRoute]:
 
 
 def head() -> str:
-    """Write the page's head: frontend/early.js and facts as text, the rest by address, asked for at the same time."""
+    """Write the page's head: frontend/early.js and facts as text, the rest by address, asked for at the same time.
+
+    Gradio adds it when it begins to draw. Scripts named before that compete with Gradio's own: Race can be pressed 6 %
+    later (`python -m benchmarks page`).
+    """
     root = f"./{address()}"
     facts = _script_json({"definitions": DEFINITIONS | GLOSSARY, "words": WORDS, "bounds": BOUNDS, "same": SAME})
     return "\n".join([
