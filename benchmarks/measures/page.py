@@ -16,6 +16,7 @@ from statistics import median
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from benchmarks.figure import Figure
+from benchmarks.tools.servers import wait_for_rest
 from tests.serving import served
 
 ROUNDS = 5
@@ -45,7 +46,7 @@ def visit(context: BrowserContext, url: str) -> float:
 
 
 def run() -> Iterator[Figure]:
-    """Return medians over the rounds. The app's model is loaded before the first, so that its loading takes no part."""
+    """Return medians over the rounds. The app has started before the first: its loading and trials take no part."""
     first: dict[str, list[float]] = {"app": [], "bare": []}
     again: list[float] = []
     with sync_playwright() as playwright, served() as app, served(program=("-c", BARE)) as other:
@@ -54,6 +55,7 @@ def run() -> Iterator[Figure]:
         waiting.goto(app)
         waiting.wait_for_selector("#kv-header:has-text('cpu'), #kv-header:has-text('cuda')", timeout=PATIENCE_MS)
         waiting.close()
+        wait_for_rest(app)
         for _ in range(ROUNDS):
             for name, url in random.sample([("app", app), ("bare", other)], 2):
                 context = browser.new_context(viewport={"width": 1440, "height": 900})

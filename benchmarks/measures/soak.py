@@ -22,6 +22,7 @@ import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.measures.load import PATIENCE, opening
+from benchmarks.tools.servers import server_at
 from tests.programs import Program
 from tests.serving import served
 from tests.tiny_models import byte_level_tokenizer, loaded, save, tiny_gpt2_network, tiny_llama_network
@@ -112,7 +113,7 @@ class Visitors:
 async def soaked(url: str, models: list[str]) -> Soak:
     """Send all visitors to a server, one after the other, while its page is opened."""
     soak = Soak()
-    server = psutil.Process(next(one.pid for one in psutil.net_connections("tcp") if _listens(one, url)))
+    server = server_at(url)
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         visitors = Visitors(client, url, models, soak)
         async with opening(url, soak.opened):
@@ -123,10 +124,6 @@ async def soaked(url: str, models: list[str]) -> Soak:
         await asyncio.sleep(SETTLE_SECONDS)
     soak.held.append(Held.by(server))
     return soak
-
-
-def _listens(connection: Any, url: str) -> bool:
-    return connection.status == psutil.CONN_LISTEN and connection.laddr.port == httpx.URL(url).port
 
 
 def run() -> Iterator[Figure]:
