@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.measures.load import PATIENCE, opening
-from benchmarks.tools.servers import server_at
+from benchmarks.tools.servers import server_at, wait_for_rest
 from tests.programs import Program
 from tests.serving import served
 from tests.tiny_models import byte_level_tokenizer, loaded, save, tiny_gpt2_network, tiny_llama_network
@@ -113,6 +113,7 @@ class Visitors:
 async def soaked(url: str, models: list[str]) -> Soak:
     """Send all visitors to a server, one after the other, while its page is opened."""
     soak = Soak()
+    wait_for_rest(url)  # what it starts ahead is not left over
     server = server_at(url)
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         visitors = Visitors(client, url, models, soak)
