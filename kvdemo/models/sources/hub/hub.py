@@ -63,12 +63,16 @@ def fetch(
     try:
         sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms))
         check_config(read_json(folder / "config.json", hub_id), hub_id)  # not in that time: it imports transformers
-        missing = sum(size for name, size in sizes.items() if not (folder / name).exists())
+        missing = {name: size for name, size in sizes.items() if not (folder / name).exists()}
         if terms:
             terms.make_room(sum(sizes.values()))
-        disk_space.require_free(cache, missing, setting)
-        bar = _bar(f"Downloading {hub_id} from the Hub", missing, progress)
-        snapshot_download(hub_id, revision=folder.name, cache_dir=cache, tqdm_class=bar, **hub_cache.WANTED)
+        disk_space.require_free(cache, sum(missing.values()), setting)
+        progress(Progress(text := f"Downloading {hub_id} from the Hub", 0.0))
+        done = 0
+        for wanted in hub_cache.IN_ORDER:
+            bar = _bar(text, done, sum(missing.values()), progress)
+            snapshot_download(hub_id, revision=folder.name, cache_dir=cache, tqdm_class=bar, **wanted)
+            done += sum(missing[name] for name in filter_repo_objects(missing, **wanted))
         check(folder, hub_id)
     except BadInput:
         raise
@@ -106,9 +110,12 @@ def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int],
     return sizes, Path(hf_hub_download(hub_id, "config.json", cache_dir=cache)).parent
 
 
-def _bar(text: str, size: int, progress: Callable[[Progress], None]) -> type[tqdm]:
-    """Make a progress bar class that the Hub's client believes to be drawing, and that reports instead."""
-    seen = 0
+def _bar(text: str, done: int, size: int, progress: Callable[[Progress], None]) -> type[tqdm]:
+    """Make a progress bar class that the Hub's client believes to be drawing, and that reports instead.
+
+    done  bytes that had come before; size  bytes of all
+    """
+    seen = done
 
     class Reporting(tqdm):
         monitor_interval = 0  # no thread that looks after bars
@@ -120,10 +127,8 @@ def _bar(text: str, size: int, progress: Callable[[Progress], None]) -> type[tqd
             nonlocal seen
             # Several bars count bytes (received, written): the one furthest ahead is shown. `size` is known
             # beforehand; a bar's own total grows while files are begun.
-            if self.unit == "B" and size and seen < self.n <= size:
-                seen = self.n
-                done = f"{units.megabytes(seen)} of {units.megabytes(size)}"
-                progress(Progress(f"{text}: {done}", seen / size))
+            if self.unit == "B" and size and seen < done + self.n <= size:
+                seen = done + self.n
+                progress(Progress(f"{text}: {units.megabytes(seen)} of {units.megabytes(size)}", seen / size))
 
-    progress(Progress(text, 0.0))
     return Reporting

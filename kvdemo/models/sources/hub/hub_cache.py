@@ -19,19 +19,16 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.system import public_server
 from kvdemo.models.sources import checkpoint, own_cache
 
-# Of a repository's own folder only, and never a pickle: weights as safetensors, configuration, tokenizer.
-WANTED: dict[str, Any] = {
-    "allow_patterns": [
-        "model.safetensors",
-        "model-*-of-*.safetensors",
-        "*.json",
-        "*.jinja",
-        "*.txt",
-        "*.model",
-        "*.tiktoken",
-    ],
-    "ignore_patterns": ["*/*"],
-}
+# Of a repository's own folder only, and never a pickle: configuration and tokenizer, and weights as safetensors.
+_BESIDE_WEIGHTS = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+_WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors"]
+_ELSEWHERE = ["*/*"]
+WANTED: dict[str, Any] = {"allow_patterns": [*_BESIDE_WEIGHTS, *_WEIGHTS], "ignore_patterns": _ELSEWHERE}
+#: What is wanted, in the order in which it is downloaded. The weights come last, because a model that has all of its
+#: weights counts as whole: another server must not load it while its tokenizer is still on the way.
+IN_ORDER: tuple[dict[str, Any], ...] = tuple(
+    {"allow_patterns": names, "ignore_patterns": _ELSEWHERE} for names in (_BESIDE_WEIGHTS, _WEIGHTS)
+)
 
 
 def own() -> Path:

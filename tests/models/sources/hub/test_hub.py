@@ -77,6 +77,14 @@ def test_a_model_is_downloaded_whole_pinned_and_without_its_pickle(stub, llama):
     assert fractions == sorted(fractions)
 
 
+def test_the_weights_are_downloaded_when_all_else_is_there(stub):
+    """A model with all of its weights counts as whole: another server may load it from then on."""
+    fetch()
+    names = [address.rpartition("/")[2] for address in stub.fetched]
+    assert {"tokenizer.json", "tokenizer_config.json"} <= {*names}
+    assert names.index("model.safetensors") == len(names) - 1
+
+
 def test_a_downloaded_model_is_used_from_the_local_cache_without_a_request(stub):
     fetched = fetch()
     stub.asked.clear()
