@@ -45,6 +45,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def arrive(page: Page, url: str, more: str = "") -> None:
     page.goto(f"{url}?chat=0&ignore_eos=1&lanes=no_cache,dynamic_cache{more}")
     page.wait_for_selector("#kv-header:has-text('cpu')")
+    page.wait_for_selector("#kv-tokens:has-text('room for')")  # until then, the slider ends at a smaller number
     may_start(page)
 
 

@@ -27,7 +27,7 @@ from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.race_events import play, token_budget
-from kvdemo.web.tabs.race_form import FILLED, Panel, add_panel
+from kvdemo.web.tabs.race_form import FILLED, FIRST_MAXIMUM, Panel, add_panel
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RaceTab:
 def _filled(key: str, value: Any) -> Any:
     """Return what to write into a control. The slider has to reach as far as the link asks."""
     if key == "max_new_tokens":
-        return gr.Slider(value=value, minimum=min(1, value), maximum=max(1024, value))
+        return gr.Slider(value=value, minimum=min(1, value), maximum=max(FIRST_MAXIMUM, value))
     return value
 
 

@@ -87,6 +87,10 @@ async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
         await asyncio.sleep(POLL_SECONDS)
 
 
+#: What is under the token slider before the model's context is known.
+NO_LIMIT_YET = "the limit is known once the model is loaded: until then the slider ends here"
+
+
 @dataclass(frozen=True)
 class TokenBudget:
     """What the context leaves for new tokens: the line under the slider, and its maximum where that is known."""
@@ -105,7 +109,7 @@ def token_budget(backend: Backend, form: Form) -> TokenBudget:
         log.exception("could not fit the prompt")
         fit = None
     if fit is None:
-        return TokenBudget("the limit is known once the model is loaded")
+        return TokenBudget(NO_LIMIT_YET)
     left, prompt, context = fit["max_new_tokens"], fit["prompt_tokens"], fit["context_length"]
     if left < 1:
         return TokenBudget(f"The prompt's {prompt:,} tokens fill the context of {context:,}.")

@@ -16,6 +16,7 @@ from kvdemo.web.components import fields, lane_settings
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.components.tabs import Tabs
+from kvdemo.web.tabs.race_events import NO_LIMIT_YET
 from kvdemo.web.tabs.race_examples import EXAMPLES
 
 QUICK_PICKS = (32, 128, 512)
@@ -66,8 +67,7 @@ def _settings(backend: Backend, default: Mapping[str, Any], prompt: gr.Textbox, 
     )
     made["max_new_tokens"] = gr.Slider(
         1, max(FIRST_MAXIMUM, default["max_new_tokens"]), default["max_new_tokens"], step=1,
-        label=settings["max_new_tokens"].label, info="the limit is known once the model is loaded", elem_id="kv-tokens",
-        elem_classes="kv-count",
+        label=settings["max_new_tokens"].label, info=NO_LIMIT_YET, elem_id="kv-tokens", elem_classes="kv-count",
     )  # fmt: skip
     quick_picks = chips("Token counts", [(str(n), n, "") for n in QUICK_PICKS], elem_id="kv-quick")
     schedule = settings["schedule"]

@@ -9,7 +9,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.web.tabs import race_events
-from kvdemo.web.tabs.race_events import ACCIDENT, TokenBudget, model_status, play, token_budget, watch
+from kvdemo.web.tabs.race_events import ACCIDENT, NO_LIMIT_YET, TokenBudget, model_status, play, token_budget, watch
 from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
@@ -96,9 +96,9 @@ def test_the_page_opens_even_if_a_strategy_fails_to_state_its_availability(
          TokenBudget("1 prompt token of 8: room for 7", 7)),
         ({"prompt_tokens": 9000, "context_length": 8192, "max_new_tokens": 0},
          TokenBudget("The prompt's 9,000 tokens fill the context of 8,192.")),
-        (None, TokenBudget("the limit is known once the model is loaded")),
+        (None, TokenBudget(NO_LIMIT_YET)),
         (BadInput("The prompt holds a NUL byte."), TokenBudget("The prompt holds a NUL byte.")),
-        (RuntimeError("x"), TokenBudget("the limit is known once the model is loaded")),
+        (RuntimeError("x"), TokenBudget(NO_LIMIT_YET)),
     ],
 )  # fmt: skip
 def test_the_token_budget_counts_the_prompt_or_states_why_it_cannot(fits: object, expected: TokenBudget) -> None:
