@@ -16,7 +16,6 @@ import contextlib
 import importlib.util
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from kvdemo import space
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
 from kvdemo.core.system import logs, public_server
+from kvdemo.core.system.temporary import OwnFolder
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered
 from kvdemo.server.engine_process.backend import EngineBackend
@@ -141,18 +141,17 @@ def is_public() -> bool:
     return share or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
 
 
-def keep_files_apart() -> tempfile.TemporaryDirectory[str] | None:
-    """Have visitors' files kept in a folder of this program's own, unless the operator has named one to Gradio.
+def keep_files_apart() -> OwnFolder | None:
+    """Have files kept in a folder of this program's own; those of visitors elsewhere, where the operator says so.
 
     By default all of Gradio's apps on a machine have one folder, which belongs to the user who ran the first of them.
     """
-    if os.environ.get(FILES):
-        return None
     try:
-        folder = tempfile.TemporaryDirectory(prefix="kvdemo-files-", ignore_cleanup_errors=True)
+        folder = OwnFolder()
     except OSError:  # a full disk, on which the page works but for its files
         return None
-    os.environ[FILES] = routes.DEFAULT_TEMP_DIR = folder.name  # the latter was read when Gradio was imported
+    if not os.environ.get(FILES):
+        os.environ[FILES] = routes.DEFAULT_TEMP_DIR = str(folder.path)  # the latter was read when Gradio was imported
     return folder
 
 
@@ -195,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     service.close()  # waiting runs are told
     blocks.close(verbose=False)
     if files:
-        files.cleanup()
+        files.close()
 
 
 def begin_to_close(blocks: gr.Blocks) -> None:

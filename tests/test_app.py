@@ -93,15 +93,16 @@ def test_visitors_files_are_kept_in_a_folder_that_is_closed_to_other_users(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = app.keep_files_apart()
     assert folder
-    assert Path(os.environ["GRADIO_TEMP_DIR"]) == Path(folder.name)
-    assert Path(folder.name).stat().st_mode & 0o077 == 0
-    folder.cleanup()
+    assert Path(os.environ["GRADIO_TEMP_DIR"]) == folder.path
+    assert folder.path.stat().st_mode & 0o077 == 0
+    folder.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_for_files_that_the_operator_names_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    assert app.keep_files_apart() is None
+    if folder := app.keep_files_apart():
+        folder.close()
     assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
 
 
@@ -114,7 +115,7 @@ def test_another_users_folder_of_gradio_stops_no_upload_and_nothing_is_left_behi
     with served(settings) as url:
         answer = httpx.post(f"{url}gradio_api/upload", files={"files": ("a.json", b"{}", "application/json")})
         assert answer.status_code == 200, answer.text
-    assert [path.name for path in tmp_path.iterdir() if "files" in path.name] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("kvdemo-")] == []
 
 
 @pytest.mark.parametrize(
