@@ -17,8 +17,7 @@ from typing import Any
 
 from kvdemo.compare.facts import FACTS, Fact
 from kvdemo.compare.sentences import Difference, headline, notes, states
-from kvdemo.compare.validation import LONGEST_TEXT, Document, load, plain
-from kvdemo.core.errors import BadInput
+from kvdemo.compare.validation import LONGEST_TEXT, Document, plain
 from kvdemo.core.figures.statistics import figures, noise_warning, speedup, statement, summarize
 from kvdemo.documents.common import SCHEMA
 
@@ -51,18 +50,9 @@ def compare(a: Document, b: Document) -> dict[str, Any]:
     }
 
 
-def compare_texts(a: str, b: str) -> dict[str, Any]:
-    """Compare the contents of two files. Raises BadInput, naming the file."""
-    if a == b:  # a file that is looked at alone
-        document = load(a)
-        return compare(document, document)
-    documents = []
-    for name, text in (("A", a), ("B", b)):
-        try:
-            documents.append(load(text))
-        except BadInput as error:
-            raise BadInput(f"File {name}: {error}") from None
-    return compare(*documents)
+def lanes_and_runs(document: Document) -> list[tuple[str, int]]:
+    """List the lanes by name, each with how many complete runs it has."""
+    return [(_lane_name(key, lane), len(_samples(lane["runs"], "e2e_s"))) for key, lane in _lanes(document).items()]
 
 
 def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:

@@ -95,8 +95,11 @@ class Backend(Protocol):
     def plan(self, form: Form) -> dict[str, Any]:
         """Work out what a model's configuration needs of a machine. Raises BadInput."""
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:
-        """Compare two documents, each given as JSON text. Raises BadInput."""
+    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:
+        """Look at the contents of two files, or of one, and compare them. Raises BadInput for what takes too long.
+
+        Returns {"a", "b": {"holds", "fault"} or None, "comparison": dict or None}.
+        """
 
     def models(self) -> list[dict[str, Any]]:
         """List the catalogue: id, label, hub_id, parameters, context_length, chat, gated, note."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kvdemo.compare import entries, validation
-from kvdemo.compare.comparison import compare, compare_texts
+from kvdemo.compare.comparison import compare
 from kvdemo.compare.text import as_text
 from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
@@ -315,12 +315,6 @@ def test_any_value_in_a_document_is_compared_or_refused(path: str, value: Any) -
     for pair in ((good, document), (document, good), (document, document)):
         json.dumps(got := compare(*pair), allow_nan=False)
         as_text(got).encode()
-
-
-def test_the_error_names_the_bad_file() -> None:
-    good = json.dumps(measured({"no_cache": [1.0]}))
-    with pytest.raises(BadInput, match="^File B: The file is not JSON"):
-        compare_texts(good, "{")
 
 
 def test_a_search_is_compared_by_its_total_and_its_time_per_level() -> None:

@@ -223,7 +223,7 @@ class ScriptedBackend(Backend):
     def plan(self, form: Form) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:  # noqa: ARG002
+    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
     def free_names(self) -> dict[str, bool]:

@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kvdemo.compare import comparison
+from kvdemo.compare import files
 from kvdemo.core.system import public_server
 from kvdemo.core.system.limited_process import ShortLived
 from kvdemo.costs.planner import PlanRequest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ARCHITECTURE = "kvdemo.models.facts.architecture"
 #: Seconds for a configuration and for a comparison, and for the Hub, which is asked for a configuration (`PATIENCE_S`).
 PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
-PLANNER, COMPARER = ShortLived(ARCHITECTURE), ShortLived(comparison.__name__)
+PLANNER, COMPARER = ShortLived(ARCHITECTURE), ShortLived(files.__name__)
 
 
 def import_transformers(device: DeviceLease) -> None:
@@ -62,9 +62,9 @@ def foreign_shape(find: str, what: str, **more: Any) -> Architecture:
     return found
 
 
-def compare(a: str, b: str) -> dict[str, Any]:
-    """Compare two documents, each given as JSON text. Raises BadInput."""
+def compare(a: str | None, b: str | None) -> dict[str, Any]:
+    """Look at two files and compare them, as `files.compare_files` does. Raises BadInput beyond the limits."""
     found: dict[str, Any] = COMPARER.call(
-        "The comparison", f"{comparison.__name__}:compare_texts", a, b, seconds=COMPARE_SECONDS
+        "The comparison", f"{files.__name__}:compare_files", a, b, seconds=COMPARE_SECONDS
     )
     return found

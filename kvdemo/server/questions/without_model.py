@@ -40,8 +40,8 @@ class AnswersWithoutModel:
         """List ways to fill the measuring form; the first is the default."""
         return presets.list_presets(self.default_form()["model"])
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:
-        """Compare two JSON documents. Raises BadInput."""
+    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:
+        """Look at the contents of two files, or of one, and compare them. Raises BadInput beyond the limits."""
         return planning.compare(a, b)
 
     def document_csv(self, document: Mapping[str, Any]) -> str:

@@ -7,15 +7,12 @@ under its input, and the other file stays. Nothing of a file becomes markup: fro
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.figures.units import count
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
@@ -27,6 +24,7 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 8_000_000
 LIMIT = f"{MOST_BYTES // 10**6} MB"
 ACCIDENT = "Something went wrong on the server, and this could not be compared: drop the file again."
+NO_FILE = {"text": "", "bad": False}
 NOTHING = {"comparison": None, "waiting": ["A", "B"], "error": None}
 TERMS = {
     "e2e_s": DEFINITIONS["e2e"],
@@ -76,56 +74,49 @@ def read(path: str) -> str:
         raise BadInput("The file did not arrive: drop it again.") from None
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two inputs: its text once it can be used, and the sentence under it."""
+def look(backend: Backend, path_a: str | None, path_b: str | None) -> list[dict[str, Any]]:
+    """Say what each file holds, or what is wrong with it, and compare them.
 
-    text: str | None = None
-    said: str = ""
-    bad: bool = False
+    Returns what is drawn under A, under B and below both: {"comparison", "waiting": which inputs want a file, "error"}.
+    """
+    notes: dict[str, dict[str, Any]] = {}
+    texts: dict[str, str | None] = {}
+    for name, path in (("A", path_a), ("B", path_b)):
+        notes[name], texts[name] = NO_FILE, None
+        if path:
+            try:
+                texts[name] = read(path)
+            except BadInput as error:
+                notes[name] = _note(str(error), bad=True)
+    here = [name for name, text in texts.items() if text is not None]
+    found, fault = _compared(backend, texts["A"], texts["B"]) if here else (None, "")
+    for name in here:
+        if found:
+            said = found[name.lower()]
+            notes[name] = _note(said["fault"] or said["holds"], bad=bool(said["fault"]))
+        elif len(here) == 1:
+            notes[name] = _note(fault, bad=True)
+    both = len(here) == 2
+    waiting = [name for name in notes if name not in here or notes[name]["bad"]]
+    comparison = found["comparison"] if found else None
+    drawn = {"comparison": comparison, "waiting": waiting, "error": fault if both and fault else None}
+    return [notes["A"], notes["B"], drawn]
 
-    def note(self) -> dict[str, Any]:
-        """Make what the element under the input draws."""
-        return {"text": self.said, "bad": self.bad}
 
-
-def side(backend: Backend, path: str | None) -> Side:
-    """Look at one file alone. Comparing it with itself tells whether it can be compared, and what it holds."""
-    if not path:
-        return Side()
+def _compared(backend: Backend, a: str | None, b: str | None) -> tuple[dict[str, Any] | None, str]:
+    """Return what the backend found, or why it found nothing."""
     try:
-        text = read(path)
-        return Side(text, _held(backend.compare(text, text)))
+        return backend.compare(a, b), ""
     except BadInput as error:
-        return Side(said=str(error), bad=True)
+        return None, str(error)
     except Exception:
-        log.exception("a file could not be looked at")
-        return Side(said=ACCIDENT, bad=True)
+        log.exception("files could not be compared")
+        return None, ACCIDENT
 
 
-def _held(with_itself: Mapping[str, Any]) -> str:
-    """Describe a file in a few words: its lanes, and how often they ran."""
-    lanes = with_itself["lanes"]
-    runs = sorted({lane["metrics"]["e2e_s"]["a"]["n"] if "e2e_s" in lane["metrics"] else 0 for lane in lanes})
-    return f"{', '.join(lane['name'] for lane in lanes)} · {_count(runs)}{' each' if len(lanes) > 1 else ''}"
-
-
-def _count(runs: list[int]) -> str:
-    return count(runs[0], "run") if len(runs) == 1 else f"{runs[0]:,} to {count(runs[-1], 'run')}"
-
-
-def compared(backend: Backend, a: Side, b: Side) -> dict[str, Any]:
-    """Make what the tab draws: {"comparison": dict or None, "waiting": which inputs still want a file, "error"}."""
-    waiting = [name for name, given in (("A", a), ("B", b)) if given.text is None]
-    if a.text is None or b.text is None:
-        return {"comparison": None, "waiting": waiting, "error": None}
-    try:
-        return {"comparison": backend.compare(a.text, b.text), "waiting": [], "error": None}
-    except BadInput as error:
-        return {"comparison": None, "waiting": [], "error": str(error)}
-    except Exception:
-        log.exception("two files could not be compared")
-        return {"comparison": None, "waiting": [], "error": ACCIDENT}
+def _note(text: str, *, bad: bool) -> dict[str, Any]:
+    """Make what the element under an input draws."""
+    return {"text": text, "bad": bad}
 
 
 def add_compare_tab(backend: Backend) -> None:
@@ -136,8 +127,7 @@ def add_compare_tab(backend: Backend) -> None:
         drawing = drawn("compare", value=NOTHING, elem_id="kv-comparison", facts=TERMS)
 
     def on_change(path_a: str | None, path_b: str | None) -> list[dict[str, Any]]:
-        a, b = side(backend, path_a), side(backend, path_b)
-        return [a.note(), b.note(), compared(backend, a, b)]
+        return look(backend, path_a, path_b)
 
     gr.on(
         [file_a.change, file_b.change], on_change, inputs=[file_a, file_b], outputs=[note_a, note_b, drawing],
@@ -150,4 +140,4 @@ def _input(name: str, role: str) -> tuple[gr.File, gr.HTML]:
     with gr.Column(min_width=260, elem_classes="kv-file"):
         # No `file_types`: Gradio would answer with a message that goes away, and nothing under the input.
         file = gr.File(label=f"{name} · {role} (JSON, up to {LIMIT})", height=56, elem_id=f"kv-file-{name.lower()}")
-        return file, drawn("fileNote", value=Side().note(), elem_id=f"kv-note-{name.lower()}")
+        return file, drawn("fileNote", value=NO_FILE, elem_id=f"kv-note-{name.lower()}")

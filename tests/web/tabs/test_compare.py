@@ -11,17 +11,16 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from kvdemo.compare.comparison import METRICS, compare, load
+from kvdemo.compare.comparison import METRICS
+from kvdemo.compare.files import compare_files
 from kvdemo.core.errors import BadInput
-from kvdemo.web.tabs import compare as compare_tab
-from kvdemo.web.tabs.compare import ACCIDENT, MOST_BYTES, TERMS, Side, add_compare_tab, compared, read, side
+from kvdemo.web.tabs.compare import ACCIDENT, MOST_BYTES, NO_FILE, NOTHING, TERMS, add_compare_tab, look, read
 
 
 def backend(**given: Any) -> Any:
     """A backend that can compare, and nothing else."""
 
-    able = {"compare": lambda a, b: compare(load(a), load(b))}
-    return SimpleNamespace(**able | given)  # asked for anything else, it raises AttributeError
+    return SimpleNamespace(**{"compare": compare_files} | given)  # asked for anything else, it raises AttributeError
 
 
 def document(*strategies: str, seconds: tuple[float, ...] = (1.0, 1.1), model: str = "org/model") -> dict[str, Any]:
@@ -39,26 +38,37 @@ def saved(folder: Path, name: str, value: Any) -> str:
     return str(path)
 
 
+def looked(a: str | None, b: str | None = None, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    note_a, note_b, drawn = look(backend(**given), a, b)
+    return note_a, note_b, drawn
+
+
 def test_two_files_are_compared(tmp_path: Path) -> None:
-    a, b = (
-        side(backend(), saved(tmp_path, name, document(seconds=times)))
-        for name, times in (("a", (1, 1.1)), ("b", (2, 2.1)))
-    )
-    drawn = compared(backend(), a, b)
+    files = [saved(tmp_path, name, document(seconds=times)) for name, times in (("a", (1, 1.1)), ("b", (2, 2.1)))]
+    *notes, drawn = looked(*files)
+    assert notes == [{"text": "NO_CACHE · 2 runs", "bad": False}] * 2
     assert drawn["comparison"]["lanes"][0]["metrics"]["e2e_s"]["ratio"] == pytest.approx(4.1 / 2.1)
     assert (drawn["waiting"], drawn["error"]) == ([], None)
 
 
-def test_a_file_is_summarised_by_its_lanes_and_runs(tmp_path: Path) -> None:
-    path = saved(tmp_path, "a", document("no_cache", "dynamic_cache", seconds=(1, 2, 3)))
-    assert side(backend(), path).note() == {"text": "NO_CACHE, DYNAMIC_CACHE · 3 runs each", "bad": False}
+def test_files_are_read_once_to_be_compared(tmp_path: Path) -> None:
+    asked = []
+
+    def counting(*texts: str | None) -> dict[str, Any]:
+        asked.append(texts)
+        return compare_files(*texts)
+
+    files = [saved(tmp_path, name, document()) for name in "ab"]
+    assert looked(*files, compare=counting)[2]["comparison"]
+    assert len(asked) == 1
 
 
-def test_the_summary_counts_a_single_run_and_a_lane_without_runs(tmp_path: Path) -> None:
-    one = document(seconds=(1.0,))
-    assert side(backend(), saved(tmp_path, "one", one)).said == "NO_CACHE · 1 run"
-    one["lanes"].append({"strategy": "reencode", "runs": []})
-    assert side(backend(), saved(tmp_path, "two", one)).said == "NO_CACHE, reencode · 0 to 1 run each"
+def test_a_file_alone_is_looked_at_and_the_other_is_asked_for(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a", document())
+    note, none, drawn = looked(path)
+    assert (note["bad"], none) == (False, NO_FILE)
+    assert drawn == {"comparison": None, "waiting": ["B"], "error": None}
+    assert looked(None, path)[2]["waiting"] == ["A"]
 
 
 @pytest.mark.parametrize(
@@ -74,19 +84,19 @@ def test_the_summary_counts_a_single_run_and_a_lane_without_runs(tmp_path: Path)
     ],
 )
 def test_a_bad_file_gets_a_sentence_and_the_other_is_kept(tmp_path: Path, content: bytes, says: str) -> None:
-    good = side(backend(), saved(tmp_path, "good", document()))
-    bad = side(backend(), saved(tmp_path, "bad", content))
-    assert bad.bad
-    assert bad.text is None
-    assert says in bad.said
-    assert good.text is not None
-    for pair, waiting in (((bad, good), ["A"]), ((good, bad), ["B"])):
-        assert compared(backend(), *pair) == {"comparison": None, "waiting": waiting, "error": None}
+    bad, good = saved(tmp_path, "bad", content), saved(tmp_path, "good", document())
+    for files, waiting in (((bad, good), "A"), ((good, bad), "B")):
+        *notes, drawn = looked(*files)
+        of_bad, of_good = notes if waiting == "A" else notes[::-1]
+        assert of_bad["bad"]
+        assert says in of_bad["text"]
+        assert of_good == {"text": "NO_CACHE · 2 runs", "bad": False}
+        assert drawn == {"comparison": None, "waiting": [waiting], "error": None}
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbf" + json.dumps(document()).encode()
-    assert not side(backend(), saved(tmp_path, "a", content)).bad
+    assert not looked(saved(tmp_path, "a", content))[0]["bad"]
 
 
 def test_a_large_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,24 +109,34 @@ def test_a_large_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_deleted_file_gets_a_sentence(tmp_path: Path) -> None:
-    assert side(backend(), str(tmp_path / "gone")).note()["bad"]
+    assert looked(str(tmp_path / "gone"))[0]["bad"]
 
 
-def test_without_two_files_nothing_is_compared() -> None:
-    assert side(backend(), None) == Side()
-    assert compared(backend(), Side(), Side()) == compare_tab.NOTHING
+def test_without_files_nothing_is_asked() -> None:
+    assert looked(None, None, compare=lambda *_: pytest.fail("it was asked")) == (NO_FILE, NO_FILE, NOTHING)
+
+
+def test_what_takes_too_long_is_said_under_one_file_and_below_two(tmp_path: Path) -> None:
+    def late(*_: str | None) -> dict[str, Any]:
+        raise BadInput("The comparison takes more than 5 s.")
+
+    files = [saved(tmp_path, name, document()) for name in "ab"]
+    assert looked(files[0], compare=late)[0] == {"text": "The comparison takes more than 5 s.", "bad": True}
+    *notes, drawn = looked(*files, compare=late)
+    assert notes == [NO_FILE, NO_FILE]
+    assert drawn == {"comparison": None, "waiting": [], "error": "The comparison takes more than 5 s."}
 
 
 def test_an_unexpected_error_is_logged_and_reported_in_one_sentence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: str) -> dict[str, Any]:
+    def broken(*_: str | None) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
+    files = [saved(tmp_path, name, document()) for name in "ab"]
     with caplog.at_level(logging.ERROR):
-        looked = side(backend(compare=broken), saved(tmp_path, "a", document()))
-        drawn = compared(backend(compare=broken), Side("{}"), Side("{}"))
-    assert (looked.said, drawn["error"]) == (ACCIDENT, ACCIDENT)
+        assert looked(files[0], compare=broken)[0]["text"] == ACCIDENT
+        assert looked(*files, compare=broken)[2]["error"] == ACCIDENT
     assert caplog.text.count("RuntimeError: secret detail") == 2
 
 
