@@ -6,6 +6,7 @@ Modules that need torch are imported with the first model, not with this module.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ class Runs:
         self._batches = on_gpu(self._on_thread)
         self._flags, self._admission = CancelFiles(), Admission(limits)
         self._under_way: dict[str, PrefixStore | None] = {}
+        self._at_work: set[str] = set()
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
 
@@ -111,7 +113,8 @@ class Runs:
                     for batch in batches_of_run:
                         self.learn(batch)
                         yield batch
-                self._flags.of(run_id).clear()
+                if run_id not in self._at_work:  # else its thread must still find that it was stopped
+                    self._flags.of(run_id).clear()
             finally:
                 self._under_way.pop(run_id, None)
 
@@ -134,17 +137,30 @@ class Runs:
     def _on_thread(self, request: Request, run_id: str, asked: Asked) -> Batches:
         """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it.
 
-        That process may have been made for an earlier run, and then knows of this one what is given here.
+        That process may have been made for an earlier run, and then knows of this one what is given here. Neither a
+        model that is being loaded nor a chat template looks at Stop: whoever has stopped his run waits for neither.
         """
-        stop = self._flags.of(run_id)
+        stop, prepared = self._flags.of(run_id), threading.Event()
         store = self._under_way.get(run_id)
-        return batches(partial(self._work, request, run_id, store, asked, stop), stop)
+        return batches(
+            partial(self._work, request, run_id, store, asked, stop, prepared), stop,
+            given_up=lambda: stop.is_set() and not prepared.is_set(),
+        )  # fmt: skip
 
     def _work(
         self, request: Request, run_id: str, prefix_store: PrefixStore | None, asked: Asked, stop: CancelFile,
-        tell: EventChannel[Any],
+        prepared: threading.Event, tell: EventChannel[Any],
     ) -> None:  # fmt: skip
-        """Run what was asked for once the model's files are here and the device is free."""
+        """Run what was asked for once the model's files are here and the device is free.
+
+        `prepared` is set when the model is loaded and the prompt is made: what comes then looks at `stop`.
+        """
+
+        def prepare(model: LoadedModel) -> LoadedModel:
+            of_race = request.race if isinstance(request, MeasureRequest) else request
+            model.prompt(of_race.prompt, chat=of_race.chat)  # rendered here once, and known to what comes
+            prepared.set()
+            return model
 
         def race(request: RaceRequest, model: LoadedModel, release: Callable[[], None] = lambda: None) -> None:
             from kvdemo.race import session  # noqa: PLC0415
@@ -167,9 +183,9 @@ class Runs:
                     return
                 # Under the turn: two threads that import transformers at once trip over each other.
                 if isinstance(request, MeasureRequest):
-                    self._measure(request, run_id, tell, stop, refused)
+                    self._measure(request, run_id, tell, stop, refused, prepare)
                     return
-                model = self._device.load(request.model or self._device.default_model, tell)
+                model = prepare(self._device.load(request.model or self._device.default_model, tell))
                 self._device.limit(self._limits.seconds(request))
                 if isinstance(request, InsideRequest):
                     from kvdemo.inside import session as inside  # noqa: PLC0415
@@ -182,13 +198,15 @@ class Runs:
             assert isinstance(request, RaceRequest)  # noqa: S101 - nothing else runs on other machines
             with on_disk(self._downloads, self._device, request, tell, stop):
                 if not stop.is_set():
-                    model = self._model_for_other_machines(request, tell)
+                    model = prepare(self._model_for_other_machines(request, tell))
                     tell(TurnCame(0.0))
                     race(request, model)
 
+        self._at_work.add(run_id)
         try:
             again_if_discarded(run_elsewhere if _all_elsewhere(request) else run)
         finally:
+            self._at_work.discard(run_id)
             stop.clear()
 
     def _in_room(self, model: LoadedModel, run: Callable[[], object]) -> None:
@@ -213,8 +231,9 @@ class Runs:
         return TimeLimit(stop, seconds, f"was stopped after {seconds:,} s, the longest that this server runs one.")
 
     def _measure(
-        self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken, refused: str
-    ) -> None:
+        self, request: MeasureRequest, run_id: str, tell: EventChannel[Any], stop: CancelToken, refused: str,
+        prepare: Callable[[LoadedModel], LoadedModel],
+    ) -> None:  # fmt: skip
         from kvdemo.measure import measurement  # noqa: PLC0415
         from kvdemo.server.run_events.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
@@ -232,6 +251,7 @@ class Runs:
             relay(state)
 
         model, notes = self._model_for(request, tell, refused)
+        prepare(model)
         limited = self._limited(request, stop)
         self._device.limit(self._limits.seconds(request))
         try:

@@ -19,6 +19,8 @@ from kvdemo.core.cancellation import CancelToken
 T = TypeVar("T")
 
 INTERVAL_SECONDS = 0.1
+#: How often a reader that waits asks whether it still has to.
+LOOK_SECONDS = 0.5
 #: A reader that takes longer is not waited for.
 PATIENCE_SECONDS = 5.0
 
@@ -50,12 +52,21 @@ class EventChannel(Generic[T]):
         self._sent.put(_End(error))
         self._urgent.set()
 
-    def read(self, interval: float) -> Iterator[list[T]]:
-        """Yield what was sent, in batches; raise what ended the work early. Closing it ends all waiting."""
+    def read(self, interval: float, given_up: Callable[[], bool]) -> Iterator[list[T]]:
+        """Yield what was sent, in batches; raise what ended the work early. Closing it ends all waiting.
+
+        It ends, too, when nothing comes and the work is `given_up`.
+        """
         sent: list[T | _Ack | _End] = []
         try:
             while True:
-                sent = [self._sent.get()]
+                sent = []
+                while not sent:
+                    try:
+                        sent = [self._sent.get(timeout=LOOK_SECONDS)]
+                    except queue.Empty:
+                        if given_up():
+                            return
                 self._urgent.wait(interval)
                 self._urgent.clear()
                 sent += self._waiting()
@@ -98,12 +109,14 @@ def batches(
     work: Callable[[EventChannel[T]], object],
     stop: CancelToken,
     interval: float = INTERVAL_SECONDS,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Generator[list[T], None, None]:
     """Run `work(channel)` on a thread; yield the items sent, in order, in batches `interval` apart.
 
     The first item of a batch never waits longer than `interval`; one that the work waits for is yielded at once. An
     exception of the work is raised here after the items that came before it. Closing this iterator sets `stop`, which
-    the work must check; closing does not wait for the thread, because it may happen on an event loop.
+    the work must check; closing does not wait for the thread, because it may happen on an event loop. Where nothing
+    comes, `given_up` is asked: if so, this ends, and the thread goes on alone.
     """
     tell: EventChannel[T] = EventChannel()
 
@@ -118,7 +131,7 @@ def batches(
     thread = threading.Thread(target=run, name="race", daemon=True)
     thread.start()
     try:
-        yield from tell.read(interval)
+        yield from tell.read(interval, given_up)
     except GeneratorExit:
         if thread.is_alive():  # set behind its end, the flag would wait for another run
             stop.set()
