@@ -75,10 +75,11 @@ def test_each_format_is_shown_as_soon_as_it_is_compared(tiny_llama: LoadedModel)
     assert list(dict.fromkeys(grown)) == [1, 2, 3]
 
 
-def test_sixteen_bit_formats_differ_more_than_float32(smollm2: LoadedModel) -> None:
+def test_a_sixteen_bit_format_differs_more_than_float32(smollm2: LoadedModel) -> None:
+    """Not each of them on each processor: some round a text of a few tokens alike with a cache and without."""
     single, *halves = shown(smollm2, "rounding")["formats"]
     assert 0 < single["largest_difference"] < 1e-3
-    assert all(half["largest_difference"] > 10 * single["largest_difference"] for half in halves)
+    assert max(half["largest_difference"] for half in halves) > 10 * single["largest_difference"]
 
 
 def test_a_fault_of_the_cache_is_shown(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
