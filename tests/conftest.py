@@ -7,6 +7,7 @@ process that hands out tests to others.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def settings_are_left_as_they_were() -> Iterator[None]:
+    """A test that leaves a setting of the program behind changes what a later one tests."""
+    before = _settings()
+    yield
+    assert _settings() == before, "use monkeypatch.setenv"
+
+
+def _settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("KVDEMO_", "GRADIO_", "TMPDIR"))}
 
 
 @pytest.fixture(scope="session")

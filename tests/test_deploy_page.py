@@ -75,10 +75,10 @@ def test_the_unit_runs_as_a_user_of_its_own_that_may_write_where_it_has_to() -> 
     assert all(value == folder or value.startswith(f"{folder}/") for value in variables.values())
 
 
-def test_the_example_of_limits_is_taken() -> None:
+def test_the_example_of_limits_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = dict(re.findall(r"(KVDEMO_\w+)=(\S+)", " ".join(line for line in SHELL if line.startswith("export"))))
     assert Limits.of(exported).tokens == int(exported["KVDEMO_MAX_TOKENS"])
-    os.environ["KVDEMO_MODELS"] = exported["KVDEMO_MODELS"]
+    monkeypatch.setenv("KVDEMO_MODELS", exported["KVDEMO_MODELS"])
     assert len(offered.listed() or ()) == 2
 
 
