@@ -151,7 +151,9 @@ def keep_files_apart() -> OwnFolder | None:
     except OSError:  # a full disk, on which the page works but for its files
         return None
     if not os.environ.get(FILES):
-        os.environ[FILES] = routes.DEFAULT_TEMP_DIR = str(folder.path)  # the latter was read when Gradio was imported
+        # Apart from other temporary files: Gradio takes over by name what lies there already, and copies all else.
+        place = folder.path / "files"
+        os.environ[FILES] = routes.DEFAULT_TEMP_DIR = str(place)  # the latter was read when Gradio was imported
     return folder
 
 

@@ -11,7 +11,8 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from kvdemo.compare.comparison import compare, load
+from kvdemo.compare.comparison import compare
+from kvdemo.compare.validation import load
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.theme import launch_options
 from tests.web.tabs.test_compare import backend, document, saved

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kvdemo.compare.comparison import compare, load
+from kvdemo.compare.comparison import compare
+from kvdemo.compare.validation import load
 from kvdemo.core.errors import BadInput
 from kvdemo.web import links
 from tests.hostile.accepted import PATIENCE
