@@ -133,7 +133,7 @@ def on_the_default_model(measures: list[str]) -> Iterator[Figure]:
     if "recording" in measures:
         yield from recording.run_candidates(model)
     if "measurement" in measures:
-        yield from measurement.run(model, lambda: serving(engine))
+        yield from measurement.run(model)
     if "inside" in measures:
         yield from inside.run(engine, lambda: serving(engine))
     with serving(engine) as url:

@@ -72,7 +72,7 @@ def commit_times() -> Iterator[dict[int, list[float]]]:
     committed: dict[int, list[float]] = defaultdict(list)
     batches = runs.batches
 
-    def noting(work: Callable[[Callable[[Any], None]], object], *rest: Any) -> Any:
+    def noting(work: Callable[[Callable[[Any], None]], object], *rest: Any, **more: Any) -> Any:
         def noted(emit: Callable[[Any], None]) -> object:
             def note(event: Any) -> None:
                 if isinstance(event, TokensCommitted):
@@ -81,7 +81,7 @@ def commit_times() -> Iterator[dict[int, list[float]]]:
 
             return work(note)
 
-        return batches(noted, *rest)
+        return batches(noted, *rest, **more)
 
     with mock.patch.object(runs, "batches", noting):
         yield committed
