@@ -88,7 +88,7 @@ async def watch(backend: Backend) -> AsyncIterator[dict[str, Any]]:
 
 
 #: What is under the token slider before the model's context is known.
-NO_LIMIT_YET = "the limit is known once the model is loaded: until then the slider ends here"
+NO_LIMIT_YET = "ends here until the limit of the model is known"
 
 
 @dataclass(frozen=True)
