@@ -229,8 +229,8 @@ def test_above_all_panels_the_list_marks_the_first(script: ScriptedBackend, url:
     panel(page, "legacy")
     page.set_viewport_size({"width": 390, "height": 800})
     page.locator("#kv-i-legacy").scroll_into_view_if_needed()
-    page.mouse.wheel(0, 1)  # until the reader moves, the panel that was opened is held in its place
-    page.evaluate("scrollTo(0, 0)")
+    page.mouse.wheel(0, -100_000)  # until the reader moves, the panel that was opened is held in its place
+    page.wait_for_function("() => scrollY === 0")
     expect(page.locator(".kv-contents [aria-current=true]")).to_have_text("1Steps")
 
 
