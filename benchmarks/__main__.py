@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -43,12 +42,11 @@ MEASURES = (
 
 def holding(model: str) -> tuple[Service, LoadedModel]:
     """Make a service that has loaded a model."""
+    from kvdemo.engine import openmp
     from kvdemo.server.service import Service
 
     engine = Service(model, device="cpu")
-    loading = threading.Thread(target=engine.preload)  # as in app.py: the main thread stays out of torch
-    loading.start()
-    loading.join()
+    openmp.apart(engine.preload)
     if engine.held is None:
         sys.exit(engine.status()["text"])
     return engine, engine.held

@@ -49,10 +49,13 @@ if TYPE_CHECKING:
 def make_service(limits: Limits) -> Service | EngineBackend:
     """Make the service as the environment asks for it: in a process of its own, where that can be."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
+    here = os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt"  # Windows hands no connection to a process
+    if Space.zero_gpu or here:
+        openmp.limit_spinning()  # a process of its own does so itself, and then knows who chose it
     if Space.zero_gpu:
         return space.make_zerogpu_service(model, limits)
     device, dtype = os.environ.get("KVDEMO_DEVICE", "auto"), os.environ.get("KVDEMO_DTYPE", "auto")
-    if os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt":  # Windows hands no connection to a process
+    if here:
         return Service(model, device=device, dtype=dtype, limits=limits)
     return EngineBackend(model, device=device, dtype=dtype, limits=limits)
 
@@ -161,7 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     read_flags(arguments)
     logs.configure()
-    openmp.limit_spinning()
     try:
         limits = Limits.of_environment()
         metrics, offers_tools = make_metrics(), check_mcp()

@@ -4,6 +4,9 @@ The limit for one busy neighbour on c cores is about c/(c - 1): the work is shar
 the neighbour takes its turns. What OpenMP's spinning adds on top of that is what the setting removes. Alone, threads
 that sleep too soon must be woken for each product, so the setting must not cost there what it wins beside others.
 
+A thread that has computed keeps its OpenMP threads while it lives, and then no OpenMP thread of the process spins: what
+that costs is printed for reference.
+
 OpenMP reads its setting when it is loaded, so each setting has a process of its own. They take bursts of steps in
 lockstep, and rest between them.
 """
@@ -49,6 +52,13 @@ def run() -> Iterator[Figure]:
     with ExitStack() as running:
         settings = {"chosen": CHOSEN, "own": OWN}
         processes = {name: running.enter_context(stepper.Process(waiting)) for name, waiting in settings.items()}
+        with stepper.Process(CHOSEN, beside=True) as crowded:
+            decoding = {"one": processes["chosen"], "two": crowded}
+            loops = {name: process.decode(PROMPTS[0], STEPS) for name, process in decoding.items()}
+            taken = lockstep.take(loops, rounds=ROUNDS, positions=BURSTS)
+        found = lockstep.ratio(taken["two"], taken["one"])
+        name = "(for reference) decode beside a sleeping thread that has computed / without it"
+        yield Figure(name, found.value, "×", None, interval=found.interval)
         for where in ("alone", "beside a busy process"):
             if where != "alone":
                 running.enter_context(busy_neighbour())

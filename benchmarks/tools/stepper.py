@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Mapping
 from types import TracebackType
@@ -22,14 +23,18 @@ from tests.serving import ROOT
 WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 #: GNU's OpenMP spins for 3 ms after a step where nobody has set anything: until then it disturbs the next process.
 REST_SECONDS = 0.02
+BESIDE = "--beside"
 
 
 class Process:
-    """Takes steps under an environment of its own; `waiting` is how its OpenMP threads wait."""
+    """Takes steps under an environment of its own; `waiting` is how its OpenMP threads wait.
 
-    def __init__(self, waiting: Mapping[str, str]) -> None:
+    `beside` keeps a thread alive in it that has computed once and now sleeps.
+    """
+
+    def __init__(self, waiting: Mapping[str, str], *, beside: bool = False) -> None:
         clean = {name: value for name, value in os.environ.items() if name not in WAITING}
-        command = [sys.executable, "-m", "benchmarks.tools.stepper"]
+        command = [sys.executable, "-m", "benchmarks.tools.stepper", *[BESIDE] * beside]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=clean | dict(waiting), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -93,6 +98,16 @@ def main() -> None:
 
     model = loading.load(catalog.DEFAULT, device="cpu", dtype="float32")
     text = torch.arange(1000, 1000 + 4096)[None]
+    if BESIDE in sys.argv:
+        computed = threading.Event()
+
+        def sleeper() -> None:
+            model.network(input_ids=text[:, :16])
+            computed.set()
+            threading.Event().wait()
+
+        threading.Thread(target=sleeper, daemon=True).start()
+        computed.wait()
     with torch.inference_mode():
         for line in sys.stdin:
             word, number = line.split()

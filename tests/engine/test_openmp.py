@@ -1,5 +1,7 @@
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,31 @@ def test_nothing_is_set_or_stated_once_torch_has_been_imported(monkeypatch: pyte
     openmp.limit_spinning()
     assert settings() == {}
     assert openmp.wait_policy() == "the library's own waiting (nothing is set)"
+
+
+TASKS = Path("/proc/self/task")
+COMPUTES_APART = """
+import os, time, torch
+from kvdemo.engine import openmp
+torch.set_num_threads(3)
+count = lambda: len(os.listdir("/proc/self/task"))
+def compute():
+    torch.ones(2000, 2000).sum().item()
+    seen.append(count())
+seen, before = [], count()
+openmp.apart(compute)
+end = time.monotonic() + 30
+while count() > before and time.monotonic() < end:  # Python's thread is over a moment before the system's
+    time.sleep(0.01)
+print(seen[0] - before, count() - before)
+"""
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads as Linux lists them")
+def test_work_done_apart_leaves_no_openmp_thread() -> None:
+    command = [sys.executable, "-c", COMPUTES_APART]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["3", "0"]  # its own thread and two of OpenMP's, and then none
 
 
 def settings() -> dict[str, str]:
