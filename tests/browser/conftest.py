@@ -18,6 +18,12 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)  # a busy machine is slow, not wrong
 
+# Whether the form is filled, in a page that has one: it may not have been drawn yet.
+FILLED = """() => {
+    const race = document.querySelector("#kv-race");
+    return race ? !race.disabled : !gradio_config.components.some(({ props }) => props.elem_id === "kv-race");
+}"""
+
 Visit = Callable[..., Page]
 
 
@@ -65,7 +71,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page.wait_for_selector("#kv-header:has-text('cpu')")  # the model is loaded
         # A page with a form holds what the link asks for; what is entered before that is overwritten.
         # By default it polls by frames, and a page at rest takes loops of frames away.
-        page.wait_for_function("() => !document.querySelector('#kv-race')?.disabled", polling=100)
+        page.wait_for_function(FILLED, polling=100)
         return page
 
     yield open_page

@@ -82,6 +82,20 @@ def test_a_strategy_is_explained_in_full_behind_one_click_in_its_lane_and_in_the
     expect(page.locator(".kv-lane").first.locator(".kv-summary")).not_to_be_empty()
 
 
+def test_news_of_the_model_leaves_an_open_card_its_button(url: str, visit: Visit) -> None:
+    page = visit(url, lanes="dynamic_cache")
+    lane = page.locator(".kv-lane").first.get_by_role("button", name="How DynamicCache works")
+    lane.click()
+    card = page.get_by_role("dialog", name="How DynamicCache works")
+    expect(card.get_by_role("button", name="Close")).to_be_focused()
+    news = MODEL | {"dtype": "bfloat16"}
+    status = {"state": "ready", "text": "", "model": news, "reasons": {"dynamic_cache": "it needs another model"}}
+    imported(page, "base/status.js", "({ takeStatus }, status) => takeStatus(status)", status)
+    expect(page.locator(".kv-lane").first).to_contain_text("it needs another model")
+    page.keyboard.press("Escape")
+    expect(lane).to_be_focused()
+
+
 def test_markup_in_a_docstring_stays_text(url: str, visit: Visit) -> None:
     page = visit(url, lanes="dynamic_cache,evil")
     page.locator(".kv-lane").nth(1).get_by_role("button", name="How Evil works").click()

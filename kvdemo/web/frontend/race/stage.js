@@ -9,17 +9,16 @@ import { withOffers } from "../base/lane_offers.js";
 import { prose } from "../base/explain/prose.js";
 import { modelStatus } from "../base/status.js";
 import { describeStrategies } from "../base/explain/strategy_card.js";
-import { definitions } from "../base/explain/terms.js";
 import { keepRace } from "../form/keeper.js";
 import { lanesOf } from "../form/lane_picker.js";
 import { reasonsFor } from "../form/reasons.js";
 import { HEAT_LEVELS } from "./lanes/heat.js";
 import { Introduction } from "./introduction.js";
-import { LaneCard } from "./lanes/lane_card.js";
-import { previewBody } from "./preview.js";
+import { PreviewCard } from "./preview.js";
 import { RaceStrip } from "./strip.js";
 
 /** @typedef {import("./view.js").RaceView} RaceView */
+/** @typedef {import("./lanes/lane_card.js").LaneCard} LaneCard */
 /** What a page says whose server was started again, where the race that it showed was too long to be kept, or the browser kept nothing. */
 const GONE = "The server was started again, and the race that was shown here could not be kept. The form is as it was: race again.";
 /** What is on offer, and the lanes at first. @typedef {import("../base/lane_offers.js").Offers & { lanes: string }} StageFacts */
@@ -29,8 +28,10 @@ export class Stage {
   view = null;
   /** @type {Promise<RaceView | null> | null} */
   fetched = null;
-  /** The lanes that are previewed. @type {{ name: string }[]} */
+  /** The lanes that are previewed, and their cards. @type {{ name: string }[]} */
   picked = [];
+  /** @type {PreviewCard[]} */
+  cards = [];
 
   /**
    * @param {HTMLElement} element
@@ -45,7 +46,9 @@ export class Stage {
     this.lanes = el("div", { class: "kv-lanes" });
     this.limits = [el("span", {}, "fastest"), el("span", {}, "slowest")];
     this.introduction = new Introduction(facts.strategies, facts.lanes);
-    this.root = el("div", { class: "kv-stage" }, this.strip.element, this.introduction.element, this.lanes, this.#legend());
+    /** Where the chart will be, so that nothing moves when it comes. */
+    this.room = el("div", { class: "kv-chartroom" });
+    this.root = el("div", { class: "kv-stage" }, this.strip.element, this.introduction.element, this.lanes, this.#legend(), this.room);
     mount(element, this.root);
     this.previewed = lanesOf.race ?? facts.lanes;
     this.preview();
@@ -58,7 +61,7 @@ export class Stage {
       el("div", { class: "kv-scale" }, this.limits[0], ...swatches, this.limits[1]));
   }
 
-  /** The lanes as they will run, before any has. */
+  /** The lanes as they will run, before any has. A lane of which nothing new is said keeps its card: somebody may be reading it. */
   preview(text = this.previewed) {
     this.previewed = text;
     if (this.view?.race?.lanes.length) return;
@@ -69,21 +72,29 @@ export class Stage {
       const strategy = known.get(id) ?? { id, name: id, summary: "", options: {} };
       return { ...strategy, name: specName(strategy, values), reason: reasons[id], values };
     });
-    const cards = picked.map((strategy, index) => new LaneCard({ ...strategy, strategy: strategy.id }, index, definitions));
-    this.lay(cards);
-    this.introduction.besides(text === this.facts.lanes);
-    cards.forEach((card, i) => {
-      card.element.dataset.status = "idle";
-      card.text.replaceChildren(previewBody(picked[i], picked[i].values, this.dtype));
-      card.text.tabIndex = -1;
+    const cards = picked.map((strategy, index) => {
+      const card = this.cards[index]?.isOf(strategy) ? this.cards[index] : new PreviewCard(strategy, index);
+      card.show(strategy, this.dtype);
+      return card;
     });
+    const same = cards.length === this.cards.length && cards.every((card, index) => card === this.cards[index]);
+    this.introduction.besides(text === this.facts.lanes);
+    if (same) return;
+    this.cards = cards;
     this.picked = picked;
+    this.lay(cards);
     this.view?.await(picked);
   }
 
-  /** @param {LaneCard[]} cards */
+  /** Puts the cards on the stage. One that is there already is not touched: it would lose the focus.
+   * @param {LaneCard[]} cards */
   lay(cards) {
-    this.lanes.replaceChildren(...cards.map((card) => card.element));
+    cards.forEach(({ element }, place) => {
+      const there = this.lanes.children[place];
+      if (!there) this.lanes.append(element);
+      else if (there !== element) there.replaceWith(element);
+    });
+    while (this.lanes.children.length > cards.length) this.lanes.lastElementChild?.remove();
     this.lanes.dataset.count = String(cards.length);
   }
 

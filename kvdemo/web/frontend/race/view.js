@@ -38,7 +38,8 @@ export class RaceView {
     this.chart = new RaceChart(definitions);
     this.predict = new Predict(this.chart);
     this.beams = new Beams();
-    stage.root.append(this.chart.element, this.beams.element);
+    stage.room.replaceWith(this.chart.element);
+    stage.root.append(this.beams.element);
     this.await(stage.picked);
   }
 
