@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, Progress, RaceEvent, Started
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.engine import openmp
-from kvdemo.models.names.catalog import DEFAULT
+from kvdemo.models.names.catalog import DEFAULT, resolve
 from kvdemo.strategies import StrategyInfo
 
 NAMES = ("race",)
@@ -41,10 +41,18 @@ def run(options: argparse.Namespace) -> int:
 
     openmp.limit_spinning()
     from kvdemo.caches.prefix_file import PrefixFile  # noqa: PLC0415
-    from kvdemo.models.loading import load  # noqa: PLC0415
+    from kvdemo.models.device import choose  # noqa: PLC0415
+    from kvdemo.models.loading import load, read_without_weights  # noqa: PLC0415
+    from kvdemo.models.sources.find import find  # noqa: PLC0415
     from kvdemo.race import session  # noqa: PLC0415 - torch takes seconds; bad input and --help need none of it
 
-    model = load(request.model or DEFAULT, device=options.device, dtype=options.dtype, progress=_show_progress)
+    name = request.model or DEFAULT
+    if all(lane.elsewhere for lane in lanes):
+        choose(options.device, options.dtype)  # a bad one is refused, though nothing runs on it
+        source = find(name, _show_progress, weights=False)
+        model = read_without_weights(resolve(name).id, source, dtype=options.dtype)
+    else:
+        model = load(name, device=options.device, dtype=options.dtype, progress=_show_progress)
     stop = stop_on_interrupt()
     store = PrefixFile(path) if path else None
     finished = session.run(request, model, _show_progress if options.json else _show_text, stop, store)

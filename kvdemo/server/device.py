@@ -133,7 +133,9 @@ class DeviceLease:
         from kvdemo.models import loading  # noqa: PLC0415
         from kvdemo.models.sources import find  # noqa: PLC0415
 
-        source = find.find(name, progress, allow_folders=self.trusts(name) or folders.allowed(), download=False)
+        source = find.find(
+            name, progress, allow_folders=self.trusts(name) or folders.allowed(), download=False, weights=False
+        )
         return loading.read_without_weights(self.resolve(name).id, source, dtype=self._dtype)
 
     def _models(self) -> ResidentModel:

@@ -196,7 +196,7 @@ class Runs:
 
         def run_elsewhere() -> None:
             assert isinstance(request, RaceRequest)  # noqa: S101 - nothing else runs on other machines
-            with on_disk(self._downloads, self._device, request, tell, stop):
+            with on_disk(self._downloads, self._device, request, tell, stop, weights=False):
                 if not stop.is_set():
                     model = prepare(self._model_for_other_machines(request, tell))
                     tell(TurnCame(0.0))

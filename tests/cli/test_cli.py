@@ -10,6 +10,7 @@ import pytest
 
 from kvdemo.cli import main
 from kvdemo.core.settings.race import MOST_LANES
+from kvdemo.models import loading
 from tests.cases import cases
 from tests.mixed_race import LANES, check
 
@@ -44,6 +45,21 @@ def test_without_json_the_output_is_text_for_people(tiny_folder: Path) -> None:
     assert "── dynamic_cache: " in out
     assert "TTFT" in out and "TPOT" in out
     assert "DynamicCache" in out.splitlines()[-3:][0] or "Same text" in out
+
+
+def test_a_race_that_other_machines_compute_loads_no_weights(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://127.0.0.1:9/v1")  # nobody answers there
+    monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "m")
+    monkeypatch.setattr(loading, "read", lambda *_, **__: pytest.fail("weights were loaded"))
+    asked = ["race", "--prompt", "The fox", "--model", str(tiny_folder), "--strategies", "remote"]
+    assert main([*asked, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["prompt"]["tokens"]
+    assert "The remote server" in document["lanes"][0]["error"]
+    assert main([*asked, "--device", "toaster"]) == 2
+    assert "toaster" in capsys.readouterr().err
 
 
 BAD: list[tuple[list[str], str]] = [

@@ -47,8 +47,18 @@ def check_files(files: Collection[str], name: str) -> None:
                 "choose a model with safetensors weights, or convert it first."
             )
         raise BadInput(f"{name} has no {WEIGHTS}: choose a model with safetensors weights.")
-    if not any(needed <= set(files) for needed in _TOKENIZERS):
+    if not _has_tokenizer(files):
         raise BadInput(f"{name} has no tokenizer (tokenizer.json, say): save its tokenizer beside the weights.")
+
+
+def has_all_beside_weights(folder: Path) -> bool:
+    """Tell whether a folder has a configuration and a tokenizer, whatever it has of the weights."""
+    files = {path.name for path in folder.iterdir()}
+    return "config.json" in files and _has_tokenizer(files)
+
+
+def _has_tokenizer(files: Collection[str]) -> bool:
+    return any(needed <= set(files) for needed in _TOKENIZERS)
 
 
 def check_config(config: dict[str, Any], name: str) -> None:

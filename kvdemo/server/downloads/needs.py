@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def on_disk(
-    downloads: Downloads, device: DeviceLease, request: Request, tell: Callable[[Progress], None], stop: CancelToken
-) -> Iterator[str]:
+    downloads: Downloads, device: DeviceLease, request: Request, tell: Callable[[Progress], None], stop: CancelToken,
+    *, weights: bool = True,
+) -> Iterator[str]:  # fmt: skip
     """Download what a run's models lack; none of it is removed before the block ends.
 
+    Without `weights` their configuration and tokenizer are enough: other machines compute.
     Raises BadInput for a model that cannot be had. A measurement of the classic table does without it: yields why.
     """
     race = request.race if isinstance(request, MeasureRequest) else request
@@ -40,7 +42,7 @@ def on_disk(
         def have(name: catalog.Name) -> None:
             if name.hub_id:
                 limited = public_server.is_public() and name.id != device.resolve(device.default_model).id
-                fetch(name.hub_id, tell, stop, limited=limited)
+                fetch(name.hub_id, tell, stop, limited=limited, weights=weights)
 
         try:
             have(wanted)

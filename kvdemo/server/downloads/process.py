@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: A download of which no byte came for so long is given up.
 SILENCE_SECONDS = 30.0
+#: The last argument of the process where it is to download weights.
+WEIGHTS = "weights"
 
 
 class Download:
@@ -31,10 +33,13 @@ class Download:
     most       bytes that it may have; None where it is not for a visitor of a public server
     make_room  called with its bytes before they come; what it raises ends the download
     uses       what this process uses, that model among it
+    weights    whether they are wanted, too: not where other machines compute
     """
 
-    def __init__(self, hub_id: str, most: int | None, make_room: Callable[[int], None], uses: in_use.Uses) -> None:
-        self.hub_id = hub_id
+    def __init__(
+        self, hub_id: str, most: int | None, make_room: Callable[[int], None], uses: in_use.Uses, *, weights: bool
+    ) -> None:
+        self.hub_id, self.weights = hub_id, weights
         self.progress = Progress(f"Looking for {hub_id}")  # the latest
         self.done = threading.Event()
         self.refusal = ""  # why there is no model when it is done
@@ -45,7 +50,7 @@ class Download:
         self._began = self._moved = time.monotonic()
         root = str(Path(__file__).parents[3])
         self._process = subprocess.Popen(  # noqa: S603 - this program, and a name that was resolved
-            [sys.executable, "-m", __package__, hub_id, "" if most is None else str(most)],
+            [sys.executable, "-m", __package__, hub_id, "" if most is None else str(most), WEIGHTS if weights else ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])},
@@ -119,7 +124,9 @@ class Download:
             try:
                 with self._uses.alone(self.hub_id) as sole:
                     if sole:  # else another server may be downloading it, too
-                        hub_cache.discard(self.hub_id, self._cache, self._before)
+                        # Somebody may be reading a tokenizer that came without weights.
+                        discard = hub_cache.discard if self.weights else hub_cache.discard_partial
+                        discard(self.hub_id, self._cache, self._before)
             except OSError as error:
                 log.warning("what is left of %s stays: %s", self.hub_id, error)
             self.refusal = refusal

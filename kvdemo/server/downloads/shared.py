@@ -30,11 +30,13 @@ class Fetch(Protocol):
 
     limited  it is for a visitor of a public server, in a cache of its own and within the server's limits
     best     the Hub is asked for it though a copy from elsewhere is here
+    weights  False where its configuration and tokenizer are enough
     """
 
     def __call__(
-        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, best: bool = False
-    ) -> None: ...
+        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken,
+        *, limited: bool, best: bool = False, weights: bool = True,
+    ) -> None: ...  # fmt: skip
 
 
 class Downloads:
@@ -58,8 +60,9 @@ class Downloads:
         mine: list[str] = []
 
         def fetch(
-            hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, best: bool = False
-        ) -> None:
+            hub_id: str, tell: Callable[[Progress], None], stop: CancelToken,
+            *, limited: bool, best: bool = False, weights: bool = True,
+        ) -> None:  # fmt: skip
             with self._guard:
                 mine.append(hub_id)
                 self._needed[hub_id] += 1
@@ -69,7 +72,7 @@ class Downloads:
                     return
             if best and find.is_best_here(hub_id):  # the Hub is asked: nobody waits for that
                 return
-            if download := self._joined(hub_id, tell, stop, limited=limited):
+            if download := self._joined(hub_id, tell, stop, limited=limited, weights=weights):
                 self._wait(download, tell, stop)
 
         try:
@@ -81,9 +84,12 @@ class Downloads:
                 self._uses.keep({*self._needed, self._held() or ""})
 
     def _joined(
-        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool
+        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, weights: bool
     ) -> Download | None:
-        """Wait for one download more, or for that of the same model. None if stopped before there is one."""
+        """Wait for one download more, or for that of the same model. None if stopped before there is one.
+
+        One that brings no weights is waited for where they are wanted.
+        """
         told = False
         while True:
             with self._guard:
@@ -91,12 +97,13 @@ class Downloads:
                 if hub_id not in self._running and len(self._running) < self._limits.downloads:
                     most = self._limits.model_bytes if limited else None
                     make_room = partial(self._make_room, hub_id)
-                    self._running[hub_id] = Download(hub_id, most, make_room, self._uses)
-                if download := self._running.get(hub_id):
+                    self._running[hub_id] = Download(hub_id, most, make_room, self._uses, weights=weights)
+                download = self._running.get(hub_id)
+                if download and (download.weights or not weights):
                     self._waiting[hub_id] += 1
                     return download
             if not told:
-                tell(Progress("Waiting for another model's download to end"))
+                tell(Progress("Waiting for another download to end"))
                 told = True
             if stop.is_set():
                 return None

@@ -89,6 +89,19 @@ def test_other_races_run_while_a_download_reports_its_progress(world: World, ser
     assert (world.kept(world.visitors), world.kept(world.own)) == ({"someone/a"}, set())
 
 
+def test_a_race_that_other_machines_compute_downloads_no_weights(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVDEMO_REMOTE_URL", "http://127.0.0.1:9/v1")  # nobody answers there: its lane says so
+    monkeypatch.setenv("KVDEMO_REMOTE_MODEL", "someone/a")
+    events = [event for batch in service.race(A | {"strategies": "remote"}, "remote") for event in batch]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].document["model"]["id"] == "someone/a"
+    assert not [address for address in world.hub.fetched if "safetensors" in address and "index" not in address]
+    assert finishes(service, A, "here")
+    assert [address for address in world.hub.fetched if address.endswith("model.safetensors")]
+
+
 @pytest.mark.parametrize("way", ["leaves", "stops"])
 def test_a_download_is_cancelled_when_its_last_waiter_leaves(world: World, service: Service, way: str) -> None:
     world.hold()

@@ -47,6 +47,27 @@ def test_the_model_in_memory_is_not_removed_for_another(world: World) -> None:
     assert world.kept(world.visitors) == {"someone/a"}
 
 
+def test_who_needs_weights_does_not_share_a_download_without_them(world: World) -> None:
+    world.hold()
+    downloads, told = Downloads(Limits(), lambda: None), []
+
+    def fetch(*, weights: bool) -> None:
+        with downloads.needed() as fetch_one:
+            fetch_one("someone/a", told.append, threading.Event(), limited=True, weights=weights)
+
+    without = threading.Thread(target=fetch, kwargs={"weights": False})
+    without.start()
+    wait_until(lambda: any("Downloading" in progress.text for progress in told))
+    whole = threading.Thread(target=fetch, kwargs={"weights": True})
+    whole.start()
+    wait_until(lambda: any("Waiting for another download" in progress.text for progress in told))
+    assert hub_cache.whole("someone/a") is None
+    world.held.set()
+    without.join()
+    whole.join()
+    assert hub_cache.whole("someone/a") is not None
+
+
 def test_a_waiting_request_is_told_when_no_disk_space_can_be_freed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +95,7 @@ def test_more_downloads_than_the_server_allows_wait_and_can_be_stopped(world: Wo
 
     with downloads.needed() as fetch:
         fetch("someone/b", tell, stop, limited=True)
-    assert [progress.text for progress in told] == ["Waiting for another model's download to end"]
+    assert [progress.text for progress in told] == ["Waiting for another download to end"]
     world.held.set()
     first.join()
     assert world.kept(world.visitors) == {"someone/a"}

@@ -7,7 +7,7 @@ with a deadline comes first here, so that an unreachable Hub costs seconds howev
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.figures import units
 from kvdemo.models.sources import disk_space, own_cache
-from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
+from kvdemo.models.sources.checkpoint import check, check_config, check_files, has_all_beside_weights, read_json
 from kvdemo.models.sources.hub import hub_cache, hub_errors
 from kvdemo.models.sources.hub.timeout import call_with_timeout
 from kvdemo.models.sources.source import Source
@@ -51,17 +51,32 @@ def cached(hub_id: str) -> Source | None:
     return None
 
 
+def cached_beside_weights(hub_id: str) -> Source | None:
+    """Find a model's configuration and tokenizer in a local cache, whether its weights are there or not."""
+    for folder in hub_cache.snapshots(hub_id, hub_cache.BESIDE_WEIGHTS):
+        if has_all_beside_weights(folder):
+            return Source("hub cache", hub_id, folder, folder.name)
+    return None
+
+
 def fetch(
-    hub_id: str, progress: Callable[[Progress], None], *, patience: float = 4.0, terms: Terms | None = None
+    hub_id: str,
+    progress: Callable[[Progress], None],
+    *,
+    patience: float = 4.0,
+    terms: Terms | None = None,
+    weights: bool = True,
 ) -> Source:
     """Download a model into the Hub's cache, or the visitors' on their `terms`, at the commit that it has now.
 
-    The Hub has `patience` seconds to say what it has. Raises BadInput.
+    The Hub has `patience` seconds to say what it has. Without `weights` only what stands beside them is downloaded.
+    Raises BadInput.
     """
+    parts = hub_cache.IN_ORDER if weights else [hub_cache.BESIDE_WEIGHTS]
     cache, setting = (hub_cache.visitors(), own_cache.VARIABLE) if terms else (hub_cache.own(), "HF_HOME")
     progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
     try:
-        sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms))
+        sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms, parts))
         check_config(read_json(folder / "config.json", hub_id), hub_id)  # not in that time: it imports transformers
         missing = {name: size for name, size in sizes.items() if not (folder / name).exists()}
         if terms:
@@ -69,11 +84,12 @@ def fetch(
         disk_space.require_free(cache, sum(missing.values()), setting)
         progress(Progress(text := f"Downloading {hub_id} from the Hub", 0.0))
         done = 0
-        for wanted in hub_cache.IN_ORDER:
+        for wanted in parts:
             bar = _bar(text, done, sum(missing.values()), progress)
             snapshot_download(hub_id, revision=folder.name, cache_dir=cache, tqdm_class=bar, **wanted)
             done += sum(missing[name] for name in filter_repo_objects(missing, **wanted))
-        check(folder, hub_id)
+        if weights:
+            check(folder, hub_id)
     except BadInput:
         raise
     except hub_errors.FAILURES as error:
@@ -90,14 +106,14 @@ def answers(hub_id: str, patience: float) -> bool:
     return True
 
 
-def _ask(hub_id: str, cache: Path, terms: Terms | None) -> tuple[dict[str, int], Path]:
+def _ask(hub_id: str, cache: Path, terms: Terms | None, parts: Sequence[dict[str, Any]]) -> tuple[dict[str, int], Path]:
     """Ask for the bytes of each file that is wanted of a model, and its present commit's folder and configuration.
 
     Raises BadInput for a model that cannot be had. Its size comes first, before any of it is downloaded.
     """
     listed = {file.rfilename: file.size for file in HfApi().model_info(hub_id, files_metadata=True).siblings or []}
     check_files({name for name in listed if "/" not in name}, hub_id)
-    wanted = {name: listed[name] for name in filter_repo_objects(listed, **hub_cache.WANTED)}
+    wanted = {name: listed[name] for part in parts for name in filter_repo_objects(listed, **part)}
     sizes = {name: size or 0 for name, size in wanted.items()}
     if terms:
         if unknown := [name for name, size in wanted.items() if size is None]:

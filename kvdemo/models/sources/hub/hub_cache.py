@@ -19,16 +19,19 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.system import public_server
 from kvdemo.models.sources import checkpoint, own_cache
 
-# Of a repository's own folder only, and never a pickle: configuration and tokenizer, and weights as safetensors.
-_BESIDE_WEIGHTS = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
-_WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors"]
-_ELSEWHERE = ["*/*"]
-WANTED: dict[str, Any] = {"allow_patterns": [*_BESIDE_WEIGHTS, *_WEIGHTS], "ignore_patterns": _ELSEWHERE}
+
+def _files(*names: str) -> dict[str, Any]:
+    """Choose files of a repository's own folder only, for the client of the Hub."""
+    return {"allow_patterns": list(names), "ignore_patterns": ["*/*"]}
+
+
+# Never a pickle: configuration and tokenizer, and weights as safetensors.
+BESIDE_WEIGHTS = _files("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_WEIGHTS = _files("model.safetensors", "model-*-of-*.safetensors")
 #: What is wanted, in the order in which it is downloaded. The weights come last, because a model that has all of its
 #: weights counts as whole: another server must not load it while its tokenizer is still on the way.
-IN_ORDER: tuple[dict[str, Any], ...] = tuple(
-    {"allow_patterns": names, "ignore_patterns": _ELSEWHERE} for names in (_BESIDE_WEIGHTS, _WEIGHTS)
-)
+IN_ORDER = (BESIDE_WEIGHTS, _WEIGHTS)
+WANTED = _files(*BESIDE_WEIGHTS["allow_patterns"], *_WEIGHTS["allow_patterns"])
 
 
 def own() -> Path:
@@ -41,12 +44,15 @@ def visitors() -> Path:
     return own_cache.cache_folder() / "hub"
 
 
-def snapshots(hub_id: str) -> list[Path]:
-    """List the folders of a model, whole or not: in the Hub's cache, and on a public server in the visitors'."""
+def snapshots(hub_id: str, wanted: dict[str, Any] = WANTED) -> list[Path]:
+    """List the folders of a model: in the Hub's cache, and on a public server in the visitors'.
+
+    Whether all that is wanted is in them is known where the client of the Hub keeps a list of it: else look.
+    """
     found = []
     for cache in [own(), visitors()] if public_server.is_public() else [own()]:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
-            found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **WANTED)))
+            found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **wanted)))
     return found
 
 
@@ -70,10 +76,15 @@ def partial_files(hub_id: str, cache: Path) -> set[Path]:
 
 def discard(hub_id: str, cache: Path, before: Collection[Path]) -> None:
     """Remove what a download that was broken off has left; of the visitors' cache all, unless a model is whole."""
-    for file in partial_files(hub_id, cache) - set(before):
-        file.unlink(missing_ok=True)
+    discard_partial(hub_id, cache, before)
     if cache == visitors() and whole(hub_id) is None:
         remove(repository_folder(hub_id, cache))
+
+
+def discard_partial(hub_id: str, cache: Path, before: Collection[Path]) -> None:
+    """Remove the files that a download which was broken off has begun."""
+    for file in partial_files(hub_id, cache) - set(before):
+        file.unlink(missing_ok=True)
 
 
 def repository_folder(hub_id: str, cache: Path) -> Path:

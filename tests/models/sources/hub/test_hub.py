@@ -85,6 +85,23 @@ def test_the_weights_are_downloaded_when_all_else_is_there(stub):
     assert names.index("model.safetensors") == len(names) - 1
 
 
+def test_without_weights_all_but_them_is_downloaded(stub, monkeypatch):
+    source = find.find(ID, lambda _: None, weights=False)
+    names = {path.name for path in source.folder.iterdir()}
+    assert {"config.json", "tokenizer.json"} <= names
+    assert not [address for address in stub.fetched if address.endswith(".safetensors")]
+    assert hub.cached(ID) is None  # the model is not whole
+    assert find.find(ID, lambda _: None, weights=False, download=False).folder == source.folder
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert find.find(ID, lambda _: None, weights=False).folder == source.folder
+    assert "HF_HUB_OFFLINE" in refusal(lambda: find.find(ID, lambda _: None))
+
+
+def test_a_tokenizer_that_is_still_on_the_way_is_not_taken_for_whole(stub):  # noqa: ARG001
+    (fetch().folder / "tokenizer.json").unlink()
+    assert hub.cached_beside_weights(ID) is None
+
+
 def test_a_downloaded_model_is_used_from_the_local_cache_without_a_request(stub):
     fetched = fetch()
     stub.asked.clear()
