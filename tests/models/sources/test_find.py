@@ -28,7 +28,7 @@ def no_hub(monkeypatch) -> list[float]:
     """A Hub that is not there, and how many seconds it was waited for each time it was asked."""
     waited: list[float] = []
 
-    def refuse(_hub_id, _progress, *, patience=4.0, terms=None):  # noqa: ARG001
+    def refuse(_hub_id, _progress, *, patience=4.0, terms=None, weights=True):  # noqa: ARG001
         waited.append(patience)
         raise BadInput("no Hub.")
 

@@ -13,10 +13,11 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
-from kvdemo.models.sources.hub import hub_cache, visitors_quota
+from kvdemo.models.sources import find
+from kvdemo.models.sources.hub import hub_cache, visitors_quota, without_weights
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.limits import Limits
-from tests.server.downloads.conftest import World
+from tests.server.downloads.conftest import IDS, World
 from tests.server.downloads.test_runs import wait_until
 
 pytestmark = pytest.mark.slow
@@ -47,25 +48,36 @@ def test_the_model_in_memory_is_not_removed_for_another(world: World) -> None:
     assert world.kept(world.visitors) == {"someone/a"}
 
 
-def test_who_needs_weights_does_not_share_a_download_without_them(world: World) -> None:
-    world.hold()
-    downloads, told = Downloads(Limits(), lambda: None), []
+def test_a_race_without_weights_outlives_the_cancelled_download_of_its_model(world: World) -> None:
+    """Who needs no weights waits for none, and loses nothing when they are given up."""
+    world.hold("model.safetensors")
+    downloads = Downloads(Limits(), lambda: None)
+    told: list[Progress] = []
+    stop = threading.Event()
 
-    def fetch(*, weights: bool) -> None:
-        with downloads.needed() as fetch_one:
-            fetch_one("someone/a", told.append, threading.Event(), limited=True, weights=weights)
+    def whole() -> None:
+        with downloads.needed() as fetch:
+            fetch("someone/a", told.append, stop, limited=True)
 
-    without = threading.Thread(target=fetch, kwargs={"weights": False})
-    without.start()
-    wait_until(lambda: any("Downloading" in progress.text for progress in told))
-    whole = threading.Thread(target=fetch, kwargs={"weights": True})
-    whole.start()
-    wait_until(lambda: any("Waiting for another download" in progress.text for progress in told))
-    assert hub_cache.whole("someone/a") is None
-    world.held.set()
-    without.join()
-    whole.join()
-    assert hub_cache.whole("someone/a") is not None
+    waiting = threading.Thread(target=whole)
+    waiting.start()
+    wait_until(lambda: any(progress.fraction for progress in told))
+    with downloads.needed() as fetch:
+        fetch("someone/a", lambda _: None, threading.Event(), limited=True, weights=False)
+        stop.set()
+        waiting.join()
+        wait_until(lambda: not world.kept(world.visitors))
+        assert find.is_here("someone/a", weights=False)
+    assert not find.is_here("someone/a")
+
+
+def test_tokenizers_that_came_longest_ago_make_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(without_weights, "KEPT_BYTES", int(2.5 * world.bytes))
+    downloads = Downloads(Limits(), lambda: None)
+    for hub_id in IDS:
+        with downloads.needed() as fetch:
+            fetch(hub_id, lambda _: None, threading.Event(), limited=True, weights=False)
+    assert world.kept(without_weights.cache()) == {"someone/b", "someone/c"}
 
 
 def test_a_waiting_request_is_told_when_no_disk_space_can_be_freed(
@@ -95,7 +107,7 @@ def test_more_downloads_than_the_server_allows_wait_and_can_be_stopped(world: Wo
 
     with downloads.needed() as fetch:
         fetch("someone/b", tell, stop, limited=True)
-    assert [progress.text for progress in told] == ["Waiting for another download to end"]
+    assert [progress.text for progress in told] == ["Waiting for another model's download to end"]
     world.held.set()
     first.join()
     assert world.kept(world.visitors) == {"someone/a"}

@@ -20,8 +20,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.figures import units
 from kvdemo.models.sources import disk_space, own_cache
-from kvdemo.models.sources.checkpoint import check, check_config, check_files, has_all_beside_weights, read_json
-from kvdemo.models.sources.hub import hub_cache, hub_errors
+from kvdemo.models.sources.checkpoint import check, check_config, check_files, read_json
+from kvdemo.models.sources.hub import hub_cache, hub_errors, without_weights
 from kvdemo.models.sources.hub.timeout import call_with_timeout
 from kvdemo.models.sources.source import Source
 
@@ -52,11 +52,9 @@ def cached(hub_id: str) -> Source | None:
 
 
 def cached_beside_weights(hub_id: str) -> Source | None:
-    """Find a model's configuration and tokenizer in a local cache, whether its weights are there or not."""
-    for folder in hub_cache.snapshots(hub_id, hub_cache.BESIDE_WEIGHTS):
-        if has_all_beside_weights(folder):
-            return Source("hub cache", hub_id, folder, folder.name)
-    return None
+    """Find a model's configuration and tokenizer in the cache of those whose weights are not needed."""
+    folder = without_weights.find(hub_id)
+    return Source("hub cache", hub_id, folder, folder.name) if folder else None
 
 
 def fetch(
@@ -74,6 +72,8 @@ def fetch(
     """
     parts = hub_cache.IN_ORDER if weights else [hub_cache.BESIDE_WEIGHTS]
     cache, setting = (hub_cache.visitors(), own_cache.VARIABLE) if terms else (hub_cache.own(), "HF_HOME")
+    if not weights:
+        cache, setting = without_weights.cache(), own_cache.VARIABLE
     progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
     try:
         sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms, parts))

@@ -44,15 +44,12 @@ def visitors() -> Path:
     return own_cache.cache_folder() / "hub"
 
 
-def snapshots(hub_id: str, wanted: dict[str, Any] = WANTED) -> list[Path]:
-    """List the folders of a model: in the Hub's cache, and on a public server in the visitors'.
-
-    Whether all that is wanted is in them is known where the client of the Hub keeps a list of it: else look.
-    """
+def snapshots(hub_id: str) -> list[Path]:
+    """List the folders of a model, whole or not: in the Hub's cache, and on a public server in the visitors'."""
     found = []
     for cache in [own(), visitors()] if public_server.is_public() else [own()]:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
-            found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **wanted)))
+            found.append(Path(snapshot_download(hub_id, cache_dir=cache, local_files_only=True, **WANTED)))
     return found
 
 
@@ -76,15 +73,10 @@ def partial_files(hub_id: str, cache: Path) -> set[Path]:
 
 def discard(hub_id: str, cache: Path, before: Collection[Path]) -> None:
     """Remove what a download that was broken off has left; of the visitors' cache all, unless a model is whole."""
-    discard_partial(hub_id, cache, before)
-    if cache == visitors() and whole(hub_id) is None:
-        remove(repository_folder(hub_id, cache))
-
-
-def discard_partial(hub_id: str, cache: Path, before: Collection[Path]) -> None:
-    """Remove the files that a download which was broken off has begun."""
     for file in partial_files(hub_id, cache) - set(before):
         file.unlink(missing_ok=True)
+    if cache == visitors() and whole(hub_id) is None:
+        remove(repository_folder(hub_id, cache))
 
 
 def repository_folder(hub_id: str, cache: Path) -> Path:

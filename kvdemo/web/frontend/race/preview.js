@@ -21,12 +21,11 @@ const figure = ({ rows, said, sum }, known) => el("figure", {},
   el("figcaption", {}, ...prose(said, known), sum ? el("small", {}, sum) : null));
 
 /**
- * The body of a lane that has not run yet. `dtype` is the number format of the model, if one is known.
+ * The body of a lane that has not run yet.
  * @param {Previewed} strategy
- * @param {string} [dtype]
+ * @param {import("./picture/declared_steps.js").Declared | null} drawing
  */
-const body = (strategy, dtype) => {
-  const drawing = declared(strategy, strategy.values, dtype);
+const body = (strategy, drawing) => {
   const unavailable = strategy.reason ? el("p", { class: "kv-note kv-failed" }, `It cannot run on this model: ${strategy.reason}`) : null;
   const opening = paragraphs(strategy.description)[0] ?? [];
   const known = new Set();
@@ -59,13 +58,14 @@ export class PreviewCard extends LaneCard {
    * @param {Previewed} strategy */
   isOf({ id, name }) { return id === this.id && name === this.name; }
 
-  /** Draws the body, unless it would say the same again.
+  /** Draws the body, unless it would say the same again. `dtype` is the number format of the model, if one is known.
    * @param {Previewed} strategy
    * @param {string} [dtype] */
   show(strategy, dtype) {
-    const from = JSON.stringify([strategy.values, strategy.reason, dtype]);
+    const drawing = declared(strategy, strategy.values, dtype);
+    const from = JSON.stringify([drawing, strategy.reason]);
     if (from === this.drawn) return;
     this.drawn = from;
-    this.text.replaceChildren(body(strategy, dtype));
+    this.text.replaceChildren(body(strategy, drawing));
   }
 }

@@ -77,9 +77,9 @@ export class Stage {
       card.show(strategy, this.dtype);
       return card;
     });
-    const same = cards.length === this.cards.length && cards.every((card, index) => card === this.cards[index]);
     this.introduction.besides(text === this.facts.lanes);
-    if (same) return;
+    const { children } = this.lanes; // a race may have put others there
+    if (children.length === cards.length && cards.every(({ element }, place) => element === children[place])) return;
     this.cards = cards;
     this.picked = picked;
     this.lay(cards);

@@ -98,7 +98,7 @@ def test_without_weights_all_but_them_is_downloaded(stub, monkeypatch):
 
 
 def test_a_tokenizer_that_is_still_on_the_way_is_not_taken_for_whole(stub):  # noqa: ARG001
-    (fetch().folder / "tokenizer.json").unlink()
+    (find.find(ID, lambda _: None, weights=False).folder / "tokenizer.json").unlink()
     assert hub.cached_beside_weights(ID) is None
 
 
