@@ -42,11 +42,10 @@ MEASURES = (
 
 def holding(model: str) -> tuple[Service, LoadedModel]:
     """Make a service that has loaded a model."""
-    from kvdemo.engine import openmp
     from kvdemo.server.service import Service
 
     engine = Service(model, device="cpu")
-    openmp.apart(engine.preload)
+    engine.preload()
     if engine.held is None:
         sys.exit(engine.status()["text"])
     return engine, engine.held

@@ -14,20 +14,24 @@ library runs a product of one row on two threads, and the second must be woken f
 
 Every thread that has computed keeps OpenMP threads of its own for as long as it lives. Once there are more of them than
 cores, they hardly spin, whatever is set (`gomp_throttled_spin_count_var` in libgomp's `config/linux/wait.h`). With one
-sleeping thread that had computed, a step took 1.60 of the time [1.56, 1.70], by the same benchmark. So no thread that
-has computed may live on beside one that is timed: where a thread stays, its computing goes through `apart`.
+sleeping thread that had computed, a step took 1.60 of the time [1.56, 1.70], by the same benchmark. So whoever gives
+the device back ends his OpenMP threads first: his own thread may live on beside the next run.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import os
 import sys
-import threading
-from collections.abc import Callable
+from pathlib import Path
 
 #: What OpenMP reads of how its threads wait.
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 CHOICE = {"GOMP_SPINCOUNT": "20000"}
+#: `omp_pause_soft`, by section 6.1 of the OpenMP specification 5.2 (omp.h).
+_PAUSE_SOFT = 1
 
 chosen: dict[str, str] = {}
 
@@ -53,11 +57,21 @@ def wait_policy() -> str:
     return f"{' '.join(f'{name}={value}' for name, value in found.items())} ({who})"
 
 
-def apart(work: Callable[[], object]) -> None:
-    """Do work that computes on a thread that ends with it, and wait for it: its OpenMP threads go with it.
+def end_threads() -> None:
+    """End the OpenMP threads of the thread that calls this. It gets new ones when it next computes.
 
-    What the work raises is for its thread: it must deal with it there.
+    Done for GNU's OpenMP on Linux, which torch's own packages bring. Elsewhere nothing happens.
     """
-    thread = threading.Thread(target=work, name="apart", daemon=True)
-    thread.start()
-    thread.join()
+    for library in _gnu_libraries() if "torch" in sys.modules else ():
+        with contextlib.suppress(AttributeError):  # older than OpenMP 5
+            library.omp_pause_resource_all(_PAUSE_SOFT)
+
+
+@functools.cache
+def _gnu_libraries() -> list[ctypes.CDLL]:
+    """Find the OpenMP libraries that this process has loaded: asked first when torch is."""
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        return []
+    lines = maps.read_text("utf-8", errors="surrogateescape").splitlines()
+    return [ctypes.CDLL(path) for path in sorted({line.split(None, 5)[-1] for line in lines if "libgomp" in line})]

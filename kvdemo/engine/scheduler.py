@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.events import Ended
 from kvdemo.core.types import Schedule
+from kvdemo.engine import openmp
 from kvdemo.engine.lane import Lane, LaneEvent
 
 
@@ -58,6 +59,7 @@ def _simultaneous(
         for event in lane.run(index, stop, describe):
             events.put(event)
 
+    openmp.end_threads()  # this thread only waits from here on
     threads = [threading.Thread(target=run, args=item, name=f"lane-{item[0]}") for item in enumerate(lanes)]
     for thread in threads:
         thread.start()

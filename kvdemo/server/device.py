@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput, Discarded
 from kvdemo.core.events import Progress, RaceEvent, TurnCame
+from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, folders, offered
 from kvdemo.server.turns import Turns
 
@@ -168,14 +169,23 @@ class DeviceLease:
     ) -> Iterator[Callable[[], None]]:
         """Hold the device, in the order of arrival, until the function that this yields is called or the block ends.
 
-        The thread that decodes holds it, so that it is free only when the last step is over.
+        The thread that decodes holds it, so that it is free only when the last step is over. That thread may live on
+        beside the next one: it keeps no OpenMP threads, which would make the other's steps slower.
         """
         began = time.monotonic()
         with self._turns.take(lambda text: tell(Progress(text)), stop, arrival) as give_back:
-            if not stop.is_set():
-                tell(TurnCame(time.monotonic() - began))
-                self._models()
-            yield give_back
+
+            def release() -> None:
+                openmp.end_threads()
+                give_back()
+
+            try:
+                if not stop.is_set():
+                    tell(TurnCame(time.monotonic() - began))
+                    self._models()
+                yield release
+            finally:
+                openmp.end_threads()
 
     def limit(self, seconds: float) -> None:
         """Say for how many seconds from now the run that has the device may have it."""

@@ -45,28 +45,42 @@ def test_nothing_is_set_or_stated_once_torch_has_been_imported(monkeypatch: pyte
 
 
 TASKS = Path("/proc/self/task")
-COMPUTES_APART = """
-import os, time, torch
+COMPUTES = """
+import os, threading, time, torch
 from kvdemo.engine import openmp
 torch.set_num_threads(3)
 count = lambda: len(os.listdir("/proc/self/task"))
+def settled(wanted):
+    end = time.monotonic() + 30
+    while count() != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    return count()
 def compute():
     torch.ones(2000, 2000).sum().item()
-    seen.append(count())
+    seen.append(settled(before + 3) - before)
+def stay():
+    compute()
+    openmp.end_threads()
+    seen.append(settled(before + 1) - before)
+    compute()
 seen, before = [], count()
-openmp.apart(compute)
-end = time.monotonic() + 30
-while count() > before and time.monotonic() < end:  # Python's thread is over a moment before the system's
-    time.sleep(0.01)
-print(seen[0] - before, count() - before)
+thread = threading.Thread(target=stay)
+thread.start()
+thread.join()
+print(*seen)
 """
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads as Linux lists them")
-def test_work_done_apart_leaves_no_openmp_thread() -> None:
-    command = [sys.executable, "-c", COMPUTES_APART]
+def test_a_thread_that_lives_on_keeps_no_openmp_threads() -> None:
+    command = [sys.executable, "-c", COMPUTES]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.split() == ["3", "0"]  # its own thread and two of OpenMP's, and then none
+    assert told.split() == ["3", "1", "3"]  # itself and two of OpenMP's; itself alone; and new ones
+
+
+def test_without_torch_there_is_nothing_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp, "_gnu_libraries", lambda: pytest.fail("it was looked for"))
+    openmp.end_threads()
 
 
 def settings() -> dict[str, str]:

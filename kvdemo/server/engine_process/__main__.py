@@ -35,7 +35,7 @@ def main() -> None:
 
 def prepare(service: Service) -> None:
     """Load the model; then, as soon as nobody races, what works out plans, so that no visitor's first plan waits."""
-    openmp.apart(service.preload)
+    service.preload()
     while service.health()["runs"]:
         time.sleep(1)
     planning.PLANNER.start()
