@@ -27,6 +27,7 @@ MEASURES = (
     "load",
     "soak",
     "hostile",
+    "stop",
     "lanes",
     "compiled",
     "recording",
@@ -111,7 +112,11 @@ def figures(measures: list[str]) -> Iterator[Figure]:
         from benchmarks.measures import hostile
 
         yield from hostile.run()
-    if not set(measures) <= {"startup", "page", "contention", "engine_process", "load", "soak", "hostile"}:
+    if "stop" in measures:
+        from benchmarks.measures import stop
+
+        yield from stop.run()
+    if not set(measures) <= {"startup", "page", "contention", "engine_process", "load", "soak", "hostile", "stop"}:
         yield from on_the_default_model(measures)
 
 
