@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import os
 import sys
 from pathlib import Path
@@ -62,16 +61,15 @@ def end_threads() -> None:
 
     Done for GNU's OpenMP on Linux, which torch's own packages bring. Elsewhere nothing happens.
     """
-    for library in _gnu_libraries() if "torch" in sys.modules else ():
-        with contextlib.suppress(AttributeError):  # older than OpenMP 5
-            library.omp_pause_resource_all(_PAUSE_SOFT)
+    for path in _gnu_libraries() if "torch" in sys.modules else ():
+        with contextlib.suppress(OSError, AttributeError):  # deleted meanwhile, or older than OpenMP 5
+            ctypes.CDLL(path).omp_pause_resource_all(_PAUSE_SOFT)  # what is loaded already, not a second time
 
 
-@functools.cache
-def _gnu_libraries() -> list[ctypes.CDLL]:
-    """Find the OpenMP libraries that this process has loaded: asked first when torch is."""
-    maps = Path("/proc/self/maps")
-    if not maps.is_file():
-        return []
-    lines = maps.read_text("utf-8", errors="surrogateescape").splitlines()
-    return [ctypes.CDLL(path) for path in sorted({line.split(None, 5)[-1] for line in lines if "libgomp" in line})]
+def _gnu_libraries() -> set[str]:
+    """Find the OpenMP libraries that this process has loaded so far."""
+    try:
+        lines = Path("/proc/self/maps").read_text("utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not on Linux
+        return set()
+    return {path for line in lines if Path(path := line.split(None, 5)[-1]).name.startswith("libgomp")}

@@ -176,7 +176,7 @@ class DeviceLease:
         with self._turns.take(lambda text: tell(Progress(text)), stop, arrival) as give_back:
 
             def release() -> None:
-                openmp.end_threads()
+                openmp.end_threads()  # first: the next one begins at once
                 give_back()
 
             try:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Started
 from kvdemo.core.types import BeamNode, LaneInfo
 from kvdemo.server.questions.listings import list_strategies
@@ -69,6 +70,30 @@ def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(
     expect(page.locator("#kv-lanes [aria-live]")).to_have_text("DynamicCache is lane 1, the baseline.")
     page.get_by_role("button", name="Remove DynamicCache").click()
     assert asked(page, script) == "reencode"
+
+
+def test_a_refused_race_leaves_the_one_before_until_other_lanes_are_chosen(visit: Visit) -> None:
+    script = ScriptedBackend()
+    with scripted_page(script) as url:
+        page = visit(url)
+        asked(page, script)
+        stage = page.locator("#kv-stage .kv-stage")
+        script.refuse = BadInput("Ask for fewer tokens.")
+        page.click("#kv-race")
+        expect(stage).to_have_attribute("data-stale", "")
+        chips = page.locator("#kv-stage .kv-chip").count()
+        assert chips
+        again = "({ takeStatus, modelStatus }) => takeStatus(modelStatus())"
+        imported(page, "base/status.js", again)
+        assert page.locator("#kv-stage .kv-chip").count() == chips
+        add(page, "Window")
+        expect(page.locator("#kv-stage .kv-lane h3")).to_have_text(["Re-encoding", "DynamicCache", "Window"])
+        expect(page.locator("#kv-stage .kv-preview")).to_have_count(3)
+        for lane in page.locator("#kv-stage .kv-lane").all():
+            expect(lane).to_have_css("opacity", "1")
+        expect(page.locator(".kv-chart .kv-keys span")).to_have_text(["Re-encoding", "DynamicCache"])  # of its lines
+        page.get_by_role("button", name="Remove Window").click()
+        expect(page.locator("#kv-stage .kv-preview")).to_have_count(2)
 
 
 def test_on_a_narrow_card_the_lane_name_is_not_cut_off(url: str, script: ScriptedBackend, visit: Visit) -> None:

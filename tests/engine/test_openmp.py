@@ -83,5 +83,11 @@ def test_without_torch_there_is_nothing_to_end(monkeypatch: pytest.MonkeyPatch) 
     openmp.end_threads()
 
 
+def test_a_library_that_cannot_be_opened_ends_nobodys_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", pytest)
+    monkeypatch.setattr(openmp, "_gnu_libraries", lambda: {"/gone/libgomp.so.1 (deleted)"})
+    openmp.end_threads()
+
+
 def settings() -> dict[str, str]:
     return {name: os.environ[name] for name in openmp.SETTINGS if name in os.environ}

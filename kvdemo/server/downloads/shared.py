@@ -15,7 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress
 from kvdemo.core.system import public_server
 from kvdemo.models.sources import find
-from kvdemo.models.sources.hub import in_use, visitors_quota, without_weights
+from kvdemo.models.sources.hub import hub_cache, in_use, visitors_quota, without_weights
 from kvdemo.server.downloads.process import Download
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Downloads:
             with self._guard:
                 mine.append(hub_id)
                 self._needed[hub_id] += 1
-                if public_server.is_public():  # only what its visitors have downloaded is ever removed
+                used = weights or hub_cache.whole(hub_id) is not None
+                if used and public_server.is_public():  # only what its visitors have downloaded is ever removed
                     self._uses.begin(hub_id)
                 if hub_id == self._held() or (not best and find.is_here(hub_id, weights=weights)):
                     return
@@ -108,7 +109,7 @@ class Downloads:
 
     def _begun(self, hub_id: str, weights: bool, *, limited: bool) -> Download:
         most = self._limits.model_bytes if limited else None
-        make_room = partial(self._make_room if weights else without_weights.make_room, hub_id)
+        make_room = partial(self._make_room if weights else self._make_room_for_tokenizer, hub_id)
         return Download(hub_id, most, make_room, self._uses, weights=weights)
 
     def _wait(self, wanted: Wanted, download: Download, tell: Callable[[Progress], None], stop: CancelToken) -> None:
@@ -130,6 +131,11 @@ class Downloads:
                 self._waiting[wanted] -= 1
                 if not self._waiting[wanted]:
                     download.end("")
+
+    def _make_room_for_tokenizer(self, hub_id: str, size: int) -> None:
+        """Make room for what is downloaded without weights."""
+        with self._guard:
+            without_weights.make_room(hub_id, size, {*self._needed})
 
     def _make_room(self, hub_id: str, size: int) -> None:
         """Make room for a model; its download waits for it."""

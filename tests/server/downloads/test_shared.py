@@ -71,13 +71,24 @@ def test_a_race_without_weights_outlives_the_cancelled_download_of_its_model(wor
     assert not find.is_here("someone/a")
 
 
-def test_tokenizers_that_came_longest_ago_make_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(without_weights, "KEPT_BYTES", int(2.5 * world.bytes))
-    downloads = Downloads(Limits(), lambda: None)
-    for hub_id in IDS:
-        with downloads.needed() as fetch:
-            fetch(hub_id, lambda _: None, threading.Event(), limited=True, weights=False)
-    assert world.kept(without_weights.cache()) == {"someone/b", "someone/c"}
+def test_tokenizers_that_came_longest_ago_make_room_unless_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(without_weights, "KEPT_BYTES", 1000)
+    for age, hub_id in enumerate(reversed(IDS)):  # someone/c came first
+        folder = hub_cache.repository_folder(hub_id, without_weights.cache())
+        (folder / "blobs").mkdir(parents=True)
+        (folder / "blobs" / "tokenizer").write_bytes(b"x" * 320)
+        os.utime(folder, (age, age))
+    without_weights.make_room("someone/d", 90, {"someone/c"})
+    left = {folder.name for folder in without_weights.cache().iterdir() if folder.name.startswith("models--")}
+    assert left == {"models--someone--a", "models--someone--c"}
+    with pytest.raises(
+        BadInput,
+        match="someone/d has .* beside its weights, and this server keeps at most .* of one model: choose another",
+    ):
+        without_weights.make_room("someone/d", 101, ())
 
 
 def test_a_waiting_request_is_told_when_no_disk_space_can_be_freed(

@@ -84,6 +84,14 @@ def repository_folder(hub_id: str, cache: Path) -> Path:
     return cache / repo_folder_name(repo_id=hub_id, repo_type="model")
 
 
+def changed(file: Path) -> float:
+    """Return when a file or folder was changed, in seconds; 0 for one that was removed meanwhile."""
+    try:
+        return file.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def remove(repository: Path) -> None:
     """Remove a model's folder from its cache, with the locks of its downloads."""
     shutil.rmtree(repository, ignore_errors=True)

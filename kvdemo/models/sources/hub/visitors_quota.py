@@ -86,18 +86,11 @@ def _sweep(cache: Path, coming: Collection[str]) -> None:
     """Remove what is no whole model: a process was killed while it was downloaded."""
     for folder in cache.glob("models--*"):
         hub_id = folder.name.removeprefix("models--").replace("--", "/", 1)
-        latest = max((_changed(file) for file in (folder, *folder.rglob("*"))), default=0.0)
+        latest = max((hub_cache.changed(file) for file in (folder, *folder.rglob("*"))), default=0.0)
         if hub_id not in coming and time.time() - latest > LEFT_SECONDS and hub_cache.whole(hub_id) is None:
             with in_use.unused(hub_id) as nobodys:
                 if nobodys:
                     hub_cache.remove(folder)
-
-
-def _changed(file: Path) -> float:
-    try:
-        return file.lstat().st_mtime
-    except OSError:  # it was deleted in the meantime
-        return 0.0
 
 
 def _arrived(hub_id: str, cache: Path) -> int:

@@ -63,8 +63,11 @@ export class Stage {
 
   /** The lanes as they will run, before any has. A lane of which nothing new is said keeps its card: somebody may be reading it. */
   preview(text = this.previewed) {
+    const chosen = text !== this.previewed;
     this.previewed = text;
     if (this.view?.race?.lanes.length) return;
+    // While a race is prepared, and when it was refused, the lanes of the one before stay, unless others are chosen.
+    if (this.view?.cards.length && !chosen) return;
     const known = new Map(withSampling(this.facts.strategies, this.facts.samplers).map((strategy) => [strategy.id, strategy]));
     const reasons = reasonsFor("race");
     this.dtype = modelStatus()?.model?.dtype;

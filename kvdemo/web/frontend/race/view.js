@@ -48,7 +48,7 @@ export class RaceView {
   await(lanes) {
     this.cards = [];
     this.pictures = [];
-    this.chart.name(lanes);
+    if (!this.chart.race) this.chart.name(lanes); // else it shows an earlier race, under its own names
     this.predict.name(lanes.map(({ name }) => name));
   }
 

@@ -27,6 +27,7 @@ def llama(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("KVDEMO_CACHE_DIR", str(tmp_path / "app"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     return tmp_path / "hub-cache"
@@ -95,6 +96,14 @@ def test_without_weights_all_but_them_is_downloaded(stub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert find.find(ID, lambda _: None, weights=False).folder == source.folder
     assert "HF_HUB_OFFLINE" in refusal(lambda: find.find(ID, lambda _: None))
+
+
+def test_a_tokenizer_in_the_hubs_own_cache_is_used(stub):
+    folder = fetch().folder
+    (folder / "model.safetensors").unlink()
+    stub.asked.clear()
+    assert find.find(ID, lambda _: None, weights=False).folder == folder
+    assert stub.asked == []
 
 
 def test_a_tokenizer_that_is_still_on_the_way_is_not_taken_for_whole(stub):  # noqa: ARG001
