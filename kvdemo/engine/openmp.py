@@ -29,7 +29,7 @@ from pathlib import Path
 #: What OpenMP reads of how its threads wait.
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 CHOICE = {"GOMP_SPINCOUNT": "20000"}
-#: `omp_pause_soft`, by section 6.1 of the OpenMP specification 5.2 (omp.h).
+#: `omp_pause_soft` in the omp.h that comes with libgomp, of GCC 9 and later.
 _PAUSE_SOFT = 1
 
 chosen: dict[str, str] = {}

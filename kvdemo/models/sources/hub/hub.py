@@ -52,7 +52,7 @@ def cached(hub_id: str) -> Source | None:
 
 
 def cached_beside_weights(hub_id: str) -> Source | None:
-    """Find a model's configuration and tokenizer in the cache of those whose weights are not needed."""
+    """Find a model's configuration and tokenizer on the disk, whether its weights are there or not."""
     folder = without_weights.find(hub_id)
     return Source("hub cache", hub_id, folder, folder.name) if folder else None
 
