@@ -25,8 +25,8 @@ from gradio_client import Client
 from playwright.sync_api import Page
 
 from benchmarks.figure import Figure
-from benchmarks.measures.wire import browser_page
 from benchmarks.tools import lockstep
+from benchmarks.tools.browser import browser_page, until
 from benchmarks.tools.stepper import Process
 from kvdemo.engine import openmp
 from tests.serving import served
@@ -49,8 +49,9 @@ def clicked(client: Client) -> list[float]:
 
 def pressed(page: Page) -> list[float]:
     """Press Race in the page and wait for the verdict; the seconds of each step, by the document it offers."""
-    page.click("#kv-race")
-    page.wait_for_selector("#kv-json:visible", timeout=120_000)
+    with until(page, ".kv-stage", "finished"):
+        page.click("#kv-race")
+    page.wait_for_selector("#kv-json:visible")
     with page.expect_download() as download:
         page.click("#kv-json")
     return [step["seconds"] for step in json.loads(download.value.path().read_text("utf-8"))["lanes"][0]["steps"]]

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from playwright.sync_api import Page
 
 from benchmarks.figure import Figure
-from benchmarks.measures.wire import browser_page
 from benchmarks.tools import lockstep
+from benchmarks.tools.browser import browser_page, until
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.measure import measurement
 from kvdemo.models.loaded import LoadedModel
@@ -56,13 +56,6 @@ for _ in range(repeats):
     loop()
     total += time.perf_counter() - start
 print(total / repeats)
-"""
-
-# The page says by itself when it is done. Playwright would look for a selector again and again, and take cores for it.
-ANNOUNCE = """
-const report = document.querySelector(".kv-measure");
-const say = () => report.dataset.phase === "over" && console.log("over");
-new MutationObserver(say).observe(report, { attributes: true });
 """
 
 
@@ -104,8 +97,7 @@ def with_page(page: Page) -> float:
     """Return the mean E2E of one measurement that is started and drawn in the page, and taken out of its document."""
     page.wait_for_selector(".kv-measure")
     page.wait_for_selector("#kv-m-start:enabled")
-    page.evaluate(ANNOUNCE)
-    with page.expect_console_message(lambda message: message.text == "over", timeout=600_000):
+    with until(page, ".kv-measure", "over"):
         page.click("#kv-m-start")
     page.wait_for_selector("#kv-m-json:visible")
     with page.expect_download() as download:

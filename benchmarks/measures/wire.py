@@ -12,19 +12,17 @@ here, which is harder on both than a visitor's own computer.
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page
 
 from benchmarks.figure import Figure
+from benchmarks.tools.browser import POLLING_MS, browser_page
 from kvdemo.core.events import TokensCommitted
 from kvdemo.core.figures.metrics import percentile
 from kvdemo.server import runs
@@ -41,29 +39,6 @@ new MutationObserver((records) => requestAnimationFrame((now) => {
   }
 })).observe(document.body, { childList: true, subtree: true });
 """
-
-
-@contextmanager
-def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
-    """Open a page of a headless Chromium, the one on the PATH if there is one.
-
-    One that stands back takes only what nobody else wants of the processor: the nearest to a browser on a machine of
-    its own.
-    """
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        program = shutil.which("chromium") or playwright.chromium.executable_path
-        if stands_back:
-            wrapper = Path(folder) / "chromium"
-            wrapper.write_text(f'#!/bin/sh\nexec nice -n 19 "{program}" "$@"\n', encoding="utf-8")
-            wrapper.chmod(0o700)
-            program = str(wrapper)
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(url, wait_until="load")
-        page.wait_for_selector("#kv-race:enabled", state="attached")  # the form holds what the link asks for
-        yield page
-        browser.close()
 
 
 @contextmanager
@@ -113,8 +88,9 @@ def race(page: Page, tokens: int) -> Seen:
     busy, start = task_seconds(devtools), time.perf_counter()
     page.click("#kv-race")
     page.wait_for_function(
-        "n => window.shown.length === 2 && window.shown.every((lane) => lane.length === n)", arg=tokens, timeout=600_000
-    )
+        "n => window.shown.length === 2 && window.shown.every((lane) => lane.length === n)",
+        arg=tokens, timeout=600_000, polling=POLLING_MS,
+    )  # fmt: skip
     seconds = time.perf_counter() - start
     busy = task_seconds(devtools) - busy
     page.wait_for_timeout(500)  # the end of the event stream

@@ -15,7 +15,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from benchmarks.figure import Figure
-from benchmarks.measures.wire import browser_page
+from benchmarks.tools.browser import browser_page
 
 ROUNDS, FRAMES = 3, 240
 PATIENCE_MS = 240_000
