@@ -93,8 +93,7 @@ def _wire_arrival(
     settings = lane_settings.names(backend)
     outputs = [*race.arrival_outputs, *measure.arrival_outputs, *inside.arrival_outputs]
     # Outside the queue, which would take a request more before the forms can be used.
-    # `show_progress_on`: by default the browser tells each output of every step of the event, and there are dozens.
-    arrival = blocks.load(on_arrival, queue=False, outputs=outputs, show_progress_on=header, **PRIVATE)
+    arrival = blocks.load(on_arrival, queue=False, outputs=outputs, **PRIVATE)
     # The status says whether the link asks for a race, so it comes once the form is filled.
     arrival.then(on_arrived, concurrency_limit=None, outputs=header, **PRIVATE)
     return arrival

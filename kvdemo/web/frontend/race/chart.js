@@ -5,6 +5,7 @@ import { LineChart } from "../base/chart/line_chart.js";
 import { prose } from "../base/explain/prose.js";
 import { explain } from "../base/explain/tooltip.js";
 import { mark, unmark } from "./marked_step.js";
+import { Pacer } from "./pacer.js";
 
 /** @typedef {import("./wire.js").Race} Race */
 /**
@@ -23,10 +24,8 @@ const VIEWS = [
   { id: "entropies", label: "Entropy", title: "How open each choice was", unit: "bits", term: "entropy", hover: "%{y:.2f} bits",
     says: "The entropy of what the model offered for each token, before any rule: 0 where one was certain, n bits as if 2ⁿ were equally likely." },
 ];
-/** At most ten redraws a second, and 6 % of the time in its scripts as long as that is twice a second. */
-const INTERVAL = 100;
-const LONGEST = 500;
-const SHARE = 0.06;
+/** At most ten redraws a second, and 3 % of the time in its scripts as long as that is twice a second. */
+const PACE = { interval: 100, longest: 500, share: 0.03 };
 
 export class RaceChart {
   /** @param {Definitions} definitions */
@@ -34,12 +33,9 @@ export class RaceChart {
     this.view = VIEWS[0];
     /** @type {Race | null} */
     this.race = null;
-    this.last = 0;
-    this.cost = 0;
+    this.pacer = new Pacer(() => this.chart.draw(), PACE);
     /** What somebody drew, to stand beside the latencies. @type {{ name: string, color: string, x: number[], y: number[] }[]} */
     this.guessed = [];
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
     this.tabs = VIEWS.map((view) => explain(
       el("button", { type: "button", "aria-pressed": String(view === this.view), onclick: () => this.choose(view) }, view.label),
       { title: definitions[view.term].long, text: definitions[view.term].text }));
@@ -62,7 +58,7 @@ export class RaceChart {
     this.view = view;
     for (const [i, tab] of this.tabs.entries()) tab.setAttribute("aria-pressed", String(VIEWS[i] === view));
     this.#describe();
-    this.draw(true);
+    this.pacer.ask(true);
   }
 
   #describe() {
@@ -91,7 +87,7 @@ export class RaceChart {
   guess(lines) {
     if (!lines.length && !this.guessed.length) return;
     this.guessed = lines;
-    this.draw(true);
+    this.pacer.ask(true);
   }
 
   /** @param {Race} race */
@@ -99,22 +95,7 @@ export class RaceChart {
     const fresh = this.race !== race;
     this.race = race;
     if (fresh) this.name(race.lanes);
-    this.draw(fresh || !race.running);
-  }
-
-  /** Draws now if it must, else when the last drawing has been paid off. */
-  draw(now = false) {
-    clearTimeout(this.timer);
-    const wait = this.last + Math.max(INTERVAL, Math.min(LONGEST, this.cost / SHARE)) - performance.now();
-    if (!now && wait > 0) {
-      this.timer = setTimeout(() => this.draw(), wait);
-      return;
-    }
-    const begin = performance.now();
-    const first = !this.last;
-    if (!this.chart.draw()) return;
-    this.last = performance.now();
-    if (!first) this.cost = 0.7 * this.cost + 0.3 * (this.last - begin);
+    this.pacer.ask(fresh || !race.running);
   }
 
   #drawing() {

@@ -120,11 +120,11 @@ export class RaceView {
     this.#rescale(race);
     for (const [i, card] of this.cards.entries()) card.update(race, race.lanes[i], this.scale);
     for (const lane of race.lanes) if (lane.divergence) this.cards[0].mark(lane.divergence.index);
-    for (const card of this.cards) card.scroll();
     for (const [i, picture] of this.pictures.entries()) picture.update(race, race.lanes[i]);
     this.chart.show(race);
     if (race.phase === "finished") this.predict.finish(race);
     this.beams.show(race);
+    for (const card of this.cards) card.scroll();
   }
 
   /** Shows the marked step in texts, pictures and chart. */

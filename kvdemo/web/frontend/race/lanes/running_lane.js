@@ -150,7 +150,7 @@ export class RunningLane extends LaneCard {
     this.chips.at(-1)?.replaceChildren(...spell(last));
   }
 
-  /** Apart from `update`, since it reads the layout: first all lanes write, then all scroll. */
+  /** Apart from `update`, since it reads the layout: first all of the page is written, then all lanes scroll. */
   scroll() {
     if (this.stick && this.scrolled !== this.drawn) this.text.scrollTop = this.text.scrollHeight;
     this.scrolled = this.drawn;

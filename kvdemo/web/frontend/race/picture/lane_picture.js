@@ -3,6 +3,7 @@
 import { el, write } from "../../base/dom.js";
 import { format } from "../../base/format.js";
 import { mark, unmark } from "../marked_step.js";
+import { Pacer } from "../pacer.js";
 import { Overview } from "./overview.js";
 import { counts, fold, lookOf, rangesOf, sums } from "./ranges.js";
 import { drawStep, swatch } from "./rows.js";
@@ -11,11 +12,8 @@ import { drawStep, swatch } from "./rows.js";
 /** @typedef {import("../wire.js").Race} Race */
 /** @typedef {import("../lanes/lane.js").Pass} Pass */
 
-/** While steps come it is drawn no more often than this, in milliseconds, and a hundredth of the time as long as that is
- * once a second. */
-const INTERVAL = 200;
-const LONGEST = 1000;
-const SHARE = 0.01;
+/** While steps come it is drawn at most five times a second, and a hundredth of the time as long as that is once a second. */
+const PACE = { interval: 200, longest: 1000, share: 0.01 };
 /** What stands beside the count of each kind. @type {Record<string, string>} */
 const SHORT = {
   computed: "computed", read: "read from the cache", packed: "read, in fewer bits", fetched: "fetched from main memory",
@@ -32,11 +30,10 @@ export class LanePicture {
   token = null;
   /** Whether the mark is on another lane. */
   faint = false;
-  last = 0;
-  cost = 0;
   visible = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  timer = undefined;
+  /** What has ended when it was drawn last: nothing, its lane, and also the race. */
+  ended = 0;
+  pacer = new Pacer(() => this.draw(), PACE);
   computed = 0;
   whole = 0;
   summed = 0;
@@ -129,10 +126,10 @@ export class LanePicture {
     }
     if (!lane.passes.length) return;
     this.element.hidden = false;
-    clearTimeout(this.timer);
-    const wait = race.running && !lane.reason ? this.last + Math.max(INTERVAL, Math.min(LONGEST, this.cost / SHARE)) - performance.now() : 0;
-    if (wait > 0) this.timer = setTimeout(() => this.draw(), wait);
-    else this.draw();
+    const ended = Number(lane.reason !== null) + Number(!race.running);
+    if (ended && ended === this.ended) return; // other lanes run on
+    this.ended = ended;
+    this.pacer.ask(ended > 0);
   }
 
   /** Shows the step of a token, of this lane or, faintly, of another one. @type {(marked: Marked | null) => void} */
@@ -151,7 +148,6 @@ export class LanePicture {
   draw() {
     const { race, lane } = this;
     if (!race || !lane?.passes.length || (race.running && !this.visible)) return;
-    const begin = performance.now();
     const { prompt_tokens: prompt, max_new_tokens: most } = race.start;
     this.look = lookOf(this.picture, lane.options, prompt + most);
     const whole = lane.reason !== null || !race.running;
@@ -161,8 +157,6 @@ export class LanePicture {
     this.newest.style.top = `${Math.max(14, (lane.passes.length - 0.5) * this.overview.geometry.row - 6)}px`;
     this.#sum(lane, prompt);
     this.#one();
-    this.last = performance.now();
-    this.cost = 0.7 * this.cost + 0.3 * (this.last - begin);
   }
 
   /** @type {(lane: Lane, prompt: number) => void} */
