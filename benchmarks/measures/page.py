@@ -39,7 +39,7 @@ def visit(context: BrowserContext, url: str) -> float:
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
     start = time.perf_counter()
     page.goto(url, wait_until="commit")
-    page.wait_for_function(ENABLED, polling=20)  # by default it polls by frames, which idle.js takes away
+    page.wait_for_function(ENABLED, polling=20)  # by default it polls by frames, and makes them
     seconds = time.perf_counter() - start
     page.close()
     return seconds

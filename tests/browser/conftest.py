@@ -70,7 +70,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page.goto(f"{url}?{urlencode(query)}", wait_until="load")
         page.wait_for_selector("#kv-header:has-text('cpu')")  # the model is loaded
         # A page with a form holds what the link asks for; what is entered before that is overwritten.
-        # By default it polls by frames, and a page at rest takes loops of frames away.
+        # By default it polls by frames, of which a browser on a busy machine draws few.
         page.wait_for_function(FILLED, polling=100)
         return page
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 from playwright.sync_api import Browser, Page
 
+from benchmarks.tools.browser import until
+from kvdemo.core.events import Ended, Finished, RaceEvent
 from kvdemo.web.assets import FRONTEND, files
 from tests.browser.conftest import Visit
+from tests.browser.scripted import scripted_page
 from tests.browser.test_measure import LONG, over, start
+from tests.scripted import verdict
+from tests.web.scripted_backend import MODEL, ScriptedBackend, committed, started
 
 # Requests for frames are numbered, so the next number tells how many were asked for. Looks until there were none.
 FRAMES_ASKED = """async () => {
@@ -67,3 +75,33 @@ def test_every_script_requests_its_frames_through_base() -> None:
     for path in files():
         if path.name != "idle.js":
             assert "requestAnimationFrame" not in (FRONTEND / path).read_text("utf-8"), path
+
+
+NUMBER = "() => { const id = requestAnimationFrame(() => {}); cancelAnimationFrame(id); return id; }"
+ARRIVALS = 12
+
+
+class SlowRace(list[list[RaceEvent]]):
+    """Batches that come as those of a real race do."""
+
+    def __iter__(self) -> Iterator[list[RaceEvent]]:
+        for batch in super().__iter__():
+            time.sleep(0.2)
+            yield batch
+
+
+def test_a_race_requests_one_animation_frame_for_what_arrives_together(visit: Visit) -> None:
+    texts = [committed(lane, (" a",), 0.1, cache_bytes=9 * lane) for lane in (0, 1)]
+    end: list[RaceEvent] = [
+        Ended(0, "length"),
+        Ended(1, "length"),
+        Finished({"schema": 1, "model": MODEL}, verdict("Won.")),
+    ]
+    race = SlowRace([[started(max_new_tokens=ARRIVALS)], *[list(texts) for _ in range(ARRIVALS)], end])
+    with scripted_page(ScriptedBackend(batches=race)) as url:
+        page = visit(url)
+        page.evaluate(FRAMES_ASKED)
+        before = page.evaluate(NUMBER)
+        with until(page, ".kv-stage", "finished"):
+            page.click("#kv-race")
+        assert page.evaluate(NUMBER) - before < 4 * ARRIVALS  # 60 a second would be some 150

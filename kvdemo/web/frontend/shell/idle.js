@@ -1,9 +1,11 @@
-// A page at rest asks for no frames. Gradio's would: the timer of its loading indicator goes on counting, once a frame,
+// A page asks for frames only where it draws. Gradio's would go on: the timer of its loading indicator counts, once a frame,
 // after the indicator has left the page, and a browser that draws nothing sixty times a second takes a share of a core.
 
 const ENOUGH = 60;
 /** @type {Set<number>} */
 const ours = new Set();
+/** How many of them were asked for since the last look. */
+let since = 0;
 let own = requestAnimationFrame(look);
 /** @type {number | null} */
 let others = null;
@@ -17,6 +19,7 @@ export const nextFrame = (act) => {
     act(now);
   });
   ours.add(id);
+  since += 1;
   return id;
 };
 
@@ -25,8 +28,10 @@ function look() {
   const last = own;
   own = requestAnimationFrame(look);
   const asked = own - last - 1;
-  times = asked === others ? times + 1 : 0;
-  others = asked;
+  const theirs = asked - since;
+  times = theirs === others ? times + 1 : 0;
+  others = theirs;
+  since = 0;
   if (times < ENOUGH) return;
   // As many in each of so many frames: loops, which draw nothing yet, for this page has no animation of its own.
   for (let id = own - asked; id <= own; id += 1) if (!ours.has(id)) cancelAnimationFrame(id);
