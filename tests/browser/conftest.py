@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -24,6 +25,7 @@ FILLED = """() => {
     return race ? !race.disabled : !gradio_config.components.some(({ props }) => props.elem_id === "kv-race");
 }"""
 
+Serve = Callable[[ScriptedBackend], str]
 Visit = Callable[..., Page]
 
 
@@ -55,7 +57,14 @@ def url(script: ScriptedBackend) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
+def serve() -> Iterator[Serve]:
+    """Serve the page on a backend of one test's own; return its address."""
+    with ExitStack() as running:
+        yield lambda script: running.enter_context(scripted_page(script))
+
+
+@pytest.fixture
+def visit(browser: Browser, serve: Serve) -> Iterator[Visit]:  # noqa: ARG001 - pages that outlive a server complain
     """Open a page: `visit(url, prompt="Hi", tokens=8, width=390)`. At the end, every page must have behaved."""
     contexts, hosts, complaints = [], set(), []
 

@@ -15,7 +15,7 @@ from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend
 
 from .actions import race
-from .conftest import Visit
+from .conftest import Serve, Visit
 from .scripted import scripted_page
 
 #: Ids and log-probabilities of each lane: one goes round, one does not, one is another machine's and says neither.
@@ -135,15 +135,13 @@ def chosen_from(**other: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def asked(visit: Visit) -> Iterator[tuple[Page, ScriptedBackend]]:
+def asked(visit: Visit, serve: Serve) -> tuple[Page, ScriptedBackend]:
     """A race that is over, on a server that tells what each token was chosen from."""
     backend = script()
     backend.chosen_from = chosen_from()
-    with scripted_page(backend) as address:
-        page = visit(address)
-        race(page)
-        yield page, backend
-        page.close()
+    page = visit(serve(backend))
+    race(page)
+    return page, backend
 
 
 def test_a_token_shows_its_candidates_after_each_sampler_and_its_draw(asked: tuple[Page, ScriptedBackend]) -> None:
@@ -242,39 +240,35 @@ def test_a_greedy_token_shows_no_draw_and_unknown_candidates_are_explained(asked
     expect(card).to_contain_text("The server does not answer")
 
 
-def test_a_lane_without_candidates_says_why_and_requests_none(visit: Visit) -> None:
+def test_a_lane_without_candidates_says_why_and_requests_none(visit: Visit, serve: Serve) -> None:
     why = "A search keeps whole texts."
     backend = script()
     begins = Started((replace(GREEDY, no_candidates=why),), "Hi", PROMPT, 8, "fair", MODEL)
     ends = [Ended(0, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
     backend.batches = [[begins], [chosen(0, 7, -0.25)], ends]
-    with scripted_page(backend) as address:
-        page = visit(address)
-        race(page)
-        page.locator(".kv-chip").hover()
-        expect(page.get_by_role("dialog", name="Token")).to_contain_text(why)
-        assert backend.asked == []
-        page.close()
+    page = visit(serve(backend))
+    race(page)
+    page.locator(".kv-chip").hover()
+    expect(page.get_by_role("dialog", name="Token")).to_contain_text(why)
+    assert backend.asked == []
 
 
-def test_on_a_phone_the_candidates_of_many_samplers_stay_inside_the_window(visit: Visit) -> None:
+def test_on_a_phone_the_candidates_of_many_samplers_stay_inside_the_window(visit: Visit, serve: Serve) -> None:
     backend = script()
     names = ["model", "repetition penalty 1.1", "temperature 1.2", "top-k 20", "top-p 0.95", "min-p 0.1"]
     stages = [{"name": name, "survivors": 49_152, "entropy": 12.5} for name in names]
     likeliest = [candidate(n, *[0.1] * len(names)) for n in range(10)]
     backend.chosen_from = chosen_from(stages=stages, likeliest=likeliest, drawn=(0.1, 0.2))
-    with scripted_page(backend) as address:
-        page = visit(address, width=390, height=844)
-        race(page)
-        page.locator(".kv-lane").nth(1).locator(".kv-chip").nth(2).click()
-        expect(page.locator(".kv-stages tbody tr")).to_have_count(10)
-        box = page.locator(".kv-inspector").bounding_box()
-        assert box is not None
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] >= 0 and box["y"] + box["height"] <= 844
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        rows = page.locator(".kv-stages tbody th").first
-        left = rows.evaluate("one => one.getBoundingClientRect().left")
-        page.locator(".kv-stages").evaluate("one => one.scrollLeft = 1000")
-        expect(page.locator(".kv-stages thead th").last).to_be_in_viewport()
-        assert rows.evaluate("one => one.getBoundingClientRect().left") == left  # the tokens stay beside the figures
-        page.close()
+    page = visit(serve(backend), width=390, height=844)
+    race(page)
+    page.locator(".kv-lane").nth(1).locator(".kv-chip").nth(2).click()
+    expect(page.locator(".kv-stages tbody tr")).to_have_count(10)
+    box = page.locator(".kv-inspector").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] >= 0 and box["y"] + box["height"] <= 844
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    rows = page.locator(".kv-stages tbody th").first
+    left = rows.evaluate("one => one.getBoundingClientRect().left")
+    page.locator(".kv-stages").evaluate("one => one.scrollLeft = 1000")
+    expect(page.locator(".kv-stages thead th").last).to_be_in_viewport()
+    assert rows.evaluate("one => one.getBoundingClientRect().left") == left  # the tokens stay beside the figures

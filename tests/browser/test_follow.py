@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from kvdemo.web.backend import Form
 from tests.browser.actions import race
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Serve, Visit
 from tests.browser.scripted import scripted_page
 from tests.web.scripted_backend import ScriptedBackend
 
@@ -108,9 +108,8 @@ class Lending(ScriptedBackend):
 
 
 @pytest.fixture
-def lending() -> Iterator[str]:
-    with scripted_page(Lending()) as address:
-        yield address
+def lending(serve: Serve) -> str:
+    return serve(Lending())
 
 
 def test_the_gpu_seconds_of_a_race_follow_its_form_on_zerogpu(lending: str, visit: Visit) -> None:

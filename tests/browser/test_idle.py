@@ -10,8 +10,7 @@ from playwright.sync_api import Browser, Page
 from benchmarks.tools.browser import until
 from kvdemo.core.events import Ended, Finished, RaceEvent
 from kvdemo.web.assets import FRONTEND, files
-from tests.browser.conftest import Visit
-from tests.browser.scripted import scripted_page
+from tests.browser.conftest import Serve, Visit
 from tests.browser.test_measure import LONG, over, start
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed, started
@@ -90,7 +89,7 @@ class SlowRace(list[list[RaceEvent]]):
             yield batch
 
 
-def test_a_race_requests_one_animation_frame_for_what_arrives_together(visit: Visit) -> None:
+def test_a_race_requests_one_animation_frame_for_what_arrives_together(visit: Visit, serve: Serve) -> None:
     texts = [committed(lane, (" a",), 0.1, cache_bytes=9 * lane) for lane in (0, 1)]
     end: list[RaceEvent] = [
         Ended(0, "length"),
@@ -98,10 +97,9 @@ def test_a_race_requests_one_animation_frame_for_what_arrives_together(visit: Vi
         Finished({"schema": 1, "model": MODEL}, verdict("Won.")),
     ]
     race = SlowRace([[started(max_new_tokens=ARRIVALS)], *[list(texts) for _ in range(ARRIVALS)], end])
-    with scripted_page(ScriptedBackend(batches=race)) as url:
-        page = visit(url)
-        page.evaluate(FRAMES_ASKED)
-        before = page.evaluate(NUMBER)
-        with until(page, ".kv-stage", "finished"):
-            page.click("#kv-race")
-        assert page.evaluate(NUMBER) - before < 4 * ARRIVALS  # 60 a second would be some 150
+    page = visit(serve(ScriptedBackend(batches=race)))
+    page.evaluate(FRAMES_ASKED)
+    before = page.evaluate(NUMBER)
+    with until(page, ".kv-stage", "finished"):
+        page.click("#kv-race")
+    assert page.evaluate(NUMBER) - before < 4 * ARRIVALS  # 60 a second would be some 150

@@ -15,7 +15,7 @@ from tests.web import inside_document
 from tests.web.scripted_backend import ScriptedBackend
 
 from .actions import imported
-from .conftest import Visit
+from .conftest import Serve, Visit
 from .scripted import scripted_page
 
 #: The panels as they stand below each other.
@@ -71,11 +71,10 @@ def test_a_panel_is_requested_when_it_scrolls_into_view(script: ScriptedBackend,
 
 
 @pytest.fixture
-def alone() -> Iterator[tuple[ScriptedBackend, str]]:
+def alone(serve: Serve) -> tuple[ScriptedBackend, str]:
     """A backend of one test's own: what an earlier test's page asks last may come after that test."""
     script = ScriptedBackend()
-    with scripted_page(script) as url:
-        yield script, url
+    return script, serve(script)
 
 
 def test_no_panel_is_requested_before_the_tab_is_opened(alone: tuple[ScriptedBackend, str], visit: Visit) -> None:

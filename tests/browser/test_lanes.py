@@ -20,8 +20,7 @@ from tests.toy import added
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
 from .actions import imported
-from .conftest import Visit
-from .scripted import scripted_page
+from .conftest import Serve, Visit
 
 TWICE = "sliding_window:window=64:kind=int4,sliding_window,no_cache"
 
@@ -72,28 +71,27 @@ def test_the_first_is_the_baseline_and_a_lane_can_be_moved_and_removed(
     assert asked(page, script) == "reencode"
 
 
-def test_a_refused_race_leaves_the_one_before_until_other_lanes_are_chosen(visit: Visit) -> None:
+def test_a_refused_race_leaves_the_one_before_until_other_lanes_are_chosen(visit: Visit, serve: Serve) -> None:
     script = ScriptedBackend()
-    with scripted_page(script) as url:
-        page = visit(url)
-        asked(page, script)
-        stage = page.locator("#kv-stage .kv-stage")
-        script.refuse = BadInput("Ask for fewer tokens.")
-        page.click("#kv-race")
-        expect(stage).to_have_attribute("data-stale", "")
-        chips = page.locator("#kv-stage .kv-chip").count()
-        assert chips
-        again = "({ takeStatus, modelStatus }) => takeStatus(modelStatus())"
-        imported(page, "base/status.js", again)
-        assert page.locator("#kv-stage .kv-chip").count() == chips
-        add(page, "Window")
-        expect(page.locator("#kv-stage .kv-lane h3")).to_have_text(["Re-encoding", "DynamicCache", "Window"])
-        expect(page.locator("#kv-stage .kv-preview")).to_have_count(3)
-        for lane in page.locator("#kv-stage .kv-lane").all():
-            expect(lane).to_have_css("opacity", "1")
-        expect(page.locator(".kv-chart .kv-keys span")).to_have_text(["Re-encoding", "DynamicCache"])  # of its lines
-        page.get_by_role("button", name="Remove Window").click()
-        expect(page.locator("#kv-stage .kv-preview")).to_have_count(2)
+    page = visit(serve(script))
+    asked(page, script)
+    stage = page.locator("#kv-stage .kv-stage")
+    script.refuse = BadInput("Ask for fewer tokens.")
+    page.click("#kv-race")
+    expect(stage).to_have_attribute("data-stale", "")
+    chips = page.locator("#kv-stage .kv-chip").count()
+    assert chips
+    again = "({ takeStatus, modelStatus }) => takeStatus(modelStatus())"
+    imported(page, "base/status.js", again)
+    assert page.locator("#kv-stage .kv-chip").count() == chips
+    add(page, "Window")
+    expect(page.locator("#kv-stage .kv-lane h3")).to_have_text(["Re-encoding", "DynamicCache", "Window"])
+    expect(page.locator("#kv-stage .kv-preview")).to_have_count(3)
+    for lane in page.locator("#kv-stage .kv-lane").all():
+        expect(lane).to_have_css("opacity", "1")
+    expect(page.locator(".kv-chart .kv-keys span")).to_have_text(["Re-encoding", "DynamicCache"])  # of its lines
+    page.get_by_role("button", name="Remove Window").click()
+    expect(page.locator("#kv-stage .kv-preview")).to_have_count(2)
 
 
 def test_on_a_narrow_card_the_lane_name_is_not_cut_off(url: str, script: ScriptedBackend, visit: Visit) -> None:
@@ -197,25 +195,23 @@ def test_a_link_with_settings_fills_the_rows_and_is_written_back_unchanged(
 
 
 def test_a_strategy_that_is_one_new_file_is_offered_with_its_controls(
-    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visit: Visit, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with added(tmp_path, monkeypatch):
         script = ScriptedBackend(offered=list_strategies())
-    with scripted_page(script) as url:
-        page = visit(url, lanes="no_cache")
-        page.click("#kv-lanes .kv-addlane")
-        item = page.get_by_role("menuitem", name="Refresh")
-        expect(item).to_contain_text("Throws its cache away every few tokens.")
-        item.click()
-        row = rows(page).nth(1)
-        row.locator(".kv-term", has_text="Every").hover()
-        expect(page.locator("#kv-tip")).to_contain_text("before all is read again. 1 to 64; 4 if nothing is set.")
-        every, between = row.get_by_label("Every of Refresh"), row.get_by_label("Between of Refresh")
-        expect(between.locator("option")).to_have_text(["cache", "all"])
-        every.fill("9")
-        between.select_option("all")
-        assert asked(page, script) == "no_cache,refresh:every=9:between=all"
-        page.close()  # before its server goes, which it would complain about
+    page = visit(serve(script), lanes="no_cache")
+    page.click("#kv-lanes .kv-addlane")
+    item = page.get_by_role("menuitem", name="Refresh")
+    expect(item).to_contain_text("Throws its cache away every few tokens.")
+    item.click()
+    row = rows(page).nth(1)
+    row.locator(".kv-term", has_text="Every").hover()
+    expect(page.locator("#kv-tip")).to_contain_text("before all is read again. 1 to 64; 4 if nothing is set.")
+    every, between = row.get_by_label("Every of Refresh"), row.get_by_label("Between of Refresh")
+    expect(between.locator("option")).to_have_text(["cache", "all"])
+    every.fill("9")
+    between.select_option("all")
+    assert asked(page, script) == "no_cache,refresh:every=9:between=all"
 
 
 @pytest.mark.parametrize("broken", ["turbo:window=3", "sliding_window:window", "no_cache:window=3"])
@@ -259,7 +255,7 @@ def test_with_two_lanes_the_race_fits_the_window(url: str, visit: Visit) -> None
     assert page.evaluate("document.documentElement.scrollHeight") <= 900
 
 
-def test_the_verdict_on_many_lanes_has_a_line_for_each(visit: Visit) -> None:
+def test_the_verdict_on_many_lanes_has_a_line_for_each(visit: Visit, serve: Serve) -> None:
     infos = tuple(LaneInfo(f"s{n}", f"Lane {n}", "It runs.", lossless=True) for n in range(1, 7))
     said = [
         finding
@@ -280,44 +276,38 @@ def test_the_verdict_on_many_lanes_has_a_line_for_each(visit: Visit) -> None:
     steps = [committed(n, (" a",), positions=4, texts=(" a",)) for n in range(6)]
     ends = [*(Ended(n, "length") for n in range(6)), Finished({"schema": 1, "model": MODEL}, outcome)]
     script = ScriptedBackend(batches=[[Started(infos, "Hi", 4, 3, "fair", MODEL)], steps, ends])
-    with scripted_page(script) as url:
-        page = visit(url)
-        page.click("#kv-race")
-        page.wait_for_selector(".kv-strip[data-state=finished]")
-        expect(page.locator(".kv-strip > p")).to_have_text("Best at each: fastest Lane 2.")
-        lines = page.locator(".kv-bylane li")
-        expect(lines).to_have_count(5)
-        # Its remark names no lane and stands behind what is said of all: only the finding knows whose it is.
-        expect(lines.nth(0)).to_have_text(
-            "Lane 2 ran 9 positions. Why? Same text: 2 tokens compared. Why? It kept 3 of 4."
-        )
-        expect(lines.nth(1)).to_have_text(
-            "Lane 3 took as long. Why? Lane 3 ran 9 positions. Why? Same text: 3 tokens compared. Why?"
-        )
-        expect(lines.nth(4)).to_have_text(
-            "Lane 6 ran 9 positions. Why? Same text: 6 tokens compared. Why? Lane 6 was stopped."
-        )
-        low = page.locator(".kv-strip").evaluate("strip => strip.offsetHeight")
-        assert low < 200
-        page.get_by_role("button", name="All of it").click()
-        expect(page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")
-        page.close()
+    page = visit(serve(script))
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    expect(page.locator(".kv-strip > p")).to_have_text("Best at each: fastest Lane 2.")
+    lines = page.locator(".kv-bylane li")
+    expect(lines).to_have_count(5)
+    # Its remark names no lane and stands behind what is said of all: only the finding knows whose it is.
+    expect(lines.nth(0)).to_have_text("Lane 2 ran 9 positions. Why? Same text: 2 tokens compared. Why? It kept 3 of 4.")
+    expect(lines.nth(1)).to_have_text(
+        "Lane 3 took as long. Why? Lane 3 ran 9 positions. Why? Same text: 3 tokens compared. Why?"
+    )
+    expect(lines.nth(4)).to_have_text(
+        "Lane 6 ran 9 positions. Why? Same text: 6 tokens compared. Why? Lane 6 was stopped."
+    )
+    low = page.locator(".kv-strip").evaluate("strip => strip.offsetHeight")
+    assert low < 200
+    page.get_by_role("button", name="All of it").click()
+    expect(page.get_by_role("button", name="Less")).to_have_attribute("aria-expanded", "true")
 
 
-def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit) -> None:
+def test_the_end_of_a_lane_completes_the_text_of_its_last_token(visit: Visit, serve: Serve) -> None:
     """Drawn before: the part of a character whose rest never came."""
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     begins = [Started((info,), "Hi", 4, 3, "fair", MODEL), committed(0, ("ok ",)), committed(0, ("",))]
     ends = [Ended(0, "length", text="\ufffd"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
-    with scripted_page(ScriptedBackend(batches=[begins, ends])) as url:
-        page = visit(url)
-        page.click("#kv-race")
-        page.wait_for_selector(".kv-strip[data-state=finished]")
-        expect(page.locator(".kv-chip")).to_have_text(["ok ", "\ufffd"])
-        page.close()
+    page = visit(serve(ScriptedBackend(batches=[begins, ends])))
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    expect(page.locator(".kv-chip")).to_have_text(["ok ", "\ufffd"])
 
 
-def test_the_card_of_a_search_shows_its_total_and_its_levels(visit: Visit) -> None:
+def test_the_card_of_a_search_shows_its_total_and_its_levels(visit: Visit, serve: Serve) -> None:
     """A first token that comes when the search is done is no TTFT, and a step of all tokens no TPOT of 0."""
     infos = (
         LaneInfo("s1", "Stream", "It runs.", lossless=True),
@@ -327,22 +317,20 @@ def test_the_card_of_a_search_shows_its_total_and_its_levels(visit: Visit) -> No
     stream = [committed(0, (f" {n}",), 0.5) for n in range(4)]
     found = committed(1, (" 0", " 1", " 2", " 3"), 1.0, levels=(level,) * 4, positions=9)
     ends = [Ended(0, "length"), Ended(1, "length"), Finished({"schema": 1, "model": MODEL}, verdict("Done."))]
-    with scripted_page(
-        ScriptedBackend(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])
-    ) as url:
-        page = visit(url)
-        page.click("#kv-race")
-        page.wait_for_selector(".kv-strip[data-state=finished]")
-        card = page.locator(".kv-lane").nth(1)
-        expect(card.locator("[data-metric=ttft], [data-metric=tpot]")).to_have_count(0)
-        expect(card.locator("[data-metric=total] dd")).to_have_text("1.00 s")
-        expect(card.locator("[data-metric=level] dd")).to_have_text("250 ms")
-        expect(card.locator(".kv-speedup")).to_contain_text("2.00×")
-        expect(page.locator(".kv-lane").nth(0).locator("[data-metric=tpot] dd")).to_have_text("500 ms")
-        page.close()
+    page = visit(serve(ScriptedBackend(batches=[[Started(infos, "Hi", 4, 4, "fair", MODEL)], [*stream, found], ends])))
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    card = page.locator(".kv-lane").nth(1)
+    expect(card.locator("[data-metric=ttft], [data-metric=tpot]")).to_have_count(0)
+    expect(card.locator("[data-metric=total] dd")).to_have_text("1.00 s")
+    expect(card.locator("[data-metric=level] dd")).to_have_text("250 ms")
+    expect(card.locator(".kv-speedup")).to_contain_text("2.00×")
+    expect(page.locator(".kv-lane").nth(0).locator("[data-metric=tpot] dd")).to_have_text("500 ms")
 
 
-def test_tokens_of_all_sheets_are_drawn_while_they_arrive(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_of_all_sheets_are_drawn_while_they_arrive(
+    visit: Visit, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wire, "SHEET", 200)  # a sheet is full after some ten tokens
     info = LaneInfo("s1", "Lane 1", "It runs.", lossless=True)
     seen = Event()
@@ -357,14 +345,12 @@ def test_tokens_of_all_sheets_are_drawn_while_they_arrive(visit: Visit, monkeypa
 
     script = ScriptedBackend()
     script.batches = batches()  # type: ignore[assignment]  # told as it is asked for
-    with scripted_page(script) as url:
-        page = visit(url)
-        page.click("#kv-race")
-        expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(30)])
-        seen.set()
-        expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(60)])
-        page.wait_for_selector(".kv-strip[data-state=finished]")
-        page.close()
+    page = visit(serve(script))
+    page.click("#kv-race")
+    expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(30)])
+    seen.set()
+    expect(page.locator(".kv-chip")).to_have_text([f" {n}" for n in range(60)])
+    page.wait_for_selector(".kv-strip[data-state=finished]")
 
 
 def test_the_samplers_of_a_lane_are_in_its_name_and_sent_with_the_race(

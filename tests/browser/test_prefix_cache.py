@@ -9,8 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.web.scripted_backend import ScriptedBackend
 
 from .actions import document, finish, imported, race
-from .conftest import PATIENCE_MS, Visit
-from .scripted import scripted_page
+from .conftest import PATIENCE_MS, Serve, Visit
 
 
 def pick(page: Page, example: str) -> None:
@@ -51,18 +50,17 @@ def test_an_example_without_lanes_keeps_the_chosen_lanes(tiny_app: str, visit: V
     )
 
 
-def test_each_page_has_its_own_name_and_reports_when_it_is_closed(visit: Visit) -> None:
+def test_each_page_has_its_own_name_and_reports_when_it_is_closed(visit: Visit, serve: Serve) -> None:
     script = ScriptedBackend()
-    with scripted_page(script) as url:
-        pages = [visit(url), visit(url)]
-        for page in pages:
-            page.click("#kv-race")
-            finish(page)
-        first, second = script.pages
-        assert first and second and first != second
-        pages[0].close()
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while first not in script.forgotten and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert script.forgotten == [first]
-        pages[1].close()
+    url = serve(script)
+    pages = [visit(url), visit(url)]
+    for page in pages:
+        page.click("#kv-race")
+        finish(page)
+    first, second = script.pages
+    assert first and second and first != second
+    pages[0].close()
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while first not in script.forgotten and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert script.forgotten == [first]
