@@ -2,7 +2,8 @@
 
 The limit of both is 1 where a core is free for the page. Where decoding uses all cores, what the page and its reader
 take of them is missing to it, and the limit is printed. What is above it is what the page's work disturbs: in one
-process it shares the interpreter and its lock, in two only the cores.
+process it shares the interpreter and its lock, in two only the cores. No page that shows tokens as they come takes
+less than one that only adds a word ten times a second, which is timed too.
 
 All three decode the same text in turn, in random order, in blocks of half a second, each in a process of its own.
 Pairs are steps at the same position of the text. The click is a request over HTTP that reads the page's event stream,
@@ -33,10 +34,27 @@ from tests.serving import served
 
 PROMPT, PROMPT_TOKENS, TOKENS, ROUNDS = "What is KV caching?", 6, 24, 24
 SETTINGS = {"process": {"KVDEMO_ENGINE": "process"}, "thread": {"KVDEMO_ENGINE": "thread"}}
+LABELS = {
+    "process": "a step with the engine in a process",
+    "thread": "(for reference) a step with the engine in a thread",
+    "least": "(for reference) a step of the bare loop beside a page that only adds words",
+}
 TARGETS = {"a client that reads the stream": 1.005, "a page of Chromium": 1.02}
 #: The modules of processes that decode; the page's process does too where the engine is a thread, in its own blocks.
 DECODING = {"kvdemo.server.engine_process", "benchmarks.tools.stepper"}
 _FORM = {"prompt": PROMPT, "max_new_tokens": TOKENS, "chat": False, "ignore_eos": True, "strategies": ["dynamic_cache"]}
+
+#: A page that adds a word ten times a second while `adding`: as often as the app's draws.
+LEAST = """<p style="width: 30em; height: 20em; overflow: auto"></p><script>
+  const text = document.querySelector("p");
+  setInterval(() => {
+    if (!window.adding) return;
+    const word = document.createElement("span");
+    word.textContent = " word";
+    text.append(word);
+    text.scrollTop = text.scrollHeight;
+  }, 100);
+</script>"""
 
 Steps = Callable[[], list[float]]
 
@@ -57,6 +75,14 @@ def pressed(page: Page) -> list[float]:
     return [step["seconds"] for step in json.loads(download.value.path().read_text("utf-8"))["lanes"][0]["steps"]]
 
 
+def beside(page: Page, loop: Steps) -> list[float]:
+    """Run a loop while a page adds words."""
+    page.evaluate("window.adding = true")
+    seconds = loop()
+    page.evaluate("window.adding = false")
+    return seconds
+
+
 def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
     """Run all in turn, and divide each app's steps by the bare loop's."""
     order = np.random.default_rng(0)
@@ -69,14 +95,10 @@ def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
             with left[name]:
                 seconds[name].append(runs[name]()[1:])  # the prefill is not a step of one token
     taken = {name: np.array(found) for name, found in seconds.items()}
-    for name in SETTINGS:
+    for name in (name for name in LABELS if name in runs):
         found = lockstep.ratio(taken[name], taken["bare"])
         target = TARGETS[how] if name == "process" else None
-        note = "" if target else "(for reference) "
-        yield Figure(
-            f"{note}a step with the engine in a {name}, {how} / bare loop", found.value, "×", target,
-            interval=found.interval,
-        )  # fmt: skip
+        yield Figure(f"{LABELS[name]}, {how} / bare loop", found.value, "×", target, interval=found.interval)
     limit = left["bare"].share / left["process"].share
     yield Figure(f"(for reference) the limit, {how}: what is left of the cores", limit, "×")
 
@@ -128,5 +150,8 @@ def run() -> Iterator[Figure]:
             pages.append(browser.new_page(viewport={"width": 1440, "height": 900}))
             pages[-1].goto(url)
             pages[-1].wait_for_selector("#kv-race:enabled")
+        least = browser.new_page(viewport={"width": 1440, "height": 900})
+        least.set_content(LEAST)
+        loops["least"] = partial(beside, least, loops["bare"])
         pressing = {name: partial(pressed, page) for name, page in zip(urls, pages, strict=True)}
         yield from compared(loops | pressing, "a page of Chromium")
