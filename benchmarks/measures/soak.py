@@ -136,8 +136,10 @@ async def compared(soaked: str, fresh: str) -> lockstep.Ratio:
             for which in order.permutation(2):
                 program = Program(client, urls[which], f"pair{turn}")
                 start = time.perf_counter()
-                await program.last("race", **FORM)
+                last = await program.last("race", **FORM)
                 seconds[which, turn] = time.perf_counter() - start
+                if not last.get("success"):
+                    raise RuntimeError(f"a race was refused: {last}")
     used, unused = seconds[:, 1:]  # the first race of each pays for first uses
     return lockstep.ratio(used, unused)
 

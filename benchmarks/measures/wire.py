@@ -107,7 +107,9 @@ def run(url: str, tokens: int, what: str, *, judged: bool) -> Iterator[Figure]:
     """Run a race of two lanes of `tokens` tokens; `judged` holds it to the targets."""
     query = f"?prompt=What+is+KV+caching%3F&tokens={tokens}&lanes=no_cache,dynamic_cache&ignore_eos=1&chat=0"
     with browser_page(url + query) as page, commit_times() as committed:
-        page.wait_for_function("n => document.querySelector('#kv-tokens input').value == n", arg=tokens)
+        page.wait_for_function(
+            "n => document.querySelector('#kv-tokens input').value == n", arg=tokens, polling=POLLING_MS
+        )
         seen = race(page, tokens)
     delays = [
         shown - at

@@ -16,15 +16,17 @@ from playwright.sync_api import Page, sync_playwright
 
 #: How often a wait looks whose end need not be known to the millisecond.
 POLLING_MS = 250
+PATIENCE_MS = 600_000
 #: In the page: keeps a promise that an element comes to a phase which it is not in, or is in for another run.
-PROMISE = """([selector, phase]) => {
+PROMISE = """([selector, phase, patience]) => {
   const element = document.querySelector(selector);
-  window.reached = new Promise((done) => {
+  window.reached = new Promise((done, fail) => {
     new MutationObserver(([{ oldValue }], observer) => {
       if (element.dataset.phase !== phase || oldValue === phase) return;
       observer.disconnect();
       done();
     }).observe(element, { attributeFilter: ["data-phase"], attributeOldValue: true });
+    setTimeout(() => fail(new Error(`${selector} is ${element.dataset.phase}, and not ${phase}`)), patience);
   });
 }"""
 
@@ -54,7 +56,7 @@ def browser_page(url: str, *, stands_back: bool = False) -> Iterator[Page]:
 
 @contextmanager
 def until(page: Page, selector: str, phase: str) -> Iterator[None]:
-    """Do something that leads an element to a phase, and wait until it is there."""
-    page.evaluate(PROMISE, [selector, phase])
+    """Do something that leads an element to a phase, and wait until it is there; raise an error if it never is."""
+    page.evaluate(PROMISE, [selector, phase, PATIENCE_MS])
     yield
     page.evaluate("() => window.reached")

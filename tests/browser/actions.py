@@ -20,9 +20,17 @@ def race(page: Page) -> None:
     finish(page)
 
 
+def wait_until(page: Page, true: str, arg: Any = None) -> None:
+    """Wait until a script of the page gives something true.
+
+    By itself Playwright asks in a loop of frames, which the page takes away (frontend/shell/idle.js).
+    """
+    page.wait_for_function(true, arg=arg, polling=100)
+
+
 def wait_for_tokens(page: Page, n: int) -> None:
     """Wait until so many chips have been drawn, over all lanes."""
-    page.wait_for_function("n => document.querySelectorAll('.kv-chip').length >= n", arg=n)
+    wait_until(page, "n => document.querySelectorAll('.kv-chip').length >= n", arg=n)
 
 
 def chips(page: Page) -> list[int]:

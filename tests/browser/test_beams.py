@@ -13,7 +13,7 @@ from kvdemo.core.types import LaneInfo
 from tests.scripted import verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
 
-from .actions import document, finish, imported, race
+from .actions import document, finish, imported, race, wait_until
 from .conftest import Visit
 
 HOSTILE = ["<img src=x onerror='window.hacked=1'>", "${window.hacked=1}", "{{constructor}}", "\n", "", " a", "缓存"]
@@ -81,7 +81,7 @@ def test_a_real_search_is_drawn_as_the_document_has_it(tiny_app: str, visit: Vis
     page.fill("#kv-tokens input[type=number]", "4")
     page.keyboard.press("Tab")
     page.click("#kv-race")
-    page.wait_for_function("document.querySelectorAll('.kv-twig:not(.kv-root)').length === 3 * 4")  # drawn anew
+    wait_until(page, "document.querySelectorAll('.kv-twig:not(.kv-root)').length === 3 * 4")  # drawn anew
     finish(page)
 
 
@@ -180,7 +180,7 @@ def test_only_the_tree_scrolls_sideways(script: ScriptedBackend, url: str, visit
     page = drawn(script, url, visit, grown(4, 128, 10), width=width, height=844)
     page.get_by_role("button", name="All 128 columns").click()
     box = page.locator(".kv-beambox")
-    page.wait_for_function("document.querySelector('.kv-beambox').scrollWidth > 5000")
+    wait_until(page, "document.querySelector('.kv-beambox').scrollWidth > 5000")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     inside = box.bounding_box()
     assert inside and inside["x"] >= 0 and inside["x"] + inside["width"] <= width

@@ -14,7 +14,7 @@ from kvdemo.core.settings.inside import SHOWN
 from tests.web import inside_document
 from tests.web.scripted_backend import ScriptedBackend
 
-from .actions import imported
+from .actions import imported, wait_until
 from .conftest import Serve, Visit
 from .scripted import scripted_page
 
@@ -120,7 +120,7 @@ def test_arrow_keys_walk_the_run_and_the_address_follows(script: ScriptedBackend
     expect(steps.locator(".kv-at")).to_have_text("step 4 of 4")
     page.keyboard.press("ArrowLeft")
     expect(steps.locator(".kv-at")).to_have_text("step 3 of 4")
-    page.wait_for_function("() => new URLSearchParams(location.search).get('step') === '3'")
+    wait_until(page, "() => new URLSearchParams(location.search).get('step') === '3'")
     page.keyboard.press("Home")
     page.keyboard.press(" ")
     expect(steps.locator(".kv-at")).to_have_text("step 4 of 4")
@@ -137,7 +137,7 @@ def test_attention_is_requested_only_when_it_is_switched_on(script: ScriptedBack
     steps.get_by_label("Head").fill("1")
     page.keyboard.press("Tab")
     expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
-    page.wait_for_function("() => new URLSearchParams(location.search).get('head') === '1'")
+    wait_until(page, "() => new URLSearchParams(location.search).get('head') === '1'")
     canvas = steps.locator(".kv-trianglefigure canvas")
     box = canvas.bounding_box()
     assert box
@@ -188,7 +188,7 @@ def test_the_roles_panel_shows_that_keys_and_values_are_reused_and_queries_are_n
     expect(roles.locator(".kv-now").last).to_contain_text("4 query heads share 2 key and value heads, 2 to each")
     roles.get_by_label("Layer").fill("1")
     page.keyboard.press("Tab")
-    page.wait_for_function("() => new URLSearchParams(location.search).get('layer') === '1'")
+    wait_until(page, "() => new URLSearchParams(location.search).get('layer') === '1'")
     panel(page, "roles")
     assert script.forms[-1]["layer"] == 1
 
@@ -229,7 +229,7 @@ def test_above_all_panels_the_list_marks_the_first(script: ScriptedBackend, url:
     page.set_viewport_size({"width": 390, "height": 800})
     page.locator("#kv-i-legacy").scroll_into_view_if_needed()
     page.mouse.wheel(0, -100_000)  # until the reader moves, the panel that was opened is held in its place
-    page.wait_for_function("() => scrollY === 0")
+    wait_until(page, "() => scrollY === 0")
     expect(page.locator(".kv-contents [aria-current=true]")).to_have_text("1Steps")
 
 
@@ -262,7 +262,7 @@ def test_sliders_move_the_formulas_at_once_and_the_numbers_follow(
     formulas.get_by_label("Length", exact=True).focus()
     page.keyboard.press("End")
     expect(memory.locator("output")).to_have_text("268 MB")  # 2^20 positions, from the terms alone
-    page.wait_for_function("() => document.querySelector('.kv-numbers').textContent.endsWith('1048576')")
+    wait_until(page, "() => document.querySelector('.kv-numbers').textContent.endsWith('1048576')")
     assert len(script.forms) > before
     assert formulas.locator(".kv-formula").nth(2).locator("output").count() == 0
 
@@ -482,7 +482,7 @@ def test_back_returns_to_the_unchanged_race(script: ScriptedBackend, url: str, v
         back()
         expect(page.get_by_role("tab", name="Race")).to_have_attribute("aria-selected", "true")
         expect(page.locator(".kv-strip[data-state=finished]")).to_be_visible()
-        page.wait_for_function("() => !location.search.includes('panel')")
+        wait_until(page, "() => !location.search.includes('panel')")
         assert urlsplit(page.url).query == race
         assert page.evaluate("scrollY") == scrolled
 
@@ -627,7 +627,8 @@ def test_a_link_to_a_panel_stands_at_it_from_the_start_and_stays_there(
     script.gate.set()
     panel(page, name)
     expect(page.locator(".kv-panel[data-state=working]")).to_have_count(0)  # what is in view beside it is shown, too
-    page.wait_for_function(
+    wait_until(
+        page,
         "([name, place]) => Math.abs(document.getElementById(`kv-i-${name}`).getBoundingClientRect().top - place) <= 1",
         arg=[name, places[0]],
     )

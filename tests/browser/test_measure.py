@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from .actions import race
+from .actions import race, wait_until
 from .conftest import Visit
 from .test_visitors import HOSTILE
 
@@ -96,7 +96,7 @@ def test_stop_keeps_the_finished_repeats_and_the_next_run_works(tiny_app: str, v
     page.fill("#kv-m-repeats input", "1")
     page.keyboard.press("Tab")
     start(page)
-    page.wait_for_function("() => document.querySelector('.kv-measure .kv-strip').innerText.includes('1 of 1 repeats')")
+    wait_until(page, "() => document.querySelector('.kv-measure .kv-strip').innerText.includes('1 of 1 repeats')")
 
 
 def test_a_closed_measurement_is_kept_and_shown_at_its_address(tiny_app: str, visit: Visit) -> None:

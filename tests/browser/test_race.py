@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.cases import cases
 from tests.mixed_race import LANES, NAMES, check
 
-from .actions import chips, document, finish, metric, race, statuses, wait_for_tokens
+from .actions import chips, document, finish, metric, race, statuses, wait_for_tokens, wait_until
 from .conftest import Visit
 
 LONG = {"tokens": 460, "lanes": "reencode,no_cache,dynamic_cache", "ignore_eos": 1, "chat": 0, "prompt": "The fox"}
@@ -110,7 +110,7 @@ def test_a_zoomed_chart_stays_zoomed_while_tokens_stream(tiny_app: str, visit: V
         return { x: plot.layout.xaxis.range.slice(), y: plot.layout.yaxis.range.slice(), points: plot.data[0].x.length,
                  same: plot.mark === true && plot.querySelector('.main-svg').mark === true }; }"""
     before = page.evaluate(look)
-    page.wait_for_function("n => document.querySelector('.kv-plot').data[0].x.length > n + 20", arg=before["points"])
+    wait_until(page, "n => document.querySelector('.kv-plot').data[0].x.length > n + 20", arg=before["points"])
     after = page.evaluate(look)
     assert (after["x"], after["y"]) == (before["x"], before["y"])
     assert before["same"] and after["same"]  # the chart was never mounted anew

@@ -12,7 +12,6 @@ import { chooseModel } from "./form/reasons.js";
 import { drawStage } from "./race/stage.js";
 import { drawHeader } from "./shell/header.js";
 import { columnsToShow, drawMounter } from "./shell/mounter.js";
-import "./shell/copies.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
