@@ -16,7 +16,7 @@ from kvdemo.web.page import build, launch_options
 from tests.serving import free_port
 from tests.web.scripted_backend import ScriptedBackend
 
-from .actions import race
+from .actions import race, wait_until
 from .scripted import scripted_page
 
 TAKEN = ("theme", "head", "app_kwargs", "footer_links", "enable_monitoring")
@@ -40,7 +40,7 @@ def test_a_page_under_a_root_path_loads_its_files_and_its_chart(browser: Browser
     with served_under("/some/where") as url:
         page = browser.new_page()
         page.goto(url)
-        page.wait_for_function("() => document.querySelector('#kv-race')?.disabled === false", polling=100)
+        wait_until(page, "() => document.querySelector('#kv-race')?.disabled === false")
         race(page)
         expect(page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
         page.close()
@@ -60,7 +60,7 @@ def test_a_second_visit_fetches_no_script_and_no_style(browser: Browser) -> None
             page.goto(url)
             page.wait_for_selector("#kv-race:enabled")
             # Some scripts are fetched after that: the second visit is read once it has as many as the first.
-            page.wait_for_function(f"seen => ({FETCHED})().length >= seen", arg=len(fetched[-1]), polling=100)
+            wait_until(page, f"seen => ({FETCHED})().length >= seen", arg=len(fetched[-1]))
             fetched.append(page.evaluate(FETCHED))
         assert len(fetched[1]) > 20
         assert all(fetched[1])

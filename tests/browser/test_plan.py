@@ -14,7 +14,7 @@ from kvdemo.web.tabs.plan import DEFAULTS, add_plan_tab
 from kvdemo.web.theme import launch_options
 from tests.web.tabs.test_plan import backend, planned
 
-from .actions import imported
+from .actions import imported, wait_until
 from .conftest import Visit
 
 MARKUP = "<img src=x onerror='window.hacked=1'>${window.hacked=1}{{constructor}}"
@@ -142,7 +142,7 @@ def test_a_hostile_configuration_is_shown_as_it_is(plan_page: str, visit: Visit)
     assert page.locator(".kv-plan img").count() == 0
     # Half of its layers slide: the curve bends where their windows are full, and is the planner's on either side.
     # The chart is drawn a frame behind the sentence.
-    page.wait_for_function("document.querySelector('.kv-plan .kv-plot')?.data?.[0].x.includes(4095)", polling=100)
+    wait_until(page, "document.querySelector('.kv-plan .kv-plot')?.data?.[0].x.includes(4095)")
     trace = page.evaluate("(({ x, y }) => [x, y])(document.querySelector('.kv-plan .kv-plot').data[0])")
     points = dict(zip(*trace, strict=True))
     made = planned(DEFAULTS, window=4095)["cache"]

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Verdict
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed, started
 
-from .actions import finish
+from .actions import finish, wait_until
 from .conftest import Visit
 from .scripted import scripted_page
 
@@ -74,7 +74,7 @@ def test_a_guess_is_compared_with_the_measured_race_and_shown_beside_it(url: str
     expect(said.nth(2)).to_contain_text("DynamicCache: you drew its last tokens 1.00× as slow as its first ones")
     expect(page.locator(".kv-sketch")).to_be_hidden()
     dashes = "() => document.querySelector('.kv-plot').data.map((trace) => trace.line.dash === 'dash')"
-    page.wait_for_function(f"() => ({dashes})()?.length === 4", polling=100)
+    wait_until(page, f"() => ({dashes})()?.length === 4")
     assert page.evaluate(dashes) == [False, False, True, True]
     page.get_by_role("button", name="Guess again").click()
     expect(page.locator(".kv-sketch")).to_be_visible()

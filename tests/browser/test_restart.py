@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.server.test_full_disk import full
 from tests.serving import free_port, running
 
-from .actions import finish, race, wait_for_tokens
+from .actions import finish, race, wait_for_tokens, wait_until
 from .conftest import PATIENCE_MS
 
 pytestmark = pytest.mark.slow
@@ -50,9 +50,9 @@ def arrive(page: Page, url: str, more: str = "") -> None:
 
 
 def may_start(page: Page) -> None:
-    page.wait_for_function(
+    wait_until(
+        page,
         "() => document.querySelector('#kv-race')?.disabled === false && !document.querySelector('.kv-missing')",
-        polling=100,
     )
 
 
