@@ -5,7 +5,7 @@ take of them is missing to it, and the limit is printed. What is above it is wha
 process it shares the interpreter and its lock, in two only the cores. No page that shows tokens as they come takes
 less than one that only adds a word ten times a second, which is timed too.
 
-All three decode the same text in turn, in random order, in blocks of half a second, each in a process of its own.
+All decode the same text in turn, in random order, in blocks of half a second, each in a process of its own.
 Pairs are steps at the same position of the text. The click is a request over HTTP that reads the page's event stream,
 or a page of Chromium on the same cores.
 """
@@ -95,7 +95,7 @@ def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
             with left[name]:
                 seconds[name].append(runs[name]()[1:])  # the prefill is not a step of one token
     taken = {name: np.array(found) for name, found in seconds.items()}
-    for name in (name for name in LABELS if name in runs):
+    for name in [name for name in LABELS if name in runs]:
         found = lockstep.ratio(taken[name], taken["bare"])
         target = TARGETS[how] if name == "process" else None
         yield Figure(f"{LABELS[name]}, {how} / bare loop", found.value, "×", target, interval=found.interval)

@@ -17,7 +17,8 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 
 #: An event of the page itself. `show_progress_on`: by default the browser hands every message of any event to each
-#: component that any event before it may have changed, with a copy of all that the component holds.
+#: component that any event before it may have changed, with a copy of all that the component holds. It still does so to
+#: the inputs of events.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": ()}
 
 
