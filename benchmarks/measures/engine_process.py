@@ -1,9 +1,10 @@
 """Time a step in the app with the engine in a process of its own, and on a thread of the page's, against a bare loop.
 
 The limit of both is 1 where a core is free for the page. Where decoding uses all cores, what the page and its reader
-take of them is missing to it, and the limit is printed. What is above it is what the page's work disturbs: in one
-process it shares the interpreter and its lock, in two only the cores. No page that shows tokens as they come takes
-less than one that only adds a word ten times a second, which is timed too.
+take of them is missing to it while it decodes, and that limit is printed. A race that rests while a page draws
+(`kvdemo/server/run_events/race_feed.py`) is below it. What is above it is what the page's work disturbs: in one process
+it shares the interpreter and its lock, in two only the cores. For comparison a loop is timed that does not rest, beside
+a page that only adds a word ten times a second.
 
 All decode the same text in turn, in random order, in blocks of half a second, each in a process of its own.
 Pairs are steps at the same position of the text. The click is a request over HTTP that reads the page's event stream,

@@ -1,9 +1,9 @@
 """Run a bare loop in a process of its own, for settings that OpenMP reads only once, when it is loaded.
 
 The process reads lines: "begin N" starts a text of N tokens; "steps N" takes its next N steps, the prefill first, and
-is answered by the seconds of each. Then the process rests, so that its spinning threads do not disturb
-the next one. Steps that are to be like those of a lane must follow each other without a rest: waking threads that have
-slept for long costs a step of its own.
+is answered by the seconds of each; "warm N" takes the steps that warm up a lane with so long a prompt. After an answer
+the process rests, so that its spinning threads do not disturb the next one. Steps that are to be like those of a lane
+must follow each other without a rest: waking threads that have slept for long costs a step of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Process:
         return steps
 
     def text(self, prompt: int, tokens: int) -> list[float]:
-        """Time each step of one text: the prefill of so many tokens, then one token a step."""
+        """Time each step of one text, warmed up as a lane is: the prefill of so many tokens, then one token a step."""
+        self._say(f"warm {prompt}")
         self._say(f"begin {prompt}")
         return self._each(tokens)
 
@@ -95,6 +96,7 @@ def main() -> None:
     from kvdemo.models import loading  # noqa: PLC0415
     from kvdemo.models.names import catalog  # noqa: PLC0415
     from kvdemo.models.network.cache_argument import cache_kwargs  # noqa: PLC0415
+    from kvdemo.race.session import WARMUP_TOKENS  # noqa: PLC0415
 
     model = loading.load(catalog.DEFAULT, device="cpu", dtype="float32")
     text = torch.arange(1000, 1000 + 4096)[None]
@@ -111,15 +113,18 @@ def main() -> None:
     with torch.inference_mode():
         for line in sys.stdin:
             word, number = line.split()
-            if word == "begin":
+            if word != "steps":
                 ids, cache = text[:, : int(number)], DynamicCache(config=model.network.config)
+            if word == "begin":
                 continue
             seconds = []
-            for _ in range(int(number)):
+            for _ in range(WARMUP_TOKENS if word == "warm" else int(number)):
                 start = time.perf_counter()
                 logits = model.network(input_ids=ids, logits_to_keep=1, **cache_kwargs(model.network, cache)).logits
                 ids = torch.tensor([[logits[0, -1].argmax().item()]])
                 seconds.append(time.perf_counter() - start)
+            if word == "warm":
+                continue
             time.sleep(REST_SECONDS)
             print(*seconds, flush=True)
 

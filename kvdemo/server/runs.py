@@ -30,6 +30,7 @@ from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.run_events.batches import EventChannel, batches
+from kvdemo.server.run_events.race_feed import RaceFeed
 
 if TYPE_CHECKING:
     from kvdemo.measure.state import State
@@ -46,10 +47,12 @@ class Asked:
 
     arrival  its place in the order of arrival
     shown    whether a page looks on, which asks what each token was chosen from
+    here     whether that page is on this machine
     """
 
     arrival: int | None = None
     shown: bool = False
+    here: bool = False
 
 
 BatchesOf = Callable[[Request, str, Asked], Batches]
@@ -106,7 +109,8 @@ class Runs:
         """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it."""
         with self._admission.place(visitor):
             self._under_way[run_id] = prefix_store
-            asked = Asked(visitor.arrival, shown=prefix_store is not None)
+            shown = prefix_store is not None
+            asked = Asked(visitor.arrival, shown, here=shown and not visitor.address)
             try:
                 on_device = self._on_thread if _all_elsewhere(request) else self._batches
                 with closing(on_device(request, run_id, asked)) as batches_of_run:
@@ -165,12 +169,18 @@ class Runs:
         def race(request: RaceRequest, model: LoadedModel, release: Callable[[], None] = lambda: None) -> None:
             from kvdemo.race import session  # noqa: PLC0415
 
-            limited, shown = self._limited(request, stop), asked.shown
+            on_cores = model.device.type == "cpu" and request.schedule == "fair"
+            feed = RaceFeed(tell, rests=asked.here and on_cores)
+
+            def leave() -> None:
+                feed.leave()
+                release()
+
             self._in_room(
                 model,
                 partial(
-                    session.run, request, model, tell, limited, prefix_store,
-                    with_candidates=shown, release=release, make_room=self._let_go,
+                    session.run, request, model, feed, self._limited(request, stop), prefix_store,
+                    with_candidates=asked.shown, release=leave, make_room=self._let_go,
                 ),
             )  # fmt: skip
 

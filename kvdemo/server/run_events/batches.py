@@ -26,9 +26,10 @@ PATIENCE_SECONDS = 5.0
 
 
 class EventChannel(Generic[T]):
-    """What the work tells its reader with."""
+    """What the work tells its reader with. An item waits no longer than `interval` seconds for others."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float = INTERVAL_SECONDS) -> None:
+        self.interval = interval
         self._sent: queue.SimpleQueue[T | _Ack | _End] = queue.SimpleQueue()
         self._urgent = threading.Event()
         self._gone = threading.Event()
@@ -36,6 +37,12 @@ class EventChannel(Generic[T]):
     def __call__(self, item: T) -> None:
         """Send an item, and go on at once."""
         self._sent.put(item)
+
+    def send_and_rest(self, item: T, seconds: float) -> None:
+        """Send an item, which waits for no others; return after so long, or when the reader is gone."""
+        self._sent.put(item)
+        self._urgent.set()
+        self._gone.wait(seconds)
 
     def send_and_wait(self, item: T, settle: float) -> None:
         """Send an item; return `settle` seconds after the reader has dealt with it, or when the reader is gone."""
@@ -52,7 +59,7 @@ class EventChannel(Generic[T]):
         self._sent.put(_End(error))
         self._urgent.set()
 
-    def read(self, interval: float, given_up: Callable[[], bool]) -> Iterator[list[T]]:
+    def read(self, given_up: Callable[[], bool]) -> Iterator[list[T]]:
         """Yield what was sent, in batches; raise what ended the work early. Closing it ends all waiting.
 
         It ends, too, when nothing comes and the work is `given_up`.
@@ -67,7 +74,7 @@ class EventChannel(Generic[T]):
                     except queue.Empty:
                         if given_up():
                             return
-                self._urgent.wait(interval)
+                self._urgent.wait(self.interval)
                 self._urgent.clear()
                 sent += self._waiting()
                 if batch := [item for item in sent if not isinstance(item, _Ack | _End)]:
@@ -118,7 +125,7 @@ def batches(
     the work must check; closing does not wait for the thread, because it may happen on an event loop. Where nothing
     comes, `given_up` is asked: if so, this ends, and the thread goes on alone.
     """
-    tell: EventChannel[T] = EventChannel()
+    tell: EventChannel[T] = EventChannel(interval)
 
     def run() -> None:
         try:
@@ -131,7 +138,7 @@ def batches(
     thread = threading.Thread(target=run, name="race", daemon=True)
     thread.start()
     try:
-        yield from tell.read(interval, given_up)
+        yield from tell.read(given_up)
     except GeneratorExit:
         if thread.is_alive():  # set behind its end, the flag would wait for another run
             stop.set()

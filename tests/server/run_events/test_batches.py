@@ -105,3 +105,30 @@ def test_the_work_does_not_wait_for_a_closed_reader() -> None:
     assert next(events) == [1]
     events.close()  # type: ignore[attr-defined]
     assert ended.wait(PATIENCE_SECONDS - 1)
+
+
+def test_work_that_rests_has_sent_what_it_rests_for_and_needs_no_reader() -> None:
+    seen: list[str] = []
+
+    def work(tell: EventChannel[str]) -> None:
+        tell.send_and_rest("sent", 0.3)
+        seen.append("work goes on")
+
+    for batch in batches(work, threading.Event(), interval=60):
+        seen += batch
+        time.sleep(1)  # a reader that is slower than the rest is long
+        seen.append("dealt with")
+    assert seen == ["sent", "work goes on", "dealt with"]
+
+
+def test_a_rest_ends_when_the_reader_is_gone() -> None:
+    ended = threading.Event()
+
+    def work(tell: EventChannel[int]) -> None:
+        tell.send_and_rest(1, 60)
+        ended.set()
+
+    events = batches(work, threading.Event(), interval=0.01)
+    assert next(events) == [1]
+    events.close()  # type: ignore[attr-defined]
+    assert ended.wait(5)
