@@ -45,7 +45,7 @@ TARGETS = {"a client that reads the stream": 1.005, "a page of Chromium": 1.02}
 DECODING = {"kvdemo.server.engine_process", "benchmarks.tools.stepper"}
 _FORM = {"prompt": PROMPT, "max_new_tokens": TOKENS, "chat": False, "ignore_eos": True, "strategies": ["dynamic_cache"]}
 
-#: A page that adds a word ten times a second while `adding`: as often as the app's draws.
+#: A page that adds a word ten times a second while `adding`.
 LEAST = """<p style="width: 30em; height: 20em; overflow: auto"></p><script>
   const text = document.querySelector("p");
   setInterval(() => {

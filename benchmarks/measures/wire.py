@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -23,9 +23,9 @@ from playwright.sync_api import CDPSession, Page
 
 from benchmarks.figure import Figure
 from benchmarks.tools.browser import POLLING_MS, browser_page
-from kvdemo.core.events import TokensCommitted
+from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.figures.metrics import percentile
-from kvdemo.server import runs
+from kvdemo.server.run_events.race_feed import RaceFeed
 
 # In the page: when the frame after a chip's insertion began, for each lane in order, in Unix milliseconds.
 WATCH = """
@@ -45,20 +45,14 @@ new MutationObserver((records) => requestAnimationFrame((now) => {
 def commit_times() -> Iterator[dict[int, list[float]]]:
     """Note when each lane's tokens are committed, in Unix milliseconds, for the races that run meanwhile."""
     committed: dict[int, list[float]] = defaultdict(list)
-    batches = runs.batches
+    send = RaceFeed.__call__
 
-    def noting(work: Callable[[Callable[[Any], None]], object], *rest: Any, **more: Any) -> Any:
-        def noted(emit: Callable[[Any], None]) -> object:
-            def note(event: Any) -> None:
-                if isinstance(event, TokensCommitted):
-                    committed[event.lane] += [time.time() * 1e3] * len(event.texts)
-                emit(event)
+    def noting(feed: RaceFeed, event: RaceEvent) -> None:
+        if isinstance(event, TokensCommitted):
+            committed[event.lane] += [time.time() * 1e3] * len(event.texts)
+        send(feed, event)
 
-            return work(note)
-
-        return batches(noted, *rest, **more)
-
-    with mock.patch.object(runs, "batches", noting):
+    with mock.patch.object(RaceFeed, "__call__", noting):
         yield committed
 
 

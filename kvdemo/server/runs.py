@@ -23,6 +23,7 @@ from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
+from kvdemo.core.system import public_server
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.admission import Admission
@@ -30,13 +31,13 @@ from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
 from kvdemo.server.run_events.batches import EventChannel, batches
-from kvdemo.server.run_events.race_feed import RaceFeed
+from kvdemo.server.run_events.race_feed import RaceFeed, is_disturbed
 
 if TYPE_CHECKING:
     from kvdemo.measure.state import State
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
-#: What happens in a run, about ten times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
+#: What happens in a run, a few times a second: a race's `RaceEvent`s, a measurement's `Progress` and `State`,
 #: the `Progress` and `PanelsShown` of Inside.
 Batches = Generator[list[Any], None, None]
 
@@ -110,7 +111,7 @@ class Runs:
         with self._admission.place(visitor):
             self._under_way[run_id] = prefix_store
             shown = prefix_store is not None
-            asked = Asked(visitor.arrival, shown, here=shown and not visitor.address)
+            asked = Asked(visitor.arrival, shown, here=shown and not visitor.address and not public_server.is_public())
             try:
                 on_device = self._on_thread if _all_elsewhere(request) else self._batches
                 with closing(on_device(request, run_id, asked)) as batches_of_run:
@@ -169,8 +170,8 @@ class Runs:
         def race(request: RaceRequest, model: LoadedModel, release: Callable[[], None] = lambda: None) -> None:
             from kvdemo.race import session  # noqa: PLC0415
 
-            on_cores = model.device.type == "cpu" and request.schedule == "fair"
-            feed = RaceFeed(tell, rests=asked.here and on_cores)
+            disturbed = not _all_elsewhere(request) and is_disturbed(request.schedule, model.device)
+            feed = RaceFeed(tell, rests=asked.here and disturbed)
 
             def leave() -> None:
                 feed.leave()

@@ -34,6 +34,18 @@ test("what comes within the interval is drawn with what comes after it, and not 
   assert.deepEqual(drawn, [1000, 1120, 1240, 1360, 1480]);
 });
 
+test("what comes as rarely as a race that rests sends it is drawn with it, too", () => {
+  const { pacer, pass, drawn } = paced(27);
+  const came = [];
+  for (let i = 0; i < 20; i += 1) {
+    came.push(performance.now());
+    pacer.ask();
+    pass(210);
+  }
+  assert.ok(drawn.length > 8);
+  assert.deepEqual(drawn.filter((at) => !came.includes(at)), []);
+});
+
 test("what came last is drawn, though nothing comes after it", () => {
   const { pacer, pass, drawn } = paced();
   pacer.ask();

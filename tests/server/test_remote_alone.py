@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.core.visitor import Visitor
+from kvdemo.engine import openmp
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.resident_model import ResidentModel
+from kvdemo.server.run_events import race_feed
 from kvdemo.server.service import Service
+from tests.server.rests import noted_rests
 from tests.tiny_models import save
 
 pytestmark = pytest.mark.slow
@@ -112,3 +116,21 @@ def test_a_shape_with_random_weights_draws_none_for_it(tiny_folder: Path) -> Non
     model = raced(service, model="random:gpt2")["model"]
     assert (model["layers"], model["parameters"]) == (12, 124_439_808)
     assert service.held is None
+
+
+def rested_lanes(service: Service, monkeypatch: pytest.MonkeyPatch, strategies: str) -> list[int | None]:
+    """The lanes after whose events a page's race rests, None for its start; it would rest after each event."""
+    monkeypatch.setattr(openmp, "takes_all_cores", lambda: True)
+    monkeypatch.setattr(race_feed, "EVERY_SECONDS", 0)
+    rested = noted_rests(monkeypatch)
+    events = service.race(FORM | {"strategies": strategies}, "r", Visitor("a page", keeps=True))
+    assert isinstance([event for batch in events for event in batch][-1], Finished)
+    return [getattr(event, "lane", None) for event, seconds in rested if seconds]
+
+
+def test_a_race_rests_after_no_step_that_another_machine_computed(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(str(tiny_folder), device="cpu")
+    assert set(rested_lanes(service, monkeypatch, "dynamic_cache,remote")) == {None, 0}
+    assert rested_lanes(service, monkeypatch, "remote") == []

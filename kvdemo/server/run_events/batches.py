@@ -1,7 +1,8 @@
-"""Run work on a thread and yield its events in batches, every 100 ms.
+"""Run work on a thread and yield its events in batches, every 100 ms unless the work says otherwise.
 
 The decode loop must not wait for a reader that draws its events, and a page need not get each event at once. So the
-work runs on its own thread, and the reader gets all events since its last batch.
+work runs on its own thread, and the reader gets all events since its last batch. The work may rest, for as long as it
+chooses, so that nothing is computed while the events are drawn.
 
 A measurement needs the opposite: nothing should be drawn while a step is timed. So it sends its state between two steps
 and goes on when the reader has dealt with it.
@@ -41,8 +42,12 @@ class EventChannel(Generic[T]):
     def send_and_rest(self, item: T, seconds: float) -> None:
         """Send an item, which waits for no others; return after so long, or when the reader is gone."""
         self._sent.put(item)
-        self._urgent.set()
+        self.flush()
         self._gone.wait(seconds)
+
+    def flush(self) -> None:
+        """Let nothing that was sent wait for more."""
+        self._urgent.set()
 
     def send_and_wait(self, item: T, settle: float) -> None:
         """Send an item; return `settle` seconds after the reader has dealt with it, or when the reader is gone."""
@@ -120,10 +125,10 @@ def batches(
 ) -> Generator[list[T], None, None]:
     """Run `work(channel)` on a thread; yield the items sent, in order, in batches `interval` apart.
 
-    The first item of a batch never waits longer than `interval`; one that the work waits for is yielded at once. An
-    exception of the work is raised here after the items that came before it. Closing this iterator sets `stop`, which
-    the work must check; closing does not wait for the thread, because it may happen on an event loop. Where nothing
-    comes, `given_up` is asked: if so, this ends, and the thread goes on alone.
+    The first item of a batch never waits longer than `interval`, which the work may change; one that the work waits or
+    rests for is yielded at once. An exception of the work is raised here after the items that came before it. Closing
+    this iterator sets `stop`, which the work must check; closing does not wait for the thread, because it may happen on
+    an event loop. Where nothing comes, `given_up` is asked: if so, this ends, and the thread goes on alone.
     """
     tell: EventChannel[T] = EventChannel(interval)
 

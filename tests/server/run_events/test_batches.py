@@ -111,12 +111,12 @@ def test_work_that_rests_has_sent_what_it_rests_for_and_needs_no_reader() -> Non
     seen: list[str] = []
 
     def work(tell: EventChannel[str]) -> None:
-        tell.send_and_rest("sent", 0.3)
+        tell.send_and_rest("sent", 1)
         seen.append("work goes on")
 
     for batch in batches(work, threading.Event(), interval=60):
         seen += batch
-        time.sleep(1)  # a reader that is slower than the rest is long
+        time.sleep(3)  # a reader that is slower than the rest is long
         seen.append("dealt with")
     assert seen == ["sent", "work goes on", "dealt with"]
 
@@ -132,3 +132,24 @@ def test_a_rest_ends_when_the_reader_is_gone() -> None:
     assert next(events) == [1]
     events.close()  # type: ignore[attr-defined]
     assert ended.wait(5)
+
+
+def test_the_work_may_say_how_long_its_items_wait_for_others() -> None:
+    def work(tell: EventChannel[int]) -> None:
+        tell.interval = 0.01
+        tell(1)
+        time.sleep(1)
+        tell(2)
+
+    assert list(batches(work, threading.Event(), interval=60)) == [[1], [2]]
+
+
+def test_items_that_wait_for_others_are_sent_when_the_work_flushes() -> None:
+    def work(tell: EventChannel[int]) -> None:
+        tell(1)
+        time.sleep(0.2)
+        tell.flush()
+        time.sleep(1)
+        tell(2)
+
+    assert list(batches(work, threading.Event(), interval=60)) == [[1], [2]]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from kvdemo.core.events import Ended, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.system import public_server
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.core.visitor import Visitor
-from kvdemo.server.run_events.batches import INTERVAL_SECONDS, EventChannel
+from kvdemo.engine import openmp
+from kvdemo.server.run_events.batches import INTERVAL_SECONDS
 from kvdemo.server.run_events.race_feed import DRAWING_SECONDS, LAYING_SECONDS, RaceFeed
 from kvdemo.server.service import Service
+from tests.server.rests import noted_rests
 
 pytestmark = pytest.mark.usefixtures("quick_limits")
 
@@ -25,6 +29,7 @@ class Reader:
     """Stands for the page's end: what it was sent, and how long the race rested after it; None: it went on."""
 
     interval = INTERVAL_SECONDS
+    flushed = False
 
     def __init__(self) -> None:
         self.got: list[tuple[RaceEvent, float | None]] = []
@@ -34,6 +39,9 @@ class Reader:
 
     def send_and_rest(self, event: RaceEvent, seconds: float) -> None:
         self.got.append((event, seconds))
+
+    def flush(self) -> None:
+        self.flushed = True
 
     @property
     def rests(self) -> list[float | None]:
@@ -69,7 +77,7 @@ def test_what_is_done_before_the_race_is_told_at_once_and_without_a_rest() -> No
     assert reader.rests == [0]
 
 
-def test_a_race_that_another_machine_computes_does_not_rest() -> None:
+def test_steps_of_another_machine_are_read_at_once() -> None:
     reader = Reader()
     feed = RaceFeed(reader, rests=True, clock=at(0, 5))  # type: ignore[arg-type]
     feed(STARTED)
@@ -78,6 +86,7 @@ def test_a_race_that_another_machine_computes_does_not_rest() -> None:
     feed(TOKEN)
     assert reader.rests == [LAYING_SECONDS, None]
     assert reader.interval == INTERVAL_SECONDS
+    assert reader.flushed
 
 
 @pytest.fixture(scope="module")
@@ -87,27 +96,36 @@ def service(tiny_folder: Path) -> Service:
     return made
 
 
+PAGE, FAR, PROGRAM = Visitor("a page", keeps=True), Visitor("a page", "192.0.2.7", keeps=True), Visitor("a program")
+
+
 @pytest.mark.parametrize(
-    ("visitor", "schedule", "rests"),
+    ("visitor", "schedule", "all_cores", "public", "rests"),
     [
-        (Visitor("a page", keeps=True), "fair", True),
-        (Visitor("a page", "192.0.2.7", keeps=True), "fair", False),  # its browser takes nothing of this machine
-        (Visitor("a program"), "fair", False),
-        (Visitor("a page", keeps=True), "simultaneous", False),  # the other lanes would not rest
+        (PAGE, "fair", True, False, True),
+        (FAR, "fair", True, False, False),  # its browser takes nothing of this machine
+        (PAGE, "fair", True, True, False),  # a proxy on this machine may stand for it
+        (PROGRAM, "fair", True, False, False),
+        (PAGE, "simultaneous", True, False, False),  # the other lanes would not rest
+        (PAGE, "fair", False, False, False),  # the browser has a core of its own
     ],
 )
-def test_a_race_rests_only_for_a_page_of_the_same_machine(
-    service: Service, monkeypatch: pytest.MonkeyPatch, visitor: Visitor, schedule: str, rests: bool
-) -> None:
-    rested: list[float] = []
-    send = EventChannel.send_and_rest
-
-    def noting(channel: EventChannel[Any], item: Any, seconds: float) -> None:
-        rested.append(seconds)
-        send(channel, item, seconds)
-
-    monkeypatch.setattr(EventChannel, "send_and_rest", noting)
+def test_a_race_rests_only_for_a_page_of_the_same_machine_that_takes_its_cores(
+    service: Service, monkeypatch: pytest.MonkeyPatch, visitor: Visitor, schedule: str,
+    all_cores: bool, public: bool, rests: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(openmp, "takes_all_cores", lambda: all_cores)
+    monkeypatch.setattr(public_server, "is_public", lambda: public)
+    rested = noted_rests(monkeypatch)
     form = {"prompt": "The fox", "chat": False, "max_new_tokens": 4, "ignore_eos": True, "schedule": schedule}
     events = [event for batch in service.race(form, "r", visitor) for event in batch]
     assert sum(isinstance(event, TokensCommitted) for event in events) == 8
-    assert (LAYING_SECONDS in rested) is rests
+    assert (LAYING_SECONDS in [seconds for _, seconds in rested]) is rests
+
+
+def test_cores_are_free_where_torch_has_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert openmp.takes_all_cores()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert not openmp.takes_all_cores()

@@ -2,8 +2,8 @@
 // share of the time. It waits for what comes after that, so that both share a frame: each frame is laid out and painted,
 // whatever it shows.
 
-/** Between two arrivals of a race that runs, in milliseconds (kvdemo/server/run_events/batches.py), and a little. */
-const ARRIVAL = 120;
+/** The longest time between two arrivals of a race whose steps are short, in milliseconds (kvdemo/server/run_events/race_feed.py). */
+const ARRIVAL = 260;
 
 export class Pacer {
   /** When it drew last, and what drawing has cost lately, in milliseconds. */
