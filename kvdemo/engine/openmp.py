@@ -66,14 +66,6 @@ def end_threads() -> None:
             ctypes.CDLL(path).omp_pause_resource_all(_PAUSE_SOFT)  # what is loaded already, not a second time
 
 
-def takes_all_cores() -> bool:
-    """Tell whether torch's kernels run on all cores that this process may use."""
-    import torch  # noqa: PLC0415 - `limit_spinning` comes before it
-
-    may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return torch.get_num_threads() >= may_use
-
-
 def _gnu_libraries() -> set[str]:
     """Find the OpenMP libraries that this process has loaded so far."""
     try:

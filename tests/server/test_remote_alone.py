@@ -14,7 +14,6 @@ import pytest
 
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.core.visitor import Visitor
-from kvdemo.engine import openmp
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.resident_model import ResidentModel
 from kvdemo.server.run_events import race_feed
@@ -120,7 +119,7 @@ def test_a_shape_with_random_weights_draws_none_for_it(tiny_folder: Path) -> Non
 
 def rested_lanes(service: Service, monkeypatch: pytest.MonkeyPatch, strategies: str) -> list[int | None]:
     """The lanes after whose events a page's race rests, None for its start; it would rest after each event."""
-    monkeypatch.setattr(openmp, "takes_all_cores", lambda: True)
+    monkeypatch.setattr(race_feed, "takes_all_cores", lambda: True)
     monkeypatch.setattr(race_feed, "EVERY_SECONDS", 0)
     rested = noted_rests(monkeypatch)
     events = service.race(FORM | {"strategies": strategies}, "r", Visitor("a page", keeps=True))

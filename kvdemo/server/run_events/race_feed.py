@@ -8,12 +8,12 @@ A rest has a fixed length: no slow reader holds the race up.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 from kvdemo.core.events import Diverged, Ended, RaceEvent, Started, TokensCommitted
 from kvdemo.core.types import Schedule
-from kvdemo.engine import openmp
 from kvdemo.engine.timer import Clock
 from kvdemo.server.run_events.batches import INTERVAL_SECONDS, EventChannel
 
@@ -31,7 +31,15 @@ HELD_SECONDS = 0.4
 
 def is_disturbed(schedule: Schedule, device: torch.device) -> bool:
     """Tell whether a browser on this machine takes cores from the steps of a race. Where lanes run at once, they do."""
-    return schedule == "fair" and device.type == "cpu" and openmp.takes_all_cores()
+    return schedule == "fair" and device.type == "cpu" and takes_all_cores()
+
+
+def takes_all_cores() -> bool:
+    """Tell whether torch's kernels run on all cores that this process may use."""
+    import torch  # noqa: PLC0415 - torch is imported with a model
+
+    may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return torch.get_num_threads() >= may_use
 
 
 class RaceFeed:

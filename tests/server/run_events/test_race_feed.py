@@ -13,7 +13,7 @@ from kvdemo.core.events import Ended, Progress, RaceEvent, Started, TokensCommit
 from kvdemo.core.system import public_server
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.core.visitor import Visitor
-from kvdemo.engine import openmp
+from kvdemo.server.run_events import race_feed
 from kvdemo.server.run_events.batches import INTERVAL_SECONDS
 from kvdemo.server.run_events.race_feed import DRAWING_SECONDS, LAYING_SECONDS, RaceFeed
 from kvdemo.server.service import Service
@@ -114,7 +114,7 @@ def test_a_race_rests_only_for_a_page_of_the_same_machine_that_takes_its_cores(
     service: Service, monkeypatch: pytest.MonkeyPatch, visitor: Visitor, schedule: str,
     all_cores: bool, public: bool, rests: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(openmp, "takes_all_cores", lambda: all_cores)
+    monkeypatch.setattr(race_feed, "takes_all_cores", lambda: all_cores)
     monkeypatch.setattr(public_server, "is_public", lambda: public)
     rested = noted_rests(monkeypatch)
     form = {"prompt": "The fox", "chat": False, "max_new_tokens": 4, "ignore_eos": True, "schedule": schedule}
@@ -126,6 +126,6 @@ def test_a_race_rests_only_for_a_page_of_the_same_machine_that_takes_its_cores(
 def test_cores_are_free_where_torch_has_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert openmp.takes_all_cores()
+    assert race_feed.takes_all_cores()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert not openmp.takes_all_cores()
+    assert not race_feed.takes_all_cores()
