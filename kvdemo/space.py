@@ -21,7 +21,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.request import Request
 from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
-from kvdemo.server.runs import Asked, Batches, BatchesOf
+from kvdemo.server.run import Asked
+from kvdemo.server.runs import Batches, BatchesOf
 from kvdemo.server.service import Service
 
 #: Where a Space's proxy is, for the server in its container: in private networks.

@@ -20,7 +20,8 @@ from kvdemo.models.names import catalog
 from kvdemo.models.sources import random_weights
 from kvdemo.server import zerogpu
 from kvdemo.server.limits import Limits
-from kvdemo.server.runs import Asked, BatchesOf
+from kvdemo.server.run import Asked
+from kvdemo.server.runs import BatchesOf
 from kvdemo.server.service import Service
 from kvdemo.server.zerogpu import Terms
 
