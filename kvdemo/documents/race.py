@@ -213,8 +213,18 @@ class Verdict(TypedDict):
     findings: list[Finding]
 
 
+class Rests(TypedDict):
+    """The rests of a race between its steps, while a page on the same machine drew it. No step's time has any of it."""
+
+    count: int
+    seconds: float
+
+
 class RaceDocument(TypedDict):
-    """A race of several decoding strategies on one prompt. The first lane is the baseline."""
+    """A race of several decoding strategies on one prompt. The first lane is the baseline.
+
+    rests  left out where there were none
+    """
 
     schema: Version
     environment: Environment
@@ -225,3 +235,4 @@ class RaceDocument(TypedDict):
     lanes: list[Lane]
     comparison: Comparison
     verdict: Verdict
+    rests: NotRequired[Rests]

@@ -3,16 +3,17 @@
 Where decoding takes all cores of a machine, a browser on it takes them from a step. On two cores a step beside one took
 1.24 times as long as alone without rests, and 1.05 to 1.1 times with them (`python -m benchmarks engine_process`). No
 rest is timed. The step after one takes a few per cent longer, and of two lanes the quicker one takes more of these.
-A rest has a fixed length: no slow reader holds the race up.
+A rest has a fixed length: no slow reader holds the race up. The race's document tells of its rests.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvdemo.core.events import Diverged, Ended, RaceEvent, Started, TokensCommitted
+from kvdemo.core.events import Diverged, Ended, Finished, RaceEvent, Started, TokensCommitted
 from kvdemo.core.types import Schedule
 from kvdemo.engine.timer import Clock
 from kvdemo.server.run_events.batches import INTERVAL_SECONDS, EventChannel
@@ -48,11 +49,15 @@ class RaceFeed:
     def __init__(self, tell: EventChannel[RaceEvent], *, rests: bool, clock: Clock = time.monotonic) -> None:
         self._tell, self._rests, self._clock = tell, rests, clock
         self._rested_at = float("-inf")
+        self._rested: list[float] = []
         if rests:
             tell.interval = HELD_SECONDS
 
     def __call__(self, event: RaceEvent) -> None:
         """Send an event; return when the page has had time to draw it, if it is time for a rest."""
+        if isinstance(event, Finished) and self._rested:
+            rests = {"count": len(self._rested), "seconds": sum(self._rested)}
+            event = replace(event, document={**event.document, "rests": rests})
         if not self._rests:
             self._tell(event)
             return
@@ -75,3 +80,4 @@ class RaceFeed:
     def _rest(self, event: RaceEvent, seconds: float) -> None:
         self._tell.send_and_rest(event, seconds)
         self._rested_at = self._clock()
+        self._rested.append(seconds)

@@ -157,6 +157,11 @@ declare namespace race {
     equal_texts: number;
     each: (Request)[];
   }
+  /** The rests of a race between its steps, while a page on the same machine drew it. No step's time has any of it. */
+  interface Rests {
+    count: number;
+    seconds: number;
+  }
   /** Settings */
   interface Settings {
     max_new_tokens: number;
@@ -217,6 +222,7 @@ declare namespace race {
     lanes: (Lane)[];
     comparison: Comparison;
     verdict: Verdict;
+    rests?: Rests;
   }
 }
 

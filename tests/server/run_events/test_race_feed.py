@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kvdemo.core.events import Ended, Progress, RaceEvent, Started, TokensCommitted
+from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, Started, TokensCommitted, Verdict
 from kvdemo.core.system import public_server
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.core.visitor import Visitor
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick_limits")
 
 STARTED = Started((), "", 1, 1, "fair", {})
 TOKEN = TokensCommitted(0, TimedStep(Step((Choice(1, -0.5, 2, -1.0),), 1), 0.01), ("a",))
+FINISHED = Finished({"schema": 1}, Verdict(()))
 
 
 class Reader:
@@ -87,6 +88,20 @@ def test_steps_of_another_machine_are_read_at_once() -> None:
     assert reader.rests == [LAYING_SECONDS, None]
     assert reader.interval == INTERVAL_SECONDS
     assert reader.flushed
+
+
+@pytest.mark.parametrize(
+    ("rests", "told"), [(True, {"count": 2, "seconds": LAYING_SECONDS + DRAWING_SECONDS}), (False, None)]
+)
+def test_the_document_tells_of_the_rests(rests: bool, told: dict[str, float] | None) -> None:
+    reader = Reader()
+    feed = RaceFeed(reader, rests=rests, clock=at(0, 1, 1))  # type: ignore[arg-type]
+    for event in (STARTED, TOKEN, FINISHED):
+        feed(event)
+    finished = reader.got[-1][0]
+    assert isinstance(finished, Finished)
+    assert finished.document.get("rests") == told
+    assert "rests" not in FINISHED.document
 
 
 @pytest.fixture(scope="module")
