@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kvdemo.web import assets
-from kvdemo.web.gradio_patches.icon import NamedIcon
+from kvdemo.web.gradio_patches.kept_page import KeptPage
 from kvdemo.web.gradio_patches.shared_queue import MOST
 from kvdemo.web.guard import unreadable
 from kvdemo.web.guard.listeners import Listeners
@@ -68,7 +68,7 @@ def launch_options(
         "head": assets.head(),
         "app_kwargs": {
             "routes": routes,
-            "middleware": [guard, Middleware(NamedIcon), Middleware(Listeners)],
+            "middleware": [guard, Middleware(KeptPage), Middleware(Listeners)],
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,
