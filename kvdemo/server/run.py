@@ -87,6 +87,7 @@ class Run:
             on_disk(self.shared.downloads, device, self.request, tell, self.stop) as refused,
             device.acquire(tell, self.stop, self.asked.arrival) as release,
         ):
+            tell.flush()  # that its turn came is known before it can end this process
             if self.stop.is_set():
                 return
             # Under the turn: two threads that import transformers at once trip over each other.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from kvdemo.core.events import RaceEvent
+from kvdemo.core.events import RaceEvent, TurnCame
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure import store
 from kvdemo.server.engine_process.client import Engine, EngineLost
@@ -36,6 +36,7 @@ class EngineBackend(AnswersWithoutModel):
     ) -> None:
         super().__init__(default_model)
         self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
+        self._stopped: dict[str, threading.Event] = {}  # of each run that is under way
         self._asking_status = threading.Lock()
         self._status, self._status_at = _STARTING, float("-inf")
 
@@ -48,15 +49,26 @@ class EngineBackend(AnswersWithoutModel):
         self.engine.close()
 
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
-        return self.engine.drawn("race", dict(form), run_id, visitor)
+        return self._drawn("race", form, run_id, visitor, _race_begun)
 
     def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
-        return self.engine.drawn("measure", dict(form), run_id, visitor)
+        return self._drawn("measure", form, run_id, visitor, _state_begun)
 
     def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
-        return self.engine.drawn("inside", dict(form), run_id, visitor)
+        return self._drawn("inside", form, run_id, visitor, _state_begun)
+
+    def _drawn(
+        self, method: str, form: Form, run_id: str, visitor: Visitor, begun: Callable[[Any], bool]
+    ) -> Generator[Any, None, None]:
+        stopped = self._stopped[run_id] = threading.Event()
+        try:
+            yield from self.engine.drawn(method, dict(form), run_id, visitor, begun=begun, stopped=stopped.is_set)
+        finally:
+            self._stopped.pop(run_id, None)
 
     def stop(self, run_id: str) -> None:
+        if stopped := self._stopped.get(run_id):  # first: no process that is started from now on is asked for the run
+            stopped.set()
         self._ask_if_up("stop", run_id)
 
     def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
@@ -110,3 +122,13 @@ class EngineBackend(AnswersWithoutModel):
             return self.engine.call(method, *arguments)
         except EngineLost:
             return otherwise
+
+
+def _race_begun(batch: list[RaceEvent]) -> bool:
+    """Tell whether the turn of a race came, in the batch that says so."""
+    return any(isinstance(event, TurnCame) for event in batch)
+
+
+def _state_begun(state: dict[str, Any]) -> bool:
+    """Tell whether the turn of a measurement or a look inside came, in the state that says so."""
+    return state["waited_s"] is not None

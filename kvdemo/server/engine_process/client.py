@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,9 +24,12 @@ log = logging.getLogger(__name__)
 
 #: How long a question waits for a process that is being started. It connects before it imports torch.
 PATIENCE_SECONDS = 30.0
-#: A process that ends sooner than that is started again after a pause, which doubles each time.
+#: A process that ends sooner than that is started again after a pause, which doubles each time. Who waits for the
+#: process has more patience than the longest pause.
 SOON_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 20.0
+#: When so many processes have ended one after the other and no run began in them, those that wait are told.
+MOST_IN_VAIN = 3
 #: A process that was told to end has so long for it.
 END_SECONDS = 2.0
 
@@ -43,6 +47,7 @@ class Engine:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
         self.restarts = 0
+        self._in_vain = 0  # processes that have ended since the last time that a run began
         self._numbers = itertools.count(1)
         self._guard = threading.Lock()  # of the four below
         self._waiting: dict[int, Future[Answer]] = {}
@@ -80,12 +85,38 @@ class Engine:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the service. Raises what it raises, and EngineLost."""
-        return self._answer(Call(next(self._numbers), method, arguments)).value
+        return self._answer(Call(next(self._numbers), method, arguments), self._connected()).value
 
-    def drawn(self, method: str, *arguments: Any) -> Generator[Any, None, None]:
-        """Yield what a method of the service yields. Closing this closes the method's generator."""
+    def drawn(
+        self, method: str, *arguments: Any, begun: Callable[[Any], bool], stopped: Callable[[], bool]
+    ) -> Generator[Any, None, None]:
+        """Yield what a method of the service yields. Closing this closes the method's generator.
+
+        `begun(item)` tells whether the run has begun. Until then nothing is lost when the process ends: the next
+        process is asked, unless the run was `stopped`.
+        """
+        has_begun = False
+        while True:
+            connection = self._connected()
+            if stopped():
+                return
+            try:
+                with closing(self._drawn_from(connection, method, arguments)) as items:
+                    for item in items:
+                        if not has_begun and begun(item):
+                            has_begun, self._in_vain = True, 0
+                        yield item
+                return
+            except EngineLost:
+                if has_begun or self._in_vain >= MOST_IN_VAIN or self._over.is_set():
+                    raise
+
+    def _drawn_from(
+        self, connection: Connection, method: str, arguments: tuple[Any, ...]
+    ) -> Generator[Any, None, None]:
+        """Yield what a method yields in the process at the other end of a connection, where its generator lives."""
         made = Call(next(self._numbers), method, arguments)
-        connection = self._answered_by(made)
+        self._answer(made, connection)
         ended = False
         try:
             while not (answer := self._answer(Next(next(self._numbers), made.number), connection)).ended:
@@ -95,14 +126,7 @@ class Engine:
             if not ended:
                 self._send(Close(made.number), connection)
 
-    def _answered_by(self, question: Call) -> Connection:
-        """Ask, and return the connection that has answered: a generator lives at its other end."""
-        connection = self._connected()
-        self._answer(question, connection)
-        return connection
-
-    def _answer(self, question: Call | Next, connection: Connection | None = None) -> Answer:
-        connection = connection or self._connected()
+    def _answer(self, question: Call | Next, connection: Connection) -> Answer:
         coming: Future[Answer] = Future()
         with self._guard:
             if connection is not self._connection:
@@ -177,6 +201,7 @@ class Engine:
         with self._guard:
             self._up.clear()
             self._connection = None
+            self._in_vain += 1
             waiting, self._waiting = self._waiting, {}
         for number, coming in waiting.items():
             coming.set_result(Answer(number, error=EngineLost(_lost(code))))
