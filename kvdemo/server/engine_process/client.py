@@ -161,8 +161,8 @@ class Engine:
             began = time.monotonic()
             try:
                 code = self._serve()
-            except OSError as error:  # no memory for a process, or no file left to open
-                log.error("the engine's process cannot be started: %s", error)
+            except Exception:  # no memory for a process, or no file left to open
+                log.exception("the engine's process cannot be started")
                 code = 0
             soon = time.monotonic() - began < SOON_SECONDS
             pause = min(max(1.0, 2 * pause), LONGEST_PAUSE_SECONDS) if soon else 0.0
@@ -188,13 +188,16 @@ class Engine:
                     self._arrived(ours.recv())
             except (EOFError, OSError):
                 return self._ended(process)
+            except Exception:  # whose answer it was is not known: all who wait for one are told
+                log.exception("an answer of the engine's process cannot be read: the process is ended")
+                return self._ended(process, by_itself=False)
 
     def _arrived(self, answer: Answer) -> None:
         with self._guard:
             coming = self._waiting.pop(answer.number)
         coming.set_result(answer)
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> int:
+    def _ended(self, process: subprocess.Popen[bytes], *, by_itself: bool = True) -> int:
         """Tell all who wait that there will be no answer; returns the exit code."""
         process.kill()  # where it closed the connection and did not end
         code = process.wait()
@@ -204,7 +207,7 @@ class Engine:
             self._in_vain += 1
             waiting, self._waiting = self._waiting, {}
         for number, coming in waiting.items():
-            coming.set_result(Answer(number, error=EngineLost(_lost(code))))
+            coming.set_result(Answer(number, error=EngineLost(_lost(code if by_itself else None))))
         return code
 
 

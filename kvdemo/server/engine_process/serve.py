@@ -41,15 +41,20 @@ class _Answers:
             answer = self._called(question) if isinstance(question, Call) else self._next(question)
         except BadInput as error:
             answer = Answer(question.number, error=error)
-        except Exception as error:
-            # A traceback stays here. What is raised may hold anything, so its kind and words are all that is sent.
+        except BaseException as error:  # a tokenizer that panics is no Exception
             log.exception("%s failed", question)
-            answer = Answer(question.number, error=RuntimeError(f"{type(error).__name__}: {error}"))
+            answer = _accident(question, error)
         try:
-            with self._sending:
-                self._connection.send(answer)
+            self._send(answer)
         except OSError:
             return  # the page's process has gone, which `answer_all` sees too
+        except Exception as error:
+            log.exception("the answer to %s cannot be sent", question)
+            self._send(_accident(question, error))
+
+    def _send(self, answer: Answer) -> None:
+        with self._sending:
+            self._connection.send(answer)
 
     def _called(self, question: Call) -> Answer:
         value = getattr(self._service, question.method)(*question.arguments)
@@ -67,3 +72,8 @@ class _Answers:
         except BaseException:
             self._generators.pop(question.of, None)
             raise
+
+
+def _accident(question: Call | Next, error: BaseException) -> Answer:
+    """Make the answer to what failed. A traceback stays here: an error may hold anything, so its kind and words go."""
+    return Answer(question.number, error=RuntimeError(f"{type(error).__name__}: {error}"))

@@ -101,3 +101,28 @@ def test_a_run_that_was_stopped_before_it_is_asked_for_is_not_asked_for(engine: 
     heard: list[str] = []
     drawn(engine, "waits", heard=heard, stopped=True)
     assert heard == []
+
+
+def test_an_answer_that_cannot_be_read_is_told_and_the_next_call_works(engine: Engine) -> None:
+    with pytest.raises(EngineLost, match="process ended: .* Try again"):
+        engine.call("unreadable")
+    assert engine.call("add", 1, 1) == 2
+
+
+def test_a_process_that_cannot_be_started_for_any_reason_is_started_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine.call("add", 1, 1) == 2
+    start, tries = client.subprocess.Popen, []
+
+    def fail_once(*how: Any, **more: Any) -> Any:
+        tries.append(how)
+        if len(tries) == 1:
+            raise MemoryError
+        return start(*how, **more)
+
+    monkeypatch.setattr(client.subprocess, "Popen", fail_once)
+    with pytest.raises(EngineLost):
+        engine.call("die")
+    assert engine.call("add", 1, 1) == 2
+    assert len(tries) == 2

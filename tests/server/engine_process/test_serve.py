@@ -28,6 +28,12 @@ class Scripted:
     def broken(self) -> None:
         raise KeyError(threading.Lock())  # cannot be pickled
 
+    def panics(self) -> None:
+        raise SystemExit  # as tokenizers do in Rust: no Exception
+
+    def unsendable(self) -> object:
+        return threading.Lock()  # cannot be pickled
+
     def wait(self) -> str:
         self.gate.wait(10)
         return "waited"
@@ -35,6 +41,12 @@ class Scripted:
     def count(self, to: int) -> Generator[int, None, None]:
         try:
             yield from range(to)
+        finally:
+            self.closed.set()
+
+    def unsendable_items(self) -> Generator[object, None, None]:
+        try:
+            yield threading.Lock()
         finally:
             self.closed.set()
 
@@ -93,6 +105,21 @@ def test_a_generator_goes_on_only_when_it_is_asked_to(asked: Connection, service
     assert not service.closed.is_set()
     assert answer(asked, Next(4, 1)) == Answer(4, ended=True)
     assert service.closed.is_set()
+
+
+@pytest.mark.parametrize("method", ["unsendable", "panics"])
+def test_what_has_no_answer_that_can_be_sent_is_answered_with_an_error(asked: Connection, method: str) -> None:
+    assert isinstance(answer(asked, Call(1, method, ())).error, RuntimeError)
+    assert answer(asked, Call(2, "add", (1, 1))).value == 2
+
+
+def test_an_item_that_cannot_be_sent_is_answered_with_an_error_and_its_generator_can_be_closed(
+    asked: Connection, service: Scripted
+) -> None:
+    answer(asked, Call(1, "unsendable_items", ()))
+    assert isinstance(answer(asked, Next(2, 1)).error, RuntimeError)
+    asked.send(Close(1))
+    assert service.closed.wait(10)
 
 
 def test_closing_a_generator_early_closes_it_in_the_worker(asked: Connection, service: Scripted) -> None:
