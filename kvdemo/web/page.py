@@ -17,6 +17,7 @@ from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.form_keeper import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
+from kvdemo.web.gradio_patches.kept_answers import keep_answers
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
 from kvdemo.web.gradio_patches.own_origin import for_its_own_origin
 from kvdemo.web.gradio_patches.quiet import quieten
@@ -69,7 +70,8 @@ def build(backend: Backend) -> gr.Blocks:
     with blocks.route("API", "endpoints", show_in_navbar=False):
         add_endpoints(backend)
     # Runs do not wait in it (web/run_streams.py): it holds what is answered in a moment.
-    return for_its_own_origin(share_queue(steady(quieten(blocks.queue(api_open=False, max_size=MOST)))))
+    queued = quieten(blocks.queue(api_open=False, max_size=MOST))
+    return for_its_own_origin(share_queue(steady(keep_answers(queued))))
 
 
 def _wire_arrival(

@@ -1,10 +1,10 @@
 """Let one visitor's event not end the queue of all.
 
-Gradio keeps what it has to say by session, of the latest two thousand of them. What it has to say to any other, it
+Gradio keeps what it has to say by session, of some of them (`kept_answers.py`). What it has to say to any other, it
 raises a KeyError for, in the one task that begins everybody's events: it ends, and from then on every visitor is told
 that the server is stopped. An event that was asked for under an empty name is of such a session from the beginning.
 
-It keeps each session's name for as long as it runs. So a name may not be long: a thousand of four million characters
+It keeps the names of many sessions. So a name may not be long: a thousand of four million characters
 would fill a machine's memory.
 """
 
