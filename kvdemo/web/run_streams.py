@@ -55,13 +55,18 @@ class Runs:
             self._stop(run_id)
 
     async def stream(
-        self, states: Generator[T, None, None], run_id: str, request: gr.Request
+        self,
+        states: Generator[T, None, None],
+        run_id: str,
+        request: gr.Request,
+        threads: CapacityLimiter | None = None,
     ) -> AsyncGenerator[T, None]:
         """Yield the states of a run while somebody listens to it; raises what it raises.
 
         The run begins when somebody listens, and ends within two seconds after nobody does. Closing this ends it.
+        It has a thread of its own, or shares `threads` with others, for what takes a moment only.
         """
-        threads, look = CapacityLimiter(1), _Look(request)
+        threads, look = threads or CapacityLimiter(1), _Look(request)
         coming: asyncio.Task[Any] | None = None
         try:
             if not await look.begins():

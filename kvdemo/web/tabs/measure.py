@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from gradio.components import Component
 
 from kvdemo.web import links
@@ -21,6 +22,11 @@ from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
+
+#: Documents that are read and prepared at once for pages that come back to a measurement.
+REOPENED_AT_ONCE = 2
+#: Between two looks for what another page's measurement has done: each takes a moment from the one that runs.
+POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     runs = Runs(backend.stop)
     controls, panel = tab.controls, tab.panel
     outputs = [tab.drawing, *tab.files.values()]
+    reopening = CapacityLimiter(REOPENED_AT_ONCE)
 
     async def on_start(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
         visitor = visitor_of(request)
@@ -97,11 +104,19 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     def on_stop(request: gr.Request) -> None:
         runs.stop(visitor_of(request).session)
 
-    async def on_reopen(run_id: Any) -> AsyncIterator[dict[Component, Any]]:
-        last: Reading | None = None
-        async for last in reopen(backend, str(run_id)):
-            yield {tab.drawing: last.state}
-        yield await to_thread.run_sync(_last, tab, backend, last)
+    reopening = CapacityLimiter(REOPENED_AT_ONCE)
+
+    async def on_reopen(run_id: Any, request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
+        found = reopen(backend, str(run_id))
+        nobodys = Runs(lambda _: None)  # the measurement goes on without this page
+        async with aclosing(nobodys.stream(found, "", request, reopening)) as readings:
+            async for reading in readings:
+                if reading is None or reading.state["phase"] == "running":
+                    if reading:
+                        yield {tab.drawing: reading.state}
+                    await asyncio.sleep(POLL_SECONDS)
+                else:
+                    yield await to_thread.run_sync(_last, tab, backend, reading, limiter=reopening)
 
     started = panel.start.click(
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,

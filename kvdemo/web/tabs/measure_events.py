@@ -16,9 +16,8 @@ it is reported every few seconds, and the browser counts down in between.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +33,6 @@ FORGOTTEN = (
     "There is no measurement under this link: it was started on another server, or is too old and no longer kept. "
     "Start a new one."
 )
-#: Between two looks for what another page's measurement has done: each takes a moment from the one that runs.
-POLL_SECONDS = 5.0
 UNKNOWN_EFFORT = "How long it will take is known once the model is loaded."
 
 State = dict[str, Any]
@@ -106,23 +103,27 @@ def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {**document, "prompt": prompt, "lanes": lanes}
 
 
-async def reopen(backend: Backend, run_id: str) -> AsyncIterator[Reading]:
-    """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over."""
+def reopen(backend: Backend, run_id: str) -> Generator[Reading | None, None, None]:
+    """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over.
+
+    After each reading of one that runs, wait before the next; None says that nothing has changed.
+    """
     shown = None
     while True:
-        document = await asyncio.to_thread(_kept, backend, run_id)
+        document = _kept(backend, run_id)
         if document is None:
             yield Reading({**idle(), "run": run_id, "phase": "refused", "error": FORGOTTEN})
             return
-        running = document["status"] == "running"
-        state = {**idle(), "run": run_id, "document": drawn_part(document)}
-        if not running:
-            yield Reading({**over(state, document), "phase": "kept"}, document)
+        state = {**idle(), "run": run_id}
+        if document["status"] != "running":
+            yield Reading({**over(state, document), "phase": "kept", "document": drawn_part(document)}, document)
             return
-        if document != shown:
-            shown = document
-            yield Reading({**state, "phase": "running", "text": "This measurement is under way"}, document)
-        await asyncio.sleep(POLL_SECONDS)
+        if document == shown:
+            yield None
+            continue
+        shown = document
+        state |= {"phase": "running", "text": "This measurement is under way", "document": drawn_part(document)}
+        yield Reading(state, document)
 
 
 def _kept(backend: Backend, run_id: str) -> dict[str, Any] | None:

@@ -1,15 +1,12 @@
 """What happens to a measurement on its way to the page, without a server."""
 
-import asyncio
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.web.tabs import measure_events
 from kvdemo.web.tabs.measure_events import (
     ACCIDENT,
     FORGOTTEN,
@@ -92,12 +89,7 @@ def test_closing_the_generator_ends_the_measurement() -> None:
 
 
 def collect(script: ScriptedBackend, run_id: str) -> list[Reading]:
-    async def all_of() -> list[Reading]:
-        return [reading async for reading in reopen(script, run_id)]
-
-    # On a thread of its own: the browser tests may have left an event loop running on this one.
-    with ThreadPoolExecutor() as other:
-        return other.submit(asyncio.run, all_of()).result()
+    return [reading for reading in reopen(script, run_id) if reading]
 
 
 def test_a_stored_measurement_is_shown() -> None:
@@ -106,8 +98,7 @@ def test_a_stored_measurement_is_shown() -> None:
     assert reading.document is not None
 
 
-def test_a_running_measurement_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure_events, "POLL_SECONDS", 0)
+def test_a_running_measurement_is_followed_to_its_end() -> None:
     found = [document(1, "running"), document(1, "running"), document(2, "stopped")]
 
     class PrefixEntry(dict[str, Any]):

@@ -1,0 +1,104 @@
+"""Coming back to a measurement costs the server something only for as long as somebody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from kvdemo.web import run_streams
+from kvdemo.web.tabs import measure
+from tests.browser.scripted import scripted_page
+from tests.programs import Program
+from tests.web.loops import in_a_loop
+from tests.web.measured import document
+from tests.web.scripted_backend import ScriptedBackend
+
+pytestmark = pytest.mark.slow  # each starts a server
+
+
+class Store(ScriptedBackend):
+    """Keeps one measurement, and counts how often it is looked for, and by how many at once."""
+
+    def __init__(self, ends: str = "done", then: Callable[[], Any] = lambda: None) -> None:
+        super().__init__()
+        self.ends, self.then = ends, then
+        self.looks, self.now, self.most = 0, 0, 0
+        self.counting = threading.Lock()
+
+    def measured(self, run_id: str) -> dict[str, Any] | None:  # noqa: ARG002
+        with self.counting:
+            self.looks += 1
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.then()
+        with self.counting:
+            self.now -= 1
+        return document(2, self.ends)
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_streams, "BEGIN_SECONDS", 0.2)
+    monkeypatch.setattr(run_streams, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(measure, "POLL_SECONDS", 0.02)
+
+
+async def reopened(url: str, *sessions: str, heard: bool = True) -> list[Any]:
+    async with httpx.AsyncClient(timeout=60) as client:
+
+        async def reopen(session: str) -> Any:
+            program = Program(client, url, session)
+            (await program.use("kv-measure", "reopen")).raise_for_status()
+            return await program.over() if heard else None
+
+        said = await asyncio.gather(*map(reopen, sessions))
+        if not heard:  # until all of them are over: this one is put into the queue behind them
+            await asyncio.sleep(1)
+        return said
+
+
+def test_a_measurement_is_not_looked_for_while_nobody_listens() -> None:
+    store = Store()
+    with scripted_page(store) as url:
+        in_a_loop(reopened(url, "a", "b", heard=False))
+    assert store.looks == 0
+
+
+def test_a_kept_measurement_comes_to_whoever_listens_with_its_files() -> None:
+    with scripted_page(Store()) as url:
+        (over,) = in_a_loop(reopened(url, "page"))
+    state, *files = over["output"]["data"]
+    assert state["phase"] == "kept"
+    assert len(state["document"]["lanes"][0]["runs"]) == 2
+    assert all(file["visible"] for file in files)
+
+
+def test_only_a_few_measurements_are_prepared_at_once() -> None:
+    store = Store(then=lambda: threading.Event().wait(0.05))
+    with scripted_page(store) as url:
+        in_a_loop(reopened(url, *"abcdefgh"))
+    assert store.looks == 8
+    assert store.most <= measure.REOPENED_AT_ONCE
+
+
+def test_a_running_measurement_is_followed_only_while_somebody_listens() -> None:
+    store = Store("running")
+
+    async def follow_and_leave(url: str) -> None:
+        following = asyncio.create_task(reopened(url, "page"))
+        while store.looks < 3:
+            await asyncio.sleep(0.01)
+        following.cancel()
+        await asyncio.wait({following})
+        before = -1
+        while store.looks > before:  # it goes on for a moment
+            before = store.looks
+            await asyncio.sleep(0.5)
+
+    with scripted_page(store) as url:
+        in_a_loop(follow_and_leave(url))
