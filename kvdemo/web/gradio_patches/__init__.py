@@ -7,7 +7,7 @@ Each file changes one thing:
     light_sessions    a session begins without a description of the page
     kept_answers      answers are kept for all who listen, and for few others
     unknown_sessions  an event of a session that is not known does not end the queue of all
-    shared_queue      one visitor's events leave room in the queue for others
+    shared_queue      one visitor's events leave room in the queue for others, and take turns with them
     guarded_blocks    an event that cannot be read, or that fails, is answered with a sentence
     own_origin        no page of another website may read an answer
     icon              the page names its icon as it is sent
