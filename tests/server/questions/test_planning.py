@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from kvdemo.core.errors import BadInput
+from kvdemo.server.questions import planning
 from kvdemo.server.service import Service
 from kvdemo.web.tabs.compare import MOST_BYTES
 
@@ -40,6 +42,25 @@ def test_a_hostile_configuration_is_refused_or_answered_in_seconds(service: Serv
     except BadInput as refused:
         assert "Traceback" not in str(refused)
     assert time.monotonic() - begun < 15  # 5 s on a machine with nothing else to do; it was more than 60
+
+
+def test_no_spelling_of_a_model_has_its_plan_worked_out_again(service: Service) -> None:
+    planning.shape.cache_clear()
+    planning.foreign_shape.cache_clear()
+    page = "https://huggingface.co/openai-community/gpt2"
+    for spelling in ("gpt2", "GPT2", " gPt2 ", "openai-community/GPT2", page, f"{page}?1", f"{page}?2#a"):
+        assert service.plan(MACHINE | {"model": spelling})["model"]["name"] == "openai-community/gpt2"
+    for spelling in ("random:gpt2", "RANDOM: GPT2"):
+        service.plan(MACHINE | {"model": spelling})
+    assert planning.shape.cache_info().misses == 2
+    assert planning.foreign_shape.cache_info().misses == 0
+
+
+def test_no_spelling_of_a_folder_has_its_plan_worked_out_again(service: Service, tiny_folder: Path) -> None:
+    planning.foreign_shape.cache_clear()
+    for spelling in (f"{tiny_folder}", f" {tiny_folder}", f"{tiny_folder}  "):
+        service.plan(MACHINE | {"model": spelling})
+    assert planning.foreign_shape.cache_info().misses == 1
 
 
 def test_a_pasted_configuration_gives_the_same_plan_as_in_the_process(service: Service) -> None:
