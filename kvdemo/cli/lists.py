@@ -11,7 +11,7 @@ from kvdemo import samplers
 from kvdemo.cli.options import Commands, add_model, print_json, show_progress
 from kvdemo.core.events import Progress
 from kvdemo.models.names.catalog import CATALOG, DEFAULT
-from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.listings import find_reasons, list_strategies
 
 NAMES = ("models", "strategies", "samplers")
 
@@ -41,7 +41,7 @@ def _strategies(options: argparse.Namespace) -> int:
         show_progress(event.text, event.fraction)
 
     model = load(options.model or DEFAULT, device=options.device, dtype=options.dtype, progress=tell)
-    _list(list_strategies(model), options.json, _strategy)
+    _list(list_strategies(find_reasons(model)), options.json, _strategy)
     return 0
 
 

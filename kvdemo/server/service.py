@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.questions import planning
 from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.forecasts import Forecasts
-from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.listings import known_reasons, list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.run_events.states import inside_state, measure_state
 from kvdemo.server.runs import Batches, BatchesOf, Runs
@@ -199,7 +199,7 @@ class Service(AnswersWithoutModel):
         self._device.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
-            with _nothing_tried(model):
+            with _nothing_tried():
                 if isinstance(request, MeasureRequest):
                     from kvdemo.measure.check import check_measurement  # noqa: PLC0415
 
@@ -256,8 +256,12 @@ class Service(AnswersWithoutModel):
 
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
-        with _nothing_tried(self.held):
-            return list_strategies(self.held)
+        return list_strategies(self.reasons())
+
+    def reasons(self) -> dict[str, str]:
+        """Say by id why the held model cannot run some strategies, as far as that was tried."""
+        held = self.held
+        return {} if held is None else known_reasons(held)
 
 
 def _without_candidates(event: RaceEvent) -> RaceEvent:
@@ -265,10 +269,8 @@ def _without_candidates(event: RaceEvent) -> RaceEvent:
     return replace(event, candidates=()) if isinstance(event, TokensCommitted) else event
 
 
-def _nothing_tried(model: LoadedModel | None) -> AbstractContextManager[None]:
+def _nothing_tried() -> AbstractContextManager[None]:
     """Keep strategies from being tried on the model, because the device belongs to somebody else."""
-    if model is None:
-        return nullcontext()
     from kvdemo.strategies.compatibility import trial  # noqa: PLC0415 - torch is imported with a model
 
     return trial.known_only()

@@ -11,7 +11,7 @@ import pytest
 from kvdemo import strategies
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.race import session
-from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.listings import find_reasons, list_strategies
 from kvdemo.strategies import StrategyInfo
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.fields import lane_picker
@@ -64,7 +64,7 @@ def test_an_added_strategy_races_with_its_settings() -> None:
 
 
 def test_an_added_strategy_is_listed_with_a_control_for_each_setting(toy: StrategyInfo) -> None:
-    listed = list_strategies(model_of("llama"))
+    listed = list_strategies(find_reasons(model_of("llama")))
     assert listed[-1]["available"] and listed[-1]["description"] == toy.description
     offers = lane_settings.offers(ScriptedBackend(offered=listed))
     with gr.Blocks():

@@ -112,7 +112,8 @@ class EngineBackend(AnswersWithoutModel):
         return self.engine.call("plan", dict(form))
 
     def strategies(self) -> list[dict[str, Any]]:
-        return self._ask_if_up("strategies") or list_strategies()
+        """List them here: the engine's process is asked only why the model that it holds cannot run some."""
+        return list_strategies(self._ask_if_up("reasons"))
 
     def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
         """Ask the engine's process; what is true without one is `otherwise`."""

@@ -69,6 +69,11 @@ def once(model: LoadedModel, name: str, find: Callable[[], str | None]) -> str |
     return known[name]
 
 
+def count(model: LoadedModel) -> int:
+    """Count what has been tried on a model."""
+    return len(_known.get(model.network, ()))
+
+
 def shortened(error: BaseException) -> str:
     """Write an exception as one printable line."""
     line = next(iter(str(error).strip().splitlines()), "")[:160].rstrip(" .:")

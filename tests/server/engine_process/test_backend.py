@@ -127,6 +127,19 @@ def test_a_killed_engine_ends_the_race_in_one_sentence_and_restarts(backend: Eng
     wait_until(lambda: backend.status()["state"] == "ready")
 
 
+def test_the_engine_is_asked_for_reasons_alone_where_strategies_are_listed(
+    backend: EngineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until(lambda: backend.status()["state"] == "ready")
+    asked: list[str] = []
+    call = backend.engine.call
+    monkeypatch.setattr(backend.engine, "call", lambda method, *given: asked.append(method) or call(method, *given))
+    reasons = {row["id"]: row["reason"] for row in backend.strategies()}
+    assert asked == ["reasons"]
+    assert "CUDA GPU" in reasons["offloaded_cache"]
+    assert reasons["dynamic_cache"] is None
+
+
 def test_without_an_engine_the_page_still_has_its_forms_and_lists(tiny_folder: Path) -> None:
     idle = EngineBackend(str(tiny_folder), device="cpu")
     assert idle.status()["state"] == "loading"

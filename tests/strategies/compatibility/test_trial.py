@@ -85,7 +85,7 @@ def test_inside_known_only_no_trial_is_run() -> None:
     model = llama()
     passes = passes_of(model)
     with trial.known_only():
-        listed = listings.list_strategies(model)
+        listed = listings.list_strategies(listings.find_reasons(model))
     assert passes == []
     assert {row["id"] for row in listed if row["available"]} >= set(CACHED)
 
@@ -100,6 +100,24 @@ def test_the_engine_lists_strategies_without_running_trials(monkeypatch: pytest.
     assert reasons()["dynamic_cache"] is None
     DynamicCached().unavailable_reason(model)
     assert "in a first trial" in reasons()["dynamic_cache"]
+
+
+def test_reasons_are_not_worked_out_again_while_nothing_more_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page asks for them, in the process and beside the steps of somebody's race."""
+    model, made, asked = llama(), service.Service(), []
+    monkeypatch.setattr(type(made), "held", model)
+    work_out = strategies.unavailable_reason
+    monkeypatch.setattr(strategies, "unavailable_reason", lambda one, on: asked.append(one.id) or work_out(one, on))
+    first = made.reasons()
+    assert (
+        first
+        == listings.known_reasons(model)
+        == {row["id"]: row["reason"] for row in made.strategies() if row["reason"]}
+    )
+    assert asked == list(strategies.introductions())
+    DynamicCached().unavailable_reason(model)
+    made.strategies()
+    assert len(asked) == 2 * len(strategies.introductions())
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
