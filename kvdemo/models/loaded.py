@@ -28,6 +28,8 @@ from kvdemo.models.text.chat_template import has_template, named_templates, rend
 from kvdemo.models.text.detokenizer import TextStream
 from kvdemo.models.text.token_bytes import BytesOf, cleaner, spelling
 
+# A longer text is looked at for a token from its beginning on, so that it is encoded once.
+BEGINNING = 200
 # An ordinary word is looked for among this many tokens of a vocabulary.
 MOST_TOKENS_LOOKED_AT = 5_000
 
@@ -141,16 +143,23 @@ class LoadedModel:
         """Make the prompt as the model reads it. `chat=None` applies the chat template where there is one.
 
         Raises BadInput for `chat=True` on a model without a template, for a template that fails, and for a text that
-        has no token.
+        has no token. Whether all of it can be encoded, `encode` says.
         """
         if chat and not self.has_chat_template:
             names = ", ".join(named_templates(self.tokenizer))
             lacks = f"no default chat template, only {names}" if names else "no chat template"
             raise BadInput(f"{self.id} has {lacks}: switch the chat template off (--no-chat).")
-        self.encode_text(text, special=False)
+        if not (text[BEGINNING:] and self._has_token(text[:BEGINNING])):
+            self.encode_text(text, special=False)
         if chat is False or not self.has_chat_template:
             return Prompt(text, special=True)
         return Prompt(render(self.tokenizer, text, self.id), special=False, message=text)
+
+    def _has_token(self, text: str) -> bool:
+        try:
+            return bool(self.encode_text(text, special=False))
+        except BadInput:  # of what? The whole text says so
+            return False
 
     def encode(self, prompt: Prompt, appended: str = "") -> list[int]:
         """Encode the prompt with `appended` written after it: token ids, at least one.

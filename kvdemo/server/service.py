@@ -72,7 +72,9 @@ class Service(AnswersWithoutModel):
         self.prefixes = SessionPrefixes()
         self._runs = Runs(self._device, on_gpu, self.limits, self.prefixes.let_go)
         self._candidates = CandidateStore()
-        self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, lent)
+        self._forecasts = Forecasts(
+            self._device, self.limits, self._runs.costs, lent, busy=lambda: lent is None and self._runs.count > 0
+        )
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""

@@ -43,6 +43,22 @@ def test_the_chat_template_is_applied_where_there_is_one(tiny_llama: LoadedModel
         tiny_gpt2.prompt("Hi", chat=True)
 
 
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_long_prompt_is_encoded_once(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, chat: bool) -> None:
+    """Each encoding of the longest takes half a second of all cores, and somebody's steps may be timed."""
+    text, encoded = "The quick brown fox " * 1000, 0
+    encode = tiny_llama.tokenizer.encode
+
+    def counted(text: str, **how: Any) -> Any:
+        nonlocal encoded
+        encoded += len(text)
+        return encode(text, **how)
+
+    monkeypatch.setattr(tiny_llama.tokenizer, "encode", counted)
+    assert tiny_llama.encode(tiny_llama.prompt(text, chat=chat))
+    assert encoded < 1.1 * len(text)
+
+
 def test_every_end_of_text_token_counts(tiny_llama: LoadedModel) -> None:
     assert tiny_llama.eos_ids == {2}
 

@@ -3,6 +3,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
 from kvdemo.models.sources import find
 from kvdemo.server.device import DeviceLease
+from kvdemo.server.questions.pace import Pace
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.usefixtures("quick_limits")
@@ -164,6 +166,24 @@ def test_fit_counts_the_prompt_with_its_template(engine: Service, tiny_folder: P
     assert engine.fit({"prompt": "", "model": str(tiny_folder)}) is None
     assert engine.fit({"prompt": "fox", "model": "gpt2"}) is None
     assert engine.fit({"prompt": "fox", "model": ["no", "text"]}) is None
+
+
+def test_long_prompts_are_counted_one_after_another_and_late_beside_a_run(
+    engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, there = [], Pace.taken
+
+    def noted(pace: Pace) -> AbstractContextManager[None]:
+        counted.append(pace._busy())
+        return there(pace)
+
+    monkeypatch.setattr(Pace, "taken", noted)
+    short, long = ({"prompt": prompt, "model": str(tiny_folder), "chat": False} for prompt in ("fox", "fox " * 1000))
+    assert engine.fit(short) and engine.fit(long) and engine.fit(short)
+    with closing(engine.race(FORM, "beside")) as batches:
+        next(batches)
+        assert engine.fit(short) and engine.fit(long)
+    assert counted == [False, True]
 
 
 def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(

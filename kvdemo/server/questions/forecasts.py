@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,22 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence, total
 from kvdemo.server.device import DeviceLease
+from kvdemo.server.questions.pace import Pace
 from kvdemo.server.zerogpu import Terms, pass_seconds
 
 if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
 
+#: A longer prompt takes more time to count than a question takes anyway. The longest ones take half a second.
+LONG_CHARACTERS = 2_000
+
 
 class Forecasts:
     """Predict runs from the model that `device` holds, and from its earlier steps: `costs`, by the model's id.
 
-    `lent` says on what terms a GPU is lent by the second; None where the device is the server's own.
+    `lent` says on what terms a GPU is lent by the second; None where the device is the server's own. `busy` tells
+    whether there are runs, beside whose steps a long prompt is counted later.
     """
 
     def __init__(
@@ -32,8 +38,10 @@ class Forecasts:
         limits: Limits,
         costs: Callable[[str], StepTimeModel | None],
         lent: Terms | None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device, self._limits, self._costs, self._lent = device, limits, costs, lent
+        self._pace = Pace(busy)
         self._operations: int | None = None
 
     def count_operations(self, model: LoadedModel) -> None:
@@ -58,7 +66,8 @@ class Forecasts:
         self._limits.check_prompt(request.prompt)
         from kvdemo.race import check  # noqa: PLC0415 - torch is imported with a model
 
-        fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
+        with self._pace.taken() if len(request.prompt) > LONG_CHARACTERS else nullcontext():
+            fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
         most = self._limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self._limits.tokens)
         return {**asdict(fit), "max_new_tokens": most}
 
