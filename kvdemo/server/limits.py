@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings import strategy_spec
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import MOST_LANES, RaceRequest
@@ -92,11 +92,11 @@ class Limits(BaseModel):
 
     def _check_concurrency(self, specs: Sequence[str]) -> None:
         for spec in specs:
-            asked = strategy_spec.split(spec)[1].get("concurrency", "")
-            if asked.isdecimal() and int(asked) > self.concurrency:
+            asked = strategies.read(spec)[1].get("concurrency")
+            if isinstance(asked, int) and asked > self.concurrency:
                 raise BadInput(
                     f"This server sends at most {self.concurrency:,} equal requests at once, and {show(spec)} asks for "
-                    f"{int(asked):,}: lower its concurrency to {self.concurrency:,}."
+                    f"{asked:,}: lower its concurrency to {self.concurrency:,}."
                 )
 
     def check_prompt(self, prompt: str, called: str = "prompt") -> None:

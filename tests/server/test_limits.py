@@ -61,6 +61,12 @@ def test_a_race_beyond_a_limit_is_refused_with_the_largest_that_fits(
         assert isinstance(events_of(small.race(FORM | asked | {"max_new_tokens": fits}, "fits"))[-1], Finished)
 
 
+@pytest.mark.parametrize("spelling", ["17", "+17", "0017", " 17", "+0_17"])
+def test_no_spelling_of_a_number_passes_a_limit_of_a_lane(small: Service, spelling: str) -> None:
+    with pytest.raises(BadInput, match="at most 16 equal requests|whole number"):
+        small.race(FORM | {"strategies": f"remote:concurrency={spelling}"}, "many")
+
+
 @pytest.mark.parametrize(("name", "called"), [("prompt", "prompt"), ("append", "appended text")])
 def test_a_text_that_inside_cannot_read_is_refused(small: Service, name: str, called: str) -> None:
     with pytest.raises(BadInput, match=f"The {called} has 51 characters, and this server reads 50"):
