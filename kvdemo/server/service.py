@@ -25,6 +25,7 @@ from kvdemo.costs.planner import PlanRequest
 from kvdemo.measure import store
 from kvdemo.models.names import catalog
 from kvdemo.server.device import DeviceLease, NeverStops
+from kvdemo.server.downloads.needs import check_drafts
 from kvdemo.server.questions import planning
 from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.forecasts import Forecasts
@@ -199,6 +200,7 @@ class Service(AnswersWithoutModel):
             strategies.check(strategy_id)
         self.limits.check(request)
         self._device.check(race.model, fallback=isinstance(request, MeasureRequest) and request.preset == "classic")
+        check_drafts(self._device, race)
         if self.only_default and (model := self.held):
             # Here, because an error inside a GPU process loses its sentence.
             with _nothing_tried():

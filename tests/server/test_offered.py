@@ -25,6 +25,18 @@ def test_every_kind_of_run_refuses_a_model_that_is_not_offered(
     assert "does not offer" in service.estimate(FORM)
 
 
+@pytest.mark.parametrize("kind", ["race", "measure"])
+def test_a_draft_model_that_is_not_offered_is_refused_like_a_model(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv(public_server.VARIABLE, "1")
+    monkeypatch.setenv("KVDEMO_MODELS", "SmolLM2-360M-Instruct")
+    service = Service("SmolLM2-135M-Instruct", device="cpu")
+    form = FORM | {"model": "SmolLM2-360M-Instruct"}
+    with pytest.raises(BadInput, match="The lane 'speculative:draft=Qwen3-0.6B' cannot run: .* does not offer 'Qwen/"):
+        getattr(service, kind)(form | {"strategies": "speculative:draft=Qwen3-0.6B"}, "r")
+    for draft in ("auto", "SmolLM2-135M-Instruct", "SmolLM2-360M-Instruct"):
+        getattr(service, kind)(form | {"strategies": f"speculative:draft={draft}"}, "r").close()
+
+
 def test_the_page_lists_the_operators_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KVDEMO_MODELS", "gpt2,someone/small")
     assert [card["id"] for card in Service("gpt2").models()] == ["gpt2", "someone/small"]

@@ -15,6 +15,7 @@ from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
+from kvdemo.core.settings.validation import show
 from kvdemo.core.system import public_server
 from kvdemo.models.names import catalog
 from kvdemo.server.downloads.shared import Downloads
@@ -56,6 +57,17 @@ def on_disk(
                 with contextlib.suppress(BadInput):  # its lane says so; the others run
                     have(draft)
         yield refused
+
+
+def check_drafts(device: DeviceLease, request: RaceRequest) -> None:
+    """Raise BadInput for a draft model that a lane names and that is no visitor's to name, as a model is refused."""
+    for spec in request.strategies:
+        draft = strategies.read(spec)[1].get("draft", draft_name.AUTO)
+        if draft != draft_name.AUTO and not device.only_default:  # there the lane says why it takes no draft model
+            try:
+                device.check(str(draft))
+            except BadInput as error:
+                raise BadInput(f"The lane {show(spec)} cannot run: {error}") from error
 
 
 def _drafts(request: RaceRequest | InsideRequest, model_id: str) -> list[catalog.Name]:
