@@ -110,6 +110,10 @@ class DeviceLease:
             raise BadInput(f"This server runs {self.default_model} only: choose that model.")
         offered.check(wanted)
 
+    def offers(self, wanted: catalog.Name) -> bool:
+        """Tell whether the operator offers a model by its name: it is the default one, or on the list."""
+        return wanted.id == self.resolve(self.default_model).id or offered.lists(wanted)
+
     def trusts(self, name: str) -> bool:
         """Tell whether the operator named a model: it may be a folder where visitors may not name one."""
         return name == self.default_model or offered.names(name)

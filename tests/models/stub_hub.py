@@ -26,6 +26,7 @@ class Hub:
     hold      half of a file whose address matches a pattern is sent, and the rest once its event is set
     broken    half of a file whose address matches one of these is sent, and the connection closed
     fetched   addresses of which a body was asked
+    tokens    what was sent with each question to say who asks
     """
 
     repositories: dict[str, Path] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Hub:
     broken: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         path = path.partition("?")[0]
@@ -81,6 +83,7 @@ def serving(hub: Hub) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            hub.tokens.append(self.headers["Authorization"])
             status, headers, body = hub.answer(self.path)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():

@@ -30,23 +30,24 @@ PATIENCE_S = 4.0
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
-def from_hub(model: str, *, allow_folders: bool | None = None, keep: bool = True) -> Architecture:
+def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True) -> Architecture:
     """Read the architecture of any model that `catalog.resolve` knows, from its config.json alone. Raises BadInput.
 
     Asked in this order: a folder, the Hub's local cache, kvdemo's own table of shapes, the Hub. No weights are
-    fetched. `allow_folders` None asks `folders.allowed`. `keep`: what is fetched stays in the Hub's local cache.
+    fetched. `allow_folders` None asks `folders.allowed`. With `own` off a stranger asks, who learns no more than the
+    Hub tells everybody: neither the local cache nor the operator's token is used, and nothing fetched is kept.
     """
     name = catalog.resolve(model, folders=folders.allowed() if allow_folders is None else allow_folders)
     if name.shape is not None:
         return from_config(random_weights.config(name.shape), name.id)
     if name.hub_id is None:
         return replace(_read(Path(name.id), catalog.quoted(name.id)), name=name.id)
-    cached = try_to_load_from_cache(name.hub_id, "config.json")
+    cached = try_to_load_from_cache(name.hub_id, "config.json") if own else None
     if not isinstance(cached, str):
         for shape, hub_id in catalog.SHAPES.items():
             if hub_id == name.hub_id:
                 return from_config(random_weights.config(shape), hub_id)
-        if not keep:
+        if not own:
             try:
                 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                     return _read(_fetched(name.hub_id, folder), name.id)
@@ -114,13 +115,17 @@ def _check_size(size: int, name: str) -> None:
 
 
 def _fetched(hub_id: str, cache: str | None) -> Path:
-    """Fetch config.json, and nothing else, from the Hub into a cache, its own if None: the folder. Raises BadInput."""
+    """Fetch config.json, and nothing else, from the Hub: the folder. Raises BadInput.
+
+    Into the Hub's own cache, with the operator's token; without one into another `cache`.
+    """
+    token = None if cache is None else False
 
     def ask() -> str:
         # A download alone tries again and again where there is no network.
-        listed = HfApi().model_info(hub_id, files_metadata=True).siblings or []
+        listed = HfApi(token=token).model_info(hub_id, files_metadata=True).siblings or []
         _check_size(next((file.size or 0 for file in listed if file.rfilename == "config.json"), 0), hub_id)
-        return hf_hub_download(hub_id, "config.json", cache_dir=cache)
+        return hf_hub_download(hub_id, "config.json", cache_dir=cache, token=token)
 
     try:
         return Path(call_with_timeout(PATIENCE_S, ask)).parent

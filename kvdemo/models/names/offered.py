@@ -51,6 +51,14 @@ def check(name: catalog.Name) -> None:
     )
 
 
+def lists(name: catalog.Name) -> bool:
+    """Tell whether a model is on the list of what visitors may name. ANY puts none on it."""
+    found = listed()
+    if found is None:
+        found = tuple(catalog.resolve(one) for one in _operators() if one != ANY)
+    return name.id in [one.id for one in found]
+
+
 def names(text: str) -> bool:
     """Tell whether the operator's list has a name as it is written here: that may be a folder."""
     return text in _operators()

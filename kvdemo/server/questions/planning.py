@@ -40,20 +40,21 @@ def plan(request: PlanRequest, device: DeviceLease) -> dict[str, Any]:
         return request.plan(foreign_shape("parse", request.config))
     name = request.model or device.default_model
     open_, known = device.trusts(name) or folders.allowed(), device.resolve(name)
+    own = not public_server.is_public() or device.offers(known)
     if known.shape is not None or known.hub_id in catalog.SHAPES.values():
-        return request.plan(shape(known.id))
-    return request.plan(foreign_shape("from_hub", known.id, allow_folders=open_, keep=not public_server.is_public()))
+        return request.plan(shape(known.id, own=own))
+    return request.plan(foreign_shape("from_hub", known.id, allow_folders=open_, own=own))
 
 
 @lru_cache(maxsize=64)
-def shape(name: str) -> Architecture:
+def shape(name: str, *, own: bool) -> Architecture:
     """Return an architecture of kvdemo's own table, worked out once: it is Python work beside somebody's steps.
 
     `name` is an id, not what somebody typed: a model has many spellings.
     """
     from kvdemo.models.facts import architecture  # noqa: PLC0415
 
-    return architecture.from_hub(name)
+    return architecture.from_hub(name, own=own)
 
 
 @lru_cache(maxsize=64)

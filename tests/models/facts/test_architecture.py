@@ -339,12 +339,30 @@ def test_config_json_alone_is_fetched_and_then_kept(tmp_path: Path, monkeypatch:
         assert "is gated" in refusal(lambda: architecture.from_hub("someone/gated"))
 
 
+def test_a_stranger_learns_nothing_by_the_operators_token_or_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "config.json").write_text(json.dumps(LLAMA_8B))
+    monkeypatch.setenv("HF_TOKEN", "hf_operators")
+    stub = Hub({"someone/private": tmp_path / "repository"})
+    with serving(stub) as address:
+        point(monkeypatch, address)
+        architecture.from_hub("someone/private")
+        assert set(stub.tokens) == {"Bearer hf_operators"}
+        stub.tokens.clear()
+        architecture.from_hub("someone/private", own=False)  # though it is in the cache by now
+        assert set(stub.tokens) == {None}
+        stub.repositories.clear()
+        assert "someone/private" in refusal(lambda: architecture.from_hub("someone/private", own=False))
+
+
 def test_a_config_json_fetched_for_a_stranger_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "config.json").write_text(json.dumps(LLAMA_8B))
     with serving(Hub({"someone/llama": tmp_path / "repository"})) as address:
         point(monkeypatch, address)
-        assert architecture.from_hub("someone/llama", keep=False).name == "someone/llama"
+        assert architecture.from_hub("someone/llama", own=False).name == "someone/llama"
     assert not (tmp_path / "hub-cache").exists()
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import public_server
+from kvdemo.models.names import offered
 from kvdemo.server.questions import planning
 from kvdemo.server.service import Service
 from kvdemo.web.tabs.compare import MOST_BYTES
@@ -61,6 +63,29 @@ def test_no_spelling_of_a_folder_has_its_plan_worked_out_again(service: Service,
     for spelling in (f"{tiny_folder}", f" {tiny_folder}", f"{tiny_folder}  "):
         service.plan(MACHINE | {"model": spelling})
     assert planning.foreign_shape.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(
+    ("public", "models", "own"),
+    [
+        ("0", "", {"someone/a", "someone/b", "someone/default"}),
+        ("1", "", {"someone/default"}),
+        ("1", "someone/a", {"someone/a", "someone/default"}),
+        ("1", "*,someone/a", {"someone/a", "someone/default"}),
+    ],
+)
+def test_a_stranger_plans_with_what_is_the_operators_only_where_he_offers_it(
+    monkeypatch: pytest.MonkeyPatch, public: str, models: str, own: set[str]
+) -> None:
+    asked: dict[str, bool] = {}
+    found = planning.shape("random:gpt2", own=True)
+    monkeypatch.setattr(planning, "foreign_shape", lambda _, name, **how: asked.update({name: how["own"]}) or found)
+    monkeypatch.setenv(public_server.VARIABLE, public)
+    monkeypatch.setenv(offered.VARIABLE, models)
+    made = Service("someone/default")
+    for name in ("someone/a", "someone/b", "someone/default"):
+        made.plan(MACHINE | {"model": name})
+    assert {name for name, owned in asked.items() if owned} == own
 
 
 def test_a_pasted_configuration_gives_the_same_plan_as_in_the_process(service: Service) -> None:
