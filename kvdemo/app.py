@@ -16,9 +16,11 @@ import contextlib
 import importlib.util
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradio import routes
@@ -28,7 +30,7 @@ from kvdemo import space
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
 from kvdemo.core.system import logs, public_server
-from kvdemo.core.system.temporary import OwnFolder
+from kvdemo.core.system.temporary import LockedFolder, OwnFolder
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered
 from kvdemo.server.engine_process.backend import EngineBackend
@@ -144,19 +146,27 @@ def is_public() -> bool:
     return share or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
 
 
-def keep_files_apart() -> OwnFolder | None:
-    """Have files kept in a folder of this program's own; those of visitors elsewhere, where the operator says so.
-
-    By default all of Gradio's apps on a machine have one folder, which belongs to the user who ran the first of them.
-    """
+def have_own_folder() -> OwnFolder | None:
+    """Have temporary files made in a folder of this program's own."""
     try:
-        folder = OwnFolder()
+        return OwnFolder()
     except OSError:  # a full disk, on which the page works but for its files
         return None
-    if not os.environ.get(FILES):
-        # Apart from other temporary files: Gradio takes over by name what lies there already, and copies all else.
-        place = folder.path / "files"
-        os.environ[FILES] = routes.DEFAULT_TEMP_DIR = str(place)  # the latter was read when Gradio was imported
+
+
+def keep_files_apart() -> LockedFolder | None:
+    """Have visitors' files kept in a folder of this program's own: in the one that the operator names, if any.
+
+    By default all of Gradio's apps on a machine have one folder, which belongs to the user who ran the first of them.
+    It is apart from other temporary files: Gradio takes over by name what lies there already, and copies all else.
+    """
+    try:
+        place = Path(os.environ.get(FILES) or tempfile.gettempdir())
+        place.mkdir(parents=True, exist_ok=True)
+        folder = LockedFolder(place)
+    except OSError:
+        return None
+    os.environ[FILES] = routes.DEFAULT_TEMP_DIR = str(folder.path)  # the latter was read when Gradio was imported
     return folder
 
 
@@ -175,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         public_server.declare()
     space.trust_proxy()
     connections.allow_many()
-    files = keep_files_apart()
+    temporary, files = have_own_folder(), keep_files_apart()
     service = make_service(limits)
     if Space.zero_gpu:
         service.preload()
@@ -190,15 +200,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     blocks.launch(prevent_thread_lock=True, **options)
     if not Space.zero_gpu:
         threading.Thread(target=service.preload, name="preload", daemon=True).start()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what follows as Ctrl-C does
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+    wait_for_the_end(files)
     begin_to_close(blocks)
     service.close()  # waiting runs are told
     blocks.close(verbose=False)
-    if files:
-        files.close()
+    for folder in filter(None, (files, temporary)):
+        folder.close()
+
+
+def wait_for_the_end(files: LockedFolder | None) -> None:
+    """Wait until this program is told to end. Meanwhile remove what visitors left in their files' folder."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what follows as Ctrl-C does
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(page.LOOK_FOR_FILES_SECONDS)
+            if files:
+                files.remove_old(page.KEEP_ALL_SECONDS)
 
 
 def begin_to_close(blocks: gr.Blocks) -> None:

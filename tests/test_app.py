@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -86,24 +87,48 @@ def test_mcp_tools_without_their_package_end_the_start_in_one_sentence(monkeypat
         app.main(["--mcp"])
 
 
+@pytest.mark.parametrize("named", ["", "of/the operator"])
 def test_visitors_files_are_kept_in_a_folder_that_is_closed_to_other_users(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / named) if named else "")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = app.keep_files_apart()
     assert folder
-    assert Path(os.environ["GRADIO_TEMP_DIR"]).parent == folder.path
+    assert os.environ["GRADIO_TEMP_DIR"] == str(folder.path)
+    assert folder.path.parent == tmp_path / named
     assert folder.path.stat().st_mode & 0o077 == 0
     folder.close()
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / named).iterdir()) == []
 
 
-def test_a_folder_for_files_that_the_operator_names_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_removes_within_the_hour_what_gradio_left_of_uploads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program wrote into a folder that the operator names stays."""
+    (tmp_path / "another").write_text("")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    if folder := app.keep_files_apart():
-        folder.close()
-    assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
+    folder = app.keep_files_apart()
+    assert folder
+    left = folder.path / "tmpa"
+    left.write_text("")
+    written, slept = left.stat().st_ctime, [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(slept[-1] + seconds)
+        if slept[-1] > 3600:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(app.time, "sleep", sleep)
+    monkeypatch.setattr("kvdemo.core.system.temporary.time.time", lambda: written + slept[-1])
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        app.wait_for_the_end(folder)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert not left.exists()
+    folder.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["another"]
 
 
 @pytest.mark.slow

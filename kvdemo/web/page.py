@@ -34,8 +34,10 @@ from kvdemo.web.theme import launch_options
 __all__ = ["build", "launch_options"]
 
 TITLE = "kvdemo: what the KV cache buys"
-#: Files of visitors are looked through so often, and removed at this age: none is kept for an hour.
-LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS = 600, 2900
+#: Files of visitors are looked through so often, and removed at this age: none is kept for an hour. Gradio removes what
+#: it noted, and keeps a note for ever where another removed the file. So the server removes all others later (app.py):
+#: what uploads left that were broken off or came under another name, and empty folders.
+LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS, KEEP_ALL_SECONDS = 300, 2600, 3000
 
 
 def build(backend: Backend) -> gr.Blocks:

@@ -6,11 +6,15 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 _PREFIX, _RANDOM = "kvdemo-temporary-", 8
 #: What names the temporary folder to the processes that this one starts.
 _VARIABLES = ("TMPDIR", "TEMP", "TMP")
+#: An empty folder that has not changed for so long is one into which nobody is about to put a file.
+_SETTLED_SECONDS = 60
 
 
 def have_folder() -> None:
@@ -25,17 +29,14 @@ def have_folder() -> None:
         tempfile.tempdir = next((name for name in (*named, "/tmp") if name and Path(name).is_dir()), str(Path.cwd()))  # noqa: S108
 
 
-class OwnFolder:
-    """The temporary folder of this process and those that it starts, closed to other users of the machine.
+class LockedFolder:
+    """A new folder in another one, for files of this process alone, closed to other users of the machine.
 
-    A process that is killed in the middle of its work leaves its files here, and `close` removes them all. Where this
-    process is killed itself, the next one that takes such a folder removes what it left. Raises OSError where no
-    folder can be made.
+    `close` removes it with all that is in it. Where this process is killed, the next one that makes such a folder in
+    the same place removes what it left. Raises OSError where no folder can be made.
     """
 
-    def __init__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in _VARIABLES}, tempfile.tempdir
-        place = Path(tempfile.gettempdir())
+    def __init__(self, place: Path) -> None:
         _sweep(place)
         while True:
             self.path, self._lock = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place)), None
@@ -46,20 +47,47 @@ class OwnFolder:
             except OSError:  # no folder can be locked there, and none is removed for another
                 break
             break
+
+    def close(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def remove_old(self, seconds: float) -> None:
+        """Remove the files in it that have not changed for so long, whoever wrote them, and the folders left empty."""
+        for folder, _, names in os.walk(self.path, topdown=False):
+            for name in names:
+                _remove(Path(folder, name), Path.unlink, seconds)
+            if Path(folder) != self.path:
+                _remove(Path(folder), Path.rmdir, _SETTLED_SECONDS)
+
+
+class OwnFolder(LockedFolder):
+    """The temporary folder of this process and those that it starts, in which killed ones leave their files."""
+
+    def __init__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in _VARIABLES}, tempfile.tempdir
+        super().__init__(Path(tempfile.gettempdir()))
         os.environ |= dict.fromkeys(_VARIABLES, str(self.path))
         tempfile.tempdir = str(self.path)
 
     def close(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder, and have temporary files made where they were before."""
         before, tempfile.tempdir = self._before
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        super().close()
+
+
+def _remove(path: Path, how: Callable[[Path], None], seconds: float) -> None:
+    """Remove what has not changed for so long; not what is in use, and no folder that is not empty."""
+    with contextlib.suppress(OSError):
+        if time.time() - path.lstat().st_ctime > seconds:
+            how(path)
 
 
 def _locked(folder: Path) -> int:

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from kvdemo.core.system.temporary import OwnFolder
+from kvdemo.core.system.temporary import LockedFolder, OwnFolder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
 
@@ -108,3 +109,22 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_made_anew(
     assert str(folder.path) == made[1]
     folder.close()
     assert list(place.iterdir()) == []
+
+
+def test_old_files_go_whoever_wrote_them_then_the_folders_left_empty_and_new_ones_stay(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    folder = LockedFolder(place)
+    deep = folder.path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("")
+    (folder.path / "broken off").write_text("")
+    folder.remove_old(1000)
+    assert len(list(folder.path.rglob("*"))) == 4
+    for later in (2000, 3000, 4000):  # by the time that files have, a folder changed when one in it went
+        monkeypatch.setattr("kvdemo.core.system.temporary.time.time", lambda later=later: now + later)
+        folder.remove_old(1000)
+    assert list(folder.path.iterdir()) == []
+    assert folder.path.exists()
+    folder.close()
