@@ -16,6 +16,7 @@ from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
 from kvdemo.web.components.form_keeper import keep
 from kvdemo.web.components.tabs import Tabs
+from kvdemo.web.gradio_patches.few_files import take_few_files
 from kvdemo.web.gradio_patches.guarded_blocks import GuardedBlocks
 from kvdemo.web.gradio_patches.kept_answers import keep_answers
 from kvdemo.web.gradio_patches.light_sessions import lighten_sessions
@@ -43,6 +44,7 @@ LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS, KEEP_ALL_SECONDS = 300, 2600, 3000
 def build(backend: Backend) -> gr.Blocks:
     """Build the page on top of `backend`. Launch it with `launch(**launch_options())`."""
     lighten_sessions()
+    take_few_files()
     with GuardedBlocks(
         title=TITLE,
         analytics_enabled=False,

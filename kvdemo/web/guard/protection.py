@@ -9,19 +9,18 @@ It stands around everything that Gradio answers (`launch(app_kwargs={"middleware
 from __future__ import annotations
 
 import ipaddress
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
 from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
+from kvdemo.web.guard.body import TOO_LARGE, Body
+from kvdemo.web.guard.uploads import FULL, Uploads
 from kvdemo.web.links import TOO_LONG
 
 #: What the page needs and nothing else. Gradio's page has its configuration and its styles as text, and makes functions
@@ -44,8 +43,6 @@ HEADERS: Mapping[str, str] = {
 }
 #: What a refusal says that has no words of its own.
 SILENT = b"There is nothing here."
-#: What one address may upload of all that may be uploaded in an hour.
-SHARE = 0.25
 #: What a form takes beside the files in it, and the largest request without one: a prompt in escaped characters.
 BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
 #: The largest request outside the queue, of which the page has two with next to nothing in them.
@@ -57,7 +54,6 @@ NAME_THE_SERVER = ("host", "x-forwarded-host", "x-gradio-server")
 #: A proxy says for whom it asks.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LOCAL_NAMES = ("localhost", "")
-TOO_LARGE, FULL = "The request is too large: send less.", "Too much was uploaded in the last hour: try again later."
 NO_HOST = "The request cannot be read: a header names a server that there cannot be."
 
 
@@ -72,9 +68,9 @@ class Protection:
     def __init__(
         self, app: ASGIApp, *, file_bytes: int, hourly_bytes: int, on_stranger: Callable[[], None] = lambda: None
     ) -> None:
-        self._app, self._file_bytes, self._hourly_bytes = app, file_bytes, hourly_bytes
+        self._app, self._file_bytes = app, file_bytes
         self._on_stranger, self._alone = on_stranger, True
-        self._uploads: deque[tuple[float, str, _Body]] = deque()
+        self._uploads = Uploads(hourly_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -91,26 +87,26 @@ class Protection:
         upload_progress.forget(scope)
         upload = scope["path"].endswith(unreadable.UPLOAD)
         most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
-        body = _Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else most)
+        body = Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else most)
         answer = _Answer(scope, send)
         if ready := self._answer_for(scope, body, upload):
             await ready(scope, receive, answer)
             return
         if upload:
-            self._uploads.append((time.monotonic(), _address(scope), body))
+            self._uploads.add(_address(scope), body)
         try:
             await self._answer(scope, body, answer)
         finally:
             body.end()
 
-    def _answer_for(self, scope: Scope, body: _Body, upload: bool) -> Response | None:
+    def _answer_for(self, scope: Scope, body: Body, upload: bool) -> Response | None:
         """Return what a request is answered that goes no further, a refusal mostly."""
         refusals = (
             (body.too_large, TOO_LARGE, 413),
             (not _names_a_server(Headers(scope=scope)), NO_HOST, 400),
             (closed.is_closed(scope["path"]), closed.SENTENCE, 404),
             (other_sites.is_of_another_site(scope), other_sites.SENTENCE, 403),
-            (upload and self._is_full(_address(scope)), FULL, 429),
+            (upload and self._is_full(scope), FULL, 429),
         )
         for refused, sentence, code in refusals:
             if refused and code == 413 and not upload:  # a page shows why an event is refused where that is in JSON
@@ -119,7 +115,7 @@ class Protection:
                 return PlainTextResponse(sentence, code, {"Retry-After": "3600"} if code == 429 else None)
         return upload_progress.done() if upload_progress.is_asked(scope) else None
 
-    async def _answer(self, scope: Scope, body: _Body, answer: _Answer) -> None:
+    async def _answer(self, scope: Scope, body: Body, answer: _Answer) -> None:
         try:
             await self._app(scope, body, answer)
         except Exception as error:
@@ -131,41 +127,10 @@ class Protection:
             else:
                 await unreadable.answer(scope, error)(scope, body, answer)
 
-    def _is_full(self, address: str) -> bool:
-        """Tell whether what was uploaded in the last hour, or is announced and still comes, leaves no room for more.
-
-        One address has its share of it, but for those of this machine, by which a proxy may bring everybody.
-        """
-        while self._uploads and self._uploads[0][0] < time.monotonic() - 3600:
-            self._uploads.popleft()
-        own = sum(body.bytes for _, other, body in self._uploads if other == address and not _is_loopback(address))
-        return own >= self._hourly_bytes * SHARE or sum(body.bytes for *_, body in self._uploads) >= self._hourly_bytes
-
-
-class _Body:
-    """The body of a request, up to a size. `bytes` are those that came, or that were announced if more."""
-
-    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
-        self._receive, self._most = receive, most
-        length = Headers(scope=scope).get("content-length", "0")
-        self.bytes = int(length) if length.isdigit() and len(length) < 20 else most + 1
-        self._came = 0
-
-    def end(self) -> None:
-        """Forget what was announced and did not come."""
-        self.bytes = self._came
-
-    @property
-    def too_large(self) -> bool:
-        return self.bytes > self._most
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._came += len(message.get("body", b""))
-        self.bytes = max(self.bytes, self._came)
-        if self.too_large:
-            raise HTTPException(413, TOO_LARGE)
-        return message
+    def _is_full(self, scope: Scope) -> bool:
+        """Tell whether a visitor may upload no more now. By an address of this machine a proxy may bring everybody."""
+        address = _address(scope)
+        return self._uploads.is_full(address, shared=_is_loopback(address))
 
 
 class _Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,6 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from kvdemo.web import links, page
-from kvdemo.web.guard import protection
 from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, Protection, is_stranger
 from kvdemo.web.guard.unreadable import NO_ROOM
 from kvdemo.web.links import TOO_LONG
@@ -128,36 +126,6 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(visitor: TestClient) -
     answer = visitor.post("/gradio_api/queue/join", content=chunks(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert visitor.post("/gradio_api/queue/join", headers={"content-length": "9" * 5000}).status_code == 413
-
-
-def test_all_visitors_share_an_upload_quota() -> None:
-    with client(uploaded_bytes=3000) as visitor:
-        codes = [upload(visitor, 1000).status_code for _ in range(6)]
-    assert codes[0] == 200
-    assert codes[-1] == 429
-    assert codes == sorted(codes)
-
-
-def test_one_address_leaves_room_for_the_uploads_of_others() -> None:
-    with client(uploaded_bytes=8000) as visitor:
-        one, other = (TestClient(visitor.app, client=(f"203.0.113.{number}", 5)) for number in (1, 2))
-        assert [upload(one, 1000).status_code for _ in range(4)] == [200, 200, 429, 429]
-        assert upload(other, 1000).status_code == 200
-
-
-def test_an_upload_that_is_announced_and_does_not_come_takes_no_room() -> None:
-    announced = {"content-type": "multipart/form-data; boundary=b", "content-length": "9000"}
-    with client(uploaded_bytes=5000) as visitor:
-        visitor.post("/gradio_api/upload", content=b"--b", headers=announced)
-        assert upload(visitor, 1000).status_code == 200
-
-
-def test_the_upload_quota_is_per_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.monotonic()
-    with client(uploaded_bytes=1000) as visitor:
-        assert [upload(visitor, 1000).status_code for _ in range(2)] == [200, 429]
-        monkeypatch.setattr(protection.time, "monotonic", lambda: now + 3700)
-        assert upload(visitor, 1000).status_code == 200
 
 
 def test_an_upload_without_a_name_gets_a_sentence(visitor: TestClient) -> None:
