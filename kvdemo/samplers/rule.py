@@ -72,14 +72,22 @@ class Rule:
         return {name: value for name, value in self.values.items() if value != defaults[name]}
 
     @property
+    def in_effect(self) -> dict[str, float | str]:
+        """The settings of `changed` that have a say in which token is chosen. Rules with equal ones are the same."""
+        if not self.greedy:
+            return self.changed
+        greedy_too = {name for one in introductions().values() if one.greedy_too for name in one.options}
+        return {name: value for name, value in self.changed.items() if name in greedy_too}
+
+    @property
     def recorded(self) -> dict[str, float | str]:
-        """The settings for a document: those of the race always, others where they are on."""
-        return {name: self.values[name] for name in values(self.race)} | self.changed
+        """The settings for a document: those of the race always, others where they are in effect."""
+        return {name: self.values[name] for name in values(self.race)} | self.in_effect
 
     @property
     def by_temperature_and_top_p(self) -> bool:
-        """Whether temperature, top-p and seed are all that is set."""
-        return self.changed.keys() <= {"temperature", "top_p", SEED}
+        """Whether temperature, top-p and seed are all that is in effect."""
+        return self.in_effect.keys() <= {"temperature", "top_p", SEED}
 
     @property
     def label(self) -> str:
@@ -88,8 +96,8 @@ class Rule:
 
     @property
     def described(self) -> str:
-        """Say what the rule is: "greedy", or all that is set, as in "temperature 0.8, top-k 20"."""
-        return _spelled(self.changed) or "greedy"
+        """Say what the rule is: "greedy", or all that is in effect, as in "temperature 0.8, top-k 20"."""
+        return _spelled(self.in_effect) or "greedy"
 
 
 def _spelled(chosen: Values) -> str:

@@ -58,7 +58,7 @@ def explain(
     """
     if lane.info.elsewhere or baseline.info.elsewhere:
         return Divergence(index, "remote", _unknown(baseline, lane))
-    if rules[0].values != rules[1].values:
+    if rules[0].in_effect != rules[1].in_effect:
         return Divergence(index, "rule", _chose(baseline, lane, index, piece) + _rules(rules))
     for record in (baseline, lane):
         if not record.info.lossless:

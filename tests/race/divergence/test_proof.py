@@ -235,6 +235,15 @@ def test_the_check_ends_on_stop_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         assert divergence["detail"].endswith("not checked, because the race was stopped.")
 
 
+def test_a_setting_that_does_nothing_at_temperature_0_keeps_no_divergence_from_its_proof() -> None:
+    model = model_in("llama", torch.float32)
+    document, _ = race(model, "no_cache:top_k=20:seed=5,sabotaged-position")
+    (divergence,) = parted(document)
+    assert divergence["kind"] == "unexplained"
+    assert "Sabotaged is off" in divergence["detail"]
+    assert document["lanes"][0]["sampling"] == {"temperature": 0.0, "top_p": 1.0, "seed": 5}
+
+
 def test_a_check_that_fails_is_stated_and_the_race_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> Rounding:
         raise torch.OutOfMemoryError("CUDA out of memory")

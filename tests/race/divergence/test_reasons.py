@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from kvdemo.core.events import Divergence
 from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import Choice
@@ -117,3 +119,11 @@ def test_lanes_with_different_samplers_are_said_to_choose_by_different_rules() -
     seeds = Rule(DRAWN.race, {"seed": 1}), Rule(DRAWN.race, {"seed": 2})
     detail = explained(lane("A", 12), lane("B", 13), rules=seeds).detail
     assert detail.endswith("temperature 0.7, seed 1, and temperature 0.7, seed 2.")
+
+
+@pytest.mark.parametrize("idle", [{"top_k": 20}, {"seed": 5}, {"min_p": 0.1}, {"top_p": 0.9}])
+def test_a_setting_that_does_nothing_at_temperature_0_excuses_no_divergence(idle: dict[str, float]) -> None:
+    assert explained(lane("A", 12), lane("B", 13), rules=(Rule(), Rule(given=idle))).kind == "numeric"
+    penalty = Rule(given={"repetition_penalty": 1.2})
+    assert explained(lane("A", 12), lane("B", 13), rules=(Rule(), penalty)).kind == "rule"
+    assert explained(lane("A", 12), lane("B", 13), rules=(DRAWN, Rule(DRAWN.race, idle))).kind == "rule"
