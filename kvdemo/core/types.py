@@ -114,7 +114,7 @@ class Step:
                  model's; 0 where another machine ran them
     passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
                  `ran` gives it
-    cache_bytes  bytes of the key and value tensors held here after the step; 0 without a cache
+    cache_bytes  bytes of the cache's tensors held here after the step; 0 without a cache
     cache        a cache whose bytes are added to these after the clock was read; None once the step is recorded
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ... Where an

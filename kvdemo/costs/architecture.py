@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -91,6 +92,15 @@ class Architecture:
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:
         """Each different layer with its number: sums over layers are sums over a few kinds of them."""
         return tuple(Counter(self.layers).items())
+
+
+def contents(layers: Sequence[LayerCache] | None) -> str:
+    """Name what a cache of these layers holds, as in "6 kB of states"; None is for layers that are not known."""
+    keys = any(layer.kv_heads for layer in layers or ())
+    states = any(layer.state_elements or layer.float32_elements for layer in layers or ())
+    if keys:
+        return "keys, values and states" if states else "keys and values"
+    return "states" if states else "cache"
 
 
 def shared(arch: Architecture) -> Architecture:

@@ -87,7 +87,7 @@ class _Run:
         if self.model.layers is None or self.bytes <= room:
             return
         need = (
-            f"{self.what} needs {units.amount(self.bytes, 'B')} of memory for keys and values and what a pass "
+            f"{self.what} needs {units.amount(self.bytes, 'B')} of memory for what is kept and what a pass "
             f"computes, and there is room for {units.amount(room, 'B')}"
         )
         fits = _largest(lambda tokens: replace(self, tokens=tokens).bytes <= room, self.tokens)

@@ -15,6 +15,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import TimedStep
+from kvdemo.costs.architecture import contents
 from kvdemo.engine import environment
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.lane_history import LaneHistory
@@ -268,7 +269,7 @@ class _Race:
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 
     def _finish(self) -> Finished:
-        verdict = judge(self.records, self.request.schedule)
+        verdict = judge(self.records, self.request.schedule, contents(self.model.layers))
         built = document.build(
             self.request,
             self.records,

@@ -19,6 +19,7 @@ from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from kvdemo.strategies.recompute.no_cache import NoCache
 from tests.scripted import choice
+from tests.strategies.layered import model_of
 
 
 def run(model: LoadedModel, **fields: Any) -> list[RaceEvent]:
@@ -342,3 +343,12 @@ def test_hostile_and_unusual_prompts_are_decoded_like_other_prompts(
 ) -> None:
     made = document(run(tiny_llama, prompt=prompt if prompt.strip() else prompt + "a", chat=chat))
     assert [lane["status"] for lane in made["lanes"]] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("mamba", "states"), ("falcon_h1", "keys, values and states"), ("llama", "keys and values")]
+)
+def test_the_verdict_says_states_where_a_cache_keeps_no_keys(name: str, kept: str) -> None:
+    events = run(model_of(name), prompt="w3 w4 w5", strategies="no_cache,dynamic_cache", max_new_tokens=3)
+    (work,) = [f["text"] for f in document(events)["verdict"]["findings"] if f["kind"] == "work"]
+    assert work.endswith(f"B of {kept} at the end.")

@@ -52,7 +52,10 @@ Entry = tuple[int, LaneHistory]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding without its sentence. `words` is what numbers cannot say: a remark, an error, why two texts differ."""
+    """A finding without its sentence. `words` is what numbers cannot say.
+
+    That is a remark, an error, why two texts differ, or what a cache holds.
+    """
 
     kind: FindingKind
     lanes: tuple[int, ...] = ()
@@ -108,13 +111,17 @@ def _done(lane: LaneHistory) -> bool:
     return lane.ended is not None and lane.ended.reason in ("length", "eos")
 
 
-def about(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
-    """Find what a lane's work was, why its cache saved little or no time, and whether its text is the baseline's."""
+def about(baseline: LaneHistory, entry: Entry, kept: str) -> Iterator[Found]:
+    """Find what a lane's work was, why its cache saved little or no time, and whether its text is the baseline's.
+
+    `kept` names what the model's cache holds.
+    """
     index, lane = entry
     if not (lane.info.elsewhere or baseline.info.elsewhere):
         ours, theirs = lane_metrics(lane.steps).positions, lane_metrics(baseline.steps).positions
         held = lane.steps[-1].step.cache_bytes
-        yield Found("work", (index, 0), {"positions": ours, "baseline_positions": theirs, "cache_bytes": held})
+        numbers = {"positions": ours, "baseline_positions": theirs, "cache_bytes": held}
+        yield Found("work", (index, 0), numbers, kept)
     if why := _why_little(baseline, entry):
         yield why
     if lane.divergence is None:

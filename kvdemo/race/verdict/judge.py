@@ -19,18 +19,18 @@ from kvdemo.race.verdict import findings, sentences
 from kvdemo.race.verdict.findings import Entry, Found
 
 
-def judge(records: Sequence[LaneHistory], schedule: Schedule) -> Verdict:
-    """Judge a race that is over."""
+def judge(records: Sequence[LaneHistory], schedule: Schedule, kept: str = "keys and values") -> Verdict:
+    """Judge a race that is over. `kept` names what the model's cache holds."""
     names = [record.info.name for record in records]
     return Verdict(
         tuple(
             Finding(found.kind, found.lanes, found.numbers, sentences.write(found, names), found.reason)
-            for found in _in_order(records, schedule)
+            for found in _in_order(records, schedule, kept)
         )
     )
 
 
-def _in_order(records: Sequence[LaneHistory], schedule: Schedule) -> Iterator[Found]:
+def _in_order(records: Sequence[LaneHistory], schedule: Schedule, kept: str) -> Iterator[Found]:
     baseline, *others = records
     compared: list[Entry] = [
         (index, lane) for index, lane in enumerate(others, start=1) if lane.tokens and baseline.tokens
@@ -46,7 +46,7 @@ def _in_order(records: Sequence[LaneHistory], schedule: Schedule) -> Iterator[Fo
     yield from (findings.time(baseline, entry) for entry in compared if entry is not leader)
     yield from findings.groups(records)
     for entry in compared:
-        yield from findings.about(baseline, entry)
+        yield from findings.about(baseline, entry, kept)
     if len(others) == 1 and schedule == "fair":
         yield from (one for entry in compared for one in findings.same_first_step(baseline, entry))
     if schedule == "simultaneous" and others:

@@ -90,7 +90,7 @@ def _too_short(found: Found, names: Names) -> str:
 def _work(found: Found, names: Names) -> str:
     (name, other), n = _pair(found, names), found.numbers
     held = n["cache_bytes"]
-    price = f" It held {_bytes(held)} of keys and values at the end." if held else ""
+    price = f" It held {_bytes(held)} of {found.words} at the end." if held else ""
     ran = f"{name} ran {units.count(n['positions'], 'position')} through the model"
     return f"{ran}; {other} ran {n['baseline_positions']:,}.{price}"
 

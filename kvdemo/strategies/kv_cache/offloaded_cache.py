@@ -32,7 +32,7 @@ class Offloaded(Strategy):
     summary = "Keeps keys and values in main memory and fetches them layer by layer (CUDA)."
     lossless = True
     picture = Picture(computes="new", keeps="host")
-    formula_note = "The keys and values on the GPU and in main memory together."
+    formula_note = "The cache on the GPU and in main memory together."
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if model.device.type != "cuda":
@@ -56,7 +56,7 @@ class Offloaded(Strategy):
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         device, host = (steps[-1].step.details[name] for name in ("device_bytes", "host_bytes"))
         return [
-            f"{self.info.name} held {units.amount(device, 'B')} of keys and values on the GPU between two steps and "
+            f"{self.info.name} held {units.amount(device, 'B')} of its cache on the GPU between two steps and "
             f"{units.amount(host, 'B')} in main memory."
         ]
 

@@ -24,7 +24,7 @@ def test_bytes_on_the_device_and_in_main_memory_are_counted_separately() -> None
 def test_the_remark_states_the_bytes_of_both_memories() -> None:
     step = Step((), positions=1, details={"device_bytes": 2e6, "host_bytes": 30e6})
     assert Offloaded().remarks([TimedStep(step, 1.0)]) == [
-        "Offloaded cache held 2 MB of keys and values on the GPU between two steps and 30 MB in main memory."
+        "Offloaded cache held 2 MB of its cache on the GPU between two steps and 30 MB in main memory."
     ]
 
 

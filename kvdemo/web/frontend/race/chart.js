@@ -18,7 +18,7 @@ import { Pacer } from "./pacer.js";
 const VIEWS = [
   { id: "latency", label: "Latency", title: "What each token cost", unit: "ms", term: "latency", hover: "%{y:.4~g} ms" },
   { id: "elapsed", label: "Elapsed time", title: "Device time so far", unit: "s", term: "cumulative", hover: "%{y:.4~g} s" },
-  { id: "bytes", label: "Cache size", title: "Keys and values held", unit: "MB", term: "cache", hover: "%{y:.4~g} MB" },
+  { id: "bytes", label: "Cache size", title: "Bytes held in the cache", unit: "MB", term: "cache", hover: "%{y:.4~g} MB" },
   { id: "logprobs", label: "Log-probability", title: "How likely each token was", unit: "ln p", term: "logprob", hover: "ln p = %{y:.2f}", titled: true,
     says: "The log-probability that the model gave each token before any rule: near 0 it was sure, and each dip is a token that it did not expect." },
   { id: "entropies", label: "Entropy", title: "How open each choice was", unit: "bits", term: "entropy", hover: "%{y:.2f} bits",

@@ -35,7 +35,7 @@ const sentence = (race, lane, token) => {
     return `The prompt: ${count(total - token.positions)} of its positions were kept from an earlier race, ${count(token.positions)} computed.`;
   }
   if (token.first === 0) {
-    const kept = token.bytes ? ", and its keys and values went into the cache" : "";
+    const kept = token.bytes ? ", and the cache holds what later tokens need of it" : "";
     return `The prompt: all ${count(token.positions)} positions computed${kept}.`;
   }
   if (!token.bytes) {
