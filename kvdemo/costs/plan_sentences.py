@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.figures import units
@@ -44,8 +44,7 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
 def _attention(arch: Architecture) -> str:
     keeping = [layer for layer in arch.layers if layer.per_position]
     first = keeping[0]
-    width = f"{first.head_dim}" if first.head_dim == first.value_dim else f"{first.head_dim} and {first.value_dim}"
-    counts = sorted({layer.kv_heads for layer in keeping})
+    width = _widths(keeping)
     match arch.attention:
         case "latent":
             return (
@@ -59,8 +58,19 @@ def _attention(arch: Architecture) -> str:
         case "multi-query":
             return f"Multi-query attention: all {arch.heads} query heads share one key-value head, {width} wide."
         case _:
-            shared = " or ".join(map(str, counts))
-            return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads, {width} wide."
+            of = {count: [x for x in keeping if x.kv_heads == count] for count in sorted({x.kv_heads for x in keeping})}
+            alike = len({_widths(layers) for layers in of.values()}) == 1
+            shared = " or ".join(
+                f"{count}" if alike else f"{count} ({_widths(layers)} wide)" for count, layers in of.items()
+            )
+            of_all = f", {width} wide" if alike else ""
+            return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads{of_all}."
+
+
+def _widths(layers: Sequence[LayerCache]) -> str:
+    """Write how wide keys are, and values where they differ: "256", "192 and 128", "256 or 512" where layers differ."""
+    widths = sorted({(layer.head_dim, layer.value_dim) for layer in layers})
+    return " or ".join(f"{key}" if key == value else f"{key} and {value}" for key, value in widths)
 
 
 def _layers(arch: Architecture) -> str:

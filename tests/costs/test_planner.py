@@ -129,6 +129,24 @@ def test_the_kind_of_attention_is_named(attention: str, layer: LayerCache, says:
     assert says in plan(model(layer, attention=attention), **MACHINE)["sentences"][0]
 
 
+@pytest.mark.parametrize(
+    ("attention", "layers", "says"),
+    [
+        (
+            "grouped-query",
+            (LayerCache("full", 4, 512), LayerCache("sliding", 16, 256, window=7)),
+            "32 query heads share 4 (512 wide) or 16 (256 wide) key-value heads.",
+        ),
+        ("grouped-query", (LayerCache("full", 4, 512), LayerCache("full", 8, 512)), "4 or 8 key-value heads, 512 wide"),
+        ("multi-query", (LayerCache("full", 1, 512), LayerCache("sliding", 1, 256, window=7)), "256 or 512 wide"),
+    ],
+)
+def test_heads_of_other_widths_are_not_given_the_width_of_the_first_layer(
+    attention: str, layers: tuple[LayerCache, ...], says: str
+) -> None:
+    assert says in plan(model(*layers, attention=attention), **MACHINE)["sentences"][0]
+
+
 def test_heads_that_a_library_repeats_count_once_and_a_note_says_so() -> None:
     made = plan(model(LayerCache("full", kv_heads=32, head_dim=128), repeats=4), **MACHINE)
     assert made["cache"]["bytes_per_token"] == 2 * 8 * 128 * 2
