@@ -73,6 +73,9 @@ class Architecture:
     repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
                        each query head that shares it (Falcon's newer models); see `shared`
     text_part          whether the model is for more than text, and all of this is about the part that continues text
+    borrowed           for each layer that attends to the keys of another one and keeps none, what that one keeps
+    late_parameters    those of `active_parameters` in such layers, where these run for the positions alone whose logits
+                       are asked for (Gemma 4); 0 where they run for all
     """
 
     name: str
@@ -87,11 +90,19 @@ class Architecture:
     attention: str
     repeats: int = 1
     text_part: bool = False
+    borrowed: tuple[LayerCache, ...] = ()
+    late_parameters: int = 0
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:
         """Each different layer with its number: sums over layers are sums over a few kinds of them."""
         return tuple(Counter(self.layers).items())
+
+    @cached_property
+    def attending(self) -> tuple[tuple[LayerCache, int, bool], ...]:
+        """Each different layer with queries, its number, and whether only positions whose logits are asked run it."""
+        own = ((layer, n, False) for layer, n in self.kinds if layer.kv_heads)
+        return (*own, *((layer, n, self.late_parameters > 0) for layer, n in Counter(self.borrowed).items()))
 
 
 def contents(layers: Sequence[LayerCache] | None) -> str:

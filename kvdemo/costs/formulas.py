@@ -53,22 +53,26 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
     product of a query with a key and of a weight with a value. The projection onto the vocabulary (head) is needed
     for the last position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position
     does not look ahead, and at most its window in a sliding layer. For one new position that is
-    2·N_active + 4·layers·T·(heads·head_dim). The scan of a state-space layer is not counted: next to its weights it
-    is small.
+    2·N_active + 4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
+    (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is small.
     """
     return pass_flops(arch, Pass(1, new_positions, context))
 
 
 def pass_flops(arch: Architecture, ran: Pass) -> float:
-    """Calculate the least floating-point operations of a pass: `step_flops` a row, the head for `ran.logits`."""
-    head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
+    """Calculate the least floating-point operations of a pass: `step_flops` a row, its last part for `ran.logits`."""
+    last = last_parameters(arch)
     attention = sum(
-        n * query_key_pairs(ran.positions, ran.context, layer) * product_width(arch, layer)
-        for layer, n in arch.kinds
-        if layer.kv_heads
+        n * query_key_pairs(ran.logits if late else ran.positions, ran.context, layer) * product_width(arch, layer)
+        for layer, n, late in arch.attending
     )
-    dense = 2.0 * ran.positions * (arch.active_parameters - head) + 2.0 * ran.logits * head
+    dense = 2.0 * ran.positions * (arch.active_parameters - last) + 2.0 * ran.logits * last
     return ran.rows * (dense + 2.0 * attention * arch.heads)
+
+
+def last_parameters(arch: Architecture) -> int:
+    """Count the parameters that run for the positions alone whose logits are asked for: the head, and late layers."""
+    return min(arch.vocab_size * arch.hidden_size + arch.late_parameters, arch.active_parameters)
 
 
 def product_width(arch: Architecture, layer: LayerCache) -> int:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from kvdemo.core.types import Pass
 from kvdemo.costs.architecture import Architecture, LayerCache, shared
@@ -22,10 +22,16 @@ from kvdemo.costs.formulas import (
     step_flops,
 )
 from kvdemo.models.facts import architecture
+from tests.models.tiny_configs import NO_SPECIAL, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
 SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
 STATE = LayerCache("state", state_elements=10, float32_elements=3)
+GEMMA_3N = WINDOWED | NO_SPECIAL | {
+    "num_hidden_layers": 4, "num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "laurel_rank": 4, "altup_num_inputs": 2,
+    "activation_sparsity_pattern": [0.0] * 4, "intermediate_size": [48] * 4,
+}  # fmt: skip
 
 
 def arch(*layers: LayerCache, repeats: int = 1) -> Architecture:
@@ -102,6 +108,29 @@ def test_flops_of_the_matrix_products_are_those_that_torch_counts(positions: int
     # Eager attention also works out what lies ahead, behind a mask: that is no part of the least.
     ahead = 4 * 2 * (positions * (positions - 1) // 2) * 32
     assert formula == pytest.approx(counted - ahead, rel=0.02)  # norms and rotations are not in the formula
+
+
+@pytest.mark.parametrize(("name", "late"), [("gemma4, layers that share keys", True), ("gemma3n", False)])
+@pytest.mark.parametrize(("positions", "logits"), [(1, 1), (6, 1), (6, 2)])
+def test_flops_of_layers_that_read_the_keys_of_others_are_those_that_torch_counts(
+    name: str, late: bool, positions: int, logits: int
+) -> None:
+    """Gemma 4 runs them for the positions alone whose logits are asked for, Gemma 3n for all."""
+    config = CONFIG_MAPPING["gemma3n_text"](**GEMMA_3N) if name == "gemma3n" else tiny(name)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model(input_ids=torch.ones((1, positions), dtype=torch.long), logits_to_keep=logits)
+    found = architecture.from_config(config)
+    assert len(found.borrowed) == 2 and (found.late_parameters > 0) == late
+    # Eager attention also works out what lies ahead, behind a mask; no window is full yet.
+    ahead = sum(
+        n * 2 * found.heads * (layer.head_dim + layer.value_dim) * (ran * (ran - 1) // 2)
+        for layer, n, few in found.attending
+        for ran in [logits if few else positions]
+    )
+    formula = pass_flops(found, Pass(1, positions, positions, logits=logits))
+    assert formula == pytest.approx(counter.get_total_flops() - ahead, rel=0.05)  # norms and rotations are not in it
 
 
 @given(st.integers(1, 60), st.integers(0, 90), st.integers(1, 120))

@@ -5,7 +5,7 @@ A formula that has a value is a sum of terms in b and t (`kvdemo.inside.terms`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -78,9 +78,8 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
 
 def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of operations: a multiplication and an addition for each weight and each product."""
-    attention = [layer for layer in arch.kinds if layer[0].kv_heads]
-    row = [Term(per_pair(arch, layer, n), 1, 1, looked_at(layer)) for layer, n in attention]
-    widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _ in attention})
+    row = _rows(arch, arch.attending)
+    widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _, _ in arch.attending})
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
@@ -90,9 +89,9 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer.",
     }
     yield _feed_forward(model)
-    head = min(arch.vocab_size * arch.hidden_size, arch.active_parameters)
-    dense = arch.active_parameters - head
-    projected = Term(2.0 * head, 1, 0, part="weights")
+    last = formulas.last_parameters(arch)
+    dense = arch.active_parameters - last
+    projected = Term(2.0 * last, 1, 0, part="weights")
     cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *as_part(row, "attention")]
     yield {
         "name": "A step with the cache",
@@ -105,17 +104,25 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     whole = [
         Term(2.0 * dense, 1, 1, part="weights"),
         projected,
-        *as_part([term for layer, n in attention for term in triangle(arch, layer, n)], "attention"),
+        *as_part(
+            [term for layer, n, late in arch.attending if not late for term in triangle(arch, layer, n)], "attention"
+        ),
+        *as_part(_rows(arch, [kind for kind in arch.attending if kind[2]]), "attention"),
     ]
     yield {
         "name": "The same step without it",
         "formula": "2 · N · t + 4 · layers · heads · d · t(t+1)/2, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}, {head:,} of them for the last position alone; "
+        "numbers": f"N = {arch.active_parameters:,}, {last:,} of them for the last position alone; "
         f"b · ({as_sum(whole)})",
         "unit": "FLOPs",
         "terms": whole,
         "about": "All t positions go through the weights again, and attention computes the whole triangle.",
     }
+
+
+def _rows(arch: Architecture, attending: Iterable[tuple[LayerCache, int, bool]]) -> list[Term]:
+    """Count the operations of the last query with all keys that it may look at."""
+    return [Term(per_pair(arch, layer, n), 1, 1, looked_at(layer)) for layer, n, _ in attending]
 
 
 def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:

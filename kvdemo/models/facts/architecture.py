@@ -7,7 +7,7 @@ The text part is built and run on the meta device (`meta_run`), and what its cac
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, text_part
+from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, shared_keys, text_part
 from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import disk_space, random_weights
 from kvdemo.models.sources.checkpoint import read_json
@@ -83,6 +83,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     attention = _attention(layers, repeats, heads, config_numbers.one_number(text, "kv_lora_rank"))
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
+    borrowed = shared_keys.borrowed(trial, layers)
     return Architecture(
         name=name,
         layers=layers,
@@ -91,11 +92,13 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
         parameters=_parameters(network) + (0 if tied else trial.missing_head),
-        active_parameters=_active(network, text, name) + trial.missing_head,
+        active_parameters=_active(_parts(network), text, name) + trial.missing_head,
         context_length=config_numbers.context_length(text),
         attention=attention,
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,
+        borrowed=borrowed,
+        late_parameters=_active(shared_keys.late(trial, len(borrowed)), text, name),
     )
 
 
@@ -184,9 +187,8 @@ def _parameters(network: PreTrainedModel) -> int:
     return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
 
 
-def _active(network: PreTrainedModel, text: PreTrainedConfig, name: str) -> int:
-    """Count the parameters read for one token: see `costs.architecture.Architecture`."""
-    parts = _parts(network)
+def _active(parts: Sequence[torch.nn.Module], text: PreTrainedConfig, name: str) -> int:
+    """Count the parameters of some modules that are read for one token: see `costs.architecture.Architecture`."""
     weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
     tied = {id(weight) for head in parts[1:] for weight in head.parameters()}
     for part in parts:
