@@ -20,6 +20,8 @@ class LayerCache:
     head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out)
     window            positions kept between two steps, for "sliding". A model with a sliding window of W attends to
                       W positions, but the newest one arrives with the step that needs it: W - 1 are kept
+    chunked           for "sliding": the text is cut into chunks of W positions, and a query looks at those of its own
+                      chunk alone (Llama 4). The cache keeps as many as with a window
     state_elements    numbers of constant count, in the cache's number format: convolution and recurrent states. A
                       layer of any kind may have them (Falcon-H1 runs attention and a state space side by side)
     float32_elements  the same for numbers that stay in float32 whatever the model's format is
@@ -33,6 +35,7 @@ class LayerCache:
     head_dim: int = 0
     value_dim: int = 0
     window: int | None = None
+    chunked: bool = False
     state_elements: int = 0
     float32_elements: int = 0
     index_elements: int = 0

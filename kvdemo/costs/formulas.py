@@ -87,12 +87,20 @@ def query_key_pairs(new_positions: int, context: int, layer: LayerCache) -> int:
     """Count the query-key pairs of one row in one layer: each new position with itself and those before it.
 
     In a sliding layer the first `ramp` of them still see less than the window of W = layer.window + 1 positions, each
-    one more than the position before it; all others see W.
+    one more than the position before it; all others see W. In a chunk of W the first position sees itself alone.
     """
+    if layer.chunked and layer.window is not None:
+        return _chunked_pairs(context, layer.window + 1) - _chunked_pairs(context - new_positions, layer.window + 1)
     first = context - new_positions + 1
     window = context if layer.window is None else layer.window + 1
     ramp = max(0, min(context, window) - first + 1)
     return ramp * first + ramp * (ramp - 1) // 2 + (new_positions - ramp) * window
+
+
+def _chunked_pairs(positions: int, chunk: int) -> int:
+    """Count the query-key pairs of a text from its beginning: a triangle for each chunk, and one for the rest."""
+    whole, rest = divmod(positions, chunk)
+    return whole * (chunk * (chunk + 1) // 2) + rest * (rest + 1) // 2
 
 
 def decode_floor_s(weight_bytes: float, kv_bytes: float, bandwidth: float) -> float:

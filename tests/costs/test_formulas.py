@@ -19,6 +19,7 @@ from kvdemo.costs.formulas import (
     pass_flops,
     positions_cached,
     positions_uncached,
+    query_key_pairs,
     step_flops,
 )
 from kvdemo.models.facts import architecture
@@ -141,6 +142,13 @@ def test_the_pairs_of_a_sliding_layer_are_the_sum_over_its_positions(new: int, b
     seen = sum(min(position, window) for position in range(before + 1, context + 1))
     model = replace(arch(layer, layer), active_parameters=0)
     assert step_flops(model, new, context) == 4 * 2 * seen * 32
+
+
+@given(st.integers(1, 60), st.integers(0, 90), st.integers(1, 120))
+def test_a_chunk_begins_anew_where_a_window_would_slide(new: int, before: int, chunk: int) -> None:
+    layer = replace(SLIDING, window=chunk - 1, chunked=True)
+    seen = sum((position - 1) % chunk + 1 for position in range(before + 1, before + new + 1))
+    assert query_key_pairs(new, before + new, layer) == seen
 
 
 def test_the_flops_of_a_long_pass_over_windows_are_a_closed_form() -> None:

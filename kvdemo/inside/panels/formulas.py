@@ -78,7 +78,7 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
 
 def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of operations: a multiplication and an addition for each weight and each product."""
-    row = _rows(arch, arch.attending)
+    row, chunks = _rows(arch, arch.attending), any(layer.chunked for layer in arch.layers)
     widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _, _ in arch.attending})
     yield {
         "name": "Attention of one row",
@@ -86,7 +86,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "numbers": f"d = {_either(widths)}, {units.count(arch.heads, 'head')}; in FLOPs b · ({as_sum(row)})",
         "unit": "FLOPs",
         "terms": row,
-        "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer.",
+        "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer."
+        + (" Chunks are written as windows here: past the first one, there is less to do." if chunks else ""),
     }
     yield _feed_forward(model)
     last = formulas.last_parameters(arch)

@@ -128,7 +128,15 @@ def totals(prompt: int, positions: Sequence[int], layer: LayerCache) -> dict[str
 
 
 def _triangles(last: int, layer: LayerCache) -> int:
-    """Add the triangles of all lengths up to the last: t(t+1)(t+2)/6; beyond a window of W, each later row has W."""
+    """Add the triangles of all lengths up to the last: t(t+1)(t+2)/6; beyond a window of W, each later row has W.
+
+    With chunks of W, row t has a triangle for each whole chunk before it, and one for the rest.
+    """
+    if layer.chunked and layer.window is not None:
+        chunk = layer.window + 1
+        (whole, rest), one = divmod(last, chunk), chunk * (chunk + 1) // 2
+        before = one * (chunk * whole * (whole - 1) // 2 + rest * whole)
+        return before + whole * chunk * (chunk + 1) * (chunk + 2) // 6 + rest * (rest + 1) * (rest + 2) // 6
     window = last if layer.window is None else min(last, layer.window + 1)
     beyond = last - window
     ramp = window * (window + 1) * (window + 2) // 6
@@ -175,16 +183,23 @@ def _note(layers: Sequence[LayerCache] | None, counted: LayerCache) -> str | Non
         return "What the layers of this model keep follows no known shapes; the counts are those of a plain layer."
     if all(map(_attends, layers)):
         return None
-    windows = [layer for layer in layers if layer.kv_heads and layer.window is not None]
+    limited = [layer for layer in layers if layer.kv_heads and layer.window is not None]
     chosen = [layer for layer in layers if layer.index_elements]
     without = [layer for layer in layers if not layer.kv_heads]
-    sizes = " or ".join(str(size + 1) for size in sorted({layer.window or 0 for layer in windows}))
+    windows, chunks = ([x for x in limited if x.chunked == chunked] for chunked in (False, True))
     parts = [
-        f"{len(windows)} look at a window of {sizes} positions" if windows else "",
+        f"{len(windows)} look at a window of {_sizes(windows)} positions" if windows else "",
+        f"{len(chunks)} look at their own chunk of {_sizes(chunks)} positions" if chunks else "",
         f"{len(chosen)} choose the positions that they look at" if chosen else "",
         f"{len(without)} keep no keys of their own" if without else "",
     ]
-    whole = "that looks at the whole text" if counted.window is None else f"with a window of {counted.window + 1}"
+    size = f"with {'chunks' if counted.chunked else 'a window'} of {_sizes([counted])}"
+    whole = "that looks at the whole text" if counted.window is None else size
     return (
         f"The counts are those of a layer {whole}: of {count(len(layers), 'layer')}, {'; '.join(filter(None, parts))}."
     )
+
+
+def _sizes(layers: Sequence[LayerCache]) -> str:
+    """Write how many positions the layers look at, at the most."""
+    return " or ".join(str(size + 1) for size in sorted({layer.window or 0 for layer in layers}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,7 +31,13 @@ def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
     if not any(trial.shapes[-1]):
         raise BadInput(f"{name} is not supported: it keeps what it has seen outside of transformers' DynamicCache.")
     passes = zip(*trial.shapes, strict=True)
-    return tuple(_layer(held, shapes, name) for held, shapes in zip(trial.cache.layers, passes, strict=True))
+    found = [_layer(held, shapes, name) for held, shapes in zip(trial.cache.layers, passes, strict=True)]
+    types = getattr(trial.text, "layer_types", None) or ()
+    chunked = {place for place, kind in enumerate(types) if kind == "chunked_attention"}
+    return tuple(
+        replace(layer, chunked=True) if place in chunked and layer.kind == "sliding" else layer
+        for place, layer in enumerate(found)
+    )
 
 
 def _layer(held: Any, passes: Sequence[Shapes], name: str) -> LayerCache:
@@ -73,7 +80,7 @@ def _width(
     return last[1], last[3]
 
 
-def _beside(passes: Sequence[Shapes], kept: list[int]) -> dict[str, int] | None:
+def _beside(passes: Sequence[Shapes], kept: list[int]) -> dict[str, Any] | None:
     """Count what a layer keeps beside keys and values, as `LayerCache` does; None where it grows by no formula."""
     sums = {"state_elements": 0, "float32_elements": 0, "index_elements": 0, "index_bytes": 0}
     for tensor, (last, dtype) in passes[-1].items():

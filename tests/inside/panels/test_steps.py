@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import DynamicCache
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core.events import PanelsShown
 from kvdemo.core.settings.inside import InsideRequest
@@ -23,8 +23,10 @@ from kvdemo.inside.panels.steps import totals
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
-from tests.inside.tiny_models import model
-from tests.models.tiny_configs import TINY
+from tests.inside.tiny_models import TOKENIZER, model
+from tests.models.tiny_configs import GROUPED, NO_SPECIAL, TINY
+from tests.models.wrappers import CHUNKED
+from tests.tiny_models import loaded
 
 TEXT = "The quick brown fox jumps over the lazy"
 WRITTEN = tuple(range(40, 52))  # past the tiny windows, by single tokens
@@ -99,14 +101,23 @@ def test_the_figures_from_one_pass_equal_those_of_decoding_step_by_step(name: st
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 40), st.lists(st.booleans(), min_size=1, max_size=30), st.none() | st.integers(1, 50))
-def test_closed_forms_are_the_sums_over_the_rows(prompt: int, again: list[bool], window: int | None) -> None:
-    layer = LayerCache("full" if window is None else "sliding", 1, 8, window=window)
+@given(
+    st.integers(1, 40), st.lists(st.booleans(), min_size=1, max_size=30), st.none() | st.integers(1, 50), st.booleans()
+)
+def test_closed_forms_are_the_sums_over_the_rows(
+    prompt: int, again: list[bool], window: int | None, chunked: bool
+) -> None:
+    layer = LayerCache("full" if window is None else "sliding", 1, 8, window=window, chunked=chunked)
     lengths = [prompt + number for number in range(len(again))]
     ran = [length if whole or not number else 1 for number, (length, whole) in enumerate(zip(lengths, again))]  # noqa: B905
 
+    def seen(row: int) -> int:
+        if window is None:
+            return row
+        return (row - 1) % (window + 1) + 1 if chunked else min(row, window + 1)
+
     def rows(first: int, last: int) -> int:
-        return sum(min(row, row if window is None else window + 1) for row in range(first, last + 1))
+        return sum(seen(row) for row in range(first, last + 1))
 
     assert totals(prompt, ran, layer) == {
         "products": sum(rows(length - new + 1, length) for length, new in zip(lengths, ran, strict=True)),
@@ -114,6 +125,15 @@ def test_closed_forms_are_the_sums_over_the_rows(prompt: int, again: list[bool],
         "positions": sum(ran),
         "positions_all": sum(lengths),
     }
+
+
+def test_chunks_are_not_called_windows() -> None:
+    config = CONFIG_MAPPING["llama4_text"](**GROUPED | CHUNKED | NO_SPECIAL | {"vocab_size": len(TOKENIZER)})
+    chunked = loaded("chunked", AutoModelForCausalLM.from_config(config).eval(), TOKENIZER)
+    assert [layer.chunked for layer in chunked.layers or ()] == [True, False]
+    note = shown(chunked, "steps", prompt=TEXT, max_new_tokens=2)["note"]
+    assert "1 look at their own chunk of 8 positions" in note
+    assert "window" not in note
 
 
 def test_an_end_of_text_ends_the_run_and_is_named(tiny_llama: LoadedModel) -> None:
