@@ -86,10 +86,10 @@ class LoadedModel:
         """The text model's configuration (multimodal models keep theirs inside another)."""
         return self.network.config.get_text_config(decoder=True)
 
-    @property
+    @cached_property
     def context_length(self) -> int | None:
         """The most positions that the model can attend to; None where its configuration sets no limit."""
-        return config_numbers.context_length(self.config)
+        return config_numbers.context_length(self.network)
 
     @cached_property
     def layers(self) -> tuple[LayerCache, ...] | None:

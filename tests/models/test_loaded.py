@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import cache_shape
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network.forward import next_token_logits
 
 from ..tiny_models import loaded, tiny_llama_network
 from .tiny_configs import tiny
@@ -69,6 +70,21 @@ def test_facts_state_heads_and_kv_heads_separately(tiny_llama: LoadedModel, tiny
     assert (gpt2["heads"], gpt2["kv_heads"], gpt2["head_dim"], gpt2["context_length"]) == (4, 4, 8, 512)
     assert llama["parameters"] == sum(p.numel() for p in tiny_llama.network.parameters())
     assert (llama["dtype"], llama["device"]) == ("float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("kind", "holds"), [("roberta", 38), ("camembert", 38), ("data2vec-text", 38), ("opt", 40), ("bert", 40)]
+)
+def test_a_context_is_as_long_as_a_text_that_the_model_can_read(kind: str, holds: int) -> None:
+    """RoBERTa's table of positions has rows for padding at its beginning, OPT's has them beside the 40."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "word_embed_proj_dim": 32}
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "is_decoder": True}
+    config = CONFIG_MAPPING[kind](vocab_size=8, max_position_embeddings=40, **sizes, **special)
+    model = loaded(kind, AutoModelForCausalLM.from_config(config).eval(), word_start_model().tokenizer)
+    assert model.context_length == holds
+    next_token_logits(model, [5] * holds)
+    with pytest.raises((IndexError, RuntimeError)):
+        next_token_logits(model, [5] * (holds + 1))
 
 
 def facts_of(name: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         vocab_size=int(text.vocab_size),
         parameters=_parameters(network) + (0 if tied else trial.missing_head),
         active_parameters=_active(_parts(network), text, name) + trial.missing_head,
-        context_length=config_numbers.context_length(text),
+        context_length=config_numbers.context_length(network),
         attention=attention,
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,

@@ -1,4 +1,4 @@
-"""Read numbers from a configuration that no tensor shows: query heads, context length.
+"""Read numbers that the tensors of a cache do not show, from the configuration: query heads, context length.
 
 A configuration may hold a list where others have a number, None, or one number for each layer, of which transformers
 refuses to give one for all (AmbiguousGlobalPerLayerAttributeError, a RuntimeError).
@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from statistics import mean
 from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
 
 _CONTEXT = ("max_position_embeddings", "max_seq_len")
 _EXPERTS_A_TOKEN = (
@@ -36,9 +39,19 @@ def one_number(config: Any, *names: str) -> int | None:
     return next((found[0] for name in names if len(found := whole_numbers(config, name)) == 1), None)
 
 
-def context_length(config: Any) -> int | None:
-    """Return the positions that a text part was made for; None where its configuration sets no limit."""
-    return one_number(config, *_CONTEXT)
+def context_length(network: PreTrainedModel) -> int | None:
+    """Return the positions that a model's text part was made for; None where its configuration sets no limit.
+
+    Where the table of positions has a row for padding (RoBERTa), the first position has the row after it. The
+    configuration counts all rows.
+    """
+    stated = one_number(network.config.get_text_config(decoder=True), *_CONTEXT)
+    words = network.get_input_embeddings()
+    tables = (part for part in network.modules() if isinstance(part, nn.Embedding) and part is not words)
+    unused = [
+        table.padding_idx + 1 for table in tables if table.num_embeddings == stated and table.padding_idx is not None
+    ]
+    return stated - max(unused) if stated and unused else stated
 
 
 def stated_experts(text: Any, names: tuple[str, ...] = _EXPERTS_A_TOKEN) -> float | None:
