@@ -78,7 +78,8 @@ class Found:
 def search(model: LoadedModel, ids: Sequence[int], width: int, keep: Keep | None = None) -> Iterator[Found]:
     """Search step by step, without an end. The prompt runs once, in one row; later steps run `width` positions.
 
-    `keep` chooses `width` of all continuations; without one, the likeliest are kept. To be called in inference mode.
+    `keep` chooses `width` of all continuations; without one, the likeliest are kept. Where there are fewer
+    continuations, as after the prompt with a small vocabulary, all are kept. To be called in inference mode.
     Raises BadInput for logits that are no numbers.
     """
     cache = DynamicCache(config=model.network.config)
@@ -95,7 +96,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int, keep: Keep | None
         rows, positions = new_ids.shape
         logprobs = forward(model, new_ids, cache)[:, -1].float().log_softmax(-1)
         totals = scores[:, None] + logprobs
-        scores, kept_at = keep(totals) if keep else totals.flatten().topk(width)
+        scores, kept_at = keep(totals) if keep else totals.flatten().topk(min(width, totals.numel()))
         places, tokens = kept_at // logprobs.shape[-1], kept_at % logprobs.shape[-1]
         chosen, likeliest = _on_host(places, tokens, scores, logprobs)
         children = _children(beams, chosen, likeliest)

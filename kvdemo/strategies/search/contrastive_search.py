@@ -68,14 +68,15 @@ class ContrastiveSearch(Strategy):
         logits, (states,) = forward_with_states(model, on_device(model, written)[None], cache, [-1])
         passes = [Pass(1, len(written), len(written))]
         seen, row = normalize(states[0].float(), dim=-1), torch.zeros((), dtype=torch.long, device=model.device)
+        tried = min(self.candidates, logits.shape[-1])  # a small vocabulary has no more
         while len(written) < (model.context_length or math.inf):
-            likeliest = logits[row].float().softmax(-1).topk(self.candidates)
+            likeliest = logits[row].float().softmax(-1).topk(tried)
             new_ids = likeliest.indices[:, None]
             if factors.change(len(written) + 1):
                 cache = DynamicCache(config=model.network.config)
-                new_ids = torch.cat((on_device(model, written).expand(self.candidates, -1), new_ids), 1)
+                new_ids = torch.cat((on_device(model, written).expand(tried, -1), new_ids), 1)
             else:
-                cache.reorder_cache(row.expand(self.candidates))  # the row that was taken, once for each candidate
+                cache.reorder_cache(row.expand(tried))  # the row that was taken, once for each candidate
             chosen_from = logits[row]
             logits, (states,) = forward_with_states(model, new_ids, cache, [-1])
             if new_ids.shape[1] > 1:  # the past was run again, by the factors that hold now
@@ -88,7 +89,7 @@ class ContrastiveSearch(Strategy):
             figures = torch.stack([part.to(widest(model.device)) for part in (ids[0], row, similar[row], similar[0])])
             token, rank, taken, first = figures.tolist()  # the step's one copy to the host
             written.append(int(token))
-            passes.append(Pass(self.candidates, new_ids.shape[1], len(written)))
+            passes.append(Pass(tried, new_ids.shape[1], len(written)))
             yield Step(
                 (Picked(int(token), ids=ids, logits=chosen_from),),
                 sum(ran.rows * ran.positions for ran in passes),

@@ -51,9 +51,10 @@ class DiverseBeamSearch(BeamSearch):
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         scores, _ = super().remarks(steps)  # groups share no token before the end
         newest = [len({node.token for node in level}) for timed in steps for level in timed.step.levels]
+        held = int(steps[-1].step.details["beams"])
         return [
             scores,
-            f"The newest tokens of its {self.beams} beams in {units.count(self.groups, 'group')} were "
+            f"The newest tokens of its {held} beams in {units.count(self.groups, 'group')} were "
             f"{fmean(newest):.1f} different ones on average.",
         ]
 
@@ -65,6 +66,7 @@ class _Groups:
         self._sizes = [width // groups + (number < width % groups) for number in range(groups)]
         self._penalty = penalty
         self._group: Tensor | None = None  # before the first token every group has the prompt
+        self._held = [1] * groups
 
     def __call__(self, totals: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores of those that are kept, best first, and their places in the flattened `totals`."""
@@ -75,8 +77,9 @@ class _Groups:
             own = totals - self._penalty * taken
             if self._group is not None:
                 own = own.masked_fill((self._group != number)[:, None], -torch.inf)
-            best = own.flatten().topk(size).indices
-            taken = taken.index_add(0, best % vocab, torch.ones(size, device=totals.device))
+            kept = self._held[number] = min(size, self._held[number] * vocab)  # a small vocabulary has no more
+            best = own.flatten().topk(kept).indices
+            taken = taken.index_add(0, best % vocab, torch.ones(kept, device=totals.device))
             chosen.append(best)
             numbers.append(torch.full_like(best, number))
         places = torch.cat(chosen)

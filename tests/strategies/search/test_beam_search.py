@@ -17,9 +17,10 @@ from kvdemo.race import session
 from kvdemo.strategies.kv_cache.teacher_forcing import logprobs
 from kvdemo.strategies.search import beams
 from kvdemo.strategies.search.beam_search import BeamSearch
-from tests.strategies.conftest import generated, steps_of
+from tests.strategies.conftest import generated, steps_of, word_tokenizer
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 from tests.strategies.references import random_prompt
+from tests.tiny_models import loaded, tiny_llama_network
 
 
 def searched(model: LoadedModel, text: str, n: int, beams: int) -> tuple[list[int], float]:
@@ -71,6 +72,14 @@ def test_the_rows_of_every_kind_of_layer_follow_their_beams(name: str) -> None:
     model, rng = model_of(name), random.Random(name)
     for text in [random_prompt(rng) for _ in range(3)] + ["w3"]:
         assert tokens(whole(model, text, 14, 3)) == searched(model, text, 14, 3)[0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 6])
+def test_a_vocabulary_smaller_than_the_beams_is_searched_as_transformers_does(n: int) -> None:
+    model = loaded("five", tiny_llama_network(5), word_tokenizer())
+    steps = whole(model, "w3 w4", n, 32)
+    assert tokens(steps) == searched(model, "w3 w4", n, 32)[0]
+    assert len(steps[-1].levels[-1]) == min(32, 5**n)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 30])

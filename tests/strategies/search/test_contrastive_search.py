@@ -17,9 +17,10 @@ from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies.search.contrastive_search import ContrastiveSearch
-from tests.strategies.conftest import generated, steps_of, tokens_of
+from tests.strategies.conftest import generated, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 from tests.strategies.references import random_prompt
+from tests.tiny_models import loaded, tiny_llama_network
 
 NEW = 12
 
@@ -55,6 +56,12 @@ def test_contrastive_search_follows_its_formula_on_every_kind_of_layer(name: str
         assert tokens_of(ContrastiveSearch(), model, text, NEW) == expected
         unlike_greedy += expected != generated(model, text, NEW)
     assert unlike_greedy  # it must have had something to find
+
+
+def test_a_vocabulary_smaller_than_the_candidates_is_tried_whole() -> None:
+    model = loaded("five", tiny_llama_network(5), word_tokenizer())
+    found = tokens_of(ContrastiveSearch(candidates=32), model, "w3 w4", NEW)
+    assert found == searched(model, "w3 w4", NEW, 0.6, 5)
 
 
 @pytest.mark.parametrize(("alpha", "k"), [(0.0, 4), (0.3, 2), (1.0, 8)])

@@ -15,9 +15,10 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.strategies.search.beam_search import BeamSearch
 from kvdemo.strategies.search.diverse_beam_search import DiverseBeamSearch
-from tests.strategies.conftest import generated, steps_of, tokens_of
+from tests.strategies.conftest import generated, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import FULL, SLIDING, STATES, model_of
 from tests.strategies.references import random_prompt
+from tests.tiny_models import loaded, tiny_llama_network
 
 NEW = 10
 Text = tuple[tuple[int, ...], float]
@@ -69,6 +70,17 @@ def test_diverse_beam_search_follows_its_rule_on_every_kind_of_layer(name: str) 
     assert sorted(tokens for tokens, _ in found) == sorted(tokens for tokens, _ in expected)
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-3)
     assert tuple(token for step in steps for token in step.tokens) == expected[0][0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_vocabulary_smaller_than_a_group_follows_the_rule(n: int) -> None:
+    model = loaded("five", tiny_llama_network(5), word_tokenizer())
+    expected = searched(model, "w3 w4", n, [16, 16], 0.5)
+    steps = list(steps_of(DiverseBeamSearch(beams=32, groups=2), model, "w3 w4", tokens=n))
+    found = tree_of(steps)
+    assert sorted(tokens for tokens, _ in found) == sorted(tokens for tokens, _ in expected)
+    said = DiverseBeamSearch(beams=32).remarks([TimedStep(step, 1.0) for step in steps])
+    assert f"of its {len(expected)} beams" in said[1]
 
 
 @pytest.mark.parametrize(("beams", "groups", "sizes"), [(3, 3, [1, 1, 1]), (5, 2, [3, 2])])
