@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.loaded import LoadedModel
@@ -26,12 +27,12 @@ def first_layers(model: LoadedModel, share: float) -> LoadedModel:
     text.num_hidden_layers = count
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[:count]
+    if shared := getattr(text, "num_kv_shared_layers", None):  # the last ones, which read keys of those before
+        text.num_kv_shared_layers = max(0, shared - (total - count))
     whole = module = _shallow(model.network)
     whole.config = config
-    for name in path[:-1]:
+    for name in path[:-1]:  # their configurations stay: Gemma embeds each token once for every layer, of all
         inner = _shallow(getattr(module, name))
-        if hasattr(inner, "config"):
-            inner.config = config if inner.config is model.network.config else text
         setattr(module, name, inner)
         module = inner
     setattr(module, path[-1], getattr(module, path[-1])[:count])
@@ -44,10 +45,19 @@ def count_of(model: LoadedModel, share: float) -> int:
     return max(1, min(total - 1, round(total * share)))
 
 
-def _path_to_layers(network: nn.Module, total: int) -> list[str] | None:
-    """Find the names that lead to the list of all layers; None where there is none or more than one."""
+def _path_to_layers(network: PreTrainedModel, total: int) -> list[str] | None:
+    """Find the names that lead to the list of all layers; None where there is none or more than one.
+
+    The part for pictures may have a list as long, so only what continues text is searched.
+    """
+    decoder = network.get_decoder()
+    if decoder is network.get_output_embeddings():  # ModernBERT calls its vocabulary projection so
+        decoder = network
+    at = next(name for name, module in network.named_modules() if module is decoder)
     found = [
-        name for name, module in network.named_modules() if isinstance(module, nn.ModuleList) and len(module) == total
+        name
+        for name, module in decoder.named_modules(prefix=at)
+        if isinstance(module, nn.ModuleList) and len(module) == total
     ]
     outer = [name for name in found if not any(name.startswith(f"{other}.") for other in found if other != name)]
     return outer[0].split(".") if len(outer) == 1 else None

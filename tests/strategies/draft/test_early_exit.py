@@ -1,13 +1,19 @@
 """The first layers of a model are those of the model, run alone; what they draft changes no token."""
 
+import copy
+
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.draft.early_exit import EarlyExit
 from kvdemo.strategies.draft.first_layers import first_layers
-from tests.strategies.conftest import generated, steps_of
+from tests.models.tiny_configs import tiny
+from tests.models.wrappers import wrapper
+from tests.strategies.conftest import generated, steps_of, tokens_of, word_tokenizer
 from tests.strategies.layered import FULL, SLIDING, model_of
+from tests.tiny_models import loaded
 
 TEXT = "w3 w4 w5 w6"
 
@@ -30,6 +36,22 @@ def test_the_draft_of_the_first_layers_is_the_models_hidden_state_through_its_he
     hook.remove()
     assert torch.equal(seen[0], seen[1])  # the block put out the same in both
     assert alone.shape[1] == ids.shape[1]
+
+
+@pytest.mark.parametrize("depth", [30, 60, 90])
+def test_layers_that_share_keys_can_draft(depth: int) -> None:
+    network = AutoModelForCausalLM.from_config(tiny("gemma4, layers that share keys")).eval()
+    model = loaded("shared", network, word_tokenizer())
+    assert EarlyExit(depth=depth).unavailable_reason(model) is None
+    assert tokens_of(EarlyExit(depth=depth), model, TEXT, 8) == generated(model, TEXT, 8)
+
+
+def test_as_many_layers_for_pictures_are_no_obstacle() -> None:
+    network = wrapper("internvl")
+    tower = network.model.vision_tower.encoder
+    tower.layer.append(copy.deepcopy(tower.layer[0]))
+    assert len(tower.layer) == network.config.get_text_config().num_hidden_layers
+    assert EarlyExit().unavailable_reason(loaded("pictures", network, word_tokenizer())) is None
 
 
 def test_drafting_does_not_change_the_model(tiny_llama: LoadedModel) -> None:
