@@ -62,10 +62,14 @@ def _has_tokenizer(files: Collection[str]) -> bool:
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Raise BadInput unless a configuration names a class whose text part continues text: see `text_part`."""
-    from kvdemo.models.facts import text_part  # noqa: PLC0415 - transformers; all else here is asked without it
+    """Raise BadInput unless a configuration names a class whose text part continues text, and weights of a known form.
+
+    See `text_part` and `quantization`.
+    """
+    from kvdemo.models.facts import quantization, text_part  # noqa: PLC0415 - transformers; all else is asked without it
 
     text_part.check({"architectures": None, **config}, name, saved=True)
+    quantization.check(config, name)
 
 
 def shards(folder: Path, name: str) -> list[str]:

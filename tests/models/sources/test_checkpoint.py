@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import pytest
@@ -50,6 +51,30 @@ def test_a_corrupt_configuration_is_named(llama, content):
 def test_a_configuration_that_is_not_text_is_named(llama):
     (llama / "config.json").write_bytes(b"\xff\xfe\x00")
     assert "config.json is not valid JSON" in said(llama)
+
+
+@pytest.mark.parametrize(
+    ("settings", "package"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "optimum"),
+        ({"quant_method": "awq", "bits": 4}, "gptqmodel"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+    ],
+)
+def test_quantized_weights_without_their_package_are_refused_by_the_configuration(llama, settings, package):
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed")
+    configure(llama, quantization_config=settings)
+    sentence = said(llama)
+    assert sentence.startswith("M has quantized weights, which cannot be read here (")
+    assert f"pip install {package}" in sentence or f"pip install -U {package}" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize("settings", [{"quant_method": "unheard_of"}, {}, None])
+def test_a_quantization_that_transformers_passes_over_is_no_obstacle(llama, settings):
+    configure(llama, quantization_config=settings)
+    checkpoint.check(llama, "M")
 
 
 def test_a_masked_language_model_is_refused(tmp_path):
