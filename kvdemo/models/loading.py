@@ -163,5 +163,6 @@ def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
         raise DamagedFiles(
             f"{name} has a tokenizer that cannot be read ({first_line(error)}): download it again."
         ) from error
+    tokenizer.chat_template = tokenizer.chat_template or chat_template.of_processor(folder, name)
     chat_template.prepare(tokenizer)
     return tokenizer

@@ -82,6 +82,25 @@ def test_a_damaged_tokenizer_is_reported(llama, content):
     assert "tokenizer" in said(llama)
 
 
+def test_the_chat_template_of_a_processor_is_read(llama):
+    template = "{% for m in messages %}USER: {{ m['content'][0]['text'] }} ASSISTANT:{% endfor %}"
+    (llama / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    model = loading.load(str(llama), device="cpu")
+    assert model.prompt("hello", chat=True).text == "USER: hello ASSISTANT:"
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_chat_template_of_a_processor_is_reported(llama, content):
+    (llama / "chat_template.json").write_text(content)
+    assert "chat_template.json is not" in said(llama)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"chat_template": 3}'])
+def test_a_file_of_a_processor_without_a_template_is_none(llama, content):
+    (llama / "chat_template.json").write_text(content)
+    assert not loading.load(str(llama), device="cpu").has_chat_template
+
+
 def test_code_beside_a_known_model_is_not_run(llama):
     file = llama / "config.json"
     auto_map = {"AutoModelForCausalLM": "evil.Model", "AutoConfig": "evil.Config"}

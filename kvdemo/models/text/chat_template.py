@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+from transformers.utils import LEGACY_PROCESSOR_CHAT_TEMPLATE_FILE
 
 from kvdemo.core.errors import BadInput, first_line
 from kvdemo.core.system.limited_process import ShortLived
+from kvdemo.models.sources.checkpoint import read_json
 
 RENDERING = "kvdemo.models.text.template_rendering"
 #: A template that runs for longer is stopped; the longest known ones take milliseconds.
@@ -20,6 +23,18 @@ RENDERER = ShortLived(RENDERING, nice=5)
 def has_template(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Tell whether a tokenizer has a chat template for an ordinary conversation: its only one, or one named default."""
     return bool(_template(tokenizer))
+
+
+def of_processor(folder: Path, name: str) -> str | None:
+    """Read the template that a model for more than text has in a file of its own, of an older form; None without one.
+
+    transformers reads it with the model's processor alone. Raises BadInput for a file that cannot be read.
+    """
+    file = folder / LEGACY_PROCESSOR_CHAT_TEMPLATE_FILE
+    if not file.is_file():
+        return None
+    template = read_json(file, name).get("chat_template")
+    return template if isinstance(template, str) else None
 
 
 def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
