@@ -15,6 +15,8 @@ from kvdemo.strategies.recompute.no_cache import NoCache
 
 def reason(strategy: Strategy, model: LoadedModel) -> str | None:
     """Say why this model cannot go on from the cache of a strategy, which is the plainest with one; None if it can."""
+    if reason := trial.plain_pass_reason(model):
+        return reason
     if not cache_argument.takes_cache(model.network):
         return f"it takes no cache of transformers, and keeps what it has seen in a form of its own: use {NoCache.id}."
     return trial.reason(model, strategy.id, type(strategy)().decode, instead=NoCache.id)

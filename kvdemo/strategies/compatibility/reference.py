@@ -79,6 +79,11 @@ def reference_of(model: LoadedModel) -> Reference:
     return Reference(share, single, texts, rows, max(past), rounding)
 
 
+def example_ids(model: LoadedModel) -> list[int]:
+    """Return a text of a token or two, for a pass that only shows whether it can be run."""
+    return _usable(model)[: min(2, model.context_length or 2)]
+
+
 def looks_ahead(model: LoadedModel, reference: Reference) -> bool:
     """Tell whether a prompt's log-probabilities depend on what follows it."""
     pairs = zip(reference.texts, reference.rows, strict=True)

@@ -25,7 +25,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.strategies.compatibility.reference import Reference, looks_ahead, reference_of
+from kvdemo.models.network.forward import forward
+from kvdemo.strategies.compatibility.reference import Reference, example_ids, looks_ahead, reference_of
 from kvdemo.strategies.compatibility.scripted_lane import Decode, ScriptedLane, take_turns
 
 # A cache that changes scores by design must beat no past at all: see `reference` for the measure.
@@ -72,6 +73,34 @@ def once(model: LoadedModel, name: str, find: Callable[[], str | None]) -> str |
 def count(model: LoadedModel) -> int:
     """Count what has been tried on a model."""
     return len(_known.get(model.network, ()))
+
+
+def plain_pass_reason(model: LoadedModel) -> str | None:
+    """Say why a pass over a text does not give the model's next token, with a cache or without; None if it does.
+
+    Some models predict a token only where another stands in its place (XLNet, XLM), or need more than a text.
+    """
+    return once(model, "a plain pass", lambda: _without_plain_pass(model))
+
+
+@torch.inference_mode()
+def _without_plain_pass(model: LoadedModel) -> str | None:
+    ids = torch.tensor([example_ids(model)], device=model.device)
+    try:
+        prepared = model.network.prepare_inputs_for_generation(
+            ids, attention_mask=torch.ones_like(ids), use_cache=False, is_first_iteration=True
+        )
+        if not torch.equal(prepared["input_ids"], ids):
+            return (
+                f"its class {type(model.network).__name__} does not predict the token that follows a text, but one at "
+                "a place that is marked in it, and only generate() of transformers marks it: choose another model."
+            )
+        forward(model, ids, None)
+    except Exception as error:  # a model's code may raise anything
+        if out_of_memory(error):
+            raise
+        return f"its code failed in a first trial ({shortened(error)}): choose another model."
+    return None
 
 
 def shortened(error: BaseException) -> str:

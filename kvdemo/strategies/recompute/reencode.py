@@ -10,8 +10,10 @@ import torch
 from kvdemo.core.errors import BadInput
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import next_token_logits
 from kvdemo.strategies.base import Job, Strategy
+from kvdemo.strategies.compatibility import trial
 
 
 class Reencode(Strategy):
@@ -29,6 +31,9 @@ class Reencode(Strategy):
     lossless = True
     picture = Picture(computes="all", keeps="nothing")
     recomputes = True
+
+    def unavailable_reason(self, model: LoadedModel) -> str | None:
+        return trial.plain_pass_reason(model)
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

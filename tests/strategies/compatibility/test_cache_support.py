@@ -53,7 +53,6 @@ def test_a_lossless_strategy_writes_the_models_text_or_states_a_reason(name: str
         ("bert", "reads in both directions"),
         ("bamba", "did not write what it writes without a cache"),
         ("cpmant", "reads in both directions"),
-        ("xlm", "reads in both directions"),
         ("recurrent_gemma", "keeps its states in itself"),
     ],
 )
