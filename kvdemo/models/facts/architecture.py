@@ -7,7 +7,7 @@ The text part is built and run on the meta device (`meta_run`), and what its cac
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,15 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Architecture, LayerCache
-from kvdemo.models.facts import cache_shape, config_check, config_numbers, meta_run, shared_keys, text_part
+from kvdemo.models.facts import (
+    cache_shape,
+    config_check,
+    config_numbers,
+    meta_run,
+    shared_keys,
+    step_weights,
+    text_part,
+)
 from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import disk_space, random_weights
 from kvdemo.models.sources.checkpoint import read_json
@@ -27,7 +35,6 @@ from kvdemo.models.sources.hub.timeout import call_with_timeout
 
 PASTED = "The pasted configuration"
 PATIENCE_S = 4.0
-_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True) -> Architecture:
@@ -92,13 +99,15 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
         parameters=_parameters(network) + (0 if tied else trial.missing_head),
-        active_parameters=_active(_parts(network), text, name) + trial.missing_head,
+        active_parameters=step_weights.add_up(network, trial.idle, torch.Tensor.numel, name) + trial.missing_head,
         context_length=config_numbers.context_length(network),
         attention=attention,
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,
         borrowed=borrowed,
-        late_parameters=_active(shared_keys.late(trial, len(borrowed)), text, name),
+        late_parameters=step_weights.add_up(
+            network, trial.idle, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
+        ),
     )
 
 
@@ -173,33 +182,11 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
     return (first.head_dim + first.value_dim) // 2
 
 
-def _parts(network: PreTrainedModel) -> list[torch.nn.Module]:
-    """Find the modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
-    head, decoder = network.get_output_embeddings(), network.get_decoder()
-    if decoder is head:  # ModernBERT calls its vocabulary projection so
-        decoder = network.base_model
-    return [decoder] if head is None else [decoder, head]
-
-
 def _parameters(network: PreTrainedModel) -> int:
     """Count every number in the weights of the part that continues text."""
-    parts = [network] if network.config.get_text_config(decoder=True) is network.config else _parts(network)
+    parts = (
+        [network]
+        if network.config.get_text_config(decoder=True) is network.config
+        else step_weights.text_parts(network)
+    )
     return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
-
-
-def _active(parts: Sequence[torch.nn.Module], text: PreTrainedConfig, name: str) -> int:
-    """Count the parameters of some modules that are read for one token: see `costs.architecture.Architecture`."""
-    weights = {id(weight): (path, weight) for part in parts for path, weight in part.named_parameters()}
-    tied = {id(weight) for head in parts[1:] for weight in head.parameters()}
-    for part in parts:
-        for module in part.modules():
-            if isinstance(module, torch.nn.Embedding) and id(module.weight) not in tied:
-                weights.pop(id(module.weight), None)  # one row of it is looked up
-    routed = sum(weight.numel() for path, weight in weights.values() if "experts" in path.split("."))
-    others = sum(weight.numel() for path, weight in weights.values()) - routed
-    if not routed:
-        return others
-    there, chosen = config_numbers.stated_experts(text, _EXPERTS), config_numbers.stated_experts(text)
-    if there is None or chosen is None or chosen > there:
-        raise BadInput(f"{name} is not supported: its configuration does not say how many experts a token is sent to.")
-    return others + round(routed * chosen / there)

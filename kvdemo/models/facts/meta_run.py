@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from torch.fx.experimental import _config as symbolic
 from torch.overrides import TorchFunctionMode
 from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
@@ -46,6 +47,7 @@ class Trial:
     text          the configuration of the part that continues text, which `network` is
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
+    idle          the parts of the decoder that no pass over text calls, by path: for pictures, or for their tokens
     """
 
     network: PreTrainedModel
@@ -53,6 +55,7 @@ class Trial:
     text: PreTrainedConfig
     shapes: tuple[list[Shapes], ...]
     missing_head: int
+    idle: frozenset[str]
 
 
 class _TooLargeError(Exception):
@@ -108,9 +111,28 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
         if not cache_argument.takes_cache(network):
             raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")
         cache = DynamicCache(config=network.config)
+        called: set[nn.Module] = set()
+        hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in network.modules()]
         shapes = _passes(network, cache, name)
+    for hook in hooks:
+        hook.remove()
     head = network.get_input_embeddings().weight.numel() if headless else 0
-    return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head)
+    idle = frozenset(_idle(network.get_decoder(), called))
+    return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head, idle)
+
+
+def _idle(module: nn.Module, called: set[nn.Module], path: str = "") -> Iterator[str]:
+    """List the parts of a module that were not called, none of their own parts either.
+
+    Not listed are experts, of which the text chooses, and single layers, whose weights may be used without a call.
+    """
+    for name, part in module.named_children():
+        if name == "experts":
+            continue
+        if any(inner in called for inner in part.modules()):
+            yield from _idle(part, called, f"{path}{name}.")
+        elif any(part.children()):
+            yield path + name
 
 
 @contextmanager

@@ -1,0 +1,76 @@
+"""Tell which weights of a network one decoding step reads, for one token of text: not all that are held.
+
+Not read are tables of which one row is looked up, the experts that the token is not sent to, and what is for pictures
+and sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from kvdemo.core.errors import BadInput
+from kvdemo.models.facts import config_numbers
+
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+
+
+def text_parts(network: PreTrainedModel) -> list[nn.Module]:
+    """Find the modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
+    head, decoder = network.get_output_embeddings(), network.get_decoder()
+    if decoder is head:  # ModernBERT calls its vocabulary projection so
+        decoder = network.base_model
+    return [decoder] if head is None else [decoder, head]
+
+
+def add_up(
+    network: PreTrainedModel,
+    idle: Collection[str],
+    size: Callable[[torch.Tensor], int],
+    name: str,
+    parts: Sequence[nn.Module] | None = None,
+) -> int:
+    """Add up the sizes of the weights that a step reads, of all that continues text or of some `parts` of it.
+
+    `idle` are parts of the decoder that a step passes by.
+    Raises BadInput, one sentence about the model `name`, where its configuration does not say how many experts.
+    """
+    decoder, *heads = text_parts(network)
+    parts = [decoder, *heads] if parts is None else parts
+    weights = {id(weight): weight for part in parts for weight in part.parameters()}
+    tied = {id(weight) for head in heads for weight in head.parameters()}
+    for part in parts:
+        for module in part.modules():
+            if isinstance(module, nn.Embedding) and id(module.weight) not in tied:
+                weights.pop(id(module.weight), None)  # one row of it is looked up
+    for path in idle:
+        for weight in _at(decoder, path).parameters():
+            weights.pop(id(weight), None)
+    experts = {id(weight) for part in parts for weight in _experts(part)}
+    routed = sum(size(weight) for weight in weights.values() if id(weight) in experts)
+    others = sum(map(size, weights.values())) - routed
+    if not routed:
+        return others
+    text = network.config.get_text_config(decoder=True)
+    there, chosen = config_numbers.stated_experts(text, _EXPERTS), config_numbers.stated_experts(text)
+    if there is None or chosen is None or chosen > there:
+        raise BadInput(f"{name} is not supported: its configuration does not say how many experts a token is sent to.")
+    return others + round(routed * chosen / there)
+
+
+def _experts(part: nn.Module) -> Iterator[nn.Parameter]:
+    """List the weights of experts: those of parts that are named so, and JetMoE's, whose class alone is."""
+    for path, module in part.named_modules():
+        if "experts" in path.split(".") or type(module).__name__.endswith("ParallelExperts"):
+            yield from module.parameters(recurse=False)
+
+
+def _at(module: nn.Module, path: str) -> nn.Module:
+    """Find a part by its path; an empty one where the module is built otherwise and has none there."""
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        return nn.Module()

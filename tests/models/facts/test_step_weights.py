@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    Ernie4_5_VLMoeConfig,
+    Ernie4_5_VLMoeForConditionalGeneration,
+    JetMoeConfig,
+    JetMoeForCausalLM,
+    MllamaConfig,
+    MllamaForConditionalGeneration,
+    PreTrainedModel,
+)
+
+from kvdemo.core.errors import BadInput
+from kvdemo.models.facts import architecture, meta_run, step_weights
+from tests.models.tiny_configs import GROUPED, TINY, tiny
+
+
+def numbers(*parts: nn.Module) -> int:
+    return sum(weight.numel() for part in parts for weight in part.parameters())
+
+
+def counted(network: PreTrainedModel, *idle: str) -> int:
+    return step_weights.add_up(network, idle, torch.Tensor.numel, "it")
+
+
+def ernie() -> Ernie4_5_VLMoeForConditionalGeneration:
+    """One layer without experts, and one with experts for text and others for pictures."""
+    text = GROUPED | {"num_hidden_layers": 2, "moe_intermediate_size": [24, 8], "moe_num_experts": 4, "moe_k": 2}
+    text |= {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 1, 2]}}
+    text |= {"mlp_layer_types": ["dense", "sparse"], "moe_num_shared_experts": 1, "tie_word_embeddings": False}
+    with torch.device("meta"):
+        return Ernie4_5_VLMoeForConditionalGeneration(Ernie4_5_VLMoeConfig(text_config=text))
+
+
+def test_experts_for_pictures_are_not_read_for_text() -> None:
+    network = ernie()
+    decoder, head = network.get_decoder(), network.get_output_embeddings()
+    mixture = decoder.layers[1].mlp
+    assert numbers(mixture.vision_moe) > 0
+    idle = numbers(decoder.embed_tokens, mixture.vision_moe) + numbers(mixture.text_moe.experts) // 2
+    assert architecture.from_config(network.config).active_parameters == numbers(decoder, head) - idle
+
+
+def test_layers_that_attend_to_pictures_are_not_read_for_text() -> None:
+    text = GROUPED | {"num_hidden_layers": 3, "cross_attention_layers": [1], "tie_word_embeddings": False}
+    text["pad_token_id"] = 0
+    with torch.device("meta"):
+        network = MllamaForConditionalGeneration(MllamaConfig(text_config=text))
+    decoder, head = network.get_decoder(), network.get_output_embeddings()
+    read = architecture.from_config(network.config).active_parameters
+    assert read == numbers(decoder, head) - numbers(decoder.embed_tokens, decoder.layers[1])
+
+
+def test_experts_that_only_their_class_names_are_counted_as_experts() -> None:
+    shape = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_key_value_heads": 2, "kv_channels": 8}
+    shape |= {"intermediate_size": 48, "num_local_experts": 4, "num_experts_per_tok": 2}
+    with torch.device("meta"):
+        network = JetMoeForCausalLM(JetMoeConfig(**shape, tie_word_embeddings=True))
+    experts = [layer.mlp.input_linear.weight.numel() + layer.mlp.output_linear.weight.numel() for layer in
+               network.model.layers]  # fmt: skip
+    with_all = numbers(network) - sum(numbers(layer.self_attention.experts) // 2 for layer in network.model.layers)
+    assert counted(network) == with_all - sum(experts) // 2
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_text_passes_by_no_part_of_a_model_for_text(name: str) -> None:
+    assert not meta_run.run_trial(tiny(name), name).idle
+
+
+def test_a_part_that_a_network_lacks_is_passed_over() -> None:
+    network = AutoModelForCausalLM.from_config(tiny("llama"))
+    assert counted(network, "layers.7.cross", "gone") == counted(network)
+
+
+def test_a_mixture_that_does_not_say_how_many_experts_is_refused() -> None:
+    network = AutoModelForCausalLM.from_config(tiny("mixtral"))
+    network.config.num_experts_per_tok = 0
+    with pytest.raises(BadInput, match=r"^it is not supported: its configuration does not say how many experts"):
+        counted(network)
