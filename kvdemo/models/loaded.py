@@ -20,7 +20,7 @@ from kvdemo.core.errors import BadInput, first_line
 from kvdemo.costs.activations import Widths
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import device, placement
-from kvdemo.models.facts import cache_shape, config_numbers, pass_widths
+from kvdemo.models.facts import cache_shape, config_numbers, pass_widths, step_weights
 from kvdemo.models.names.catalog import quoted
 from kvdemo.models.network import attention
 from kvdemo.models.sources.source import Source
@@ -110,8 +110,20 @@ class LoadedModel:
 
     @property
     def weight_bytes(self) -> int:
-        """The bytes of the weights that are held, and that a pass reads; one with two names (a tied embedding) once."""
+        """The bytes of the weights that are held; a weight with two names (a tied embedding) once."""
         return sum(parameter.nbytes for parameter in self.network.parameters())
+
+    @cached_property
+    def read_bytes(self) -> int:
+        """The bytes of the weights that one decoding step reads: see `step_weights`.
+
+        All that are held, where the configuration does not say how many experts a token is sent to.
+        """
+        try:
+            return step_weights.read_bytes(self.network, self.id)
+        except BadInput as error:
+            log.info("%s", error)
+            return self.weight_bytes
 
     @property
     def has_chat_template(self) -> bool:

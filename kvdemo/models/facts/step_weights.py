@@ -6,6 +6,8 @@ and sound.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
@@ -13,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.facts import config_numbers
+from kvdemo.models.facts import config_numbers, meta_run
 
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
@@ -26,6 +28,34 @@ def text_parts(network: PreTrainedModel) -> list[nn.Module]:
     return [decoder] if head is None else [decoder, head]
 
 
+def read_bytes(network: PreTrainedModel, name: str) -> int:
+    """Add up the bytes of the weights that a step of a loaded model reads, in the number formats they are held in.
+
+    Raises BadInput, one sentence about the model `name`, where its configuration does not say how many experts.
+    """
+    return add_up(network, idle_in(network, name), lambda weight: weight.nbytes, name)
+
+
+def idle_in(network: PreTrainedModel, name: str) -> Collection[str]:
+    """Find the parts of a loaded model's decoder that text passes by, as `meta_run.Trial.idle` does.
+
+    A model for text alone has none. Another is tried for it once, in up to a second; none are known where that fails.
+    """
+    if network.config.get_text_config(decoder=True) is network.config:
+        return ()
+    try:
+        return _tried(type(network), network.config.to_json_string(use_diff=False), name)
+    except BadInput:
+        return ()
+
+
+@functools.lru_cache(maxsize=16)
+def _tried(kind: type[PreTrainedModel], config: str, name: str) -> Collection[str]:
+    """Try a model of this configuration, which is written as JSON; kept, because lanes ask while a clock runs."""
+    made = meta_run.try_build(name, lambda: kind.config_class.from_dict(json.loads(config)))
+    return meta_run.run_trial(made, name, kind).idle
+
+
 def add_up(
     network: PreTrainedModel,
     idle: Collection[str],
@@ -36,7 +66,7 @@ def add_up(
     """Add up the sizes of the weights that a step reads, of all that continues text or of some `parts` of it.
 
     `idle` are parts of the decoder that a step passes by.
-    Raises BadInput, one sentence about the model `name`, where its configuration does not say how many experts.
+    Raises BadInput as `read_bytes` does.
     """
     decoder, *heads = text_parts(network)
     parts = [decoder, *heads] if parts is None else parts

@@ -14,7 +14,7 @@ from kvdemo.strategies.draft import draft_model, verify
 
 def speculate(job: Job, draft: LoadedModel, most: int) -> Iterator[Step]:
     """Yield the steps of a lane that drafts at most `most` tokens a pass; the draft's passes and cache are in them."""
-    price = draft.weight_bytes / job.model.weight_bytes
+    price = draft.read_bytes / job.model.read_bytes
     drafter = draft_model.Drafter(draft, job.model.rows)
     for step in verify.draft_and_verify(job, drafter.guess, most):
         drafted, drafter.passes = tuple(drafter.passes), []
@@ -41,6 +41,6 @@ def remarks(name: str, steps: Sequence[TimedStep]) -> list[str]:
         f"{name}: the model accepted {accepted:,} of {units.count(drafted, 'drafted token')} "
         f"({accepted / drafted:.0%}) and wrote {units.figures(tokens / passes)} tokens a step; the draft model ran "
         f"{units.count(run, 'position')} for it.",
-        f"By the bytes of their weights (formula), a drafted token costs {price:.0%} of a pass of the model: "
-        f"{outcome}.",
+        f"By the bytes of the weights that a token reads (formula), a drafted one costs {price:.0%} of a pass of the "
+        f"model: {outcome}.",
     ]

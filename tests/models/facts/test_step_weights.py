@@ -14,7 +14,10 @@ from transformers import (
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import architecture, meta_run, step_weights
+from tests.models.saved import small_tokenizer
 from tests.models.tiny_configs import GROUPED, TINY, tiny
+from tests.models.wrappers import wrapper
+from tests.tiny_models import loaded
 
 
 def numbers(*parts: nn.Module) -> int:
@@ -79,3 +82,17 @@ def test_a_mixture_that_does_not_say_how_many_experts_is_refused() -> None:
     network.config.num_experts_per_tok = 0
     with pytest.raises(BadInput, match=r"^it is not supported: its configuration does not say how many experts"):
         counted(network)
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "qwen3_5_moe"])
+def test_a_loaded_model_reads_the_bytes_of_its_text_part(kind: str) -> None:
+    model = loaded(kind, wrapper(kind), small_tokenizer())
+    assert model.read_bytes == 4 * architecture.from_config(model.network.config).active_parameters < model.weight_bytes
+
+
+def test_bytes_are_those_of_each_weights_own_number_format() -> None:
+    network = AutoModelForCausalLM.from_config(tiny("llama"))
+    whole = step_weights.read_bytes(network, "it")
+    for layer in network.model.layers:
+        layer.mlp.to(torch.float8_e4m3fn)
+    assert step_weights.read_bytes(network, "it") == whole - 3 * numbers(*(layer.mlp for layer in network.model.layers))

@@ -12,14 +12,18 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Choice, Step, TimedStep
+from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources.hub import hub_cache
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
+from tests.models.tiny_configs import tiny
 from tests.strategies.conftest import WORDS, generated, similar, steps_of, tokens_of, word_tokenizer
 from tests.strategies.draft.test_prompt_lookup import steps_until
 from tests.strategies.layered import STATES, model_of
@@ -237,7 +241,22 @@ def test_the_remarks_state_the_acceptance_and_whether_drafting_pays() -> None:
     assert Speculative().remarks([taken(0, 0, 0), taken(4, 4, 9), taken(4, 2, 5)]) == [
         "Speculative: the model accepted 6 of 8 drafted tokens (75%) and wrote 4 tokens a step; the draft model ran "
         "14 positions for it.",
-        "By the bytes of their weights (formula), a drafted token costs 37% of a pass of the model: where more than "
-        "37% are accepted it pays, if a pass over a draft takes no longer than over one.",
+        "By the bytes of the weights that a token reads (formula), a drafted one costs 37% of a pass of the model: "
+        "where more than 37% are accepted it pays, if a pass over a draft takes no longer than over one.",
     ]
     assert Speculative().remarks([taken(0, 0, 0)]) == []
+
+
+def test_a_drafted_token_costs_what_the_experts_that_it_is_sent_to_cost(drafted_by) -> None:
+    """A mixture holds all its experts and reads two of four."""
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer()
+    config = tiny("mixtral")
+    config.vocab_size = WORDS
+    model = loaded("mixture", AutoModelForCausalLM.from_config(config).eval(), tokenizer)
+    draft = loaded("draft", tiny_llama_network(WORDS), tokenizer)
+    drafted_by(draft)
+    first = next(steps_of(Speculative(), model, "w3 w4 w5"))
+    read = [4 * architecture.from_config(one.network.config).active_parameters for one in (draft, model)]
+    assert first.details["draft_price"] == pytest.approx(read[0] / read[1])
+    assert first.details["draft_price"] > 1.1 * draft.weight_bytes / model.weight_bytes
