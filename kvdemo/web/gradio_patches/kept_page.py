@@ -88,6 +88,5 @@ def _known_by(scope: Scope) -> Hashable:
         return None
     headers = Headers(scope=scope)
     shared = getattr(getattr(scope["app"], "blocks", None), "share", False)  # such a page has its scripts elsewhere
-    return (
-        scope["scheme"], tuple(scope.get("server") or ()), scope.get("root_path", ""), *map(headers.get, ADDRESS), shared,
-    )  # fmt: skip
+    server = tuple(scope.get("server") or ())
+    return (scope["scheme"], server, scope.get("root_path", ""), *map(headers.get, ADDRESS), shared)
