@@ -16,6 +16,7 @@ from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.inside.architecture import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.inside.terms import Term, as_part, as_sum, capped, looked_at, per_pair, triangle
+from kvdemo.models.facts import step_weights
 from kvdemo.models.loaded import LoadedModel
 
 
@@ -142,16 +143,17 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "terms": terms,
         "about": "A key and a value for each position in each layer and each key-value head.",
     }
-    held = model.weight_bytes
+    read, held = model.read_bytes, model.weight_bytes
     yield {
         "name": "Read in a step with the cache",
-        "formula": "weights + memory(t)",
-        "numbers": f"{held:,} + ({' + '.join(parts)}{states}) · b",
+        "formula": "weights read + memory(t)",
+        "numbers": f"{read:,} + ({' + '.join(parts)}{states}) · b",
         "unit": "bytes",
-        "terms": [Term(held, 0, 0, part="weights"), *as_part(terms, "cache")],
+        "terms": [Term(read, 0, 0, part="weights"), *as_part(terms, "cache")],
         "about": "A step reads the weights once, for one position as for all. Where that takes longer than the "
         "arithmetic, as with a short text or on a large GPU, computing all positions again is nearly free, and the "
-        "cache gains little. In a mixture of experts a step reads only a part of them.",
+        "cache gains little. Not counted are weights that a step leaves alone: experts that the token is not sent to, "
+        "tables of which one row is looked up, and what reads pictures or sound.",
     }
     at = formulas.outgrows_weights_at(arch, itemsize, held)
     yield {
@@ -170,7 +172,7 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
 def _feed_forward(model: LoadedModel) -> dict[str, Any]:
     """State what a position costs in one feed-forward network; without numbers where the model has no plain one."""
     shared = {"name": "Feed-forward of one position", "formula": "W_2 · act(W_1 · x_t)", "unit": "FLOPs"}
-    found = _plain_feed_forward(model.network)
+    found = _plain_feed_forward(step_weights.text_parts(model.network)[0])
     if found is None:
         return shared | {
             "numbers": "",
@@ -187,9 +189,9 @@ def _feed_forward(model: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _plain_feed_forward(network: nn.Module) -> nn.Module | None:
-    """Find a feed-forward network by the name of its class, if no layer of the model has experts."""
-    modules = list(network.modules())
+def _plain_feed_forward(decoder: nn.Module) -> nn.Module | None:
+    """Find a feed-forward network by the name of its class, if no layer of the decoder has experts."""
+    modules = list(decoder.modules())
     if any("Expert" in type(module).__name__ or "Moe" in type(module).__name__ for module in modules):
         return None
     named = [module for module in modules if type(module).__name__.endswith("MLP")]

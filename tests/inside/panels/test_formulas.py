@@ -18,7 +18,10 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
+from tests.models.saved import small_tokenizer
 from tests.models.tiny_configs import TINY, WINDOW
+from tests.models.wrappers import wrapper
+from tests.tiny_models import loaded
 
 #: What the value of a formula is by `kvdemo.costs.formulas`, at a batch and a length, with 4 bytes a number.
 EXPECTED = {
@@ -48,7 +51,7 @@ def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
 def test_the_terms_at_any_batch_and_length_give_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
     listed = panel(name)
-    weights = sum(parameter.nbytes for parameter in model(name).network.parameters())
+    weights = 4 * arch.active_parameters
 
     @settings(max_examples=40)
     @example(2, WINDOW - 1)
@@ -94,6 +97,16 @@ def test_the_feed_forward_counts_the_weights_of_one_layer(tiny_llama: LoadedMode
     listed = {f["name"]: f for f in shown(tiny_llama, "formulas")["formulas"]}
     assert listed["Feed-forward of one position"]["value"] == 2 * 3 * 32 * 64
     assert "LlamaMLP" in listed["Feed-forward of one position"]["about"]
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "llava"])
+def test_the_formulas_of_a_model_for_pictures_are_those_of_its_text_part(kind: str) -> None:
+    model = loaded(kind, wrapper(kind), small_tokenizer())
+    listed = {f["name"]: f for f in shown(model, "formulas", length=5)["formulas"]}
+    mlp = model.network.get_decoder().layers[0].mlp
+    assert listed["Feed-forward of one position"]["value"] == 2 * sum(weight.numel() for weight in mlp.parameters())
+    read = listed["Read in a step with the cache"]["value"] - listed["Memory of the cache"]["value"]
+    assert read == 4 * architecture_of(model).active_parameters < model.weight_bytes
 
 
 def test_a_mixture_of_experts_has_no_feed_forward_to_count_and_says_so() -> None:
