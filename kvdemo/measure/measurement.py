@@ -112,7 +112,7 @@ class _Measurement:
             log.debug("no floors for %s", self.model.id, exc_info=True)
             self.notes.append(f"No floors and no reasons: {describe_failure(error)}")
             return
-        self.machine = RooflineModel(shape, self.limits, self.model.dtype.itemsize, None)
+        self.machine = RooflineModel(shape, self.limits, self.model.dtype.itemsize, None, self.model.read_bytes)
 
     def _warm_up(self) -> None:
         """Probe each lane, then run it untimed, in full length."""
@@ -135,7 +135,7 @@ class _Measurement:
             return
         own = replace(self.machine, operations=probed.operations, lanes={})
         if draft := strategy.draft_model(self.model):
-            own = replace(own, draft=self._shape_of_draft(draft))
+            own = replace(own, draft=self._shape_of_draft(draft), draft_read_bytes=draft.read_bytes)
         self.machine = replace(self.machine, lanes={**self.machine.lanes, strategy.spec: own})
         for kind in self.pace.ahead:
             if kind[0] == strategy.spec:

@@ -24,7 +24,7 @@ GEMMA = RooflineModel(
         (*[LayerCache("sliding", 16, 128, window=1023)] * 52, *[LayerCache("full", 16, 128)] * 10),
         32, 128, 5376, 262_144, 27_000_000_000, 27_000_000_000, 131_072, "grouped-query",
     ),
-    DevicePeaks(3e12, 3e12, 6e14, 5e-6, "bfloat16", "cuda"), 2, None,
+    DevicePeaks(3e12, 3e12, 6e14, 5e-6, "bfloat16", "cuda"), 2, None, 54_000_000_000,
 )  # fmt: skip
 
 

@@ -194,7 +194,9 @@ def test_a_sweep_of_one_lane_has_no_comparison(tiny_llama: LoadedModel) -> None:
 
 
 def test_overlapping_runs_of_a_sweep_are_not_called_different(tiny_llama: LoadedModel) -> None:
-    machine = RooflineModel(measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100)
+    machine = RooflineModel(
+        measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100, tiny_llama.read_bytes
+    )
 
     def lane(name: str, *totals: float) -> tuple[LaneInfo, list[Trial]]:
         info = LaneInfo(name, name, "", lossless=True)
@@ -218,7 +220,9 @@ def test_zero_or_equal_times_are_compared_without_a_wrong_number(
     tiny_llama: LoadedModel, seconds: tuple[float, float], runs: int
 ) -> None:
     """A clock may not tick, and all runs may take the same time."""
-    machine = RooflineModel(measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100)
+    machine = RooflineModel(
+        measurement.architecture.from_config(tiny_llama.network.config), LIMITS, 4, 100, tiny_llama.read_bytes
+    )
     lanes = [
         LaneTrials(
             LaneInfo(name, name, "", lossless=True), [Trial(list(time_steps([s] * 3)), "length")] * runs, [0] * runs

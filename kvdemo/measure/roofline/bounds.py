@@ -88,7 +88,9 @@ class RooflineModel:
     """A model on a measured device, and a strategy's passes on it.
 
     operations  that one pass gives to the device, each launched by the host; None where they cannot be counted
+    read_bytes  of weights, for a pass of one position
     draft       the model that drafts, in the same number format; None where there is none
+    draft_read_bytes  of that, the same as `read_bytes`
     lanes       the same machine with what is known of one strategy only: its operations and its draft model
     """
 
@@ -96,7 +98,9 @@ class RooflineModel:
     limits: DevicePeaks
     itemsize: int
     operations: float | None
+    read_bytes: int
     draft: Architecture | None = None
+    draft_read_bytes: int = 0
     lanes: Mapping[str, RooflineModel] = field(default_factory=dict)
 
     def for_strategy(self, strategy: str) -> RooflineModel:
@@ -134,7 +138,8 @@ class RooflineModel:
         )
 
     def _passed(self, shape: Architecture, ran: Pass, cache_bytes: int) -> Prediction:
-        moved = shape.active_parameters * self.itemsize + cache_bytes
+        weights = self.draft_read_bytes if ran.draft else self.read_bytes
+        moved = weights + cache_bytes
         flops = formulas.pass_flops(shape, ran)
         bandwidth, compute = moved / self.limits.bandwidth, flops / self.limits.matmul_flops_per_s
         launches = self.operations or 0.0
@@ -147,15 +152,15 @@ class RooflineModel:
             flops=flops,
             launches=launches,
             passes=1.0,
-            library_s=self._library(shape, cache_bytes) if ran.rows * ran.positions == 1 else 0.0,
+            library_s=self._library(weights, cache_bytes) if ran.rows * ran.positions == 1 else 0.0,
         )
 
-    def _library(self, shape: Architecture, cache_bytes: int) -> float:
+    def _library(self, weights: int, cache_bytes: int) -> float:
         """Predict a pass of one row in seconds where the math library reads weights slower than the memory delivers."""
         reads = self.limits.eager_bytes_per_s
         if not reads or self.limits.bandwidth < LIBRARY * reads:
             return 0.0
-        return shape.active_parameters * self.itemsize / reads + cache_bytes / self.limits.bandwidth
+        return weights / reads + cache_bytes / self.limits.bandwidth
 
     def decode_floor_s(self, context: int) -> float:
         """Calculate the least that a step with a cache can take at this context, in seconds."""

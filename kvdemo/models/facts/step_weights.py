@@ -44,7 +44,8 @@ def idle_in(network: PreTrainedModel, name: str) -> Collection[str]:
     if network.config.get_text_config(decoder=True) is network.config:
         return ()
     try:
-        return _tried(type(network), network.config.to_json_string(use_diff=False), name)
+        kind = type(network)
+        return _tried(kind, network.config.to_json_string(use_diff=False), name)  # type: ignore[arg-type]
     except BadInput:
         return ()
 

@@ -15,6 +15,7 @@ MACHINE = RooflineModel(
     DevicePeaks(500.0, 1000.0, 100_000.0, 0.001, "bfloat16", "cpu"),
     itemsize=2,
     operations=5,
+    read_bytes=2000,
 )
 
 
@@ -64,8 +65,17 @@ def test_a_verifying_pass_counts_the_vocabulary_head_for_each_position() -> None
 def test_draft_passes_read_the_draft_model() -> None:
     small = replace(MACHINE.architecture, parameters=50, active_parameters=50)
     step = (Pass(1, 1, 7, draft=True), Pass(1, 2, 8, logits=2))
-    assert replace(MACHINE, draft=small).ran(step, 0).bytes == 100 + 2000
+    assert replace(MACHINE, draft=small, draft_read_bytes=100).ran(step, 0).bytes == 100 + 2000
     assert MACHINE.ran(step, 0).bytes == 2000  # of a draft whose shape is unknown nothing is claimed
+
+
+def test_weights_in_another_number_format_than_the_model_are_read_as_they_are_held() -> None:
+    """Of a checkpoint in FP8 a step reads a byte a weight, whatever the model computes in."""
+    in_fp8 = replace(MACHINE, read_bytes=1000)
+    assert in_fp8.step(1, 7, 280).bytes == 1000 + 280
+    assert in_fp8.decode_floor_s(7) == pytest.approx(1.28)
+    library = replace(in_fp8, limits=replace(MACHINE.limits, eager_bytes_per_s=100.0))
+    assert library.step(1, 7, 0).library_s == pytest.approx(10)
 
 
 def test_reserved_room_is_not_counted_as_read_and_packed_numbers_by_their_bytes() -> None:
