@@ -15,6 +15,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
+
+from kvdemo.models.facts import step_weights
 
 Shape = tuple[int, int]
 # A smaller matrix is multiplied in about a microsecond, most of which is the call and not the reading.
@@ -29,16 +32,16 @@ class Bench(Protocol):
         """Return the median seconds of one call."""
 
 
-def matrices(network: torch.nn.Module) -> Mapping[Shape, int]:
-    """Count the linear layers of each shape (outputs, inputs) of a model; a decoding step runs each once.
+def matrices(network: PreTrainedModel) -> Mapping[Shape, int]:
+    """Count the linear layers of each shape (outputs, inputs) of a model's text part; a decoding step runs each once.
 
     Empty where those of `LEAST_BYTES` and more hold less than half of its parameters (gpt2 has other layers, so have
     mixtures of experts, a tiny model has tiny ones): then they do not stand for its step.
     """
-    linear = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
-    layers = [module for module in linear if module.weight.nbytes >= LEAST_BYTES]
+    layers = [layer for layer in step_weights.linear_layers(network) if layer.weight.nbytes >= LEAST_BYTES]
+    weights = {weight for part in step_weights.text_parts(network) for weight in part.parameters()}
     held = sum(layer.weight.numel() for layer in layers)
-    if 2 * held < sum(parameter.numel() for parameter in network.parameters()):
+    if 2 * held < sum(weight.numel() for weight in weights):
         return {}
     return Counter((layer.out_features, layer.in_features) for layer in layers)
 

@@ -28,6 +28,12 @@ def text_parts(network: PreTrainedModel) -> list[nn.Module]:
     return [decoder] if head is None else [decoder, head]
 
 
+def linear_layers(network: PreTrainedModel) -> list[nn.Linear]:
+    """List the linear layers of the parts that continue text, each once."""
+    modules = dict.fromkeys(module for part in text_parts(network) for module in part.modules())
+    return [module for module in modules if isinstance(module, nn.Linear)]
+
+
 def read_bytes(network: PreTrainedModel, name: str) -> int:
     """Add up the bytes of the weights that a step of a loaded model reads, in the number formats they are held in.
 

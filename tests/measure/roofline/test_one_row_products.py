@@ -5,6 +5,8 @@ import torch
 
 from kvdemo.measure.roofline import one_row_products
 from kvdemo.models.loaded import LoadedModel
+from tests.models.wrappers import wrapper
+from tests.tiny_models import tiny_llama_network
 
 
 class Bench:
@@ -59,5 +61,14 @@ def test_the_matrices_are_those_of_a_models_step_or_none(
 
 def test_matrices_that_are_too_small_are_not_measured(tiny_llama: LoadedModel) -> None:
     assert one_row_products.matrices(tiny_llama.network) == {}
-    large = torch.nn.Linear(256, 256)
-    assert one_row_products.matrices(torch.nn.ModuleList([large, torch.nn.Linear(8, 8)])) == {(256, 256): 1}
+    large = tiny_llama_network(
+        16, hidden_size=256, intermediate_size=256, num_hidden_layers=1, num_attention_heads=8, num_key_value_heads=1
+    )
+    assert one_row_products.matrices(large) == {(256, 256): 5}  # neither keys and values nor the head
+
+
+def test_the_matrices_of_a_model_for_pictures_are_those_of_its_text_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_row_products, "LEAST_BYTES", 1)
+    network = wrapper("gemma3")
+    found = one_row_products.matrices(network)
+    assert sum(found.values()) == 2 * 7 + 1  # a layer: four of attention, three of the feed-forward network; the head

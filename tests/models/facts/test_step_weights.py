@@ -96,3 +96,15 @@ def test_bytes_are_those_of_each_weights_own_number_format() -> None:
     for layer in network.model.layers:
         layer.mlp.to(torch.float8_e4m3fn)
     assert step_weights.read_bytes(network, "it") == whole - 3 * numbers(*(layer.mlp for layer in network.model.layers))
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "qwen2_5_vl"])
+def test_linear_layers_are_those_of_the_text_part(kind: str) -> None:
+    """A decoding step runs no layer of the part that reads pictures, and compiled code packs none."""
+    network = wrapper(kind)
+    found = step_weights.linear_layers(network)
+    a_layer = 7  # four of attention, three of the feed-forward network
+    assert len(found) == 2 * a_layer + 1
+    assert {id(weight) for layer in found for weight in layer.parameters()} <= {
+        id(weight) for part in step_weights.text_parts(network) for weight in part.parameters()
+    }

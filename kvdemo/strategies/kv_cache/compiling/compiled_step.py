@@ -26,7 +26,7 @@ from transformers import StaticCache
 from kvdemo.core.errors import BadInput
 from kvdemo.costs import formulas
 from kvdemo.models import memory
-from kvdemo.models.facts import architecture
+from kvdemo.models.facts import architecture, step_weights
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import cache_layers
 from kvdemo.models.network.cache_argument import cache_kwargs
@@ -104,7 +104,7 @@ def _step(model: LoadedModel) -> Step:
 
 def linear_bytes(model: LoadedModel) -> int:
     """Count the bytes of the weights that packing copies."""
-    return sum(module.weight.nbytes for module in model.network.modules() if isinstance(module, torch.nn.Linear))
+    return sum(layer.weight.nbytes for layer in step_weights.linear_layers(model.network))
 
 
 def bytes_to_pack(model: LoadedModel) -> int:
