@@ -77,7 +77,7 @@ def run(request: InsideRequest, model: LoadedModel, emit: Emit, stop: CancelToke
         "environment": environment.describe(model.attention, model.device, model.spread),
         "model": model.facts(),
         "prompt": {"text": request.prompt, "model_text": about.prompt.text, "tokens": about.ids},
-        "settings": recorded(request) | {"chat": about.prompt.text != request.prompt},
+        "settings": recorded(request) | {"chat": about.prompt.templated},
         "panels": panels,
     }
 

@@ -48,6 +48,11 @@ class Prompt:
     special: bool
     message: str | None = None
 
+    @property
+    def templated(self) -> bool:
+        """Whether a chat template was applied, also one that writes a message as it is."""
+        return self.message is not None
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:

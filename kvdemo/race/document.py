@@ -31,14 +31,15 @@ def build(
     environment: Mapping[str, Any],
     prompt_text: str,
     prompt_ids: Sequence[int],
+    templated: bool,
 ) -> dict[str, Any]:
-    """Build the document of a finished race."""
+    """Build the document of a finished race; `templated`: a chat template was applied to the prompt."""
     return {
         "schema": SCHEMA,
         "environment": dict(environment),
         "model": dict(model),
         "prompt": {"text": request.prompt, "model_text": prompt_text, "tokens": list(prompt_ids)},
-        "settings": recorded(request) | {"chat": prompt_text != request.prompt},
+        "settings": recorded(request) | {"chat": templated},
         "schedule": request.schedule,
         "lanes": [_lane(record, request, prompt_text) for record in records],
         "comparison": {

@@ -278,6 +278,7 @@ class _Race:
             environment=environment.describe(self.model.attention, self.model.device, self.model.spread),
             prompt_text=self.prompt.text,
             prompt_ids=self.prompt_ids,
+            templated=self.prompt.templated,
         )
         finished = Finished(built, verdict)
         self.emit(finished)

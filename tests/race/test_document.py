@@ -1,3 +1,4 @@
+import copy
 import csv
 import io
 import json
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 
 from kvdemo.core.events import RaceEvent, TokensCommitted
+from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.documents import schema
+from kvdemo.inside import session as inside
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import session
 from kvdemo.race.document import to_csv
+from tests.tiny_models import loaded
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +107,17 @@ def test_candidates_are_in_the_document_on_request(tiny_llama: LoadedModel, aske
     assert drawn["likeliest"][drawn["chosen"]]["token"] == document["lanes"][0]["tokens"][0]
     assert all(choice.candidates is None for event in told for choice in event.timed.step.choices)  # kept once
     schema.check(document)
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_the_document_says_whether_a_template_was_applied_that_changes_nothing(
+    tiny_llama: LoadedModel, chat: bool
+) -> None:
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    model = loaded("plain", tiny_llama.network, tokenizer)
+    asked = RaceRequest.parse({"prompt": "fox", "max_new_tokens": 1, "chat": chat})
+    document = session.run(asked, model, lambda _: None, threading.Event()).document
+    assert (document["prompt"]["model_text"], document["settings"]["chat"]) == ("fox", chat)
+    looked = InsideRequest.parse({"prompt": "fox", "panels": "formulas", "chat": chat})
+    assert inside.run(looked, model, lambda _: None, threading.Event())["settings"]["chat"] is chat
