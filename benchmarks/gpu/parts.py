@@ -268,7 +268,8 @@ def floor(models: Models, shape: str) -> Iterator[Figure]:
     """Compare the compiled lane with the least that its bytes take at the bandwidth that was measured."""
     model = models.get(shape)
     limits = limits_of(model)
-    machine = RooflineModel(architecture.from_config(model.network.config), limits, model.dtype.itemsize, None)
+    shape_of = architecture.from_config(model.network.config)
+    machine = RooflineModel(shape_of, limits, model.dtype.itemsize, None, model.read_bytes)
     yield Figure("memory bandwidth", limits.bandwidth / 1e9, "GB/s")
     for prompt in (24, 100) if models.tiny else (480, 2400):
         new = 12 if models.tiny else 48

@@ -93,10 +93,10 @@ class Limits(BaseModel):
     def _check_concurrency(self, specs: Sequence[str]) -> None:
         for spec in specs:
             asked = strategies.read(spec)[1].get("concurrency")
-            if isinstance(asked, int) and asked > self.concurrency:
+            if asked is not None and int(asked) > self.concurrency:
                 raise BadInput(
                     f"This server sends at most {self.concurrency:,} equal requests at once, and {show(spec)} asks for "
-                    f"{asked:,}: lower its concurrency to {self.concurrency:,}."
+                    f"{int(asked):,}: lower its concurrency to {self.concurrency:,}."
                 )
 
     def check_prompt(self, prompt: str, called: str = "prompt") -> None:

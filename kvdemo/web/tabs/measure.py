@@ -88,7 +88,6 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     runs = Runs(backend.stop)
     controls, panel = tab.controls, tab.panel
     outputs = [tab.drawing, *tab.files.values()]
-    reopening = CapacityLimiter(REOPENED_AT_ONCE)
 
     async def on_start(values: dict[Component, Any], request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
         visitor = visitor_of(request)
