@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from kvdemo.models.loaded import LoadedModel
     from kvdemo.server.limits import Limits
 
+#: A run may load its model and make its prompt for so long at least, however short the operator lets it compute.
+LOADING_SECONDS = 900.0
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -90,6 +93,7 @@ class Run:
             tell.flush()  # that its turn came is known before it can end this process
             if self.stop.is_set():
                 return
+            device.limit(max(LOADING_SECONDS, self.shared.limits.seconds(self.request)))
             # Under the turn: two threads that import transformers at once trip over each other.
             if isinstance(self.request, MeasureRequest):
                 self._measure(self.request, tell, refused)
