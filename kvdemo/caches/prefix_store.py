@@ -13,8 +13,9 @@ memory more. The next race copies what it reuses back, within its time to first 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
@@ -99,6 +100,7 @@ class SessionPrefixes:
     def __init__(self, most_bytes: int = MOST_BYTES, most_pages: int = MOST_PAGES) -> None:
         self._most_bytes, self._most_pages = most_bytes, most_pages
         self._stores: OrderedDict[str, _SessionStore] = OrderedDict()
+        self._racing: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def for_session(self, page: str) -> PrefixStore:
@@ -106,9 +108,26 @@ class SessionPrefixes:
         with self._lock:
             store = self._stores.setdefault(page, _SessionStore(self, page))
             self._stores.move_to_end(page)
-            while len(self._stores) > self._most_pages:
-                self._stores.popitem(last=False)
+            while len(self._stores) > self._most_pages and (spare := self._spare()):
+                del self._stores[spare]
             return store
+
+    @contextmanager
+    def for_race(self, page: str) -> Iterator[PrefixStore]:
+        """Yield the store of a page during its race. Others' races do not drop it meanwhile."""
+        with self._lock:
+            self._racing[page] += 1
+        try:
+            yield self.for_session(page)
+        finally:
+            with self._lock:
+                self._racing -= Counter([page])
+
+    def _spare(self) -> str | None:
+        """Name the page to drop: one that nothing is kept for, or else the one that raced longest ago."""
+        newest = next(reversed(self._stores))
+        spare = [store for page, store in self._stores.items() if page != newest and page not in self._racing]
+        return min(spare, key=lambda store: store.bytes > 0).page if spare else None
 
     def drop(self, page: str) -> None:
         """Drop the store of a page that was closed. A race of it that still runs will keep nothing."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.caches.prefix_store import PrefixStore
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: the `Progress` and `PanelsShown` of Inside.
 Batches = Generator[list[Any], None, None]
 BatchesOf = Callable[[Request, str, Asked], Batches]
+#: For a run of no page.
+NO_STORE = nullcontext(None)
 
 
 class Runs:
@@ -77,10 +79,17 @@ class Runs:
         self._flags.of(run_id).set()
 
     def start(
-        self, request: Request, run_id: str, visitor: Visitor = NOBODY, prefix_store: PrefixStore | None = None
+        self,
+        request: Request,
+        run_id: str,
+        visitor: Visitor = NOBODY,
+        of_page: AbstractContextManager[PrefixStore | None] = NO_STORE,
     ) -> Batches:
-        """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it."""
-        with self._admission.place(visitor):
+        """Yield what happens in a run, and learn from its document. Raises BadInput where there is no place for it.
+
+        Only a run that has a place opens the prefix store `of_page`.
+        """
+        with self._admission.place(visitor), of_page as prefix_store:
             self._under_way[run_id] = prefix_store
             shown = prefix_store is not None
             asked = Asked(visitor.arrival, shown, here=shown and not visitor.address and not public_server.is_public())

@@ -32,7 +32,7 @@ from kvdemo.server.questions.forecasts import Forecasts
 from kvdemo.server.questions.listings import known_reasons, list_strategies
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.run_events.states import inside_state, measure_state
-from kvdemo.server.runs import Batches, BatchesOf, Runs
+from kvdemo.server.runs import NO_STORE, Batches, BatchesOf, Runs
 from kvdemo.server.zerogpu import Terms
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ class Service(AnswersWithoutModel):
         """
         request = RaceRequest.parse(form)
         self._check(request)
-        store = self.prefixes.for_session(visitor.session) if visitor.keeps else None
-        return self._keeping_candidates(self._runs.start(request, run_id, visitor, store), run_id)
+        of_page = self.prefixes.for_race(visitor.session) if visitor.keeps else NO_STORE
+        return self._keeping_candidates(self._runs.start(request, run_id, visitor, of_page), run_id)
 
     def _keeping_candidates(self, batches: Batches, run_id: str) -> Batches:
         try:

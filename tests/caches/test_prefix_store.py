@@ -103,6 +103,33 @@ def test_the_number_of_pages_with_a_store_is_bounded(model: Any) -> None:
     assert prefixes.bytes <= 3 * POSITION_BYTES
 
 
+def test_a_page_whose_race_runs_is_not_dropped_for_others(model: Any) -> None:
+    prefixes = SessionPrefixes(most_pages=3)
+    with prefixes.for_race("a") as store:
+        for page in "bcdef":
+            prefixes.for_session(page).put(model, kept(1))
+        assert "are kept" in store.put(model, kept(2))
+    assert prefixes.for_session("a").find(model) is not None
+    for page in "ghi":
+        prefixes.for_session(page).put(model, kept(1))
+    assert prefixes.for_session("a").find(model) is None  # its race is over
+
+
+def test_more_racing_pages_than_stores_all_have_one(model: Any) -> None:
+    prefixes = SessionPrefixes(most_pages=1)
+    with prefixes.for_race("a") as first, prefixes.for_race("b") as second:
+        assert "are kept" in first.put(model, kept(1))
+        assert "are kept" in second.put(model, kept(1))
+
+
+def test_pages_that_keep_nothing_are_dropped_before_one_that_does(model: Any) -> None:
+    prefixes = SessionPrefixes(most_pages=3)
+    prefixes.for_session("a").put(model, kept(1))
+    for page in "bcdefgh":
+        prefixes.for_session(page)
+    assert prefixes.for_session("a").find(model) is not None
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no way to give memory back")
 def test_what_is_let_go_is_free_for_the_system(model: Any) -> None:
     """Else a run that is estimated again is refused again: freed blocks of this size stay with the program."""

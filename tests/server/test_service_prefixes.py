@@ -1,6 +1,7 @@
 """Whose cache a race in the page may use: its own page's, and nobody else's."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
 from kvdemo.core.visitor import Visitor
 from kvdemo.race import memory_limit
+from kvdemo.server.limits import Limits
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.slow
@@ -39,6 +41,19 @@ def test_a_page_reuses_the_prefix_of_its_own_last_race_only(engine: Service) -> 
     assert details(engine.race(FORM, "r2", Visitor("strangers", keeps=True))) == {"kept": 0, "reused": 0}
     again = details(engine.race(FORM, "r3", Visitor("mine", keeps=True)))
     assert (again["kept"], again["reused"]) == (prompt + 3, prompt - 1)
+
+
+def test_races_that_have_no_place_drop_nobodys_prefix(engine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.prefixes, "_most_pages", 2)
+    details(engine.race(FORM, "r1", Visitor("mine", keeps=True)))
+    monkeypatch.setattr(engine, "limits", limits := Limits(runs=1))
+    monkeypatch.setattr(engine._runs._admission, "_limits", limits)
+    with closing(engine.race(FORM, "r2", Visitor("mine", keeps=True))) as held:
+        next(held)
+        for number in range(3):
+            with pytest.raises(BadInput, match="try again in a few minutes"):
+                list(engine.race(FORM, f"refused {number}", Visitor(f"stranger {number}", keeps=True)))
+    assert [*engine.prefixes._stores] == ["mine"]
 
 
 def test_a_request_without_a_page_keeps_no_prefix(engine: Service) -> None:
