@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,6 +56,7 @@ NAME_THE_SERVER = ("host", "x-forwarded-host", "x-gradio-server")
 #: A proxy says for whom it asks.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LOCAL_NAMES = ("localhost", "")
+RETRY_LATER = {"Retry-After": "3600"}
 NO_HOST = "The request cannot be read: a header names a server that there cannot be."
 
 
@@ -87,7 +90,10 @@ class Protection:
         upload_progress.forget(scope)
         upload = scope["path"].endswith(unreadable.UPLOAD)
         most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
-        body = Body(scope, receive, self._file_bytes + BESIDE_FILES if upload else most)
+        if upload:
+            body = Body(scope, receive, self._file_bytes + BESIDE_FILES, partial(self._refuse_if_full, scope))
+        else:
+            body = Body(scope, receive, most)
         answer = _Answer(scope, send)
         if ready := self._answer_for(scope, body, upload):
             await ready(scope, receive, answer)
@@ -112,7 +118,7 @@ class Protection:
             if refused and code == 413 and not upload:  # a page shows why an event is refused where that is in JSON
                 return JSONResponse({"detail": sentence}, code)
             if refused:
-                return PlainTextResponse(sentence, code, {"Retry-After": "3600"} if code == 429 else None)
+                return PlainTextResponse(sentence, code, RETRY_LATER if code == 429 else None)
         return upload_progress.done() if upload_progress.is_asked(scope) else None
 
     async def _answer(self, scope: Scope, body: Body, answer: _Answer) -> None:
@@ -131,6 +137,11 @@ class Protection:
         """Tell whether a visitor may upload no more now. By an address of this machine a proxy may bring everybody."""
         address = _address(scope)
         return self._uploads.is_full(address, shared=_is_loopback(address))
+
+    def _refuse_if_full(self, scope: Scope) -> None:
+        """Raise HTTPException in the middle of an upload that did not announce its length, and would go on."""
+        if self._is_full(scope):
+            raise HTTPException(429, FULL, RETRY_LATER)
 
 
 class _Answer:

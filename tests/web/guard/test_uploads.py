@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +13,7 @@ from starlette.testclient import TestClient
 from kvdemo.web.gradio_patches.few_files import MOST_FILES
 from kvdemo.web.guard import uploads
 from tests.web.guard.test_protection import client, upload
+from tests.web.loops import in_a_loop
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +68,35 @@ def test_many_small_uploads_fill_the_hour_as_a_large_one_does(monkeypatch: pytes
         assert [upload(one, 1).status_code for _ in range(4)] == [200, 200, 429, 429]
         assert upload(other, 1).status_code == 200
         assert [upload(visitor, 1).status_code for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_uploads_without_a_length_end_where_the_quota_does_though_all_began_before(own_folder: Path) -> None:
+    parts = [b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.json"\r\n\r\n', *[b"x" * 1000] * 5]
+
+    async def sent(app: Any, all_began: asyncio.Barrier) -> int:
+        body = iter([*parts, b"\r\n--b--\r\n"])
+        codes: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            part = next(body)
+            if part is parts[0]:
+                await all_began.wait()
+            return {"type": "http.request", "body": part, "more_body": part != b"\r\n--b--\r\n"}
+
+        async def send(message: dict[str, Any]) -> None:
+            codes.append(message.get("status"))
+
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=b")]
+        asked = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "query_string": b"", "scheme": "http"}
+        await app({**asked, "root_path": "", "headers": headers, "client": ("127.0.0.1", 5)}, receive, send)
+        return int(codes[0])
+
+    async def all_sent(app: Any) -> list[int]:
+        all_began = asyncio.Barrier(10)
+        return await asyncio.gather(*(sent(app, all_began) for _ in range(10)))
+
+    with client(uploaded_bytes=10_000) as visitor:
+        codes = in_a_loop(all_sent(visitor.app))
+        assert 429 in codes
+        assert set(codes) <= {200, 429}
+    assert sum(path.stat().st_size for path in own_folder.rglob("*") if path.is_file()) <= 10_000
