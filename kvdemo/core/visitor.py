@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 
 
@@ -22,3 +23,17 @@ class Visitor:
 
 
 NOBODY = Visitor()
+
+
+def one_visitors(address: str) -> str:
+    """Return what an address has in common with all those that one visitor may well have.
+
+    Whoever has an IPv6 address has 2^64 of them, with the same first half. An IPv4 address may come written as one.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if ip.version == 4 or ip.is_loopback:
+        return address
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip), 64), strict=False))

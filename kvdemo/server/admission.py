@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
-from kvdemo.core.visitor import Visitor
+from kvdemo.core.visitor import Visitor, one_visitors
 
 if TYPE_CHECKING:
     from kvdemo.server.limits import Limits
@@ -43,7 +43,8 @@ class Admission:
     def _check(self, visitor: Visitor) -> None:
         limits = self._limits
         of_session = sum(visitor.session == other.session for other in self._held)
-        of_address = sum(visitor.address == other.address for other in self._held)
+        address = one_visitors(visitor.address)
+        of_address = sum(address == one_visitors(other.address) for other in self._held)
         if visitor.session and of_session >= limits.runs_of_session:
             raise BadInput(
                 f"You have {count(of_session, 'run')} under way or waiting, as many as one visitor may: stop one, or "

@@ -47,3 +47,13 @@ def test_a_failed_run_releases_its_place() -> None:
     with pytest.raises(RuntimeError), admission.place(NOBODY):
         raise RuntimeError
     assert admission.held == 0
+
+
+def test_an_ipv6_visitor_has_the_places_of_one_address_whichever_of_his_own_he_uses() -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as held:
+        for number in range(3):
+            held.enter_context(admission.place(Visitor("", f"2001:db8:1:2::{number}")))
+        with pytest.raises(BadInput, match="3 runs from your address"), admission.place(Visitor("", "2001:db8:1:2::9")):
+            pass
+        held.enter_context(admission.place(Visitor("", "2001:db8:1:3::9")))

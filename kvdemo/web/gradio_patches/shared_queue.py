@@ -15,6 +15,8 @@ from typing import Any
 
 import gradio as gr
 
+from kvdemo.core.visitor import one_visitors
+
 #: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
 #: may share.
 MOST, MOST_OF_ADDRESS = 1000, 300
@@ -58,4 +60,4 @@ def share_queue(blocks: gr.Blocks) -> gr.Blocks:
 
 def _address(request: Any) -> str:
     client = getattr(request, "client", None)
-    return str(client.host) if client else ""
+    return one_visitors(str(client.host)) if client else ""

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kvdemo.core.visitor import one_visitors
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
 from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
 from kvdemo.web.guard.body import TOO_LARGE, Body
@@ -178,7 +179,7 @@ class _Answer:
 
 
 def _address(scope: Scope) -> str:
-    return str(scope["client"][0]) if scope.get("client") else ""
+    return one_visitors(str(scope["client"][0])) if scope.get("client") else ""
 
 
 def _names_a_server(headers: Headers) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 from starlette.requests import Request
 
+from kvdemo.web.gradio_patches import shared_queue
 from kvdemo.web.gradio_patches.shared_queue import CROWDED, MOST, MOST_OF_ADDRESS, share_queue
 from tests.browser.scripted import scripted_page
 from tests.programs import Program
@@ -90,3 +92,10 @@ def test_addresses_that_ask_often_take_turns_and_each_keeps_its_order() -> None:
 def test_a_turn_with_one_question_is_none_with_another() -> None:
     order = begun("0 a 1", "0 a 2", "1 b 1", "1 a 1", "1 b 2")
     assert [question for question in order if question[0] == "1"] == ["1 b 1", "1 a 1", "1 b 2"]
+
+
+def test_events_of_one_network_count_together_and_those_of_another_do_not() -> None:
+    def address(host: str) -> str:
+        return shared_queue._address(SimpleNamespace(client=SimpleNamespace(host=host)))
+
+    assert address("2001:db8:1:2::1") == address("2001:db8:1:2:3:4:5:6") != address("2001:db8:1:3::1")

@@ -100,3 +100,10 @@ def test_uploads_without_a_length_end_where_the_quota_does_though_all_began_befo
         assert 429 in codes
         assert set(codes) <= {200, 429}
     assert sum(path.stat().st_size for path in own_folder.rglob("*") if path.is_file()) <= 10_000
+
+
+def test_an_ipv6_visitor_has_one_share_whichever_of_his_addresses_he_uses() -> None:
+    with client(uploaded_bytes=8000) as visitor:
+        own = [TestClient(visitor.app, client=(f"2001:db8:1:2::{number}", 5)) for number in range(3)]
+        assert [upload(one, 1000).status_code for one in own] == [200, 200, 429]
+        assert upload(TestClient(visitor.app, client=("2001:db8:1:3::1", 5)), 1000).status_code == 200
