@@ -55,6 +55,8 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
     does not look ahead, and at most its window in a sliding layer. For one new position that is
     2·N_active + 4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
     (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is small.
+    Weights that run several times in a pass (Zamba2's shared blocks, HRM's cycles) count once: the least is then far
+    below what is done.
     """
     return pass_flops(arch, Pass(1, new_positions, context))
 
