@@ -110,6 +110,11 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
         network = network.eval().to(torch.bfloat16)
         if not cache_argument.takes_cache(network):
             raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")
+        if not hasattr(network.config.get_text_config(decoder=True), "num_hidden_layers"):
+            raise BadInput(
+                f"{name} is not supported: it has no single list of layers that a cache of transformers can be made "
+                "for, so choose another model."
+            )
         cache = DynamicCache(config=network.config)
         called: set[nn.Module] = set()
         hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in network.modules()]

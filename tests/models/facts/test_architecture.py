@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
@@ -135,6 +135,16 @@ def test_active_parameters_leave_out_looked_up_tables_and_idle_experts() -> None
     expert = 3 * config.hidden_size * config.intermediate_size
     table = config.vocab_size * config.hidden_size
     assert arch.active_parameters == arch.parameters - table - config.num_hidden_layers * 2 * expert
+
+
+def test_a_model_of_several_stacks_of_layers_is_refused_in_a_sentence_that_says_so() -> None:
+    """BLT has an encoder, a decoder and a part between them, and no number of layers of its own."""
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 1}
+    part = sizes | {"intermediate_size": 48, "hidden_size_global": 32, "head_dim": 8, "vocab_size": 400}
+    parts = {f"{name}_config": dict(part) for name in ("patcher", "encoder", "decoder", "global")}
+    config = CONFIG_MAPPING["blt"](vocab_size=400, encoder_hash_byte_group_vocab=100, **parts)
+    with pytest.raises(BadInput, match="^blt is not supported: it has no single list of layers that a cache"):
+        architecture.from_config(config, "blt")
 
 
 def test_a_configuration_object_is_left_as_it_was() -> None:
