@@ -121,3 +121,16 @@ def test_the_document_says_whether_a_template_was_applied_that_changes_nothing(
     assert (document["prompt"]["model_text"], document["settings"]["chat"]) == ("fox", chat)
     looked = InsideRequest.parse({"prompt": "fox", "panels": "formulas", "chat": chat})
     assert inside.run(looked, model, lambda _: None, threading.Event())["settings"]["chat"] is chat
+
+
+def test_the_document_names_what_generate_would_also_apply(tiny_llama: LoadedModel, made: dict[str, Any]) -> None:
+    """With it the texts are not those of generate(), which takes it from the model's files unasked."""
+    network = copy.deepcopy(tiny_llama.network)
+    network.generation_config.repetition_penalty = 1.05
+    network.generation_config.suppress_tokens = [7]
+    model = loaded("penalised", network, tiny_llama.tokenizer)
+    asked = RaceRequest.parse({"prompt": "fox", "max_new_tokens": 2})
+    first, second = session.run(asked, model, lambda _: None, threading.Event()).document["lanes"]
+    said = "generate() would also apply repetition_penalty and suppress_tokens of penalised's generation_config.json"
+    assert [remark.startswith(said) for remark in first["remarks"]].count(True) == 1
+    assert not any("generate()" in remark for remark in [*second["remarks"], *made["lanes"][0]["remarks"]])
