@@ -114,7 +114,8 @@ class Step:
                  model's; 0 where another machine ran them
     passes       the forward passes of this step in order. Empty for the common step, which is one pass of one row:
                  `ran` gives it
-    cache_bytes  bytes of the cache's tensors held here after the step; 0 without a cache
+    cache_bytes  bytes of the cache's tensors kept here for later steps; 0 without a cache. After the prompt's pass a
+                 layer with a window keeps a view of all keys and values, whose memory the next step frees
     cache        a cache whose bytes are added to these after the clock was read; None once the step is recorded
     texts        for a strategy that works on text: what it appended for each token
     details      further figures of this kind of strategy, by name: draft tokens accepted, bytes reserved ... Where an

@@ -18,7 +18,8 @@ class Step(TypedDict):
     """One turn of a lane: the tokens that it committed, and what they took.
 
     positions         token positions run through the model; null where another machine ran them
-    cache_bytes       what the cache holds after the step; null where another machine holds them
+    cache_bytes       what the cache keeps for later steps; null where another machine keeps it. The prompt's step may
+                      hold more memory until the next one: what a window keeps is a view of all
     tokenize_seconds  the part of `seconds` that went into tokenisation
     logprobs          of each token, in the model's own distribution; null where it is not known
     entropies         of the model's own distribution at each token, in bits; null where it is not known
