@@ -56,7 +56,8 @@ def activation_bytes(ran: Pass, widths: Widths, itemsize: int) -> int:
                    and what is made of them
         mask       positions · context, where a pass looks back at a cache
 
-    Not counted: what kernels need for themselves, and hidden states that a strategy keeps.
+    Not counted: what kernels need for themselves, hidden states that a strategy keeps, and what single architectures
+    compute beside this: where a pass runs a whole text, `models.facts.pass_memory` measures it instead.
     """
     n, pairs = ran.rows * ran.positions, ran.positions * ran.context
     query, key = widths.heads * widths.head_dim, widths.kv_heads * widths.head_dim
@@ -68,6 +69,16 @@ def activation_bytes(ran: Pass, widths: Widths, itemsize: int) -> int:
     if not widths.fused or ran.positions < ran.context:
         attention += (1 + itemsize) * pairs
     norm, mlp = _FLOAT32 * 3 * n * widths.hidden, itemsize * widths.parts * n * widths.inner
-    logits = ran.rows * ran.logits * widths.vocab
-    always = n * (4 * widths.hidden + 2 * widths.head_dim) + logits
-    return itemsize * always + 16 * n + max(norm, attention, mlp, (itemsize + 3 * _FLOAT32) * logits)
+    parts = max(norm, attention, mlp) + itemsize * logits(ran, widths)
+    stream = itemsize * n * (4 * widths.hidden + 2 * widths.head_dim) + 16 * n
+    return stream + max(parts, choosing_bytes(ran, widths, itemsize))
+
+
+def choosing_bytes(ran: Pass, widths: Widths, itemsize: int) -> int:
+    """Calculate the bytes that are held while tokens are chosen: `logits` of `activation_bytes`."""
+    return (2 * itemsize + 3 * _FLOAT32) * logits(ran, widths)
+
+
+def logits(ran: Pass, widths: Widths) -> int:
+    """Count the numbers in the logits that are kept of a pass."""
+    return ran.rows * ran.logits * widths.vocab

@@ -21,6 +21,7 @@ from kvdemo.costs.activations import Widths
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models import device, placement
 from kvdemo.models.facts import cache_shape, config_numbers, pass_widths, step_weights
+from kvdemo.models.facts.pass_memory import PassMemory
 from kvdemo.models.names.catalog import quoted
 from kvdemo.models.network import attention
 from kvdemo.models.sources.source import Source
@@ -112,6 +113,11 @@ class LoadedModel:
     def widths(self) -> Widths | None:
         """How wide the passes of the model are; None where no formula gives what its layers keep."""
         return None if self.layers is None else pass_widths.read(self.network, self.layers, self.device.type)
+
+    @cached_property
+    def pass_memory(self) -> PassMemory:
+        """What passes of the model over a text take, measured on a copy without numbers."""
+        return PassMemory(self.network, self.id)
 
     @property
     def weight_bytes(self) -> int:

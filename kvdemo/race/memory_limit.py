@@ -1,10 +1,10 @@
 """Refuse what needs more memory than is free, before anything runs.
 
-Linux promises more memory than there is, and ends the program that uses it: on a server, everybody's. Counted are, by
-formula (`kvdemo.costs`):
+Linux promises more memory than there is, and ends the program that uses it: on a server, everybody's. Counted are:
 
     - keys and values of all rows of all lanes, as an exact cache holds them
-    - activations of the largest pass: of the lane that needs most where lanes take turns, of all where they do not
+    - activations of the largest pass: of the lane that needs most where lanes take turns, of all where they do not. A
+      pass over a whole text is measured without numbers (`pass_memory`), others are estimated by formula
     - the weights of a draft model that is not loaded yet, and the keys and values of each lane's draft
     - weights that compiling packs for the CPU
 
@@ -24,7 +24,7 @@ from kvdemo.core.errors import NoRoom
 from kvdemo.core.figures import units
 from kvdemo.core.types import Pass, Schedule
 from kvdemo.costs import formulas
-from kvdemo.costs.activations import activation_bytes
+from kvdemo.costs.activations import Widths, activation_bytes, choosing_bytes, logits
 from kvdemo.models import memory, placement
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
@@ -62,7 +62,14 @@ class _Run:
         layers = sorted(self.model.layers or (), key=lambda layer: layer.bytes_per_position(itemsize), reverse=True)
         if lane.picture and lane.picture.keeps == "host":
             layers = layers[:LAYERS_FETCHED]
-        own = formulas.layers_bytes(layers, lane.kept(positions), itemsize, self._rows(lane))
+        whole = [replace(layer, window=None) for layer in layers]
+        own = formulas.layers_bytes(
+            whole if lane.keeps_prefix else layers, lane.kept(positions), itemsize, self._rows(lane)
+        )
+        if not (lane.picture and lane.picture.keeps == "reserved"):
+            # After the prompt's pass a layer with a window holds all of it: what it keeps is a view of that.
+            rows = 1 if lane.prefills_once else self._rows(lane)
+            own = max(own, formulas.layers_bytes(whole, lane.kept(self.prompt), itemsize, rows))
         return own + formulas.layers_bytes(beside.layers, positions, itemsize)
 
     def _running(self, lane: Strategy) -> int:
@@ -74,7 +81,16 @@ class _Run:
         for line in rope.switch_lengths(self.model.config):  # the text runs again there
             if self.prompt <= line < self.prompt + self.tokens:
                 passes.append(Pass(self._rows(lane), line + 1, line + 1))
-        return max(activation_bytes(ran, widths, self.model.dtype.itemsize) for ran in passes)
+        return max(self._activations(ran, widths) for ran in passes)
+
+    def _activations(self, ran: Pass, widths: Widths) -> int:
+        """Count the bytes of a pass: measured where it runs a text, by formula where it looks back at a cache."""
+        itemsize = self.model.dtype.itemsize
+        formula = activation_bytes(ran, widths, itemsize)
+        if ran.positions == 1 < ran.context or (measured := self.model.pass_memory.bytes(ran.positions)) is None:
+            return formula
+        whole = max(ran.rows * measured + itemsize * logits(ran, widths), choosing_bytes(ran, widths, itemsize))
+        return whole if ran.positions == ran.context else max(whole, formula)
 
     def _of_rows(self, lane: Strategy, ran: Pass) -> Pass:
         return replace(ran, rows=self._rows(lane)) if ran.rows == lane.rows_held else ran

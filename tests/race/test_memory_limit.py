@@ -6,13 +6,17 @@ import gc
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaForCausalLM
 
 from kvdemo import strategies
+from kvdemo.caches.prefix_store import PrefixSlot
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
@@ -156,16 +160,16 @@ LANES = (
 )  # fmt: skip
 
 
-def peak_of(lane: Strategy, model: LoadedModel) -> int:
+def peak_of(lane: Strategy, model: LoadedModel, slot: PrefixSlot | None = None, tokens: int = TOKENS) -> int:
     """Measure the most bytes that PyTorch holds while a lane runs, of what it takes for it: by its own profiler."""
     ids = [Random(0).randrange(3, 400) for _ in range(PROMPT)]
-    job = replace(job_of(model, "The fox", tokens=TOKENS), encode=lambda _: list(ids))
+    job = replace(job_of(model, "The fox", tokens=tokens), encode=lambda _: list(ids), handover=slot)
     gc.collect()
     written = 0
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
         for step in map(record, lane.decode(job)):
             written += len(step.choices)
-            if written >= TOKENS:
+            if written >= tokens:
                 break
     assert measured.profiler
     held = peak = 0
@@ -195,6 +199,107 @@ def test_the_estimate_holds_for_a_model_of_another_build(tiny_gpt2: LoadedModel)
     peak = peak_of(strategies.get("no_cache"), tiny_gpt2)
     estimated = memory_limit.needed_bytes([strategies.get("no_cache")], tiny_gpt2, PROMPT, TOKENS)
     assert peak - SCALARS <= estimated <= 2 * peak
+
+
+#: Numbers of a tiny model, by the names that most families share.
+TINY = {
+    "vocab_size": 2000, "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_d_state": 64}
+LAYERS_OF_TWO_KINDS = ["sliding_attention", "full_attention"] * 2
+#: Families whose passes take what plain attention does not, or less than their configuration suggests.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "mistral": TINY | {"sliding_window": 64},
+    "gemma3_text": TINY | {"sliding_window": 64},
+    "gpt_oss": TINY | {"sliding_window": 64, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "llama4_text": TINY | {
+        "layer_types": ["chunked_attention", "full_attention"] * 2, "attention_chunk_size": 64,
+        "no_rope_layers": [1, 0, 1, 0], "num_local_experts": 4, "num_experts_per_tok": 1, "intermediate_size_mlp": 256,
+        "moe_layers": [1],
+    },
+    "gemma3n_text": TINY | {
+        "sliding_window": 64, "num_kv_shared_layers": 2, "layer_types": LAYERS_OF_TWO_KINDS,
+        "hidden_size_per_layer_input": 64, "vocab_size_per_layer_input": 2000, "laurel_rank": 8, "altup_num_inputs": 4,
+        "activation_sparsity_pattern": [0.0] * 4, "intermediate_size": [256] * 4,
+    },
+    "gemma4_text": TINY | {
+        "sliding_window": 64, "num_kv_shared_layers": 2, "layer_types": LAYERS_OF_TWO_KINDS,
+        "hidden_size_per_layer_input": 64, "vocab_size_per_layer_input": 2000,
+    },
+    "deepseek_v3": {name: number for name, number in TINY.items() if name != "head_dim"} | {
+        "num_key_value_heads": 4, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
+        "v_head_dim": 16, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+        "moe_intermediate_size": 64, "first_k_dense_replace": 1,
+    },
+    "falcon_h1": TINY | MAMBA | {"mamba_d_ssm": 128},
+    "bamba": TINY | MAMBA | {"attn_layer_indices": [1, 3]},
+    "jamba": TINY | {
+        "num_hidden_layers": 2, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "mamba_d_state": 16,
+        "mamba_dt_rank": 4,
+    },
+    "qwen3_next": TINY | {
+        "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+        "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64,
+        "layer_types": ["linear_attention", "full_attention"] * 2,
+    },
+    "mixtral": TINY | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None},
+    "bloom": {"vocab_size": 2000, "hidden_size": 64, "n_layer": 4, "n_head": 4},
+    "mpt": {"vocab_size": 2000, "d_model": 64, "n_layers": 4, "n_heads": 4},
+    "doge": {name: number for name, number in TINY.items() if name != "head_dim"},
+}  # fmt: skip
+
+
+def of_family(family: str) -> LoadedModel:
+    torch.manual_seed(0)
+    network = AutoModelForCausalLM.from_config(CONFIG_MAPPING[family](**FAMILIES[family])).eval()
+    return loaded(family, network, byte_level_tokenizer())
+
+
+@pytest.mark.parametrize("lane", ["no_cache", "dynamic_cache"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_estimate_holds_for_each_kind_of_architecture(family: str, lane: str) -> None:
+    model, chosen = of_family(family), strategies.get(lane)
+    peak = peak_of(chosen, model, tokens=4)
+    assert 0.9 * peak <= memory_limit.needed_bytes([chosen], model, PROMPT, 4) <= 1.4 * peak
+
+
+def test_a_prefix_lane_counts_all_positions_of_layers_with_a_window() -> None:
+    model, lane = of_family("mistral"), strategies.get("prefix_cache")
+    assert lane.unavailable_reason(model) is None
+    peak = peak_of(lane, model, PrefixSlot())
+    fewer, more = (memory_limit.needed_bytes([lane], model, PROMPT, tokens) for tokens in (TOKENS, 10 * TOKENS))
+    assert 0.9 * peak <= fewer <= 1.3 * peak
+    assert model.layers is not None
+    assert more - fewer >= 9 * TOKENS * sum(layer.bytes_per_position(4) for layer in model.layers)
+
+
+class AllLogits(LlamaForCausalLM):
+    """A class that puts all positions through the vocabulary projection, whatever it is asked for."""
+
+    def forward(self, *args: Any, logits_to_keep: int = 0, **kwargs: Any) -> Any:  # noqa: ARG002
+        return super().forward(*args, **kwargs)
+
+
+def test_logits_that_a_class_computes_of_all_positions_are_counted() -> None:
+    usual = tiny_llama_network(2000)
+    model = loaded("all logits", AllLogits(usual.config).eval(), byte_level_tokenizer())
+    lane = strategies.get("no_cache")
+    peak, estimated = peak_of(lane, model, tokens=4), memory_limit.needed_bytes([lane], model, PROMPT, 4)
+    assert peak >= PROMPT * 2000 * 4
+    assert 0.9 * peak <= estimated <= 1.2 * peak
+
+
+def test_a_network_that_cannot_be_measured_is_estimated_by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no numbers")
+
+    model = loaded("unmeasured", tiny_llama_network(2000), byte_level_tokenizer())
+    lane = strategies.get("no_cache")
+    measured = memory_limit.needed_bytes([lane], model, PROMPT, 4)
+    unmeasured = loaded("unmeasured", tiny_llama_network(2000), byte_level_tokenizer())
+    monkeypatch.setattr(LlamaForCausalLM, "forward", fails)
+    assert memory_limit.needed_bytes([lane], unmeasured, PROMPT, 4) == pytest.approx(measured, rel=0.3)
 
 
 @given(st.data())

@@ -10,9 +10,8 @@ from transformers import PreTrainedModel
 from kvdemo.costs.activations import Widths
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models.facts import config_numbers
+from kvdemo.models.facts.pass_memory import FUSED_ON
 
-#: Devices that PyTorch has a fused kernel of attention for.
-_FUSED_ON = ("cpu", "cuda")
 #: Activation functions that transformers computes operation by operation.
 _ACTIVATION = ("hidden_act", "activation_function", "hidden_activation")
 _STEPWISE = {"gelu_new", "gelu_fast", "gelu_python", "gelu_python_tanh", "gelu_accurate", "laplace", "xielu"}
@@ -26,14 +25,19 @@ def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: st
     attention = getattr(text, "_attn_implementation", None)
     return Widths(
         hidden=int(text.hidden_size),
-        inner=_inner(network) * config_numbers.experts_a_token(text),
+        inner=_inner(network) * (config_numbers.experts_a_token(text) if _has_experts(network) else 1),
         heads=max(config_numbers.whole_numbers(text, "num_attention_heads"), default=kv_heads),
         kv_heads=kv_heads,
         head_dim=max((max(layer.head_dim, layer.value_dim) for layer in keeping), default=0),
         vocab=int(text.vocab_size),
         parts=5 if _STEPWISE & {getattr(text, name, None) for name in _ACTIVATION} else 3,
-        fused=attention != "eager" and device_type in _FUSED_ON,
+        fused=attention != "eager" and device_type in FUSED_ON,
     )
+
+
+def _has_experts(network: PreTrainedModel) -> bool:
+    """Tell whether there are experts: a configuration may say how many a token is sent to where there are none."""
+    return any("experts" in path.split(".") for path, _ in network.named_parameters())
 
 
 def _inner(network: PreTrainedModel) -> int:

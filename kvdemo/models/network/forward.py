@@ -25,13 +25,14 @@ def on_device(model: LoadedModel, ids: Ids) -> Tensor:
 def forward(model: LoadedModel, input_ids: Tensor, cache: Cache | None, keep: int = 1) -> Tensor:
     """Run ids of shape (rows, n) through the model: the logits of the last `keep` positions, (rows, keep, vocab).
 
-    The cache, if there is one, grows by n positions. Only what is kept goes through the vocabulary projection:
-    computing all positions would make the loop without a cache look worse than it is.
+    The cache, if there is one, grows by n positions. The model is asked to put only what is kept through the vocabulary
+    projection: computing all positions would make the loop without a cache look worse than it is. A few classes compute
+    all of them nevertheless, and what is not kept is freed here.
     """
     with rope.pass_lock(model.network):
         out = model.network(input_ids=input_ids, logits_to_keep=keep, **cache_kwargs(model.network, cache))
-    logits: Tensor = out.logits[:, -keep:]
-    return logits
+    logits: Tensor = out.logits
+    return logits if logits.shape[1] <= keep else logits[:, -keep:].clone()  # a view would hold all of them
 
 
 def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) -> Tensor:
@@ -45,5 +46,9 @@ def next_token_logits(model: LoadedModel, ids: Ids, cache: Cache | None = None) 
 
 
 def cache_bytes(cache: Cache) -> int:
-    """Count the bytes of the tensors that a cache holds now."""
+    """Count the bytes of the tensors that a cache keeps for later steps.
+
+    The memory behind them may be larger: after the prompt's pass a layer with a window keeps a view of all keys and
+    values, until the next pass copies what it needs.
+    """
     return sum(tensor.nbytes for layer in cache.layers for tensor in cache_layers.layer_tensors(layer))
