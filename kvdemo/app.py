@@ -185,41 +185,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         public_server.declare()
     space.trust_proxy()
     connections.allow_many()
-    temporary, files = have_own_folder(), keep_files_apart()
-    service = make_service(limits)
-    if Space.zero_gpu:
-        service.preload()
-    blocks = page.build(observe(service, logs_runs=logs_runs, metrics=metrics))
-    options = page.launch_options(
-        limits.uploaded_bytes, service.declare_public, service.health, metrics.answer if metrics else None
-    )
-    if offers_tools:
-        from kvdemo.web.api import mcp_tools  # noqa: PLC0415 - an optional dependency
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from here on it ends what follows as Ctrl-C does
+    with contextlib.ExitStack() as at_end, contextlib.suppress(KeyboardInterrupt):  # the last callback comes first
+        if temporary := have_own_folder():
+            at_end.callback(temporary.close)
+        if files := keep_files_apart():
+            at_end.callback(files.close)
+        service = make_service(limits)
+        if Space.zero_gpu:
+            service.preload()
+        blocks = page.build(observe(service, logs_runs=logs_runs, metrics=metrics))
+        options = page.launch_options(
+            limits.uploaded_bytes, service.declare_public, service.health, metrics.answer if metrics else None
+        )
+        if offers_tools:
+            from kvdemo.web.api import mcp_tools  # noqa: PLC0415 - an optional dependency
 
-        options = mcp_tools.launch_options(blocks, options)
-    blocks.launch(prevent_thread_lock=True, **options)
-    if not Space.zero_gpu:
-        threading.Thread(target=service.preload, name="preload", daemon=True).start()
-    wait_for_the_end(files)
-    begin_to_close(blocks)
-    service.close()  # waiting runs are told
-    blocks.close(verbose=False)
-    for folder in filter(None, (files, temporary)):
-        folder.close()
+            options = mcp_tools.launch_options(blocks, options)
+        at_end.callback(blocks.close, verbose=False)
+        at_end.callback(service.close)  # waiting runs are told
+        at_end.callback(begin_to_close, blocks)
+        blocks.launch(prevent_thread_lock=True, **options)
+        if not Space.zero_gpu:
+            threading.Thread(target=service.preload, name="preload", daemon=True).start()
+        tidy(files)
 
 
-def wait_for_the_end(files: LockedFolder | None) -> None:
-    """Wait until this program is told to end. Meanwhile remove what visitors left in their files' folder."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what follows as Ctrl-C does
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(page.LOOK_FOR_FILES_SECONDS)
-            if files:
-                files.remove_old(page.KEEP_ALL_SECONDS)
+def tidy(files: LockedFolder | None) -> None:
+    """Remove what visitors left in their files' folder, now and then, until this program is told to end."""
+    while True:
+        time.sleep(page.LOOK_FOR_FILES_SECONDS)
+        if files:
+            files.remove_old(page.KEEP_ALL_SECONDS)
 
 
 def begin_to_close(blocks: gr.Blocks) -> None:
-    """Let the web server end what it answers, whoever listens."""
+    """Let the web server, if it has begun, end what it answers, whoever listens."""
+    if not blocks.is_running:
+        return
     blocks.server_app.stop_event.set()  # the streams by which it knows who is there
     blocks.server.config.timeout_graceful_shutdown = GRACE_SECONDS
     blocks.server.should_exit = True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from kvdemo import __main__ as command
 from kvdemo import app, space
 from kvdemo.core.visitor import Visitor
 from kvdemo.web.run_streams import visitor_of
-from tests.serving import served
+from tests.server.downloads.test_runs import wait_until
+from tests.serving import ROOT, served
 from tests.web.loops import in_a_loop
 
 
@@ -121,14 +124,22 @@ def test_the_server_removes_within_the_hour_what_gradio_left_of_uploads(
 
     monkeypatch.setattr(app.time, "sleep", sleep)
     monkeypatch.setattr("kvdemo.core.system.temporary.time.time", lambda: written + slept[-1])
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        app.wait_for_the_end(folder)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    with pytest.raises(KeyboardInterrupt):
+        app.tidy(folder)
     assert not left.exists()
     folder.close()
     assert [path.name for path in tmp_path.iterdir()] == ["another"]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_ended_while_it_starts_leaves_no_file_behind(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = {"KVDEMO_MODEL": str(tiny_folder), "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    program = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings)
+    wait_until(lambda: any(tmp_path.glob("kvdemo-temporary-*/*")))
+    time.sleep(0.2)  # it has begun to build the page
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(60) == 0
+    assert list(tmp_path.glob("kvdemo-temporary-*")) == []
 
 
 @pytest.mark.slow
