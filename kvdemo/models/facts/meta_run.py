@@ -178,18 +178,26 @@ def _any_mask() -> Iterator[None]:
         yield
 
 
-def _nowhere(tensor: torch.Tensor) -> torch.Tensor:
+def _nowhere(tensor: torch.Tensor, **_: Any) -> torch.Tensor:
     return torch.empty((0, tensor.ndim), dtype=torch.long, device="meta")
 
 
+def _split(tensor: torch.Tensor, sizes: int | list[int], dim: int = 0) -> tuple[torch.Tensor, ...]:
+    """Split a tensor; give all of it to the first part where the sizes were read out of one without numbers."""
+    if not isinstance(sizes, int) and not any(sizes):
+        sizes = [tensor.shape[dim], *sizes[1:]]
+    return torch.split(tensor, sizes, dim)
+
+
 # What is read out of a tensor without numbers: zeros, and that a check has been passed.
-_READ: dict[Any, Callable[[torch.Tensor], Any]] = {
+_READ: dict[Any, Callable[..., Any]] = {
     torch.Tensor.item: lambda _: 0,
     torch.Tensor.__bool__: lambda _: True,
     torch.Tensor.__int__: lambda _: 0,
     torch.Tensor.nonzero: _nowhere,
     torch.nonzero: _nowhere,
     torch.Tensor.tolist: lambda tensor: torch.zeros(tensor.shape, dtype=torch.int, device="cpu").tolist(),
+    torch.Tensor.split: _split,
 }
 
 
@@ -205,5 +213,5 @@ class _Patience(TorchFunctionMode):
         if self.calls > MOST_CALLS:
             raise _TooLargeError
         if (read := _READ.get(func)) is not None and args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
-            return read(args[0])
+            return read(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))

@@ -65,6 +65,8 @@ def test_experts_that_only_their_class_names_are_counted_as_experts() -> None:
                network.model.layers]  # fmt: skip
     with_all = numbers(network) - sum(numbers(layer.self_attention.experts) // 2 for layer in network.model.layers)
     assert counted(network) == with_all - sum(experts) // 2
+    # Planned, too, though it splits its rows by sizes that it reads out of a tensor.
+    assert architecture.from_config(network.config).active_parameters == counted(network)
 
 
 @pytest.mark.parametrize("name", TINY)
