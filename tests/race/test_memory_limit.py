@@ -21,6 +21,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.measure.check import check_measurement
+from kvdemo.models.facts.pass_memory import PassMemory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import memory_limit
 from kvdemo.race.check import check_race, fit
@@ -300,6 +301,21 @@ def test_a_network_that_cannot_be_measured_is_estimated_by_formula(monkeypatch: 
     unmeasured = loaded("unmeasured", tiny_llama_network(2000), byte_level_tokenizer())
     monkeypatch.setattr(LlamaForCausalLM, "forward", fails)
     assert memory_limit.needed_bytes([lane], unmeasured, PROMPT, 4) == pytest.approx(measured, rel=0.3)
+
+
+def test_races_that_fit_by_far_are_measured_at_few_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    measure = PassMemory._measure
+
+    def noted(memory: PassMemory, positions: int) -> int | None:
+        lengths.append(positions)
+        return measure(memory, positions)
+
+    monkeypatch.setattr(PassMemory, "_measure", noted)
+    model = loaded("measured", tiny_llama_network(2000), byte_level_tokenizer())
+    for prompt in range(40, 120):
+        memory_limit.check_race([strategies.get("no_cache")], model, prompt, 8, "fair")
+    assert sorted(lengths) == [1, 64, 128]
 
 
 @given(st.data())

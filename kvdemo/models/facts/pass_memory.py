@@ -36,10 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class PassMemory:
-    """The bytes that a pass of a network over a text takes, beside weights and cache.
-
-    Each length is rounded up by a sixteenth at the most, so that few lengths are measured; each is once.
-    """
+    """The bytes that a pass of a network over a text takes, beside weights and cache. Each length is measured once."""
 
     def __init__(self, network: PreTrainedModel, name: str) -> None:
         self._device_type = network.device.type
@@ -48,9 +45,12 @@ class PassMemory:
         self._most_operations = MOST_OPERATIONS
         self._network = _try(name, lambda: _copy_to_meta(network))
 
-    def bytes(self, positions: int) -> int | None:
-        """Return the most bytes that are held while one row runs; None where the network cannot be measured."""
-        step = 1 << max(0, positions.bit_length() - 5)
+    def bytes(self, positions: int, *, roughly: bool = False) -> int | None:
+        """Return the most bytes that are held while one row runs; None where the network cannot be measured.
+
+        So that few lengths are measured, one is rounded up: by a sixteenth at the most, `roughly` to a power of two.
+        """
+        step = 1 << ((positions - 1).bit_length() if roughly else max(0, positions.bit_length() - 5))
         return self._at(-(-positions // step) * step)
 
     def _at(self, positions: int) -> int | None:
