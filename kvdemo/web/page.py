@@ -38,7 +38,7 @@ TITLE = "kvdemo: what the KV cache buys"
 #: Files of visitors are looked through so often, and removed at this age: none is kept for an hour. Gradio removes what
 #: it noted, and keeps a note for ever where another removed the file. So the server removes all others later (app.py):
 #: what uploads left that were broken off or came under another name, and empty folders.
-LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS, KEEP_ALL_SECONDS = 300, 2600, 3000
+LOOK_FOR_FILES_SECONDS, KEEP_FILES_SECONDS, KEEP_ALL_SECONDS = 300, 2500, 2900
 
 
 def build(backend: Backend) -> gr.Blocks:

@@ -37,6 +37,8 @@ class LockedFolder:
     """
 
     def __init__(self, place: Path) -> None:
+        #: Since when each file has been seen as it is: its path, and when it was changed.
+        self._seen: dict[tuple[Path, int], float] = {}
         _sweep(place)
         while True:
             self.path, self._lock = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place)), None
@@ -56,12 +58,25 @@ class LockedFolder:
             self._lock = None
 
     def remove_old(self, seconds: float) -> None:
-        """Remove the files in it that have not changed for so long, whoever wrote them, and the folders left empty."""
+        """Remove the files in it that were not changed for so long, whoever wrote them, and the folders left empty.
+
+        Counted is from the first call that has seen them so, by a clock that is never set.
+        """
+        before, self._seen = self._seen, {}
         for folder, _, names in os.walk(self.path, topdown=False):
             for name in names:
-                _remove(Path(folder, name), Path.unlink, seconds)
+                self._remove_old(Path(folder, name), Path.unlink, seconds, before)
             if Path(folder) != self.path:
-                _remove(Path(folder), Path.rmdir, _SETTLED_SECONDS)
+                self._remove_old(Path(folder), Path.rmdir, _SETTLED_SECONDS, before)
+
+    def _remove_old(
+        self, path: Path, remove: Callable[[Path], None], seconds: float, before: dict[tuple[Path, int], float]
+    ) -> None:
+        with contextlib.suppress(OSError):  # it is in use, a folder with something in it, or gone
+            state = path, path.lstat().st_ctime_ns
+            self._seen[state] = before.get(state, time.monotonic())
+            if time.monotonic() - self._seen[state] >= seconds:
+                remove(path)
 
 
 class OwnFolder(LockedFolder):
@@ -81,13 +96,6 @@ class OwnFolder(LockedFolder):
             if value is not None:
                 os.environ[name] = value
         super().close()
-
-
-def _remove(path: Path, how: Callable[[Path], None], seconds: float) -> None:
-    """Remove what has not changed for so long; not what is in use, and no folder that is not empty."""
-    with contextlib.suppress(OSError):
-        if time.time() - path.lstat().st_ctime > seconds:
-            how(path)
 
 
 def _locked(folder: Path) -> int:

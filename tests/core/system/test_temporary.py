@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -114,17 +113,19 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_made_anew(
 def test_old_files_go_whoever_wrote_them_then_the_folders_left_empty_and_new_ones_stay(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = time.time()
+    clock = [0.0]
+    monkeypatch.setattr("kvdemo.core.system.temporary.time.monotonic", lambda: clock[0])
     folder = LockedFolder(place)
     deep = folder.path / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "file").write_text("")
     (folder.path / "broken off").write_text("")
-    folder.remove_old(1000)
-    assert len(list(folder.path.rglob("*"))) == 4
-    for later in (2000, 3000, 4000):  # by the time that files have, a folder changed when one in it went
-        monkeypatch.setattr("kvdemo.core.system.temporary.time.time", lambda later=later: now + later)
+    for clock[0] in (5000.0, 5900.0):
         folder.remove_old(1000)
-    assert list(folder.path.iterdir()) == []
+        assert len(list(folder.path.rglob("*"))) == 4
+    (folder.path / "new").write_text("")
+    for clock[0] in (6000.0, 6100.0, 6200.0, 6300.0, 6400.0):  # a folder changes when what is in it goes
+        folder.remove_old(1000)
+    assert [path.name for path in folder.path.iterdir()] == ["new"]
     assert folder.path.exists()
     folder.close()
