@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradio import routes
 from spaces.config import Config as Space
@@ -121,7 +121,7 @@ def check_mcp() -> bool:
     if not is_on(MCP):
         return False
     if importlib.util.find_spec("mcp") is None:
-        raise BadInput("--mcp needs the package mcp, which is not installed: run `pip install 'mcp<2'`.")
+        raise BadInput("--mcp needs the package mcp, which is not installed: run `pip install 'mcp>=1.30,<2'`.")
     return True
 
 
@@ -185,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         public_server.declare()
     space.trust_proxy()
     connections.allow_many()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from here on it ends what follows as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_once)
     with contextlib.ExitStack() as at_end, contextlib.suppress(KeyboardInterrupt):  # the last callback comes first
         if temporary := have_own_folder():
             at_end.callback(temporary.close)
@@ -205,10 +206,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         at_end.callback(blocks.close, verbose=False)
         at_end.callback(service.close)  # waiting runs are told
         at_end.callback(begin_to_close, blocks)
-        blocks.launch(prevent_thread_lock=True, **options)
+        launch(blocks, options)
         if not Space.zero_gpu:
             threading.Thread(target=service.preload, name="preload", daemon=True).start()
         tidy(files)
+
+
+def launch(blocks: gr.Blocks, options: dict[str, Any]) -> None:
+    """Serve the page: at the port that was named and no other, or else at the first free one. Raises SystemExit."""
+    port = os.environ.get("GRADIO_SERVER_PORT")  # of which Gradio itself would take the next free one
+    try:
+        blocks.launch(prevent_thread_lock=True, server_port=int(port) if port else None, **options)
+    except OSError as error:
+        if "empty port" not in str(error):
+            raise
+        named = f"port {port}" if port else "a port from 7860"
+        raise SystemExit(
+            f"kvdemo: It cannot listen on {named}: end what listens there, or choose another port with --port."
+        ) from error
+
+
+def end_once(*_: object) -> None:
+    """End what runs, as Ctrl-C does. No further signal breaks off what then takes a few seconds at the most."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def tidy(files: LockedFolder | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -115,7 +116,7 @@ def test_the_server_removes_within_the_hour_what_gradio_left_of_uploads(
     assert folder
     left = folder.path / "tmpa"
     left.write_text("")
-    written, slept = left.stat().st_ctime, [0.0]
+    slept = [0.0]
 
     def sleep(seconds: float) -> None:
         slept.append(slept[-1] + seconds)
@@ -123,7 +124,7 @@ def test_the_server_removes_within_the_hour_what_gradio_left_of_uploads(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(app.time, "sleep", sleep)
-    monkeypatch.setattr("kvdemo.core.system.temporary.time.time", lambda: written + slept[-1])
+    monkeypatch.setattr("kvdemo.core.system.temporary.time.monotonic", lambda: slept[-1])
     with pytest.raises(KeyboardInterrupt):
         app.tidy(folder)
     assert not left.exists()
@@ -137,9 +138,25 @@ def test_a_server_that_is_ended_while_it_starts_leaves_no_file_behind(tiny_folde
     program = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings)
     wait_until(lambda: any(tmp_path.glob("kvdemo-temporary-*/*")))
     time.sleep(0.2)  # it has begun to build the page
-    program.send_signal(signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # an impatient operator
+        program.send_signal(number)
+        time.sleep(0.1)
     assert program.wait(60) == 0
     assert list(tmp_path.glob("kvdemo-temporary-*")) == []
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_not_exchanged_for_another(tiny_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = os.environ | {"KVDEMO_MODEL": str(tiny_folder)}
+        ended = subprocess.run(
+            [sys.executable, "-m", "kvdemo", "--port", port], cwd=ROOT, env=environment, check=False, timeout=60,
+            capture_output=True, text=True,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert f"kvdemo: It cannot listen on port {port}: end what listens there" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.slow

