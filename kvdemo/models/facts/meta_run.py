@@ -26,7 +26,7 @@ from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import text_part
-from kvdemo.models.network import cache_argument, cache_layers
+from kvdemo.models.network import cache_argument, cache_layers, tied
 
 _T = TypeVar("_T")
 Shapes = dict[str, tuple[torch.Size, torch.dtype]]
@@ -107,6 +107,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     part.quantization_config = None
     with on_meta():
         network = build(part, dtype=None, attn_implementation="eager")
+        tied.tie(network)
         network = network.eval().to(torch.bfloat16)
         if not cache_argument.takes_cache(network):
             raise BadInput(f"{name} is not supported: its class {type(network).__name__} takes no cache.")

@@ -29,6 +29,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
 from kvdemo.models import memory
 from kvdemo.models.names import catalog
+from kvdemo.models.network import tied
 
 END_OF_TEXT = "<|endoftext|>"
 _END_ID = 256  # the 256 bytes come first
@@ -123,7 +124,7 @@ def network(name: str, device: torch.device, dtype: torch.dtype) -> PreTrainedMo
     made = shape(name, dtype)
     _check_room(name, sum(p.nbytes for p in made.parameters()), device)
     made.to_empty(device=device)
-    made.tie_weights()  # `to_empty` gave each name memory of its own
+    tied.tie(made)  # `to_empty` gave each name memory of its own
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(_SEED)
         made.initialize_weights()
@@ -134,6 +135,7 @@ def shape(name: str, dtype: torch.dtype) -> PreTrainedModel:
     """Build a model without memory and numbers, on the meta device."""
     with torch.device("meta"):
         made: PreTrainedModel = AutoModelForCausalLM.from_config(config(name.removeprefix(catalog.RANDOM)), dtype=dtype)
+    tied.tie(made)
     return made
 
 

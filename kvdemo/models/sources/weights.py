@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from kvdemo.core.errors import BadInput, first_line
 from kvdemo.models.errors import DamagedFiles
 from kvdemo.models.facts import text_part
-from kvdemo.models.network import cache_argument
+from kvdemo.models.network import cache_argument, tied
 
 # Never code from a repository, never a pickle, and no question to the Hub: the files are here.
 SAFELY = {"trust_remote_code": False, "local_files_only": True}
@@ -28,9 +28,10 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | 
     refused: BadInput | None = None
     spread = {"device_map": "auto"} if device is None else {}
     for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
-        found, report = auto.from_pretrained(
-            folder, config=part, dtype=dtype, use_safetensors=True, output_loading_info=True, **spread, **SAFELY
-        )
+        with tied.LOADING:
+            found, report = auto.from_pretrained(
+                folder, config=part, dtype=dtype, use_safetensors=True, output_loading_info=True, **spread, **SAFELY
+            )
         missing = sorted(report["missing_keys"])
         if not missing:
             return _on_text_alone(name, auto, found if device is None else found.to(device))
@@ -45,6 +46,7 @@ def shape(name: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
         with torch.device("meta"):
             made: PreTrainedModel = auto.from_config(part, dtype=None, trust_remote_code=False)
+        tied.tie(made)
         return made.to(dtype)
     raise _unsupported(name)
 
