@@ -14,6 +14,7 @@ import_gradio()  # before anything else imports it
 import argparse
 import contextlib
 import importlib.util
+import logging
 import os
 import signal
 import tempfile
@@ -28,8 +29,7 @@ from spaces.config import Config as Space
 
 from kvdemo import space
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings.validation import show
-from kvdemo.core.system import logs, public_server
+from kvdemo.core.system import environment, logs, public_server
 from kvdemo.core.system.temporary import LockedFolder, OwnFolder
 from kvdemo.engine import openmp
 from kvdemo.models.names import catalog, offered
@@ -48,10 +48,13 @@ if TYPE_CHECKING:
     from kvdemo.server.observing.metrics import Metrics
 
 
+log = logging.getLogger(__name__)
+
+
 def make_service(limits: Limits) -> Service | EngineBackend:
     """Make the service as the environment asks for it: in a process of its own, where that can be."""
     model = os.environ.get("KVDEMO_MODEL") or catalog.DEFAULT
-    here = os.environ.get("KVDEMO_ENGINE") == "thread" or os.name == "nt"  # Windows hands no connection to a process
+    here = environment.decodes_in_thread() or os.name == "nt"  # Windows hands no connection to a process
     if Space.zero_gpu or here:
         openmp.limit_spinning()  # a process of its own does so itself, and then knows who chose it
     if Space.zero_gpu:
@@ -95,17 +98,9 @@ def read_flags(arguments: Sequence[str] | None) -> None:
             os.environ[variable] = str(value)
 
 
-def is_on(variable: str) -> bool:
-    """Tell whether a variable of the environment switches something on. Raises BadInput."""
-    value = os.environ.get(variable, "")
-    if value not in ("", "0", "1"):
-        raise BadInput(f"{variable} must be 1 or 0, not {show(value)}.")
-    return value == "1"
-
-
 def make_metrics() -> Metrics | None:
     """Make what counts runs, where that is asked for. Raises BadInput where it cannot be had."""
-    if not is_on(METRICS):
+    if not environment.switch(METRICS):
         return None
     try:
         from kvdemo.server.observing.metrics import Metrics  # noqa: PLC0415 - an optional dependency
@@ -118,7 +113,7 @@ def make_metrics() -> Metrics | None:
 
 def check_mcp() -> bool:
     """Tell whether tools are to be offered. Raises BadInput where they cannot be."""
-    if not is_on(MCP):
+    if not environment.switch(MCP):
         return False
     if importlib.util.find_spec("mcp") is None:
         raise BadInput("--mcp needs the package mcp, which is not installed: run `pip install 'mcp>=1.30,<2'`.")
@@ -174,15 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Load, wire, launch. The page is up while the model still loads, except on ZeroGPU (see `Service`)."""
     read_flags(arguments)
     logs.configure()
+    if is_public():
+        public_server.declare()
     try:
+        for name in environment.check(os.environ):
+            log.warning("%s is no variable of kvdemo: docs/deploy.md lists them.", name)
         limits = Limits.of_environment()
         metrics, offers_tools = make_metrics(), check_mcp()
         offered.listed()
-        logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=is_public())
+        logs_runs = run_log.is_asked_for(os.environ.get(run_log.VARIABLE, ""), public=public_server.is_public())
     except BadInput as error:
         raise SystemExit(f"kvdemo: {error}") from None
-    if is_public():
-        public_server.declare()
     space.trust_proxy()
     connections.allow_many()
     for number in (signal.SIGINT, signal.SIGTERM):

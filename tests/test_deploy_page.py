@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kvdemo import app
+from kvdemo.core.system import environment
 from kvdemo.models.names import offered
 from kvdemo.server.limits import Limits
 
@@ -59,7 +60,7 @@ def test_the_commands_of_the_unit_and_of_docker_are_the_apps() -> None:
     assert command[0] == f"{folder}/.venv/bin/kvdemo"
     assert f"sudo git clone ADDRESS_OF_THE_REPOSITORY {folder}" in SHELL
     app.read_flags(command[1:])
-    assert not app.is_on("KVDEMO_METRICS")
+    assert not environment.switch("KVDEMO_METRICS")
     (container,) = [line for line in SHELL if line.startswith("docker run -d")]
     app.read_flags(container.rpartition(" kvdemo ")[2].split())
 

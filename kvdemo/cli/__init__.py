@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from kvdemo.cli import compare, inside, lists, measure, plan, race
 from kvdemo.core.errors import BadInput
+from kvdemo.core.system import environment
 
 __all__ = ["main"]
 
@@ -29,6 +30,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
+        environment.check(os.environ)
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
         code = command(options)

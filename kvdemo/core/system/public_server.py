@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+from kvdemo.core.system import environment
+
 #: The operator's word, 1 or 0. The process that serves the page tells the engine's process by it, too.
 VARIABLE = "KVDEMO_PUBLIC"
 _declared = threading.Event()
@@ -17,5 +19,4 @@ def declare() -> None:
 
 def is_public() -> bool:
     """Tell whether strangers reach this server: on a Space, or once it was declared; KVDEMO_PUBLIC (1 or 0) decides."""
-    said = os.environ.get(VARIABLE, "")
-    return said not in ("0", "false", "no") if said else "SPACE_ID" in os.environ or _declared.is_set()
+    return environment.switch(VARIABLE, default="SPACE_ID" in os.environ or _declared.is_set())

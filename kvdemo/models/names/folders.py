@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from kvdemo.core.system import public_server
+from kvdemo.core.system import environment, public_server
 
 VARIABLE = "KVDEMO_ALLOW_FOLDERS"
 
@@ -15,5 +13,4 @@ def allowed() -> bool:
     KVDEMO_ALLOW_FOLDERS (1 or 0) says it. Otherwise folders are open on a user's own computer, and closed on a
     server that strangers reach (`core.system.public_server`): an answer would tell what exists there.
     """
-    said = os.environ.get(VARIABLE, "")
-    return said not in ("0", "false", "no") if said else not public_server.is_public()
+    return environment.switch(VARIABLE, default=not public_server.is_public())

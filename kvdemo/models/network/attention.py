@@ -8,11 +8,12 @@ environment variable KVDEMO_CUDNN_ATTENTION is 1.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend
+
+from kvdemo.core.system import environment
 
 SETTING = "KVDEMO_CUDNN_ATTENTION"
 _NAMES = {
@@ -26,8 +27,8 @@ _ON_CPU = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 
 
 def cudnn_wanted() -> bool:
-    """Tell whether the user has asked for cuDNN's attention."""
-    return os.environ.get(SETTING, "").strip().lower() not in ("", "0", "false", "no")
+    """Tell whether the user has asked for cuDNN's attention. Raises BadInput."""
+    return environment.switch(SETTING)
 
 
 def choose(device: torch.device) -> None:
