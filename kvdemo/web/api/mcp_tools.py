@@ -6,10 +6,13 @@ asks, and ends when he leaves. Imported only where it is asked for: the package 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -25,6 +28,7 @@ from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.validation import show
+from kvdemo.core.visitor import one_visitors
 from kvdemo.costs.planner import PlanRequest
 
 #: The address, which Gradio's server looks for in what it is asked.
@@ -40,9 +44,13 @@ TOOLS: Mapping[str, Mapping[str, Setting]] = {
 }
 #: Those that run for as long as their caller waits. Gradio asks for a tool by way of its own server, which would go on.
 RUNS = frozenset({"race", "measure", "inside"})
+#: Questions of one address that may be open. Gradio asks them from this machine, so the queue cannot tell who asked.
+MOST_OF_ADDRESS = 8
+CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: ask again when one is answered."
 #: Between two words on how far a run is.
 TELL_SECONDS = 1.0
 Schema = dict[str, Any]
+Result = mcp.types.ServerResult
 
 
 def launch_options(blocks: gr.Blocks, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,8 +71,9 @@ class _Server(GradioMCPServer):
     def create_mcp_server(self) -> Server:
         server: Server = super().create_mcp_server()
         answer = server.request_handlers[mcp.types.CallToolRequest]
+        asking = Counter[str]()  # the open questions of each address
 
-        async def answer_if_right(request: mcp.types.CallToolRequest) -> mcp.types.ServerResult:
+        async def answer_if_right(request: mcp.types.CallToolRequest) -> Result:
             given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
             request.params.arguments = given
             name = request.params.name.removeprefix(self.tool_prefix)
@@ -72,12 +81,32 @@ class _Server(GradioMCPServer):
                 check(TOOLS.get(name, {}), given)
             except BadInput as error:
                 return _result(str(error), failed=True)
-            return await self._run(name, given) if name in RUNS else await answer(request)
+            if name in RUNS:  # of which each visitor has few (kvdemo/server/admission.py)
+                return await self._run(name, given)
+            return await self._in_place(asking, partial(answer, request))
 
         server.request_handlers[mcp.types.CallToolRequest] = answer_if_right
         return server
 
-    async def _run(self, name: str, given: Mapping[str, Any]) -> mcp.types.ServerResult:
+    async def _in_place(self, asking: Counter[str], ask: Callable[[], Awaitable[Result]]) -> Result:
+        """Ask a question in a place of whoever asks. He who leaves keeps it until the answer: the server goes on."""
+        client = getattr(self.mcp_server.request_context.request, "client", None)
+        address = one_visitors(client.host) if client else ""
+        if asking[address] >= MOST_OF_ADDRESS:
+            return _result(CROWDED, failed=True)
+        asking[address] += 1
+
+        async def held() -> Result:
+            try:
+                return await ask()
+            finally:
+                asking[address] -= 1
+                if not asking[address]:
+                    del asking[address]
+
+        return await asyncio.shield(held())
+
+    async def _run(self, name: str, given: Mapping[str, Any]) -> Result:
         """Run an endpoint to its end. It is cancelled when the client closes its connection."""
         context = self.mcp_server.request_context
         found = self.get_block_fn_from_endpoint_name(f"/{name}")
@@ -118,9 +147,9 @@ class _Server(GradioMCPServer):
         return [mcp.types.TextContent(type="text", text=json.dumps(output)) for output in data]
 
 
-def _result(text: str, *, failed: bool = False) -> mcp.types.ServerResult:
+def _result(text: str, *, failed: bool = False) -> Result:
     content: list[Any] = [mcp.types.TextContent(type="text", text=text)]
-    return mcp.types.ServerResult(mcp.types.CallToolResult(content=content, isError=failed))
+    return Result(mcp.types.CallToolResult(content=content, isError=failed))
 
 
 def _how_far(state: Mapping[str, Any]) -> str | None:
