@@ -148,7 +148,7 @@ def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
     settings = document["settings"]
     said = [
         "Sums of weights and cache alone: nothing is added for activations, libraries or an allocator's unused memory.",
-        "GB are 10^9 bytes; GiB, 2^30 bytes, are 7 % larger.",
+        "GB are 10⁹ bytes; GiB, 2³⁰ bytes, are 7 % larger.",
         "A step reads all the weights that take part, once: tables of which one row is looked up are left out.",
         "The floor is what memory bandwidth allows: launching operations, arithmetic and sampling come on top.",
     ]

@@ -4,7 +4,7 @@ Three questions are answered: how large the cache is, what fits beside the weigh
 the most. The answers are formulas and one prediction. Nothing is added for what else a program keeps in memory:
 activations, the libraries, what an allocator leaves unused. Real figures are worse; none can be better.
 
-GB are 10^9 bytes, as bandwidths and GPU memories are advertised; GiB (2^30) are never used.
+GB are 10⁹ bytes, as bandwidths and GPU memories are advertised; GiB (2³⁰) are never used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PlanRequest:
         None, "config.json", "a configuration, in place of the model's", typed="text", named="config"
     )
     memory_gb: float = setting(
-        None, "Memory", "of the device, in GB (10^9 bytes)", typed="number", named="memory in GB", low=0.001, high=1e6,
+        None, "Memory", "of the device, in GB (10⁹ bytes)", typed="number", named="memory in GB", low=0.001, high=1e6,
         example="GB", missing="The memory in GB is missing: fill in what the machine has.",
     )  # fmt: skip
     bandwidth_gb_s: float = setting(

@@ -86,6 +86,8 @@ def test_the_exports_hold_the_runs(tiny_app: str, visit: Visit) -> None:
 def test_stop_keeps_the_finished_repeats_and_the_next_run_works(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, **LONG)
     start(page)
+    page.wait_for_selector(".kv-report section[aria-label=Timings]")
+    assert page.locator(".kv-report section:not([hidden]) > div:empty").count() == 0  # no title without a part below
     page.wait_for_selector("tr[data-strategy=no_cache] td[data-figure=e2e]:has-text('s')")
     page.click("#kv-m-stop")
     over(page)

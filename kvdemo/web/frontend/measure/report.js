@@ -30,9 +30,9 @@ class Part {
     const now = JSON.stringify(shown);
     if (now === this.now) return;
     this.now = now;
-    const nodes = draw();
-    this.element.hidden = !nodes?.length;
-    this.body.replaceChildren(...present(nodes ?? []));
+    const nodes = present(draw() ?? []);
+    this.element.hidden = !nodes.length;
+    this.body.replaceChildren(...nodes);
   }
 }
 
