@@ -104,6 +104,24 @@ def test_on_a_narrow_card_the_lane_name_is_not_cut_off(url: str, script: Scripte
         assert badge and summary and badge["y"] + badge["height"] <= summary["y"]
 
 
+@pytest.mark.parametrize("width", [1440, 1240, 390, 320])
+def test_the_longest_figures_of_a_card_stay_within_it(
+    url: str, script: ScriptedBackend, visit: Visit, width: int
+) -> None:
+    page = visit(url, width=width, lanes=TWICE)
+    asked(page, script)
+    over = """figures => {
+        const [all, box] = [[...figures.querySelectorAll("dd")], (one) => one.getBoundingClientRect()];
+        ["999 ms", "999 ms", "1,234", "123,456", "9.99 GB"].forEach((text, n) => { all[n].textContent = text; });
+        return ["right", "bottom"].map((side) =>
+          Math.round(Math.max(...all.map((one) => box(one)[side])) - box(figures)[side]));
+    }"""
+    shown = page.locator(".kv-lane:not([data-status=idle]) .kv-lane-in > .kv-metrics").all()
+    assert shown
+    for figures in shown:
+        assert max(figures.evaluate(over)) <= 0
+
+
 def test_at_most_six_lanes_can_be_added(url: str, visit: Visit) -> None:
     page = visit(url, lanes=",".join(["no_cache"] * 5))
     add(page, "Window")
