@@ -11,7 +11,7 @@ from kvdemo import cli
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the page for no command, or run one; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    if not given or (given[0].startswith("--") and given[0] != "--help"):
+    if not given or (given[0].startswith("--") and given[0] not in ("--help", "--version")):
         from kvdemo.app import main as open_page  # noqa: PLC0415 - a machine that measures has no Gradio
 
         open_page(given)

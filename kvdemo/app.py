@@ -116,7 +116,7 @@ def check_mcp() -> bool:
     if not environment.switch(MCP):
         return False
     if importlib.util.find_spec("mcp") is None:
-        raise BadInput("--mcp needs the package mcp, which is not installed: run `pip install 'mcp>=1.30,<2'`.")
+        raise BadInput('--mcp needs the package mcp, which is not installed: run `pip install "mcp>=1.30,<2"`.')
     return True
 
 
@@ -213,7 +213,7 @@ def launch(blocks: gr.Blocks, options: dict[str, Any]) -> None:
     """Serve the page: at the port that was named and no other, or else at the first free one. Raises SystemExit."""
     port = os.environ.get("GRADIO_SERVER_PORT")  # of which Gradio itself would take the next free one
     try:
-        blocks.launch(prevent_thread_lock=True, server_port=int(port) if port else None, **options)
+        blocks.launch(prevent_thread_lock=True, server_port=int(port) if port else None, quiet=True, **options)
     except OSError as error:
         if "empty port" not in str(error):
             raise
@@ -221,6 +221,8 @@ def launch(blocks: gr.Blocks, options: dict[str, Any]) -> None:
         raise SystemExit(
             f"kvdemo: It cannot listen on {named}: end what listens there, or choose another port with --port."
         ) from error
+    without = "" if blocks.share_url or not blocks.share else "There is no public link. "
+    print(f"{without}The page is at {blocks.local_url}", flush=True)
 
 
 def end_once(*_: object) -> None:

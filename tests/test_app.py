@@ -63,6 +63,18 @@ def test_an_invalid_limit_ends_the_start_in_one_sentence(monkeypatch: pytest.Mon
         app.main([])
 
 
+def test_the_script_of_a_space_takes_the_flags_of_the_command() -> None:
+    command = [sys.executable, "app.py", "--prot", "1"]
+    refused = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "unrecognized arguments: --prot 1" in refused.stderr
+
+
+def test_the_start_says_where_the_page_is(tmp_path: Path) -> None:
+    with served({"KVDEMO_MODEL": str(tmp_path)}, log=tmp_path / "log") as url:
+        wait_until(lambda: f"The page is at {url}" in (tmp_path / "log").read_text())
+
+
 def test_kvdemo_without_a_command_opens_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[list[str]] = []
     monkeypatch.setattr(app, "main", opened.append)

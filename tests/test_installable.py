@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kvdemo import __version__
 from kvdemo.models.names.catalog import DEFAULT
 from kvdemo.web import assets
 from tests.serving import ROOT, free_port, wait_for
@@ -43,6 +44,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
+    left = source / "build" / "lib" / "kvdemo" / "samplers" / "gone.py"  # of a build before it was removed
+    left.parent.mkdir(parents=True)
+    left.touch()
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     subprocess.run([*command, str(source)], check=True)
     return next(folder.glob("kvdemo-*.whl"))
@@ -69,6 +73,13 @@ def test_every_static_file_is_in_the_wheel(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_an_earlier_build_left_is_not_in_the_wheel(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "kvdemo/samplers/top_p.py" in names
+    assert "kvdemo/samplers/gone.py" not in names
+
+
+@pytest.mark.slow
 def test_the_command_runs_away_from_the_sources(installed: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [installed / "kvdemo", *arguments]
@@ -78,6 +89,7 @@ def test_the_command_runs_away_from_the_sources(installed: Path, tmp_path: Path)
     assert DEFAULT.partition("/")[2] in run("models").stdout
     assert run("race").returncode == 2
     assert "--host" in run("--help").stdout
+    assert run("--version").stdout == f"kvdemo {__version__}\n"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from kvdemo import __version__
 from kvdemo.cli import compare, inside, lists, measure, plan, race
 from kvdemo.core.errors import BadInput
 from kvdemo.core.system import environment
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Race and measure decoding strategies on one prompt. Without a command, open the page "
         "(--host, --port, --root-path, --share, --log-json, --metrics, --mcp).",
     )
+    parser.add_argument("--version", action="version", version=f"kvdemo {__version__}")
     files = (race, measure, inside, compare, plan, lists)
     metavar = "|".join(name for file in files for name in file.NAMES)
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar=metavar)

@@ -52,8 +52,8 @@ def _samplers(options: argparse.Namespace) -> int:
 
 
 def _strategy(row: dict[str, Any]) -> str:
-    reason = f"\n{'':16} Not here: {row['reason']}" if row["reason"] else ""
-    return f"{row['id']:16} {row['summary']}{reason}"
+    reason = f"\n{'':22} Not here: {row['reason']}" if row["reason"] else ""
+    return f"{row['id']:22} {row['summary']}{reason}"
 
 
 def _list(rows: list[dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:

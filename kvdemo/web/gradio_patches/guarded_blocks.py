@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Set in what a web server knows of a request (its scope) whose event was refused.
 REFUSED = "kvdemo.refused"
-UNREADABLE = "What was sent does not fit this event: reload the page, or look into /gradio_api/info for what it takes."
+UNREADABLE = "What was sent does not fit this event: reload the page. Programs see what it takes at gradio_api/info."
 ACCIDENT = "Something went wrong on the server, and this could not be done: try again."
 
 
