@@ -109,7 +109,7 @@ def _sweep(sweep: Mapping[str, Any]) -> list[str]:
             f"{cell['prompt_tokens']:,}",
             f"{cell['new_tokens']:,}",
             escape(strategy),
-            seconds(time),
+            NONE if time is None else seconds(time),
             _cell_speedup(cell["speedup"], strategy),
             escape(cell["bound"].get(strategy)),
         ]
