@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 from kvdemo.core.figures import units
-from kvdemo.core.figures.metrics import searched, seconds_to_token
+from kvdemo.core.figures.metrics import searched, seconds_to_token, steps_to_token
 from kvdemo.core.types import LaneInfo
 from kvdemo.measure.report.lane_entry import Entry, predict
 from kvdemo.measure.roofline import bounds, what_binds
@@ -32,13 +31,12 @@ def sweep_cell(
     }
     medians = {strategy: median(values) for strategy, values in samples.items()}
     baseline, *others = runs
-    bound: dict[str, bounds.Bound | None] = {
-        strategy: predict(
-            trials[0], prompt_tokens, machine.for_strategy(strategy), slice(_steps_to(trials[0], new_tokens))
-        ).binding(medians[strategy])
-        for strategy, (_, trials) in runs.items()
-        if machine and strategy in medians
-    }
+    bound: dict[str, bounds.Bound | None] = {}
+    for strategy, (_, trials) in runs.items():
+        if machine and strategy in medians:
+            taken = slice(len(steps_to_token(trials[0].steps, new_tokens)))
+            predicted = predict(trials[0], prompt_tokens, machine.for_strategy(strategy), taken)
+            bound[strategy] = predicted.binding(medians[strategy])
     reasons = [_no_time(info.name, trials[0]) for strategy, (info, trials) in runs.items() if strategy not in medians]
     if baseline in medians:
         reasons += [_cell_reason(runs, samples, bound, baseline, other) for other in others if other in medians]
@@ -71,12 +69,6 @@ def _no_time(name: str, trial: Trial) -> str:
         f"{name} is a search, which has its text at its end: it ran to {units.count(len(trial.tokens), 'token')}, and "
         "what fewer would have taken it is not known."
     )
-
-
-def _steps_to(trial: Trial, tokens: int) -> int:
-    """Count a run's steps to the n-th token."""
-    committed = itertools.accumulate(len(timed.step.choices) for timed in trial.steps)
-    return next(n for n, done in enumerate(committed, start=1) if done >= tokens)
 
 
 def _cell_reason(

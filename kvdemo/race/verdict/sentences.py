@@ -115,7 +115,8 @@ def _nothing_to_reuse(_: Found, __: Names) -> str:
 
 
 def _same_text(found: Found, _: Names) -> str:
-    return f"Same text: {units.count(found.numbers['tokens'], 'token')} compared, all equal."
+    ((thing, n),) = found.numbers.items()
+    return f"Same text: {units.count(n, thing.removesuffix('s'))} compared, all equal."
 
 
 def _divergence(found: Found, _: Names) -> str:
@@ -151,7 +152,7 @@ def _list(words: Sequence[str]) -> str:
 
 
 def _contention(_: Found, __: Names) -> str:
-    return "The lanes ran at once and slowed each other down: use fair turns to compare their speed."
+    return "The lanes of this machine ran at once and slowed each other down: use fair turns to compare their speed."
 
 
 def _best(found: Found, names: Names) -> str:

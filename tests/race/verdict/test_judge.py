@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kvdemo.core.events import Divergence, Ended
-from kvdemo.core.types import TimedStep
+from kvdemo.core.types import Pass, TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.verdict.judge import judge
 from tests.scripted import record, search, step
@@ -231,3 +231,79 @@ def test_a_step_of_several_rows_is_not_called_one_position() -> None:
     rows.steps = [replace(t, step=replace(t.step, positions=4 * t.step.positions)) for t in rows.steps]
     why = next(s for s in judge([flat, rows], "fair").sentences if s.startswith("Saved work"))
     assert "one over 4 new positions 10 ms" in why
+
+
+def rows(name: str, seconds: list[float], *, rows: int, prompt: int = 40) -> LaneHistory:
+    """A lane with a cache, each step of which runs as many rows."""
+    made = record(name, range(len(seconds)), seconds, cached=True, prompt=prompt)
+    made.steps = [replace(t, step=replace(t.step, positions=rows * t.step.positions)) for t in made.steps]
+    return made
+
+
+@pytest.mark.parametrize("seconds", [[0.012] * 6, [0.010] * 6, [0.008] * 6, [0.010, *[0.004] * 5]])
+def test_a_lane_of_many_rows_is_not_said_to_have_saved_work(seconds: list[float]) -> None:
+    """Each of its steps runs 64 positions, and the baseline's 45 at the most."""
+    got = judge([record("No cache", range(6), [0.010] * 6, prompt=40), rows("Batched", seconds, rows=64)], "fair")
+    assert "because" not in got.headline
+    assert not any(word in " ".join(got.sentences) for word in ("Saved work", "fixed cost", "After the prompt"))
+
+
+def test_a_lane_that_ran_more_of_the_prompt_than_it_saved_is_not_said_to_have_saved_work() -> None:
+    """A step runs 4 positions against 41, but the prompt was run 4 times."""
+    lanes = [record("No cache", range(2), [0.010] * 2, prompt=40), rows("Batched", [0.010] * 2, rows=4)]
+    assert not any(s.startswith("Saved work") for s in judge(lanes, "fair").sentences)
+
+
+def test_the_prompt_of_several_rows_is_not_one_that_every_lane_needs() -> None:
+    lanes = [
+        record("No cache", range(9), [0.010] * 9, prompt=9),
+        rows("Batched", [0.040, *[0.002] * 8], rows=2, prompt=9),
+    ]
+    got = judge(lanes, "fair")
+    assert got.headline == "Batched finished 1.6× sooner: 9 tokens in 56 ms against 90 ms."
+    assert not any(s.startswith("After the prompt") for s in got.sentences)
+
+
+def test_a_draft_model_is_not_left_out_of_the_work_that_a_lane_saved() -> None:
+    lane = record("Speculative", range(6), [0.010] * 6, cached=True, prompt=40)
+    lane.steps = [replace(t, step=replace(t.step, passes=(Pass(1, 4, 44, draft=True),))) for t in lane.steps]
+    lanes = [record("No cache", range(6), [0.010] * 6, prompt=40), lane]
+    assert not any(s.startswith("Saved work") for s in judge(lanes, "fair").sentences)
+
+
+def test_fixed_costs_are_not_blamed_where_the_steps_saved_time_and_the_prompt_took_it() -> None:
+    lanes = [
+        record("No cache", range(6), [0.010] * 6, prompt=40),
+        record("Cache", range(6), [0.055, *[0.001] * 5], cached=True, prompt=40),
+    ]
+    got = judge(lanes, "fair")
+    assert "about the same time" in got.headline and "because" not in got.headline
+    assert not any(s.startswith("Saved work") for s in got.sentences)
+
+
+def elsewhere(lane: LaneHistory) -> LaneHistory:
+    """The same lane, decoded by another machine: what it ran and kept is not known."""
+    lane.info = replace(lane.info, elsewhere=True)
+    lane.steps = [replace(t, step=replace(t.step, positions=0, cache_bytes=0)) for t in lane.steps]
+    return lane
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.012, 0.03, 0.3])
+@pytest.mark.parametrize("far", [0, 1])
+@pytest.mark.parametrize("tokens", [1, 10])
+def test_nothing_is_said_of_the_passes_of_a_lane_that_runs_elsewhere(seconds: float, far: int, tokens: int) -> None:
+    lanes = [
+        record("A", range(tokens), [seconds] * tokens),
+        record("B", range(tokens), [0.02] * tokens, cached=True),
+    ]
+    elsewhere(lanes[far])
+    for schedule in ("fair", "simultaneous"):
+        got = judge(lanes, schedule)  # type: ignore[arg-type]
+        said = " ".join([got.headline, *got.sentences])
+        assert not any(word in said for word in ("position", "because", "every lane", "slowed each other down"))
+        assert "Same text" in said and "characters compared" in said
+
+
+def test_lanes_of_this_machine_get_a_warning_beside_one_that_runs_elsewhere() -> None:
+    lanes = [record("A", [1], [1.0]), record("B", [1], [1.0]), elsewhere(record("C", [1], [1.0]))]
+    assert any("slowed each other down" in s for s in judge(lanes, "simultaneous").sentences)
