@@ -45,7 +45,7 @@ def _times(numbers: Mapping[str, Any]) -> str:
 
 
 def _faster(found: Found, names: Names) -> str:
-    (name, other), times = _pair(found, names), f"{found.numbers['ratio']:.1f}×"
+    (name, other), times = _pair(found, names), units.times(found.numbers["ratio"])
     measured = _times(found.numbers) + small_gain.because(found.numbers, name)
     if not found.numbers["whole"]:
         return f"{name} was {times} as fast as {other}: {measured}."
@@ -56,7 +56,7 @@ def _faster(found: Found, names: Names) -> str:
 def _slower(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
     measured = _times(found.numbers) + small_gain.because(found.numbers, name)
-    return f"{name} took {found.numbers['ratio']:.2g}× as long as {other}: {measured}."
+    return f"{name} took {units.times(found.numbers['ratio'])} as long as {other}: {measured}."
 
 
 def _same_time(found: Found, names: Names) -> str:
