@@ -34,9 +34,9 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
             f"needs {units.amount(document['cache']['repeated_bytes_per_token'], 'B')} a token; counted here is one."
         )
     if arch.active_parameters < 0.8 * arch.parameters:
+        every, active = (units.figures(n / 1e9) for n in (arch.parameters, arch.active_parameters))
         said.append(
-            f"Of {arch.parameters / 1e9:.3g} billion parameters, {arch.active_parameters / 1e9:.3g} billion are read "
-            "for a token; all of them must be in memory."
+            f"Of {every} billion parameters, {active} billion are read for a token; all of them must be in memory."
         )
     return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
 
@@ -135,12 +135,9 @@ def _speed(document: Mapping[str, Any]) -> str:
     of = "" if settings["batch"] == 1 else f" for each of {settings['batch']:,} sequences"
     return (
         f"Predicted: a step reads {units.amount(decode['bytes_read'], 'B')} and takes at least "
-        f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most {_rate(decode['tokens_per_s'])} tokens/s{of}."
+        f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most "
+        f"{units.figures(decode['tokens_per_s'])} tokens/s{of}."
     )
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:

@@ -128,13 +128,16 @@ class Comparison(TypedDict):
 
 
 class Cell(TypedDict):
-    """One prompt length and one number of new tokens: figures by lane, medians and their range, and why."""
+    """One prompt length and one number of new tokens: figures by lane, medians and their range, and why.
+
+    A search that ran to more tokens has no figures here: its `n` is 0, the others are null, and it has no `bound`.
+    """
 
     prompt_tokens: int
     new_tokens: int
     n: dict[str, int]
-    seconds: dict[str, float]
-    range: dict[str, tuple[float, float]]
+    seconds: dict[str, float | None]
+    range: dict[str, tuple[float, float] | None]
     speedup: dict[str, float | None]
     bound: dict[str, Bound | None]
     reason: str

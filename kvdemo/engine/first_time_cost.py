@@ -45,16 +45,24 @@ class FirstUse:
 def in_race(steps: Sequence[TimedStep], warmed: int) -> FirstUse | None:
     """Find first-time cost in a lane's steps, where the warm-up had run the first `warmed`; None if there is none.
 
-    The first step, the prefill, is left out. A lane that runs its whole text again grows slower by itself: its seconds
-    are taken for each position, which allows it more than it needs.
+    The first step, the prefill, is left out. Steps may run unlike many positions: a lane without a cache runs more in
+    each step, one with a draft more or fewer. Between none and all of a step's time may grow with them. So a step at
+    a length seen is taken for as long as it may have been over as many positions as the new ones have, and a new one
+    for as short.
     """
     seen, new = steps[1:warmed], steps[warmed : warmed + _MOST]
     if len(seen) < _LEAST or len(new) < _LEAST:
         return None
     here = median(step.step.positions for step in new)
-    seen_s, new_s = ([step.seconds * here / max(1, step.step.positions) for step in part] for part in (seen, new))
+    seen_s = [step.seconds * max(1.0, _share(here, step)) for step in seen]
+    new_s = [step.seconds * min(1.0, _share(here, step)) for step in new]
     found = FirstUse(median(new_s), median(seen_s))
     return found if min(new_s) > max(seen_s) and found.new_s > RATIO * found.seen_s else None
+
+
+def _share(positions: float, step: TimedStep) -> float:
+    """Divide so many positions by those that a step ran."""
+    return positions / max(1, step.step.positions)
 
 
 def between_runs(warmup: Sequence[TimedStep], timed: Sequence[TimedStep]) -> FirstUse | None:

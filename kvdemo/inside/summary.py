@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kvdemo.core.figures.units import count
+from kvdemo.core.figures.units import count, figures
 from kvdemo.core.settings.inside import Panel
 
 
 def _past(panel: Mapping[str, Any]) -> list[str]:
     worst = max(panel["layers"], key=lambda layer: layer["largest_difference"])
     most, scale = worst["largest_difference"], worst["scale"]
-    change = f"change by at most {most:.1e} (layer {worst['layer']}, values up to {scale:.3g})" if most else "are equal"
+    change = (
+        f"change by at most {figures(most, 2)} (layer {worst['layer']}, values up to {figures(scale)})"
+        if most
+        else "are equal"
+    )
     said = [
         f"With {panel['appended']!r} appended, the hidden states of {count(panel['shared'], 'position')} {change}: "
         + ("the past does not change." if panel["holds"] else "that is more than rounding.")
@@ -23,18 +27,19 @@ def _past(panel: Mapping[str, Any]) -> list[str]:
     if "cannot" in other:
         return [*said, other["cannot"]]
     largest = max(layer["largest_difference"] for layer in other)
-    return [*said, f"With a mask that lets each position look ahead they change by up to {largest:.3g}."]
+    return [*said, f"With a mask that lets each position look ahead they change by up to {figures(largest)}."]
 
 
 def _roles(panel: Mapping[str, Any]) -> list[str]:
     rows = panel["rows"]
     change = max(max(row["key_difference"], row["value_difference"]) for row in rows)
+    changed = f"change by at most {figures(change, 2)}" if change else "stay as they are"
     read = max(rows, key=lambda row: row["weight"])
     return [
         *([panel["note"]] if panel["note"] else []),
         f"With {panel['appended']!r} appended, the keys and values of {count(len(rows), 'position')} in layer "
-        f"{panel['layer']} {f'change by at most {change:.1e}' if change else 'stay as they are'}, and the new query "
-        f"reads them: most of position {read['position']}, with a weight of {read['weight']:.2f}.",
+        f"{panel['layer']} {changed}, and the new query reads them: most of position "
+        f"{read['position']}, with a weight of {read['weight']:.2f}.",
         f"No later token reads the queries of the past. Keys and values take {panel['bytes']:,} bytes in all layers; "
         f"the queries would add {panel['query_bytes']:,}.",
     ]
@@ -48,8 +53,9 @@ def _rounding(panel: Mapping[str, Any]) -> list[str]:
             continue
         same = sum(step["same"] for step in found["steps"])
         said.append(
-            f"In {found['dtype']} cached and uncached logits differ by at most {found['largest_difference']:.1e}; the "
-            f"best token leads by at least {found['smallest_margin']:.2g}, and {same} of "
+            f"In {found['dtype']} cached and uncached logits differ by at most "
+            f"{figures(found['largest_difference'], 2)}; the best token leads by at least "
+            f"{figures(found['smallest_margin'], 2)}, and {same} of "
             f"{count(len(found['steps']), 'choice')} are the same."
         )
     total = panel["sum"]
@@ -116,8 +122,8 @@ SAY: dict[Panel, Callable[[Mapping[str, Any]], list[str]]] = {
     "rounding": _rounding,
     "scratch": lambda panel: [
         f"{panel['path']}: {len(panel['steps'])} positions fed one by one into buffers of the shape "
-        f"{panel['buffer_shape']} differ from full causal attention by at most {panel['largest_difference']:.1e} "
-        f"(tolerance {panel['tolerance']:.0e})."
+        f"{panel['buffer_shape']} differ from full causal attention by at most "
+        f"{figures(panel['largest_difference'], 2)} (tolerance {figures(panel['tolerance'], 1)})."
     ],
     "steps": _steps,
     "attention": _attention,

@@ -1,5 +1,6 @@
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,32 @@ def test_noise_alone_is_rarely_reported_as_a_cost(seed: int, share: float) -> No
 def test_growing_steps_of_a_lane_without_cache_are_not_reported(prompt: int, fixed: float, each: float) -> None:
     steps = lane(lambda n: fixed + each * (prompt + n), prompt=prompt, whole=True)
     assert first_time_cost.in_race(steps, WARMED) is None
+
+
+def drafting(positions: list[int], seconds: Callable[[int], float]) -> list[TimedStep]:
+    """Timed steps that run so many positions; `seconds` are by a step's number."""
+    return [TimedStep(replace(timed.step, positions=ran), timed.seconds)
+            for timed, ran in zip(lane(seconds, steps=len(positions)), positions, strict=True)]  # fmt: skip
+
+
+def test_equal_steps_over_fewer_and_fewer_positions_are_not_reported() -> None:
+    """A draft grows shorter toward the end of a text, where fewer tokens are left to write."""
+    assert first_time_cost.in_race(drafting([4, 7, 7, 7, 6, 5, 4, 3, 2, 1], lambda _: 0.001), WARMED) is None
+
+
+@given(st.lists(st.integers(1, 50), min_size=9, max_size=30), st.floats(0, 1), st.floats(0.001, 1))
+def test_steps_over_any_positions_are_not_reported_for_what_positions_cost(
+    positions: list[int], fixed: float, each: float
+) -> None:
+    steps = drafting(positions, lambda n: fixed + each * positions[n])
+    assert first_time_cost.in_race(steps, WARMED) is None
+
+
+def test_the_cost_of_each_new_length_is_found_in_a_lane_with_drafts() -> None:
+    positions = [30, 5, 4, 5, 5, 5, 3, 5, 4, 5, 5, 2]
+    found = first_time_cost.in_race(drafting(positions, lambda n: 0.018 + (PLAN if n >= WARMED else 0)), WARMED)
+    assert found is not None
+    assert found.extra_s == pytest.approx(PLAN, rel=0.2)
 
 
 @pytest.mark.parametrize("slow", [0, 2, WARMED, WARMED + 3])

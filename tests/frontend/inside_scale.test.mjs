@@ -37,6 +37,10 @@ test("powers, differences and amounts are written as in text", () => {
     ["1.54 kB", "3 products", "67.1 MFLOPs", "–", "12", "11,678 positions"]);
 });
 
+test("an amount just below a prefix has no exponent", () => {
+  assert.deepEqual([amount(999_600_000, "FLOPs"), amount(999_400_000, "FLOPs"), amount(1.234e21, "FLOPs")], ["1.00 GFLOPs", "999 MFLOPs", "1,234 EFLOPs"]);
+});
+
 test("a layer's shape at a step has that step's length", () => {
   assert.equal(shape(shapeAt([1, 3, 42, 64], 7)), "(1, 3, 7, 64)");
   assert.equal(shape(null), "–");

@@ -126,14 +126,23 @@ def token_gaps(steps: Sequence[TimedStep]) -> list[float]:
     return gaps
 
 
-def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
-    """Add up the device seconds until the n-th token (from 1) was committed. Raises ValueError if there are fewer."""
+def steps_to_token(steps: Sequence[TimedStep], n: int) -> Sequence[TimedStep]:
+    """Return the steps until the n-th token (from 1) was committed. Raises ValueError if there are fewer."""
     committed = itertools.accumulate(len(timed.step.choices) for timed in steps)
-    elapsed = itertools.accumulate(timed.seconds for timed in steps)
-    for tokens, seconds in zip(committed, elapsed, strict=True):
+    for taken, tokens in enumerate(committed, start=1):
         if tokens >= n:
-            return seconds
+            return steps[:taken]
     raise ValueError(f"fewer than {n} tokens were committed")
+
+
+def seconds_to_token(steps: Sequence[TimedStep], n: int) -> float:
+    """Add up the device seconds until the n-th token was committed."""
+    return list(itertools.accumulate(timed.seconds for timed in steps_to_token(steps, n)))[-1]
+
+
+def positions_to_token(steps: Sequence[TimedStep], n: int) -> int:
+    """Add up the positions run until the n-th token was committed."""
+    return sum(timed.step.positions for timed in steps_to_token(steps, n))
 
 
 def speedup(baseline: Sequence[TimedStep], steps: Sequence[TimedStep]) -> float | None:

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kvdemo.core.figures import units
 from kvdemo.core.figures.metrics import percentile
 
 CONFIDENCE = 0.95
@@ -172,11 +173,11 @@ def _claim(ratio: float, name: str, baseline: str, be: str, take: str) -> str:
 
 
 def figures(*ratios: float) -> list[str]:
-    """Write ratios with two decimals, or more where one that is not 1 would read 1.00."""
+    """Write ratios of repeated runs with two decimals, or more where one that is not 1 would read 1.00."""
     decimals = 2
     while decimals < 6 and any(ratio != 1 and abs(ratio - 1) < 0.5 * 10**-decimals for ratio in ratios):
         decimals += 1
     return [
-        f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.{decimals}f}" if ratio >= 0.01 else f"{ratio:.2g}"
+        f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.{decimals}f}" if ratio >= 0.01 else units.figures(ratio, 2)
         for ratio in ratios
     ]

@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 #: From here on a number is written as 1 of its unit.
 _NEARLY = 0.9995
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def count(n: int, thing: str) -> str:
@@ -38,15 +39,25 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
-def figures(value: float) -> str:
-    """Write three significant figures, or all those before the point.
+def times(ratio: float) -> str:
+    """Write a ratio: "2.5×", "150×"."""
+    return f"{figures(ratio)}×"
 
-    The decimal digits are rounded, half up, as the browser does: 8,405,000 bytes are 8.41 MB.
+
+def figures(value: float, digits: int = 3) -> str:
+    """Write three significant figures, or as many as asked for, or all those before the point; never an exponent.
+
+    The decimal digits are rounded, half up, as the browser does: 8,405,000 bytes are 8.41 MB. A number below 0.0001 is
+    written by a power of ten, with blanks that do not break, as the panels of Inside have it.
     """
     if not math.isfinite(value):
         return f"{value:g}"
-    digits = Decimal(repr(float(value)))
-    if value >= 999.5:
-        return f"{int(digits.to_integral_value(ROUND_HALF_UP)):,}"
-    last = Decimal(1).scaleb(min(0, digits.adjusted() - 2))
-    return f"{float(digits.quantize(last, ROUND_HALF_UP)):.3g}"
+    exact = Decimal(repr(float(value)))
+    if exact.adjusted() >= digits:
+        return f"{int(exact.to_integral_value(ROUND_HALF_UP)):,}"
+    rounded = exact.quantize(Decimal(1).scaleb(min(0, exact.adjusted() - digits + 1)), ROUND_HALF_UP).normalize()
+    power = rounded.adjusted()
+    if not rounded or power >= -4:
+        return f"{rounded:,f}"
+    ten = f"10{str(power).translate(_RAISED)}"
+    return ten if rounded.scaleb(-power) == 1 else f"{rounded.scaleb(-power):f}\u00a0·\u00a0{ten}"

@@ -50,9 +50,9 @@ def number(called: str, value: Any, low: float, high: float, above_low: str = ""
     except (TypeError, ValueError, OverflowError):
         converted = math.nan
     if not low <= converted <= high:
-        raise BadInput(f"The {called} must be a number from {low:g} to {high:g}, not {show(value)}.")
+        raise BadInput(f"The {called} must be a number from {low:,.15g} to {high:,.15g}, not {show(value)}.")
     if above_low and converted == low:
-        raise BadInput(f"The {called} must be above {low:g}: {above_low}.")
+        raise BadInput(f"The {called} must be above {low:,.15g}: {above_low}.")
     return converted
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kvdemo.core.figures import units
 from kvdemo.core.figures.statistics import figures, summarize
 from kvdemo.core.settings.measure import stated
 from kvdemo.measure.report.csv_tables import number_of
@@ -109,7 +110,7 @@ def _sweep(sweep: Mapping[str, Any]) -> list[str]:
             f"{cell['prompt_tokens']:,}",
             f"{cell['new_tokens']:,}",
             escape(strategy),
-            seconds(time),
+            NONE if time is None else seconds(time),
             _cell_speedup(cell["speedup"], strategy),
             escape(cell["bound"].get(strategy)),
         ]
@@ -214,7 +215,7 @@ def seconds(value: float) -> str:
 
 def _rate(value: float) -> str:
     """Write tokens a second: one decimal, or three significant digits for a slow lane."""
-    return f"{value:,.1f}" if value >= 10 else f"{value:.3g}"
+    return f"{value:,.1f}" if value >= 10 else units.figures(value)
 
 
 def _unit(value: float) -> tuple[float, str, int]:

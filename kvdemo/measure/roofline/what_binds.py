@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvdemo.core.figures import units
+from kvdemo.core.figures import statistics, units
 from kvdemo.core.types import BOUNDS, Bound
 from kvdemo.measure.roofline.bounds import Prediction, RooflineModel
 
@@ -73,7 +73,7 @@ def cell_reason(baseline: tuple[str, Bound | None], lane: tuple[str, Bound | Non
     (baseline_name, before), (name, now) = baseline, lane
     gain = "Their runs overlap: the two cannot be told apart"
     if speedup is not None:
-        gain = f"{name} is {speedup:.2f}× as fast"
+        gain = f"{name} is {statistics.figures(speedup)[0]}× as fast"
     if before is None or now is None:
         unknown = " and ".join(name for name, bound in (baseline, lane) if bound is None)
         return f"What binds {unknown} cannot be said: a limit of the device was measured too low. {gain}."

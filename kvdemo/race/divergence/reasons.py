@@ -125,9 +125,10 @@ def _fault(record: LaneHistory, index: int, side: int, piece: Callable[[int], st
             f"{units.figures(2 * allowed)}"
         )
     apart = abs(recorded.recorded - recorded.exact)
+    gave, exact = (units.figures(logprob, 4) for logprob in (recorded.recorded, recorded.exact))
     said = (
         f"{name} is off: at token {index - recorded.step + 1:,} it gave {_quote([recorded.token], piece)} a "
-        f"log-probability of {recorded.recorded:.4g} where it is {recorded.exact:.4g}, {units.figures(apart)} apart, "
+        f"log-probability of {gave} where it is {exact}, {units.figures(apart)} apart, "
         f"and {form} allows {units.figures(allowed)}"
     )
     if apart > allowed:
@@ -170,7 +171,7 @@ def _numeric(baseline: LaneHistory, lane: LaneHistory, index: int, piece: Callab
     ours, theirs = baseline.choices[index], lane.choices[index]
     margins = [_margin(ours, theirs.token), _margin(theirs, ours.token)]
     known = [margin for margin in margins if margin is not None]
-    by = f" by a margin of {max(known):.2g} in log-probability" if known else ""
+    by = f" by a margin of {units.figures(max(known), 2)} in log-probability" if known else ""
     return _chose(baseline, lane, index, piece) + f" Same ids in, another argmax{by}." + _LATER
 
 
@@ -181,7 +182,8 @@ def _margin(choice: Choice, other: int) -> float | None:
 
 def _chose(baseline: LaneHistory, lane: LaneHistory, index: int, piece: Callable[[int], str]) -> str:
     sides = [
-        f"{record.info.name} chose {_quote([choice.token], piece)} with probability {math.exp(choice.logprob):.3g}"
+        f"{record.info.name} chose {_quote([choice.token], piece)} with probability "
+        f"{units.figures(math.exp(choice.logprob))}"
         for record in (baseline, lane)
         for choice in [record.choices[index]]
     ]

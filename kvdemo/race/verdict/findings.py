@@ -19,10 +19,10 @@ Seconds are device time, to the last token that both lanes have: `tokens` of the
     no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
     small_gain        a gain below SMALL_GAIN. The same, where steps gained little; else prompt_seconds of the step over
                       the prompt and its prompt_share of the lane's time, and the mean seconds of the further tokens
-    same_text         tokens
+    same_text         tokens; in their place characters, where one lane's tokens are not known here
     divergence        index of the first token that differs; its reason beside the numbers
     groups            groups of lanes that agree, the largest first (`agreement`); index at which each other one departs
-    contention        the lanes ran at once
+    contention        the lanes of this machine ran at once
     best              fastest, first_token, least_memory (lanes), with their seconds and bytes; same_text (lanes)
     remark            what the strategy or the race remarks on the lane
     failed, stopped   tokens until then
@@ -37,7 +37,7 @@ from statistics import median
 from typing import Any
 
 from kvdemo.core.events import DivergenceKind, FindingKind
-from kvdemo.core.figures.metrics import SAME, lane_metrics, searched, seconds_to_token
+from kvdemo.core.figures.metrics import SAME, lane_metrics, positions_to_token, searched, seconds_to_token
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race import agreement
 
@@ -125,10 +125,17 @@ def about(baseline: LaneHistory, entry: Entry, kept: str) -> Iterator[Found]:
     if why := _why_little(baseline, entry):
         yield why
     if lane.divergence is None:
-        yield Found("same_text", (index, 0), {"tokens": min(len(baseline.tokens), len(lane.tokens))})
+        yield Found("same_text", (index, 0), _compared(baseline, lane))
     else:
         parted = lane.divergence
         yield Found("divergence", (index, 0), {"index": parted.index}, parted.detail, parted.kind)
+
+
+def _compared(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:
+    """Count what was compared of two texts: tokens, or characters where one lane's tokens are not known here."""
+    if lane.info.elsewhere or baseline.info.elsewhere:
+        return {"characters": min(len(one.comparable_text) for one in (baseline, lane))}
+    return {"tokens": min(len(baseline.tokens), len(lane.tokens))}
 
 
 def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
@@ -152,29 +159,54 @@ def same_first_step(baseline: LaneHistory, entry: Entry) -> Iterator[Found]:
 def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
     """Find why a lane that keeps a cache saved no time by it, or little; None where it did, or where there is no cache.
 
-    Also None for a search: it does other work, and more of it. And for a lane whose only step is the prompt's.
+    Also None for a search: it does other work, and more of it. For a lane whose only step is the prompt's. For one
+    that saved no work, such as one of many rows. And where one of the two ran elsewhere, and its work is not known.
     """
     index, lane = entry
     shared = min(len(baseline.tokens), len(lane.tokens))
-    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes or searched(lane.steps):
+    if lane.info.elsewhere or baseline.info.elsewhere or searched(lane.steps):
+        return None
+    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes:
         return None
     if shared == 1:
         return Found("nothing_to_reuse", (index, 0)) if len(baseline.tokens) == len(lane.tokens) else None
-    mine, its = seconds_to_token(lane.steps, shared), seconds_to_token(baseline.steps, shared)
-    if len(lane.steps) == 1 or its >= mine * SMALL_GAIN:
+    return _why_saved_little(baseline, entry, shared) if _saved_work(baseline, lane, shared) else None
+
+
+def _why_saved_little(baseline: LaneHistory, entry: Entry, tokens: int) -> Found | None:
+    """Find why a lane that saved work saved little or no time by it, to so many tokens: from what its steps took."""
+    index, lane = entry
+    mine, its = seconds_to_token(lane.steps, tokens), seconds_to_token(baseline.steps, tokens)
+    if its >= mine * SMALL_GAIN:
         return None
-    if its > mine * SAME:
-        first, its_first = lane.steps[0].seconds, baseline.steps[0].seconds
-        if its - its_first >= (mine - first) * max(SMALL_GAIN, NOTABLY * its / mine):
-            further = shared - 1
-            return Found("small_gain", (index, 0), {
-                "prompt_seconds": first, "prompt_share": first / mine, "seconds": (its - its_first) / further,
-                "new_seconds": (mine - first) / further,
-            })  # fmt: skip
-        costs = _step_costs(baseline, lane)
+    costs = _step_costs(baseline, lane)
+    if its <= mine * SAME:
+        # Steps that took notably less time did save some: the prompt's took it.
+        less = costs["seconds"] > NOTABLY * costs["new_seconds"]
+        return None if less else Found("no_time_saved", (index, 0), costs)
+    first, its_first = (one.steps[0] for one in (lane, baseline))
+    if its - its_first.seconds < (mine - first.seconds) * max(SMALL_GAIN, NOTABLY * its / mine):
         # A lane whose steps took no less time was not sooner because of them.
         return Found("small_gain", (index, 0), costs) if costs["new_seconds"] < costs["seconds"] else None
-    return Found("no_time_saved", (index, 0), _step_costs(baseline, lane))
+    if first.step.positions > its_first.step.positions:
+        return None  # its rows each ran the prompt, which not every lane needs
+    further = tokens - 1
+    return Found("small_gain", (index, 0), {
+        "prompt_seconds": first.seconds, "prompt_share": first.seconds / mine,
+        "seconds": (its - its_first.seconds) / further, "new_seconds": (mine - first.seconds) / further,
+    })  # fmt: skip
+
+
+def _saved_work(baseline: LaneHistory, lane: LaneHistory, tokens: int) -> bool:
+    """Tell whether a lane ran fewer positions than the baseline: to so many tokens, and in a step after the prompt.
+
+    What a draft model ran is not among them. So a lane that has one is not known to have saved work.
+    """
+    if len(lane.steps) == 1 or any(ran.draft for timed in lane.steps for ran in timed.step.passes):
+        return False
+    costs = _step_costs(baseline, lane)
+    in_all = [positions_to_token(one.steps, tokens) for one in (lane, baseline)]
+    return costs["new_positions"] < costs["positions"] and in_all[0] < in_all[1]
 
 
 def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _in_order(records: Sequence[LaneHistory], schedule: Schedule, kept: str) -> 
         yield from findings.about(baseline, entry, kept)
     if len(others) == 1 and schedule == "fair":
         yield from (one for entry in compared for one in findings.same_first_step(baseline, entry))
-    if schedule == "simultaneous" and others:
+    if schedule == "simultaneous" and sum(not record.info.elsewhere for record in records) > 1:
         yield Found("contention")
     if len(records) > 2:
         yield from findings.best(records)

@@ -45,7 +45,7 @@ def _times(numbers: Mapping[str, Any]) -> str:
 
 
 def _faster(found: Found, names: Names) -> str:
-    (name, other), times = _pair(found, names), f"{found.numbers['ratio']:.1f}×"
+    (name, other), times = _pair(found, names), units.times(found.numbers["ratio"])
     measured = _times(found.numbers) + small_gain.because(found.numbers, name)
     if not found.numbers["whole"]:
         return f"{name} was {times} as fast as {other}: {measured}."
@@ -56,7 +56,7 @@ def _faster(found: Found, names: Names) -> str:
 def _slower(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
     measured = _times(found.numbers) + small_gain.because(found.numbers, name)
-    return f"{name} took {found.numbers['ratio']:.2g}× as long as {other}: {measured}."
+    return f"{name} took {units.times(found.numbers['ratio'])} as long as {other}: {measured}."
 
 
 def _same_time(found: Found, names: Names) -> str:
@@ -115,7 +115,8 @@ def _nothing_to_reuse(_: Found, __: Names) -> str:
 
 
 def _same_text(found: Found, _: Names) -> str:
-    return f"Same text: {units.count(found.numbers['tokens'], 'token')} compared, all equal."
+    ((thing, n),) = found.numbers.items()
+    return f"Same text: {units.count(n, thing.removesuffix('s'))} compared, all equal."
 
 
 def _divergence(found: Found, _: Names) -> str:
@@ -151,7 +152,7 @@ def _list(words: Sequence[str]) -> str:
 
 
 def _contention(_: Found, __: Names) -> str:
-    return "The lanes ran at once and slowed each other down: use fair turns to compare their speed."
+    return "The lanes of this machine ran at once and slowed each other down: use fair turns to compare their speed."
 
 
 def _best(found: Found, names: Names) -> str:

@@ -101,7 +101,7 @@ class Quantized(Strategy):
         found = [
             f"{name} held {units.amount(held / positions, 'B')} a position, scales and full-precision rest "
             f"included; an exact cache holds {units.amount(exact / positions, 'B')} (by formula), "
-            f"{exact / held:.1f}× as much."
+            f"{units.times(exact / held)} as much."
         ]
         if others:
             found.append(

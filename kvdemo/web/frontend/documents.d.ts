@@ -232,8 +232,8 @@ declare namespace measure {
     prompt_tokens: number;
     new_tokens: number;
     n: Record<string, number>;
-    seconds: Record<string, number>;
-    range: Record<string, [number, number]>;
+    seconds: Record<string, number | null>;
+    range: Record<string, [number, number] | null>;
     speedup: Record<string, number | null>;
     bound: Record<string, "launch" | "library" | "bandwidth" | "compute" | null>;
     reason: string;

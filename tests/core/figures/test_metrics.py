@@ -10,6 +10,7 @@ from kvdemo.core.figures.metrics import (
     first_difference,
     lane_metrics,
     percentile,
+    positions_to_token,
     seconds_to_token,
     speedup,
     token_gaps,
@@ -83,9 +84,10 @@ def test_speedup_compares_at_the_smaller_token_count() -> None:
     assert speedup(slow, []) is None
 
 
-def test_seconds_to_a_token_inside_a_step_are_those_of_the_whole_step() -> None:
-    steps = [TimedStep(step(1), 1.0), TimedStep(step(2, 3), 0.5)]
+def test_seconds_and_positions_to_a_token_inside_a_step_are_those_of_the_whole_step() -> None:
+    steps = [TimedStep(step(1, positions=7), 1.0), TimedStep(step(2, 3, positions=4), 0.5)]
     assert [seconds_to_token(steps, n) for n in (1, 2, 3)] == [1.0, 1.5, 1.5]
+    assert [positions_to_token(steps, n) for n in (1, 2, 3)] == [7, 11, 11]
     with pytest.raises(ValueError, match="fewer than 4"):
         seconds_to_token(steps, 4)
 

@@ -168,6 +168,7 @@ def test_a_ratio_close_to_1_is_not_rounded_to_1() -> None:
     assert figures(1.002, 1.0004, 1.004) == ["1.0020", "1.0004", "1.0040"]
     assert figures(1.0, 0.97) == ["1.00", "0.97"]
     assert figures(1234.5, 0.0001) == ["1,234", "0.0001"]
+    assert figures(0.0000123) == ["1.2\u00a0·\u00a010⁻⁵"]
 
 
 @pytest.mark.slow

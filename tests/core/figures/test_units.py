@@ -1,6 +1,9 @@
+import math
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvdemo.core.figures import units
 from tests.cases import cases
@@ -32,6 +35,41 @@ def test_an_amount_has_the_prefix_that_fits(value: float, unit: str, said: str) 
 
 def test_sizes_that_are_compared_are_written_in_one_unit() -> None:
     assert [units.megabytes(n) for n in (7_790_000, 15_400_000_000)] == ["8 MB", "15,400 MB"]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "said"),
+    [
+        (150, 2, "150"),
+        (1030, 3, "1,030"),
+        (-1234.5, 4, "-1,235"),
+        (0.0001234, 2, "0.00012"),
+        (2.14e-6, 2, "2.1\u00a0·\u00a010⁻⁶"),
+        (-1.192e-7, 4, "-1.192\u00a0·\u00a010⁻⁷"),
+        (1e-5, 1, "10⁻⁵"),
+        (9.996e-5, 3, "0.0001"),
+        (0.0, 2, "0"),
+        (math.inf, 3, "inf"),
+    ],
+)
+def test_a_number_has_so_many_figures_and_never_an_exponent(value: float, digits: int, said: str) -> None:
+    assert units.figures(value, digits) == said
+
+
+@given(st.floats(-1e30, 1e30), st.integers(1, 6))
+def test_no_number_is_written_with_an_exponent_or_wrongly_rounded(value: float, digits: int) -> None:
+    said = units.figures(value, digits)
+    assert "e" not in said and "E" not in said
+    plain = said.replace(",", "").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    mantissa, _, power = plain.partition("\u00a0·\u00a010") if "·" in plain else (plain, "", "0")
+    if "10⁻" in said and "·" not in said:
+        mantissa, power = said[: said.index("10⁻")] + "1", plain[plain.index("10") + 2 :]
+    assert float(f"{mantissa}e{power}") == pytest.approx(value, rel=0.51 * 10 ** (1 - digits))
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(2.0, "2×"), (0.168, "0.168×"), (151.4, "151×"), (1e6, "1,000,000×")])
+def test_a_ratio_is_written_with_its_sign(ratio: float, said: str) -> None:
+    assert units.times(ratio) == said
 
 
 def test_a_count_of_one_is_singular() -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kvdemo.core.events import Divergence, Ended
-from kvdemo.core.types import TimedStep
+from kvdemo.core.types import Pass, TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.verdict.judge import judge
 from tests.scripted import record, search, step
@@ -57,7 +57,7 @@ def test_a_small_gain_is_explained_by_the_fixed_cost_of_a_step() -> None:
     lanes = [record("No cache", range(6), [0.010] * 6, prompt=94), record("Cache", range(6), [0.008] * 6, cached=True)]
     got = judge(lanes, "fair")
     assert got.headline == (
-        "Cache finished 1.2× sooner: 6 tokens in 48 ms against 60 ms, because a step over a single new position took "
+        "Cache finished 1.25× sooner: 6 tokens in 48 ms against 60 ms, because a step over a single new position took "
         "80 % of the time of one over 98."
     )
     why = next(s for s in got.sentences if s.startswith("Much of a step is a fixed cost"))
@@ -69,8 +69,8 @@ def test_a_small_gain_is_explained_by_the_prompt_when_later_tokens_gained_much()
     fast = record("Cache", range(3), [4.0, 0.1, 0.1], cached=True)
     got = judge([slow, fast], "fair")
     assert got.headline == (
-        "Cache finished 1.4× sooner: 3 tokens in 4.2 s against 6 s, because the step over the prompt, which every lane "
-        "needs, was 95 % of Cache's time."
+        "Cache finished 1.43× sooner: 3 tokens in 4.2 s against 6 s, because the step over the prompt, which every "
+        "lane needs, was 95 % of Cache's time."
     )
     assert (
         "After the prompt, which took Cache 4 s, a token took 100 ms, and 1 s in No cache: with more new tokens the "
@@ -80,7 +80,7 @@ def test_a_small_gain_is_explained_by_the_prompt_when_later_tokens_gained_much()
 
 def test_a_large_gain_is_stated_without_an_explanation() -> None:
     lanes = [record("No cache", range(4), [1.0] * 4), record("Cache", range(4), [0.5] * 4, cached=True)]
-    assert judge(lanes, "fair").headline == "Cache finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+    assert judge(lanes, "fair").headline == "Cache finished 2× sooner: 4 tokens in 2 s against 4 s."
 
 
 def test_a_slower_cached_lane_is_reported_as_slower() -> None:
@@ -95,13 +95,13 @@ def test_with_one_token_the_verdict_says_that_nothing_is_reused() -> None:
 
 def test_lanes_of_different_length_are_compared_at_the_smaller_token_count() -> None:
     got = judge([record("A", [1, 2], [1, 1]), record("B", [1, 2, 3, 4], [0.5] * 4)], "fair")
-    assert got.headline == "B was 2.0× as fast as A: the first 2 tokens in 1 s against 2 s."
+    assert got.headline == "B was 2× as fast as A: the first 2 tokens in 1 s against 2 s."
 
 
 def test_a_stopped_lane_is_not_said_to_finish_sooner() -> None:
     lanes = [record("A", [1, 2], [2, 2]), record("B", [1, 2], [1, 1])]
     lanes[0].ended = Ended(0, "stopped")
-    assert judge(lanes, "fair").headline == "B was 2.0× as fast as A: the first 2 tokens in 2 s against 4 s."
+    assert judge(lanes, "fair").headline == "B was 2× as fast as A: the first 2 tokens in 2 s against 4 s."
 
 
 def test_a_divergence_is_stated_with_its_reason() -> None:
@@ -130,8 +130,8 @@ def test_simultaneous_lanes_get_a_warning() -> None:
 def test_the_largest_speedup_is_the_headline_and_the_others_follow() -> None:
     lanes = [record("Base", [1, 2], [4, 4]), record("Good", [1, 2], [2, 2]), record("Best", [1, 2], [1, 1])]
     got = judge(lanes, "fair")
-    assert got.headline.startswith("Best finished 4.0× sooner than Base")
-    assert got.sentences[0].startswith("Good finished 2.0× sooner than Base")
+    assert got.headline.startswith("Best finished 4× sooner than Base")
+    assert got.sentences[0].startswith("Good finished 2× sooner than Base")
 
 
 def test_a_single_lane_gets_its_total_time_as_headline() -> None:
@@ -194,7 +194,7 @@ def test_the_speed_of_a_search_is_that_of_its_whole_text() -> None:
         "equally long texts."
     )
     whole = judge([record("No cache", range(4), [1.0] * 4), search("Beam search", (1.0, 1), (1.0, 3))], "fair")
-    assert whole.headline == "Beam search finished 2.0× sooner: 4 tokens in 2 s against 4 s."
+    assert whole.headline == "Beam search finished 2× sooner: 4 tokens in 2 s against 4 s."
 
 
 def test_a_lane_that_ended_after_one_token_is_not_the_fastest_of_anything() -> None:
@@ -202,7 +202,7 @@ def test_a_lane_that_ended_after_one_token_is_not_the_fastest_of_anything() -> N
     ended = record("Ended", [0], [0.1], cached=True)
     ended.ended = Ended(2, "eos")
     got = judge([base, ended, good], "fair")
-    assert got.headline.startswith("Good finished 1.7× sooner than Base")
+    assert got.headline.startswith("Good finished 1.67× sooner than Base")
     assert got.sentences[0] == (
         "Ended ended after one token, which is too little to compare speeds: Ended had its first token after 100 ms, "
         "Base after 1 s."
@@ -231,3 +231,86 @@ def test_a_step_of_several_rows_is_not_called_one_position() -> None:
     rows.steps = [replace(t, step=replace(t.step, positions=4 * t.step.positions)) for t in rows.steps]
     why = next(s for s in judge([flat, rows], "fair").sentences if s.startswith("Saved work"))
     assert "one over 4 new positions 10 ms" in why
+
+
+def rows(name: str, seconds: list[float], *, rows: int, prompt: int = 40) -> LaneHistory:
+    """A lane with a cache, each step of which runs as many rows."""
+    made = record(name, range(len(seconds)), seconds, cached=True, prompt=prompt)
+    made.steps = [replace(t, step=replace(t.step, positions=rows * t.step.positions)) for t in made.steps]
+    return made
+
+
+@pytest.mark.parametrize("seconds", [[0.012] * 6, [0.010] * 6, [0.008] * 6, [0.010, *[0.004] * 5]])
+def test_a_lane_of_many_rows_is_not_said_to_have_saved_work(seconds: list[float]) -> None:
+    """Each of its steps runs 64 positions, and the baseline's 45 at the most."""
+    got = judge([record("No cache", range(6), [0.010] * 6, prompt=40), rows("Batched", seconds, rows=64)], "fair")
+    assert "because" not in got.headline
+    assert not any(word in " ".join(got.sentences) for word in ("Saved work", "fixed cost", "After the prompt"))
+
+
+def test_a_lane_that_ran_more_of_the_prompt_than_it_saved_is_not_said_to_have_saved_work() -> None:
+    """A step runs 4 positions against 41, but the prompt was run 4 times."""
+    lanes = [record("No cache", range(2), [0.010] * 2, prompt=40), rows("Batched", [0.010] * 2, rows=4)]
+    assert not any(s.startswith("Saved work") for s in judge(lanes, "fair").sentences)
+
+
+def test_the_prompt_of_several_rows_is_not_one_that_every_lane_needs() -> None:
+    lanes = [
+        record("No cache", range(9), [0.010] * 9, prompt=9),
+        rows("Batched", [0.040, *[0.002] * 8], rows=2, prompt=9),
+    ]
+    got = judge(lanes, "fair")
+    assert got.headline == "Batched finished 1.61× sooner: 9 tokens in 56 ms against 90 ms."
+    assert not any(s.startswith("After the prompt") for s in got.sentences)
+
+
+def test_a_draft_model_is_not_left_out_of_the_work_that_a_lane_saved() -> None:
+    lane = record("Speculative", range(6), [0.010] * 6, cached=True, prompt=40)
+    lane.steps = [replace(t, step=replace(t.step, passes=(Pass(1, 4, 44, draft=True),))) for t in lane.steps]
+    lanes = [record("No cache", range(6), [0.010] * 6, prompt=40), lane]
+    assert not any(s.startswith("Saved work") for s in judge(lanes, "fair").sentences)
+
+
+def test_fixed_costs_are_not_blamed_where_the_steps_saved_time_and_the_prompt_took_it() -> None:
+    lanes = [
+        record("No cache", range(6), [0.010] * 6, prompt=40),
+        record("Cache", range(6), [0.055, *[0.001] * 5], cached=True, prompt=40),
+    ]
+    got = judge(lanes, "fair")
+    assert "about the same time" in got.headline and "because" not in got.headline
+    assert not any(s.startswith("Saved work") for s in got.sentences)
+
+
+def elsewhere(lane: LaneHistory) -> LaneHistory:
+    """The same lane, decoded by another machine: what it ran and kept is not known."""
+    lane.info = replace(lane.info, elsewhere=True)
+    lane.steps = [replace(t, step=replace(t.step, positions=0, cache_bytes=0)) for t in lane.steps]
+    return lane
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.012, 0.03, 0.3])
+@pytest.mark.parametrize("far", [0, 1])
+@pytest.mark.parametrize("tokens", [1, 10])
+def test_nothing_is_said_of_the_passes_of_a_lane_that_runs_elsewhere(seconds: float, far: int, tokens: int) -> None:
+    lanes = [
+        record("A", range(tokens), [seconds] * tokens),
+        record("B", range(tokens), [0.02] * tokens, cached=True),
+    ]
+    elsewhere(lanes[far])
+    for schedule in ("fair", "simultaneous"):
+        got = judge(lanes, schedule)  # type: ignore[arg-type]
+        said = " ".join([got.headline, *got.sentences])
+        assert not any(word in said for word in ("position", "because", "every lane", "slowed each other down"))
+        assert "Same text" in said and "characters compared" in said
+
+
+def test_lanes_of_this_machine_get_a_warning_beside_one_that_runs_elsewhere() -> None:
+    lanes = [record("A", [1], [1.0]), record("B", [1], [1.0]), elsewhere(record("C", [1], [1.0]))]
+    assert any("slowed each other down" in s for s in judge(lanes, "simultaneous").sentences)
+
+
+@pytest.mark.parametrize(("times", "said"), [(2, "2×"), (2.345, "2.35×"), (150, "150×"), (12_345, "12,345×")])
+def test_a_ratio_has_three_figures_and_never_an_exponent(times: float, said: str) -> None:
+    one, other = record("One", range(4), [1.0] * 4), record("Other", range(4), [times] * 4)
+    assert judge([one, other], "fair").headline.startswith(f"Other took {said} as long as One")
+    assert judge([other, one], "fair").headline.startswith(f"One finished {said} sooner")

@@ -9,7 +9,7 @@ const fixed = (value, digits) => digitized[digits].format(value);
  * @type {(value: number) => string} */
 const three = (value) => fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 /** From here on a number is written as 1 of its unit (kvdemo/core/figures/units.py has the same). */
-const NEARLY = 0.9995;
+export const NEARLY = 0.9995;
 /** A number in the unit that fits; `units` has each with its size, the largest first.
  * @type {(value: number, units: [string, number][]) => string} */
 const scaled = (value, units) => {

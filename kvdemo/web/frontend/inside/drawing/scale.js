@@ -1,5 +1,5 @@
 // Scales and numbers of the panels: powers of ten, amounts with a prefix, sizes as text.
-import { format } from "../../base/format.js";
+import { format, NEARLY } from "../../base/format.js";
 
 /**
  * A logarithmic scale from the power of ten below `least` to that above `most`: `at` gives 0 to 1, and 0 for nothing at all.
@@ -42,8 +42,8 @@ export const amount = (value, unit) => {
   if (value === null || value === undefined) return format.none;
   if (unit === "bytes") return format.bytes(value);
   if (unit && unit !== "FLOPs") return `${format.count(Math.round(value))} ${unit}`;
-  const power = Math.abs(value) < 10_000 && Number.isInteger(value) ? 0 : Math.min(PREFIXES.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
-  const scaled = power ? (value / 1000 ** power).toPrecision(3) : format.count(value);
+  const power = Math.abs(value) < 10_000 && Number.isInteger(value) ? 0 : Math.min(PREFIXES.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value / NEARLY) || 1) / 3)));
+  const scaled = power ? format.rate(value / 1000 ** power) : format.count(value);
   return `${scaled}${unit || power ? " " : ""}${PREFIXES[power]}${unit}`.trim();
 };
 
