@@ -7,7 +7,7 @@ session reports these, and what happens around them, as events (`kvdemo.core.eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kvdemo.core.candidates import Candidates
@@ -141,6 +141,17 @@ class Step:
     @property
     def tokens(self) -> tuple[int, ...]:
         return tuple(choice.token for choice in self.choices)
+
+    def first(self, n: int) -> Step:
+        """Return the step with its first n tokens alone, where a lane ends within it. What it ran and held stays.
+
+        What was drafted for the text behind them counts neither as drafted nor as accepted.
+        """
+        if n >= len(self.choices):
+            return self
+        texts = None if self.texts is None else self.texts[:n]
+        behind = {name: min(n, self.details[name]) for name in ("drafted", "accepted") if name in self.details}
+        return replace(self, choices=self.choices[:n], texts=texts, details={**self.details, **behind})
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,19 @@ class LayerCache:
 
 
 @dataclass(frozen=True)
+class Latent:
+    """What attention makes of a latent (`LayerCache.head_dim` numbers a position, `value_dim` beside it for its place).
+
+    key, value  widths of the key, without its place, and of the value that each head computes from the latent
+    looked_at   positions that a query looks at, at most, where an indexer chooses them (DeepSeek-V3.2, GLM-5)
+    """
+
+    key: int
+    value: int
+    looked_at: int | None = None
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A model as far as its costs depend on it.
 
@@ -73,6 +86,7 @@ class Architecture:
                        of experts only those that a token is sent to, of a multimodal model only the text part
     context_length     positions that the model was made for; None where its configuration sets no limit
     attention          "multi-head", "grouped-query", "multi-query" or "latent"
+    latent             what "latent" attention makes of what its layers keep
     repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
                        each query head that shares it (Falcon's newer models); see `shared`
     text_part          whether the model is for more than text, and all of this is about the part that continues text
@@ -91,6 +105,7 @@ class Architecture:
     active_parameters: int
     context_length: int | None
     attention: str
+    latent: Latent | None = None
     repeats: int = 1
     text_part: bool = False
     borrowed: tuple[LayerCache, ...] = ()
@@ -103,8 +118,16 @@ class Architecture:
 
     @cached_property
     def attending(self) -> tuple[tuple[LayerCache, int, bool], ...]:
-        """Each different layer with queries, its number, and whether only positions whose logits are asked run it."""
-        own = ((layer, n, False) for layer, n in self.kinds if layer.kv_heads)
+        """Each different layer with queries, its number, and whether only positions whose logits are asked run it.
+
+        Where an indexer chooses what a query looks at, the layer has a window of as many positions here.
+        """
+        most = self.latent.looked_at if self.latent else None
+        own = (
+            (layer if most is None or layer.window is not None else replace(layer, window=most - 1), n, False)
+            for layer, n in self.kinds
+            if layer.kv_heads
+        )
         return (*own, *((layer, n, self.late_parameters > 0) for layer, n in Counter(self.borrowed).items()))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, Latent, LayerCache
 
 
 def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, beyond: int = 0) -> int:
@@ -50,7 +50,8 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
 
     2·s·(N_active - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
     addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each
-    product of a query with a key and of a weight with a value. The projection onto the vocabulary (head) is needed
+    product of a query with a key and of a weight with a value; a latent has ways of its own (`_latent_products`). The
+    projection onto the vocabulary (head) is needed
     for the last position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position
     does not look ahead, and at most its window in a sliding layer. For one new position that is
     2·N_active + 4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
@@ -65,7 +66,7 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
     """Calculate the least floating-point operations of a pass: `step_flops` a row, its last part for `ran.logits`."""
     last = last_parameters(arch)
     attention = sum(
-        n * query_key_pairs(ran.logits if late else ran.positions, ran.context, layer) * product_width(arch, layer)
+        n * _products(arch, layer, ran.logits if late else ran.positions, ran.context)
         for layer, n, late in arch.attending
     )
     dense = 2.0 * ran.positions * (arch.active_parameters - last) + 2.0 * ran.logits * last
@@ -77,12 +78,42 @@ def last_parameters(arch: Architecture) -> int:
     return min(arch.vocab_size * arch.hidden_size + arch.late_parameters, arch.active_parameters)
 
 
-def product_width(arch: Architecture, layer: LayerCache) -> int:
+def product_width(arch: Architecture, layer: LayerCache, *, past: bool = False) -> int:
     """Add the width of a query and that of a value, in one head of a layer.
 
-    Layers may differ (Gemma 4). A latent is not what is multiplied: keys and values are computed from it.
+    Layers may differ (Gemma 4). With a latent it is that of the keys and values that are computed from it, or for one
+    position after a `past` that of the latent (`_latent_products`).
     """
-    return 2 * arch.head_dim if arch.attention == "latent" else layer.head_dim + layer.value_dim
+    if arch.latent is None:
+        return layer.head_dim + layer.value_dim
+    widths = (arch.latent.key, arch.latent.value)
+    return layer.value_dim + sum(layer.head_dim if past else min(layer.head_dim, width) for width in widths)
+
+
+def _products(arch: Architecture, layer: LayerCache, new_positions: int, context: int) -> int:
+    """Count the multiplications of one head of a layer: its queries with keys, its weights with values."""
+    pairs = query_key_pairs(new_positions, context, layer)
+    if arch.latent is None:
+        return pairs * product_width(arch, layer)
+    return _latent_products(arch.latent, layer, new_positions, context, pairs)
+
+
+def _latent_products(latent: Latent, layer: LayerCache, new_positions: int, context: int, pairs: int) -> int:
+    """Count the least multiplications of one head with a cache of latents (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    Keys and values are computed from the latents of all that is looked at, the past again in each pass, as
+    transformers does (DeepseekV3Attention.expand_kv). Or the projection that would do so is applied to queries and
+    results in place of them ("absorbed", section 2.1.2): it then runs for new positions alone, and each product is as
+    wide as the latent. Counted is for keys and for values the way that takes less: the latter after a long past, the
+    former without one. The projection's work on new positions is that of its weights, and the same in both ways.
+
+    Where an indexer chooses the positions (DeepSeek-V3.2, arXiv:2512.02556, section 2.1), all others are left out, as
+    they can be; transformers computes and masks them. The indexer's own work is not counted.
+    """
+    rank, looked_at = layer.head_dim, context if layer.window is None else min(context, layer.window + 1)
+    past = max(0, looked_at - new_positions)
+    each = (min(pairs * rank, (pairs + past * rank) * width) for width in (latent.key, latent.value))
+    return pairs * layer.value_dim + sum(each)
 
 
 def query_key_pairs(new_positions: int, context: int, layer: LayerCache) -> int:

@@ -24,7 +24,8 @@ class Step(TypedDict):
     logprobs          of each token, in the model's own distribution; null where it is not known
     entropies         of the model's own distribution at each token, in bits; null where it is not known
     texts             of each token
-    details           further figures of this strategy, by name
+    details           further figures of this strategy, by name; where a lane ended within a draft, `drafted` and
+                      `accepted` count its tokens up to the end
     passes            left out where the step is one pass of one row
     input             what the step has read, where that was asked for and the lane works on text
     candidates        what each token was chosen from, where that was asked for; null where it is not known

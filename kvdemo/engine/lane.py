@@ -66,7 +66,8 @@ class Lane:
     def _committed(self, timed: TimedStep) -> TimedStep:
         """Drop a step's tokens beyond the limit or after an end-of-text token.
 
-        The step keeps its full cost and its positions, because the work for a dropped token was done.
+        The step keeps its full cost and its positions, because the work for a dropped token was done. Drafts are
+        counted up to the end (`Step.first`).
         """
         kept = timed.step.choices[: self._left]
         for n, choice in enumerate(kept, start=1):
@@ -77,6 +78,4 @@ class Lane:
         self._left -= len(kept)
         if self._left == 0 and self.finish_reason is None:
             self.finish_reason = "length"
-        texts = timed.step.texts
-        step = replace(timed.step, choices=kept, texts=None if texts is None else texts[: len(kept)])
-        return replace(timed, step=step)
+        return replace(timed, step=timed.step.first(len(kept)))

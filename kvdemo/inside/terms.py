@@ -39,9 +39,12 @@ class Term:
         return {"coefficient": self.coefficient, "batch": self.batch, "length": self.length, **cap, **part}
 
 
-def per_pair(arch: Architecture, layer: LayerCache, layers: int) -> float:
-    """Count the operations of each query with each key: its product and the value's, in all heads of the layers."""
-    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer)
+def per_pair(arch: Architecture, layer: LayerCache, layers: int, *, past: bool = False) -> float:
+    """Count the operations of each query with each key: its product and the value's, in all heads of the layers.
+
+    `past` is for one position after others, which matters to a latent (`formulas.product_width`).
+    """
+    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer, past=past)
 
 
 def looked_at(layer: LayerCache) -> int | None:

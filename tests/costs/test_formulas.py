@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture, LayerCache, shared
+from kvdemo.costs.architecture import Architecture, Latent, LayerCache, shared
 from kvdemo.costs.formulas import (
     decode_floor_s,
     kv_bytes,
@@ -23,6 +23,7 @@ from kvdemo.costs.formulas import (
     step_flops,
 )
 from kvdemo.models.facts import architecture
+from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.tiny_configs import NO_SPECIAL, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
@@ -165,8 +166,67 @@ def test_layers_of_different_widths_cost_in_proportion() -> None:
     wide = LayerCache("full", kv_heads=1, head_dim=8, value_dim=6)
     model = replace(arch(wide, FULL), active_parameters=0)
     assert step_flops(model, 1, 50) == 2 * 8 * 50 * (8 + 6 + 4 + 4)
-    latent = replace(arch(LayerCache("full", 1, 512, 64)), active_parameters=0, attention="latent")
-    assert step_flops(latent, 1, 50) == 4 * 8 * 50 * 4  # what is kept is not what is multiplied
+
+
+def of_latents(key: int, value: int, rank: int, place: int, looked_at: int | None = None) -> Architecture:
+    """8 heads over one layer of latents, without weights."""
+    made = replace(arch(LayerCache("full", 1, rank, place)), active_parameters=0, attention="latent")
+    return replace(made, latent=Latent(key, value, looked_at))
+
+
+@given(st.integers(1, 50), st.integers(0, 90), st.integers(1, 40), st.integers(1, 40), st.integers(1, 80))
+def test_a_latent_is_attended_to_in_the_way_that_takes_less(
+    new: int, past: int, key: int, value: int, rank: int
+) -> None:
+    """Written out pair by pair: from the latent, or from keys and values that are computed of the past again."""
+    pairs = sum(position for position in range(past + 1, past + new + 1))
+    absorbed = pairs * (rank + 5 + rank)
+    expanded = pairs * (key + 5 + value) + past * rank * (key + value)
+    flops = step_flops(of_latents(key, value, rank, 5), new, past + new)
+    assert flops <= 2 * 8 * min(absorbed, expanded)
+    if key == value or not past:
+        assert flops == 2 * 8 * (min(absorbed, expanded) if past else pairs * (min(key, rank) + 5 + min(value, rank)))
+
+
+@pytest.mark.parametrize(("new", "context", "pairs"), [(1, 50, 7), (1, 4, 4), (9, 9, 28 + 2 * 7), (3, 8, 6 + 7 + 7)])
+def test_positions_that_an_indexer_does_not_choose_cost_nothing(new: int, context: int, pairs: int) -> None:
+    chosen = of_latents(key=4, value=4, rank=6, place=2, looked_at=7)
+    past = max(0, min(context, 7) - new)
+    assert step_flops(chosen, new, context) == 2 * 8 * (pairs * 2 + 2 * min(pairs * 6, (pairs + past * 6) * 4))
+
+
+@pytest.mark.parametrize("context", [64, 1024, 8192])
+def test_a_step_of_deepseek_v3_with_its_cache_takes_what_absorbed_attention_takes(context: int) -> None:
+    config = CONFIG_MAPPING["deepseek_v3"](num_hidden_layers=2, first_k_dense_replace=2, vocab_size=512)
+    found = architecture.from_config(config)
+    assert found.latent == Latent(128, 128)
+    attention = 2 * 2 * context * 128 * (512 + 64 + 512)  # 2 layers, 128 heads; the latent is 512 wide, its place 64
+    assert step_flops(found, 1, context) == 2 * found.active_parameters + attention
+
+
+@pytest.mark.parametrize("name", ["deepseek_v3", "deepseek_v32, an indexer's keys", "glm_moe_dsa"])
+@pytest.mark.parametrize(("past", "new"), [(0, 1), (0, 40), (1, 1), (40, 1), (40, 8)])
+def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(name: str, past: int, new: int) -> None:
+    """transformers computes keys and values of the past again: what it does more than the least is that, by hand."""
+    config = tiny(name)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        if past:
+            model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, new), dtype=torch.long), logits_to_keep=1, **cache_kwargs(model, cache))
+    found, (rank, key, value, place, heads) = architecture.from_config(config), (16, 8, 6, 4, 4)
+    norms = sum(weight.numel() for weight in model.parameters() if weight.ndim == 1)  # which are no matrix products
+    least, counted = step_flops(found, new, past + new) - 2 * new * norms, counter.get_total_flops()
+    assert least <= counted
+    assert found.latent == Latent(key, value, None if name == "deepseek_v3" else 4)  # those with an indexer
+    if not found.latent.looked_at:
+        pairs = sum(range(past + 1, past + new + 1))
+        shorter = [min(pairs * rank, (pairs + past * rank) * width) for width in (key, value)]
+        left_out = new * (past + new) * (key + place + value) + past * rank * (key + value)
+        more = 2 * 2 * heads * (left_out - pairs * place - sum(shorter))
+        assert counted == pytest.approx(least + more, rel=0.05)
 
 
 def test_the_flops_of_a_pass_are_the_sum_over_its_rows() -> None:

@@ -1,13 +1,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core.events import Ended
-from kvdemo.core.types import SCHEDULES, Schedule, TimedStep
+from kvdemo.core.types import SCHEDULES, Pass, Schedule, TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.scheduler import race
 from tests.scripted import step, time_steps
@@ -70,6 +71,30 @@ def test_a_lane_stops_at_its_limit_within_a_step_and_at_eos() -> None:
     ended = Lane(steps(), max_new_tokens=100, eos_ids={2})
     assert [e[1].step.tokens for e in race([ended]) if not isinstance(e, Ended)] == [(1, 2)]
     assert ended.finish_reason == "eos"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "limit", "eos", "tokens", "counted"),
+    [
+        (3, 40, 2, 2, (2, 2)),  # the end of text was drafted, and so was what is behind it
+        (3, 40, 6, 1, (1, 1)),
+        (3, 40, 8, 4, (5, 3)),  # the model's own token ends the text: all of the draft was to be checked
+        (3, 40, 9, 4, (5, 3)),
+        (3, 3, 9, 3, (3, 3)),  # a limit within a step
+        (0, 40, 6, 1, (5, 0)),
+    ],
+)
+def test_drafts_behind_the_end_of_a_lane_are_neither_drafted_nor_accepted(
+    accepted: int, limit: int, eos: int, tokens: int, counted: tuple[int, int]
+) -> None:
+    chosen = step(*(6, 2, 7, 8)[: accepted + 1], positions=6)
+    ran = (Pass(1, 6, 9, logits=6, rejected=5 - accepted),)
+    details = {"drafted": 5, "accepted": accepted, "draft_price": 0.5}
+    lane = Lane(iter([TimedStep(replace(chosen, details=details, passes=ran), 0.1)]), limit, {eos})
+    (got,) = [e[1].step for e in race([lane]) if not isinstance(e, Ended)]
+    assert len(got.choices) == tokens
+    assert got.details == {"drafted": counted[0], "accepted": counted[1], "draft_price": 0.5}
+    assert (got.positions, got.passes) == (6, ran)  # the work was done
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -12,7 +12,7 @@ from torch import nn
 
 from kvdemo.core.figures import units
 from kvdemo.costs import formulas
-from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, Latent, LayerCache
 from kvdemo.inside.architecture import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.inside.terms import Term, as_part, as_sum, capped, looked_at, per_pair, triangle
@@ -80,7 +80,10 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
 def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of operations: a multiplication and an addition for each weight and each product."""
     row, chunks = _rows(arch, arch.attending), any(layer.chunked for layer in arch.layers)
-    widths = sorted({arch.head_dim if arch.attention == "latent" else layer.head_dim for layer, _, _ in arch.attending})
+    widths = sorted(
+        {arch.latent.key + layer.value_dim if arch.latent else layer.head_dim for layer, _, _ in arch.attending}
+    )
+    row_width, width = ("2 · (2 · rank + rope)", "2 · (k + v)") if arch.latent else ("4 · d", "4 · d")
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
@@ -88,7 +91,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "unit": "FLOPs",
         "terms": row,
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer."
-        + (" Chunks are written as windows here: past the first one, there is less to do." if chunks else ""),
+        + (" Chunks are written as windows here: past the first one, there is less to do." if chunks else "")
+        + (_about_latent(arch.latent, arch.attending[0][0]) if arch.latent else ""),
     }
     yield _feed_forward(model)
     last = formulas.last_parameters(arch)
@@ -97,7 +101,7 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *as_part(row, "attention")]
     yield {
         "name": "A step with the cache",
-        "formula": "2 · N + 4 · layers · heads · d · t, for each sequence",
+        "formula": f"2 · N + layers · heads · {row_width} · t, for each sequence",
         "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
@@ -113,7 +117,7 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     ]
     yield {
         "name": "The same step without it",
-        "formula": "2 · N · t + 4 · layers · heads · d · t(t+1)/2, for each sequence",
+        "formula": f"2 · N · t + layers · heads · {width} · t(t+1)/2, for each sequence",
         "numbers": f"N = {arch.active_parameters:,}, {last:,} of them for the last position alone; "
         f"b · ({as_sum(whole)})",
         "unit": "FLOPs",
@@ -124,7 +128,18 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
 
 def _rows(arch: Architecture, attending: Iterable[tuple[LayerCache, int, bool]]) -> list[Term]:
     """Count the operations of the last query with all keys that it may look at."""
-    return [Term(per_pair(arch, layer, n), 1, 1, looked_at(layer)) for layer, n, _ in attending]
+    return [Term(per_pair(arch, layer, n, past=True), 1, 1, looked_at(layer)) for layer, n, _ in attending]
+
+
+def _about_latent(latent: Latent, layer: LayerCache) -> str:
+    """Say how the work on a latent is counted."""
+    chosen = f" An indexer chooses {latent.looked_at:,} positions at most." if latent.looked_at else ""
+    return (
+        f" Counted is the least, from t = 2 on: queries meet the latent itself (rank = {layer.head_dim:,} numbers, and "
+        f"rope = {layer.value_dim:,} for the place). transformers computes the keys and values of all t positions from "
+        "it in each step, which is much more. Without a cache these are there anyway "
+        f"(k = {latent.key + layer.value_dim:,} and v = {latent.value:,} wide).{chosen}"
+    )
 
 
 def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:

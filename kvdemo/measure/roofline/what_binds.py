@@ -8,6 +8,10 @@ from kvdemo.measure.roofline.bounds import Prediction, RooflineModel
 
 #: Below this share of the measured time the largest limit is not the whole story, and the reason says so.
 UNEXPLAINED = 0.5
+_LATENT = (
+    " Where a step has a cache of latents, the arithmetic is the least that it needs: transformers computes the keys "
+    "and values of the whole context from them in each such step, which is not counted."
+)
 
 
 def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s: float) -> str:
@@ -17,14 +21,22 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
         return _too_low(machine, predicted, steps, measured_s)
     said = f"Bound by {BOUNDS[bound]}: {_bound(machine, bound, predicted, steps)}"
     said += f" of the {units.seconds(measured_s / steps)} measured."
+    if _latent(machine):
+        said += _LATENT
     if bound == "launch":
         said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
     if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
+        work = "that work, or " if _latent(machine) else ""
         said += (
-            " The rest is explained by nothing that was measured of the device: Python between the operations, or "
-            "other programs. Close those and measure again to see what remains."
+            f" The rest is {work}explained by nothing that was measured of the device: Python between the operations, "
+            "or other programs. Close those and measure again to see what remains."
         )
     return said
+
+
+def _latent(machine: RooflineModel) -> bool:
+    """Tell whether a cache keeps latents, of which a step may do more than the least that is counted."""
+    return any(shape.latent for shape in (machine.architecture, machine.draft) if shape)
 
 
 def _too_low(machine: RooflineModel, predicted: Prediction, steps: int, measured_s: float) -> str:
@@ -57,7 +69,8 @@ def _bound(machine: RooflineModel, bound: Bound, predicted: Prediction, steps: i
                 f"{memory}; other thread counts may come closer)"
             )
         case "compute":
-            what = f"{step} does {units.amount(predicted.flops / steps, 'FLOP')}"
+            least = "at least " if _latent(machine) else ""
+            what = f"{step} does {least}{units.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = units.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
         case "launch":
             what = f"{step} issues {units.count(round(predicted.launches / steps), 'operation')}"

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
-from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, Latent, LayerCache
 from kvdemo.models.facts import (
     cache_shape,
     config_check,
@@ -102,6 +102,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         active_parameters=step_weights.add_up(network, trial.idle, torch.Tensor.numel, name) + trial.missing_head,
         context_length=config_numbers.context_length(network),
         attention=attention,
+        latent=_latent(layers, text) if attention == "latent" else None,
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,
         borrowed=borrowed,
@@ -180,6 +181,14 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
         )
     first = next(layer for layer in layers if layer.per_position)
     return (first.head_dim + first.value_dim) // 2
+
+
+def _latent(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Latent:
+    """Read what each head computes from a latent, and how many positions an indexer chooses where one is kept."""
+    key, value, chosen = (
+        config_numbers.one_number(text, name) for name in ("qk_nope_head_dim", "v_head_dim", "index_topk")
+    )
+    return Latent(key or 0, value or 0, chosen if any(layer.index_elements for layer in layers) else None)
 
 
 def _parameters(network: PreTrainedModel) -> int:

@@ -99,6 +99,9 @@ def verify_draft(
 
 
 def draft_counts(timed: Sequence[TimedStep]) -> tuple[int, int, int]:
-    """Count the steps after the prefill, the tokens drafted in them and the drafted tokens that the model accepted."""
+    """Count the steps after the prefill, the tokens drafted in them and the drafted tokens that the model accepted.
+
+    Where the lane ended within a draft, tokens behind the end are in neither (`Step.first`).
+    """
     details = [one.step.details for one in timed[1:]]
     return len(details), int(sum(d["drafted"] for d in details)), int(sum(d["accepted"] for d in details))

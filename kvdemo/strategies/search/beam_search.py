@@ -11,7 +11,7 @@ import torch
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
-from kvdemo.core.types import BeamNode, Pass, Step, TimedStep
+from kvdemo.core.types import BeamNode, Choice, Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support
@@ -92,12 +92,31 @@ class BeamSearch(Strategy):
         last = steps[-1].step.details
         beams, length = int(last["beams"]), int(last["beam_tokens"])
         waits = [int(timed.step.details["search_steps"]) for timed in steps]
+        written = [choice for timed in steps for choice in timed.step.choices]
         return [
-            f"{self.info.name}'s best text of {units.count(length, 'token')} has a summed log-probability of "
-            f"{last['best_score']:.2f}, its {beams} beams {last['mean_score']:.2f} on average. {_against_greedy(last)}",
+            self._whole(last) if len(written) == length else self._beginning(written, last),
             f"The {beams} beams shared the first {int(last['shared_tokens']):,} of those {length:,} tokens; up to "
             f"{units.count(max(waits), 'step')} of the search went by between two pieces of text.",
         ]
+
+    def _whole(self, last: Mapping[str, float]) -> str:
+        """Speak of a search whose best text is the lane's, as long as it is."""
+        return (
+            f"{self.info.name}'s best text of {units.count(int(last['beam_tokens']), 'token')} has a summed "
+            f"log-probability of {last['best_score']:.2f}, its {int(last['beams'])} beams {last['mean_score']:.2f} on "
+            f"average. {_against_greedy(last)}"
+        )
+
+    def _beginning(self, written: Sequence[Choice], last: Mapping[str, float]) -> str:
+        """Speak of a lane that ended before its search did, at an end of text or where it was stopped."""
+        reached = units.count(int(last["beam_tokens"]), "token")
+        score = math.fsum(choice.logprob for choice in written)
+        return (
+            f"{self.info.name}'s text of {units.count(len(written), 'token')} has a summed log-probability of "
+            f"{score:.2f}. {_against_likeliest(written)} The lane ended there, "
+            f"and the search had reached {reached}: the best of its {int(last['beams'])} beams had "
+            f"{last['best_score']:.2f}, all of them {last['mean_score']:.2f} on average."
+        )
 
 
 def _figures(found: Found, common: beams.Beam | None) -> dict[str, float]:
@@ -119,3 +138,11 @@ def _against_greedy(last: Mapping[str, float]) -> str:
     if last["greedy_score"] == last["best_score"]:
         return "It is the greedy text."
     return f"The greedy text has {last['greedy_score']:.2f}."
+
+
+def _against_likeliest(written: Sequence[Choice]) -> str:
+    """Compare with greedy decoding, which takes the likeliest token each time."""
+    for number, choice in enumerate(written, start=1):
+        if choice.logprob < choice.runner_up_logprob:
+            return f"Its token {number:,} is the first that is not the likeliest there, which greedy decoding takes."
+    return "Each of its tokens is the likeliest there, which greedy decoding takes."

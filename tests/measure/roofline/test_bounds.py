@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, Latent, LayerCache
 from kvdemo.measure.roofline import bounds, what_binds
 from kvdemo.measure.roofline.bounds import Bound, Prediction, RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
@@ -132,6 +132,20 @@ def test_launches_that_would_take_longer_than_measured_are_no_bound() -> None:
     assert predicted.binding(4.0) == "bandwidth"
     said = what_binds.reason(machine, 1, predicted, 4.0)
     assert said.startswith("Bound by memory bandwidth") and "operation" not in said
+
+
+def test_the_reason_says_where_transformers_does_more_than_the_least_that_is_counted() -> None:
+    """With a cache of latents a step computes all keys and values again, which the bound leaves out."""
+    arch = replace(MACHINE.architecture, layers=(LayerCache("full", 1, 10, 2),), attention="latent")
+    machine = replace(MACHINE, architecture=replace(arch, latent=Latent(key=4, value=4)))
+    predicted = machine.step(500, 500, 0)
+    said = what_binds.reason(machine, 1, predicted, 2 * predicted.compute_s + 9)
+    assert said.startswith("Bound by compute: a step does at least ")
+    assert "transformers computes the keys and values of the whole context from them in each such step" in said
+    assert "The rest is that work, or explained by nothing that was measured" in said
+    drafted = replace(MACHINE, draft=machine.architecture)
+    assert "which is not counted" in what_binds.reason(drafted, 1, predicted, 2 * predicted.compute_s)
+    assert "latent" not in what_binds.reason(MACHINE, 1, predicted, 2 * predicted.compute_s)
 
 
 def test_launches_that_cannot_be_counted_are_no_bound() -> None:

@@ -10,16 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.sources.hub import hub_cache
+from kvdemo.race import session
 from kvdemo.strategies.draft import draft_model
 from kvdemo.strategies.draft.speculative import Speculative
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
@@ -260,3 +265,30 @@ def test_a_drafted_token_costs_what_the_experts_that_it_is_sent_to_cost(drafted_
     read = [4 * architecture.from_config(one.network.config).active_parameters for one in (draft, model)]
     assert first.details["draft_price"] == pytest.approx(read[0] / read[1])
     assert first.details["draft_price"] > 1.1 * draft.weight_bytes / model.weight_bytes
+
+
+def test_drafts_behind_an_end_of_text_are_counted_nowhere(drafted_by) -> None:
+    """A step that ends the text within its draft commits fewer tokens than the model would have accepted."""
+    network, cut = tiny_llama_network(WORDS), 0
+    drafted_by(similar(loaded("ends", network, word_tokenizer()), 0.01))
+    asked = {"prompt": "w3 w4 w5", "strategies": "speculative:draft=gpt2", "max_new_tokens": 40, "chat": False}
+
+    def raced(**more: bool) -> dict[str, Any]:
+        model, request = loaded("ends", network, word_tokenizer()), RaceRequest.parse(asked | more)
+        return dict(session.run(request, model, lambda _: None, Event()).document["lanes"][0])
+
+    whole = raced(ignore_eos=True)["tokens"]
+    for token in list(dict.fromkeys(whole))[:12]:
+        network.generation_config.eos_token_id = token
+        ran = raced()
+        assert ran["finish_reason"] == "eos"
+        steps = [(step["tokens"], step["details"]["drafted"], step["details"]["accepted"]) for step in ran["steps"]]
+        assert all(tokens == accepted + 1 for tokens, _, accepted in steps[:-1])
+        tokens, drafted, accepted = steps[-1]
+        assert tokens == accepted + 1 or tokens == accepted == drafted
+        cut += tokens == accepted
+        drafted, accepted = sum(step[1] for step in steps), sum(step[2] for step in steps)
+        if drafted:
+            counted = f"accepted {accepted} of {units.count(drafted, 'drafted token')} ({accepted / drafted:.0%})"
+            assert any(counted in said for said in ran["remarks"])
+    assert cut

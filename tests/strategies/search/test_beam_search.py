@@ -5,11 +5,13 @@ import threading
 from collections.abc import Mapping
 from itertools import accumulate, islice, pairwise
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Choice, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
@@ -215,12 +217,12 @@ def test_nan_logits_are_reported_in_one_sentence(tiny_llama: LoadedModel, monkey
 
 
 def test_the_remarks_state_the_scores_and_the_shared_prefix() -> None:
-    def step(search_steps: int, **changed: float) -> TimedStep:
+    def step(search_steps: int, tokens: int, **changed: float) -> TimedStep:
         figures = {"beams": 4, "search_steps": search_steps, "mean_score": -10.5, "best_score": -9.25}
         figures |= {"beam_tokens": 20, "shared_tokens": 17, "greedy_score": -12.0, "greedy_tokens": 20}
-        return TimedStep(Step((Choice(1, -1, 2, -2),), 4, details=figures | changed), 1.0)
+        return TimedStep(Step((Choice(1, -1, 2, -2),) * tokens, 4, details=figures | changed), 1.0)
 
-    scores, share = BeamSearch().remarks([step(3), step(11), step(6)])
+    scores, share = BeamSearch().remarks([step(3, 5), step(11, 9), step(6, 6)])
     assert scores == (
         "Beam search's best text of 20 tokens has a summed log-probability of -9.25, its 4 beams -10.50 on average. "
         "The greedy text has -12.00."
@@ -229,5 +231,54 @@ def test_the_remarks_state_the_scores_and_the_shared_prefix() -> None:
         "The 4 beams shared the first 17 of those 20 tokens; up to 11 steps of the search went by between two pieces "
         "of text."
     )
-    assert "no longer among them from token 7 on" in BeamSearch().remarks([step(3, greedy_tokens=7)])[0]
-    assert "It is the greedy text." in BeamSearch().remarks([step(3, greedy_score=-9.25)])[0]
+    assert "no longer among them from token 7 on" in BeamSearch().remarks([step(3, 20, greedy_tokens=7)])[0]
+    assert "It is the greedy text." in BeamSearch().remarks([step(3, 20, greedy_score=-9.25)])[0]
+
+
+@pytest.mark.parametrize("lane", ["beam_search", "diverse_beam_search"])
+@pytest.mark.parametrize("place", [0, 1, 5, 11])
+def test_the_remark_on_a_lane_that_an_end_of_text_cut_is_about_its_text(lane: str, place: int) -> None:
+    """The search goes on behind an end of text until its beams agree. What it finds there is not the lane's."""
+    model = loaded("ends", tiny_llama_network(100), word_tokenizer())
+    asked = {"prompt": "w3 w4 w5", "strategies": lane, "max_new_tokens": 12}
+
+    def raced(**more: bool) -> dict[str, Any]:
+        request = RaceRequest.parse(asked | more)
+        return dict(session.run(request, model, lambda _: None, Event()).document["lanes"][0])
+
+    whole = raced(ignore_eos=True)["tokens"]
+    model.network.generation_config.eos_token_id = whole[place]
+    ran = raced()
+    written, reached = whole[: whole.index(whole[place]) + 1], len(ran["beams"])
+    assert (ran["tokens"], ran["finish_reason"]) == (written, "eos")
+    score = sum(logprobs(model, model.tokenizer.encode("w3 w4 w5"), written, Event()))
+    said = next(remark for remark in ran["remarks"] if "summed log-probability" in remark)
+    assert (
+        f"text of {len(written)} token{'s' * (len(written) != 1)} has a summed log-probability of {score:.2f}" in said
+    )
+    assert ("the search had reached" in said) == (reached > len(written))
+    if reached > len(written):
+        greedy = generated(model, "w3 w4 w5", len(written))
+        assert f"reached {reached} tokens: the best of its 4 beams had {ran['beams'][-1][0]['score']:.2f}," in said
+        assert ("Each of its tokens is the likeliest" in said) == (written == greedy)
+
+
+def test_the_remark_on_a_lane_that_was_stopped_is_about_what_it_has_written() -> None:
+    model = loaded("stopped", tiny_llama_network(100), word_tokenizer())
+    first = next(steps_of(BeamSearch(), model, "w3 w4 w5", tokens=200))
+    assert len(first.choices) < first.details["beam_tokens"]
+    said = BeamSearch().remarks([TimedStep(first, 1.0)])[0]
+    score = sum(choice.logprob for choice in first.choices)
+    assert f"'s text of {units.count(len(first.choices), 'token')} has a summed log-probability of {score:.2f}." in said
+    assert f"The lane ended there, and the search had reached {int(first.details['beam_tokens'])} tokens" in said
+
+
+def test_a_text_that_leaves_the_likeliest_says_where() -> None:
+    figures = {"beams": 4, "search_steps": 9, "mean_score": -10.5, "best_score": -9.25, "beam_tokens": 9}
+    figures |= {"shared_tokens": 3, "greedy_score": -2.0, "greedy_tokens": 2}
+    step = Step((Choice(1, -1, 2, -2), Choice(5, -3, 6, -1)), 4, details=figures)
+    assert BeamSearch().remarks([TimedStep(step, 1.0)])[0] == (
+        "Beam search's text of 2 tokens has a summed log-probability of -4.00. Its token 2 is the first that is not "
+        "the likeliest there, which greedy decoding takes. The lane ended there, and the search had reached 9 tokens: "
+        "the best of its 4 beams had -9.25, all of them -10.50 on average."
+    )

@@ -133,7 +133,7 @@ def test_the_remark_states_how_many_newest_tokens_differ() -> None:
     figures = {"beams": 4, "search_steps": 2, "mean_score": -10.5, "best_score": -9.25, "beam_tokens": 20}
     figures |= {"shared_tokens": 0, "greedy_score": -12.0, "greedy_tokens": 20}
     levels = tuple(tuple(BeamNode(0, token, -1, -1) for token in tokens) for tokens in ((1, 2, 1, 3), (4, 4, 4, 5)))
-    step = Step((Choice(1, -1, 2, -2),), 4, details=figures, levels=levels)
+    step = Step((Choice(1, -1, 2, -2),) * 20, 4, details=figures, levels=levels)
     scores, said = DiverseBeamSearch().remarks([TimedStep(step, 1.0)])
     assert "summed log-probability of -9.25" in scores
     assert said == "The newest tokens of its 4 beams in 2 groups were 2.5 different ones on average."
