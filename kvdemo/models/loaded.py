@@ -110,9 +110,9 @@ class LoadedModel:
             return None
 
     @cached_property
-    def widths(self) -> Widths | None:
-        """How wide the passes of the model are; None where no formula gives what its layers keep."""
-        return None if self.layers is None else pass_widths.read(self.network, self.layers, self.device.type)
+    def widths(self) -> Widths:
+        """How wide the passes of the model are."""
+        return pass_widths.read(self.network, self.layers, self.device.type)
 
     @cached_property
     def pass_memory(self) -> PassMemory:

@@ -2,7 +2,8 @@
 
 Linux promises more memory than there is, and ends the program that uses it: on a server, everybody's. Counted are:
 
-    - keys and values of all rows of all lanes, as an exact cache holds them
+    - keys and values of all rows of all lanes, as an exact cache holds them: by formula, and where there is none
+      measured on the model (`measured_cache`)
     - activations of the largest pass: of the lane that needs most where lanes take turns, of all where they do not. A
       pass over a whole text is measured without numbers (`pass_memory`), others are estimated by formula
     - the weights of a draft model that is not loaded yet, and the keys and values of each lane's draft
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kvdemo.core.errors import NoRoom
+from kvdemo.core.errors import BadInput, NoRoom
 from kvdemo.core.figures import units
 from kvdemo.core.types import Pass, Schedule
 from kvdemo.costs import formulas
@@ -29,6 +30,7 @@ from kvdemo.models import memory, placement
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Beside, Strategy
+from kvdemo.strategies.compatibility.measured_cache import layers_of
 
 #: Part of the free memory that may be taken.
 SHARE = 0.8
@@ -63,7 +65,10 @@ class _Run:
     def _held(self, lane: Strategy, beside: Beside) -> int:
         """Count the bytes of keys and values of a lane and its draft."""
         itemsize, positions = self.model.dtype.itemsize, self.prompt + self.tokens
-        layers = sorted(self.model.layers or (), key=lambda layer: layer.bytes_per_position(itemsize), reverse=True)
+        if not lane.kept(positions):
+            return formulas.layers_bytes(beside.layers, positions, itemsize)
+        found = layers_of(self.model) or ()
+        layers = sorted(found, key=lambda layer: layer.bytes_per_position(itemsize), reverse=True)
         if lane.picture and lane.picture.keeps == "host":
             layers = layers[:LAYERS_FETCHED]
         whole = [replace(layer, window=None) for layer in layers]
@@ -78,9 +83,9 @@ class _Run:
 
     def _running(self, lane: Strategy) -> int:
         """Count the bytes of a lane's largest pass."""
-        widths = self.model.widths
-        if widths is None or lane.elsewhere:
+        if lane.elsewhere:
             return 0
+        widths = self.model.widths
         passes = [self._of_rows(lane, ran) for ran in lane.largest_passes(self.prompt, self.tokens)]
         for line in rope.switch_lengths(self.model.config):  # the text runs again there
             if self.prompt <= line < self.prompt + self.tokens:
@@ -105,8 +110,16 @@ class _Run:
         return lane.rows_held if self.rows is None else min(self.rows, lane.rows_held)
 
     def check(self, room: int) -> None:
-        """Raise NoRoom where it does not fit into so many bytes, with the largest setting that does."""
-        if self.model.layers is None or replace(self, roughly=True).bytes <= room or self.bytes <= room:
+        """Raise NoRoom where it does not fit into so many bytes, with the largest setting that does.
+
+        BadInput where what a cache keeps is not known and cannot be measured.
+        """
+        if any(lane.kept(1) for lane, _ in self.lanes) and layers_of(self.model) is None:
+            raise BadInput(
+                f"How much the cache of {self.model.id} keeps cannot be found out, nor whether it fits into memory: "
+                "choose no_cache, or another model."
+            )
+        if replace(self, roughly=True).bytes <= room or self.bytes <= room:
             return
         need = (
             f"{self.what} needs {units.amount(self.bytes, 'B')} of memory for what is kept and what a pass "

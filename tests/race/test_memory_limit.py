@@ -17,7 +17,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, LlamaForCausalLM
 
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import PrefixSlot
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NoRoom
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.measure.check import check_measurement
@@ -41,7 +41,7 @@ def asked(*lanes: str, tokens: int = 100) -> RaceRequest:
 @pytest.fixture
 def position(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> int:
     """The bytes that a position of one lane takes where keys and values alone are counted."""
-    monkeypatch.setitem(vars(tiny_llama), "widths", None)  # it is worked out once for each model
+    monkeypatch.setattr(memory_limit._Run, "_running", lambda *_: 0)
     assert tiny_llama.layers is not None
     return sum(layer.bytes_per_position(tiny_llama.dtype.itemsize) for layer in tiny_llama.layers)
 
@@ -301,6 +301,61 @@ def test_a_network_that_cannot_be_measured_is_estimated_by_formula(monkeypatch: 
     unmeasured = loaded("unmeasured", tiny_llama_network(2000), byte_level_tokenizer())
     monkeypatch.setattr(LlamaForCausalLM, "forward", fails)
     assert memory_limit.needed_bytes([lane], unmeasured, PROMPT, 4) == pytest.approx(measured, rel=0.3)
+
+
+class FailsWithoutNumbers(LlamaForCausalLM):
+    """A class that runs, and that cannot be measured on the meta device."""
+
+    def forward(self, input_ids: Any, **kwargs: Any) -> Any:
+        if input_ids.is_meta:
+            raise RuntimeError("no numbers")
+        return super().forward(input_ids, **kwargs)
+
+
+class KeepsNothing(FailsWithoutNumbers):
+    """The same, and what it keeps is in no cache."""
+
+    def forward(self, input_ids: Any, past_key_values: Any = None, cache: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002
+        return super().forward(input_ids, **kwargs | {"use_cache": False})
+
+
+def not_worked_out(kind: type[LlamaForCausalLM], tokenizer: Any) -> LoadedModel:
+    model = loaded("odd", kind(tiny_llama_network(len(tokenizer)).config).eval(), tokenizer)
+    if kind is not LlamaForCausalLM:
+        vars(model)["layers"] = None  # the class of the configuration is tried, which succeeds
+    return model
+
+
+@pytest.mark.parametrize(
+    "lane", ["batched:rows=256", "beam_search", "dynamic_cache", "early_exit", "prompt_lookup", "no_cache"]
+)
+@pytest.mark.parametrize("kind", [FailsWithoutNumbers, LlamaForCausalLM])
+def test_a_model_that_cannot_be_tried_is_refused_what_cannot_fit(
+    kind: type[LlamaForCausalLM], lane: str, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, lanes = not_worked_out(kind, tiny_llama.tokenizer), [strategies.get(lane)]
+    assert (model.layers is None) == (kind is FailsWithoutNumbers)
+    free(monkeypatch, 2**33)
+    with pytest.raises(NoRoom, match="ask for at most"):
+        memory_limit.check_race(lanes, model, 10, 10**9, "fair")
+    memory_limit.check_race(lanes, model, 10, 40, "fair")
+
+
+def test_what_is_measured_of_a_cache_is_about_what_the_formula_gives(tiny_llama: LoadedModel) -> None:
+    known, odd = (not_worked_out(kind, tiny_llama.tokenizer) for kind in (LlamaForCausalLM, FailsWithoutNumbers))
+    for lane in map(strategies.get, ("batched:rows=8", "early_exit", "no_cache")):
+        exact = memory_limit.needed_bytes([lane], known, 300, 100)
+        assert 0.9 * exact <= memory_limit.needed_bytes([lane], odd, 300, 100) <= 1.7 * exact
+
+
+def test_a_cache_of_which_nothing_is_known_is_refused_and_no_cache_runs(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = not_worked_out(KeepsNothing, tiny_llama.tokenizer)
+    free(monkeypatch, 2**33)
+    with pytest.raises(BadInput, match="cache of odd keeps cannot be found out.* choose no_cache"):
+        memory_limit.check_race([strategies.get("dynamic_cache")], model, 10, 40, "fair")
+    memory_limit.check_race([strategies.get("no_cache")], model, 10, 40, "fair")
 
 
 def test_races_that_fit_by_far_are_measured_at_few_lengths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 from torch.fx.experimental import _config as symbolic
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
@@ -190,15 +191,31 @@ def _split(tensor: torch.Tensor, sizes: int | list[int], dim: int = 0) -> tuple[
     return torch.split(tensor, sizes, dim)
 
 
-# What is read out of a tensor without numbers: zeros, and that a check has been passed.
+# Products with a matrix for each expert, under all the names that PyTorch has had for them.
+_GROUPED = ((functional, "grouped_mm"), (torch, "_grouped_mm"))
+
+
+def _grouped(rows: torch.Tensor, weights: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    """Give what the kernel gives. The meta device takes widths of whole 16 bytes alone, as some devices do."""
+    return rows.new_empty((*rows.shape[:-1], weights.shape[-1]))
+
+
+# What is read out of a tensor without numbers: zeros, that a check has been passed, and that no token is padding.
+# And products that only tensors of some widths get there.
 _READ: dict[Any, Callable[..., Any]] = {
     torch.Tensor.item: lambda _: 0,
     torch.Tensor.__bool__: lambda _: True,
     torch.Tensor.__int__: lambda _: 0,
+    torch.Tensor.__index__: lambda _: 0,
+    torch.Tensor.__float__: lambda _: 0.0,
+    torch.Tensor.__contains__: lambda *_: False,
+    **dict.fromkeys((torch.equal, torch.Tensor.equal, torch.allclose, torch.Tensor.allclose), lambda *_, **__: True),
     torch.Tensor.nonzero: _nowhere,
     torch.nonzero: _nowhere,
     torch.Tensor.tolist: lambda tensor: torch.zeros(tensor.shape, dtype=torch.int, device="cpu").tolist(),
     torch.Tensor.split: _split,
+    torch.split: _split,
+    **{getattr(place, name): _grouped for place, name in _GROUPED if hasattr(place, name)},
 }
 
 

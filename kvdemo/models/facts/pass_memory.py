@@ -144,7 +144,6 @@ class _Kernels(TorchFunctionMode):
             functional.scaled_dot_product_attention: self._attention,
             torch.Tensor.nonzero: _everywhere,
             torch.nonzero: _everywhere,
-            **{getattr(place, name): _grouped for place, name in _GROUPED if hasattr(place, name)},
         }
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -165,14 +164,6 @@ class _Kernels(TorchFunctionMode):
         made = query.new_empty((*query.shape[:-1], value.shape[-1]))
         del held
         return made
-
-
-#: Products with a matrix for each expert, under all the names that PyTorch has had for them.
-_GROUPED = ((functional, "grouped_mm"), (torch, "_grouped_mm"))
-
-
-def _grouped(rows: Tensor, weights: Tensor, *_: Any, **__: Any) -> Tensor:
-    return rows.new_empty((*rows.shape[:-1], weights.shape[-1]))
 
 
 def _everywhere(tensor: Tensor, *_: Any, **__: Any) -> Tensor:

@@ -17,16 +17,24 @@ _ACTIVATION = ("hidden_act", "activation_function", "hidden_activation")
 _STEPWISE = {"gelu_new", "gelu_fast", "gelu_python", "gelu_python_tanh", "gelu_accurate", "laplace", "xielu"}
 
 
-def read(network: PreTrainedModel, layers: Sequence[LayerCache], device_type: str) -> Widths:
-    """Read the widths of a model whose layers keep what `layers` says, on a device of this type."""
+def read(network: PreTrainedModel, layers: Sequence[LayerCache] | None, device_type: str) -> Widths:
+    """Read the widths of a model whose layers keep what `layers` says, on a device of this type.
+
+    Where that is None, each query head is taken to have keys and values of its own.
+    """
     text = network.config.get_text_config(decoder=True)
+    inner = _inner(network)
+    hidden = int(getattr(text, "hidden_size", None) or inner)
+    heads = max(config_numbers.whole_numbers(text, "num_attention_heads"), default=0)
+    if layers is None:
+        layers = [LayerCache("full", heads, getattr(text, "head_dim", None) or -(-hidden // heads))] if heads else []
     keeping = [layer for layer in layers if layer.kv_heads]
     kv_heads = max((layer.kv_heads for layer in keeping), default=0)
     attention = getattr(text, "_attn_implementation", None)
     return Widths(
-        hidden=int(text.hidden_size),
-        inner=_inner(network) * (config_numbers.experts_a_token(text) if _has_experts(network) else 1),
-        heads=max(config_numbers.whole_numbers(text, "num_attention_heads"), default=kv_heads),
+        hidden=hidden,
+        inner=inner * (config_numbers.experts_a_token(text) if _has_experts(network) else 1),
+        heads=heads or kv_heads,
         kv_heads=kv_heads,
         head_dim=max((max(layer.head_dim, layer.value_dim) for layer in keeping), default=0),
         vocab=int(text.vocab_size),

@@ -48,6 +48,11 @@ def known_only() -> Iterator[None]:
         _look_up_only.reset(before)
 
 
+def looks_up_only() -> bool:
+    """Tell whether nothing may be run on the model here: see `known_only`."""
+    return _look_up_only.get()
+
+
 def reason(model: LoadedModel, name: str, decode: Decode, *, exact: bool = True, instead: str) -> str | None:
     """Say in a sentence why a strategy cannot run on a model; None if it can. Tried once, and kept under `name`.
 

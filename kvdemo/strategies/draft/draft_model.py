@@ -30,6 +30,7 @@ from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_dev
 from kvdemo.models.sources import find
 from kvdemo.strategies.base import Beside
 from kvdemo.strategies.chooser import greedy
+from kvdemo.strategies.compatibility.measured_cache import layers_of
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.draft_name import AUTO, name_for
 from kvdemo.strategies.longrope import Factors
@@ -97,7 +98,7 @@ def needed(model: LoadedModel, asked: str) -> Beside:
     draft_id = catalog.resolve(name, folders=asked == AUTO).id
     drafts = _drafts.get(model.network)
     if drafts and (draft := drafts.alive.get(draft_id)):
-        return Beside(layers=draft.layers or ())
+        return Beside(layers=layers_of(draft) or ())
     try:
         found = _architecture(name, folders=asked == AUTO)
     except BadInput as error:

@@ -11,6 +11,7 @@ from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.base import Beside, Job, Strategy, option
 from kvdemo.strategies.compatibility import trial
+from kvdemo.strategies.compatibility.measured_cache import layers_of
 from kvdemo.strategies.draft import verify
 from kvdemo.strategies.draft.first_layers import count_of, first_layers
 from kvdemo.strategies.draft.steps_with_draft_model import remarks, speculate
@@ -45,7 +46,7 @@ class EarlyExit(Strategy):
         return first_layers(model, self.depth / 100)
 
     def held_beside(self, model: LoadedModel) -> Beside:
-        return Beside(layers=(model.layers or ())[: count_of(model, self.depth / 100)])
+        return Beside(layers=(layers_of(model) or ())[: count_of(model, self.depth / 100)])
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:

@@ -2,7 +2,7 @@ import copy
 import json
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from kvdemo.costs.architecture import shared
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
 from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
-from tests.models.saved import refusal
+from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
-from tests.models.tiny_configs import TINY, WINDOW, tiny
+from tests.models.tiny_configs import GROUPED, MIXTURE, NO_SPECIAL, TINY, WINDOW, tiny
+from tests.tiny_models import loaded
 
 LLAMA_8B = {
     "architectures": ["LlamaForCausalLM"],
@@ -180,6 +181,44 @@ def test_a_multimodal_model_is_planned_by_its_text_part() -> None:
     small = {"vision_config": {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}}
     gemma = {"model_type": "gemma3", "text_config": {"num_hidden_layers": 6, "sliding_window": 512}} | small
     assert [layer.kind for layer in architecture.parse(gemma).layers] == ["sliding"] * 5 + ["full"]
+
+
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [
+        ("gpt2", {"pad_token_id": 7}),
+        ("gpt2", {"pad_token_id": 2}),  # the same as the end of a text
+        *((family, {"moe_intermediate_size": 12}) for family in ("afmoe", "ernie4_5_moe", "glm4_moe", "qwen3_moe")),
+        ("qwen2_moe", {"moe_intermediate_size": 12, "shared_expert_intermediate_size": 12}),
+        ("olmoe", {"intermediate_size": 12}),
+    ],
+)
+def test_padding_and_experts_of_any_width_are_planned_and_their_memory_is_counted(
+    family: str, fields: dict[str, Any]
+) -> None:
+    """A pass looks for padding in the ids, and the meta device has no product of experts of odd widths."""
+    config = CONFIG_MAPPING[family](**GROUPED | MIXTURE | NO_SPECIAL | {"head_dim": 8} | fields)
+    arch = architecture.from_config(config)
+    model = loaded(family, AutoModelForCausalLM.from_config(config).eval(), small_tokenizer())
+    assert model.layers == arch.layers
+    assert model.widths
+    assert (model.pass_memory.bytes(64) or 0) > (model.pass_memory.bytes(1) or 0) > 0
+
+
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [
+        (lambda tensor: 1 in tensor, False),
+        (lambda tensor: float(tensor[0]), 0.0),
+        (lambda tensor: [*range(tensor[0])], []),
+        (lambda tensor: torch.equal(tensor, tensor), True),
+        (lambda tensor: tensor.allclose(tensor), True),
+        (lambda tensor: len(torch.split(tensor, tensor.tolist())), 3),
+    ],
+)
+def test_what_reads_a_tensor_without_numbers_finds_zeros(read: Callable[[torch.Tensor], Any], found: object) -> None:
+    with meta_run.on_meta():
+        assert read(torch.zeros(3, dtype=torch.long)) == found
 
 
 def with_(**fields: Any) -> dict[str, Any]:
