@@ -16,7 +16,7 @@ MOST_SIGNS = 4_000
 MOST_BESIDE = 100_000
 #: Lists and objects within one another. A file in a form is at the fourth.
 MOST_DEPTH = 50
-TOO_MANY = "The request has too many values: send fewer, or shorter lists."
+TOO_MANY = "The request has too much beside its texts: send fewer values, or shorter lists and numbers."
 TOO_DEEP = (
     f"The request has more than {MOST_DEPTH} lists or objects within one another: send values that are less deep."
 )
