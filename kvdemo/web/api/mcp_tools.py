@@ -30,6 +30,7 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.validation import show
 from kvdemo.core.visitor import one_visitors
 from kvdemo.costs.planner import PlanRequest
+from kvdemo.web.api.mcp_messages import messages_alone
 
 #: The address, which Gradio's server looks for in what it is asked.
 ADDRESS = "/gradio_api/mcp"
@@ -59,7 +60,7 @@ def launch_options(blocks: gr.Blocks, options: Mapping[str, Any]) -> dict[str, A
     """Return the options of `launch()` with the address of the tools of `blocks` added to them."""
     server = _Server(blocks)
     routes: list[BaseRoute] = [
-        Mount(ADDRESS, server.handle_streamable_http),
+        Mount(ADDRESS, messages_alone(server.handle_streamable_http)),
         *options["app_kwargs"]["routes"],
     ]
     return {**options, "app_kwargs": {**options["app_kwargs"], "routes": routes, "lifespan": server.lifespan}}
@@ -82,8 +83,10 @@ class _Server(GradioMCPServer):
             given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
             request.params.arguments = given
             name = request.params.name.removeprefix(self.tool_prefix)
+            if name not in TOOLS:
+                return _result(f"There is no tool {show(name)}.", failed=True)
             try:
-                check(TOOLS.get(name, {}), given)
+                check(TOOLS[name], given)
             except BadInput as error:
                 return _result(str(error), failed=True)
             if name in RUNS:  # of which each visitor has few (kvdemo/server/admission.py)
