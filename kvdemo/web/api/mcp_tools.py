@@ -30,6 +30,7 @@ from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.validation import show
 from kvdemo.core.visitor import one_visitors
 from kvdemo.costs.planner import PlanRequest
+from kvdemo.web.api.mcp_messages import messages_alone
 
 #: The address, which Gradio's server looks for in what it is asked.
 ADDRESS = "/gradio_api/mcp"
@@ -44,6 +45,8 @@ TOOLS: Mapping[str, Mapping[str, Setting]] = {
 }
 #: Those that run for as long as their caller waits. Gradio asks for a tool by way of its own server, which would go on.
 RUNS = frozenset({"race", "measure", "inside"})
+#: What is answered beside the greeting. Gradio would offer each endpoint as a prompt too, and run it without any check.
+ANSWERED = (mcp.types.PingRequest, mcp.types.ListToolsRequest, mcp.types.CallToolRequest)
 #: Questions of one address that may be open. Gradio asks them from this machine, so the queue cannot tell who asked.
 MOST_OF_ADDRESS = 8
 CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: ask again when one is answered."
@@ -56,7 +59,10 @@ Result = mcp.types.ServerResult
 def launch_options(blocks: gr.Blocks, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of `launch()` with the address of the tools of `blocks` added to them."""
     server = _Server(blocks)
-    routes: list[BaseRoute] = [Mount(ADDRESS, server.handle_streamable_http), *options["app_kwargs"]["routes"]]
+    routes: list[BaseRoute] = [
+        Mount(ADDRESS, messages_alone(server.handle_streamable_http)),
+        *options["app_kwargs"]["routes"],
+    ]
     return {**options, "app_kwargs": {**options["app_kwargs"], "routes": routes, "lifespan": server.lifespan}}
 
 
@@ -77,14 +83,17 @@ class _Server(GradioMCPServer):
             given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
             request.params.arguments = given
             name = request.params.name.removeprefix(self.tool_prefix)
+            if name not in TOOLS:
+                return _result(f"There is no tool {show(name)}.", failed=True)
             try:
-                check(TOOLS.get(name, {}), given)
+                check(TOOLS[name], given)
             except BadInput as error:
                 return _result(str(error), failed=True)
             if name in RUNS:  # of which each visitor has few (kvdemo/server/admission.py)
                 return await self._run(name, given)
             return await self._in_place(asking, partial(answer, request))
 
+        server.request_handlers = {kind: server.request_handlers[kind] for kind in ANSWERED}
         server.request_handlers[mcp.types.CallToolRequest] = answer_if_right
         return server
 

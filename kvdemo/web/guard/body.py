@@ -1,4 +1,4 @@
-"""Count the body of a request while it comes, and end one that is too large."""
+"""Count the body of a request while it comes, and end one that is too large. Look at it before anything reads it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
+
+from kvdemo.web.guard import parts
 
 TOO_LARGE = "The request is too large: send less."
 
@@ -27,6 +29,21 @@ class Body:
         self.bytes = int(length) if length.isdigit() and len(length) < 20 else most + 1
         self.ended_at = math.inf
         self._came = 0
+        self._taken: Message | None = None  # what `take` took and nobody has asked for
+
+    async def take(self) -> None:
+        """Take in all of it, to be handed on as one. Raises HTTPException where it is not to be read (`parts`)."""
+        pieces = []
+        message = await self()
+        while message["type"] == "http.request":
+            pieces.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                message = {"type": "http.request", "body": b"".join(pieces)}
+                break
+            message = await self()
+        if refused := parts.fault(message.get("body", b"")):
+            raise HTTPException(*refused)
+        self._taken = message
 
     def end(self) -> None:
         """Forget what was announced and did not come."""
@@ -37,6 +54,9 @@ class Body:
         return self.bytes > self._most
 
     async def __call__(self) -> Message:
+        if taken := self._taken:
+            self._taken = None
+            return taken
         message = await self._receive()
         self._came += len(message.get("body", b""))
         more = self._came > self.bytes

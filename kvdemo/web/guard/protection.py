@@ -1,7 +1,8 @@
 """Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
 
-A request at which Gradio fails is answered in a sentence (`unreadable`). What the page does not need is closed
-(`closed`), and other websites' pages may change nothing (`other_sites`).
+A body of too many values is refused before anything reads it (`parts`). A request at which Gradio fails is answered in
+a sentence (`unreadable`). What the page does not need is closed (`closed`), and other websites' pages may change
+nothing (`other_sites`).
 
 It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
 """
@@ -89,7 +90,7 @@ class Protection:
             self._alone = False
             self._on_stranger()
         upload_progress.forget(scope)
-        upload = scope["path"].endswith(unreadable.UPLOAD)
+        upload = unreadable.is_upload(scope["path"])
         most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
         if upload:
             body = Body(scope, receive, self._file_bytes + BESIDE_FILES, partial(self._refuse_if_full, scope))
@@ -99,9 +100,12 @@ class Protection:
         if ready := self._answer_for(scope, body, upload):
             await ready(scope, receive, answer)
             return
-        if upload:
-            self._uploads.add(_address(scope), body)
         try:
+            if upload:
+                self._uploads.add(_address(scope), body)
+            elif refused := await self._refusal(body):
+                await refused(scope, receive, answer)
+                return
             await self._answer(scope, body, answer)
         finally:
             body.end()
@@ -116,11 +120,19 @@ class Protection:
             (upload and self._is_full(scope), FULL, 429),
         )
         for refused, sentence, code in refusals:
-            if refused and code == 413 and not upload:  # a page shows why an event is refused where that is in JSON
-                return JSONResponse({"detail": sentence}, code)
+            if refused and code == 413 and not upload:
+                return _refused(code, sentence)
             if refused:
                 return PlainTextResponse(sentence, code, RETRY_LATER if code == 429 else None)
         return upload_progress.done() if upload_progress.is_asked(scope) else None
+
+    async def _refusal(self, body: Body) -> Response | None:
+        """Take in a body. Returns what is answered where nothing is to read it."""
+        try:
+            await body.take()
+        except HTTPException as error:
+            return _refused(error.status_code, error.detail)
+        return None
 
     async def _answer(self, scope: Scope, body: Body, answer: _Answer) -> None:
         try:
@@ -176,6 +188,11 @@ class _Answer:
         """End a stream."""
         if not self._over:
             await self({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refused(code: int, sentence: str) -> Response:
+    """Refuse an event. A page shows why where that is in JSON."""
+    return JSONResponse({"detail": sentence}, code)
 
 
 def _address(scope: Scope) -> str:

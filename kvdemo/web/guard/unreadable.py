@@ -33,6 +33,11 @@ UPLOAD = "/gradio_api/upload"
 _EVENTS = ("/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/", "/gradio_api/queue/join")
 
 
+def is_upload(path: str) -> bool:
+    """Tell whether files are sent to a path. Below that of the tools anything may follow, and leads to them."""
+    return path.endswith(UPLOAD) and path.count("/gradio_api/") == 1
+
+
 def is_of_gradio(scope: Scope) -> bool:
     """Tell whether a request was given to a function of Gradio, which fails at much that it is sent."""
     return str(getattr(scope.get("endpoint"), "__module__", "")).startswith("gradio.")
@@ -41,13 +46,13 @@ def is_of_gradio(scope: Scope) -> bool:
 def answer(scope: Scope, error: Exception) -> Response:
     """Answer a request at which Gradio failed."""
     code, sentence = _fault(scope["path"], error)
-    if scope["path"].endswith(UPLOAD):
+    if is_upload(scope["path"]):
         return PlainTextResponse(sentence, code)  # as Gradio refuses one
     return JSONResponse({"detail": sentence}, code)
 
 
 def _fault(path: str, error: Exception) -> tuple[int, str]:
-    if path.endswith(UPLOAD):
+    if is_upload(path):
         if isinstance(error, OSError) and error.errno not in _OF_NAMES:
             return 507, NO_ROOM
         return 400, UNREADABLE_UPLOAD

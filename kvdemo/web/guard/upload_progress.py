@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.types import Scope
 
-from kvdemo.web.guard.unreadable import UPLOAD
+from kvdemo.web.guard.unreadable import UPLOAD, is_upload
 
 _PROGRESS = f"{UPLOAD}_progress"
 #: What Gradio sends last, at which its page asks no more.
@@ -18,7 +18,7 @@ DONE = 'data: {"msg": "done"}\n\n'
 
 def forget(scope: Scope) -> None:
     """Take from an upload the name under which Gradio would count it."""
-    if scope["path"].endswith(UPLOAD):
+    if is_upload(scope["path"]):
         scope["query_string"] = b""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import AnyUrl
 
 from kvdemo.core.settings.declaration import Setting, offered
 from kvdemo.core.settings.inside import InsideRequest
@@ -20,7 +21,7 @@ from tests.web.loops import in_a_loop
 
 pytest.importorskip("mcp")  # an optional dependency
 
-from mcp import ClientSession
+from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
@@ -133,6 +134,23 @@ def test_a_refused_tool_call_is_answered_in_one_sentence(
 def test_endpoints_of_the_page_are_no_tools(call: Callable[..., CallToolResult], name: str) -> None:
     assert call(name, run="a", lane=0, token=0).isError
     assert call(name).isError
+
+
+def test_prompts_and_resources_are_neither_offered_nor_answered(ask: Ask) -> None:
+    """Gradio would run an endpoint for a prompt of its name, beside all checks."""
+
+    async def rest(session: ClientSession) -> None:
+        offered_ = session.get_server_capabilities()
+        assert offered_ and offered_.tools and not (offered_.prompts or offered_.resources)
+        questions = (
+            session.list_prompts(), session.get_prompt("strategies"), session.get_prompt("race", {"prompt": "Hi"}),
+            session.list_resources(), session.list_resource_templates(), session.read_resource(AnyUrl("file:///x")),
+        )  # fmt: skip
+        for question in questions:
+            with pytest.raises(McpError, match="Method not found"):
+                await question
+
+    ask(rest)
 
 
 def test_empty_settings_take_their_defaults(call: Callable[..., CallToolResult]) -> None:
