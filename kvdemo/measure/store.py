@@ -8,6 +8,7 @@ import logging
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def save(document: dict[str, Any]) -> None:
         _forget(_path(document["run_id"]))
     except OSError as error:
         log.warning("a measurement could not be kept: %s", error)
+
+
+def is_worth_keeping(document: Mapping[str, Any]) -> bool:
+    """Tell whether anything was measured. Whoever begins and leaves would otherwise end other visitors' links."""
+    return any(lane["runs"] for lane in document["lanes"])
+
+
+def delete(run_id: str) -> None:
+    """Delete the document of a run, if it is kept."""
+    with contextlib.suppress(OSError):
+        _path(run_id).unlink(missing_ok=True)
 
 
 def find(run_id: str) -> dict[str, Any] | None:

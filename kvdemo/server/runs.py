@@ -70,10 +70,6 @@ class Runs:
         """Leave no file behind; call it when the server ends."""
         self._flags.close()
 
-    def is_under_way(self, run_id: str) -> bool:
-        """Tell whether a run has been started and has not ended."""
-        return run_id in self._under_way
-
     def stop(self, run_id: str) -> None:
         """End a run after the step that it is in. One that is asked for later under this id ends before its first."""
         self._flags.of(run_id).set()

@@ -22,7 +22,6 @@ from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
-from kvdemo.measure import store
 from kvdemo.models.names import catalog
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.downloads.needs import check_drafts
@@ -30,6 +29,7 @@ from kvdemo.server.questions import planning
 from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.forecasts import Forecasts
 from kvdemo.server.questions.listings import known_reasons, list_strategies
+from kvdemo.server.questions.measurements import Measurements
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 from kvdemo.server.run_events.states import inside_state, measure_state
 from kvdemo.server.runs import NO_STORE, Batches, BatchesOf, Runs
@@ -73,9 +73,9 @@ class Service(AnswersWithoutModel):
         self.prefixes = SessionPrefixes()
         self._runs = Runs(self._device, on_gpu, self.limits, self.prefixes.let_go)
         self._candidates = CandidateStore()
-        self._forecasts = Forecasts(
-            self._device, self.limits, self._runs.costs, lent, busy=lambda: lent is None and self._runs.count > 0
-        )
+        busy = lambda: lent is None and self._runs.count > 0  # noqa: E731
+        self._measurements = Measurements(busy)
+        self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, lent, busy)
 
     def preload(self) -> None:
         """Load the default model; `status()` tells how far it is, and why it failed if it did."""
@@ -156,12 +156,13 @@ class Service(AnswersWithoutModel):
     ) -> Generator[dict[str, Any], None, None]:
         """Run a measurement; yields its states: text, fraction, remaining_s, document. Raises BadInput.
 
-        Each state's document (None if it has not changed) is kept under `run_id`. Closing the iterator stops the run
-        within a step; `stop(run_id)` does too, and a last state with the document still comes.
+        Each state's document (None if it has not changed) is kept under `run_id` once there is a run in it. Closing
+        the iterator stops the run within a step; `stop(run_id)` does too, and a last state with the document still
+        comes.
         """
         request = MeasureRequest.parse(form)
         self._check(request)
-        return self._states(request, run_id, visitor)
+        return self._measurements.followed(self._states(request, run_id, visitor), run_id, visitor)
 
     def _states(self, request: MeasureRequest, run_id: str, visitor: Visitor) -> Generator[dict[str, Any], None, None]:
         with closing(self._runs.start(request, run_id, visitor)) as measured:
@@ -188,10 +189,11 @@ class Service(AnswersWithoutModel):
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """Return the document of a measurement, as far as it came; None if it is not kept."""
-        document = store.find(run_id)
-        if document and document["status"] == "running" and not self._runs.is_under_way(run_id):
-            return document | {"status": "stopped"}  # the server was stopped, or the page was closed
-        return document
+        return self._measurements.find(run_id)
+
+    def paced(self) -> AbstractContextManager[None]:
+        """Let one piece of work on a measurement's document begin at a time, and beside a run each after a rest."""
+        return self._measurements.paced()
 
     def _check(self, request: RaceRequest | MeasureRequest) -> None:
         """Raise BadInput for what can be said without a model, or with the only one there is."""

@@ -10,6 +10,7 @@ for everybody.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from kvdemo.core.events import RaceEvent
@@ -36,7 +37,7 @@ class Backend(Protocol):
         """Run a measurement; yield its states: {"text", "fraction", "remaining_s", "document"}.
 
         `fraction`, `remaining_s` and `document` are None while they are not known, the last also where it has not
-        changed. The last state has the final document, and what was done is kept under `run_id` if the run is closed.
+        changed. The last state has the final document, and runs that were done are kept under `run_id` if it is closed.
         Raises BadInput, at once or while iterated.
         """
 
@@ -66,6 +67,9 @@ class Backend(Protocol):
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """Return the document of a measurement that is running or was kept; None if there is none."""
+
+    def paced(self) -> AbstractContextManager[None]:
+        """Let one piece of work on what `measured` returned begin at a time, and beside a run each after a rest."""
 
     def status(self) -> dict[str, Any]:
         """Say what the model is doing: {"state", "text", "fraction", "model"}.

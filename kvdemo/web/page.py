@@ -24,6 +24,7 @@ from kvdemo.web.gradio_patches.own_origin import for_its_own_origin
 from kvdemo.web.gradio_patches.quiet import quieten
 from kvdemo.web.gradio_patches.shared_queue import MOST, share_queue
 from kvdemo.web.gradio_patches.unknown_sessions import steady
+from kvdemo.web.gradio_patches.unread_answers import limit_unread
 from kvdemo.web.tabs.compare import add_compare_tab
 from kvdemo.web.tabs.inside import InsideTab, add_inside_tab
 from kvdemo.web.tabs.measure import MeasureTab, add_measure_tab
@@ -75,7 +76,7 @@ def build(backend: Backend) -> gr.Blocks:
         add_endpoints(backend)
     # Runs do not wait in it (web/run_streams.py): it holds what is answered in a moment.
     queued = quieten(blocks.queue(api_open=False, max_size=MOST))
-    return for_its_own_origin(share_queue(steady(keep_answers(queued))))
+    return for_its_own_origin(share_queue(limit_unread(steady(keep_answers(queued)))))
 
 
 def _wire_arrival(

@@ -24,6 +24,19 @@ def test_a_missing_document_is_none(run_id: str) -> None:
     assert store.find(run_id) is None
 
 
+def test_a_document_is_worth_keeping_once_a_lane_has_a_run() -> None:
+    assert not store.is_worth_keeping({"lanes": [{"runs": []}, {"runs": []}]})
+    assert store.is_worth_keeping({"lanes": [{"runs": []}, {"runs": [{}]}]})
+
+
+def test_a_deleted_document_is_gone_and_may_have_been_gone_before() -> None:
+    store.save({"run_id": "abc"})
+    store.save({"run_id": "other"})
+    for _ in range(2):
+        store.delete("abc")
+    assert (store.find("abc"), bool(store.find("other"))) == (None, True)
+
+
 def test_a_file_that_is_no_document_is_none() -> None:
     store.save({"run_id": "abc"})
     (store.folder() / "abc.json").write_text("{half", "utf-8")

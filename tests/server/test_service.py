@@ -346,14 +346,20 @@ def test_the_estimate_knows_the_time_after_a_run(tiny_folder: Path, run: str) ->
 def test_a_measurement_that_fails_is_stored_as_failed(engine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     from kvdemo.measure import measurement  # noqa: PLC0415
 
-    def broken(*_: object) -> None:
-        raise RuntimeError("broken on purpose")
+    really, taken = measurement.take, []
+
+    def broken(*given: Any) -> Any:
+        taken.append(given)
+        if len(taken) == 5:  # two to warm up, and two repeats
+            raise RuntimeError("broken on purpose")
+        return really(*given)
 
     monkeypatch.setattr(measurement, "take", broken)
     with pytest.raises(RuntimeError, match="broken on purpose"):
         list(engine.measure(MEASURE, "m9"))
     found = engine.measured("m9")
     assert found is not None
+    assert [len(lane["runs"]) for lane in found["lanes"]] == [1, 1]
     assert (found["status"], found["error"]) == ("failed", "It broke off: the server's log says why.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,6 +200,9 @@ class ScriptedBackend(Backend):
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
         return self.kept.get(run_id)
+
+    def paced(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def status(self) -> dict[str, Any]:
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kvdemo.core.events import RaceEvent, TurnCame
 from kvdemo.core.visitor import NOBODY, Visitor
-from kvdemo.measure import store
 from kvdemo.server.engine_process.client import Engine, EngineLost
 from kvdemo.server.limits import Limits
 from kvdemo.server.questions.candidate_store import NOT_KEPT
 from kvdemo.server.questions.listings import list_strategies
+from kvdemo.server.questions.measurements import Measurements
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 
 Form = Mapping[str, Any]
@@ -37,6 +38,7 @@ class EngineBackend(AnswersWithoutModel):
         super().__init__(default_model)
         self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
         self._stopped: dict[str, threading.Event] = {}  # of each run that is under way
+        self._measurements = Measurements(busy=lambda: bool(self._stopped))
         self._asking_status = threading.Lock()
         self._status, self._status_at = _STARTING, float("-inf")
 
@@ -52,7 +54,8 @@ class EngineBackend(AnswersWithoutModel):
         return self._drawn("race", form, run_id, visitor, _race_begun)
 
     def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
-        return self._drawn("measure", form, run_id, visitor, _state_begun)
+        states = self._drawn("measure", form, run_id, visitor, _state_begun)
+        return self._measurements.followed(states, run_id, visitor)
 
     def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
         return self._drawn("inside", form, run_id, visitor, _state_begun)
@@ -83,7 +86,10 @@ class EngineBackend(AnswersWithoutModel):
         self._ask_if_up("forget", page)
 
     def measured(self, run_id: str) -> dict[str, Any] | None:
-        return self._ask_if_up("measured", run_id, otherwise=store.find(run_id))
+        return self._measurements.find(run_id)
+
+    def paced(self) -> AbstractContextManager[None]:
+        return self._measurements.paced()
 
     def status(self) -> dict[str, Any]:
         with self._asking_status:  # one question for all pages that ask at a time

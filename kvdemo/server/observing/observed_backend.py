@@ -36,6 +36,7 @@ class Observed:
         self.forget = backend.forget
         self.candidates = backend.candidates
         self.measured = backend.measured
+        self.paced = backend.paced
         self.status = backend.status
         self.fit = backend.fit
         self.gpu_cost = backend.gpu_cost

@@ -31,10 +31,10 @@ class MeasurementFeed:
         self._unsent: dict[str, Any] | None = None
 
     def __call__(self, state: State) -> None:
-        """Store the state's document, and send the state unless the last one was sent less than a second ago."""
+        """Store the state's document if there is a run in it, and send the state, at most once a second."""
         if state.document:
             self.document = self._unsent = state.document
-            store.save(state.document)
+            self._store(state.document)
         over = bool(state.document) and self.document["status"] != "running"
         if self._clock() - self._sent_at < LEAST_SECONDS_BETWEEN and not over:
             return
@@ -45,4 +45,8 @@ class MeasurementFeed:
     def broke_off(self) -> None:
         """Store that an exception ended the measurement."""
         if self.document:
-            store.save(self.document | {"status": "failed", "error": "It broke off: the server's log says why."})
+            self._store(self.document | {"status": "failed", "error": "It broke off: the server's log says why."})
+
+    def _store(self, document: dict[str, Any]) -> None:
+        if store.is_worth_keeping(document):
+            store.save(document)

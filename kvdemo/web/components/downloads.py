@@ -15,6 +15,8 @@ from gradio.components import Component
 
 log = logging.getLogger(__name__)
 
+#: A longer document comes in one line: only Python's slow writer indents, with no turn for anybody else's answer.
+INDENTED_CHARACTERS = 1_000_000
 NOT_WRITTEN = "The server's disk takes no files now, so there is nothing to download. What the page shows is whole."
 
 
@@ -42,7 +44,10 @@ def write(document: Mapping[str, Any], tables: Mapping[str, str], folder: Path) 
     model = str((document.get("model") or {}).get("id", "model")).rstrip("/").rsplit("/", 1)[-1]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[:60] or "model"
     stem = f"kvdemo-{'measure-' if document.get('kind') == 'measure' else ''}{name}"
-    texts = {"json": json.dumps(document, ensure_ascii=False, indent=1, default=str), **tables}
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    if len(text) < INDENTED_CHARACTERS:
+        text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+    texts = {"json": text, **tables}
     paths = {suffix: folder / f"{stem}.{suffix}" for suffix in texts}
     for suffix, text in texts.items():
         paths[suffix].write_text(text, encoding="utf-8", errors="replace", newline="")

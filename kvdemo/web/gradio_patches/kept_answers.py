@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from kvdemo.web.gradio_patches.unread_answers import UnreadBySession
 from kvdemo.web.guard.listeners import KEY
 
 #: Events whose answers are kept for nobody, those of all sessions together. Also the most of one session.
@@ -27,7 +28,7 @@ def keep_answers(blocks: gr.Blocks) -> gr.Blocks:
     # Gradio has no public way to it; tests/web/gradio_patches/test_kept_answers.py holds it.
     queue: Any = blocks._queue
     push = queue.push
-    messages: dict[str, Any] = {}
+    messages = UnreadBySession()
     events: dict[str, set[str]] = queue.pending_event_ids_session
     asked: dict[str, float] = {}  # when each session asked for its last event, the oldest first
     queue.pending_messages_per_session = messages

@@ -34,20 +34,20 @@ def share_queue(blocks: gr.Blocks) -> gr.Blocks:
     async def push_if_few(body: Any, request: Any, username: str | None) -> Any:
         waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
         events = chain.from_iterable([*waiting, *filter(None, queue.active_jobs)])
-        address = _address(request)
-        if sum(_address(event.request) == address for event in events) >= MOST_OF_ADDRESS:
+        address = address_of(request)
+        if sum(address_of(event.request) == address for event in events) >= MOST_OF_ADDRESS:
             return False, CROWDED, "queue_full"
         return await push(body=body, request=request, username=username)
 
     def begin_in_turn() -> Any:
         for name, line in queue.event_queue_per_concurrency_id.items():
-            turns = [last.get((name, _address(event.request)), 0) for event in line.queue]
+            turns = [last.get((name, address_of(event.request)), 0) for event in line.queue]
             if turns:
                 line.queue.insert(0, line.queue.pop(turns.index(min(turns))))
         begun = begin()
         if begun:
             events, _, name = begun
-            turn = name, _address(events[0].request)
+            turn = name, address_of(events[0].request)
             last.pop(turn, None)
             last[turn] = next(numbers)
             if len(last) > MOST:
@@ -58,6 +58,7 @@ def share_queue(blocks: gr.Blocks) -> gr.Blocks:
     return blocks
 
 
-def _address(request: Any) -> str:
+def address_of(request: Any) -> str:
+    """Return what the address of a request has in common with all of one visitor; "" where it is not known."""
     client = getattr(request, "client", None)
     return one_visitors(str(client.host)) if client else ""

@@ -1,23 +1,27 @@
 """Know who came when, and who listens: for which sessions and events the server has a stream of events open.
 
 Gradio runs an event whether anybody listens or not. A run asks here whether its session listens (`web.run_streams`).
+Streams are sent piece by piece: of one that nobody reads the web server holds no more than a piece, and none once it is
+ended (`gradio_patches.unread_answers`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qs
 
 import gradio as gr
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Where a request has its server's listeners, and its number among all that came to that server.
 KEY, ARRIVAL = "kvdemo.listeners", "kvdemo.arrival"
 #: A page listens for its session, a program for one event, whose id Gradio takes for its session.
+#: Bytes of a stream that are handed to the web server at once.
+PIECE = 65_536
 OF_SESSION, OF_EVENT = re.compile(r"/queue/data$"), re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)$")
 
 
@@ -29,31 +33,73 @@ class Listeners:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._streams: Counter[str] = Counter()
+        self._streams: dict[str, set[_Stream]] = {}
         self._arrivals = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: number it, and count it while it is a stream of events."""
         scope[KEY], scope[ARRIVAL] = self, next(self._arrivals)
-        with self._counted(listens_to(scope)):
+        if not (session := listens_to(scope)):
             await self._app(scope, receive, send)
+            return
+        with self._counted(session, stream := _Stream(send)):
+            await self._app(scope, receive, stream)
 
     def has(self, session: str) -> bool:
         """Tell whether a session's events are listened to."""
         return session in self._streams
 
+    def unsent(self, session: str) -> int:
+        """Return the bytes that streams of a session are sending, and that were not taken so far."""
+        return sum(stream.unsent for stream in self._streams.get(session, ()))
+
+    def end(self, session: str) -> None:
+        """Send nothing more to a session's streams, whether somebody reads them or not."""
+        for stream in self._streams.get(session, ()):
+            stream.ended.set()
+
     @contextmanager
-    def _counted(self, session: str) -> Iterator[None]:
-        if not session:
-            yield
-            return
-        self._streams[session] += 1
+    def _counted(self, session: str, stream: _Stream) -> Iterator[None]:
+        self._streams.setdefault(session, set()).add(stream)
         try:
             yield
         finally:
-            self._streams[session] -= 1
+            self._streams[session].discard(stream)
             if not self._streams[session]:
                 del self._streams[session]
+
+
+class _Stream:
+    """Sends a stream of events. The web server waits without end for whoever does not read."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.ended, self.unsent = asyncio.Event(), 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message piece by piece, as far as it comes before the stream is ended."""
+        body = message.get("body", b"")
+        try:
+            for start in range(0, len(body) or 1, PIECE):
+                self.unsent = len(body) - start
+                more = start + PIECE < len(body) or message.get("more_body", False)
+                piece = {"body": body[start : start + PIECE], "more_body": more} if "body" in message else {}
+                await self._until_ended({**message, **piece})
+        finally:
+            self.unsent = 0
+
+    async def _until_ended(self, message: Message) -> None:
+        if self.ended.is_set():
+            return
+        ends = asyncio.ensure_future(self.ended.wait())
+        sends = asyncio.ensure_future(self._send(message))
+        try:
+            await asyncio.wait({ends, sends}, return_when=asyncio.FIRST_COMPLETED)
+            if sends.done():
+                sends.result()
+        finally:
+            ends.cancel()
+            sends.cancel()
 
 
 def listens_to(scope: Scope) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
 from gradio.components import Component
 
+from kvdemo.core.visitor import one_visitors
 from kvdemo.web import links
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import downloads
@@ -23,8 +25,6 @@ from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
 
-#: Documents that are read and prepared at once for pages that come back to a measurement.
-REOPENED_AT_ONCE = 2
 #: Between two looks for what another page's measurement has done: each takes a moment from the one that runs.
 POLL_SECONDS = 5.0
 
@@ -103,19 +103,17 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     def on_stop(request: gr.Request) -> None:
         runs.stop(visitor_of(request).session)
 
-    reopening = CapacityLimiter(REOPENED_AT_ONCE)
+    reopening: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()  # by address, one at a time
 
     async def on_reopen(run_id: Any, request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
-        found = reopen(backend, str(run_id))
+        own = reopening.setdefault(one_visitors(visitor_of(request).address), CapacityLimiter(1))
         nobodys = Runs(lambda _: None)  # the measurement goes on without this page
-        async with aclosing(nobodys.stream(found, "", request, reopening)) as readings:
-            async for reading in readings:
-                if reading is None or reading.state["phase"] == "running":
-                    if reading:
-                        yield {tab.drawing: reading.state}
+        async with aclosing(nobodys.stream(_reopened(tab, backend, str(run_id)), "", request, own)) as all_shown:
+            async for shown in all_shown:
+                if shown is None:
                     await asyncio.sleep(POLL_SECONDS)
                 else:
-                    yield await to_thread.run_sync(_last, tab, backend, reading, limiter=reopening)
+                    yield shown
 
     started = panel.start.click(
         on_start, inputs=set(controls.values()), outputs=outputs, preprocess=False,
@@ -128,6 +126,20 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
         on_reopen, inputs=panel.controls["preset"], outputs=outputs, preprocess=False, js="() => kvdemo.given.run",
         **RUN, **PRIVATE,
     )  # fmt: skip
+
+
+def _reopened(tab: MeasureTab, backend: Backend, run_id: str) -> Generator[dict[Component, Any] | None, None, None]:
+    """Yield what to show of a measurement, None before each wait. A long one takes a second, beside others' steps."""
+    readings = reopen(backend, run_id)
+    while True:
+        with backend.paced():
+            reading = next(readings)
+            running = reading is None or reading.state["phase"] == "running"
+            last = {} if running else _last(tab, backend, reading)
+        if not running:
+            yield last
+            return
+        yield {tab.drawing: reading.state} if reading else None
 
 
 def _last(tab: MeasureTab, backend: Backend, reading: Reading | None) -> dict[Component, Any]:

@@ -106,7 +106,7 @@ def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def reopen(backend: Backend, run_id: str) -> Generator[Reading | None, None, None]:
     """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over.
 
-    After each reading of one that runs, wait before the next; None says that nothing has changed.
+    None says to wait before the next look.
     """
     shown = None
     while True:
@@ -118,12 +118,11 @@ def reopen(backend: Backend, run_id: str) -> Generator[Reading | None, None, Non
         if document["status"] != "running":
             yield Reading({**over(state, document), "phase": "kept", "document": drawn_part(document)}, document)
             return
-        if document == shown:
-            yield None
-            continue
-        shown = document
-        state |= {"phase": "running", "text": "This measurement is under way", "document": drawn_part(document)}
-        yield Reading(state, document)
+        if document != shown:
+            shown = document
+            state |= {"phase": "running", "text": "This measurement is under way", "document": drawn_part(document)}
+            yield Reading(state, document)
+        yield None
 
 
 def _kept(backend: Backend, run_id: str) -> dict[str, Any] | None:

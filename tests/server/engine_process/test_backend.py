@@ -16,6 +16,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.measure import store
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
 from kvdemo.server.observing.observed_backend import Observed
@@ -78,6 +79,16 @@ def test_a_measurement_ends_with_its_document_and_is_stored(backend: EngineBacke
     states = list(backend.measure(form, "measured-there"))
     assert states[-1]["document"]["status"] == "done"
     assert backend.measured("measured-there") == states[-1]["document"]
+
+
+def test_a_stored_measurement_is_read_without_the_engine(
+    backend: EngineBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process decodes, and would stand still for a quarter of a second for each."""
+    monkeypatch.setattr(store, "folder", lambda: tmp_path)
+    store.save({"run_id": "read", "status": "done"})
+    monkeypatch.setattr(backend.engine, "call", lambda *_: pytest.fail("the engine's process was asked"))
+    assert backend.measured("read") == {"run_id": "read", "status": "done"}
 
 
 def test_inside_ends_with_a_document_of_panels(backend: EngineBackend) -> None:

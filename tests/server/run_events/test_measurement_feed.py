@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -42,8 +41,9 @@ def at(*seconds: float) -> Callable[[], float]:
 
 
 def state(text: str, runs: int | None = None, status: str = "running") -> State:
-    document: dict[str, Any] | None = None if runs is None else {"run_id": "m1", "status": status, "runs": runs}
-    return State(text, document=document)
+    if runs is None:
+        return State(text)
+    return State(text, document={"run_id": "m1", "status": status, "lanes": [{"runs": [1.0] * runs}]})
 
 
 def test_the_browser_gets_longer_to_draw_a_document_than_a_status_text(reader: Reader) -> None:
@@ -59,7 +59,7 @@ def test_states_of_short_runs_are_sent_once_a_second_with_the_newest_document(re
         relay(state(f"Repeat {n}", n))
     relay(state("Repeat 3"))
     assert [told.text for told, _ in reader.got] == ["Repeat 0", "Repeat 3"]
-    assert reader.got[-1][0].document == {"run_id": "m1", "status": "running", "runs": 2}
+    assert reader.got[-1][0].document == {"run_id": "m1", "status": "running", "lanes": [{"runs": [1.0, 1.0]}]}
 
 
 def test_the_last_state_is_always_sent_without_waiting_for_its_drawing(reader: Reader) -> None:
@@ -74,7 +74,7 @@ def test_each_document_is_stored_even_if_it_is_not_sent(reader: Reader, folder: 
     relay(state("Repeat 1", 0))
     relay(state("Repeat 2", 1))
     assert len(reader.got) == 1
-    assert json.loads((folder / "m1.json").read_text("utf-8"))["runs"] == 1
+    assert json.loads((folder / "m1.json").read_text("utf-8"))["lanes"][0]["runs"] == [1.0]
 
 
 def test_a_failed_measurement_is_stored_with_its_finished_runs(reader: Reader, folder: Path) -> None:
@@ -82,8 +82,20 @@ def test_a_failed_measurement_is_stored_with_its_finished_runs(reader: Reader, f
     relay(state("Repeat 1", 2))
     relay.broke_off()
     found = json.loads((folder / "m1.json").read_text("utf-8"))
-    assert (found["status"], found["runs"]) == ("failed", 2)
+    assert (found["status"], found["lanes"][0]["runs"]) == ("failed", [1.0, 1.0])
     assert found["error"]
+
+
+@pytest.mark.parametrize("ended", ["stopped", "failed"])
+def test_a_measurement_that_ends_before_its_first_run_stores_nothing(reader: Reader, folder: Path, ended: str) -> None:
+    """Whoever begins and leaves two hundred would end the links of all others."""
+    relay = MeasurementFeed(reader, at(0, 0, 5, 5))  # type: ignore[arg-type]
+    relay(state("Measuring the device", 0))
+    if ended == "stopped":
+        relay(state("Stopped", 0, "stopped"))
+    else:
+        relay.broke_off()
+    assert not list(folder.iterdir())
 
 
 def test_a_measurement_that_fails_before_its_first_state_stores_nothing(reader: Reader, folder: Path) -> None:

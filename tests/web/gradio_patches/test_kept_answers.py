@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +27,7 @@ class Asked:
         self.listeners = Listeners(print)  # type: ignore[arg-type]
 
     def listen(self, *sessions: str) -> None:
-        self.listeners._streams = Counter(sessions)
+        self.listeners._streams = {session: set() for session in sessions}
 
     def ask(self, *sessions: str | None) -> list[tuple[bool, str, str]]:
         async def ask_all() -> list[tuple[bool, str, str]]:

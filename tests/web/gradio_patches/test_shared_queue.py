@@ -96,6 +96,6 @@ def test_a_turn_with_one_question_is_none_with_another() -> None:
 
 def test_events_of_one_network_count_together_and_those_of_another_do_not() -> None:
     def address(host: str) -> str:
-        return shared_queue._address(SimpleNamespace(client=SimpleNamespace(host=host)))
+        return shared_queue.address_of(SimpleNamespace(client=SimpleNamespace(host=host)))
 
     assert address("2001:db8:1:2::1") == address("2001:db8:1:2:3:4:5:6") != address("2001:db8:1:3::1")

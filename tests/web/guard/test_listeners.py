@@ -5,7 +5,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from kvdemo.web.guard.listeners import Listeners, arrival, has_listener, listens_to
+from kvdemo.web.guard.listeners import PIECE, Listeners, arrival, has_listener, listens_to
 from tests.web.loops import in_a_loop
 
 
@@ -106,3 +106,60 @@ def test_requests_are_numbered_in_order_of_arrival() -> None:
 def test_an_unnumbered_request_has_no_arrival() -> None:
     assert arrival(gr.Request()) is None
     assert arrival(gr.Request(Request(scope("/")))) is None
+
+
+def streamed(body: bytes, reads: bool) -> tuple[list[dict[str, Any]], list[int]]:
+    """Stream a body of one message to somebody who reads it, or who takes the first piece and is then ended."""
+    sent: list[dict[str, Any]] = []
+    unsent: list[int] = []
+
+    async def visit() -> None:
+        async def app(_: Any, __: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async def take(message: dict[str, Any]) -> None:
+            unsent.append(listeners.unsent("mine"))
+            if not reads and len(sent) == 2:
+                await asyncio.Event().wait()
+            sent.append(message)
+
+        listeners = Listeners(app)
+        asked = scope("/queue/data", "session_hash=mine")
+        stream = asyncio.create_task(listeners(asked, take, take))  # type: ignore[arg-type]
+        if not reads:
+            await asyncio.sleep(0.05)
+            assert not stream.done()
+            listeners.end("mine")
+        await asyncio.wait_for(stream, 1)
+        assert listeners.unsent("mine") == 0
+
+    in_a_loop(visit())
+    return sent, unsent
+
+
+def test_a_stream_is_sent_piece_by_piece_and_whole() -> None:
+    body = bytes(range(256)) * (PIECE // 100)
+    sent, unsent = streamed(body, reads=True)
+    assert sent[0]["type"] == "http.response.start"
+    assert b"".join(message["body"] for message in sent[1:]) == body
+    assert [message["more_body"] for message in sent[1:]] == [True] * 3 + [False]
+    assert unsent == [0, len(body), len(body) - PIECE, len(body) - 2 * PIECE, 0]
+
+
+def test_a_stream_that_nobody_reads_can_be_ended() -> None:
+    sent, unsent = streamed(b"x" * 3 * PIECE, reads=False)
+    assert len(sent) == 2
+    assert unsent[-1] == 2 * PIECE
+
+
+def test_what_the_server_says_of_a_lost_connection_reaches_the_stream() -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def lost(_: Any) -> None:
+        raise OSError("lost on purpose")
+
+    with pytest.raises(OSError, match="lost on purpose"):
+        in_a_loop(Listeners(app)(scope("/queue/data", "session_hash=mine"), lost, lost))  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -28,7 +29,20 @@ class Store(ScriptedBackend):
         super().__init__()
         self.ends, self.then = ends, then
         self.looks, self.now, self.most = 0, 0, 0
-        self.counting = threading.Lock()
+        self.counting, self.piece = threading.Lock(), threading.Lock()
+        self.in_piece, self.waiting, self.most_waiting = False, 0, 0
+
+    @contextmanager
+    def paced(self) -> Iterator[None]:
+        with self.counting:
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+        with self.piece:
+            self.in_piece = True
+            yield
+            self.in_piece = False
+        with self.counting:
+            self.waiting -= 1
 
     def measured(self, run_id: str) -> dict[str, Any] | None:  # noqa: ARG002
         with self.counting:
@@ -78,12 +92,28 @@ def test_a_kept_measurement_comes_to_whoever_listens_with_its_files() -> None:
     assert all(file["visible"] for file in files)
 
 
-def test_only_a_few_measurements_are_prepared_at_once() -> None:
+def test_measurements_are_prepared_one_at_a_time_and_with_rests_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read, drawn and written to files in one piece: all of it takes from the steps that somebody times."""
     store = Store(then=lambda: threading.Event().wait(0.05))
+    written: list[bool] = []
+    really = measure.downloads.offer
+
+    def offer(*given: Any) -> Any:
+        written.append(store.in_piece)
+        return really(*given)
+
+    monkeypatch.setattr(measure.downloads, "offer", offer)
     with scripted_page(store) as url:
         in_a_loop(reopened(url, *"abcdefgh"))
-    assert store.looks == 8
-    assert store.most <= measure.REOPENED_AT_ONCE
+    assert (store.looks, store.most, written) == (8, 1, [True] * 8)
+
+
+def test_one_address_has_one_measurement_waiting_to_be_prepared() -> None:
+    """So another's waits behind one piece of work and not behind hundreds."""
+    store = Store()
+    with scripted_page(store) as url:
+        in_a_loop(reopened(url, *"abcdefgh"))
+    assert store.most_waiting == 1
 
 
 def test_a_running_measurement_is_followed_only_while_somebody_listens() -> None:

@@ -1,0 +1,122 @@
+"""End the stream of a session whose answers pile up because it does not read them.
+
+Gradio keeps an answer until the session's stream has room for it, and the server waits for ever for a connection that
+takes nothing. So a few dozen large answers that nobody reads would fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import gradio as gr
+import orjson
+
+from kvdemo.web.gradio_patches.shared_queue import address_of
+from kvdemo.web.guard.listeners import KEY, Listeners
+
+log = logging.getLogger(__name__)
+
+#: Bytes of JSON that may wait for one session, beside what is being sent to it, and for all sessions of an address. In
+#: memory they take several times as much. One answer may wait whatever it has: a large one comes twice.
+MOST_BYTES, MOST_BYTES_OF_ADDRESS = 4_000_000, 24_000_000
+
+
+class Unread(asyncio.Queue[Any]):
+    """What waits for one session. `bytes` and `answers` count it, `address` is where it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.answers = 0
+        self.address = ""
+
+    def _put(self, message: Any) -> None:
+        size = _size(message)
+        self.bytes, self.answers = self.bytes + size, self.answers + (size > 0)
+        super()._put((message, size))
+
+    def _get(self) -> Any:
+        message, size = super()._get()
+        self.bytes, self.answers = self.bytes - size, self.answers - (size > 0)
+        return message
+
+
+class UnreadBySession(dict[str, Any]):
+    """What waits for each session; Gradio puts a queue of its own there for a new one."""
+
+    def __setitem__(self, session: str, _: Any) -> None:
+        super().__setitem__(session, Unread())
+
+
+def limit_unread(blocks: gr.Blocks) -> gr.Blocks:
+    """Let the queue of `blocks`, which keeps its answers in an `UnreadBySession`, give up sessions that do not read."""
+    # Gradio has no public way to it; tests/web/gradio_patches/test_unread_answers.py holds it.
+    queue: Any = blocks._queue
+    push, send = queue.push, queue.send_message
+    limit = _Limit(queue)
+
+    async def push_from(body: Any, request: Any, username: str | None) -> Any:
+        limit.listeners = request.scope.get(KEY)
+        answer = await push(body=body, request=request, username=username)
+        if own := limit.unread.get(body.session_hash):
+            own.address = address_of(request)
+        return answer
+
+    def send_if_read(event: Any, message: Any) -> None:
+        send(event, message)
+        if _size(message):  # other messages may come from any thread
+            limit.look_at(event.session_hash)
+
+    queue.push, queue.send_message = push_from, send_if_read
+    return blocks
+
+
+class _Limit:
+    """Gives up sessions for which too much waits. `listeners` are those of the server, None where nobody counts."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue, self.unread = queue, queue.pending_messages_per_session
+        self.listeners: Listeners | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def look_at(self, session: str) -> None:
+        """Give up the session if too much waits for it, or the one with the most of its address."""
+        own: Unread | None = self.unread.get(session)
+        if own is None:
+            return
+        if own.answers > 1 and own.bytes > MOST_BYTES:
+            self._give_up(session)
+            return
+        held = {name: self._held(name) for name, other in self.unread.items() if other.address == own.address}
+        if sum(held.values()) > MOST_BYTES_OF_ADDRESS:
+            self._give_up(max(held, key=held.__getitem__))
+
+    def _held(self, session: str) -> int:
+        sending = sum(map(self.listeners.unsent, self._names(session))) if self.listeners else 0
+        return sending + int(self.unread[session].bytes)
+
+    def _names(self, session: str) -> list[str]:
+        return [session, *self._queue.pending_event_ids_session.get(session, ())]  # a program listens to one event
+
+    def _give_up(self, session: str) -> None:
+        """Forget a session as Gradio does when its stream breaks off, and end the stream."""
+        log.info("a session does not read its answers, and is forgotten")
+        del self.unread[session]
+        if self.listeners:
+            for name in self._names(session):
+                self.listeners.end(name)
+        task = asyncio.get_running_loop().create_task(self._queue.clean_events(session_hash=session))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+def _size(message: Any) -> int:
+    """Return the bytes of an answer's values as they are sent; 0 of a message without any."""
+    output = getattr(message, "output", None)
+    if output is None:
+        return 0
+    try:
+        return len(orjson.dumps(output, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except TypeError:  # nor could it be sent
+        return 0
