@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Where a request has its server's listeners, and its number among all that came to that server.
 KEY, ARRIVAL = "kvdemo.listeners", "kvdemo.arrival"
-#: A page listens for its session, a program for one event, whose id Gradio takes for its session.
 #: Bytes of a stream that are handed to the web server at once.
 PIECE = 65_536
+#: A page listens for its session, a program for one event, whose id Gradio takes for its session.
 OF_SESSION, OF_EVENT = re.compile(r"/queue/data$"), re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)$")
 
 
