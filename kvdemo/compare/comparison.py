@@ -1,8 +1,8 @@
 """Compare two documents: what differs between the runs, and whether their times differ.
 
 Times can be compared where both did the same work: the same model, the same prompt, as many tokens, drawn the same
-way. Everything else that differs (a GPU, a version, a dtype) may be what is compared, and is listed. Where the work
-differs, the times are shown and nothing is claimed.
+way, by a strategy with the same settings (`lanes`). Everything else that differs (a GPU, a version, a dtype) may be
+what is compared, and is listed. Where the work differs, the times are shown and nothing is claimed.
 
 Documents of a measurement have runs; a race's has steps, which are one run. Files come from outside:
 `validation.load` refuses what is not such a document, and `compare` cleans and shortens every text that it takes over.
@@ -11,21 +11,24 @@ Documents of a measurement have runs; a race's has steps, which are one run. Fil
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvdemo.compare.facts import FACTS, Fact
-from kvdemo.compare.sentences import Difference, headline, notes, states
+from kvdemo.compare.lanes import Change, Lane, changes, lanes, pairs
+from kvdemo.compare.sentences import Difference, headline, notes, set_differently, states
 from kvdemo.compare.validation import LONGEST_TEXT, Document, plain
 from kvdemo.core.figures.statistics import figures, noise_warning, speedup, statement, summarize
+from kvdemo.core.settings.declaration import declared
+from kvdemo.core.settings.race import Sampling
 from kvdemo.documents.common import SCHEMA
 
 SHORTEST_SECONDS = 1e-12
+#: Settings for all lanes. Whether a difference in one is other work depends on the lane: it may have its own, draw
+#: nothing, or have a rule of its own.
+_DRAWN = frozenset(declared(Sampling))
 METRICS = {"e2e_s": "E2E", "ttft_s": "TTFT", "tpot_s": "TPOT", "level_s": "Per level"}
-
-
-Lanes = dict[tuple[str, int], Mapping[str, Any]]
 
 
 def compare(a: Document, b: Document) -> dict[str, Any]:
@@ -34,40 +37,56 @@ def compare(a: Document, b: Document) -> dict[str, Any]:
     Each row's `ratio` is B's mean over A's, so that above 1 B is slower; `low` and `high` are its 95 % interval. Its
     `speedup` is the same the other way round: how many times as fast B is.
     """
-    differences, same_work = _differences(a, b)
     lanes_a, lanes_b = _lanes(a), _lanes(b)
-    lanes = [_compare_lane(key, lane, lanes_b[key], same_work) for key, lane in lanes_a.items() if key in lanes_b]
+    places = pairs(lanes_a, lanes_b)
+    stated = list(_differences(a, b))
+    same_work = not any(fact.work for fact, _, _ in stated if fact.key not in _DRAWN)
+    both = [_pair(lanes_a[x], lanes_b[y], stated) for x, y in places.items()]
+    found = [_compare_lane(pair, same_work) for pair in both]
+    differences = [*_weighed(stated, both), *(one for pair in both for one in _of_lane(pair))]
+    shared = {lane.strategy for lane in lanes_a} & {lane.strategy for lane in lanes_b}
     return {
         "schema": SCHEMA,
         "kind": "comparison",
-        "like_with_like": same_work and all(lane["same_work"] for lane in lanes),
-        "headline": headline(differences, lanes),
-        "differences": [{"field": found.name, "a": x, "b": y} for found, x, y in differences],
-        "lanes": lanes,
-        "only_a": [_lane_name(key, lane) for key, lane in lanes_a.items() if key not in lanes_b],
-        "only_b": [_lane_name(key, lane) for key, lane in lanes_b.items() if key not in lanes_a],
-        "notes": [*states(a, b), *notes(lanes)],
+        "like_with_like": any(lane["metrics"] for lane in found) and all(lane["same_work"] for lane in found),
+        "headline": headline(differences, found, ambiguous=bool(shared)),
+        "differences": [{"field": fact.name, "a": x, "b": y} for fact, x, y in differences],
+        "lanes": found,
+        "only_a": [lane.name for place, lane in enumerate(lanes_a) if place not in places],
+        "only_b": [lane.name for place, lane in enumerate(lanes_b) if place not in places.values()],
+        "notes": [*states(a, b), *notes(found)],
     }
 
 
 def lanes_and_runs(document: Document) -> list[tuple[str, int]]:
     """List the lanes by name, each with how many complete runs it has."""
-    return [(_lane_name(key, lane), len(_samples(lane["runs"], "e2e_s"))) for key, lane in _lanes(document).items()]
+    return [(lane.name, len(_samples(lane.runs, "e2e_s"))) for lane in _lanes(document)]
 
 
-def _differences(a: Document, b: Document) -> tuple[list[Difference], bool]:
-    """List what differs, as (field, in A, in B), and whether the work is the same; not what one file does not state.
+def _differences(a: Document, b: Document) -> Iterator[Difference]:
+    """Yield what differs, as (field, in A, in B); not what one file does not state.
 
     A null is a statement, such as of a machine without a GPU.
     """
-    found: list[Difference] = []
     if (kinds := (_run_kind(a), _run_kind(b)))[0] != kinds[1]:
-        found.append((Fact("kind of run", "", "kind"), *kinds))
+        yield Fact("kind of run", "", "kind"), *kinds
     for field in FACTS:
         of_a, of_b = a[field.section], b[field.section]
         if field.key in of_a and field.key in of_b and of_a[field.key] != of_b[field.key]:
-            found.append((field, _value(field, of_a), _value(field, of_b)))
-    return found, not any(field.work for field, _, _ in found)
+            yield field, _value(field, of_a), _value(field, of_b)
+
+
+def _weighed(stated: Sequence[Difference], both: Sequence[_Pair]) -> Iterator[Difference]:
+    """Yield the same differences; one in how tokens are drawn is work where it has an effect on some lane."""
+    in_effect = {change.key for pair in both for change in pair.common if change.work}
+    for fact, x, y in stated:
+        yield fact._replace(work=fact.key in in_effect) if fact.key in _DRAWN else fact, x, y
+
+
+def _of_lane(pair: _Pair) -> Iterator[Difference]:
+    """Yield what two lanes of their own were set to differently."""
+    for change in pair.own:
+        yield Fact(f"{change.called} of {pair.name}", "lanes", change.key, change.work), change.a, change.b
 
 
 def _run_kind(document: Document) -> str:
@@ -85,31 +104,42 @@ def _value(field: Fact, section: Mapping[str, Any]) -> str | int | float | bool 
     return plain(value) if isinstance(value, str) else value
 
 
-def _lanes(document: Document) -> Lanes:
-    """Group lanes by strategy, and number those of one strategy by their order; each with its runs."""
+def _lanes(document: Document) -> list[Lane]:
+    """List the lanes of a document, each with its runs."""
     measured = document.get("kind") == "measure"
-    lanes: Lanes = {}
-    for lane in document["lanes"]:
-        order = 0
-        while (lane["strategy"], order) in lanes:
-            order += 1
-        lanes[lane["strategy"], order] = lane if measured else {**lane, "runs": _raced(lane)}
-    return lanes
+    return lanes(document, (lambda entry: entry["runs"]) if measured else _raced)
 
 
-def _lane_name(key: tuple[str, int], *lanes: Mapping[str, Any]) -> str:
-    """Return the name that a file gives the lane, else its strategy's id; numbered where one strategy runs often."""
-    strategy, order = key
-    name = next((lane["name"] for lane in lanes if isinstance(lane.get("name"), str) and lane["name"]), strategy)
-    return plain(name) + (f" #{order + 1}" if order else "")
+class _Pair(NamedTuple):
+    """Two lanes to compare, and what they were set to differently: by the settings for all lanes, or of their own."""
+
+    a: Lane
+    b: Lane
+    common: Sequence[Change]
+    own: Sequence[Change]
+
+    @property
+    def name(self) -> str:
+        """The name that a file gives the lane, or one that says its settings: those that are the same in both."""
+        if self.own:
+            return self.a.described({change.key for change in self.own})
+        return self.a.name if self.a.given or not self.b.given else self.b.name
 
 
-def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, Any], same_work: bool) -> dict[str, Any]:
-    runs_a, runs_b = a["runs"], b["runs"]
+def _pair(a: Lane, b: Lane, stated: Sequence[Difference]) -> _Pair:
+    for_all = {fact.key: (x, y) for fact, x, y in stated if fact.key in _DRAWN}
+    found = list(changes(a, b))
+    common = [change for change in found if for_all.get(change.key) == (change.a, change.b)]
+    return _Pair(a, b, common, [change for change in found if change not in common])
+
+
+def _compare_lane(pair: _Pair, same_work: bool) -> dict[str, Any]:
+    runs_a, runs_b = pair.a.runs, pair.b.runs
     tokens_a, tokens_b = ({run["tokens"] for run in runs} for runs in (runs_a, runs_b))
-    same = same_work and len(tokens_a | tokens_b) <= 1
+    changed = any(change.work for change in (*pair.common, *pair.own))
+    same = same_work and not changed and len(tokens_a | tokens_b) <= 1
     metrics = {}
-    warnings = []
+    warnings = [set_differently(pair.own)] if pair.own else []
     for name, metric in METRICS.items():
         samples_a, samples_b = _samples(runs_a, name), _samples(runs_b, name)
         if samples_a and samples_b:
@@ -120,8 +150,8 @@ def _compare_lane(key: tuple[str, int], a: Mapping[str, Any], b: Mapping[str, An
         if not runs:
             warnings.append(f"{file}: No run of this lane is complete.")
     return {
-        "strategy": plain(key[0]),
-        "name": _lane_name(key, a, b),
+        "strategy": plain(pair.a.strategy),
+        "name": pair.name,
         "same_work": same,
         "tokens": {"a": sorted(tokens_a), "b": sorted(tokens_b)},
         "metrics": metrics,

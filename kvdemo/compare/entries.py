@@ -8,11 +8,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import FailFast, Field, GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BeforeValidator, FailFast, Field, GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
 from kvdemo.compare.facts import FACTS
+from kvdemo.compare.validation import MOST_OPTIONS
 
 MOST_SECONDS = 1e9
 MOST_TOKENS = 1_000_000_000
@@ -39,6 +40,16 @@ Count = Annotated[int, Field(ge=0, le=MOST_TOKENS), MustBe(f"a whole number from
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS), MustBe(f"a number of seconds from 0 to {MOST_SECONDS:,.0f}")]
 
 
+def _few(value: Any) -> Any:
+    """Refuse too many entries before the first of them is looked at."""
+    if isinstance(value, dict) and len(value) > MOST_OPTIONS:
+        raise PydanticCustomError("too_many", "too many")
+    return value
+
+
+Options = Annotated[dict[str, Stated], BeforeValidator(_few)]
+
+
 class Step(TypedDict):
     """A step of a raced lane."""
 
@@ -57,9 +68,11 @@ class Run(TypedDict):
 
 
 class Lane(TypedDict):
-    """A lane of either kind of document."""
+    """A lane of either kind of document. A race states its settings, a measurement has them in `strategy`, a spec."""
 
     strategy: Annotated[str, Field(min_length=1), MustBe("a strategy's id")]
+    options: NotRequired[Options]
+    sampling: NotRequired[Options]
 
 
 class RacedLane(Lane):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64_000_000
 MOST_LANES = 64
+MOST_OPTIONS = 64
 LONGEST_TEXT = 120
 
 Document = Mapping[str, Any]
@@ -88,13 +89,15 @@ _FAULTS = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
     "too_short": "must be a list with at least one lane",
+    "too_many": f"must have at most {MOST_OPTIONS} settings",
 }
 
 
 def _fault(error: ValidationError) -> str:
     """Name the first fault: where it is, what must be there, and what is there instead."""
     fault = error.errors(include_url=False)[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+    names = (f"[{part}]" if isinstance(part, int) else f".{plain(part)[:40]}" for part in fault["loc"])
+    path = "".join(names).lstrip(".")
     if fault["type"] in _FAULTS:
         return f"{path} {_FAULTS[fault['type']]}"
     return f"{path} {fault['msg']}, not {_show(fault['input'])}"

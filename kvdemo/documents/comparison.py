@@ -63,7 +63,13 @@ class Figures(TypedDict, total=False):
 
 
 class Lane(TypedDict):
-    """A lane that both files have. `same_work`: the same asked for, and as many tokens written."""
+    """A lane that both files have.
+
+    strategy   its id
+    name       with its settings; where the two were set differently, with those that are the same
+    same_work  the same asked for, the same settings, and as many tokens written
+    warnings   among them, what the two were set to differently
+    """
 
     strategy: str
     name: str
@@ -74,7 +80,11 @@ class Lane(TypedDict):
 
 
 class ComparisonDocument(TypedDict):
-    """Two races or measurements against each other. `like_with_like`: all lanes did the same work."""
+    """Two races or measurements against each other. Settings of a lane that differ are among `differences` too.
+
+    like_with_like  some lane has figures in both, and all lanes did the same work
+    only_a, only_b  lanes of one file, named with their settings
+    """
 
     schema: Version
     kind: Literal["comparison"]

@@ -26,6 +26,7 @@ from kvdemo.core.types import LaneInfo, Option, Pass, Step, TimedStep, option, o
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.samplers import Rule
 from kvdemo.samplers import options as sampler_options
+from kvdemo.strategies.lane_name import lane_name
 
 __all__ = ["Beside", "Job", "Strategy", "option"]
 
@@ -146,15 +147,8 @@ class Strategy(ABC):
 
     @property
     def info(self) -> LaneInfo:
-        """How a lane of it introduces itself: settings that are not at their defaults are part of its name.
-
-        So are the settings of samplers that it was given: "DynamicCache · temperature 0.8".
-        """
-        changed = strategy_spec.changed(self.options(), self.values)
-        settings = ", ".join(self.options()[name].spoken(value) for name, value in changed.items())
-        name = f"{self.name} ({settings})" if settings else self.name
-        if self.sampling:
-            name += f" · {Rule(given=self.sampling).label}"
+        """How a lane of it introduces itself."""
+        name = lane_name(self.name, self.options(), self.values, self.sampling)
         return LaneInfo(
             self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches,
             no_candidates=self.no_candidates,

@@ -286,6 +286,11 @@ PATHS = st.sampled_from(
         "lanes.0",
         "lanes.0.name",
         "lanes.0.strategy",
+        "lanes.0.options",
+        "lanes.0.options.x",
+        "lanes.0.sampling",
+        "lanes.0.sampling.temperature",
+        "settings.temperature",
         "lanes.0.status",
         "lanes.0.runs",
         "lanes.0.runs.0",
@@ -308,6 +313,7 @@ def replaced(document: Any, path: str, value: Any) -> Any:
 @given(PATHS, JSON)
 def test_any_value_in_a_document_is_compared_or_refused(path: str, value: Any) -> None:
     good = measured({"no_cache": [1.0, 1.1]})
+    good["lanes"][0] |= {"options": {}, "sampling": {"temperature": 0.0}}
     try:
         document = load(json.dumps(replaced(copy.deepcopy(good), path, value)))
     except BadInput:

@@ -588,7 +588,7 @@ declare namespace comparison {
     tpot_s?: Figure;
     level_s?: Figure;
   }
-  /** A lane that both files have. `same_work`: the same asked for, and as many tokens written. */
+  /** A lane that both files have. */
   interface Lane {
     strategy: string;
     name: string;
@@ -620,7 +620,7 @@ declare namespace comparison {
     a: (number)[];
     b: (number)[];
   }
-  /** Two races or measurements against each other. `like_with_like`: all lanes did the same work. */
+  /** Two races or measurements against each other. Settings of a lane that differ are among `differences` too. */
   interface ComparisonDocument {
     schema: 1;
     kind: "comparison";

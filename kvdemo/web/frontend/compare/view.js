@@ -135,7 +135,7 @@ const empty = (waiting) => el("div", { class: "kv-nothing" },
   el("p", {}, "Each is the JSON export of a measurement or of a race, from this page or from the command line’s --json: "
     + "two machines, two versions, before and after a change."),
   el("ul", {},
-    el("li", {}, el("b", {}, "Is it like with like?"), " Model, prompt, token count and sampling must be the same for a difference to mean anything."),
+    el("li", {}, el("b", {}, "Is it like with like?"), " Model, prompt, token count, sampling and the lane’s settings must be the same for a difference to mean anything."),
     el("li", {}, el("b", {}, "Is the difference real?"), " Each lane’s times side by side, their ratio with a 95 % interval, and in words what the runs allow to claim. "
       + "That takes repeats: a race is one run, and shows no more than its ratio."),
     el("li", {}, el("b", {}, "What else differs?"), " GPU, driver, versions, number format, settings.")));
