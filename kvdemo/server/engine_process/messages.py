@@ -6,7 +6,7 @@ engine knows when an item has been dealt with: a measurement times nothing befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: The exit code of the engine's process where it ended because a run did not end in time.
@@ -22,7 +22,7 @@ class Call:
 
     number: int
     method: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = field(repr=False)  # what a visitor wrote, and who he is, is no log's
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The engine's side of the connection, with a service that is scripted."""
 
+import re
 import threading
 from collections.abc import Generator, Iterator
 from multiprocessing import Pipe
@@ -8,6 +9,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import Visitor
 from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
 from kvdemo.server.engine_process.serve import answer_all
 
@@ -105,6 +107,15 @@ def test_a_generator_goes_on_only_when_it_is_asked_to(asked: Connection, service
     assert not service.closed.is_set()
     assert answer(asked, Next(4, 1)) == Answer(4, ended=True)
     assert service.closed.is_set()
+
+
+def test_an_accident_is_logged_without_what_the_visitor_wrote_and_who_he_is(
+    asked: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    form, visitor = {"prompt": "my secret"}, Visitor("a session", "203.0.113.7")
+    assert isinstance(answer(asked, Call(1, "add", (form, visitor))).error, RuntimeError)
+    assert "add" in caplog.text
+    assert not {"secret", "session", "203.0.113.7"} & set(re.findall(r"[\w.]+", caplog.text))
 
 
 @pytest.mark.parametrize("method", ["unsendable", "panics"])
