@@ -41,6 +41,13 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Ask whether the process answers at all. The answer has the number 0, which no question has."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a call returned, or the generator's next item, or what was raised. `ended`: the generator has no more."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.visitor import Visitor
-from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
+from kvdemo.server.engine_process.messages import Answer, Call, Close, Next, Ping
 from kvdemo.server.engine_process.serve import answer_all
 
 
@@ -70,7 +70,7 @@ def asked(service: Scripted) -> Iterator[Connection]:
     assert not thread.is_alive(), "it goes on after the connection was closed"
 
 
-def answer(connection: Connection, question: Call | Next) -> Answer:
+def answer(connection: Connection, question: Call | Next | Ping) -> Answer:
     connection.send(question)
     assert connection.poll(10)
     got = connection.recv()
@@ -96,6 +96,14 @@ def test_an_unexpected_error_is_answered_and_the_next_call_works(asked: Connecti
 def test_a_call_does_not_wait_for_a_slow_one(asked: Connection, service: Scripted) -> None:
     asked.send(Call(1, "wait", ()))
     assert answer(asked, Call(2, "add", (1, 1))).value == 2
+    service.gate.set()
+    assert asked.poll(10)
+    assert asked.recv() == Answer(1, "waited")
+
+
+def test_that_it_is_there_is_answered_beside_a_slow_call(asked: Connection, service: Scripted) -> None:
+    asked.send(Call(1, "wait", ()))
+    assert answer(asked, Ping()) == Answer(0)
     service.gate.set()
     assert asked.poll(10)
     assert asked.recv() == Answer(1, "waited")
