@@ -11,13 +11,13 @@ class Visitor:
     """Who asks for a run.
 
     session    of an open page, or a program's; "" where there is none
-    address    of the machine that asks; "" for this machine, and where it is not known
+    address    of the machine that asks; "" for this machine, and where it is not known; no log has it
     keeps      whether what a race keeps is there for the session's next one: so it is for a page, until it is closed
-    arrival    number of the request among all of the server: who came earlier has the device earlier; None: at the end
+    arrival    number of the request among all of the server, by which runs wait (`server.line`); None: at the end
     """
 
     session: str = ""
-    address: str = ""
+    address: str = field(default="", repr=False)
     keeps: bool = False
     arrival: int | None = field(default=None, compare=False)
 

@@ -169,15 +169,19 @@ class DeviceLease:
 
     @contextmanager
     def acquire(
-        self, tell: Callable[[Progress | TurnCame], None], stop: CancelToken, arrival: int | None = None
+        self,
+        tell: Callable[[Progress | TurnCame], None],
+        stop: CancelToken,
+        arrival: int | None = None,
+        address: str | None = None,
     ) -> Iterator[Callable[[], None]]:
-        """Hold the device, in the order of arrival, until the function that this yields is called or the block ends.
+        """Hold the device, in turn (`Turns`), until the function that this yields is called or the block ends.
 
         The thread that decodes holds it, so that it is free only when the last step is over. That thread may live on
         beside the next one: it keeps no OpenMP threads, which would make the other's steps slower.
         """
         began = time.monotonic()
-        with self._turns.take(lambda text: tell(Progress(text)), stop, arrival) as give_back:
+        with self._turns.take(lambda text: tell(Progress(text)), stop, arrival, address) as give_back:
 
             def release() -> None:
                 openmp.end_threads()  # first: the next one begins at once

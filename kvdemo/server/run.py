@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,13 @@ class Asked:
     """What a run has from who asked for it, beside the request.
 
     arrival  its place in the order of arrival
+    address  whose run it is, by which the device is shared out; no log has it
     shown    whether a page looks on, which asks what each token was chosen from
     here     whether that page is on this machine
     """
 
     arrival: int | None = None
+    address: str = field(default="", repr=False)
     shown: bool = False
     here: bool = False
 
@@ -88,7 +90,7 @@ class Run:
         device = self.shared.device
         with (
             on_disk(self.shared.downloads, device, self.request, tell, self.stop) as refused,
-            device.acquire(tell, self.stop, self.asked.arrival) as release,
+            device.acquire(tell, self.stop, self.asked.arrival, self.asked.address) as release,
         ):
             tell.flush()  # that its turn came is known before it can end this process
             if self.stop.is_set():

@@ -88,7 +88,8 @@ class Runs:
         with self._admission.place(visitor), of_page as prefix_store:
             self._under_way[run_id] = prefix_store
             shown = prefix_store is not None
-            asked = Asked(visitor.arrival, shown, here=shown and not visitor.address and not public_server.is_public())
+            here = shown and not visitor.address and not public_server.is_public()
+            asked = Asked(visitor.arrival, visitor.address, shown, here)
             try:
                 on_device = self._on_thread if all_elsewhere(request) else self._batches
                 with closing(on_device(request, run_id, asked)) as batches_of_run:

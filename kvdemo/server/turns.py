@@ -1,4 +1,4 @@
-"""Give the device to one run at a time, in the order in which they came."""
+"""Give the device to one run at a time, and tell those who wait how many come first."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from statistics import fmean
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.figures.units import count
 from kvdemo.engine.timer import Clock
+from kvdemo.server.line import Line, Ticket
 
 #: How often who waits looks whether it was stopped.
 LOOK_SECONDS = 0.25
@@ -21,16 +21,15 @@ REMEMBERED = 20
 
 
 class Turns:
-    """Turns on the device: first come, first served.
+    """Turns on the device, in the order of `Line`: addresses take turns, and within one first come, first served.
 
-    Who came earlier and joins the line a moment later stands before those who came later.
     Who waits is told its place, and how long that takes if turns take as long as the latest ones did on average.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._line: deque[_Ticket] = deque()  # the first one has its turn
+        self._line = Line()  # the first one has its turn
         self._began = 0.0
         self._stop: CancelToken | None = None  # of who has the turn
         self._stopped_at: float | None = None
@@ -39,16 +38,19 @@ class Turns:
 
     @contextmanager
     def take(
-        self, tell: Callable[[str], None], stop: CancelToken, arrival: int | None = None
+        self,
+        tell: Callable[[str], None],
+        stop: CancelToken,
+        arrival: int | None = None,
+        address: str | None = None,
     ) -> Iterator[Callable[[], None]]:
         """Wait for a turn and hold it until the function that this yields is called, or the block ends.
 
         `tell(text)` says how long the line is. With `stop` set it waits no longer. Whoever was stopped while it waited
-        has no turn: it must look at `stop` itself. `arrival` numbers those who came; without it one joins at the end.
+        has no turn: it must look at `stop` itself. `arrival` and `address` say where in the line one stands (`Line`).
         """
-        ticket = _Ticket(arrival)
         with self._changed:
-            self._line.insert(self._place_of(ticket), ticket)
+            ticket = self._line.join(arrival, address)
         came = False
 
         def give_back() -> None:
@@ -58,7 +60,7 @@ class Turns:
                 if came:
                     self._seconds.append(self._clock() - self._began)
                     self._stop = None
-                self._line.remove(ticket)
+                self._line.leave(ticket)
                 self._changed.notify_all()
 
         try:
@@ -67,17 +69,11 @@ class Turns:
         finally:
             give_back()
 
-    def _place_of(self, new: _Ticket) -> int:
-        place = len(self._line)
-        while place > 1 and self._line[place - 1].came_after(new):
-            place -= 1
-        return place
-
-    def _came(self, ticket: _Ticket, tell: Callable[[str], None], stop: CancelToken) -> bool:
+    def _came(self, ticket: Ticket, tell: Callable[[str], None], stop: CancelToken) -> bool:
         """Wait; returns whether the turn came."""
         told = ""
         with self._changed:
-            while (place := self._line.index(ticket)) and not stop.is_set():
+            while (place := self._line.place(ticket)) and not stop.is_set():
                 if (text := self._text(place)) != told:
                     told = text
                     tell(text)
@@ -110,14 +106,6 @@ class Turns:
             return f"Waiting for the device: {first}"
         left = place * fmean(self._seconds) - (self._clock() - self._began)
         return f"Waiting for the device: {first}, {_about(left)}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Ticket:
-    arrival: int | None
-
-    def came_after(self, other: _Ticket) -> bool:
-        return self.arrival is not None and other.arrival is not None and self.arrival > other.arrival
 
 
 def _about(seconds: float) -> str:

@@ -21,15 +21,17 @@ class Clock:
 class Visitor(threading.Thread):
     """Takes a turn and holds it until it is let go."""
 
-    def __init__(self, turns: Turns, name: str, order: list[str], arrival: int | None = None) -> None:
+    def __init__(
+        self, turns: Turns, name: str, order: list[str], arrival: int | None = None, address: str | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        self.arrival = arrival
+        self.arrival, self.address = arrival, address
         self.turns, self.visitor, self.order = turns, name, order
         self.told: list[str] = []
         self.stop, self.has_told, self.has_turn, self.may_go = (threading.Event() for _ in range(4))
 
     def run(self) -> None:
-        with self.turns.take(self.tell, self.stop, self.arrival):
+        with self.turns.take(self.tell, self.stop, self.arrival, self.address):
             if not self.stop.is_set():
                 self.order.append(self.visitor)
             self.has_turn.set()
@@ -67,6 +69,26 @@ def test_an_earlier_arrival_is_served_first_even_if_it_joins_later() -> None:
         visitor.join(PATIENCE)
     # 3 had its turn already. Who has no number stands where it joined, and nobody goes past it.
     assert order == ["3", "1", "2", "5", "None", "4"]
+
+
+def test_whoever_another_address_goes_before_is_told_so() -> None:
+    turns, order = Turns(Clock()), []
+    line = [Visitor(turns, f"{number}", order, number, address) for number, address in enumerate("aaab")]
+    for place, visitor in enumerate(line):
+        for other in line:
+            other.has_told.clear()
+        visitor.start()
+        assert (visitor.has_told if place else visitor.has_turn).wait(PATIENCE)
+    first = "Waiting for the device: another run or a model's loading comes first"
+    assert line[3].told == [first]
+    assert all(visitor.has_told.wait(PATIENCE) for visitor in line[1:3])
+    assert line[1].told == [first, "Waiting for the device: 2 runs come first"]
+    assert line[2].told[-1] == "Waiting for the device: 3 runs come first"
+    for visitor in line:
+        visitor.may_go.set()
+    for visitor in line:
+        visitor.join(PATIENCE)
+    assert order == ["0", "3", "1", "2"]
 
 
 def test_runs_are_served_in_order_of_arrival() -> None:

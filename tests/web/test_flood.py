@@ -25,8 +25,10 @@ PATIENCE = httpx.Timeout(120)
 
 
 @asynccontextmanager
-async def programs(url: str) -> AsyncIterator[Callable[[str], Program]]:
-    async with httpx.AsyncClient(timeout=PATIENCE, limits=httpx.Limits(max_connections=None)) as client:
+async def programs(url: str, address: str = "") -> AsyncIterator[Callable[[str], Program]]:
+    headers = {"X-Forwarded-For": address} if address else {}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=PATIENCE, limits=limits, headers=headers) as client:
         yield lambda session: Program(client, url, session)
 
 
@@ -71,6 +73,32 @@ def test_as_many_runs_of_one_address_as_it_may_have_hold_up_no_question_of_anoth
                 await asyncio.sleep(0.05)
             assert (await program("visitor").last("models"))["success"]
             assert await runs(tiny_app) > 40
+            for one in crowd:
+                one.cancel()
+            await asyncio.wait(crowd)
+            await until_idle(tiny_app)
+
+    in_a_loop(attack())
+
+
+@pytest.mark.parametrize("addresses", [("203.0.113.1", "203.0.113.2"), ("2001:db8::1", "2001:db8:0:1::1")])
+def test_a_visitor_waits_for_one_run_of_an_address_that_has_many(tiny_app: str, addresses: tuple[str, str]) -> None:
+    async def attack() -> None:
+        async with programs(tiny_app, addresses[0]) as program, programs(tiny_app, addresses[1]) as other:
+            first, visitor = program("crowd"), other("visitor")
+            for one in (first, visitor):
+                await one.values("race")
+            crowd = [asyncio.create_task(first.beside(f"crowd{n}").last("race", **LONG)) for n in range(40)]
+            while await runs(tiny_app) < 40:
+                await asyncio.sleep(0.05)
+            places: list[str] = []
+            (await visitor.join("race", **SHORT)).raise_for_status()
+            async for message in visitor.messages():
+                places += re.findall(r"another run|\d+ runs come first", json.dumps(message))
+                if message["msg"] == "process_completed":
+                    assert message["success"]
+            assert set(places) == {"another run"}
+            assert await runs(tiny_app) > 30
             for one in crowd:
                 one.cancel()
             await asyncio.wait(crowd)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from kvdemo.core.events import RaceEvent, TurnCame
 from kvdemo.core.visitor import NOBODY, Visitor
-from kvdemo.server.engine_process.client import Engine, EngineLost
+from kvdemo.server.engine_process.client import Engine, EngineLost, EngineSilent
 from kvdemo.server.limits import Limits
 from kvdemo.server.questions.candidate_store import NOT_KEPT
 from kvdemo.server.questions.listings import list_strategies
@@ -20,10 +20,12 @@ from kvdemo.server.questions.without_model import AnswersWithoutModel
 Form = Mapping[str, Any]
 #: Every open page asks for the status a few times a second while a model loads; they get the same answer for so long.
 STATUS_SECONDS = 0.1
+#: What every page, and whoever watches the server, asks for has so long to come; then what was known last is told.
+SOON_SECONDS = 2.0
 _STARTING: dict[str, Any] = {
     "state": "loading", "text": "The engine's process is starting", "fraction": None, "model": None,
 }  # fmt: skip
-_SILENT: dict[str, Any] = {"ok": False, "state": "loading", "model": None, "device": None, "runs": 0}
+_NO_ENGINE: dict[str, Any] = {"ok": False, "state": "loading", "model": None, "device": None, "runs": 0}
 
 
 class EngineBackend(AnswersWithoutModel):
@@ -40,7 +42,8 @@ class EngineBackend(AnswersWithoutModel):
         self._stopped: dict[str, threading.Event] = {}  # of each run that is under way
         self._measurements = Measurements(busy=lambda: bool(self._stopped))
         self._asking_status = threading.Lock()
-        self._status, self._status_at = _STARTING, float("-inf")
+        self._status_at = float("-inf")
+        self._status, self._health, self._reasons = _STARTING, _NO_ENGINE, dict[str, str]()  # as they were last
 
     def preload(self) -> None:
         """Start the engine's process, which loads the default model; `status()` tells how far it is."""
@@ -94,13 +97,21 @@ class EngineBackend(AnswersWithoutModel):
     def status(self) -> dict[str, Any]:
         with self._asking_status:  # one question for all pages that ask at a time
             if time.monotonic() - self._status_at > STATUS_SECONDS:
-                self._status = self._ask_if_up("status", otherwise=_STARTING)
+                with suppress(EngineSilent):
+                    self._status = self._ask_soon("status", otherwise=_STARTING)
                 self._status_at = time.monotonic()
             return dict(self._status)
 
     def health(self) -> dict[str, Any]:
-        """Say in what state the server is; it is not `ok` while the engine's process does not answer."""
-        return self._ask_if_up("health", otherwise=_SILENT)
+        """Say in what state the server is; it is not `ok` while there is no engine's process, or none that answers.
+
+        Of one that does not answer, what was known last is told, and the state is "silent".
+        """
+        try:
+            self._health = self._ask_soon("health", otherwise=_NO_ENGINE)
+        except EngineSilent:
+            return self._health | {"ok": False, "state": "silent"}
+        return self._health
 
     def fit(self, form: Form) -> dict[str, Any] | None:
         return self._ask_if_up("fit", dict(form))
@@ -119,7 +130,18 @@ class EngineBackend(AnswersWithoutModel):
 
     def strategies(self) -> list[dict[str, Any]]:
         """List them here: the engine's process is asked only why the model that it holds cannot run some."""
-        return list_strategies(self._ask_if_up("reasons"))
+        with suppress(EngineSilent):
+            self._reasons = self._ask_soon("reasons", otherwise={})
+        return list_strategies(self._reasons)
+
+    def _ask_soon(self, method: str, *, otherwise: Any) -> Any:
+        """Ask the engine's process what it knows without work. Raises EngineSilent."""
+        if not self.engine.up:
+            return otherwise
+        try:
+            return self.engine.call_soon(method, SOON_SECONDS)
+        except EngineLost:
+            return otherwise
 
     def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
         """Ask the engine's process; what is true without one is `otherwise`."""

@@ -6,7 +6,7 @@ engine knows when an item has been dealt with: a measurement times nothing befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: The exit code of the engine's process where it ended because a run did not end in time.
@@ -22,7 +22,7 @@ class Call:
 
     number: int
     method: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = field(repr=False)  # what a visitor wrote, and who he is, is no log's
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,13 @@ class Close:
     """Close the generator that question `of` made. There is no answer."""
 
     of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Ask whether the process answers at all. The answer has the number 0, which no question has."""
+
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,24 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
+from kvdemo.server.engine_process.messages import Answer, Call, Close, Next, Ping
 
 log = logging.getLogger(__name__)
 
 
 def answer_all(connection: Connection, service: object) -> None:
-    """Answer until the other end of the connection is closed. Each question has a thread: none waits for another."""
+    """Answer until the other end of the connection is closed. Each question has a thread: none waits for another.
+
+    That this process answers is said here, whatever goes on in other threads.
+    """
     answers = _Answers(connection, service)
     while True:
         try:
             question = connection.recv()
-        except EOFError:
+            if isinstance(question, Ping):
+                answers.send(Answer(question.number))
+                continue
+        except (EOFError, OSError):
             return
         threading.Thread(target=answers.to, args=(question,), name="answer", daemon=True).start()
 
@@ -45,14 +51,15 @@ class _Answers:
             log.exception("%s failed", question)
             answer = _accident(question, error)
         try:
-            self._send(answer)
+            self.send(answer)
         except OSError:
             return  # the page's process has gone, which `answer_all` sees too
         except Exception as error:
             log.exception("the answer to %s cannot be sent", question)
-            self._send(_accident(question, error))
+            self.send(_accident(question, error))
 
-    def _send(self, answer: Answer) -> None:
+    def send(self, answer: Answer) -> None:
+        """Send one answer at a time."""
         with self._sending:
             self._connection.send(answer)
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,34 @@ def test_a_killed_engine_ends_the_race_in_one_sentence_and_restarts(backend: Eng
     wait_until(lambda: backend.status()["state"] == "ready")
 
 
+def test_an_engine_that_stands_still_is_told_by_health_with_what_was_known_last(backend: EngineBackend) -> None:
+    wait_until(lambda: backend.status()["state"] == "ready")
+    known, status, listed = backend.health(), backend.status(), backend.strategies()
+    assert known["ok"]
+    restarts, engine = backend.engine.restarts, backend.engine.process_id
+    assert engine
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        assert backend.health() == known | {"ok": False, "state": "silent"}
+        assert (backend.status(), backend.strategies()) == (status, listed)
+        assert time.monotonic() - start < 10
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    wait_until(lambda: backend.health() == known)
+    assert isinstance(events_of(backend.race(FORM, "after it"))[-1], Finished)
+    assert backend.engine.restarts == restarts
+
+
 def test_the_engine_is_asked_for_reasons_alone_where_strategies_are_listed(
     backend: EngineBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_until(lambda: backend.status()["state"] == "ready")
     asked: list[str] = []
-    call = backend.engine.call
-    monkeypatch.setattr(backend.engine, "call", lambda method, *given: asked.append(method) or call(method, *given))
+    for name in ("call", "call_soon"):
+        call = getattr(backend.engine, name)
+        asking = partial(lambda call, method, *given: asked.append(method) or call(method, *given), call)
+        monkeypatch.setattr(backend.engine, name, asking)
     reasons = {row["id"]: row["reason"] for row in backend.strategies()}
     assert asked == ["reasons"]
     assert "CUDA GPU" in reasons["offloaded_cache"]

@@ -1,5 +1,6 @@
 """The engine's side of the connection, with a service that is scripted."""
 
+import re
 import threading
 from collections.abc import Generator, Iterator
 from multiprocessing import Pipe
@@ -8,7 +9,8 @@ from multiprocessing.connection import Connection
 import pytest
 
 from kvdemo.core.errors import BadInput
-from kvdemo.server.engine_process.messages import Answer, Call, Close, Next
+from kvdemo.core.visitor import Visitor
+from kvdemo.server.engine_process.messages import Answer, Call, Close, Next, Ping
 from kvdemo.server.engine_process.serve import answer_all
 
 
@@ -68,7 +70,7 @@ def asked(service: Scripted) -> Iterator[Connection]:
     assert not thread.is_alive(), "it goes on after the connection was closed"
 
 
-def answer(connection: Connection, question: Call | Next) -> Answer:
+def answer(connection: Connection, question: Call | Next | Ping) -> Answer:
     connection.send(question)
     assert connection.poll(10)
     got = connection.recv()
@@ -99,12 +101,29 @@ def test_a_call_does_not_wait_for_a_slow_one(asked: Connection, service: Scripte
     assert asked.recv() == Answer(1, "waited")
 
 
+def test_that_it_is_there_is_answered_beside_a_slow_call(asked: Connection, service: Scripted) -> None:
+    asked.send(Call(1, "wait", ()))
+    assert answer(asked, Ping()) == Answer(0)
+    service.gate.set()
+    assert asked.poll(10)
+    assert asked.recv() == Answer(1, "waited")
+
+
 def test_a_generator_goes_on_only_when_it_is_asked_to(asked: Connection, service: Scripted) -> None:
     assert answer(asked, Call(1, "count", (2,))) == Answer(1)
     assert [answer(asked, Next(n, 1)).value for n in (2, 3)] == [0, 1]
     assert not service.closed.is_set()
     assert answer(asked, Next(4, 1)) == Answer(4, ended=True)
     assert service.closed.is_set()
+
+
+def test_an_accident_is_logged_without_what_the_visitor_wrote_and_who_he_is(
+    asked: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    form, visitor = {"prompt": "my secret"}, Visitor("a session", "203.0.113.7")
+    assert isinstance(answer(asked, Call(1, "add", (form, visitor))).error, RuntimeError)
+    assert "add" in caplog.text
+    assert not {"secret", "session", "203.0.113.7"} & set(re.findall(r"[\w.]+", caplog.text))
 
 
 @pytest.mark.parametrize("method", ["unsendable", "panics"])
