@@ -41,6 +41,10 @@ class EngineLost(BadInput):
     """The engine's process ended while it was asked."""
 
 
+class EngineClosed(EngineLost):
+    """The server ends, and with it the engine's process."""
+
+
 class EngineSilent(BadInput):
     """The engine's process did not answer in time. It may still."""
 
@@ -223,9 +227,11 @@ class Engine:
             self._link = None
             self._in_vain += 1
             waiting, self._waiting = self._waiting, {}
-        lost = _lost(code if by_itself else None, silent=link.given_up)
+        error: EngineLost = EngineLost(_lost(code if by_itself else None, silent=link.given_up))
+        if self._over.is_set():
+            error = EngineClosed("The server was ended, and this run with it: reload the page in a moment.")
         for number, coming in waiting.items():
-            coming.set_result(Answer(number, error=EngineLost(lost)))
+            coming.set_result(Answer(number, error=error))
         return code or 0
 
 

@@ -13,7 +13,7 @@ from kvdemo.core.events import RaceEvent
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.engine.timer import Clock
 from kvdemo.server.engine_process.backend import EngineBackend
-from kvdemo.server.engine_process.client import EngineLost
+from kvdemo.server.engine_process.client import EngineClosed, EngineLost
 from kvdemo.server.observing.run_record import Course, Kind, Outcome, RunRecord
 from kvdemo.server.service import Service
 
@@ -99,8 +99,8 @@ class Observed:
         except GeneratorExit:
             outcome = "left"
             raise
-        except EngineLost:
-            outcome = "lost"
+        except EngineLost as error:
+            outcome = "stopped" if isinstance(error, EngineClosed) else "lost"
             raise
         except BadInput:
             outcome = "refused"

@@ -103,6 +103,15 @@ def backend(tiny_folder: Path, starts: threading.Event, monkeypatch: pytest.Monk
     made.close()
 
 
+def test_a_run_that_a_closed_server_ends_is_not_called_lost(backend: EngineBackend) -> None:
+    running = Listener(backend, LONG, "running")
+    running.start()
+    wait_until(lambda: running.told(TokensCommitted))
+    backend.close()
+    running.join(60)
+    assert running.told(Finished) or "The server was ended" in running.lost
+
+
 def test_a_killed_engine_costs_the_race_that_ran_and_none_that_waited(
     backend: EngineBackend, starts: threading.Event
 ) -> None:

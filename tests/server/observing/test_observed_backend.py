@@ -13,7 +13,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Progress, TurnCame
-from kvdemo.server.engine_process.client import EngineLost
+from kvdemo.server.engine_process.client import EngineClosed, EngineLost
 from kvdemo.server.observing import run_log
 from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.observing.run_record import RunRecord
@@ -115,7 +115,12 @@ def test_download_time_is_not_counted_as_device_time(scripted: Any, records: lis
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
-    [(BadInput("no"), "refused"), (EngineLost("gone"), "lost"), (RuntimeError("a bug"), "failed")],
+    [
+        (BadInput("no"), "refused"),
+        (EngineLost("gone"), "lost"),
+        (EngineClosed("ended"), "stopped"),
+        (RuntimeError("a bug"), "failed"),
+    ],
 )
 def test_an_exception_in_a_run_is_recorded_and_raised(
     scripted: Any, records: list[RunRecord], error: Exception, outcome: str
