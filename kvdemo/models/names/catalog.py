@@ -114,7 +114,7 @@ def resolve(typed: str, *, folders: bool = True) -> Name:
         return _random(text[len(RANDOM) :].strip())
     if len(text) <= 4096 and text.isprintable() and (looks_like_folder(text) or (folders and _is_folder(text))):
         if not folders:
-            raise BadInput("Folders of this server cannot be opened: choose a model of the catalogue or type a Hub id.")
+            raise BadInput("Folders of this server cannot be opened: choose one of the models that the page offers.")
         return Name(text, None)
     if not _HUB_ID.fullmatch(text) or ".." in text or "--" in text or text.endswith(".git"):
         raise BadInput(f"{quoted(typed)} is no model: type a Hub id such as {DEFAULT}, a folder, or one of {names()}.")
