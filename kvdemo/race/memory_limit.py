@@ -117,7 +117,7 @@ class _Run:
         if any(lane.kept(1) for lane, _ in self.lanes) and layers_of(self.model) is None:
             raise BadInput(
                 f"How much the cache of {self.model.id} keeps cannot be found out, nor whether it fits into memory: "
-                "choose no_cache, or another model."
+                "choose lanes without a cache, or another model."
             )
         if replace(self, roughly=True).bytes <= room or self.bytes <= room:
             return

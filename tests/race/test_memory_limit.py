@@ -353,7 +353,7 @@ def test_a_cache_of_which_nothing_is_known_is_refused_and_no_cache_runs(
 ) -> None:
     model = not_worked_out(KeepsNothing, tiny_llama.tokenizer)
     free(monkeypatch, 2**33)
-    with pytest.raises(BadInput, match="cache of odd keeps cannot be found out.* choose no_cache"):
+    with pytest.raises(BadInput, match="cache of odd keeps cannot be found out.* choose lanes without a cache"):
         memory_limit.check_race([strategies.get("dynamic_cache")], model, 10, 40, "fair")
     memory_limit.check_race([strategies.get("no_cache")], model, 10, 40, "fair")
 

@@ -65,7 +65,7 @@ def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_installed_strategy_is_listed_and_races(installed: Path, tiny_folder: Path) -> None:
     model = ("--model", str(tiny_folder), "--device", "cpu")
     listed = run(installed, "-m", "kvdemo", "strategies", *model)
-    assert "\nrefresh          Throws its cache away every few tokens." in listed.stdout, listed.stderr
+    assert f"\n{'refresh':22} Throws its cache away every few tokens." in listed.stdout, listed.stderr
     race = ("race", "--prompt", "The fox", "--strategies", "no_cache,refresh:every=2", "--max-new-tokens", "6")
     raced = run(installed, "-m", "kvdemo", *race, *model, "--ignore-eos", "--json")
     document: dict[str, Any] = json.loads(raced.stdout)
