@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -57,6 +59,11 @@ def parameters(page: Page) -> dict[str, list[str]]:
 
 def asked(script: ScriptedBackend) -> list[str]:
     return [name for form in script.forms for name in form.get("panels", ())]
+
+
+def last_form(script: ScriptedBackend, name: str) -> dict[str, Any]:
+    """The form of the last request for a panel: those below it are asked for by themselves."""
+    return next(form for form in reversed(script.forms) if name in form.get("panels", ()))
 
 
 def test_a_panel_is_requested_when_it_scrolls_into_view(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -133,7 +140,7 @@ def test_attention_is_requested_only_when_it_is_switched_on(script: ScriptedBack
     assert "attention" not in asked(script)
     steps.get_by_label("Colour by the real attention weights").check()
     expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
-    assert script.forms[-1]["layer"] == 1
+    assert last_form(script, "attention")["layer"] == 1
     steps.get_by_label("Head").fill("1")
     page.keyboard.press("Tab")
     expect(steps.locator(".kv-attention")).to_contain_text("adds up to 100 %")
@@ -189,8 +196,11 @@ def test_the_roles_panel_shows_that_keys_and_values_are_reused_and_queries_are_n
     roles.get_by_label("Layer").fill("1")
     page.keyboard.press("Tab")
     wait_until(page, "() => new URLSearchParams(location.search).get('layer') === '1'")
+    deadline = time.monotonic() + 10
+    while last_form(script, "roles")["layer"] != 1:  # the address changes before the request comes
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
     panel(page, "roles")
-    assert script.forms[-1]["layer"] == 1
 
 
 def test_the_rounding_panel_shows_logit_differences_and_the_margin(
@@ -246,7 +256,7 @@ def test_the_attention_from_scratch_is_run_at_the_readers_sizes(
     page.keyboard.press("Tab")
     expect(scratch.locator(".kv-verdict")).to_contain_text("Fed in 12 calls")
     assert parameters(page)["positions"] == ["12"]
-    assert script.forms[-1]["positions"] == 12
+    assert last_form(script, "scratch")["positions"] == 12
 
 
 def test_sliders_move_the_formulas_at_once_and_the_numbers_follow(
@@ -338,7 +348,7 @@ def test_after_a_refused_layer_or_size_another_can_be_chosen(
     stuck.get_by_label(field).fill("4")
     stuck.get_by_label(field).press("Enter")
     expect(panel(page, name).locator(".kv-panelbody")).to_be_visible()
-    assert next(form for form in reversed(script.forms) if name in form["panels"])[key] == 4
+    assert last_form(script, name)[key] == 4
 
 
 def test_a_link_beyond_the_run_opens_its_last_step(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -425,7 +435,7 @@ def test_a_changed_text_ends_the_run_of_the_old_text(script: ScriptedBackend, ur
     page.wait_for_timeout(1500)
     script.gate.set()
     panel(page, "steps")
-    assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["prompt"] == "Another text"
+    assert last_form(script, "steps")["prompt"] == "Another text"
 
 
 def test_a_link_restores_the_step_the_layer_and_the_text(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -448,14 +458,14 @@ def test_inside_opens_with_the_text_and_tokens_of_a_lane(script: ScriptedBackend
     imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
     steps = panel(page, "steps")
     expect(steps.locator(".kv-handed")).to_contain_text("The tokens are those that Re-encoding wrote in the race.")
-    form = next(form for form in reversed(script.forms) if "steps" in form["panels"])
+    form = last_form(script, "steps")
     assert (form["prompt"], form["chat"], form["continuation"]) == ("What the race read", True, [7, 8, 9])
     assert form["max_new_tokens"] == 3
     page.wait_for_timeout(1000)  # what the hand-over itself changed does not take it back
     expect(steps.locator(".kv-handed")).to_be_visible()
     page.get_by_role("button", name="Have the model write").click()
     expect(steps.locator(".kv-handed")).to_be_hidden()
-    assert "continuation" not in next(form for form in reversed(script.forms) if "steps" in form["panels"])
+    assert "continuation" not in last_form(script, "steps")
 
 
 def test_inside_opens_with_the_model_name_of_the_race_form(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -464,7 +474,7 @@ def test_inside_opens_with_the_model_name_of_the_race_form(script: ScriptedBacke
     imported(page, "base/bus.js", "({ emit }, asked) => emit('why', asked)", asked_for)
     expect(panel(page, "steps").locator(".kv-handed")).to_be_visible()
     expect(page.locator("#kv-i-model input")).to_have_value("Short")
-    assert next(form for form in reversed(script.forms) if "steps" in form["panels"])["model"] == "Short"
+    assert last_form(script, "steps")["model"] == "Short"
 
 
 def test_back_returns_to_the_unchanged_race(script: ScriptedBackend, url: str, visit: Visit) -> None:
@@ -540,7 +550,7 @@ def test_a_lane_of_an_ended_race_can_be_stepped_through(script: ScriptedBackend,
     page.get_by_role("button", name="Step through the tokens of Re-encoding").click()
     steps = panel(page, "steps")
     expect(steps.locator(".kv-handed")).to_contain_text("Re-encoding")
-    form = next(form for form in reversed(script.forms) if "steps" in form.get("panels", ()))
+    form = last_form(script, "steps")
     assert form["continuation"] == [100]  # the one token that the lane wrote
 
 
