@@ -56,7 +56,7 @@ class Listeners:
     def end(self, session: str) -> None:
         """Send nothing more to a session's streams, whether somebody reads them or not."""
         for stream in self._streams.get(session, ()):
-            stream.ended.set()
+            stream.end()
 
     @contextmanager
     def _counted(self, session: str, stream: _Stream) -> Iterator[None]:
@@ -74,7 +74,14 @@ class _Stream:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.ended, self.unsent = asyncio.Event(), 0
+        self.ended, self.unsent = False, 0
+        self._sending: asyncio.Timeout | None = None
+
+    def end(self) -> None:
+        """Send nothing more, nor wait until the last piece is taken."""
+        self.ended = True
+        if self._sending:
+            self._sending.reschedule(0)
 
     async def __call__(self, message: Message) -> None:
         """Send a message piece by piece, as far as it comes before the stream is ended."""
@@ -89,17 +96,17 @@ class _Stream:
             self.unsent = 0
 
     async def _until_ended(self, message: Message) -> None:
-        if self.ended.is_set():
+        """Send a piece. Nothing else runs where the server takes it at once: its reader might leave meanwhile."""
+        if self.ended:
             return
-        ends = asyncio.ensure_future(self.ended.wait())
-        sends = asyncio.ensure_future(self._send(message))
         try:
-            await asyncio.wait({ends, sends}, return_when=asyncio.FIRST_COMPLETED)
-            if sends.done():
-                sends.result()
+            async with asyncio.timeout(None) as self._sending:
+                await self._send(message)
+        except TimeoutError:
+            if not self.ended:
+                raise
         finally:
-            ends.cancel()
-            sends.cancel()
+            self._sending = None
 
 
 def listens_to(scope: Scope) -> str:

@@ -163,3 +163,18 @@ def test_what_the_server_says_of_a_lost_connection_reaches_the_stream() -> None:
 
     with pytest.raises(OSError, match="lost on purpose"):
         in_a_loop(Listeners(app)(scope("/queue/data", "session_hash=mine"), lost, lost))  # type: ignore[arg-type]
+
+
+def test_nothing_else_runs_while_the_server_takes_a_piece_at_once() -> None:
+    """Else a reader may leave then, and Gradio's stream is left unclosed: its end would be an error in the log."""
+    others: list[str] = []
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        asyncio.get_running_loop().call_soon(others.append, "ran")
+        await send({"type": "http.response.body", "body": b"x"})
+        assert not others
+
+    async def take(_: Any) -> None:
+        pass
+
+    in_a_loop(Listeners(app)(scope("/queue/data", "session_hash=mine"), take, take))  # type: ignore[arg-type]
