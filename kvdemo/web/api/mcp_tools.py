@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -54,6 +53,7 @@ CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: ask again wh
 TELL_SECONDS = 1.0
 Schema = dict[str, Any]
 Result = mcp.types.ServerResult
+Ask = Callable[[], Awaitable[Result]]
 
 
 def launch_options(blocks: gr.Blocks, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class _Server(GradioMCPServer):
     def create_mcp_server(self) -> Server:
         server: Server = super().create_mcp_server()
         answer = server.request_handlers[mcp.types.CallToolRequest]
-        asking = Counter[str]()  # the open questions of each address
+        asking: dict[str, set[asyncio.Future[Result]]] = {}  # the open questions of each address
 
         async def answer_if_right(request: mcp.types.CallToolRequest) -> Result:
             given = {name: value for name, value in (request.params.arguments or {}).items() if value is not None}
@@ -97,23 +97,23 @@ class _Server(GradioMCPServer):
         server.request_handlers[mcp.types.CallToolRequest] = answer_if_right
         return server
 
-    async def _in_place(self, asking: Counter[str], ask: Callable[[], Awaitable[Result]]) -> Result:
+    async def _in_place(self, asking: dict[str, set[asyncio.Future[Result]]], ask: Ask) -> Result:
         """Ask a question in a place of whoever asks. He who leaves keeps it until the answer: the server goes on."""
         client = getattr(self.mcp_server.request_context.request, "client", None)
         address = one_visitors(client.host) if client else ""
-        if asking[address] >= MOST_OF_ADDRESS:
+        places = asking.setdefault(address, set())
+        if len(places) >= MOST_OF_ADDRESS:
             return _result(CROWDED, failed=True)
-        asking[address] += 1
+        task = asyncio.ensure_future(ask())
 
-        async def held() -> Result:
-            try:
-                return await ask()
-            finally:
-                asking[address] -= 1
-                if not asking[address]:
-                    del asking[address]
+        def leave(_: object) -> None:
+            places.discard(task)
+            if not places:
+                asking.pop(address, None)
 
-        return await asyncio.shield(held())
+        places.add(task)
+        task.add_done_callback(leave)
+        return await asyncio.shield(task)
 
     async def _run(self, name: str, given: Mapping[str, Any]) -> Result:
         """Run an endpoint to its end. It is cancelled when the client closes its connection."""
