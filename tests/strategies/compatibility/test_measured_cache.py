@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -24,9 +23,9 @@ def without_formula(name: str) -> LoadedModel:
     return model
 
 
-def test_layers_that_are_known_are_not_measured(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(tiny_llama.network), "forward", lambda *_, **__: pytest.fail("it was run"))
-    assert layers_of(replace(tiny_llama)) == tiny_llama.layers
+def test_layers_that_are_known_are_not_measured(tiny_llama: LoadedModel) -> None:
+    with tiny_llama.network.register_forward_pre_hook(lambda *_: pytest.fail("it was run")):
+        assert layers_of(replace(tiny_llama)) == tiny_llama.layers
 
 
 @pytest.mark.parametrize("name", AT_HAND)
@@ -41,15 +40,9 @@ def test_no_cache_holds_more_than_was_measured(name: str) -> None:
     assert layers_bytes(found, 200, model.dtype.itemsize) <= 30 * cache_bytes(cache)  # windows of 8 end to grow
 
 
-def test_it_is_measured_once_and_not_where_nothing_may_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_measured_once_and_not_where_nothing_may_be_tried() -> None:
     model, ran = without_formula("llama"), []
-    forward = type(model.network).forward
-
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        ran.append(1)
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(type(model.network), "forward", noted)
+    model.network.register_forward_pre_hook(lambda *_: ran.append(1))
     with trial.known_only():
         assert layers_of(model) == ()
     assert not ran
