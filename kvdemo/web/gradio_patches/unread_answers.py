@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from typing import Any
 
 import gradio as gr
@@ -18,9 +19,10 @@ from kvdemo.web.guard.listeners import KEY, Listeners
 
 log = logging.getLogger(__name__)
 
-#: Bytes of JSON that may wait for one session, beside what is being sent to it, and for all sessions of an address. In
-#: memory they take several times as much. One answer may wait whatever it has: a large one comes twice.
-MOST_BYTES, MOST_BYTES_OF_ADDRESS = 4_000_000, 24_000_000
+#: Bytes of JSON that may wait for one session, beside what is being sent to it, for all sessions of an address, and for
+#: all addresses. In memory they take several times as much. One answer may wait for a session whatever it has: a large
+#: one comes twice.
+MOST_BYTES, MOST_BYTES_OF_ADDRESS, MOST_BYTES_OF_ALL = 4_000_000, 24_000_000, 96_000_000
 
 
 class Unread(asyncio.Queue[Any]):
@@ -81,16 +83,24 @@ class _Limit:
         self._ending: set[asyncio.Task[None]] = set()
 
     def look_at(self, session: str) -> None:
-        """Give up the session if too much waits for it, or the one with the most of its address."""
+        """Give up the session if too much waits for it; where an address or all have too much, the one with the most.
+
+        Of all it is one of the address with the most, so many addresses with little each lose nothing to a few.
+        """
         own: Unread | None = self.unread.get(session)
         if own is None:
             return
         if own.answers > 1 and own.bytes > MOST_BYTES:
             self._give_up(session)
             return
-        held = {name: self._held(name) for name, other in self.unread.items() if other.address == own.address}
-        if sum(held.values()) > MOST_BYTES_OF_ADDRESS:
-            self._give_up(max(held, key=held.__getitem__))
+        held: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for name, other in self.unread.items():
+            held[other.address][name] = self._held(name)
+        of_address = {address: sum(sessions.values()) for address, sessions in held.items()}
+        if of_address[own.address] > MOST_BYTES_OF_ADDRESS:
+            self._give_up(_largest(held[own.address]))
+        elif sum(of_address.values()) > MOST_BYTES_OF_ALL:
+            self._give_up(_largest(held[_largest(of_address)]))
 
     def _held(self, session: str) -> int:
         sending = sum(map(self.listeners.unsent, self._names(session))) if self.listeners else 0
@@ -109,6 +119,10 @@ class _Limit:
         task = asyncio.get_running_loop().create_task(self._queue.clean_events(session_hash=session))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _largest(held: dict[str, int]) -> str:
+    return max(held, key=held.__getitem__)
 
 
 def _size(message: Any) -> int:

@@ -60,6 +60,7 @@ class Asked:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
     monkeypatch.setattr(module, "MOST_BYTES_OF_ADDRESS", 3000)
+    monkeypatch.setattr(module, "MOST_BYTES_OF_ALL", 8000)
 
 
 @pytest.fixture
@@ -124,6 +125,23 @@ def test_of_an_address_with_too_much_the_session_with_the_most_is_forgotten(aske
 
     in_a_loop(share())
     assert asked.kept == ["a", "another's", "c"]
+
+
+def test_of_all_addresses_the_one_with_the_most_loses_the_session_with_the_most(asked: Asked) -> None:
+    async def share() -> None:
+        for session in ("a", "b"):
+            await asked.ask(session, "203.0.113.1")
+        for host, session in enumerate(("c", "d", "e"), 2):
+            await asked.ask(session, f"203.0.113.{host}")
+        await asked.answer("a", 1400)
+        await asked.answer("b", 1500)
+        await asked.answer("c", 2500)
+        await asked.answer("d", 2500)
+        assert asked.kept == ["a", "b", "c", "d", "e"]
+        await asked.answer("e", 200)
+
+    in_a_loop(share())
+    assert asked.kept == ["a", "c", "d", "e"]
 
 
 def test_what_a_stream_is_still_sending_counts_for_its_address(asked: Asked) -> None:
