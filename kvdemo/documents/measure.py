@@ -86,6 +86,9 @@ class LaneRoofline(TypedDict):
 class Lane(TypedDict):
     """One lane and its runs.
 
+    strategy       its spec: the id, and what was set of its options and of its sampling
+    options        all settings of the strategy
+    sampling       the settings by which its tokens were chosen, as they are in effect; empty for a rule of its own
     warning        one sentence where the runs scatter widely
     deterministic  whether all runs chose the same tokens
     latency        context and seconds of each step, the median over the runs
@@ -94,6 +97,8 @@ class Lane(TypedDict):
 
     strategy: str
     name: str
+    options: dict[str, float | str]
+    sampling: dict[str, float | str]
     status: Literal["waiting", "running", "done", "stopped", "failed"]
     error: str | None
     runs: list[Run]

@@ -113,9 +113,11 @@ class StepTimeModel:
 
 
 def _kind(lane: Mapping[str, Any]) -> Kind:
-    """Name the kind of a document's lane: a measurement names it by its spec, a race by its id and options."""
-    options = lane.get("options") or {}
-    return _kind_of(":".join([lane["strategy"], *(f"{name}={value}" for name, value in options.items())]))
+    """Name the kind of a document's lane, by its options where it states them, else by its spec."""
+    if not (options := lane.get("options")):
+        return _kind_of(lane["strategy"])
+    strategy_id = lane["strategy"].partition(":")[0]
+    return _kind_of(":".join([strategy_id, *(f"{name}={value}" for name, value in options.items())]))
 
 
 def _kind_of(spec: str) -> Kind:

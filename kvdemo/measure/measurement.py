@@ -71,7 +71,8 @@ class _Measurement:
         self.run_id, self.emit, self.stop, self.notes = run_id, emit, stop, list(notes)
         self.started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.records = {
-            s.spec: LaneTrials(replace(s.info, strategy=s.spec), formula_note=s.formula_note) for s in chosen
+            s.spec: LaneTrials(replace(s.info_in(request.race.sampling), strategy=s.spec), formula_note=s.formula_note)
+            for s in chosen
         }
         self.limits: DevicePeaks | None = None
         self.machine: RooflineModel | None = None

@@ -86,10 +86,7 @@ class _Race:
         self.request, self.model, self.prompt, self.chosen, self.emit = request, model, prompt, chosen, emit
         self.prompt_ids = model.encode(prompt)
         self.rules = [Rule(request.sampling, strategy.sampling) for strategy in chosen]
-        self.records = [
-            LaneHistory(replace(strategy.info, sampling=rule.recorded if strategy.samples else {}))
-            for strategy, rule in zip(chosen, self.rules, strict=True)
-        ]
+        self.records = [LaneHistory(strategy.info_in(request.sampling)) for strategy in chosen]
         self.streams = [model.text_stream() for _ in chosen]
         self.with_candidates, self.piece = with_candidates, cache(model.piece)
         self.store, self.found = store, store.find(model) if store else None

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.settings import strategy_spec
+from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import LaneInfo, Option, Pass, Step, TimedStep, option, options_of
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.samplers import Rule
@@ -153,6 +154,10 @@ class Strategy(ABC):
             self.id, name, self.summary, self.lossless, self.values, self.elsewhere, self.searches,
             no_candidates=self.no_candidates,
         )  # fmt: skip
+
+    def info_in(self, race: Sampling) -> LaneInfo:
+        """How a lane of it introduces itself where so is sampled, with the settings by which it chooses."""
+        return replace(self.info, sampling=Rule(race, self.sampling).recorded if self.samples else {})
 
     @property
     def rows_held(self) -> int:

@@ -24,21 +24,26 @@ def race(*specs: str, **settings: float) -> dict[str, Any]:
     document = raced({})
     document["settings"] |= settings
     for place, spec in enumerate(specs, start=1):
-        strategy, options, given = read(spec)
-        rule = Rule(Sampling(**{**Sampling().__dict__, **settings}), given)  # type: ignore[arg-type]
-        lane = raced({strategy.id: [float(place)] * 4})["lanes"][0]
-        lane |= {"options": options, "sampling": rule.recorded if strategy.samples else {}}
-        document["lanes"].append(lane)
+        lane = raced({read(spec)[0].id: [float(place)] * 4})["lanes"][0]
+        document["lanes"].append(lane | set_to(spec, settings))
     return document
 
 
-def measurement(*specs: str, **settings: float) -> dict[str, Any]:
-    """A measurement of these lanes: the spec is the strategy."""
+def measurement(*specs: str, states_all: bool = True, **settings: float) -> dict[str, Any]:
+    """A measurement of these lanes: the spec is the strategy, and in older files all that is stated."""
     document = measured({spec: [1.0, 1.1] for spec in specs}, statistics=False)
     document["settings"] |= settings
     for lane in document["lanes"]:
         del lane["name"]
+        lane.update(set_to(lane["strategy"], settings) if states_all else {})
     return document
+
+
+def set_to(spec: str, settings: dict[str, float]) -> dict[str, Any]:
+    """What a document states of a lane's settings."""
+    strategy, options, given = read(spec)
+    rule = Rule(Sampling(**{**Sampling().__dict__, **settings}), given)  # type: ignore[arg-type]
+    return {"options": options, "sampling": rule.recorded if strategy.samples else {}}
 
 
 def compared(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -106,9 +111,19 @@ def test_a_measurement_and_a_race_of_the_same_lane_are_matched(strategy: str) ->
 )  # fmt: skip
 def test_settings_are_read_from_the_spec_of_a_measurement(spec: str) -> None:
     other = spec.split(":", maxsplit=1)[0]
-    found = compared(measurement(spec, f"{other}:temperature=1.5"), race(f"{other}:temperature=1.5", spec))
+    found = compared(
+        measurement(spec, f"{other}:temperature=1.5", states_all=False), race(f"{other}:temperature=1.5", spec)
+    )
     assert found["headline"] == "Both ran the same work; the kind of run differs."
     assert len(found["lanes"]) == 2
+
+
+@pytest.mark.parametrize("make", [race, measurement])
+def test_what_a_file_states_goes_before_the_defaults_of_this_version(make: Any) -> None:
+    other = make("beam_search", "dynamic_cache")
+    other["lanes"][0]["options"] |= {"beams": 3}
+    found = compared(make("beam_search", "dynamic_cache"), other)
+    assert found["headline"] == "The work differs in part (beams of Beam search): no significance is claimed there."
 
 
 def test_of_several_candidates_with_other_settings_none_is_chosen() -> None:
@@ -191,7 +206,9 @@ def test_a_strategy_that_is_not_known_here_is_compared_by_what_the_files_say() -
         "A and B were set differently: depth 2 in A and 3 in B, more not stated in A and a b in B."
     ]
     assert names(compared(of(depth=2), of(depth=2)))[0].startswith("else where (depth 2)")
-    measured_ = compared(measurement("elsewhere:depth=2"), measurement("elsewhere:depth=3"))
+    measured_ = compared(
+        measurement("elsewhere:depth=2", states_all=False), measurement("elsewhere:depth=3", states_all=False)
+    )
     assert measured_["lanes"][0]["warnings"][0] == "A and B were set differently: depth 2 in A and 3 in B."
 
 
@@ -208,10 +225,11 @@ def test_what_a_file_does_not_state_is_no_difference() -> None:
 
 @pytest.mark.parametrize("strategy", ["a:b", "a:x=1:x=2", ":", "sliding_window:window=far", "no_cache" + ":a=1" * 999])
 def test_a_spec_that_cannot_be_read_is_a_name(strategy: str) -> None:
-    document = measurement(strategy)
+    document = measurement(strategy, states_all=False)
     assert compared(document, document)["like_with_like"] is True
 
 
+@pytest.mark.parametrize("make", [race, measurement])
 @pytest.mark.parametrize(
     ("entry", "value", "named"),
     [
@@ -221,8 +239,8 @@ def test_a_spec_that_cannot_be_read_is_a_name(strategy: str) -> None:
         ("sampling", {str(n): 1 for n in range(65)}, "lanes[0].sampling must have at most 64 settings"),
     ],
 )
-def test_settings_that_are_none_are_refused(entry: str, value: Any, named: str) -> None:
-    document = race("no_cache")
+def test_settings_that_are_none_are_refused(make: Any, entry: str, value: Any, named: str) -> None:
+    document = make("no_cache")
     document["lanes"][0][entry] = value
     with pytest.raises(BadInput) as raised:
         load(json.dumps(document))

@@ -62,6 +62,17 @@ def test_every_lane_runs_as_often_as_asked_in_alternating_order(tiny_llama: Load
         assert [context for context, _ in lane["latency"]] == [len(made["prompt"]["tokens"]) + n for n in range(6)]
 
 
+def test_each_lane_states_all_its_settings(tiny_llama: LoadedModel) -> None:
+    strategies = ["sliding_window:window=6:temperature=0.5", "dynamic_cache", "contrastive_search"]
+    made, _ = measure(tiny_llama, strategies=strategies, top_p=0.8, max_new_tokens=2, repeats=1)
+    assert [lane["strategy"] for lane in made["lanes"]] == strategies
+    assert [lane["options"] for lane in made["lanes"]] == [
+        {"window": 6, "sinks": 4}, {}, {"candidates": 4, "alpha": 0.6}
+    ]  # fmt: skip
+    sampled = {"temperature": 0.5, "top_p": 0.8, "seed": 0}
+    assert [lane["sampling"] for lane in made["lanes"]] == [sampled, sampled | {"temperature": 0.0}, {}]
+
+
 def test_the_times_of_a_run_add_up(tiny_llama: LoadedModel) -> None:
     made, _ = measure(tiny_llama)
     for lane in made["lanes"]:

@@ -49,6 +49,8 @@ def lane_entry(record: LaneTrials, prompt_tokens: int, machine: RooflineModel | 
     return {
         "strategy": record.info.strategy,
         "name": record.info.name,
+        "options": dict(record.info.options),
+        "sampling": dict(record.info.sampling),
         "status": record.status,
         "error": record.error,
         "runs": [_run(n, place, trial) for n, (place, trial) in enumerate(zip(record.places, trials, strict=True))],

@@ -287,6 +287,8 @@ declare namespace measure {
   interface Lane {
     strategy: string;
     name: string;
+    options: Record<string, number | string>;
+    sampling: Record<string, number | string>;
     status: "waiting" | "running" | "done" | "stopped" | "failed";
     error: string | null;
     runs: (Run)[];
