@@ -66,12 +66,23 @@ class Latent:
     """What attention makes of a latent (`LayerCache.head_dim` numbers a position, `value_dim` beside it for its place).
 
     key, value  widths of the key, without its place, and of the value that each head computes from the latent
-    looked_at   positions that a query looks at, at most, where an indexer chooses them (DeepSeek-V3.2, GLM-5)
     """
 
     key: int
     value: int
-    looked_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Indexer:
+    """What chooses the positions that a query looks at (DeepSeek-V3.2, GLM-5). Layers may share a choice.
+
+    chosen  positions that it chooses, at most
+    heads   its query heads, in each layer that keeps keys for it (`LayerCache.index_elements`); 0 where it does not
+            score each position by itself, and no formula is known
+    """
+
+    chosen: int
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class Architecture:
     context_length     positions that the model was made for; None where its configuration sets no limit
     attention          "multi-head", "grouped-query", "multi-query" or "latent"
     latent             what "latent" attention makes of what its layers keep
+    indexer            what chooses the positions that a query looks at; None where it looks at all that are kept
     repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
                        each query head that shares it (Falcon's newer models); see `shared`
     text_part          whether the model is for more than text, and all of this is about the part that continues text
@@ -106,6 +118,7 @@ class Architecture:
     context_length: int | None
     attention: str
     latent: Latent | None = None
+    indexer: Indexer | None = None
     repeats: int = 1
     text_part: bool = False
     borrowed: tuple[LayerCache, ...] = ()
@@ -122,7 +135,7 @@ class Architecture:
 
         Where an indexer chooses what a query looks at, the layer has a window of as many positions here.
         """
-        most = self.latent.looked_at if self.latent else None
+        most = self.indexer.chosen if self.indexer else None
         own = (
             (layer if most is None or layer.window is not None else replace(layer, window=most - 1), n, False)
             for layer, n in self.kinds

@@ -49,12 +49,12 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
     """Calculate the least floating-point operations of a pass over `new_positions` at a context that includes them.
 
     2·s·(N_active - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
-    addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each
-    product of a query with a key and of a weight with a value; a latent has ways of its own (`_latent_products`). The
-    projection onto the vocabulary (head) is needed
-    for the last position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position
-    does not look ahead, and at most its window in a sliding layer. For one new position that is
-    2·N_active + 4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
+    addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each product
+    of a query with a key and of a weight with a value; a latent has ways of its own (`_latent_products`), and an
+    indexer's scores are added (`index_width`). The projection onto the vocabulary (head) is needed for the last
+    position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position does not look
+    ahead, and at most its window in a sliding layer. For one new position that is 2·N_active +
+    4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
     (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is small.
     Weights that run several times in a pass (Zamba2's shared blocks, HRM's cycles) count once: the least is then far
     below what is done.
@@ -69,8 +69,10 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
         n * _products(arch, layer, ran.logits if late else ran.positions, ran.context)
         for layer, n, late in arch.attending
     )
+    scored = query_key_pairs(ran.positions, ran.context)
+    indexing = sum(n * index_width(arch, layer) * scored for layer, n in arch.kinds)
     dense = 2.0 * ran.positions * (arch.active_parameters - last) + 2.0 * ran.logits * last
-    return ran.rows * (dense + 2.0 * attention * arch.heads)
+    return ran.rows * (dense + 2.0 * attention * arch.heads + 2.0 * indexing)
 
 
 def last_parameters(arch: Architecture) -> int:
@@ -90,6 +92,15 @@ def product_width(arch: Architecture, layer: LayerCache, *, past: bool = False) 
     return layer.value_dim + sum(layer.head_dim if past else min(layer.head_dim, width) for width in widths)
 
 
+def index_width(arch: Architecture, layer: LayerCache) -> int:
+    """Count the multiplications by which a layer's indexer scores one position for one query.
+
+    A product with its key in each head, and the sum of the heads, each by its weight (DeepSeek-V3.2, arXiv:2512.02556,
+    section 2.1). All positions are scored, as many as there are.
+    """
+    return arch.indexer.heads * (layer.index_elements + 1) if arch.indexer and layer.index_elements else 0
+
+
 def _products(arch: Architecture, layer: LayerCache, new_positions: int, context: int) -> int:
     """Count the multiplications of one head of a layer: its queries with keys, its weights with values."""
     pairs = query_key_pairs(new_positions, context, layer)
@@ -107,8 +118,8 @@ def _latent_products(latent: Latent, layer: LayerCache, new_positions: int, cont
     wide as the latent. Counted is for keys and for values the way that takes less: the latter after a long past, the
     former without one. The projection's work on new positions is that of its weights, and the same in both ways.
 
-    Where an indexer chooses the positions (DeepSeek-V3.2, arXiv:2512.02556, section 2.1), all others are left out, as
-    they can be; transformers computes and masks them. The indexer's own work is not counted.
+    Where an indexer chooses the positions, all others are left out, as they can be; transformers computes and masks
+    them.
     """
     rank, looked_at = layer.head_dim, context if layer.window is None else min(context, layer.window + 1)
     past = max(0, looked_at - new_positions)
@@ -116,16 +127,16 @@ def _latent_products(latent: Latent, layer: LayerCache, new_positions: int, cont
     return pairs * layer.value_dim + sum(each)
 
 
-def query_key_pairs(new_positions: int, context: int, layer: LayerCache) -> int:
+def query_key_pairs(new_positions: int, context: int, layer: LayerCache | None = None) -> int:
     """Count the query-key pairs of one row in one layer: each new position with itself and those before it.
 
     In a sliding layer the first `ramp` of them still see less than the window of W = layer.window + 1 positions, each
     one more than the position before it; all others see W. In a chunk of W the first position sees itself alone.
     """
-    if layer.chunked and layer.window is not None:
+    if layer and layer.chunked and layer.window is not None:
         return _chunked_pairs(context, layer.window + 1) - _chunked_pairs(context - new_positions, layer.window + 1)
     first = context - new_positions + 1
-    window = context if layer.window is None else layer.window + 1
+    window = context if layer is None or layer.window is None else layer.window + 1
     ramp = max(0, min(context, window) - first + 1)
     return ramp * first + ramp * (ramp - 1) // 2 + (new_positions - ramp) * window
 

@@ -52,12 +52,11 @@ def looked_at(layer: LayerCache) -> int | None:
     return None if layer.window is None else layer.window + 1
 
 
-def triangle(arch: Architecture, layer: LayerCache, layers: int) -> list[Term]:
-    """Count the operations of all queries with all keys that they may look at.
+def triangle(each: float, window: int | None = None) -> list[Term]:
+    """Count the operations of all queries with all keys that they may look at, `each` for a pair.
 
     t(t+1)/2 pairs; with a window of W, min(t, W)(min(t, W)+1)/2 for the first queries, and W for each later one.
     """
-    each, window = per_pair(arch, layer, layers), looked_at(layer)
     if window is None:
         return [Term(each / 2, 1, 2), Term(each / 2, 1, 1)]
     ramp = [Term(each / 2, 1, 2, window), Term(each / 2 - each * window, 1, 1, window)]

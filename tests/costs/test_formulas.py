@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture, Latent, LayerCache, shared
+from kvdemo.costs.architecture import Architecture, Indexer, Latent, LayerCache, shared
 from kvdemo.costs.formulas import (
     decode_floor_s,
+    index_width,
     kv_bytes,
     kv_bytes_per_token,
     most_positions,
@@ -168,10 +169,11 @@ def test_layers_of_different_widths_cost_in_proportion() -> None:
     assert step_flops(model, 1, 50) == 2 * 8 * 50 * (8 + 6 + 4 + 4)
 
 
-def of_latents(key: int, value: int, rank: int, place: int, looked_at: int | None = None) -> Architecture:
-    """8 heads over one layer of latents, without weights."""
-    made = replace(arch(LayerCache("full", 1, rank, place)), active_parameters=0, attention="latent")
-    return replace(made, latent=Latent(key, value, looked_at))
+def of_latents(key: int, value: int, rank: int, place: int, indexer: Indexer | None = None) -> Architecture:
+    """8 heads over one layer of latents, without weights. An indexer's keys are 3 wide."""
+    layer = LayerCache("full", 1, rank, place, index_elements=3 if indexer else 0)
+    made = replace(arch(layer), active_parameters=0, attention="latent")
+    return replace(made, latent=Latent(key, value), indexer=indexer)
 
 
 @given(st.integers(1, 50), st.integers(0, 90), st.integers(1, 40), st.integers(1, 40), st.integers(1, 80))
@@ -190,9 +192,41 @@ def test_a_latent_is_attended_to_in_the_way_that_takes_less(
 
 @pytest.mark.parametrize(("new", "context", "pairs"), [(1, 50, 7), (1, 4, 4), (9, 9, 28 + 2 * 7), (3, 8, 6 + 7 + 7)])
 def test_positions_that_an_indexer_does_not_choose_cost_nothing(new: int, context: int, pairs: int) -> None:
-    chosen = of_latents(key=4, value=4, rank=6, place=2, looked_at=7)
+    chosen = of_latents(key=4, value=4, rank=6, place=2, indexer=Indexer(chosen=7, heads=0))
     past = max(0, min(context, 7) - new)
     assert step_flops(chosen, new, context) == 2 * 8 * (pairs * 2 + 2 * min(pairs * 6, (pairs + past * 6) * 4))
+
+
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(1, 9), st.integers(1, 60))
+def test_an_indexer_scores_each_position_for_each_query(new: int, past: int, heads: int, chosen: int) -> None:
+    scores = step_flops(of_latents(4, 4, 6, 2, Indexer(chosen, heads)), new, past + new) - step_flops(
+        of_latents(4, 4, 6, 2, Indexer(chosen, 0)), new, past + new
+    )
+    assert scores == 2 * sum(range(past + 1, past + new + 1)) * heads * (3 + 1)
+
+
+@pytest.mark.parametrize("name", ["deepseek_v32, an indexer's keys", "glm_moe_dsa"])
+@pytest.mark.parametrize("past", [1, 40])
+def test_the_work_of_an_indexer_is_what_torch_counts(name: str, past: int) -> None:
+    config = tiny(name)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    found = architecture.from_config(config)
+    indexers = [module for module in model.modules() if type(module).__name__.endswith("Indexer")]
+    weights = sum(weight.numel() for one in indexers for weight in one.parameters() if weight.ndim == 2)
+    counted = sum(
+        flops
+        for module, of_each in counter.get_flop_counts().items()
+        if module.endswith(".indexer")
+        for flops in of_each.values()
+    )
+    assert indexers
+    scores = sum(index_width(found, layer) for layer in found.layers) * (past + 1)
+    assert counted == 2 * (weights + scores)
 
 
 @pytest.mark.parametrize("context", [64, 1024, 8192])
@@ -220,8 +254,9 @@ def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(nam
     norms = sum(weight.numel() for weight in model.parameters() if weight.ndim == 1)  # which are no matrix products
     least, counted = step_flops(found, new, past + new) - 2 * new * norms, counter.get_total_flops()
     assert least <= counted
-    assert found.latent == Latent(key, value, None if name == "deepseek_v3" else 4)  # those with an indexer
-    if not found.latent.looked_at:
+    assert found.latent == Latent(key, value)
+    assert found.indexer == (None if name == "deepseek_v3" else Indexer(chosen=4, heads=2))
+    if not found.indexer:
         pairs = sum(range(past + 1, past + new + 1))
         shorter = [min(pairs * rank, (pairs + past * rank) * width) for width in (key, value)]
         left_out = new * (past + new) * (key + place + value) + past * rank * (key + value)

@@ -12,7 +12,7 @@ from torch import nn
 
 from kvdemo.core.figures import units
 from kvdemo.costs import formulas
-from kvdemo.costs.architecture import Architecture, Latent, LayerCache
+from kvdemo.costs.architecture import Architecture, Indexer, Latent, LayerCache
 from kvdemo.inside.architecture import architecture_of
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.inside.terms import Term, as_part, as_sum, capped, looked_at, per_pair, triangle
@@ -79,11 +79,17 @@ def _tensors(arch: Architecture) -> Iterator[dict[str, Any]]:
 
 def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of operations: a multiplication and an addition for each weight and each product."""
-    row, chunks = _rows(arch, arch.attending), any(layer.chunked for layer in arch.layers)
+    indexing = sum(2.0 * n * formulas.index_width(arch, layer) for layer, n in arch.kinds)
+    row = [*_rows(arch, arch.attending), *([Term(indexing, 1, 1)] if indexing else [])]
+    chunks = any(layer.chunked for layer in arch.layers)
     widths = sorted(
         {arch.latent.key + layer.value_dim if arch.latent else layer.head_dim for layer, _, _ in arch.attending}
     )
     row_width, width = ("2 · (2 · rank + rope)", "2 · (k + v)") if arch.latent else ("4 · d", "4 · d")
+    seen, pairs, scores = "t", "t(t+1)/2", ""
+    if arch.indexer:
+        seen, pairs = capped(arch.indexer.chosen), "chosen pairs"
+        scores = " + indexers · 2 · heads of each · (d of each + 1) · " if indexing else ""
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
@@ -92,7 +98,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "terms": row,
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer."
         + (" Chunks are written as windows here: past the first one, there is less to do." if chunks else "")
-        + (_about_latent(arch.latent, arch.attending[0][0]) if arch.latent else ""),
+        + (_about_latent(arch.latent, arch.attending[0][0]) if arch.latent else "")
+        + (_about_indexer(arch.indexer) if arch.indexer else ""),
     }
     yield _feed_forward(model)
     last = formulas.last_parameters(arch)
@@ -101,7 +108,7 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *as_part(row, "attention")]
     yield {
         "name": "A step with the cache",
-        "formula": f"2 · N + layers · heads · {row_width} · t, for each sequence",
+        "formula": f"2 · N + layers · heads · {row_width} · {seen}{scores and scores + 't'}, for each sequence",
         "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
@@ -111,18 +118,26 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         Term(2.0 * dense, 1, 1, part="weights"),
         projected,
         *as_part(
-            [term for layer, n, late in arch.attending if not late for term in triangle(arch, layer, n)], "attention"
+            [
+                term
+                for layer, n, late in arch.attending
+                if not late
+                for term in triangle(per_pair(arch, layer, n), looked_at(layer))
+            ],
+            "attention",
         ),
+        *as_part(triangle(indexing) if indexing else [], "attention"),
         *as_part(_rows(arch, [kind for kind in arch.attending if kind[2]]), "attention"),
     ]
     yield {
         "name": "The same step without it",
-        "formula": f"2 · N · t + layers · heads · {width} · t(t+1)/2, for each sequence",
+        "formula": f"2 · N · t + layers · heads · {width} · {pairs}{scores and scores + 't(t+1)/2'}, for each sequence",
         "numbers": f"N = {arch.active_parameters:,}, {last:,} of them for the last position alone; "
         f"b · ({as_sum(whole)})",
         "unit": "FLOPs",
         "terms": whole,
-        "about": "All t positions go through the weights again, and attention computes the whole triangle.",
+        "about": f"All t positions go through the weights again, and {'the indexer' if scores else 'attention'} "
+        "computes the whole triangle.",
     }
 
 
@@ -133,12 +148,20 @@ def _rows(arch: Architecture, attending: Iterable[tuple[LayerCache, int, bool]])
 
 def _about_latent(latent: Latent, layer: LayerCache) -> str:
     """Say how the work on a latent is counted."""
-    chosen = f" An indexer chooses {latent.looked_at:,} positions at most." if latent.looked_at else ""
     return (
         f" Counted is the least, from t = 2 on: queries meet the latent itself (rank = {layer.head_dim:,} numbers, and "
         f"rope = {layer.value_dim:,} for the place). transformers computes the keys and values of all t positions from "
         "it in each step, which is much more. Without a cache these are there anyway "
-        f"(k = {latent.key + layer.value_dim:,} and v = {latent.value:,} wide).{chosen}"
+        f"(k = {latent.key + layer.value_dim:,} and v = {latent.value:,} wide)."
+    )
+
+
+def _about_indexer(indexer: Indexer) -> str:
+    """Say how the work of an indexer is counted."""
+    counted = "the last term" if indexer.heads else "not counted"
+    return (
+        f" An indexer chooses {indexer.chosen:,} positions at most, and the others are left out, though transformers "
+        f"computes and masks them. Its own work, a score for each position, is {counted}."
     )
 
 

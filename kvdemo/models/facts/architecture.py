@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
-from kvdemo.costs.architecture import Architecture, Latent, LayerCache
+from kvdemo.costs.architecture import Architecture, Indexer, Latent, LayerCache
 from kvdemo.models.facts import (
     cache_shape,
     config_check,
@@ -102,7 +102,8 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         active_parameters=step_weights.add_up(network, trial.idle, torch.Tensor.numel, name) + trial.missing_head,
         context_length=config_numbers.context_length(network),
         attention=attention,
-        latent=_latent(layers, text) if attention == "latent" else None,
+        latent=_latent(text) if attention == "latent" else None,
+        indexer=_indexer(layers, text),
         repeats=repeats,
         text_part=config.get_text_config(decoder=True) is not config,
         borrowed=borrowed,
@@ -183,12 +184,21 @@ def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedCo
     return (first.head_dim + first.value_dim) // 2
 
 
-def _latent(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Latent:
-    """Read what each head computes from a latent, and how many positions an indexer chooses where one is kept."""
-    key, value, chosen = (
-        config_numbers.one_number(text, name) for name in ("qk_nope_head_dim", "v_head_dim", "index_topk")
+def _latent(text: PreTrainedConfig) -> Latent:
+    """Read what each head computes from a latent."""
+    key, value = (config_numbers.one_number(text, name) for name in ("qk_nope_head_dim", "v_head_dim"))
+    return Latent(key or 0, value or 0)
+
+
+def _indexer(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Indexer | None:
+    """Read what chooses the positions that are looked at, where a layer keeps keys for it."""
+    kept = {layer.index_elements for layer in layers if layer.index_elements}
+    chosen, heads, width = (
+        config_numbers.one_number(text, name) for name in ("index_topk", "index_n_heads", "index_head_dim")
     )
-    return Latent(key or 0, value or 0, chosen if any(layer.index_elements for layer in layers) else None)
+    if not kept or chosen is None:
+        return None
+    return Indexer(chosen, heads or 0 if kept == {width} else 0)
 
 
 def _parameters(network: PreTrainedModel) -> int:
