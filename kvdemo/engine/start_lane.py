@@ -13,7 +13,8 @@ from kvdemo.engine.lane import Lane
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.device import synchronize
 from kvdemo.models.errors import out_of_memory
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.samplers import Rule
 from kvdemo.strategies import chooser
 from kvdemo.strategies.base import Job, Strategy

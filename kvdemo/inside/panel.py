@@ -9,7 +9,8 @@ from typing import Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.figures.units import count
 from kvdemo.core.settings.inside import MOST_SHOWN_TOKENS, InsideRequest
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 
 
 class CannotShow(Exception):

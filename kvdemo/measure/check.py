@@ -5,7 +5,8 @@ from __future__ import annotations
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.measure.sweep_prompt import prompt_of_length
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.race import memory_limit
 from kvdemo.race.check import check_race
 from kvdemo.strategies.base import Strategy

@@ -17,7 +17,8 @@ from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.kernel_launches import Launches
 from kvdemo.measure.single_run import no_garbage_collection
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.strategies.base import Strategy
 
 #: Tokens that are timed; one step more is counted.

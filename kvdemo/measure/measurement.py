@@ -31,7 +31,8 @@ from kvdemo.measure.state import Emit, State
 from kvdemo.measure.sweep_prompt import prompt_of_length
 from kvdemo.measure.time_left import Kind, Pace
 from kvdemo.models.facts import architecture
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.race import remarks
 from kvdemo.strategies.base import Strategy
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 
 #: How far from the wanted length a cut is tried, in tokens, before the nearest is taken.
 SLACK = 4

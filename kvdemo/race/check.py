@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.race import RaceRequest
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.race import memory_limit
 from kvdemo.strategies.base import Strategy
 

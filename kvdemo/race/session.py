@@ -22,7 +22,8 @@ from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.scheduler import race
 from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.errors import out_of_memory
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.race import beam_tree, candidates, document, remarks
 from kvdemo.race.check import check_race
 from kvdemo.race.divergence import reasons, run_again

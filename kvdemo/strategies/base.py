@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from kvdemo.caches.prefix_store import PrefixSlot
     from kvdemo.core.cancellation import CancelToken
     from kvdemo.core.figures.requests import RequestTotals
-    from kvdemo.models.loaded import LoadedModel, Prompt
+    from kvdemo.models.loaded import LoadedModel
+    from kvdemo.models.text.codec import Prompt
     from kvdemo.strategies.chooser import Chooser
 
 

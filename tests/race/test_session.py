@@ -13,7 +13,8 @@ from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, S
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import SCHEDULES, Schedule, Step
 from kvdemo.documents import schema
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.race import session
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached

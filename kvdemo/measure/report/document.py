@@ -16,7 +16,8 @@ from kvdemo.measure.report.lane_entry import Entry, LaneTrials, lane_entry
 from kvdemo.measure.report.published import rows_for
 from kvdemo.measure.roofline.bounds import RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 
 #: Contexts at which the floors are worked out for the chart.
 FLOOR_POINTS = 60

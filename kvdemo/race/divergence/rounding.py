@@ -32,8 +32,9 @@ from transformers import DynamicCache
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name, widest
 from kvdemo.models.facts import rope
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
+from kvdemo.models.text.codec import Prompt
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.compatibility.scripted_lane import Decode, Script

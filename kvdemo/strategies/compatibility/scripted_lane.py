@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kvdemo.core.types import Choice, Step
-from kvdemo.models.loaded import LoadedModel, Prompt
+from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.text.codec import Prompt
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Chooser, Picked, record

@@ -17,7 +17,7 @@ from typing import Any
 import openai
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.loaded import Prompt
+from kvdemo.models.text.codec import Prompt
 from kvdemo.samplers import Rule
 from kvdemo.strategies.remote.named_servers import Engine
 
