@@ -5,17 +5,19 @@ Seconds are device time, to the last token that both lanes have: `tokens` of the
 
     alone             tokens, seconds
     nothing_compared  no lane can be compared with the baseline
-    faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast); where a cache gained
+    faster            tokens, whole, seconds, baseline_seconds, ratio (how many times as fast). Where a cache gained
                       little, the reason in short: prompt_share (of the lane's time), or step_share (of the time of a
-                      step over step_positions that one over new_positions took)
-    slower            the same; ratio says how many times as long it took
+                      step over step_positions that one over new_positions took). Where one step of the baseline made
+                      it the slower one: first_step_s and baseline_first_step_s, or odd_step (its number from 1),
+                      odd_step_s, and usual_step_s, the median of its other steps after the first
+    slower            the same, of a step of the lane; ratio says how many times as long it took
     same_time         the same, without a ratio: less than `metrics.SAME` apart
     no_clock          the same, without a reason: a time of 0
     unequal_search    tokens, baseline_tokens: a search can be compared over the whole of equally long texts alone
     too_short         tokens, baseline_tokens, first_token_s, baseline_first_token_s: one lane ended after one token
     work              positions, baseline_positions, cache_bytes
     same_first_step   positions of the first step, as many in both lanes; first_token_s, baseline_first_token_s
-    nothing_to_reuse  both wrote one token
+    nothing_to_reuse  both wrote one token and ran the same positions for it
     no_time_saved     positions and seconds of a baseline's step; new_positions and new_seconds of the lane's
     small_gain        a gain below SMALL_GAIN. The same, where steps gained little; else prompt_seconds of the step over
                       the prompt and its prompt_share of the lane's time, and the mean seconds of the further tokens
@@ -37,9 +39,18 @@ from statistics import median
 from typing import Any
 
 from kvdemo.core.events import DivergenceKind, FindingKind
-from kvdemo.core.figures.metrics import SAME, lane_metrics, positions_to_token, searched, seconds_to_token
+from kvdemo.core.figures.metrics import (
+    SAME,
+    lane_metrics,
+    positions_to_token,
+    searched,
+    seconds_to_token,
+    steps_to_token,
+)
+from kvdemo.core.types import TimedStep
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race import agreement
+from kvdemo.race.verdict.carrier import carrier, odd_step, usual_seconds
 
 #: A cache that gains less than this leaves the question why; the verdict answers it.
 SMALL_GAIN = 2.0
@@ -85,7 +96,7 @@ def time(baseline: LaneHistory, entry: Entry) -> Found:
     numbers = {"tokens": shared, "whole": whole, "seconds": mine, "baseline_seconds": its}
     if min(mine, its) <= 0:
         return Found("no_clock", lanes, numbers)
-    numbers |= _in_short(_why_little(baseline, entry))
+    numbers |= _in_short(_why_little(baseline, entry)) or _one_step(baseline, lane, shared)
     if its > mine * SAME:
         return Found("faster", lanes, {**numbers, "ratio": its / mine})
     if mine > its * SAME:
@@ -105,6 +116,23 @@ def _in_short(why: Found | None) -> dict[str, Any]:
         "step_positions": numbers["positions"],
         "new_positions": numbers["new_positions"],
     }
+
+
+def _one_step(baseline: LaneHistory, lane: LaneHistory, tokens: int) -> dict[str, Any]:
+    """Name the one step for which a lane that saved work was slower, or the baseline was; {} where it was none."""
+    if not (_caches_alone(baseline, lane) and tokens > 1 and _saved_work(baseline, lane, tokens)):
+        return {}
+    mine, its = (steps_to_token(one.steps, tokens) for one in (lane, baseline))
+    seconds, its_seconds = (seconds_to_token(one.steps, tokens) for one in (lane, baseline))
+    if its_seconds >= seconds * SMALL_GAIN or max(seconds, its_seconds) <= SAME * min(seconds, its_seconds):
+        return {}
+    longer, shorter = (mine, its) if seconds > its_seconds else (its, mine)
+    part = carrier(longer, shorter)
+    if part == "prompt":
+        return {"first_step_s": mine[0].seconds, "baseline_first_step_s": its[0].seconds}
+    if part == "odd_step" and (odd := odd_step(longer)):
+        return {"odd_step": odd.number, "odd_step_s": odd.seconds, "usual_step_s": odd.usual_seconds}
+    return {}
 
 
 def _done(lane: LaneHistory) -> bool:
@@ -164,37 +192,71 @@ def _why_little(baseline: LaneHistory, entry: Entry) -> Found | None:
     """
     index, lane = entry
     shared = min(len(baseline.tokens), len(lane.tokens))
-    if lane.info.elsewhere or baseline.info.elsewhere or searched(lane.steps):
-        return None
-    if not lane.steps[-1].step.cache_bytes or baseline.steps[-1].step.cache_bytes:
+    if not _caches_alone(baseline, lane):
         return None
     if shared == 1:
-        return Found("nothing_to_reuse", (index, 0)) if len(baseline.tokens) == len(lane.tokens) else None
+        ran, its = (lane_metrics(one.steps).positions for one in (lane, baseline))
+        same = len(baseline.tokens) == len(lane.tokens) and ran == its and not _drafted(lane)
+        return Found("nothing_to_reuse", (index, 0), {"positions": ran}) if same else None
     return _why_saved_little(baseline, entry, shared) if _saved_work(baseline, lane, shared) else None
 
 
+def _caches_alone(baseline: LaneHistory, lane: LaneHistory) -> bool:
+    """Tell whether a lane keeps a cache and the baseline none, both of them here, and the lane is no search."""
+    if lane.info.elsewhere or baseline.info.elsewhere or searched(lane.steps):
+        return False
+    return bool(lane.steps[-1].step.cache_bytes) and not baseline.steps[-1].step.cache_bytes
+
+
 def _why_saved_little(baseline: LaneHistory, entry: Entry, tokens: int) -> Found | None:
-    """Find why a lane that saved work saved little or no time by it, to so many tokens: from what its steps took."""
+    """Find why a lane that saved work saved little or no time by it, to so many tokens: from what its steps took.
+
+    None where the steps do not account for the times, since one slow step or the prompt's does.
+    """
     index, lane = entry
-    mine, its = seconds_to_token(lane.steps, tokens), seconds_to_token(baseline.steps, tokens)
-    if its >= mine * SMALL_GAIN:
+    mine, its = (steps_to_token(one.steps, tokens) for one in (lane, baseline))
+    seconds, its_seconds = (seconds_to_token(one.steps, tokens) for one in (lane, baseline))
+    if its_seconds >= seconds * SMALL_GAIN:
         return None
     costs = _step_costs(baseline, lane)
-    if its <= mine * SAME:
-        # Steps that took notably less time did save some: the prompt's took it.
-        less = costs["seconds"] > NOTABLY * costs["new_seconds"]
-        return None if less else Found("no_time_saved", (index, 0), costs)
-    first, its_first = (one.steps[0] for one in (lane, baseline))
-    if its - its_first.seconds < (mine - first.seconds) * max(SMALL_GAIN, NOTABLY * its / mine):
-        # A lane whose steps took no less time was not sooner because of them.
-        return Found("small_gain", (index, 0), costs) if costs["new_seconds"] < costs["seconds"] else None
-    if first.step.positions > its_first.step.positions:
-        return None  # its rows each ran the prompt, which not every lane needs
-    further = tokens - 1
-    return Found("small_gain", (index, 0), {
-        "prompt_seconds": first.seconds, "prompt_share": first.seconds / mine,
-        "seconds": (its - its_first.seconds) / further, "new_seconds": (mine - first.seconds) / further,
-    })  # fmt: skip
+    if its_seconds > seconds * SAME:
+        numbers = _small_gain(mine, its, costs, tokens)
+        return Found("small_gain", (index, 0), numbers) if numbers else None
+    shown = _steps_took_it(mine, its, costs) if seconds > its_seconds * SAME else _steps_were_equal(mine, its)
+    return Found("no_time_saved", (index, 0), costs) if shown else None
+
+
+def _small_gain(
+    mine: Sequence[TimedStep], its: Sequence[TimedStep], costs: dict[str, Any], tokens: int
+) -> dict[str, Any]:
+    """Give the numbers that show why a lane was sooner by so little; {} where its steps do not account for it."""
+    if carrier(its, mine) != "steps" or costs["new_seconds"] >= costs["seconds"]:
+        return {}  # it was not sooner because of its steps
+    seconds, its_seconds = (seconds_to_token(steps, tokens) for steps in (mine, its))
+    further, its_further = seconds - mine[0].seconds, its_seconds - its[0].seconds
+    if its_further < further * max(SMALL_GAIN, NOTABLY * its_seconds / seconds):
+        # What the baseline would have taken with the lane's usual steps: about what the lane took.
+        with_these = its_seconds - usual_seconds(its) + usual_seconds(mine)
+        return costs if seconds <= NOTABLY * with_these else {}
+    # One slow step of the baseline makes its others look slow. And a prompt that each of several rows ran, or of which
+    # a part was known before, is not one that both lanes need.
+    if usual_seconds(its) < SMALL_GAIN * usual_seconds(mine) or mine[0].step.positions != its[0].step.positions:
+        return {}
+    return {
+        "prompt_seconds": mine[0].seconds, "prompt_share": mine[0].seconds / seconds,
+        "seconds": its_further / (tokens - 1), "new_seconds": further / (tokens - 1),
+    }  # fmt: skip
+
+
+def _steps_took_it(mine: Sequence[TimedStep], its: Sequence[TimedStep], costs: Mapping[str, Any]) -> bool:
+    """Tell whether a slower lane was slower because each of its steps took longer."""
+    return carrier(mine, its) == "steps" and bool(costs["new_seconds"] > costs["seconds"])
+
+
+def _steps_were_equal(mine: Sequence[TimedStep], its: Sequence[TimedStep]) -> bool:
+    """Tell whether two lanes took the same time because their steps did: no slow one evened it out."""
+    usual, its_usual = usual_seconds(mine), usual_seconds(its)
+    return max(usual, its_usual) <= SAME * min(usual, its_usual)
 
 
 def _saved_work(baseline: LaneHistory, lane: LaneHistory, tokens: int) -> bool:
@@ -202,11 +264,15 @@ def _saved_work(baseline: LaneHistory, lane: LaneHistory, tokens: int) -> bool:
 
     What a draft model ran is not among them. So a lane that has one is not known to have saved work.
     """
-    if len(lane.steps) == 1 or any(ran.draft for timed in lane.steps for ran in timed.step.passes):
+    if len(lane.steps) == 1 or _drafted(lane):
         return False
     costs = _step_costs(baseline, lane)
     in_all = [positions_to_token(one.steps, tokens) for one in (lane, baseline)]
     return costs["new_positions"] < costs["positions"] and in_all[0] < in_all[1]
+
+
+def _drafted(lane: LaneHistory) -> bool:
+    return any(ran.draft for timed in lane.steps for ran in timed.step.passes)
 
 
 def _step_costs(baseline: LaneHistory, lane: LaneHistory) -> dict[str, Any]:

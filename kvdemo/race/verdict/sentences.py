@@ -46,7 +46,7 @@ def _times(numbers: Mapping[str, Any]) -> str:
 
 def _faster(found: Found, names: Names) -> str:
     (name, other), times = _pair(found, names), units.times(found.numbers["ratio"])
-    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found, names)
     if not found.numbers["whole"]:
         return f"{name} was {times} as fast as {other}: {measured}."
     than = f" than {other}" if len(names) > 2 else ""
@@ -55,13 +55,13 @@ def _faster(found: Found, names: Names) -> str:
 
 def _slower(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
-    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found, names)
     return f"{name} took {units.times(found.numbers['ratio'])} as long as {other}: {measured}."
 
 
 def _same_time(found: Found, names: Names) -> str:
     name, other = _pair(found, names)
-    measured = _times(found.numbers) + small_gain.because(found.numbers, name)
+    measured = _times(found.numbers) + small_gain.because(found, names)
     return f"{name} and {other} took about the same time: {measured}."
 
 
@@ -110,8 +110,9 @@ def _same_first_step(found: Found, names: Names) -> str:
     )
 
 
-def _nothing_to_reuse(_: Found, __: Names) -> str:
-    return "With a single token there is nothing to reuse: every lane runs the prompt once."
+def _nothing_to_reuse(found: Found, names: Names) -> str:
+    (name, other), ran = _pair(found, names), units.count(found.numbers["positions"], "position")
+    return f"With a single token there is nothing to reuse: {name} and {other} each ran {ran}."
 
 
 def _same_text(found: Found, _: Names) -> str:

@@ -1,4 +1,4 @@
-"""Write why a cache gained little time, or none: the prompt's share of it, or the fixed costs of a step."""
+"""Write why a cache gained little time, or none: the prompt's share, the fixed costs of a step, or one slow step."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from kvdemo.core.figures import units
 from kvdemo.race.verdict.findings import Found
 
 
-def because(numbers: Mapping[str, Any], name: str) -> str:
-    """Write why a cache gained little, as a clause after the times; nothing if there is no reason to give."""
-    if "prompt_share" in numbers:
-        share = _percent(numbers["prompt_share"])
-        return f", because the step over the prompt, which every lane needs, was {share} of {name}'s time"
-    if "step_share" not in numbers:
+def because(found: Found, names: Sequence[str]) -> str:
+    """Write why a lane was slower, or gained little, as a clause after the times; nothing if no reason is known."""
+    n, (name, other) = found.numbers, (names[lane] for lane in found.lanes)
+    if "first_step_s" in n:
+        mine, its = units.seconds(n["first_step_s"]), units.seconds(n["baseline_first_step_s"])
+        return f", because the step over the prompt took {mine} in {name} and {its} in {other}"
+    if "odd_step" in n:
+        whose = name if found.kind == "slower" else other
+        odd, usual = units.seconds(n["odd_step_s"]), units.seconds(n["usual_step_s"])
+        rest = f"the median of its other later steps is {usual}"
+        return f", because step {n['odd_step']:,} of {whose} alone took {odd}; {rest}"
+    no_more = "; it gained no more" if found.kind == "faster" else ""
+    if "prompt_share" in n:
+        share = _percent(n["prompt_share"])
+        return f"{no_more}, because the step over the prompt, which both lanes need, was {share} of {name}'s time"
+    if "step_share" not in n:
         return ""
-    share, positions = _percent(numbers["step_share"]), numbers["step_positions"]
-    return f", because a step over {_new(numbers)} took {share} of the time of one over {positions:,}"
+    share, positions = _percent(n["step_share"]), n["step_positions"]
+    return f"{no_more}, because a step over {_new(n)} took {share} of the time of one over {positions:,}"
 
 
 def no_time_saved(found: Found, _: Sequence[str]) -> str:

@@ -61,12 +61,11 @@ class CompiledCached(Strategy):
             "compile_seconds": compiled.seconds or 0.0,
             "compiled_in_this_step": 0.0,
             "packed_bytes": compiled.packed_bytes,
-            "bytes_reserved": reserved.bytes,
         }
         run.token.copy_(choice.ids.view(1, 1))
         while True:
-            used = {"bytes_used": reserved.used(held)}
-            yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | used)
+            room = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)}
+            yield Step((choice,), positions=new, cache_bytes=reserved.bytes, details=details | room)
             logits = run()
             if job.choose.plain:
                 choice = job.choose.on_host(run.token, logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import Any
@@ -30,6 +31,12 @@ from kvdemo.strategies.longrope import Reading
 _BITS = {"int4": 4, "int2": 2}
 # Numbers that share a scale, at most: what the two packages and transformers use by default.
 _GROUP = 64
+# Why a layer is kept exactly: the detail that counts such layers, and how a remark names them.
+_EXACT = {
+    "bounded_layers": "with a window or states, of bounded size",
+    "larger_layers": "of more than keys and values, growing but without a packed form",
+    "empty_layers": "without keys and values of their own",
+}
 
 
 class Quantized(Strategy):
@@ -41,6 +48,7 @@ class Quantized(Strategy):
     with int4 (scales cost their part). It pays with time, since all of the past is unpacked at each step, and with
     text: scores shift a little, and where two tokens are close, another one is chosen. Good where the cache, not the
     speed, is the limit: long contexts, many users. Layers with a window or states do not grow and are kept exactly.
+    So are layers that keep more than keys and values, such as an indexer's keys: for them there is no packed form.
     """
 
     id = "quantized_cache"
@@ -85,6 +93,7 @@ class Quantized(Strategy):
                 "exact_bytes": _numbers(packed) * job.model.dtype.itemsize + others,
                 **({"layers": len(cache.layers), "unquantized_layers": len(as_they_are)} if as_they_are else {}),
                 **({"unquantized_bytes": others} if as_they_are else {}),
+                **Counter(map(_why_exact, as_they_are)),
                 **reading.details,
             }
             cache_bytes = quantized + residual + others
@@ -94,8 +103,14 @@ class Quantized(Strategy):
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
         last, name = steps[-1].step, self.info.name
         all_layers, others = (int(last.details.get(key, 0)) for key in ("layers", "unquantized_layers"))
+        kept = "; ".join(
+            f"{units.count(int(last.details[key]), 'layer')} {what}"
+            for key, what in _EXACT.items()
+            if key in last.details
+        )
+        exactly = f"It kept {units.amount(last.details['unquantized_bytes'], 'B')} exactly: {kept}." if others else ""
         if others and others == all_layers:
-            return [f"{name} quantised nothing: all layers of this model have a window, so their cache does not grow."]
+            return [f"{name} quantised nothing. {exactly}"]
         positions = steps[0].step.positions + len(steps) - 1  # held at the end, one token a step
         held, exact = last.cache_bytes, last.details["exact_bytes"]
         found = [
@@ -104,11 +119,8 @@ class Quantized(Strategy):
             f"{units.times(exact / held)} as much."
         ]
         if others:
-            found.append(
-                f"{name} quantised the {units.count(all_layers - others, 'layer')} whose cache grows with the text. "
-                f"The other {others:,} have a window or states and are exact: "
-                f"{units.amount(last.details['unquantized_bytes'], 'B')}."
-            )
+            quantised = units.count(all_layers - others, "layer")
+            found.append(f"{name} quantised {quantised} of keys and values that grow with the text. {exactly}")
         return found
 
     def post_race_check(
@@ -152,11 +164,20 @@ def _missing(kind: str) -> str | None:
 
 
 def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
-    """Make a cache of the model's layers, and list those of them that are packed: all that grow with the text."""
+    """Make a cache of the model's layers, and list those of them that are packed: keys and values alone, that grow."""
     cache = DynamicCache(config=model.network.config)
     packed = {n: _layer(kind, model, n) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
     cache.layers = [packed.get(n, layer) for n, layer in enumerate(cache.layers)]
     return cache, list(packed.values())
+
+
+def _why_exact(layer: Any) -> str:
+    """Tell by the tensors of a layer that is not packed why it is not, as a key of `_EXACT`."""
+    names = [name for name, _ in cache_layers.named_tensors(layer)]
+    if not names:
+        return "empty_layers"  # it reads the keys of another layer, or has no attention
+    states = all("." in name for name in names)
+    return "bounded_layers" if states or getattr(layer, "is_sliding", False) else "larger_layers"
 
 
 def _widths_reason(kind: str, model: LoadedModel) -> str | None:

@@ -50,20 +50,25 @@ class StaticCached(Strategy):
         new_ids: Ids = job.encode("")
         size = min(len(new_ids) + job.max_new_tokens, job.model.context_length or math.inf)
         cache = StaticCache(config=job.model.network.config, max_cache_len=int(size))
-        reserved, held, reading = Reserved(cache), 0, Reading(job.model)
+        reserved: Reserved | None = None
+        held, reading = 0, Reading(job.model)
         while True:
             held += len(new_ids)
             if (text := reading.start_over(new_ids)) is not None:
                 new_ids = text
                 cache.reset()
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
+            reserved = reserved or Reserved(cache)
             details = {"bytes_reserved": reserved.bytes, "bytes_used": reserved.used(held)} | reading.details
             yield Step((choice,), positions=len(new_ids), cache_bytes=reserved.bytes, details=details)
             new_ids = choice.ids
 
     def remarks(self, steps: Sequence[TimedStep]) -> list[str]:
-        last = steps[-1].step.details
+        first, last = steps[0].step.details, steps[-1].step.details
+        beside = last["bytes_reserved"] - first["bytes_reserved"]
+        room, used = first["bytes_reserved"], last["bytes_used"] - beside
+        grew = f" Beside it, tensors that have no reserved room grew by {units.amount(beside, 'B')}." if beside else ""
         return [
-            f"{self.info.name} reserved {units.amount(last['bytes_reserved'], 'B')} before its first token and used "
-            f"{units.amount(last['bytes_used'], 'B')} of it: {last['bytes_used'] / last['bytes_reserved']:.0%}."
+            f"{self.info.name} reserved {units.amount(room, 'B')} before its first token and used "
+            f"{units.amount(used, 'B')} of it: {used / room:.0%}.{grew}"
         ]

@@ -38,6 +38,8 @@ def panel(finding: Finding) -> Panel | None:
     """Return the panel that shows why; None where there is none."""
     if finding.reason:
         return REASONS.get(finding.reason)
+    if "first_step_s" in finding.numbers or "odd_step" in finding.numbers:
+        return "steps"
     if finding.kind == "faster" and ("step_share" in finding.numbers or "prompt_share" in finding.numbers):
         return "formulas"
     return PANELS.get(finding.kind)

@@ -1,9 +1,12 @@
 """A verdict as data: whoever draws it needs no word of its sentences."""
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvdemo.core.events import Divergence, Ended, Finding, FindingKind
 from kvdemo.core.types import Schedule
@@ -142,10 +145,10 @@ def test_the_numbers_of_a_pair_belong_to_the_right_lane() -> None:
 def test_a_lane_with_slower_steps_is_not_said_to_be_faster_by_its_steps() -> None:
     """Here it was the prompt's step that saved the time."""
     lanes = [record("A", range(4), [3.0, 1.0, 1.0, 1.0]), record("B", range(4), [1.0, 1.1, 1.1, 1.1], cached=True)]
-    assert "step_share" not in found(lanes, "faster").numbers
-    verdict = judge(lanes, "fair")
-    assert "because" not in verdict.headline
-    assert "small_gain" not in {one.kind for one in verdict.findings}
+    numbers = found(lanes, "faster").numbers
+    assert "step_share" not in numbers
+    assert (numbers["first_step_s"], numbers["baseline_first_step_s"]) == (1.0, 3.0)
+    assert "small_gain" not in {one.kind for one in judge(lanes, "fair").findings}
 
 
 def test_a_short_prefill_is_not_given_as_the_reason_for_a_small_gain() -> None:
@@ -155,3 +158,49 @@ def test_a_short_prefill_is_not_given_as_the_reason_for_a_small_gain() -> None:
     assert "prompt_share" not in headline.numbers
     assert headline.numbers["step_share"] == pytest.approx(0.63 / 1.27)
     assert "prompt_share" not in found(lanes, "small_gain").numbers
+
+
+#: Steps that differ by little, by what counts, and now and then by much.
+COSTS = st.lists(
+    st.one_of(st.floats(0.9, 1.1), st.floats(0.9, 1.1), st.floats(0.1, 3.0), st.floats(4.0, 20.0)),
+    min_size=2,
+    max_size=12,
+)
+
+
+@given(COSTS, COSTS)
+def test_the_cause_of_a_longer_time_is_never_a_cheaper_step_nor_that_of_a_shorter_a_dearer_one(
+    base: list[float], lane: list[float]
+) -> None:
+    lanes = [
+        record("A", range(len(base)), base, prompt=40),
+        record("B", range(len(lane)), lane, cached=True, prompt=40),
+    ]
+    kinds: dict[str, Mapping[str, Any]] = {one.kind: one.numbers for one in judge(lanes, "fair").findings}
+    kind = next(kind for kind in ("faster", "slower", "same_time") if kind in kinds)
+    numbers, shared = kinds[kind], min(len(base), len(lane))
+    dear, cheap = (lane, base) if kind == "slower" else (base, lane)
+    apart = sum(dear[:shared]) - sum(cheap[:shared])
+    assert sum(key in numbers for key in ("step_share", "prompt_share", "first_step_s", "odd_step")) <= 1
+    if "step_share" in numbers:
+        assert numbers["step_share"] > 1 if kind == "slower" else kind == "same_time" or numbers["step_share"] < 1
+    if "first_step_s" in numbers:
+        assert dear[0] - cheap[0] >= apart / 2 > 0
+    if "odd_step" in numbers:
+        odd = dear[numbers["odd_step"] - 1]
+        assert odd == numbers["odd_step_s"] == max(dear[1:shared])
+        assert odd - numbers["usual_step_s"] >= apart / 2 > 0
+        assert odd > median(cheap[1:shared])
+    if "no_time_saved" in kinds:
+        assert "step_share" in numbers and kind != "faster"
+    if "small_gain" in kinds:
+        assert kind == "faster" and kinds["small_gain"]["new_seconds"] < kinds["small_gain"]["seconds"]
+
+
+@given(st.integers(2, 20), st.floats(0.001, 1.0), st.floats(1.06, 1.9))
+def test_steps_that_all_cost_the_same_are_the_reason_for_what_the_whole_costs(
+    tokens: int, seconds: float, ratio: float
+) -> None:
+    for kind, costs in (("faster", (seconds * ratio, seconds)), ("slower", (seconds, seconds * ratio))):
+        numbers = found([flat("A", tokens, costs[0]), flat("B", tokens, costs[1], cached=True)], kind).numbers
+        assert numbers["step_share"] == pytest.approx(costs[1] / costs[0])

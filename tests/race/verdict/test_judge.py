@@ -57,8 +57,8 @@ def test_a_small_gain_is_explained_by_the_fixed_cost_of_a_step() -> None:
     lanes = [record("No cache", range(6), [0.010] * 6, prompt=94), record("Cache", range(6), [0.008] * 6, cached=True)]
     got = judge(lanes, "fair")
     assert got.headline == (
-        "Cache finished 1.25× sooner: 6 tokens in 48 ms against 60 ms, because a step over a single new position took "
-        "80 % of the time of one over 98."
+        "Cache finished 1.25× sooner: 6 tokens in 48 ms against 60 ms; it gained no more, because a step over a "
+        "single new position took 80 % of the time of one over 98."
     )
     why = next(s for s in got.sentences if s.startswith("Much of a step is a fixed cost"))
     assert "a step over 98 positions took 10 ms here, and one over a single new position 8 ms." in why
@@ -69,8 +69,8 @@ def test_a_small_gain_is_explained_by_the_prompt_when_later_tokens_gained_much()
     fast = record("Cache", range(3), [4.0, 0.1, 0.1], cached=True)
     got = judge([slow, fast], "fair")
     assert got.headline == (
-        "Cache finished 1.43× sooner: 3 tokens in 4.2 s against 6 s, because the step over the prompt, which every "
-        "lane needs, was 95 % of Cache's time."
+        "Cache finished 1.43× sooner: 3 tokens in 4.2 s against 6 s; it gained no more, because the step over the "
+        "prompt, which both lanes need, was 95 % of Cache's time."
     )
     assert (
         "After the prompt, which took Cache 4 s, a token took 100 ms, and 1 s in No cache: with more new tokens the "
@@ -90,7 +90,63 @@ def test_a_slower_cached_lane_is_reported_as_slower() -> None:
 
 def test_with_one_token_the_verdict_says_that_nothing_is_reused() -> None:
     got = judge([record("No cache", [1], [1.0]), record("DynamicCache", [1], [1.0], cached=True)], "fair")
-    assert "With a single token there is nothing to reuse: every lane runs the prompt once." in got.sentences
+    assert (
+        "With a single token there is nothing to reuse: DynamicCache and No cache each ran 5 positions."
+    ) in got.sentences
+
+
+def test_with_one_token_only_lanes_that_ran_the_same_are_said_to_have_nothing_to_reuse() -> None:
+    """Four rows run the prompt four times, a lane that was given a part of it the rest, a draft model runs it too."""
+    base, draft = (record(name, [1], [1.0], cached=cached, prompt=40) for name, cached in (("A", False), ("B", True)))
+    draft.steps = [replace(t, step=replace(t.step, passes=(Pass(1, 40, 40, draft=True),))) for t in draft.steps]
+    for other in (rows("Batched", [1.0], rows=4), record("Prefix", [1], [1.0], cached=True, prompt=3), draft):
+        assert not any("nothing to reuse" in said for said in judge([base, other], "fair").sentences)
+
+
+@pytest.mark.parametrize(
+    ("base", "lane", "says"),
+    [
+        ([1.0] * 16, [9.0, *[0.96] * 15], "because the step over the prompt took 9 s in Cache and 1 s in No cache."),
+        (
+            [1.0] * 16,
+            [1.0, *[0.96] * 14, 9.0],
+            "because step 16 of Cache alone took 9 s; the median of its other later steps is 960 ms.",
+        ),
+        ([9.0, *[1.0] * 15], [1.0, *[0.98] * 15], "because the step over the prompt took 1 s in Cache and 9 s in No c"),
+        (
+            [1.0, *[1.0] * 10, 9.0, *[1.0] * 4],
+            [1.0, *[0.98] * 15],
+            "because step 12 of No cache alone took 9 s; the median of its other later steps is 1 s.",
+        ),
+    ],
+)
+def test_one_slow_step_is_named_and_not_what_the_usual_ones_cost(
+    base: list[float], lane: list[float], says: str
+) -> None:
+    lanes = [record("No cache", range(16), base, prompt=40), record("Cache", range(16), lane, cached=True, prompt=40)]
+    got = judge(lanes, "fair")
+    assert says in got.headline
+    assert not any(word in " ".join(got.sentences) for word in ("Saved work", "fixed cost", "After the prompt"))
+
+
+def test_several_slow_steps_of_which_none_carries_the_difference_give_no_reason() -> None:
+    lanes = [
+        record("No cache", range(16), [1.0] * 16, prompt=40),
+        record("Cache", range(16), [1.0] + [0.96, 0.96, 3.0] * 5, cached=True, prompt=40),
+    ]
+    got = judge(lanes, "fair")
+    assert got.headline.startswith("Cache took 1.6") and "because" not in got.headline
+    assert not any("Saved work" in said for said in got.sentences)
+
+
+def test_a_gain_is_not_said_to_grow_where_one_step_of_the_baseline_made_it() -> None:
+    lanes = [
+        record("No cache", range(8), [4.0, *[1.0] * 6, 9.0], prompt=40),
+        record("Cache", range(8), [4.0, *[0.9] * 7], cached=True, prompt=40),
+    ]
+    got = judge(lanes, "fair")
+    assert "because step 8 of No cache alone took 9 s" in got.headline
+    assert not any("the gain grows" in said for said in got.sentences)
 
 
 def test_lanes_of_different_length_are_compared_at_the_smaller_token_count() -> None:

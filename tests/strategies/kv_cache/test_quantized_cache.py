@@ -1,19 +1,32 @@
 from itertools import islice
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
-from transformers import cache_utils
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, cache_utils
+from transformers.cache_utils import (
+    DummyLayer,
+    DynamicIndexedLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionAndFullAttentionLayer,
+    LinearAttentionAndSlidingWindowAttentionLayer,
+    LinearAttentionLayer,
+)
 
 from kvdemo.caches import byte_count
 from kvdemo.core.errors import BadInput
+from kvdemo.core.figures import units
 from kvdemo.core.types import TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache import quantized_cache, teacher_forcing
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from kvdemo.strategies.kv_cache.quantized_cache import Quantized
-from tests.strategies.conftest import steps_of
+from tests.models.tiny_configs import NO_SPECIAL, SIZES
+from tests.strategies.conftest import WORDS, steps_of, word_tokenizer
 from tests.strategies.layered import model_of
+from tests.tiny_models import loaded
 
 NEW = 12
 
@@ -111,7 +124,8 @@ def test_layers_that_grow_are_quantised_and_the_others_are_exact(name: str) -> N
     assert exact[-1].cache_bytes > exact[0].cache_bytes
     amount, remark = Quantized().remarks(steps)
     assert "an exact cache holds" in amount
-    assert "whose cache grows with the text. The other 1 have a window or states and are exact: " in remark
+    assert remark.startswith("QuantizedCache quantised 1 layer of keys and values that grow with the text. It kept ")
+    assert remark.endswith(" exactly: 1 layer with a window or states, of bounded size.")
     assert steps[0].step.choices[0].logprob == pytest.approx(exact[0].choices[0].logprob, abs=1e-4)
 
 
@@ -123,8 +137,62 @@ def test_without_growing_layers_nothing_is_quantised_and_a_remark_says_so() -> N
     assert [timed.step.cache_bytes for timed in steps] == [step.cache_bytes for step in exact]
     assert [timed.step.tokens for timed in steps] == [step.tokens for step in exact]
     assert Quantized().remarks(steps) == [
-        "QuantizedCache quantised nothing: all layers of this model have a window, so their cache does not grow."
+        "QuantizedCache quantised nothing. It kept 1.79 kB exactly: 2 layers with a window or states, of bounded size."
     ]
+
+
+#: Two layers of keys and values alone, and two that keep an indexer's keys beside them.
+INDEXED = SIZES | {
+    "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rotary_dim": 4,
+    "num_local_experts": 2, "num_experts_per_tok": 1, "dense_intermediate_size": 48, "shared_intermediate_size": 16,
+    "index_n_heads": 2, "index_head_dim": 8, "index_block_size": 4, "index_topk_blocks": 2,
+    "layer_types": ["full_attention", "minimax_m3_sparse"] * 2,
+}  # fmt: skip
+
+
+def test_layers_that_grow_and_have_no_packed_form_are_not_said_to_have_a_window() -> None:
+    config = CONFIG_MAPPING["minimax_m3_vl_text"](**INDEXED, **NO_SPECIAL)
+    config.vocab_size = WORDS
+    model = loaded("tiny-indexed", AutoModelForCausalLM.from_config(config).eval(), word_tokenizer())
+    steps = run(model, "w3 w4 w5")
+    positions = 3 + NEW - 1
+    kept = (
+        2 * positions * (2 * 2 * 8 + 8) * 4
+    )  # layers · positions · (keys and values · heads · width + index) · float32
+    assert steps[-1].step.details["unquantized_bytes"] == kept
+    assert Quantized().remarks(steps)[1] == (
+        f"QuantizedCache quantised 2 layers of keys and values that grow with the text. It kept "
+        f"{units.amount(kept, 'B')} exactly: 2 layers of more than keys and values, growing but without a packed "
+        "form."
+    )
+
+
+def test_layers_that_keep_nothing_are_not_said_to_be_exact_by_a_window() -> None:
+    steps = run(model_of("gemma4, layers that share keys"), "w3 w4 w5")
+    details, (*_, remark) = steps[-1].step.details, Quantized().remarks(steps)
+    assert details["empty_layers"] > 0
+    counted = [details.get(key, 0) for key in ("bounded_layers", "larger_layers", "empty_layers")]
+    assert sum(counted) == details["unquantized_layers"]
+    assert f"{details['empty_layers']} layer" in remark and "without keys and values of their own" in remark
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (DynamicSlidingWindowLayer(sliding_window=8), "bounded_layers"),
+        (LinearAttentionLayer(), "bounded_layers"),
+        (LinearAttentionAndFullAttentionLayer(), "larger_layers"),
+        (LinearAttentionAndSlidingWindowAttentionLayer(sliding_window=8), "bounded_layers"),
+        (DynamicIndexedLayer(), "larger_layers"),
+        (DummyLayer(), "empty_layers"),
+    ],
+)
+def test_the_reason_why_a_layer_is_exact_is_read_from_its_tensors(layer: Any, reason: str) -> None:
+    if isinstance(layer, LinearAttentionLayer):
+        layer.update_conv_state(torch.zeros(1, 6, 4))
+    if isinstance(layer, DynamicLayer):
+        layer.update(torch.zeros(1, 2, 3, 8), torch.zeros(1, 2, 3, 8))
+    assert quantized_cache._why_exact(layer) == reason
 
 
 @pytest.mark.parametrize("name", ["falcon_h1", "mamba"])

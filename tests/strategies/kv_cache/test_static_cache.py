@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 
-from kvdemo.core.types import TimedStep
+from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.strategies.kv_cache.dynamic_cache import DynamicCached
 from kvdemo.strategies.kv_cache.static_cache import StaticCached
@@ -34,8 +34,9 @@ def test_a_sliding_layer_reserves_its_window_and_fills_it() -> None:
     assert [step.details["bytes_used"] for step in steps] == [min(3 + n, 8) * a_position for n in range(NEW)]
 
 
-def test_states_that_do_not_grow_are_in_use_from_the_start() -> None:
-    model = model_of("lfm2")
+@pytest.mark.parametrize("name", ["lfm2", "qwen3_next", "deepseek_v3", "deepseek_v32, an indexer's keys"])
+def test_states_are_in_use_from_the_start_and_all_that_grows_as_it_is_filled(name: str) -> None:
+    model = model_of(name)
     steps = list(islice(steps_of(StaticCached(), model, "w3 w4 w5", tokens=NEW), NEW))
     growing = list(islice(steps_of(DynamicCached(), model, "w3 w4 w5"), NEW))
     assert [step.details["bytes_used"] for step in steps] == [step.cache_bytes for step in growing]
@@ -52,3 +53,12 @@ def test_the_remark_states_the_reserved_room_that_was_not_used(tiny_llama: Loade
     share = steps[-1].step.details["bytes_used"] / steps[-1].step.details["bytes_reserved"]
     assert remark.startswith("StaticCache reserved ")
     assert remark.endswith(f": {share:.0%}.") and share < 0.1
+
+
+def test_the_remark_tells_the_reserved_room_from_what_grew_beside_it() -> None:
+    sizes = [{"bytes_reserved": 1000 + grown, "bytes_used": 100 + grown} for grown in (0, 24)]
+    steps = [TimedStep(Step((), positions=1, cache_bytes=n["bytes_reserved"], details=n), 1.0) for n in sizes]
+    assert StaticCached().remarks(steps) == [
+        "StaticCache reserved 1 kB before its first token and used 100 B of it: 10%. Beside it, tensors that have no "
+        "reserved room grew by 24 B."
+    ]

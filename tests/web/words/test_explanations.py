@@ -30,6 +30,11 @@ def test_a_divergence_leads_to_the_panel_of_its_reason(reason: DivergenceKind) -
     assert (shown is None) == (reason in ("remote", "rule"))
 
 
+def test_one_slow_step_leads_to_the_steps() -> None:
+    assert explanations.panel(Finding("slower", (1, 0), {"odd_step": 3}, "It lost.")) == "steps"
+    assert explanations.panel(Finding("slower", (1, 0), {"first_step_s": 3.0}, "It lost.")) == "steps"
+
+
 def test_a_small_gain_leads_to_what_a_step_costs() -> None:
     assert explanations.panel(Finding("faster", (1, 0), {"ratio": 3.0}, "It won.")) == "steps"
     assert explanations.panel(Finding("faster", (1, 0), {"step_share": 0.8}, "It won a little.")) == "formulas"
