@@ -112,7 +112,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
-        "about": "One position goes through the weights, whatever the length; only its row of attention grows.",
+        "about": "One position goes through the weights, whatever the length; only its row of attention grows."
+        + (_about_spare(arch.spare_parameters) if arch.spare_parameters else ""),
     }
     whole = [
         Term(2.0 * dense, 1, 1, part="weights"),
@@ -163,6 +164,11 @@ def _about_indexer(indexer: Indexer) -> str:
         f" An indexer chooses {indexer.chosen:,} positions at most, and the others are left out, though transformers "
         f"computes and masks them. Its own work, a score for each position, is {counted}."
     )
+
+
+def _about_spare(parameters: int) -> str:
+    """Say that N is the least where a router may choose what has no weights."""
+    return f" N is the least: a token may be sent to more experts, of up to {parameters:,} parameters."
 
 
 def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:

@@ -91,6 +91,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
     borrowed = shared_keys.borrowed(trial, layers)
+    read = step_weights.add_up(network, trial, torch.Tensor.numel, name)
     return Architecture(
         name=name,
         layers=layers,
@@ -99,7 +100,8 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
         parameters=_parameters(network) + (0 if tied else trial.missing_head),
-        active_parameters=step_weights.add_up(network, trial.idle, torch.Tensor.numel, name) + trial.missing_head,
+        active_parameters=read + trial.missing_head,
+        spare_parameters=step_weights.add_up(network, trial, torch.Tensor.numel, name, most=True) - read,
         context_length=config_numbers.context_length(network),
         attention=attention,
         latent=_latent(text) if attention == "latent" else None,
@@ -108,7 +110,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         text_part=config.get_text_config(decoder=True) is not config,
         borrowed=borrowed,
         late_parameters=step_weights.add_up(
-            network, trial.idle, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
+            network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
         ),
     )
 

@@ -1,7 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForCausalLM,
     Ernie4_5_VLMoeConfig,
     Ernie4_5_VLMoeForConditionalGeneration,
@@ -13,9 +18,11 @@ from transformers import (
 )
 
 from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import Architecture
 from kvdemo.models.facts import architecture, meta_run, step_weights
+from kvdemo.models.facts.meta_run import TextPass
 from tests.models.saved import small_tokenizer
-from tests.models.tiny_configs import GROUPED, TINY, tiny
+from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, TINY, ZAYA, tiny
 from tests.models.wrappers import wrapper
 from tests.tiny_models import loaded
 
@@ -25,7 +32,8 @@ def numbers(*parts: nn.Module) -> int:
 
 
 def counted(network: PreTrainedModel, *idle: str) -> int:
-    return step_weights.add_up(network, idle, torch.Tensor.numel, "it")
+    seen = TextPass(frozenset(idle), frozenset())
+    return step_weights.add_up(network, seen, torch.Tensor.numel, "it")
 
 
 def ernie() -> Ernie4_5_VLMoeForConditionalGeneration:
@@ -67,6 +75,44 @@ def test_experts_that_only_their_class_names_are_counted_as_experts() -> None:
     assert counted(network) == with_all - sum(experts) // 2
     # Planned, too, though it splits its rows by sizes that it reads out of a tensor.
     assert architecture.from_config(network.config).active_parameters == counted(network)
+
+
+def planned(kind: str, fields: dict[str, Any]) -> Architecture:
+    return architecture.from_config(CONFIG_MAPPING[kind](**fields, **NO_SPECIAL))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 12))
+def test_an_expert_that_an_identity_may_stand_for_is_not_among_the_least(chosen: int, identities: int) -> None:
+    """Two layers of 4 experts: of each, three matrices of 16 by 32."""
+    found = planned("longcat_flash", LONGCAT | {"num_experts_per_tok": chosen, "zero_expert_num": identities})
+    expert = 2 * 3 * 16 * 32
+    assert found.spare_parameters == min(chosen, identities) * expert
+    without = planned("longcat_flash", LONGCAT | {"num_experts_per_tok": chosen, "zero_expert_num": 0})
+    routers = 2 * identities * 32
+    assert without.spare_parameters == 0
+    assert found.active_parameters == without.active_parameters + routers - found.spare_parameters
+
+
+def test_an_expert_that_may_be_skipped_is_not_among_the_least() -> None:
+    assert planned("zaya", ZAYA).spare_parameters == 2 * 3 * 16 * 32
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_router_of_experts_alone_leaves_none_out(name: str) -> None:
+    assert architecture.from_config(tiny(name)).spare_parameters == 0
+
+
+def test_rows_of_a_router_for_shared_experts_are_no_choices() -> None:
+    """Inkling's router weighs the shared experts too, with rows of its own, and always sends to them."""
+    fields = GROUPED | {"head_dim": 8, "moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    assert planned("inkling_text", fields).spare_parameters == 0
+
+
+def test_a_loaded_mixture_reads_what_is_planned_of_it() -> None:
+    config = CONFIG_MAPPING["longcat_flash"](**LONGCAT, zero_expert_num=3, **NO_SPECIAL)
+    model = loaded("longcat_flash", AutoModelForCausalLM.from_config(config).eval(), small_tokenizer())
+    assert model.read_bytes == 4 * architecture.from_config(config).active_parameters
 
 
 @pytest.mark.parametrize("name", TINY)
