@@ -30,10 +30,23 @@ def text_parts(network: PreTrainedModel) -> list[nn.Module]:
     return [decoder] if head is None else [decoder, head]
 
 
-def linear_layers(network: PreTrainedModel) -> list[nn.Linear]:
-    """List the linear layers of the parts that continue text, each once."""
+def text_modules(network: PreTrainedModel, name: str) -> list[nn.Module]:
+    """List the modules of a loaded model that continue text, each once; `name` as in `read_bytes`."""
+    decoder = text_parts(network)[0]
+    idle = {module for path in text_pass(network, name).idle for module in _at(decoder, path).modules()}
     modules = dict.fromkeys(module for part in text_parts(network) for module in part.modules())
-    return [module for module in modules if isinstance(module, nn.Linear)]
+    return [module for module in modules if module not in idle]
+
+
+def linear_layers(network: PreTrainedModel, name: str) -> list[nn.Linear]:
+    """List the linear layers among `text_modules`."""
+    return [module for module in text_modules(network, name) if isinstance(module, nn.Linear)]
+
+
+def idle_weights(network: PreTrainedModel, seen: TextPass) -> set[nn.Parameter]:
+    """Return the weights of the parts that text passes by."""
+    decoder = text_parts(network)[0]
+    return {weight for path in seen.idle for weight in _at(decoder, path).parameters()}
 
 
 def read_bytes(network: PreTrainedModel, name: str) -> int:
@@ -90,9 +103,8 @@ def add_up(
         for module in part.modules():
             if isinstance(module, nn.Embedding) and id(module.weight) not in tied:
                 weights.pop(id(module.weight), None)  # one row of it is looked up
-    for path in seen.idle:
-        for weight in _at(decoder, path).parameters():
-            weights.pop(id(weight), None)
+    for weight in idle_weights(network, seen):
+        weights.pop(id(weight), None)
     experts = {id(weight) for part in parts for weight in _experts(part)}
     routed = [weight for weight in weights.values() if id(weight) in experts]
     others = sum(map(size, weights.values())) - sum(map(size, routed))

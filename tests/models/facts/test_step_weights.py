@@ -23,7 +23,7 @@ from kvdemo.models.facts import architecture, meta_run, step_weights
 from kvdemo.models.facts.meta_run import TextPass
 from tests.models.saved import small_tokenizer
 from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, TINY, ZAYA, tiny
-from tests.models.wrappers import wrapper
+from tests.models.wrappers import flat, wrapper
 from tests.tiny_models import loaded
 
 
@@ -138,6 +138,16 @@ def test_a_loaded_model_reads_the_bytes_of_its_text_part(kind: str) -> None:
     assert model.read_bytes == 4 * architecture.from_config(model.network.config).active_parameters < model.weight_bytes
 
 
+def test_a_loaded_model_of_a_flat_configuration_reads_nothing_for_pictures_and_holds_it() -> None:
+    model = loaded("git", flat(), small_tokenizer())
+    network = model.network
+    planned = architecture.from_config(network.config)
+    assert model.read_bytes == 4 * planned.active_parameters
+    assert model.weight_bytes == 4 * numbers(network)
+    for_pictures = numbers(network.git.image_encoder, network.git.visual_projection)
+    assert planned.parameters == numbers(network) - for_pictures
+
+
 def test_bytes_are_those_of_each_weights_own_number_format() -> None:
     network = AutoModelForCausalLM.from_config(tiny("llama"))
     whole = step_weights.read_bytes(network, "it")
@@ -150,7 +160,7 @@ def test_bytes_are_those_of_each_weights_own_number_format() -> None:
 def test_linear_layers_are_those_of_the_text_part(kind: str) -> None:
     """A decoding step runs no layer of the part that reads pictures, and compiled code packs none."""
     network = wrapper(kind)
-    found = step_weights.linear_layers(network)
+    found = step_weights.linear_layers(network, kind)
     a_layer = 7  # four of attention, three of the feed-forward network
     assert len(found) == 2 * a_layer + 1
     assert {id(weight) for layer in found for weight in layer.parameters()} <= {
