@@ -25,7 +25,7 @@ from kvdemo.costs.formulas import (
 )
 from kvdemo.models.facts import architecture
 from kvdemo.models.network.cache_argument import cache_kwargs
-from tests.models.tiny_configs import LONGCAT, NO_SPECIAL, WINDOWED, tiny
+from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
 SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
@@ -282,6 +282,22 @@ def test_no_fewer_flops_are_counted_by_torch_with_identities_for_experts_than_ar
     least, counted = step_flops(found, new, new) - 2 * new * norms, counter.get_total_flops()
     ahead = 2 * 4 * 4 * (8 + 4 + 6) * (new * (new - 1) // 2)  # eager attention computes what lies ahead, and masks it
     assert least == pytest.approx(counted - ahead, rel=0.001)
+
+
+@pytest.mark.parametrize(("kind", "least_share", "most_share"), [("diffllama", 0.6, 0.75), ("doge", 0.7, 0.9)])
+def test_attention_that_multiplies_more_than_the_cache_shows_is_counted_too_low(
+    kind: str, least_share: float, most_share: float
+) -> None:
+    """The docstring of `step_flops` says so. A step at 141 positions."""
+    config = CONFIG_MAPPING[kind](**GROUPED, **NO_SPECIAL)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        model(input_ids=torch.ones((1, 140), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    share = step_flops(architecture.from_config(config), 1, 141) / counter.get_total_flops()
+    assert least_share < share < most_share
 
 
 def test_the_flops_of_a_pass_are_the_sum_over_its_rows() -> None:
