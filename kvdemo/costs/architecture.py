@@ -95,6 +95,8 @@ class Architecture:
     parameters         every number in the model's weights, tied ones once
     active_parameters  those read for one token of text: no table of which only one row is looked up, of a mixture
                        of experts only those that a token is sent to, of a multimodal model only the text part
+    spare_parameters   how many more are read where a router that may choose none of the experts, or identities without
+                       weights, chooses experts alone (LongCat-Flash, ZAYA1); 0 where it always does
     context_length     positions that the model was made for; None where its configuration sets no limit
     attention          "multi-head", "grouped-query", "multi-query" or "latent"
     latent             what "latent" attention makes of what its layers keep
@@ -123,6 +125,7 @@ class Architecture:
     text_part: bool = False
     borrowed: tuple[LayerCache, ...] = ()
     late_parameters: int = 0
+    spare_parameters: int = 0
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:

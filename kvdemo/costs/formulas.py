@@ -57,7 +57,9 @@ def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
     4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
     (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is small.
     Weights that run several times in a pass (Zamba2's shared blocks, HRM's cycles) count once: the least is then far
-    below what is done.
+    below what is done. So it is where attention multiplies more than the cache's tensors show: DiffLlama's heads
+    multiply values twice as wide as those that are kept (arXiv:2410.05258, section 2.1), and Doge projects all values
+    that are kept in each step.
     """
     return pass_flops(arch, Pass(1, new_positions, context))
 

@@ -34,10 +34,10 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
             f"needs {units.amount(document['cache']['repeated_bytes_per_token'], 'B')} a token; counted here is one."
         )
     if arch.active_parameters < 0.8 * arch.parameters:
-        every, active = (units.figures(n / 1e9) for n in (arch.parameters, arch.active_parameters))
-        said.append(
-            f"Of {every} billion parameters, {active} billion are read for a token; all of them must be in memory."
-        )
+        most = arch.active_parameters + arch.spare_parameters
+        every, active, at_most = (units.figures(n / 1e9) for n in (arch.parameters, arch.active_parameters, most))
+        read = f"{active} to {at_most} billion" if arch.spare_parameters else f"{active} billion"
+        said.append(f"Of {every} billion parameters, {read} are read for a token; all of them must be in memory.")
     return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
 
 
@@ -170,5 +170,10 @@ def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
     if settings["batch"] > 1 and arch.active_parameters < 0.8 * arch.parameters:
         said.append(
             "A mixture of experts reads more for a batch than for one token; the floor counts one token's experts."
+        )
+    if arch.spare_parameters:
+        said.append(
+            "A token may be sent to fewer experts than are chosen for it, as some choices stand for no weights; the "
+            "floor counts the fewest."
         )
     return said

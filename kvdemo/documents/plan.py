@@ -14,7 +14,7 @@ class Model(TypedDict):
 
     layer_kinds         how many layers of each kind
     kv_heads, head_dim  each value that a layer has, sorted
-    active_parameters   those that a token's step reads
+    active_parameters   those that a token's step reads, at the least
     """
 
     name: str

@@ -105,7 +105,10 @@ class _Measurement:
         """
         try:
             self.limits = measure_peaks(
-                self.model.device, self.model.dtype, self.stop, one_row_products.matrices(self.model.network)
+                self.model.device,
+                self.model.dtype,
+                self.stop,
+                one_row_products.matrices(self.model.network, self.model.id),
             )
             if self.limits is None:
                 return

@@ -25,7 +25,7 @@ from kvdemo.costs.formulas import (
 )
 from kvdemo.models.facts import architecture
 from kvdemo.models.network.cache_argument import cache_kwargs
-from tests.models.tiny_configs import NO_SPECIAL, WINDOWED, tiny
+from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
 SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
@@ -262,6 +262,42 @@ def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(nam
         left_out = new * (past + new) * (key + place + value) + past * rank * (key + value)
         more = 2 * 2 * heads * (left_out - pairs * place - sum(shorter))
         assert counted == pytest.approx(least + more, rel=0.05)
+
+
+@pytest.mark.parametrize("identities", [0, 1, 2, 12])
+@pytest.mark.parametrize("new", [1, 9])
+def test_no_fewer_flops_are_counted_by_torch_with_identities_for_experts_than_are_the_least(
+    identities: int, new: int
+) -> None:
+    """Each position is sent to all the identities that can be chosen."""
+    config = CONFIG_MAPPING["longcat_flash"](**LONGCAT, **NO_SPECIAL, zero_expert_num=identities)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    for name, scores in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            scores[4:] = 1e3
+    with torch.inference_mode(), (counter := FlopCounterMode(display=False)):
+        model(input_ids=torch.ones((1, new), dtype=torch.long), logits_to_keep=1)
+    found = architecture.from_config(config)
+    norms = sum(weight.numel() for weight in model.parameters() if weight.ndim == 1)  # which are no matrix products
+    least, counted = step_flops(found, new, new) - 2 * new * norms, counter.get_total_flops()
+    ahead = 2 * 4 * 4 * (8 + 4 + 6) * (new * (new - 1) // 2)  # eager attention computes what lies ahead, and masks it
+    assert least == pytest.approx(counted - ahead, rel=0.001)
+
+
+@pytest.mark.parametrize(("kind", "least_share", "most_share"), [("diffllama", 0.6, 0.75), ("doge", 0.7, 0.9)])
+def test_attention_that_multiplies_more_than_the_cache_shows_is_counted_too_low(
+    kind: str, least_share: float, most_share: float
+) -> None:
+    """The docstring of `step_flops` says so. A step at 141 positions."""
+    config = CONFIG_MAPPING[kind](**GROUPED, **NO_SPECIAL)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        model(input_ids=torch.ones((1, 140), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    share = step_flops(architecture.from_config(config), 1, 141) / counter.get_total_flops()
+    assert least_share < share < most_share
 
 
 def test_the_flops_of_a_pass_are_the_sum_over_its_rows() -> None:

@@ -238,3 +238,14 @@ def test_any_input_gives_a_plan_or_one_sentence(raw: dict[str, Any]) -> None:
         PlanRequest.parse(FORM | raw).plan(model())
     except BadInput as error:
         assert str(error)
+
+
+def test_where_a_token_may_be_sent_to_no_expert_the_weights_that_it_reads_are_a_range() -> None:
+    """The floor is that of the fewest."""
+    made = plan(model(active_parameters=1_000_000_000, spare_parameters=2_000_000_000), **MACHINE)
+    assert any("1 to 3 billion are read for a token" in sentence for sentence in made["sentences"])
+    assert any("the floor counts the fewest" in note for note in made["notes"])
+    assert made["weights"]["read_bytes_per_token"] == 2_000_000_000
+    made = plan(model(active_parameters=1_000_000_000), **MACHINE)
+    assert any("billion parameters, 1 billion are read" in sentence for sentence in made["sentences"])
+    assert not any("fewest" in note for note in made["notes"])

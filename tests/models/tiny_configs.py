@@ -146,6 +146,13 @@ TINY: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
     "falcon_h1": ("falcon_h1", GROUPED | {"head_dim": 8} | MAMBA_2, "grouped-query", ("full",)),
 }
 
+# Routers that may choose what has no weights: identities, one of each number, and ZAYA1's choice to skip.
+LONGCAT = SIZES | LATENT | {
+    "num_layers": 2, "num_hidden_layers": 4, "ffn_hidden_size": 48, "head_dim": 4,
+    "expert_ffn_hidden_size": 16,
+}  # fmt: skip
+ZAYA = GROUPED | {"head_dim": 8, "num_experts": 4, "moe_intermediate_size": 16, "router_hidden_size": 16}
+
 
 #: One of each way. Where a test runs more kinds than these, it is slow on the others (tests/conftest.py).
 AT_HAND = (

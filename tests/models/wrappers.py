@@ -68,6 +68,14 @@ def wrapper(kind: str) -> PreTrainedModel:
     return made.float().eval()
 
 
+def flat(**vision: Any) -> PreTrainedModel:
+    """A whole model whose configuration has the numbers of its text part beside its vision part: GIT, in float32."""
+    more = {"bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 64, "vision_config": VISION | vision}
+    config = CONFIG_MAPPING["git"](**TEXT | more)
+    made: PreTrainedModel = transformers.AutoModelForCausalLM.from_config(config)
+    return made.float().eval()
+
+
 def save(folder: Path, network: PreTrainedModel) -> Path:
     """The model and a tokenizer as `from_pretrained` reads them; no token ends a text."""
     network.generation_config.eos_token_id = None

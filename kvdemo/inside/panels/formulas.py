@@ -112,7 +112,8 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
-        "about": "One position goes through the weights, whatever the length; only its row of attention grows.",
+        "about": "One position goes through the weights, whatever the length; only its row of attention grows."
+        + (_about_spare(arch.spare_parameters) if arch.spare_parameters else ""),
     }
     whole = [
         Term(2.0 * dense, 1, 1, part="weights"),
@@ -165,6 +166,11 @@ def _about_indexer(indexer: Indexer) -> str:
     )
 
 
+def _about_spare(parameters: int) -> str:
+    """Say that N is the least where a router may choose what has no weights."""
+    return f" N is the least: a token may be sent to more experts, of up to {parameters:,} parameters."
+
+
 def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of bytes."""
     itemsize = model.dtype.itemsize
@@ -210,7 +216,7 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
 def _feed_forward(model: LoadedModel) -> dict[str, Any]:
     """State what a position costs in one feed-forward network; without numbers where the model has no plain one."""
     shared = {"name": "Feed-forward of one position", "formula": "W_2 · act(W_1 · x_t)", "unit": "FLOPs"}
-    found = _plain_feed_forward(step_weights.text_parts(model.network)[0])
+    found = _plain_feed_forward(step_weights.text_modules(model.network, model.id))
     if found is None:
         return shared | {
             "numbers": "",
@@ -227,9 +233,8 @@ def _feed_forward(model: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _plain_feed_forward(decoder: nn.Module) -> nn.Module | None:
-    """Find a feed-forward network by the name of its class, if no layer of the decoder has experts."""
-    modules = list(decoder.modules())
+def _plain_feed_forward(modules: Sequence[nn.Module]) -> nn.Module | None:
+    """Find a feed-forward network by the name of its class, if no layer among the modules has experts."""
     if any("Expert" in type(module).__name__ or "Moe" in type(module).__name__ for module in modules):
         return None
     named = [module for module in modules if type(module).__name__.endswith("MLP")]

@@ -32,14 +32,17 @@ class Bench(Protocol):
         """Return the median seconds of one call."""
 
 
-def matrices(network: PreTrainedModel) -> Mapping[Shape, int]:
+def matrices(network: PreTrainedModel, name: str) -> Mapping[Shape, int]:
     """Count the linear layers of each shape (outputs, inputs) of a model's text part; a decoding step runs each once.
+
+    `name` is the model's.
 
     Empty where those of `LEAST_BYTES` and more hold less than half of its parameters (gpt2 has other layers, so have
     mixtures of experts, a tiny model has tiny ones): then they do not stand for its step.
     """
-    layers = [layer for layer in step_weights.linear_layers(network) if layer.weight.nbytes >= LEAST_BYTES]
-    weights = {weight for part in step_weights.text_parts(network) for weight in part.parameters()}
+    layers = [layer for layer in step_weights.linear_layers(network, name) if layer.weight.nbytes >= LEAST_BYTES]
+    parts = step_weights.text_modules(network, name)
+    weights = {weight for part in parts for weight in part.parameters(recurse=False)}
     held = sum(layer.weight.numel() for layer in layers)
     if 2 * held < sum(weight.numel() for weight in weights):
         return {}

@@ -91,6 +91,8 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
     borrowed = shared_keys.borrowed(trial, layers)
+    more_than_text = config.get_text_config(decoder=True) is not config or bool(trial.idle and config.sub_configs)
+    read = step_weights.add_up(network, trial, torch.Tensor.numel, name)
     return Architecture(
         name=name,
         layers=layers,
@@ -98,17 +100,19 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         head_dim=_head_dim(layers, attention, text),
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        parameters=_parameters(network) + (0 if tied else trial.missing_head),
-        active_parameters=step_weights.add_up(network, trial.idle, torch.Tensor.numel, name) + trial.missing_head,
+        parameters=_parameters(network, trial if more_than_text else step_weights.NOTHING_KNOWN)
+        + (0 if tied else trial.missing_head),
+        active_parameters=read + trial.missing_head,
+        spare_parameters=step_weights.add_up(network, trial, torch.Tensor.numel, name, most=True) - read,
         context_length=config_numbers.context_length(network),
         attention=attention,
         latent=_latent(text) if attention == "latent" else None,
         indexer=_indexer(layers, text),
         repeats=repeats,
-        text_part=config.get_text_config(decoder=True) is not config,
+        text_part=more_than_text,
         borrowed=borrowed,
         late_parameters=step_weights.add_up(
-            network, trial.idle, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
+            network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
         ),
     )
 
@@ -201,11 +205,12 @@ def _indexer(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Indexer 
     return Indexer(chosen, heads or 0 if kept == {width} else 0)
 
 
-def _parameters(network: PreTrainedModel) -> int:
+def _parameters(network: PreTrainedModel, seen: meta_run.TextPass) -> int:
     """Count every number in the weights of the part that continues text."""
     parts = (
         [network]
         if network.config.get_text_config(decoder=True) is network.config
         else step_weights.text_parts(network)
     )
-    return sum(weight.numel() for weight in {weight for part in parts for weight in part.parameters()})
+    weights = {weight for part in parts for weight in part.parameters()}
+    return sum(weight.numel() for weight in weights - step_weights.idle_weights(network, seen))

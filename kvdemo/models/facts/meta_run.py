@@ -42,13 +42,24 @@ MOST_CALLS = 150_000
 
 
 @dataclass(frozen=True)
-class Trial:
+class TextPass:
+    """What passes over text show of the weights that they use.
+
+    idle     the parts of the decoder that none calls, by path: for pictures, or for their tokens
+    choices  how many were chosen of how many, wherever the first pass chose the largest: experts, among other things
+    """
+
+    idle: frozenset[str]
+    choices: frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Trial(TextPass):
     """A model on the meta device, and what its cache held after each pass.
 
     text          the configuration of the part that continues text, which `network` is
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
-    idle          the parts of the decoder that no pass over text calls, by path: for pictures, or for their tokens
     """
 
     network: PreTrainedModel
@@ -56,7 +67,6 @@ class Trial:
     text: PreTrainedConfig
     shapes: tuple[list[Shapes], ...]
     missing_head: int
-    idle: frozenset[str]
 
 
 class _TooLargeError(Exception):
@@ -106,7 +116,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     change torch's default for the whole process while it builds, and other threads decode at the same time.
     """
     part.quantization_config = None
-    with on_meta():
+    with on_meta() as calls:
         network = build(part, dtype=None, attn_implementation="eager")
         tied.tie(network)
         network = network.eval().to(torch.bfloat16)
@@ -120,12 +130,13 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
         cache = DynamicCache(config=network.config)
         called: set[nn.Module] = set()
         hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in network.modules()]
-        shapes = _passes(network, cache, name)
+        shapes, choices = _passes(network, cache, name, calls)
     for hook in hooks:
         hook.remove()
     head = network.get_input_embeddings().weight.numel() if headless else 0
     idle = frozenset(_idle(network.get_decoder(), called))
-    return Trial(network, cache, network.config.get_text_config(decoder=True), tuple(shapes), head, idle)
+    text = network.config.get_text_config(decoder=True)
+    return Trial(idle, choices, network, cache, text, tuple(shapes), head)
 
 
 def _idle(module: nn.Module, called: set[nn.Module], path: str = "") -> Iterator[str]:
@@ -143,15 +154,21 @@ def _idle(module: nn.Module, called: set[nn.Module], path: str = "") -> Iterator
 
 
 @contextmanager
-def on_meta() -> Iterator[None]:
+def on_meta() -> Iterator[_Patience]:
     """Inside, what is made or run is on the meta device, and what reads numbers out of a tensor finds zeros."""
-    with torch.device("meta"), _Patience(), _any_mask(), torch.inference_mode():
-        yield
+    with torch.device("meta"), _Patience() as calls, _any_mask(), torch.inference_mode():
+        yield calls
 
 
-def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[list[Shapes]]:
-    """Run the passes; return for each pass and layer what the cache holds."""
+def _passes(
+    network: PreTrainedModel, cache: DynamicCache, name: str, calls: _Patience
+) -> tuple[list[list[Shapes]], frozenset[tuple[int, int]]]:
+    """Run the passes; return for each pass and layer what the cache holds, and the choices of the first pass.
+
+    That one is over two positions. So whatever it chooses among more than two is no position.
+    """
     shapes: list[list[Shapes]] = []
+    choices: frozenset[tuple[int, int]] = frozenset()
     held = 0
     for positions in POSITIONS:
         ids = torch.zeros((1, positions - held), dtype=torch.long)
@@ -162,10 +179,11 @@ def _passes(network: PreTrainedModel, cache: DynamicCache, name: str) -> list[li
                 raise
             raise BadInput(NO_KEYS.format(name)) from error
         held = positions
+        choices = choices or frozenset(calls.choices)
         shapes.append([{n: (t.shape, t.dtype) for n, t in cache_layers.named_tensors(layer)} for layer in cache.layers])
         if all(map(_plain, cache.layers, shapes[-1])):
             break
-    return shapes
+    return shapes, choices
 
 
 def _plain(layer: Any, tensors: Iterable[str]) -> bool:
@@ -189,6 +207,11 @@ def _split(tensor: torch.Tensor, sizes: int | list[int], dim: int = 0) -> tuple[
     if not isinstance(sizes, int) and not any(sizes):
         sizes = [tensor.shape[dim], *sizes[1:]]
     return torch.split(tensor, sizes, dim)
+
+
+def _choice(input: torch.Tensor, k: int, dim: int = -1, **_: Any) -> tuple[int, int]:  # noqa: A002 - torch's name
+    """Read of a call of `torch.topk` how many are chosen of how many."""
+    return k, input.shape[dim]
 
 
 # Products with a matrix for each expert, under all the names that PyTorch has had for them.
@@ -220,16 +243,22 @@ _READ: dict[Any, Callable[..., Any]] = {
 
 
 class _Patience(TorchFunctionMode):
-    """Ends a construction after `MOST_CALLS` calls: a hostile configuration can ask for millions of small modules."""
+    """Ends a construction after `MOST_CALLS` calls: a hostile configuration can ask for millions of small modules.
+
+    choices  see `TextPass`
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.calls = 0
+        self.choices: set[tuple[int, int]] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.calls += 1
         if self.calls > MOST_CALLS:
             raise _TooLargeError
+        if func in (torch.topk, torch.Tensor.topk):
+            self.choices.add(_choice(*args, **(kwargs or {})))
         if (read := _READ.get(func)) is not None and args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
             return read(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -16,7 +16,9 @@ from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import config_numbers, meta_run
+from kvdemo.models.facts.meta_run import TextPass
 
+NOTHING_KNOWN = TextPass(frozenset(), frozenset())
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
@@ -28,10 +30,23 @@ def text_parts(network: PreTrainedModel) -> list[nn.Module]:
     return [decoder] if head is None else [decoder, head]
 
 
-def linear_layers(network: PreTrainedModel) -> list[nn.Linear]:
-    """List the linear layers of the parts that continue text, each once."""
+def text_modules(network: PreTrainedModel, name: str) -> list[nn.Module]:
+    """List the modules of a loaded model that continue text, each once; `name` as in `read_bytes`."""
+    decoder = text_parts(network)[0]
+    idle = {module for path in text_pass(network, name).idle for module in _at(decoder, path).modules()}
     modules = dict.fromkeys(module for part in text_parts(network) for module in part.modules())
-    return [module for module in modules if isinstance(module, nn.Linear)]
+    return [module for module in modules if module not in idle]
+
+
+def linear_layers(network: PreTrainedModel, name: str) -> list[nn.Linear]:
+    """List the linear layers among `text_modules`."""
+    return [module for module in text_modules(network, name) if isinstance(module, nn.Linear)]
+
+
+def idle_weights(network: PreTrainedModel, seen: TextPass) -> set[nn.Parameter]:
+    """Return the weights of the parts that text passes by."""
+    decoder = text_parts(network)[0]
+    return {weight for path in seen.idle for weight in _at(decoder, path).parameters()}
 
 
 def read_bytes(network: PreTrainedModel, name: str) -> int:
@@ -39,41 +54,46 @@ def read_bytes(network: PreTrainedModel, name: str) -> int:
 
     Raises BadInput, one sentence about the model `name`, where its configuration does not say how many experts.
     """
-    return add_up(network, idle_in(network, name), lambda weight: weight.nbytes, name)
+    return add_up(network, text_pass(network, name), lambda weight: weight.nbytes, name)
 
 
-def idle_in(network: PreTrainedModel, name: str) -> Collection[str]:
-    """Find the parts of a loaded model's decoder that text passes by, as `meta_run.Trial.idle` does.
+def text_pass(network: PreTrainedModel, name: str) -> TextPass:
+    """Find which weights of a loaded model a pass over text uses.
 
-    A model for text alone has none. Another is tried for it once, in up to a second; none are known where that fails.
+    All of a model for text alone without experts. Another is tried once, in up to a second; nothing is known where that
+    fails.
     """
-    if network.config.get_text_config(decoder=True) is network.config:
-        return ()
+    if not network.config.sub_configs and next(_experts(network), None) is None:
+        return NOTHING_KNOWN
     try:
         kind = type(network)
         return _tried(kind, network.config.to_json_string(use_diff=False), name)  # type: ignore[arg-type]
     except BadInput:
-        return ()
+        return NOTHING_KNOWN
 
 
 @functools.lru_cache(maxsize=16)
-def _tried(kind: type[PreTrainedModel], config: str, name: str) -> Collection[str]:
+def _tried(kind: type[PreTrainedModel], config: str, name: str) -> TextPass:
     """Try a model of this configuration, which is written as JSON; kept, because lanes ask while a clock runs."""
     made = meta_run.try_build(name, lambda: kind.config_class.from_dict(json.loads(config)))
-    return meta_run.run_trial(made, name, kind).idle
+    trial = meta_run.run_trial(made, name, kind)
+    return TextPass(trial.idle, trial.choices)
 
 
 def add_up(
     network: PreTrainedModel,
-    idle: Collection[str],
+    seen: TextPass,
     size: Callable[[torch.Tensor], int],
     name: str,
     parts: Sequence[nn.Module] | None = None,
+    *,
+    most: bool = False,
 ) -> int:
     """Add up the sizes of the weights that a step reads, of all that continues text or of some `parts` of it.
 
-    `idle` are parts of the decoder that a step passes by.
-    Raises BadInput as `read_bytes` does.
+    A router that chooses among more than there are experts may choose what has no weights: an identity (LongCat-Flash,
+    arXiv:2509.01322, section 2.1), or to skip them (ZAYA1). Counted is the least, without the experts that such may
+    stand for, or with all chosen ones where the `most` is asked for. Raises BadInput as `read_bytes` does.
     """
     decoder, *heads = text_parts(network)
     parts = [decoder, *heads] if parts is None else parts
@@ -83,19 +103,22 @@ def add_up(
         for module in part.modules():
             if isinstance(module, nn.Embedding) and id(module.weight) not in tied:
                 weights.pop(id(module.weight), None)  # one row of it is looked up
-    for path in idle:
-        for weight in _at(decoder, path).parameters():
-            weights.pop(id(weight), None)
+    for weight in idle_weights(network, seen):
+        weights.pop(id(weight), None)
     experts = {id(weight) for part in parts for weight in _experts(part)}
-    routed = sum(size(weight) for weight in weights.values() if id(weight) in experts)
-    others = sum(map(size, weights.values())) - routed
+    routed = [weight for weight in weights.values() if id(weight) in experts]
+    others = sum(map(size, weights.values())) - sum(map(size, routed))
     if not routed:
         return others
     text = network.config.get_text_config(decoder=True)
     there, chosen = config_numbers.stated_experts(text, _EXPERTS), config_numbers.stated_experts(text)
     if there is None or chosen is None or chosen > there:
         raise BadInput(f"{name} is not supported: its configuration does not say how many experts a token is sent to.")
-    return others + round(routed * chosen / there)
+    without = max([width - there for k, width in seen.choices if k == chosen and width > there], default=0)
+    sent = chosen if most else max(0, chosen - without)
+    # LongCat-Flash lays out one weight for the identities too, and never reads that part.
+    laid_out = [there + without if weight.shape[:1] == (there + without,) else there for weight in routed]
+    return others + round(sum(size(weight) * sent / rows for weight, rows in zip(routed, laid_out, strict=True)))
 
 
 def _experts(part: nn.Module) -> Iterator[nn.Parameter]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from transformers import DynamicCache
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 
 from kvdemo.costs import formulas
 from kvdemo.costs.architecture import Architecture
@@ -19,8 +19,8 @@ from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
 from tests.models.saved import small_tokenizer
-from tests.models.tiny_configs import TINY, WINDOW
-from tests.models.wrappers import wrapper
+from tests.models.tiny_configs import LONGCAT, NO_SPECIAL, TINY, WINDOW
+from tests.models.wrappers import ROWS, flat, wrapper
 from tests.tiny_models import loaded
 
 #: What the value of a formula is by `kvdemo.costs.formulas`, at a batch and a length, with 4 bytes a number.
@@ -109,6 +109,18 @@ def test_the_formulas_of_a_model_for_pictures_are_those_of_its_text_part(kind: s
     assert listed["Feed-forward of one position"]["value"] == 2 * sum(weight.numel() for weight in mlp.parameters())
     read = listed["Read in a step with the cache"]["value"] - listed["Memory of the cache"]["value"]
     assert read == 4 * architecture_of(model).active_parameters < model.weight_bytes
+
+
+def test_the_formulas_of_a_flat_model_for_pictures_are_those_of_its_text_part() -> None:
+    listed = {f["name"]: f for f in shown(loaded("git", flat(), small_tokenizer()), "formulas", length=5)["formulas"]}
+    assert listed["Feed-forward of one position"]["value"] is None  # its text part has none of that name
+
+
+def test_a_mixture_that_may_send_a_token_to_fewer_experts_says_that_the_least_is_shown() -> None:
+    config = CONFIG_MAPPING["longcat_flash"](**LONGCAT | NO_SPECIAL | {"vocab_size": ROWS, "zero_expert_num": 2})
+    model = loaded("longcat_flash", AutoModelForCausalLM.from_config(config).eval(), small_tokenizer())
+    step = next(f for f in shown(model, "formulas", length=5)["formulas"] if f["name"] == "A step with the cache")
+    assert step["about"].endswith("N is the least: a token may be sent to more experts, of up to 6,144 parameters.")
 
 
 def test_a_mixture_of_experts_has_no_feed_forward_to_count_and_says_so() -> None:

@@ -16,11 +16,13 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
+from kvdemo.costs.planner import plan
 from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
 from tests.models.tiny_configs import GROUPED, MIXTURE, NO_SPECIAL, TINY, WINDOW, tiny
+from tests.models.wrappers import flat
 from tests.tiny_models import loaded
 
 LLAMA_8B = {
@@ -181,6 +183,37 @@ def test_a_multimodal_model_is_planned_by_its_text_part() -> None:
     small = {"vision_config": {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}}
     gemma = {"model_type": "gemma3", "text_config": {"num_hidden_layers": 6, "sliding_window": 512}} | small
     assert [layer.kind for layer in architecture.parse(gemma).layers] == ["sliding"] * 5 + ["full"]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 3), st.sampled_from([16, 64]))
+def test_of_a_flat_configuration_the_text_part_is_planned_whatever_reads_pictures(layers: int, width: int) -> None:
+    small, large = (
+        architecture.from_config(flat(**vision).config)
+        for vision in ({}, {"num_hidden_layers": layers, "intermediate_size": width})
+    )
+    assert small == large
+    assert small.text_part
+
+
+def test_of_phi_4_multimodal_the_text_part_is_planned() -> None:
+    """What reads pictures and sound has its default size, some 870 million parameters."""
+    arch = architecture.from_config(CONFIG_MAPPING["phi4_multimodal"](**GROUPED, **NO_SPECIAL))
+    text = architecture.from_config(CONFIG_MAPPING["phi3"](**GROUPED, **NO_SPECIAL, tie_word_embeddings=False))
+    assert arch.parameters == text.parameters
+    assert arch.active_parameters == text.active_parameters
+    assert any("more than text" in note for note in plan(arch, memory_bytes=10**9, bandwidth_bytes_per_s=1e9)["notes"])
+
+
+def test_what_text_alone_may_pass_by_is_held_nonetheless() -> None:
+    """TrOCR's decoder attends to what an encoder read; its configuration has no part for anything but text."""
+    config = CONFIG_MAPPING["trocr"](
+        vocab_size=64, d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=48, **NO_SPECIAL
+    )
+    arch = architecture.from_config(config)
+    assert not arch.text_part
+    assert arch.parameters > arch.active_parameters + 64 * 32
+    assert arch.parameters == sum(x.numel() for x in AutoModelForCausalLM.from_config(config).parameters())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForCausalLM,
     Ernie4_5_VLMoeConfig,
     Ernie4_5_VLMoeForConditionalGeneration,
@@ -13,10 +18,12 @@ from transformers import (
 )
 
 from kvdemo.core.errors import BadInput
+from kvdemo.costs.architecture import Architecture
 from kvdemo.models.facts import architecture, meta_run, step_weights
+from kvdemo.models.facts.meta_run import TextPass
 from tests.models.saved import small_tokenizer
-from tests.models.tiny_configs import GROUPED, TINY, tiny
-from tests.models.wrappers import wrapper
+from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, TINY, ZAYA, tiny
+from tests.models.wrappers import flat, wrapper
 from tests.tiny_models import loaded
 
 
@@ -25,7 +32,8 @@ def numbers(*parts: nn.Module) -> int:
 
 
 def counted(network: PreTrainedModel, *idle: str) -> int:
-    return step_weights.add_up(network, idle, torch.Tensor.numel, "it")
+    seen = TextPass(frozenset(idle), frozenset())
+    return step_weights.add_up(network, seen, torch.Tensor.numel, "it")
 
 
 def ernie() -> Ernie4_5_VLMoeForConditionalGeneration:
@@ -69,6 +77,44 @@ def test_experts_that_only_their_class_names_are_counted_as_experts() -> None:
     assert architecture.from_config(network.config).active_parameters == counted(network)
 
 
+def planned(kind: str, fields: dict[str, Any]) -> Architecture:
+    return architecture.from_config(CONFIG_MAPPING[kind](**fields, **NO_SPECIAL))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 12))
+def test_an_expert_that_an_identity_may_stand_for_is_not_among_the_least(chosen: int, identities: int) -> None:
+    """Two layers of 4 experts: of each, three matrices of 16 by 32."""
+    found = planned("longcat_flash", LONGCAT | {"num_experts_per_tok": chosen, "zero_expert_num": identities})
+    expert = 2 * 3 * 16 * 32
+    assert found.spare_parameters == min(chosen, identities) * expert
+    without = planned("longcat_flash", LONGCAT | {"num_experts_per_tok": chosen, "zero_expert_num": 0})
+    routers = 2 * identities * 32
+    assert without.spare_parameters == 0
+    assert found.active_parameters == without.active_parameters + routers - found.spare_parameters
+
+
+def test_an_expert_that_may_be_skipped_is_not_among_the_least() -> None:
+    assert planned("zaya", ZAYA).spare_parameters == 2 * 3 * 16 * 32
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_router_of_experts_alone_leaves_none_out(name: str) -> None:
+    assert architecture.from_config(tiny(name)).spare_parameters == 0
+
+
+def test_rows_of_a_router_for_shared_experts_are_no_choices() -> None:
+    """Inkling's router weighs the shared experts too, with rows of its own, and always sends to them."""
+    fields = GROUPED | {"head_dim": 8, "moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    assert planned("inkling_text", fields).spare_parameters == 0
+
+
+def test_a_loaded_mixture_reads_what_is_planned_of_it() -> None:
+    config = CONFIG_MAPPING["longcat_flash"](**LONGCAT, zero_expert_num=3, **NO_SPECIAL)
+    model = loaded("longcat_flash", AutoModelForCausalLM.from_config(config).eval(), small_tokenizer())
+    assert model.read_bytes == 4 * architecture.from_config(config).active_parameters
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_text_passes_by_no_part_of_a_model_for_text(name: str) -> None:
     assert not meta_run.run_trial(tiny(name), name).idle
@@ -92,6 +138,16 @@ def test_a_loaded_model_reads_the_bytes_of_its_text_part(kind: str) -> None:
     assert model.read_bytes == 4 * architecture.from_config(model.network.config).active_parameters < model.weight_bytes
 
 
+def test_a_loaded_model_of_a_flat_configuration_reads_nothing_for_pictures_and_holds_it() -> None:
+    model = loaded("git", flat(), small_tokenizer())
+    network = model.network
+    planned = architecture.from_config(network.config)
+    assert model.read_bytes == 4 * planned.active_parameters
+    assert model.weight_bytes == 4 * numbers(network)
+    for_pictures = numbers(network.git.image_encoder, network.git.visual_projection)
+    assert planned.parameters == numbers(network) - for_pictures
+
+
 def test_bytes_are_those_of_each_weights_own_number_format() -> None:
     network = AutoModelForCausalLM.from_config(tiny("llama"))
     whole = step_weights.read_bytes(network, "it")
@@ -104,7 +160,7 @@ def test_bytes_are_those_of_each_weights_own_number_format() -> None:
 def test_linear_layers_are_those_of_the_text_part(kind: str) -> None:
     """A decoding step runs no layer of the part that reads pictures, and compiled code packs none."""
     network = wrapper(kind)
-    found = step_weights.linear_layers(network)
+    found = step_weights.linear_layers(network, kind)
     a_layer = 7  # four of attention, three of the feed-forward network
     assert len(found) == 2 * a_layer + 1
     assert {id(weight) for layer in found for weight in layer.parameters()} <= {

@@ -104,7 +104,7 @@ def _step(model: LoadedModel) -> Step:
 
 def linear_bytes(model: LoadedModel) -> int:
     """Count the bytes of the weights that packing copies."""
-    return sum(layer.weight.nbytes for layer in step_weights.linear_layers(model.network))
+    return sum(layer.weight.nbytes for layer in step_weights.linear_layers(model.network, model.id))
 
 
 def bytes_to_pack(model: LoadedModel) -> int:
