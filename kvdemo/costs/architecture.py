@@ -17,7 +17,8 @@ class LayerCache:
 
     kind              "full": every position; "sliding": the last `window`; "state": nothing that grows
     kv_heads          key-value heads (not query heads); 0 for "state"
-    head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out)
+    head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out; 0 where nothing
+                      is kept beside a latent)
     window            positions kept between two steps, for "sliding". A model with a sliding window of W attends to
                       W positions, but the newest one arrives with the step that needs it: W - 1 are kept
     chunked           for "sliding": the text is cut into chunks of W positions, and a query looks at those of its own
@@ -33,7 +34,7 @@ class LayerCache:
     kind: LayerKind
     kv_heads: int = 0
     head_dim: int = 0
-    value_dim: int = 0
+    value_dim: int = None  # type: ignore[assignment]  # a number once it is made
     window: int | None = None
     chunked: bool = False
     state_elements: int = 0
@@ -42,7 +43,7 @@ class LayerCache:
     index_bytes: int = 0
 
     def __post_init__(self) -> None:
-        if not self.value_dim:
+        if self.value_dim is None:
             object.__setattr__(self, "value_dim", self.head_dim)
 
     @property

@@ -49,7 +49,7 @@ def _attention(arch: Architecture) -> str:
         case "latent":
             return (
                 f"Latent attention: for all {arch.heads} heads together a layer keeps {first.head_dim} numbers a "
-                f"position, from which keys and values are computed again, and {first.value_dim} that tell where it is."
+                f"position, from which keys and values are computed again{_places(keeping)}."
             )
         case "multi-head":
             return (
@@ -65,6 +65,14 @@ def _attention(arch: Architecture) -> str:
             )
             of_all = f", {width} wide" if alike else ""
             return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads{of_all}."
+
+
+def _places(layers: Sequence[LayerCache]) -> str:
+    """Write how many numbers layers with a latent keep for a position's place; nothing where none keeps any."""
+    wide = sorted({layer.value_dim for layer in layers} - {0})
+    telling = sum(layer.value_dim > 0 for layer in layers)
+    where = "" if telling == len(layers) else f" in {telling} of {len(layers)} layers"
+    return f", and{where} {' or '.join(map(str, wide))} that tell where it is" if wide else ""
 
 
 def _widths(layers: Sequence[LayerCache]) -> str:

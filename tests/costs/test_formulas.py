@@ -85,6 +85,7 @@ def test_a_state_does_not_grow_and_its_float32_part_ignores_the_format() -> None
 def test_a_value_may_be_narrower_than_its_key() -> None:
     assert LayerCache("full", kv_heads=2, head_dim=4).per_position == 16
     assert LayerCache("full", kv_heads=2, head_dim=4, value_dim=1).per_position == 10
+    assert LayerCache("full", kv_heads=2, head_dim=4, value_dim=0).per_position == 8
 
 
 def test_flops_count_weights_and_attention() -> None:

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
+from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
@@ -20,7 +20,7 @@ from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
-from tests.models.tiny_configs import GROUPED, MIXTURE, NO_SPECIAL, TINY, WINDOW, tiny
+from tests.models.tiny_configs import GROUPED, INDEXER, LATENT, LAYERS, MIXTURE, NO_SPECIAL, SIZES, TINY, WINDOW, tiny
 from tests.tiny_models import loaded
 
 LLAMA_8B = {
@@ -89,6 +89,34 @@ def test_the_formula_gives_the_bytes_of_a_live_cache_exactly(name: str, dtype: t
         assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
     assert held > 2 * WINDOW
     assert arch.parameters == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "places"),
+    [
+        ("mistral_large4_text", {"no_rope_layers": [1, 0], "head_dim": 4}, [4, 0]),
+        (
+            "glm5_next_text",
+            {"qk_rope_head_dim": 0, "index_topk": 8, "index_kpool": 4, "linear_head_dim": 8, "linear_num_heads": 4}
+            | {"hc_mult": 2, "layer_types": ["indexed_attention"] * 2},
+            [0, 0],
+        ),
+    ],
+)
+def test_latents_that_keep_no_place_are_counted_as_they_are_kept(
+    family: str, numbers: dict[str, Any], places: list[int]
+) -> None:
+    """Such layers hold values of no width beside the latent: no numbers, and not as many as the latent has."""
+    config = CONFIG_MAPPING[family](**SIZES | LAYERS | LATENT | INDEXER | NO_SPECIAL | numbers)
+    arch, model = architecture.from_config(config), AutoModel.from_config(config).eval()
+    cache = DynamicCache(config=config)
+    for held in (1, 5, 6):
+        with torch.inference_mode():
+            ids = torch.zeros((1, held - cache.get_seq_length()), dtype=torch.long)
+            model(input_ids=ids, past_key_values=cache)
+        assert kv_bytes(arch, held, 4) == live_bytes(cache)
+    assert arch.attention == "latent"
+    assert [layer.value_dim for layer in arch.layers] == places
 
 
 @pytest.mark.parametrize("name", TINY)
