@@ -20,7 +20,19 @@ from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
-from tests.models.tiny_configs import GROUPED, INDEXER, LATENT, LAYERS, MIXTURE, NO_SPECIAL, SIZES, TINY, WINDOW, tiny
+from tests.models.tiny_configs import (
+    GROUPED,
+    INDEXER,
+    LATENT,
+    LAYERS,
+    MIXTURE,
+    NO_SPECIAL,
+    ROUTED,
+    SIZES,
+    TINY,
+    WINDOW,
+    tiny,
+)
 from tests.tiny_models import loaded
 
 LLAMA_8B = {
@@ -197,6 +209,62 @@ def test_falcons_shared_heads_are_distinguished_from_repeated_ones() -> None:
     assert kv_bytes_per_token(shared(arch), 2) == 2 * 60 * 8 * 64 * 2
     assert kv_bytes_per_token(arch, 2) == 16 * 2 * 60 * 8 * 64 * 2  # the live tensors: see above
     assert architecture.parse(LLAMA_8B).repeats == 1
+
+
+INKLING = NO_SPECIAL | ROUTED | {"head_dim": 8, "swa_head_dim": 8, "sliding_window_size": WINDOW}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"swa_num_attention_heads": 8, "swa_num_key_value_heads": 4},
+        {"swa_num_attention_heads": 8, "swa_num_key_value_heads": 8},
+        {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 4},
+    ],
+)
+def test_heads_are_repeated_only_where_fewer_are_computed(numbers: dict[str, int]) -> None:
+    """All layers of inkling are sliding here; `num_key_value_heads` is of the full layers that it has none of."""
+    config = CONFIG_MAPPING["inkling_text"](**GROUPED | INKLING | numbers)
+    arch, model = architecture.from_config(config), AutoModelForCausalLM.from_config(config).eval()
+    cache = DynamicCache(config=config)
+    with torch.inference_mode():
+        model(input_ids=torch.zeros((1, 5), dtype=torch.long), past_key_values=cache)
+    assert arch.repeats == 1
+    assert kv_bytes(shared(arch), 5, 4) == live_bytes(cache)
+    same = len({layer.kv_heads for layer in arch.layers} | set(arch.all_heads)) == 1
+    assert arch.attention == ("multi-head" if same else "grouped-query")
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_query_heads_of_each_layer_are_seen_in_a_pass(name: str) -> None:
+    arch = architecture.from_config(tiny(name))
+    seen = [layer.query_heads for layer in (*arch.layers, *arch.borrowed) if layer.kv_heads]
+    assert seen == ([2, 4] if name.startswith("laguna") else [4] * len(seen))
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "heads"),
+    [
+        (
+            "dots3_note_text",
+            {"swa_num_attention_heads": 16, "swa_num_key_value_heads": 16, "swa_q_lora_rank": 12, "swa_head_dim": 12}
+            | {"swa_kv_lora_rank": 24, "swa_qk_nope_head_dim": 8, "swa_v_head_dim": 6, "sliding_window": WINDOW}
+            | {"shared_experts_intermediate_size": 16},
+            {4, 16},
+        ),
+        (  # its two residual streams are mixed by a softmax that is none of attention's
+            "glm5_next_text",
+            {"qk_rope_head_dim": 0, "index_topk": 8, "index_kpool": 4, "linear_head_dim": 8, "linear_num_heads": 4}
+            | {"hc_mult": 2, "layer_types": ["indexed_attention"] * 4},
+            {4},
+        ),
+    ],
+)
+def test_query_heads_are_those_of_attention_and_of_each_layer(
+    family: str, numbers: dict[str, Any], heads: set[int]
+) -> None:
+    config = CONFIG_MAPPING[family](**SIZES | LATENT | INDEXER | NO_SPECIAL | {"num_hidden_layers": 4} | numbers)
+    assert {layer.query_heads for layer in architecture.from_config(config).layers} == heads
 
 
 @pytest.mark.slow  # it lays out networks of full size
