@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -17,7 +17,8 @@ class LayerCache:
 
     kind              "full": every position; "sliding": the last `window`; "state": nothing that grows
     kv_heads          key-value heads (not query heads); 0 for "state"
-    head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out)
+    head_dim          width of a key head; `value_dim` that of a value head (the same, where it is left out; 0 where
+                      nothing is kept beside a latent)
     window            positions kept between two steps, for "sliding". A model with a sliding window of W attends to
                       W positions, but the newest one arrives with the step that needs it: W - 1 are kept
     chunked           for "sliding": the text is cut into chunks of W positions, and a query looks at those of its own
@@ -28,21 +29,23 @@ class LayerCache:
     index_elements    numbers kept for each position beside its keys and values, in the cache's number format: the
                       keys of an indexer, which chooses the positions that are attended to (DeepSeek-V3.2, GLM-5)
     index_bytes       bytes kept for each position whatever the format is: an indexer's positions
+    query_heads       query heads that look at what is kept, which changes nothing of it; 0 where that was not seen
     """
 
     kind: LayerKind
     kv_heads: int = 0
     head_dim: int = 0
-    value_dim: int = 0
+    value_dim: int = -1  # left out: `head_dim`, once it is made
     window: int | None = None
     chunked: bool = False
     state_elements: int = 0
     float32_elements: int = 0
     index_elements: int = 0
     index_bytes: int = 0
+    query_heads: int = 0
 
     def __post_init__(self) -> None:
-        if not self.value_dim:
+        if self.value_dim < 0:
             object.__setattr__(self, "value_dim", self.head_dim)
 
     @property
@@ -90,8 +93,8 @@ class Architecture:
     """A model as far as its costs depend on it.
 
     layers             one entry a layer, those that keep nothing included
-    heads, head_dim    query heads and their width, for the work of attention; where a query and a value differ in
-                       width, `head_dim` is the mean of the two
+    heads, head_dim    query heads, the most that a layer has, and their width, for the work of attention; where a query
+                       and a value differ in width, `head_dim` is the mean of the two
     parameters         every number in the model's weights, tied ones once
     active_parameters  those read for one token of text: no table of which only one row is looked up, of a mixture
                        of experts only those that a token is sent to, of a multimodal model only the text part
@@ -129,8 +132,8 @@ class Architecture:
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:
-        """Each different layer with its number: sums over layers are sums over a few kinds of them."""
-        return tuple(Counter(self.layers).items())
+        """Each different way to keep a text with its number of layers: sums over layers are sums over a few kinds."""
+        return tuple(Counter(replace(layer, query_heads=0) for layer in self.layers).items())
 
     @cached_property
     def attending(self) -> tuple[tuple[LayerCache, int, bool], ...]:
@@ -141,10 +144,25 @@ class Architecture:
         most = self.indexer.chosen if self.indexer else None
         own = (
             (layer if most is None or layer.window is not None else replace(layer, window=most - 1), n, False)
-            for layer, n in self.kinds
+            for layer, n in Counter(self.layers).items()
             if layer.kv_heads
         )
         return (*own, *((layer, n, self.late_parameters > 0) for layer, n in Counter(self.borrowed).items()))
+
+    def heads_of(self, layer: LayerCache) -> int:
+        """Return the query heads of one layer, the model's where those of the layer were not seen."""
+        return layer.query_heads or self.heads
+
+    @property
+    def all_heads(self) -> list[int]:
+        """Each number of query heads that a layer has, sorted."""
+        return sorted({self.heads_of(layer) for layer, _, _ in self.attending})
+
+
+def one_or_all(numbers: Iterable[int]) -> int | list[int] | None:
+    """Return the number where there is one, a sorted list where there are several, None where there is none."""
+    found = sorted(set(numbers))
+    return found if len(found) > 1 else next(iter(found), None)
 
 
 def contents(layers: Sequence[LayerCache] | None) -> str:

@@ -68,13 +68,13 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
     """Calculate the least floating-point operations of a pass: `step_flops` a row, its last part for `ran.logits`."""
     last = last_parameters(arch)
     attention = sum(
-        n * _products(arch, layer, ran.logits if late else ran.positions, ran.context)
+        n * arch.heads_of(layer) * _products(arch, layer, ran.logits if late else ran.positions, ran.context)
         for layer, n, late in arch.attending
     )
     scored = query_key_pairs(ran.positions, ran.context)
     indexing = sum(n * index_width(arch, layer) * scored for layer, n in arch.kinds)
     dense = 2.0 * ran.positions * (arch.active_parameters - last) + 2.0 * ran.logits * last
-    return ran.rows * (dense + 2.0 * attention * arch.heads + 2.0 * indexing)
+    return ran.rows * (dense + 2.0 * attention + 2.0 * indexing)
 
 
 def last_parameters(arch: Architecture) -> int:

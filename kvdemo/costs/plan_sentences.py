@@ -45,18 +45,17 @@ def _attention(arch: Architecture) -> str:
     keeping = [layer for layer in arch.layers if layer.per_position]
     first = keeping[0]
     width = _widths(keeping)
+    heads = " or ".join(map(str, arch.all_heads))
     match arch.attention:
         case "latent":
             return (
-                f"Latent attention: for all {arch.heads} heads together a layer keeps {first.head_dim} numbers a "
-                f"position, from which keys and values are computed again, and {first.value_dim} that tell where it is."
+                f"Latent attention: for all {heads} heads together a layer keeps {first.head_dim} numbers a "
+                f"position, from which keys and values are computed again{_places(keeping)}."
             )
         case "multi-head":
-            return (
-                f"Multi-head attention: each of the {arch.heads} heads keeps keys and values of its own, {width} wide."
-            )
+            return f"Multi-head attention: each of the {heads} heads keeps keys and values of its own, {width} wide."
         case "multi-query":
-            return f"Multi-query attention: all {arch.heads} query heads share one key-value head, {width} wide."
+            return f"Multi-query attention: all {heads} query heads share one key-value head, {width} wide."
         case _:
             of = {count: [x for x in keeping if x.kv_heads == count] for count in sorted({x.kv_heads for x in keeping})}
             alike = len({_widths(layers) for layers in of.values()}) == 1
@@ -64,7 +63,15 @@ def _attention(arch: Architecture) -> str:
                 f"{count}" if alike else f"{count} ({_widths(layers)} wide)" for count, layers in of.items()
             )
             of_all = f", {width} wide" if alike else ""
-            return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads{of_all}."
+            return f"Grouped-query attention: {heads} query heads share {shared} key-value heads{of_all}."
+
+
+def _places(layers: Sequence[LayerCache]) -> str:
+    """Write how many numbers layers with a latent keep for a position's place; nothing where none keeps any."""
+    wide = sorted({layer.value_dim for layer in layers} - {0})
+    telling = sum(layer.value_dim > 0 for layer in layers)
+    where = "" if telling == len(layers) else f" in {telling} of {len(layers)} layers"
+    return f", and{where} {' or '.join(map(str, wide))} that tell where it is" if wide else ""
 
 
 def _widths(layers: Sequence[LayerCache]) -> str:

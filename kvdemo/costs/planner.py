@@ -17,7 +17,7 @@ from typing import Any
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import blank, read, setting
 from kvdemo.costs import formulas, plan_sentences
-from kvdemo.costs.architecture import Architecture, shared
+from kvdemo.costs.architecture import Architecture, one_or_all, shared
 from kvdemo.documents.common import SCHEMA
 
 GB = 10**9
@@ -184,7 +184,7 @@ def _model(arch: Architecture) -> dict[str, Any]:
         "attention": arch.attention,
         "layers": len(arch.layers),
         "layer_kinds": dict(Counter(layer.kind for layer in arch.layers)),
-        "heads": arch.heads,
+        "heads": one_or_all(arch.all_heads),
         "kv_heads": sorted({layer.kv_heads for layer in arch.layers if layer.per_position}),
         "head_dim": sorted({layer.head_dim for layer in arch.layers if layer.per_position}),
         "hidden_size": arch.hidden_size,

@@ -13,6 +13,7 @@ class Model(TypedDict):
     """The model's shape, from its configuration.
 
     layer_kinds         how many layers of each kind
+    heads               query heads; a sorted list where layers differ
     kv_heads, head_dim  each value that a layer has, sorted
     active_parameters   those that a token's step reads, at the least
     """
@@ -21,7 +22,7 @@ class Model(TypedDict):
     attention: Literal["multi-head", "grouped-query", "multi-query", "latent"]
     layers: int
     layer_kinds: dict[str, int]
-    heads: int
+    heads: int | list[int]
     kv_heads: list[int]
     head_dim: list[int]
     hidden_size: int

@@ -67,14 +67,20 @@ def capture(
 
 def check_layer(model: LoadedModel, layer: int, head: int = 0) -> None:
     """Raise BadInput, naming the largest that there is, for a layer or a head beyond the model's."""
-    for name, number, there in (("layer", layer, model.config.num_hidden_layers), ("head", head, heads(model))):
-        if number >= there > 0:
-            raise BadInput(f"{model.id} has {count(there, name)}, counted from 0: choose {name} {there - 1} or lower.")
+    layers = model.config.num_hidden_layers
+    if layer >= layers > 0:
+        raise BadInput(f"{model.id} has {count(layers, 'layer')}, counted from 0: choose layer {layers - 1} or lower.")
+    there = heads(model, layer)
+    if head >= there > 0:
+        raise BadInput(
+            f"Layer {layer} of {model.id} has {count(there, 'head')}, counted from 0: choose head {there - 1} or lower."
+        )
 
 
-def heads(model: LoadedModel) -> int:
-    """Return the number of query heads of a layer, the largest where layers differ; 0 where there is no attention."""
-    return max(config_numbers.whole_numbers(model.config, "num_attention_heads"), default=0)
+def heads(model: LoadedModel, layer: int) -> int:
+    """Return the query heads of a layer; the most that any has where its own are not known, 0 without attention."""
+    known = model.layers[layer].query_heads if model.layers else 0
+    return known or max(config_numbers.whole_numbers(model.config, "num_attention_heads"), default=0)
 
 
 def check_keeps(model: LoadedModel, layer: int, held: Attended) -> None:

@@ -44,7 +44,7 @@ def per_pair(arch: Architecture, layer: LayerCache, layers: int, *, past: bool =
 
     `past` is for one position after others, which matters to a latent (`formulas.product_width`).
     """
-    return 2.0 * layers * arch.heads * formulas.product_width(arch, layer, past=past)
+    return 2.0 * layers * arch.heads_of(layer) * formulas.product_width(arch, layer, past=past)
 
 
 def looked_at(layer: LayerCache) -> int | None:

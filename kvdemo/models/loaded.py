@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.activations import Widths
-from kvdemo.costs.architecture import LayerCache
+from kvdemo.costs.architecture import LayerCache, one_or_all
 from kvdemo.models import device, placement
 from kvdemo.models.facts import cache_shape, config_numbers, pass_widths, step_weights
 from kvdemo.models.facts.pass_memory import PassMemory
@@ -135,6 +134,7 @@ class LoadedModel(Codec):
         """
         layers = self.layers
         growing = [layer for layer in layers or () if layer.per_position]
+        stated = config_numbers.whole_numbers(self.config, "num_attention_heads")
         return {
             "id": self.id,
             "source": {"kind": self.source.kind, "location": self.source.location},
@@ -145,9 +145,9 @@ class LoadedModel(Codec):
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "weight_bytes": self.weight_bytes,
             "layers": len(layers) if layers else None,
-            "heads": _one_or_all(config_numbers.whole_numbers(self.config, "num_attention_heads")),
-            "kv_heads": _one_or_all({layer.kv_heads for layer in growing}),
-            "head_dim": _one_or_all({layer.head_dim for layer in growing}),
+            "heads": one_or_all({layer.query_heads for layer in growing} - {0} or stated),
+            "kv_heads": one_or_all({layer.kv_heads for layer in growing}),
+            "head_dim": one_or_all({layer.head_dim for layer in growing}),
             "vocab_size": self.rows,
             "context_length": self.context_length,
             "chat_template": self.has_chat_template,
@@ -161,9 +161,3 @@ class WithoutWeights(LoadedModel):
     @property
     def devices(self) -> tuple[torch.device, ...]:
         return (torch.device("cpu"),)
-
-
-def _one_or_all(numbers: Iterable[int]) -> int | list[int] | None:
-    """Return the number where there is one, a sorted list where there are several, None where there is none."""
-    found = sorted(set(numbers))
-    return found if len(found) > 1 else next(iter(found), None)

@@ -1,5 +1,6 @@
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from kvdemo.costs.formulas import (
 )
 from kvdemo.models.facts import architecture
 from kvdemo.models.network.cache_argument import cache_kwargs
-from tests.models.tiny_configs import GROUPED, LONGCAT, NO_SPECIAL, WINDOWED, tiny
+from tests.models.tiny_configs import GROUPED, LONGCAT, MIXTURE, NO_SPECIAL, ROUTED, WINDOW, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
 SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
@@ -85,6 +86,7 @@ def test_a_state_does_not_grow_and_its_float32_part_ignores_the_format() -> None
 def test_a_value_may_be_narrower_than_its_key() -> None:
     assert LayerCache("full", kv_heads=2, head_dim=4).per_position == 16
     assert LayerCache("full", kv_heads=2, head_dim=4, value_dim=1).per_position == 10
+    assert LayerCache("full", kv_heads=2, head_dim=4, value_dim=0).per_position == 8
 
 
 def test_flops_count_weights_and_attention() -> None:
@@ -167,6 +169,54 @@ def test_layers_of_different_widths_cost_in_proportion() -> None:
     wide = LayerCache("full", kv_heads=1, head_dim=8, value_dim=6)
     model = replace(arch(wide, FULL), active_parameters=0)
     assert step_flops(model, 1, 50) == 2 * 8 * 50 * (8 + 6 + 4 + 4)
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.sampled_from([FULL, SLIDING])), min_size=1), st.integers(1, 60))
+def test_each_layer_costs_in_proportion_to_its_own_query_heads(layers: list[tuple[int, LayerCache]], new: int) -> None:
+    """And none of them changes what is kept."""
+    mixed = arch(*(replace(layer, query_heads=heads) for heads, layer in layers))
+    alone = [replace(arch(layer), heads=heads, active_parameters=0) for heads, layer in layers]
+    assert step_flops(replace(mixed, active_parameters=0), new, 60) == sum(step_flops(one, new, 60) for one in alone)
+    assert kv_bytes(mixed, 60, 2) == kv_bytes(arch(*(layer for _, layer in layers)), 60, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "heads"),
+    [
+        (
+            "laguna",
+            MIXTURE | {"num_attention_heads_per_layer": [4, 16, 4, 16], "shared_expert_intermediate_size": 16},
+            [4, 16, 4, 16],
+        ),
+        (
+            "inkling_text",
+            ROUTED
+            | {"sliding_window_size": WINDOW, "swa_num_attention_heads": 8, "swa_num_key_value_heads": 4}
+            | {"swa_head_dim": 8, "layer_types": ["hybrid_sliding", "hybrid"] * 2},
+            [8, 4, 8, 4],
+        ),
+    ],
+)
+@pytest.mark.parametrize("past", [1, 5, 40])
+def test_flops_of_layers_with_other_query_heads_are_those_that_torch_counts(
+    family: str, numbers: dict[str, Any], heads: list[int], past: int
+) -> None:
+    """The products of attention alone: what is multiplied with weights does not depend on it."""
+    config = CONFIG_MAPPING[family](**WINDOWED | NO_SPECIAL | {"num_hidden_layers": 4} | numbers)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    found = architecture.from_config(config)
+    assert [layer.query_heads for layer in found.layers] == heads
+    products = sum(
+        of_each[torch.ops.aten.bmm]
+        for module, of_each in counter.get_flop_counts().items()
+        if module.endswith(".self_attn")
+    )
+    assert step_flops(replace(found, active_parameters=0), 1, past + 1) == products
 
 
 def of_latents(key: int, value: int, rank: int, place: int, indexer: Indexer | None = None) -> Architecture:

@@ -122,6 +122,8 @@ def test_layers_of_several_kinds_are_listed_separately() -> None:
         ("grouped-query", LayerCache("full", 8, 128), "32 query heads share 8 key-value heads"),
         ("multi-query", LayerCache("full", 1, 128), "all 32 query heads share one key-value head"),
         ("latent", LayerCache("full", 1, 512, 64), "a layer keeps 512 numbers a position"),
+        ("latent", LayerCache("full", 1, 512, 64), "are computed again, and 64 that tell where it is."),
+        ("latent", LayerCache("full", 1, 512, 0), "from which keys and values are computed again."),
         ("grouped-query", LayerCache("full", 4, 192, 128), "192 and 128 wide"),
     ],
 )
@@ -139,12 +141,34 @@ def test_the_kind_of_attention_is_named(attention: str, layer: LayerCache, says:
         ),
         ("grouped-query", (LayerCache("full", 4, 512), LayerCache("full", 8, 512)), "4 or 8 key-value heads, 512 wide"),
         ("multi-query", (LayerCache("full", 1, 512), LayerCache("sliding", 1, 256, window=7)), "256 or 512 wide"),
+        (
+            "grouped-query",
+            (LayerCache("full", 8, 128, query_heads=64), LayerCache("sliding", 8, 128, window=7, query_heads=32)),
+            "32 or 64 query heads share 8 key-value heads, 128 wide.",
+        ),
+        (
+            "multi-head",
+            (LayerCache("full", 4, 128, query_heads=4), LayerCache("full", 8, 128, query_heads=8)),
+            "each of the 4 or 8 heads keeps keys and values of its own, 128 wide",
+        ),
+        (
+            "latent",
+            (LayerCache("full", 1, 512, 0), *[LayerCache("full", 1, 512, 64)] * 3),
+            "are computed again, and in 3 of 4 layers 64 that tell where it is.",
+        ),
     ],
 )
 def test_heads_of_other_widths_are_not_given_the_width_of_the_first_layer(
     attention: str, layers: tuple[LayerCache, ...], says: str
 ) -> None:
     assert says in plan(model(*layers, attention=attention), **MACHINE)["sentences"][0]
+
+
+def test_query_heads_are_a_list_where_layers_differ() -> None:
+    layer = LayerCache("full", kv_heads=8, head_dim=128)
+    assert plan(model(layer), **MACHINE)["model"]["heads"] == 32
+    mixed = model(layer, LayerCache("full", kv_heads=8, head_dim=128, query_heads=64))
+    assert plan(mixed, **MACHINE)["model"]["heads"] == [32, 64]
 
 
 def test_heads_that_a_library_repeats_count_once_and_a_note_says_so() -> None:

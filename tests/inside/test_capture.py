@@ -11,7 +11,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from kvdemo.core.errors import BadInput
-from kvdemo.inside.capture import QUERIES_AT_A_TIME, capture, check_keeps, check_layer
+from kvdemo.inside.capture import QUERIES_AT_A_TIME, capture, check_keeps, check_layer, heads
 from kvdemo.inside.panel import CannotShow
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import next_token_logits
@@ -146,3 +146,11 @@ def test_a_layer_or_head_beyond_the_model_is_refused_with_the_largest(tiny_llama
         check_layer(tiny_llama, 2)
     with pytest.raises(BadInput, match="has 4 heads, counted from 0: choose head 3 or lower"):
         check_layer(tiny_llama, 0, 4)
+
+
+def test_a_head_is_refused_beyond_those_of_its_own_layer() -> None:
+    mixed = model("laguna, other query heads in its full layer")
+    assert (heads(mixed, 0), heads(mixed, 1)) == (2, 4)
+    check_layer(mixed, 1, 3)
+    with pytest.raises(BadInput, match="Layer 0 of laguna, .* has 2 heads, counted from 0: choose head 1 or lower"):
+        check_layer(mixed, 0, 3)

@@ -64,6 +64,10 @@ def test_facts_state_what_the_cache_holds(name: str, kv_heads: Any, head_dim: An
     assert (facts["kv_heads"], facts["head_dim"], facts["layers"], facts["heads"]) == (kv_heads, head_dim, layers, 4)
 
 
+def test_facts_list_the_query_heads_of_layers_that_differ() -> None:
+    assert facts_of("laguna, other query heads in its full layer")["heads"] == [2, 4]
+
+
 def test_a_model_of_unknown_shape_has_no_layer_facts(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise BadInput("It is not supported.")

@@ -85,6 +85,15 @@ TINY: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
     ),
     "gemma2": ("gemma2", WINDOWED, "grouped-query", ("full", "sliding")),
     "gemma3": ("gemma3_text", WINDOWED | {"num_hidden_layers": 7}, "grouped-query", ("full", "sliding")),
+    "laguna, other query heads in its full layer": (
+        "laguna",
+        WINDOWED
+        | MIXTURE
+        | {"num_attention_heads_per_layer": [2, 4], "shared_expert_intermediate_size": 16}
+        | {"layer_types": ["full_attention", "sliding_attention"]},
+        "grouped-query",
+        ("full", "sliding"),
+    ),
     "gpt_oss": ("gpt_oss", WINDOWED | SPARSE, "grouped-query", ("full", "sliding")),
     "mixtral": ("mixtral", GROUPED | SPARSE | {"sliding_window": None}, "grouped-query", ("full",)),
     "mimo, values narrower than keys": (

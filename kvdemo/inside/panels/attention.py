@@ -34,6 +34,6 @@ def show(subject: Subject) -> Mapping[str, Any]:
         "layer": request.layer,
         "head": request.head,
         "layers": model.config.num_hidden_layers,
-        "heads": heads(model),
+        "heads": heads(model, request.layer),
         "rows": [[round(weight, DIGITS) for weight in row[: number + 1]] for number, row in enumerate(rows)],
     }

@@ -93,7 +93,7 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
-        "numbers": f"d = {_either(widths)}, {units.count(arch.heads, 'head')}; in FLOPs b · ({as_sum(row)})",
+        "numbers": f"d = {_either(widths)}, heads = {_either(arch.all_heads)}; in FLOPs b · ({as_sum(row)})",
         "unit": "FLOPs",
         "terms": row,
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer."

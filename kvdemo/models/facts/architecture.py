@@ -85,8 +85,9 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     layers = cache_shape.layer_caches(trial, name)
     network, text = trial.network, trial.text
     tied = getattr(text, "tie_word_embeddings", False)
-    heads = max(config_numbers.whole_numbers(text, "num_attention_heads"), default=0)
-    repeats = _repeats(layers, heads, config_numbers.one_number(text, "num_key_value_heads", "num_kv_heads"))
+    stated = max(config_numbers.whole_numbers(text, "num_attention_heads"), default=0)
+    heads = max(trial.query_heads.values(), default=stated)
+    repeats = _repeats(network, layers)
     attention = _attention(layers, repeats, heads, config_numbers.one_number(text, "kv_lora_rank"))
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
@@ -153,13 +154,23 @@ def _fetched(hub_id: str, cache: str | None) -> Path:
         raise hub_errors.explained(hub_id, error, Path(constants.HF_HUB_CACHE), "HF_HOME") from error
 
 
-def _repeats(layers: tuple[LayerCache, ...], heads: int, stated: int | None) -> int:
-    """Count how often a key-value head is kept: once, unless each query head has one and the configuration says fewer.
+def _repeats(network: PreTrainedModel, layers: tuple[LayerCache, ...]) -> int:
+    """Count how often a key-value head is kept: once, unless each query head has one and fewer are computed.
 
-    Falcon's newer models are trained with shared heads, and transformers repeats them before it keeps them.
+    Falcon's newer models are trained with shared heads, and transformers repeats them before it keeps them. One
+    matrix computes queries, keys and values there: with as many key-value heads as its part says, it has
+    (heads + 2 · kv_heads) · head_dim rows.
     """
-    kept = {layer.kv_heads for layer in layers if layer.per_position}
-    return heads // stated if kept == {heads} and stated and heads % stated == 0 else 1
+    found = dict.fromkeys((place for place, layer in enumerate(layers) if layer.per_position), 1)
+    for part in network.modules():
+        place, computed = getattr(part, "layer_idx", None), getattr(part, "num_kv_heads", None)
+        if place not in found or not computed or layers[place].kv_heads != layers[place].query_heads:
+            continue
+        rows = (layers[place].query_heads + 2 * computed) * layers[place].head_dim
+        if any(weight.shape[0] == rows for inner in part.children() for weight in inner.parameters(recurse=False)):
+            found[place] = layers[place].kv_heads // computed
+    each = set(found.values())
+    return each.pop() if len(each) == 1 else 1
 
 
 def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent: int | None) -> str | None:
@@ -169,7 +180,7 @@ def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent:
         return None
     if latent and widths == {(1, latent)}:
         return "latent"
-    if {kv_heads for kv_heads, _ in widths} == {heads}:
+    if all(layer.kv_heads // repeats == (layer.query_heads or heads) for layer in layers if layer.per_position):
         return "multi-head"
     return "multi-query" if {kv_heads for kv_heads, _ in widths} == {1} else "grouped-query"
 

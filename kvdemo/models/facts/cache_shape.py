@@ -35,7 +35,11 @@ def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
     types = getattr(trial.text, "layer_types", None) or ()
     chunked = {place for place, kind in enumerate(types) if kind == "chunked_attention"}
     return tuple(
-        replace(layer, chunked=True) if place in chunked and layer.kind == "sliding" else layer
+        replace(
+            layer,
+            chunked=place in chunked and layer.kind == "sliding",
+            query_heads=trial.query_heads.get(place, 0) if layer.kv_heads else 0,
+        )
         for place, layer in enumerate(found)
     )
 

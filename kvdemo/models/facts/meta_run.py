@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ NO_KEYS = "{} keeps no keys and values that grow with the text: choose a model w
 POSITIONS = (2, 131)
 # What transformers' own layers hold; how these grow shows after one pass, which is most of a trial's time.
 _PLAIN = re.compile(r"keys|values|(conv|recurrent)_states\.\d+|indexer_keys")
+_SOFTMAX = {functional.softmax, torch.softmax, torch.Tensor.softmax}
 # The largest models known make 60,000 calls; this many take some five seconds.
 MOST_CALLS = 150_000
 
@@ -60,6 +61,7 @@ class Trial(TextPass):
     text          the configuration of the part that continues text, which `network` is
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
+    query_heads   query heads of each layer that was seen to weigh positions, by its number
     """
 
     network: PreTrainedModel
@@ -67,6 +69,7 @@ class Trial(TextPass):
     text: PreTrainedConfig
     shapes: tuple[list[Shapes], ...]
     missing_head: int
+    query_heads: Mapping[int, int]
 
 
 class _TooLargeError(Exception):
@@ -128,15 +131,46 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
                 "for, so choose another model."
             )
         cache = DynamicCache(config=network.config)
-        called: set[nn.Module] = set()
-        hooks = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in network.modules()]
-        shapes, choices = _passes(network, cache, name, calls)
+        seen = _Parts()
+        hooks = [part.register_forward_pre_hook(seen.enter) for part in network.modules()]
+        hooks += [part.register_forward_hook(seen.leave) for part in network.modules()]
+        with seen:
+            shapes, choices = _passes(network, cache, name, calls)
     for hook in hooks:
         hook.remove()
     head = network.get_input_embeddings().weight.numel() if headless else 0
-    idle = frozenset(_idle(network.get_decoder(), called))
+    idle = frozenset(_idle(network.get_decoder(), seen.called))
     text = network.config.get_text_config(decoder=True)
-    return Trial(idle, choices, network, cache, text, tuple(shapes), head)
+    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads)
+
+
+class _Parts(TorchFunctionMode):
+    """Notes which parts a pass calls, and how many query heads each layer has.
+
+    Eager attention makes its weights by a softmax over (1, heads, queries, keys), whatever a family calls its heads.
+    The part that does so itself says which layer it is of; other parts have softmaxes of their own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: set[nn.Module] = set()
+        self.query_heads: dict[int, int] = {}
+        self._running: list[nn.Module] = []
+
+    def enter(self, part: nn.Module, _: Any) -> None:
+        self.called.add(part)
+        self._running.append(part)
+
+    def leave(self, *_: Any) -> None:
+        self._running.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in _SOFTMAX and made.ndim == 4 and self._running:
+            layer = getattr(self._running[-1], "layer_idx", None)
+            if isinstance(layer, int):
+                self.query_heads[layer] = made.shape[1]
+        return made
 
 
 def _idle(module: nn.Module, called: set[nn.Module], path: str = "") -> Iterator[str]:

@@ -29,6 +29,7 @@ def read(network: PreTrainedModel, layers: Sequence[LayerCache] | None, device_t
     if layers is None:
         layers = [LayerCache("full", heads, getattr(text, "head_dim", None) or -(-hidden // heads))] if heads else []
     keeping = [layer for layer in layers if layer.kv_heads]
+    heads = max((layer.query_heads for layer in keeping), default=0) or heads
     kv_heads = max((layer.kv_heads for layer in keeping), default=0)
     attention = getattr(text, "_attn_implementation", None)
     return Widths(

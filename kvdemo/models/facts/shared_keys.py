@@ -7,6 +7,7 @@ for: Gemma 4 does, unless its attention is one that cannot cut its mask. Whether
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -22,7 +23,10 @@ def borrowed(trial: Trial, layers: Sequence[LayerCache]) -> tuple[LayerCache, ..
     if not count or any(layer != LayerCache("state") for layer in layers[-count:]):
         return ()
     own = dict(zip(trial.text.layer_types, layers[:-count], strict=False))
-    return tuple(own[kind] for kind in trial.text.layer_types[-count:])
+    return tuple(
+        replace(own[kind], query_heads=trial.query_heads.get(place, 0))
+        for place, kind in enumerate(trial.text.layer_types[-count:], len(layers) - count)
+    )
 
 
 def late(trial: Trial, count: int) -> list[nn.Module]:

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache
+from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import shared
@@ -21,7 +21,19 @@ from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
-from tests.models.tiny_configs import GROUPED, MIXTURE, NO_SPECIAL, TINY, WINDOW, tiny
+from tests.models.tiny_configs import (
+    GROUPED,
+    INDEXER,
+    LATENT,
+    LAYERS,
+    MIXTURE,
+    NO_SPECIAL,
+    ROUTED,
+    SIZES,
+    TINY,
+    WINDOW,
+    tiny,
+)
 from tests.models.wrappers import flat
 from tests.tiny_models import loaded
 
@@ -91,6 +103,34 @@ def test_the_formula_gives_the_bytes_of_a_live_cache_exactly(name: str, dtype: t
         assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
     assert held > 2 * WINDOW
     assert arch.parameters == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "places"),
+    [
+        ("mistral_large4_text", {"no_rope_layers": [1, 0], "head_dim": 4}, [4, 0]),
+        (
+            "glm5_next_text",
+            {"qk_rope_head_dim": 0, "index_topk": 8, "index_kpool": 4, "linear_head_dim": 8, "linear_num_heads": 4}
+            | {"hc_mult": 2, "layer_types": ["indexed_attention"] * 2},
+            [0, 0],
+        ),
+    ],
+)
+def test_latents_that_keep_no_place_are_counted_as_they_are_kept(
+    family: str, numbers: dict[str, Any], places: list[int]
+) -> None:
+    """Such layers hold values of no width beside the latent: no numbers, and not as many as the latent has."""
+    config = CONFIG_MAPPING[family](**SIZES | LAYERS | LATENT | INDEXER | NO_SPECIAL | numbers)
+    arch, model = architecture.from_config(config), AutoModel.from_config(config).eval()
+    cache = DynamicCache(config=config)
+    for held in (1, 5, 6):
+        with torch.inference_mode():
+            ids = torch.zeros((1, held - cache.get_seq_length()), dtype=torch.long)
+            model(input_ids=ids, past_key_values=cache)
+        assert kv_bytes(arch, held, 4) == live_bytes(cache)
+    assert arch.attention == "latent"
+    assert [layer.value_dim for layer in arch.layers] == places
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -171,6 +211,62 @@ def test_falcons_shared_heads_are_distinguished_from_repeated_ones() -> None:
     assert kv_bytes_per_token(shared(arch), 2) == 2 * 60 * 8 * 64 * 2
     assert kv_bytes_per_token(arch, 2) == 16 * 2 * 60 * 8 * 64 * 2  # the live tensors: see above
     assert architecture.parse(LLAMA_8B).repeats == 1
+
+
+INKLING = NO_SPECIAL | ROUTED | {"head_dim": 8, "swa_head_dim": 8, "sliding_window_size": WINDOW}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"swa_num_attention_heads": 8, "swa_num_key_value_heads": 4},
+        {"swa_num_attention_heads": 8, "swa_num_key_value_heads": 8},
+        {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 4},
+    ],
+)
+def test_heads_are_repeated_only_where_fewer_are_computed(numbers: dict[str, int]) -> None:
+    """All layers of inkling are sliding here; `num_key_value_heads` is of the full layers that it has none of."""
+    config = CONFIG_MAPPING["inkling_text"](**GROUPED | INKLING | numbers)
+    arch, model = architecture.from_config(config), AutoModelForCausalLM.from_config(config).eval()
+    cache = DynamicCache(config=config)
+    with torch.inference_mode():
+        model(input_ids=torch.zeros((1, 5), dtype=torch.long), past_key_values=cache)
+    assert arch.repeats == 1
+    assert kv_bytes(shared(arch), 5, 4) == live_bytes(cache)
+    same = len({layer.kv_heads for layer in arch.layers} | set(arch.all_heads)) == 1
+    assert arch.attention == ("multi-head" if same else "grouped-query")
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_query_heads_of_each_layer_are_seen_in_a_pass(name: str) -> None:
+    arch = architecture.from_config(tiny(name))
+    seen = [layer.query_heads for layer in (*arch.layers, *arch.borrowed) if layer.kv_heads]
+    assert seen == ([2, 4] if name.startswith("laguna") else [4] * len(seen))
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "heads"),
+    [
+        (
+            "dots3_note_text",
+            {"swa_num_attention_heads": 16, "swa_num_key_value_heads": 16, "swa_q_lora_rank": 12, "swa_head_dim": 12}
+            | {"swa_kv_lora_rank": 24, "swa_qk_nope_head_dim": 8, "swa_v_head_dim": 6, "sliding_window": WINDOW}
+            | {"shared_experts_intermediate_size": 16},
+            {4, 16},
+        ),
+        (  # its two residual streams are mixed by a softmax that is none of attention's
+            "glm5_next_text",
+            {"qk_rope_head_dim": 0, "index_topk": 8, "index_kpool": 4, "linear_head_dim": 8, "linear_num_heads": 4}
+            | {"hc_mult": 2, "layer_types": ["indexed_attention"] * 4},
+            {4},
+        ),
+    ],
+)
+def test_query_heads_are_those_of_attention_and_of_each_layer(
+    family: str, numbers: dict[str, Any], heads: set[int]
+) -> None:
+    config = CONFIG_MAPPING[family](**SIZES | LATENT | INDEXER | NO_SPECIAL | {"num_hidden_layers": 4} | numbers)
+    assert {layer.query_heads for layer in architecture.from_config(config).layers} == heads
 
 
 @pytest.mark.slow  # it lays out networks of full size
