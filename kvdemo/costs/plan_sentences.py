@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.figures import units
@@ -38,18 +38,18 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
         said.append(
             f"Of {every} billion parameters, {active} billion are read for a token; all of them must be in memory."
         )
-    return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
+    return [*said, *_fitting(document, arch), _growth(document), _speed(document), *_sparse(arch)]
 
 
 def _attention(arch: Architecture) -> str:
-    keeping = [layer for layer in arch.layers if layer.per_position]
-    first = keeping[0]
+    keeping = [layer for layer in arch.layers if layer.kv_heads]
     width = _widths(keeping)
     match arch.attention:
         case "latent":
+            ranks, places = _either(x.head_dim for x in keeping), _either(x.value_dim for x in keeping)
             return (
-                f"Latent attention: for all {arch.heads} heads together a layer keeps {first.head_dim} numbers a "
-                f"position, from which keys and values are computed again, and {first.value_dim} that tell where it is."
+                f"Latent attention: for all {arch.heads} heads together a layer keeps {ranks} numbers a position, from "
+                f"which keys and values are computed again, and {places} that tell where it is."
             )
         case "multi-head":
             return (
@@ -65,6 +65,10 @@ def _attention(arch: Architecture) -> str:
             )
             of_all = f", {width} wide" if alike else ""
             return f"Grouped-query attention: {arch.heads} query heads share {shared} key-value heads{of_all}."
+
+
+def _either(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(set(numbers))))
 
 
 def _widths(layers: Sequence[LayerCache]) -> str:
@@ -85,7 +89,7 @@ def _keeps(layer: LayerCache) -> str:
     constant = layer.state_elements + layer.float32_elements
     kept = []
     if layer.kind == "full":
-        kept.append("every position")
+        kept.append("every position" if layer.kv_heads else "an indexer's keys of every position")
     if layer.window is not None:
         kept.append(f"the last {units.count(layer.window, 'position')}")
     if constant:
@@ -138,6 +142,21 @@ def _speed(document: Mapping[str, Any]) -> str:
         f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most "
         f"{units.figures(decode['tokens_per_s'])} tokens/s{of}."
     )
+
+
+def _sparse(arch: Architecture) -> list[str]:
+    """Say what a step is counted to read where an indexer chooses the positions that are looked at."""
+    if arch.indexer is None:
+        return []
+    chosen = arch.indexer.chosen
+    number = "a number that its configuration does not tell, counted as 1" if chosen is None else f"{chosen:,}"
+    count = sum(layer.sparse and layer.kv_heads > 0 for layer in (*arch.layers, *arch.borrowed))
+    own = "all of the indexer's keys" if arch.indexer.products else "none of the indexer's keys, which may be pooled"
+    return [
+        f"An indexer chooses the positions that a query looks at in {units.count(count, 'layer')}: {number}. Of those "
+        f"alone the step reads keys and values, and {own}; transformers reads all that is kept and masks the rest, so "
+        "its steps take longer for that, too."
+    ]
 
 
 def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:

@@ -134,7 +134,7 @@ class LoadedModel(Codec):
         sorted list.
         """
         layers = self.layers
-        growing = [layer for layer in layers or () if layer.per_position]
+        growing = [layer for layer in layers or () if layer.kv_heads]
         return {
             "id": self.id,
             "source": {"kind": self.source.kind, "location": self.source.location},
