@@ -28,7 +28,10 @@ class LayerCache:
     float32_elements  the same for numbers that stay in float32 whatever the model's format is
     index_elements    numbers kept for each position beside its keys and values, in the cache's number format: the
                       keys of an indexer, which chooses the positions that are attended to (DeepSeek-V3.2, GLM-5)
-    index_bytes       bytes kept for each position whatever the format is: an indexer's positions
+    index_bytes       bytes kept for each position whatever the format is: an indexer's positions, or its keys where
+                      these stay in float32 (dots.3)
+    sparse            queries look at positions that an indexer chooses (`Architecture.indexer`), by keys that this
+                      layer keeps or another one, and not at all that are kept
     query_heads       query heads that look at what is kept, which changes nothing of it; 0 where that was not seen
     """
 
@@ -42,6 +45,7 @@ class LayerCache:
     float32_elements: int = 0
     index_elements: int = 0
     index_bytes: int = 0
+    sparse: bool = False
     query_heads: int = 0
 
     def __post_init__(self) -> None:
@@ -49,9 +53,19 @@ class LayerCache:
             object.__setattr__(self, "value_dim", self.head_dim)
 
     @property
+    def keys_and_values(self) -> int:
+        """Numbers that attention reads of each position: kv_heads · (key width + value width)."""
+        return self.kv_heads * (self.head_dim + self.value_dim)
+
+    @property
     def per_position(self) -> int:
-        """Numbers kept for each position that is kept: kv_heads · (key width + value width), and an indexer's keys."""
-        return 0 if self.kind == "state" else self.kv_heads * (self.head_dim + self.value_dim) + self.index_elements
+        """Numbers kept for each position that is kept: keys and values, and an indexer's keys."""
+        return 0 if self.kind == "state" else self.keys_and_values + self.index_elements
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the layer keeps an indexer's keys, in whatever format."""
+        return self.index_elements + self.index_bytes > 0
 
     def bytes_per_position(self, itemsize: int) -> int:
         """Count the bytes of each position that is kept, `itemsize` bytes a number."""
@@ -79,13 +93,19 @@ class Latent:
 class Indexer:
     """What chooses the positions that a query looks at (DeepSeek-V3.2, GLM-5). Layers may share a choice.
 
-    chosen  positions that it chooses, at most
-    heads   its query heads, in each layer that keeps keys for it (`LayerCache.index_elements`); 0 where it does not
-            score each position by itself, and no formula is known
+    chosen    positions that a query surely looks at, of a text that has as many; it may look at a few more. None where
+              that is not known: then one is counted, since a query looks at something
+    products  multiplications by which it scores a position for a query, in each layer that keeps its keys; 0 where it
+              does not score each position by itself, and neither its work nor its reading is known
     """
 
-    chosen: int
-    heads: int
+    chosen: int | None
+    products: int
+
+    @property
+    def least(self) -> int:
+        """Positions that are counted as looked at, at most."""
+        return self.chosen or 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ class Architecture:
     context_length     positions that the model was made for; None where its configuration sets no limit
     attention          "multi-head", "grouped-query", "multi-query" or "latent"
     latent             what "latent" attention makes of what its layers keep
-    indexer            what chooses the positions that a query looks at; None where it looks at all that are kept
+    indexer            what chooses the positions that a query looks at in `sparse` layers; None where no layer is one
     repeats            how often each key-value head is in `layers`: 1, but where transformers keeps a head once for
                        each query head that shares it (Falcon's newer models); see `shared`
     text_part          whether the model is for more than text, and all of this is about the part that continues text
@@ -136,18 +156,33 @@ class Architecture:
         return tuple(Counter(replace(layer, query_heads=0) for layer in self.layers).items())
 
     @cached_property
+    def read(self) -> tuple[tuple[LayerCache, int], ...]:
+        """What a step reads of a cache, like `kinds`: of `sparse` layers the chosen keys and values, and the indexer's.
+
+        Of the indexer's keys all are read, since it scores each position. None are counted where it scores several
+        together (`Indexer.products`): a cache of pooled keys would be smaller.
+        """
+        return tuple((part, n) for layer, n in self.kinds for part in self._parts(layer))
+
+    def _parts(self, layer: LayerCache) -> tuple[LayerCache, ...]:
+        if not (self.indexer and layer.sparse):
+            return (layer,)
+        chosen = replace(layer, window=self.indexer.least, index_elements=0, index_bytes=0)
+        keys = LayerCache("full", index_elements=layer.index_elements, index_bytes=layer.index_bytes)
+        return (chosen, keys) if self.indexer.products else (chosen,)
+
+    @cached_property
     def attending(self) -> tuple[tuple[LayerCache, int, bool], ...]:
         """Each different layer with queries, its number, and whether only positions whose logits are asked run it.
 
         Where an indexer chooses what a query looks at, the layer has a window of as many positions here.
         """
-        most = self.indexer.chosen if self.indexer else None
-        own = (
-            (layer if most is None or layer.window is not None else replace(layer, window=most - 1), n, False)
-            for layer, n in Counter(self.layers).items()
-            if layer.kv_heads
-        )
-        return (*own, *((layer, n, self.late_parameters > 0) for layer, n in Counter(self.borrowed).items()))
+        own = ((layer, n, False) for layer, n in Counter(self.layers).items() if layer.kv_heads)
+        others = ((layer, n, self.late_parameters > 0) for layer, n in Counter(self.borrowed).items())
+        return tuple((self._looked_at(layer), n, late) for layer, n, late in (*own, *others))
+
+    def _looked_at(self, layer: LayerCache) -> LayerCache:
+        return replace(layer, window=self.indexer.least - 1) if self.indexer and layer.sparse else layer
 
     def heads_of(self, layer: LayerCache) -> int:
         """Return the query heads of one layer, the model's where those of the layer were not seen."""

@@ -1,8 +1,9 @@
 """Calculate by formula what a cache, a step and a token cost. Standard library only; nothing is measured.
 
 A decoding step with a cache reads every weight that takes part, and every key and value that is held, to make one
-token: at batch 1 it is bound by memory bandwidth, and (weight bytes + cache bytes) / bandwidth is its floor. A step
-without a cache runs the whole text again and is soon bound by arithmetic. Two sums decide which, bytes and FLOPs.
+token: at batch 1 it is bound by memory bandwidth, and (weight bytes + cache bytes) / bandwidth is its floor. Where an
+indexer chooses positions, it need not read all that is held (`read_bytes`). A step without a cache runs the whole text
+again and is soon bound by arithmetic. Two sums decide which, bytes and FLOPs.
 
 An `Architecture` says what each layer keeps. Query heads appear in it only where work is counted: what a cache
 holds depends on key-value heads alone (Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245).
@@ -25,6 +26,16 @@ def kv_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1, 
     `beyond` is for a cache that may still be cut (`core.types.Pass`).
     """
     return batch * sum(n * _layer_bytes(layer, positions, itemsize, beyond) for layer, n in arch.kinds)
+
+
+def read_bytes(arch: Architecture, positions: int, itemsize: int, batch: int = 1) -> int:
+    """Calculate the bytes of a cache that a step must read at a context of n positions, of `batch` sequences.
+
+    `kv_bytes`, but where an indexer chooses positions: then keys and values of min(n, chosen) positions, and the
+    indexer's keys of all (DeepSeek-V3.2, arXiv:2512.02556, section 2.1; `Architecture.read`). transformers reads
+    everything and masks what is not chosen.
+    """
+    return batch * sum(n * _layer_bytes(layer, positions, itemsize) for layer, n in arch.read)
 
 
 def layers_bytes(layers: Sequence[LayerCache], positions: int, itemsize: int, batch: int = 1) -> int:
@@ -98,9 +109,9 @@ def index_width(arch: Architecture, layer: LayerCache) -> int:
     """Count the multiplications by which a layer's indexer scores one position for one query.
 
     A product with its key in each head, and the sum of the heads, each by its weight (DeepSeek-V3.2, arXiv:2512.02556,
-    section 2.1). All positions are scored, as many as there are.
+    section 2.1), or the largest (MiniMax-M3). All positions are scored, as many as there are.
     """
-    return arch.indexer.heads * (layer.index_elements + 1) if arch.indexer and layer.index_elements else 0
+    return arch.indexer.products if arch.indexer and layer.indexed else 0
 
 
 def _products(arch: Architecture, layer: LayerCache, new_positions: int, context: int) -> int:

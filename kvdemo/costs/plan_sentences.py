@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.figures import units
@@ -38,19 +38,19 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
         every, active, at_most = (units.figures(n / 1e9) for n in (arch.parameters, arch.active_parameters, most))
         read = f"{active} to {at_most} billion" if arch.spare_parameters else f"{active} billion"
         said.append(f"Of {every} billion parameters, {read} are read for a token; all of them must be in memory.")
-    return [*said, *_fitting(document, arch), _growth(document), _speed(document)]
+    return [*said, *_fitting(document, arch), _growth(document), _speed(document), *_sparse(arch)]
 
 
 def _attention(arch: Architecture) -> str:
-    keeping = [layer for layer in arch.layers if layer.per_position]
-    first = keeping[0]
+    keeping = [layer for layer in arch.layers if layer.kv_heads]
     width = _widths(keeping)
     heads = " or ".join(map(str, arch.all_heads))
     match arch.attention:
         case "latent":
+            ranks = _either(layer.head_dim for layer in keeping)
             return (
-                f"Latent attention: for all {heads} heads together a layer keeps {first.head_dim} numbers a "
-                f"position, from which keys and values are computed again{_places(keeping)}."
+                f"Latent attention: for all {heads} heads together a layer keeps {ranks} numbers a position, from "
+                f"which keys and values are computed again{_places(keeping)}."
             )
         case "multi-head":
             return f"Multi-head attention: each of the {heads} heads keeps keys and values of its own, {width} wide."
@@ -74,6 +74,10 @@ def _places(layers: Sequence[LayerCache]) -> str:
     return f", and{where} {' or '.join(map(str, wide))} that tell where it is" if wide else ""
 
 
+def _either(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(set(numbers))))
+
+
 def _widths(layers: Sequence[LayerCache]) -> str:
     """Write how wide keys are, and values where they differ: "256", "192 and 128", "256 or 512" where layers differ."""
     widths = sorted({(layer.head_dim, layer.value_dim) for layer in layers})
@@ -92,7 +96,7 @@ def _keeps(layer: LayerCache) -> str:
     constant = layer.state_elements + layer.float32_elements
     kept = []
     if layer.kind == "full":
-        kept.append("every position")
+        kept.append("every position" if layer.kv_heads else "an indexer's keys of every position")
     if layer.window is not None:
         kept.append(f"the last {units.count(layer.window, 'position')}")
     if constant:
@@ -145,6 +149,21 @@ def _speed(document: Mapping[str, Any]) -> str:
         f"{units.seconds(decode['ms_per_token'] / 1000)}, so at most "
         f"{units.figures(decode['tokens_per_s'])} tokens/s{of}."
     )
+
+
+def _sparse(arch: Architecture) -> list[str]:
+    """Say what a step is counted to read where an indexer chooses the positions that are looked at."""
+    if arch.indexer is None:
+        return []
+    chosen = arch.indexer.chosen
+    number = "a number that its configuration does not tell, counted as 1" if chosen is None else f"{chosen:,}"
+    count = sum(layer.sparse and layer.kv_heads > 0 for layer in (*arch.layers, *arch.borrowed))
+    own = "all of the indexer's keys" if arch.indexer.products else "none of the indexer's keys, which may be pooled"
+    return [
+        f"An indexer chooses the positions that a query looks at in {units.count(count, 'layer')}: {number}. Of those "
+        f"alone the step reads keys and values, and {own}; transformers reads all that is kept and masks the rest, so "
+        "its steps take longer for that, too."
+    ]
 
 
 def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:

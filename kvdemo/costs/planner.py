@@ -109,7 +109,8 @@ def plan(
     weight_bytes, read_bytes = (_weight_bytes(n, dtype) for n in (model.parameters, model.active_parameters))
     a_sequence = formulas.kv_bytes(model, context, itemsize)
     fit = _fit(model, memory_bytes - weight_bytes, itemsize, a_sequence)
-    floor = formulas.decode_floor_s(read_bytes, batch * a_sequence, bandwidth_bytes_per_s)
+    cache_read = formulas.read_bytes(model, context, itemsize, batch)
+    floor = formulas.decode_floor_s(read_bytes, cache_read, bandwidth_bytes_per_s)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "plan",
@@ -138,7 +139,7 @@ def plan(
         "fit": fit | {"fits": fit["largest_batch"] >= batch, "needed_bytes": weight_bytes + batch * a_sequence},
         "decode": {
             "basis": "predicted",
-            "bytes_read": read_bytes + batch * a_sequence,
+            "bytes_read": read_bytes + cache_read,
             "ms_per_token": 1000 * floor,
             "tokens_per_s": 1 / floor,
             "batch_tokens_per_s": batch / floor,
@@ -185,8 +186,8 @@ def _model(arch: Architecture) -> dict[str, Any]:
         "layers": len(arch.layers),
         "layer_kinds": dict(Counter(layer.kind for layer in arch.layers)),
         "heads": one_or_all(arch.all_heads),
-        "kv_heads": sorted({layer.kv_heads for layer in arch.layers if layer.per_position}),
-        "head_dim": sorted({layer.head_dim for layer in arch.layers if layer.per_position}),
+        "kv_heads": sorted({layer.kv_heads for layer in arch.layers if layer.kv_heads}),
+        "head_dim": sorted({layer.head_dim for layer in arch.layers if layer.kv_heads}),
         "hidden_size": arch.hidden_size,
         "vocab_size": arch.vocab_size,
         "context_length": arch.context_length,

@@ -133,7 +133,7 @@ class LoadedModel(Codec):
         sorted list.
         """
         layers = self.layers
-        growing = [layer for layer in layers or () if layer.per_position]
+        growing = [layer for layer in layers or () if layer.kv_heads]
         stated = config_numbers.whole_numbers(self.config, "num_attention_heads")
         return {
             "id": self.id,

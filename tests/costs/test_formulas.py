@@ -22,6 +22,7 @@ from kvdemo.costs.formulas import (
     positions_cached,
     positions_uncached,
     query_key_pairs,
+    read_bytes,
     step_flops,
 )
 from kvdemo.models.facts import architecture
@@ -221,7 +222,7 @@ def test_flops_of_layers_with_other_query_heads_are_those_that_torch_counts(
 
 def of_latents(key: int, value: int, rank: int, place: int, indexer: Indexer | None = None) -> Architecture:
     """8 heads over one layer of latents, without weights. An indexer's keys are 3 wide."""
-    layer = LayerCache("full", 1, rank, place, index_elements=3 if indexer else 0)
+    layer = LayerCache("full", 1, rank, place, index_elements=3 if indexer else 0, sparse=indexer is not None)
     made = replace(arch(layer), active_parameters=0, attention="latent")
     return replace(made, latent=Latent(key, value), indexer=indexer)
 
@@ -242,17 +243,47 @@ def test_a_latent_is_attended_to_in_the_way_that_takes_less(
 
 @pytest.mark.parametrize(("new", "context", "pairs"), [(1, 50, 7), (1, 4, 4), (9, 9, 28 + 2 * 7), (3, 8, 6 + 7 + 7)])
 def test_positions_that_an_indexer_does_not_choose_cost_nothing(new: int, context: int, pairs: int) -> None:
-    chosen = of_latents(key=4, value=4, rank=6, place=2, indexer=Indexer(chosen=7, heads=0))
+    chosen = of_latents(key=4, value=4, rank=6, place=2, indexer=Indexer(chosen=7, products=0))
     past = max(0, min(context, 7) - new)
     assert step_flops(chosen, new, context) == 2 * 8 * (pairs * 2 + 2 * min(pairs * 6, (pairs + past * 6) * 4))
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.integers(1, 9), st.integers(1, 60))
-def test_an_indexer_scores_each_position_for_each_query(new: int, past: int, heads: int, chosen: int) -> None:
-    scores = step_flops(of_latents(4, 4, 6, 2, Indexer(chosen, heads)), new, past + new) - step_flops(
+def test_an_indexer_scores_each_position_for_each_query(new: int, past: int, products: int, chosen: int) -> None:
+    scores = step_flops(of_latents(4, 4, 6, 2, Indexer(chosen, products)), new, past + new) - step_flops(
         of_latents(4, 4, 6, 2, Indexer(chosen, 0)), new, past + new
     )
-    assert scores == 2 * sum(range(past + 1, past + new + 1)) * heads * (3 + 1)
+    assert scores == 2 * sum(range(past + 1, past + new + 1)) * products
+
+
+@given(st.integers(0, 90), st.integers(1, 40), st.integers(0, 9), st.integers(1, 4))
+def test_a_step_reads_the_chosen_keys_and_values_and_all_keys_of_the_indexer(
+    positions: int, chosen: int, products: int, batch: int
+) -> None:
+    """Beside 5 + 2 numbers a position and 3 of the indexer: a layer with a window, read as it is kept, and states."""
+    sparse = of_latents(4, 4, 5, 2, Indexer(chosen, products))
+    model = replace(sparse, layers=(*sparse.layers, SLIDING, STATE))
+    read = read_bytes(model, positions, 2, batch)
+    others = kv_bytes(arch(SLIDING, STATE), positions, 2, batch)
+    scored = positions if products else 0
+    assert read == others + 2 * batch * ((5 + 2) * min(positions, chosen) + 3 * scored)
+    assert read <= kv_bytes(model, positions, 2, batch)
+    assert read_bytes(arch(FULL, SLIDING, STATE), positions, 2, batch) == kv_bytes(
+        arch(FULL, SLIDING, STATE), positions, 2, batch
+    )
+
+
+def test_where_nobody_knows_how_many_positions_are_chosen_one_is_counted() -> None:
+    unknown, one = (of_latents(4, 4, 6, 2, Indexer(chosen, 5)) for chosen in (None, 1))
+    assert step_flops(unknown, 3, 50) == step_flops(one, 3, 50)
+    assert read_bytes(unknown, 50, 2) == read_bytes(one, 50, 2) == 2 * (6 + 2 + 50 * 3)
+
+
+def test_a_step_of_deepseek_v32_reads_2048_latents_and_all_keys_of_its_indexer() -> None:
+    """DeepSeek-V3.2, arXiv:2512.02556: 61 layers with latents of 512 + 64 numbers and an indexer's keys of 128."""
+    found = architecture.from_config(CONFIG_MAPPING["deepseek_v32"]())
+    assert kv_bytes(found, 131_072, 2) == 61 * 2 * (512 + 64 + 128) * 131_072
+    assert read_bytes(found, 131_072, 2) == 61 * 2 * ((512 + 64) * 2048 + 128 * 131_072)
 
 
 @pytest.mark.parametrize("name", ["deepseek_v32, an indexer's keys", "glm_moe_dsa"])
@@ -305,7 +336,7 @@ def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(nam
     least, counted = step_flops(found, new, past + new) - 2 * new * norms, counter.get_total_flops()
     assert least <= counted
     assert found.latent == Latent(key, value)
-    assert found.indexer == (None if name == "deepseek_v3" else Indexer(chosen=4, heads=2))
+    assert found.indexer == (None if name == "deepseek_v3" else Indexer(chosen=4, products=2 * (8 + 1)))
     if not found.indexer:
         pairs = sum(range(past + 1, past + new + 1))
         shorter = [min(pairs * rank, (pairs + past * rank) * width) for width in (key, value)]

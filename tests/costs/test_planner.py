@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvdemo.core.errors import BadInput
-from kvdemo.costs.architecture import Architecture, LayerCache
+from kvdemo.costs.architecture import Architecture, Indexer, LayerCache
 from kvdemo.costs.planner import PlanRequest, plan
 
 
@@ -273,3 +274,30 @@ def test_where_a_token_may_be_sent_to_no_expert_the_weights_that_it_reads_are_a_
     made = plan(model(active_parameters=1_000_000_000), **MACHINE)
     assert any("billion parameters, 1 billion are read" in sentence for sentence in made["sentences"])
     assert not any("fewest" in note for note in made["notes"])
+
+
+def test_the_floor_of_a_sparse_model_counts_what_its_indexer_chooses_and_says_so() -> None:
+    """At 131,072 positions a layer reads 1,000 of them and all of the indexer's keys; all are kept."""
+    layer = LayerCache("full", kv_heads=1, head_dim=512, value_dim=64, index_elements=128, sparse=True)
+    dense = LayerCache("full", kv_heads=1, head_dim=512, value_dim=64)
+    sparse = model(layer, layer, dense, indexer=Indexer(1000, 64))
+    made = plan(sparse, **MACHINE, context=131_072, batch=64)
+    read = 2 * 7_504_924_672 + 64 * 2 * (2 * (576 * 1000 + 128 * 131_072) + 576 * 131_072)
+    assert made["decode"]["bytes_read"] == read
+    assert made["decode"]["ms_per_token"] == pytest.approx(read / 1e12 * 1000)
+    assert made["cache"]["at_context"]["bytes"] == 2 * (2 * (576 + 128) + 576) * 131_072
+    said = made["sentences"][-1]
+    assert "in 2 layers: 1,000." in said
+    assert "all of the indexer's keys" in said and "transformers reads all that is kept" in said
+    unknown = plan(replace(sparse, indexer=Indexer(None, 0)), **MACHINE)["sentences"][-1]
+    assert "does not tell, counted as 1." in unknown and "none of the indexer's keys" in unknown
+
+
+def test_layers_whose_latents_differ_or_are_others_are_told() -> None:
+    wide = LayerCache("full", kv_heads=1, head_dim=1024, value_dim=64)
+    narrow = LayerCache("full", kv_heads=1, head_dim=512, value_dim=64)
+    keys = LayerCache("full", index_elements=64)
+    made = plan(model(narrow, wide, keys, keys, attention="latent"), **MACHINE)
+    assert "a layer keeps 512 or 1024 numbers a position" in made["sentences"][0]
+    assert "2 keep every position and 2 keep an indexer's keys of every position." in made["sentences"][1]
+    assert made["model"]["kv_heads"] == [1]

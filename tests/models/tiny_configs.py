@@ -169,6 +169,53 @@ AT_HAND = (
 )  # fmt: skip
 
 
+# The same where an indexer chooses the positions that are looked at, in ways of its own.
+INDEXED: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
+    "dots3_note, latents of two ranks": (
+        "dots3_note_text",
+        SIZES
+        | LATENT
+        | INDEXER
+        | {"num_hidden_layers": 4, "sliding_window": WINDOW, "shared_experts_intermediate_size": 16}
+        | {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 4, "swa_q_lora_rank": 12, "swa_kv_lora_rank": 24}
+        | {"swa_head_dim": 12, "swa_qk_nope_head_dim": 8, "swa_v_head_dim": 6},
+        "latent",
+        ("full", "sliding"),
+    ),
+    "mistral_large4, latents of other layers": (
+        "mistral_large4_text",
+        SIZES
+        | LATENT
+        | INDEXER
+        | {"num_hidden_layers": 6, "no_rope_layers": [1] * 6, "kv_source_layers": [0, 0, 0, 3, 3, 3]},
+        "latent",
+        ("full",),
+    ),
+    "minimax_m3, an indexer of blocks": (
+        "minimax_m3_vl_text",
+        GROUPED
+        | SPARSE
+        | {"head_dim": 8, "rotary_dim": 4, "dense_intermediate_size": 48, "shared_intermediate_size": 16}
+        | {"index_n_heads": 2, "index_head_dim": 8, "index_block_size": 4, "index_topk_blocks": 2}
+        | {"layer_types": ["full_attention", "minimax_m3_sparse"]},
+        "grouped-query",
+        ("full",),
+    ),
+    "qwen4_exp, an indexer of groups": (
+        "qwen4_exp_text",
+        GROUPED
+        | GATED_DELTA
+        | MIXTURE
+        | {"head_dim": 8, "hc_count": 2, "hc_lowrank": 4, "shared_expert_intermediate_size": 16}
+        | {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8}
+        | {"indexer_compress_ratio": 4, "ngram_vocab_size_base": 50, "heads_per_ngram": 2, "split_ngram_parts": 2}
+        | {"make_ngram_vocab_size_divisible_by": 4, "layer_types": ["linear_attention", "indexed_attention"]},
+        "grouped-query",
+        ("full", "state"),
+    ),
+}
+
+
 def tiny(name: str) -> PreTrainedConfig:
-    kind, numbers, _, _ = TINY[name]
+    kind, numbers, _, _ = (TINY | INDEXED)[name]
     return CONFIG_MAPPING[kind](**numbers, **NO_SPECIAL)

@@ -88,8 +88,9 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     row_width, width = ("2 · (2 · rank + rope)", "2 · (k + v)") if arch.latent else ("4 · d", "4 · d")
     seen, pairs, scores = "t", "t(t+1)/2", ""
     if arch.indexer:
-        seen, pairs = capped(arch.indexer.chosen), "chosen pairs"
-        scores = " + indexers · 2 · heads of each · (d of each + 1) · " if indexing else ""
+        everywhere = all(layer.window is not None for layer, _, _ in arch.attending)
+        seen = capped(arch.indexer.least) if everywhere else f"(t or {capped(arch.indexer.least)})"
+        pairs, scores = "chosen pairs", " + indexers · 2 · products of each · " if indexing else ""
     yield {
         "name": "Attention of one row",
         "formula": "softmax(q_t K_t^T / sqrt(d)) V_t",
@@ -98,7 +99,7 @@ def _work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         "terms": row,
         "about": "A cached step has one query a head: one row of the triangle, as long as the text, in each layer."
         + (" Chunks are written as windows here: past the first one, there is less to do." if chunks else "")
-        + (_about_latent(arch.latent, arch.attending[0][0]) if arch.latent else "")
+        + (_about_latent(arch.latent, [layer for layer, _, _ in arch.attending]) if arch.latent else "")
         + (_about_indexer(arch.indexer) if arch.indexer else ""),
     }
     yield _feed_forward(model)
@@ -147,22 +148,25 @@ def _rows(arch: Architecture, attending: Iterable[tuple[LayerCache, int, bool]])
     return [Term(per_pair(arch, layer, n, past=True), 1, 1, looked_at(layer)) for layer, n, _ in attending]
 
 
-def _about_latent(latent: Latent, layer: LayerCache) -> str:
+def _about_latent(latent: Latent, layers: Sequence[LayerCache]) -> str:
     """Say how the work on a latent is counted."""
+    ranks = _either(sorted({layer.head_dim for layer in layers}))
+    places = sorted({layer.value_dim for layer in layers})
     return (
-        f" Counted is the least, from t = 2 on: queries meet the latent itself (rank = {layer.head_dim:,} numbers, and "
-        f"rope = {layer.value_dim:,} for the place). transformers computes the keys and values of all t positions from "
+        f" Counted is the least, from t = 2 on: queries meet the latent itself (rank = {ranks} numbers, and "
+        f"rope = {_either(places)} for the place). transformers computes the keys and values of all t positions from "
         "it in each step, which is much more. Without a cache these are there anyway "
-        f"(k = {latent.key + layer.value_dim:,} and v = {latent.value:,} wide)."
+        f"(k = {_either([latent.key + place for place in places])} and v = {latent.value} wide)."
     )
 
 
 def _about_indexer(indexer: Indexer) -> str:
     """Say how the work of an indexer is counted."""
-    counted = "the last term" if indexer.heads else "not counted"
+    counted = "the last term" if indexer.products else "not counted"
+    chosen = "how many is not known, and 1 is counted" if indexer.chosen is None else f"{indexer.chosen:,} are counted"
     return (
-        f" An indexer chooses {indexer.chosen:,} positions at most, and the others are left out, though transformers "
-        f"computes and masks them. Its own work, a score for each position, is {counted}."
+        f" An indexer chooses the positions that a query looks at: {chosen}. The others are left out, though "
+        f"transformers computes and masks them. The indexer's own work, a score for each position, is {counted}."
     )
 
 
@@ -174,30 +178,28 @@ def _about_spare(parameters: int) -> str:
 def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     """State the formulas of bytes."""
     itemsize = model.dtype.itemsize
-    growing = [Term(n * layer.bytes_per_position(itemsize), 1, 1, layer.window) for layer, n in arch.kinds]
-    constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in arch.kinds)
-    terms = [term for term in [*growing, Term(constant, 1, 0)] if term.coefficient]
-    parts = [_bytes(layer, n, itemsize) for layer, n in arch.kinds if layer.per_position]
-    states = f" + {constant:,} of states" if constant else ""
+    terms, written = _cached(arch.kinds, itemsize)
     yield {
         "name": "Memory of the cache",
         "formula": "2 · layers · kv_heads · head_dim · bytes · t · b",
-        "numbers": f"({' + '.join(parts)}{states}) · b",
+        "numbers": written,
         "unit": "bytes",
         "terms": terms,
         "about": "A key and a value for each position in each layer and each key-value head.",
     }
     read, held = model.read_bytes, model.weight_bytes
+    terms, written = _cached(arch.read, itemsize)
     yield {
         "name": "Read in a step with the cache",
-        "formula": "weights read + memory(t)",
-        "numbers": f"{read:,} + ({' + '.join(parts)}{states}) · b",
+        "formula": f"weights read + {'what is looked at of ' if arch.indexer else ''}memory(t)",
+        "numbers": f"{read:,} + {written}",
         "unit": "bytes",
         "terms": [Term(read, 0, 0, part="weights"), *as_part(terms, "cache")],
         "about": "A step reads the weights once, for one position as for all. Where that takes longer than the "
         "arithmetic, as with a short text or on a large GPU, computing all positions again is nearly free, and the "
         "cache gains little. Not counted are weights that a step leaves alone: experts that the token is not sent to, "
-        "tables of which one row is looked up, and what reads pictures or sound.",
+        "tables of which one row is looked up, and what reads pictures or sound."
+        + (_about_reading(arch.indexer) if arch.indexer else ""),
     }
     at = formulas.outgrows_weights_at(arch, itemsize, held)
     yield {
@@ -211,6 +213,25 @@ def _memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
         if at is None
         else "From this length on, the cache of one sequence takes more memory than the model's weights.",
     }
+
+
+def _cached(kinds: Sequence[tuple[LayerCache, int]], itemsize: int) -> tuple[list[Term], str]:
+    """Count the bytes of what layers keep: terms, and the sum with its factors."""
+    listed = [(layer, n) for layer, n in kinds if layer.bytes_per_position(itemsize)]
+    growing = [Term(n * layer.bytes_per_position(itemsize), 1, 1, layer.window) for layer, n in listed]
+    constant = sum(n * (itemsize * layer.state_elements + 4 * layer.float32_elements) for layer, n in kinds)
+    parts = [_bytes(layer, n, itemsize) for layer, n in listed]
+    states = [f"{constant:,} of states"] if constant else []
+    return [*growing, *([Term(constant, 1, 0)] if constant else [])], f"({' + '.join([*parts, *states])}) · b"
+
+
+def _about_reading(indexer: Indexer) -> str:
+    """Say what is counted as read where an indexer chooses positions."""
+    own = "its own keys of all positions" if indexer.products else "none of its own keys, which may be pooled"
+    return (
+        " Where an indexer chooses positions, keys and values of those alone are counted, and "
+        f"{own}. transformers reads all that is kept, so its steps take longer for that, too."
+    )
 
 
 def _feed_forward(model: LoadedModel) -> dict[str, Any]:

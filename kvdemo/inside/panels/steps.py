@@ -174,7 +174,7 @@ def _kind(layer: LayerCache) -> str:
 
 def _attends(layer: LayerCache) -> bool:
     """Tell whether each query of a layer looks at all positions before it."""
-    return layer.kind == "full" and bool(layer.kv_heads) and not layer.index_elements
+    return layer.kind == "full" and bool(layer.kv_heads) and not layer.sparse
 
 
 def _note(layers: Sequence[LayerCache] | None, counted: LayerCache) -> str | None:
@@ -184,7 +184,7 @@ def _note(layers: Sequence[LayerCache] | None, counted: LayerCache) -> str | Non
     if all(map(_attends, layers)):
         return None
     limited = [layer for layer in layers if layer.kv_heads and layer.window is not None]
-    chosen = [layer for layer in layers if layer.index_elements]
+    chosen = [layer for layer in layers if layer.kv_heads and layer.sparse]
     without = [layer for layer in layers if not layer.kv_heads]
     windows, chunks = ([x for x in limited if x.chunked == chunked] for chunked in (False, True))
     parts = [

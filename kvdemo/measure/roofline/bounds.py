@@ -120,22 +120,27 @@ class RooflineModel:
         Each pass reads the weights once, for all rows and positions. In a mixture of experts these may ask for
         different experts; counted are those of one token, as if all asked for the same: no pass can read less.
 
-        Each pass reads the keys and values that its rows attend to, by formula; no more than what is held where a
-        cache is smaller than that (packed numbers, none at all) and no more than what is in use where it is larger
-        (room that is reserved). The passes of a draft model whose shape is not known count for nothing.
+        Each pass reads the keys and values that its rows attend to, by formula (`formulas.read_bytes`): as small a
+        share of them as is held, where a cache is smaller than by formula (packed numbers, none at all), and no more
+        than what is in use where it is larger (room that is reserved). The passes of a draft model whose shape is not
+        known count for nothing.
         """
         return self.steps(((passes, cache_bytes),))
 
     def steps(self, steps: Iterable[tuple[Iterable[Pass], int]]) -> Prediction:
         """Predict steps, each with its passes and the bytes of the cache at its end: the sum of `ran`."""
         return total(
-            self._passed(
-                shape, ran, min(held, formulas.kv_bytes(shape, ran.context, self.itemsize, ran.rows)) if held else 0
-            )
+            self._passed(shape, ran, self._read(shape, ran, held))
             for passes, held in steps
             for ran in passes
             if (shape := self.draft if ran.draft else self.architecture)
         )
+
+    def _read(self, shape: Architecture, ran: Pass, held: int) -> int:
+        """Count the bytes that a pass reads of a cache that holds `held`."""
+        least = formulas.read_bytes(shape, ran.context, self.itemsize, ran.rows)
+        kept = formulas.kv_bytes(shape, ran.context, self.itemsize, ran.rows)
+        return least if held >= kept else held * least // kept
 
     def _passed(self, shape: Architecture, ran: Pass, cache_bytes: int) -> Prediction:
         weights = self.draft_read_bytes if ran.draft else self.read_bytes
@@ -164,8 +169,8 @@ class RooflineModel:
 
     def decode_floor_s(self, context: int) -> float:
         """Calculate the least that a step with a cache can take at this context, in seconds."""
-        held = formulas.kv_bytes(self.architecture, context, self.itemsize)
-        return self.step(1, context, held).floor_s
+        read = formulas.read_bytes(self.architecture, context, self.itemsize)
+        return self.step(1, context, read).floor_s
 
     def no_cache_floor_s(self, context: int) -> float:
         """Calculate the least that a step can take that runs all of the context again, in seconds."""

@@ -12,6 +12,10 @@ _LATENT = (
     " Where a step has a cache of latents, the arithmetic is the least that it needs: transformers computes the keys "
     "and values of the whole context from them in each such step, which is not counted."
 )
+_SPARSE = (
+    " Where an indexer chooses positions, no others are counted: transformers reads and computes all that are kept, "
+    "and masks the rest."
+)
 
 
 def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s: float) -> str:
@@ -21,12 +25,11 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
         return _too_low(machine, predicted, steps, measured_s)
     said = f"Bound by {BOUNDS[bound]}: {_bound(machine, bound, predicted, steps)}"
     said += f" of the {units.seconds(measured_s / steps)} measured."
-    if _latent(machine):
-        said += _LATENT
+    said += (_LATENT if _latent(machine) else "") + (_SPARSE if _sparse(machine) else "")
     if bound == "launch":
         said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
     if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
-        work = "that work, or " if _latent(machine) else ""
+        work = "that work, or " if _latent(machine) or _sparse(machine) else ""
         said += (
             f" The rest is {work}explained by nothing that was measured of the device: Python between the operations, "
             "or other programs. Close those and measure again to see what remains."
@@ -37,6 +40,11 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
 def _latent(machine: RooflineModel) -> bool:
     """Tell whether a cache keeps latents, of which a step may do more than the least that is counted."""
     return any(shape.latent for shape in (machine.architecture, machine.draft) if shape)
+
+
+def _sparse(machine: RooflineModel) -> bool:
+    """Tell whether an indexer chooses positions, of which a step may read more than the least that is counted."""
+    return any(shape.indexer for shape in (machine.architecture, machine.draft) if shape)
 
 
 def _too_low(machine: RooflineModel, predicted: Prediction, steps: int, measured_s: float) -> str:
@@ -69,7 +77,7 @@ def _bound(machine: RooflineModel, bound: Bound, predicted: Prediction, steps: i
                 f"{memory}; other thread counts may come closer)"
             )
         case "compute":
-            least = "at least " if _latent(machine) else ""
+            least = "at least " if _latent(machine) or _sparse(machine) else ""
             what = f"{step} does {least}{units.amount(predicted.flops / steps, 'FLOP')}"
             rate, takes = units.amount(limits.matmul_flops_per_s, "FLOP/s"), predicted.compute_s
         case "launch":

@@ -7,7 +7,7 @@ The text part is built and run on the meta device (`meta_run`), and what its cac
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from kvdemo.models.sources.hub.timeout import call_with_timeout
 
 PASTED = "The pasted configuration"
 PATIENCE_S = 4.0
+_FLOAT32 = 4
 
 
 def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True) -> Architecture:
@@ -88,7 +89,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     stated = max(config_numbers.whole_numbers(text, "num_attention_heads"), default=0)
     heads = max(trial.query_heads.values(), default=stated)
     repeats = _repeats(network, layers)
-    attention = _attention(layers, repeats, heads, config_numbers.one_number(text, "kv_lora_rank"))
+    attention = _attention(layers, repeats, heads, config_numbers.whole_numbers(text, "kv_lora_rank"))
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
     borrowed = shared_keys.borrowed(trial, layers)
@@ -161,7 +162,7 @@ def _repeats(network: PreTrainedModel, layers: tuple[LayerCache, ...]) -> int:
     matrix computes queries, keys and values there: with as many key-value heads as its part says, it has
     (heads + 2 · kv_heads) · head_dim rows.
     """
-    found = dict.fromkeys((place for place, layer in enumerate(layers) if layer.per_position), 1)
+    found = dict.fromkeys((place for place, layer in enumerate(layers) if layer.kv_heads), 1)
     for part in network.modules():
         place, computed = getattr(part, "layer_idx", None), getattr(part, "num_kv_heads", None)
         if place not in found or not computed or layers[place].kv_heads != layers[place].query_heads:
@@ -173,14 +174,14 @@ def _repeats(network: PreTrainedModel, layers: tuple[LayerCache, ...]) -> int:
     return each.pop() if len(each) == 1 else 1
 
 
-def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent: int | None) -> str | None:
-    """Name the kind of attention in a word; None where no layer keeps keys."""
-    widths = {(layer.kv_heads // repeats, layer.head_dim) for layer in layers if layer.per_position}
+def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, ranks: Sequence[int]) -> str | None:
+    """Name the kind of attention in a word; None where no layer keeps keys. `ranks` are the widths of latents."""
+    widths = {(layer.kv_heads // repeats, layer.head_dim) for layer in layers if layer.kv_heads}
     if not widths or not heads:
         return None
-    if latent and widths == {(1, latent)}:
+    if widths <= {(1, rank) for rank in ranks}:
         return "latent"
-    if all(layer.kv_heads // repeats == (layer.query_heads or heads) for layer in layers if layer.per_position):
+    if all(layer.kv_heads // repeats == (layer.query_heads or heads) for layer in layers if layer.kv_heads):
         return "multi-head"
     return "multi-query" if {kv_heads for kv_heads, _ in widths} == {1} else "grouped-query"
 
@@ -188,32 +189,48 @@ def _attention(layers: tuple[LayerCache, ...], repeats: int, heads: int, latent:
 def _head_dim(layers: tuple[LayerCache, ...], attention: str, text: PreTrainedConfig) -> int:
     """Average the width of a query and of a value, which is what an attention product costs."""
     if attention == "latent":  # what is kept is not what is multiplied: keys and values are computed from it
-        return (
-            sum(
-                config_numbers.one_number(text, part) or 0
-                for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-            )
-            // 2
-        )
-    first = next(layer for layer in layers if layer.per_position)
+        return sum(_smallest(text, part) for part in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")) // 2
+    first = next(layer for layer in layers if layer.kv_heads)
     return (first.head_dim + first.value_dim) // 2
 
 
 def _latent(text: PreTrainedConfig) -> Latent:
-    """Read what each head computes from a latent."""
-    key, value = (config_numbers.one_number(text, name) for name in ("qk_nope_head_dim", "v_head_dim"))
-    return Latent(key or 0, value or 0)
+    """Read what each head computes from a latent; the least where layers differ, so that no more work is claimed."""
+    return Latent(_smallest(text, "qk_nope_head_dim"), _smallest(text, "v_head_dim"))
+
+
+def _smallest(text: PreTrainedConfig, name: str) -> int:
+    return min(config_numbers.whole_numbers(text, name), default=0)
 
 
 def _indexer(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Indexer | None:
     """Read what chooses the positions that are looked at, where a layer keeps keys for it."""
-    kept = {layer.index_elements for layer in layers if layer.index_elements}
-    chosen, heads, width = (
-        config_numbers.one_number(text, name) for name in ("index_topk", "index_n_heads", "index_head_dim")
-    )
-    if not kept or chosen is None:
+    keeping = [layer for layer in layers if layer.indexed]
+    if not any(layer.sparse for layer in layers):
         return None
-    return Indexer(chosen, heads or 0 if kept == {width} else 0)
+    one = config_numbers.one_number
+    heads, width = one(text, "index_n_heads") or 0, one(text, "index_head_dim") or 0
+    # Keys of another width are those of several positions together, or more than keys.
+    plain = {(width, 0), (0, _FLOAT32 * width)}
+    if any((layer.index_elements, layer.index_bytes) not in plain for layer in keeping):
+        heads = 0
+    # Where single positions are chosen, the scores of the heads are added, each by its weight.
+    return Indexer(_chosen(text), heads * (width + 1 if one(text, "index_topk") else width))
+
+
+def _chosen(text: PreTrainedConfig) -> int | None:
+    """Read how many positions a query surely looks at; None where no name is known that tells it.
+
+    One by one: DeepseekV32Indexer. In groups that are chosen whole: Glm5NextTextIndexer and Qwen4ExpTextQSAIndexer,
+    which add the newest positions that make no whole group yet. In blocks, of which the newest, with one position or
+    more, may be chosen too: MiniMaxM3VLIndexer.
+    """
+    one = config_numbers.one_number
+    blocks, size = one(text, "index_topk_blocks"), one(text, "index_block_size")
+    if blocks and size:
+        return (blocks - 1) * size + 1
+    together = one(text, "index_kpool", "indexer_compress_ratio") or 1
+    return (one(text, "index_topk", "indexer_budget") or 0) // together * together or None
 
 
 def _parameters(network: PreTrainedModel, seen: meta_run.TextPass) -> int:

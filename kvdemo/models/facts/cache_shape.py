@@ -32,15 +32,18 @@ def layer_caches(trial: Trial, name: str) -> tuple[LayerCache, ...]:
         raise BadInput(f"{name} is not supported: it keeps what it has seen outside of transformers' DynamicCache.")
     passes = zip(*trial.shapes, strict=True)
     found = [_layer(held, shapes, name) for held, shapes in zip(trial.cache.layers, passes, strict=True)]
-    types = getattr(trial.text, "layer_types", None) or ()
-    chunked = {place for place, kind in enumerate(types) if kind == "chunked_attention"}
+    types = list(getattr(trial.text, "layer_types", None) or ())
+    types += [None] * (len(found) - len(types))
+    # A layer without keys for an indexer may use what another one of its type has chosen (GLM-5).
+    sparse = {kind for kind, layer in zip(types, found, strict=False) if layer.indexed}
     return tuple(
         replace(
             layer,
-            chunked=place in chunked and layer.kind == "sliding",
+            chunked=kind == "chunked_attention" and layer.kind == "sliding",
+            sparse=kind in sparse and layer.kind == "full",
             query_heads=trial.query_heads.get(place, 0) if layer.kv_heads else 0,
         )
-        for place, layer in enumerate(found)
+        for place, (kind, layer) in enumerate(zip(types, found, strict=False))
     )
 
 

@@ -1,7 +1,8 @@
 """Find the layers that keep no keys of their own and attend to those of another layer, as Gemma 3n's and 4's last do.
 
-They write nothing that a later token reads. So transformers may run them for the positions alone whose logits are asked
-for: Gemma 4 does, unless its attention is one that cannot cut its mask. Whether it does shows in a pass.
+Those write nothing that a later token reads. So transformers may run them for the positions alone whose logits are
+asked for: Gemma 4 does, unless its attention is one that cannot cut its mask. Whether it does shows in a pass. In
+Mistral Large 4 any layer may be one, and keep an indexer's keys.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from kvdemo.models.facts.meta_run import Trial
 
 
 def borrowed(trial: Trial, layers: Sequence[LayerCache]) -> tuple[LayerCache, ...]:
-    """Return for each such layer what the one keeps whose keys it reads: the last of its type that keeps keys."""
+    """Return for each such layer what the one keeps whose keys it reads.
+
+    A configuration names it for each layer, or it is the last of the layer's type that keeps keys.
+    """
+    if sources := getattr(trial.text, "kv_source_layers", None):
+        return tuple(layers[source] for place, source in enumerate(sources) if not layers[place].kv_heads)
     count = config_numbers.one_number(trial.text, "num_kv_shared_layers") or 0
     if not count or any(layer != LayerCache("state") for layer in layers[-count:]):
         return ()

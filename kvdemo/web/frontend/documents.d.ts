@@ -512,7 +512,7 @@ declare namespace plan {
     attention: "multi-head" | "grouped-query" | "multi-query" | "latent";
     layers: number;
     layer_kinds: Record<string, number>;
-    heads: number;
+    heads: number | (number)[];
     kv_heads: (number)[];
     head_dim: (number)[];
     hidden_size: number;

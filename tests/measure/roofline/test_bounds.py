@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture, Latent, LayerCache
+from kvdemo.costs.architecture import Architecture, Indexer, Latent, LayerCache
 from kvdemo.measure.roofline import bounds, what_binds
 from kvdemo.measure.roofline.bounds import Bound, Prediction, RooflineModel
 from kvdemo.measure.roofline.device_peaks import DevicePeaks
@@ -222,3 +222,16 @@ def test_the_math_library_is_a_bound_for_one_row_only_and_when_far_slower() -> N
 def test_a_cell_that_is_bound_by_the_math_library_says_so() -> None:
     said = what_binds.cell_reason(("No cache", "library"), ("DynamicCache", "library"), 1.5)
     assert said.startswith("Both are bound by the math library: its products of one row read the weights slower")
+
+
+def test_a_pass_reads_what_an_indexer_chooses_and_as_small_a_share_of_it_as_is_held() -> None:
+    """20 numbers a position, of 6 positions, and 5 of the indexer for each of 50."""
+    layer = LayerCache("full", 1, 10, index_elements=5, sparse=True)
+    machine = replace(MACHINE, architecture=replace(MACHINE.architecture, layers=(layer,), indexer=Indexer(6, 5)))
+    least, kept = 2 * (6 * 20 + 50 * 5), 2 * 50 * 25
+    assert machine.decode_floor_s(50) == pytest.approx((2000 + least) / 1000)
+    assert machine.ran((Pass(1, 1, 50),), 10**6).bytes == 2000 + least
+    assert machine.ran((Pass(1, 1, 50),), kept // 2).bytes == 2000 + least // 2
+    assert machine.ran((Pass(1, 1, 50),), 0).bytes == 2000
+    assert "masks the rest" in what_binds.reason(machine, 1, machine.step(1, 1, 0), 20.0)
+    assert "masks the rest" not in what_binds.reason(MACHINE, 1, MACHINE.step(1, 1, 0), 20.0)

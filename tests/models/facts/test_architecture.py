@@ -11,10 +11,18 @@ import torch
 from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, DynamicCache
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModel,
+    AutoModelForCausalLM,
+    DynamicCache,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from kvdemo.core.errors import BadInput
-from kvdemo.costs.architecture import shared
+from kvdemo.costs.architecture import Indexer, Latent, shared
 from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
 from kvdemo.costs.planner import plan
 from kvdemo.models.facts import architecture, config_check, meta_run
@@ -23,6 +31,7 @@ from tests.models.saved import refusal, small_tokenizer
 from tests.models.stub_hub import Hub, serving
 from tests.models.tiny_configs import (
     GROUPED,
+    INDEXED,
     INDEXER,
     LATENT,
     LAYERS,
@@ -85,14 +94,23 @@ def live_bytes(cache: DynamicCache) -> int:
     return sum(tensor.nbytes for layer in cache.layers for tensor in tensors(vars(layer)))
 
 
+def causal(config: PreTrainedConfig) -> PreTrainedModel:
+    """The model of a configuration; without the head, where transformers has none for the text part alone."""
+    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    model: PreTrainedModel = (AutoModelForCausalLM if known else AutoModel).from_config(
+        config, attn_implementation="eager", experts_implementation="eager"
+    )
+    return model
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [*TINY, *INDEXED])
 def test_the_formula_gives_the_bytes_of_a_live_cache_exactly(name: str, dtype: torch.dtype) -> None:
     config = tiny(name)
     arch = architecture.from_config(config)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).eval().to(dtype)
+    model = causal(config).eval().to(dtype)
     cache = DynamicCache(config=model.config)
     held = 0
     for new in (1, 4, 1, 1, 1, 1, 7, 1):  # past the window by single tokens, and by a chunk
@@ -102,7 +120,8 @@ def test_the_formula_gives_the_bytes_of_a_live_cache_exactly(name: str, dtype: t
         held += new
         assert kv_bytes(arch, held, dtype.itemsize, batch=2) == live_bytes(cache), f"after {held} positions"
     assert held > 2 * WINDOW
-    assert arch.parameters == sum(p.numel() for p in model.parameters())
+    head = 0 if model.get_output_embeddings() else model.get_input_embeddings().weight.numel()
+    assert arch.parameters == sum(p.numel() for p in model.parameters()) + head
 
 
 @pytest.mark.parametrize(
@@ -133,13 +152,56 @@ def test_latents_that_keep_no_place_are_counted_as_they_are_kept(
     assert [layer.value_dim for layer in arch.layers] == places
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [*TINY, *INDEXED])
 def test_the_kind_of_attention_and_of_each_layer_is_read(name: str) -> None:
-    _, _, attention, kinds = TINY[name]
+    _, _, attention, kinds = (TINY | INDEXED)[name]
     arch = architecture.from_config(tiny(name))
     assert arch.attention == attention
     assert tuple(sorted({layer.kind for layer in arch.layers})) == kinds
     assert arch.heads == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "indexer", "sparse"),
+    [
+        ("deepseek_v32, an indexer's keys", Indexer(4, 2 * (8 + 1)), (True, True)),
+        ("dots3_note, latents of two ranks", Indexer(4, 2 * (8 + 1)), (True, True, False, False)),
+        ("mistral_large4, latents of other layers", Indexer(4, 2 * (8 + 1)), (True,) * 6),
+        ("minimax_m3, an indexer of blocks", Indexer(4 + 1, 2 * 8), (False, True)),
+        ("qwen4_exp, an indexer of groups", Indexer(8, 0), (False, True)),
+        ("llama", None, (False, False)),
+    ],
+)
+def test_what_an_indexer_chooses_is_read_under_any_of_its_names(
+    name: str, indexer: Indexer | None, sparse: tuple[bool, ...]
+) -> None:
+    arch = architecture.from_config(tiny(name))
+    assert arch.indexer == indexer
+    assert tuple(layer.sparse for layer in arch.layers) == sparse
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["deepseek_v32, an indexer's keys", *INDEXED])
+def test_no_query_looks_at_fewer_positions_than_an_indexer_is_said_to_choose(name: str) -> None:
+    torch.manual_seed(0)
+    config = tiny(name)
+    indexer = architecture.from_config(config).indexer
+    assert indexer and indexer.chosen
+    with torch.inference_mode():
+        ran = causal(config).eval()(input_ids=torch.randint(3, 60, (1, 30)), output_attentions=True)
+    fewest = torch.stack([(one > 0).sum(-1).amin((0, 1)) for one in ran.attentions if one is not None]).amin(0)
+    assert all(fewest >= torch.arange(1, 31).clamp(max=indexer.chosen))
+    assert fewest[-1] < 30
+
+
+@pytest.mark.parametrize("numbers", [{}, {"indexer_types": ["full", "shared", "shared"] * 2}])
+def test_layers_that_attend_to_the_latents_of_another_one_are_found(numbers: dict[str, Any]) -> None:
+    kind, given, _, _ = INDEXED["mistral_large4, latents of other layers"]
+    arch = architecture.from_config(CONFIG_MAPPING[kind](**given, **numbers))
+    assert (arch.attention, arch.latent) == ("latent", Latent(8, 6))
+    assert arch.borrowed == (arch.layers[0],) * 4
+    assert sum(n for _, n, _ in arch.attending) == 6
+    assert sum(layer.indexed for layer in arch.layers) == (2 if numbers else 6)
 
 
 def test_a_transformers_window_of_w_keeps_w_minus_1() -> None:
