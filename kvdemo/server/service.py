@@ -246,6 +246,10 @@ class Service(AnswersWithoutModel):
         self._runs.note_plan()
         return planning.plan(request, self._device)
 
+    def note_question(self) -> None:
+        """Count a question of the page's process: a measurement says in its notes where they are many."""
+        self._runs.questions.note()
+
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         return list_strategies(self.reasons())
