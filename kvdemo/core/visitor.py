@@ -23,12 +23,16 @@ class Visitor:
 
 
 NOBODY = Visitor()
+#: The first bits of an IPv6 address, which all of one visitor's have in common. Providers give each customer a /48, or
+#: a /48 to firms and a /56 to homes (RIPE-690, section 4.2). Of such homes 256 count as one here, and share what those
+#: share who have one IPv4 address by their provider's translation. With 56, one visitor with a /48 would count as 256.
+IPV6_BITS = 48
 
 
 def one_visitors(address: str) -> str:
     """Return what an address has in common with all those that one visitor may well have.
 
-    Whoever has an IPv6 address has 2^64 of them, with the same first half. An IPv4 address may come written as one.
+    Whoever has an IPv6 address may have all of its network (`IPV6_BITS`). An IPv4 address may come written as one.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -36,4 +40,4 @@ def one_visitors(address: str) -> str:
         return address
     if ip.version == 4 or ip.is_loopback:
         return address
-    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip), 64), strict=False))
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip), IPV6_BITS), strict=False))

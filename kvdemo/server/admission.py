@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
+from kvdemo.core.shares import has_share
 from kvdemo.core.visitor import Visitor, one_visitors
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ class Admission:
         limits = self._limits
         of_session = sum(visitor.session == other.session for other in self._held)
         address = one_visitors(visitor.address)
-        of_address = sum(address == one_visitors(other.address) for other in self._held)
+        addresses = [one_visitors(other.address) for other in self._held]
         if visitor.session and of_session >= limits.runs_of_session:
             raise BadInput(
                 f"You have {count(of_session, 'run')} under way or waiting, as many as one visitor may: stop one, or "
                 "wait until one has ended."
             )
-        if visitor.address and of_address >= limits.runs_of_address:
+        if visitor.address and has_share(address, addresses, limits.runs_of_address, limits.runs):
             raise BadInput(
-                f"{count(of_address, 'run')} from your address are under way or wait, as many as one address may have: "
-                "try again when one of them has ended."
+                f"{count(addresses.count(address), 'run')} from your address are under way or wait, as many as one "
+                "address may have now: try again when one of them has ended."
             )
         if len(self._held) >= limits.runs:
             raise BadInput(

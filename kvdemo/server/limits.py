@@ -41,7 +41,7 @@ class Limits(BaseModel):
     downloads: PositiveInt = Field(default=3, description="downloads of models at a time")
     download_seconds: PositiveInt = Field(default=3600, description="seconds of a download; it is then stopped")
     runs: PositiveInt = Field(default=100, description="runs under way or waiting, of all visitors")
-    runs_of_address: PositiveInt = Field(default=50, description="of them from one address: a class may share one")
+    runs_of_address: PositiveInt = Field(default=50, description="of them from one address, where no other has any")
     runs_of_session: PositiveInt = Field(default=3, description="of them of one open page")
     uploaded_bytes: PositiveInt = Field(default=200_000_000, description="bytes uploaded in an hour, by all visitors")
 

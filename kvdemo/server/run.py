@@ -24,6 +24,7 @@ from kvdemo.core.settings.request import Request
 from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
+from kvdemo.server.questions.crowding import MOST_A_SECOND
 from kvdemo.server.run_events.batches import EventChannel
 from kvdemo.server.run_events.race_feed import RaceFeed, is_disturbed
 
@@ -53,21 +54,46 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Disturbances:
+    """What a server does in Python beside a run: a step that is launched from Python waits for it.
+
+    plans      that were calculated
+    questions  that were too many for their second (`questions.crowding`)
+    """
+
+    plans: int
+    questions: int
+
+    def notes_since(self, earlier: Disturbances) -> list[str]:
+        """Say what came since then, each kind in a sentence."""
+        plans, questions = self.plans - earlier.plans, self.questions - earlier.questions
+        notes = []
+        if plans:
+            notes.append(f"The server worked out {count(plans, 'plan')} meanwhile: some steps may have waited.")
+        if questions:
+            notes.append(
+                f"The server was asked {count(questions, 'question')} beyond {MOST_A_SECOND} a second meanwhile: some "
+                "steps may have waited."
+            )
+        return notes
+
+
+@dataclass(frozen=True)
 class Shared:
     """What all runs of a server share.
 
-    device     lends the device and the model
-    downloads  fetches the files of models
-    limits     says how long a run may take
-    let_go     frees memory that earlier races left something in; returns whether there was any
-    planned    counts the plans that were calculated so far
+    device        lends the device and the model
+    downloads     fetches the files of models
+    limits        says how long a run may take
+    let_go        frees memory that earlier races left something in; returns whether there was any
+    disturbances  counts so far what steps that are launched from Python may wait for
     """
 
     device: DeviceLease
     downloads: Downloads
     limits: Limits
     let_go: Callable[[], bool]
-    planned: Callable[[], int]
+    disturbances: Callable[[], Disturbances]
 
 
 @dataclass(frozen=True)
@@ -150,15 +176,13 @@ class Run:
         from kvdemo.server.run_events.measurement_feed import MeasurementFeed  # noqa: PLC0415
 
         relay = MeasurementFeed(tell)
-        planned = self.shared.planned()
+        before = self.shared.disturbances()
 
         def noting(state: State) -> None:
             if state.document and (sentence := why(limited)):
                 state = _noted(state, f"This measurement {sentence}")
-            if state.document and (disturbed := self.shared.planned() - planned):
-                # Planning is Python work, and a step that is launched from Python waits for it.
-                plans = count(disturbed, "plan")
-                state = _noted(state, f"The server worked out {plans} meanwhile: some steps may have waited.")
+            if state.document:
+                state = _noted(state, *self.shared.disturbances().notes_since(before))
             relay(state)
 
         model, notes = self._model_to_measure(request, tell, refused)
@@ -219,6 +243,6 @@ def all_elsewhere(request: Request) -> bool:
     return isinstance(request, RaceRequest) and all(strategies.check(spec).elsewhere for spec in request.strategies)
 
 
-def _noted(state: State, note: str) -> State:
+def _noted(state: State, *notes: str) -> State:
     assert state.document is not None  # noqa: S101 - the caller has looked
-    return replace(state, document=state.document | {"notes": [*state.document["notes"], note]})
+    return replace(state, document=state.document | {"notes": [*state.document["notes"], *notes]})

@@ -20,7 +20,8 @@ from kvdemo.measure.duration_forecast import StepTimeModel
 from kvdemo.server.admission import Admission
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.downloads.shared import Downloads
-from kvdemo.server.run import Asked, Run, Shared, all_elsewhere
+from kvdemo.server.questions.crowding import Crowding
+from kvdemo.server.run import Asked, Disturbances, Run, Shared, all_elsewhere
 from kvdemo.server.run_events.batches import EventChannel, batches
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ class Runs:
         self, device: DeviceLease, on_gpu: Callable[[BatchesOf], BatchesOf], limits: Limits, let_go: Callable[[], bool]
     ) -> None:
         downloads = Downloads(limits, lambda: device.held.id if device.held else None)
-        self._shared = Shared(device, downloads, limits, let_go, lambda: self._planned)
+        self._shared = Shared(device, downloads, limits, let_go, self._disturbances)
         self._batches = on_gpu(self._on_thread)
         self._flags, self._admission = CancelFiles(), Admission(limits)
         self._under_way: dict[str, PrefixStore | None] = {}
         self._at_work: set[str] = set()
         self._costs: tuple[str, StepTimeModel] | None = None
         self._planned = 0
+        self.questions = Crowding()
 
     def fetch(self, model: str, tell: Callable[[Progress], None], stop: CancelToken) -> None:
         """Download the operator's model unless it is here; runs that need it share the download. Raises BadInput."""
@@ -116,6 +118,9 @@ class Runs:
     def note_plan(self) -> None:
         """Count a plan that was calculated: a measurement that runs meanwhile says so in its notes."""
         self._planned += 1
+
+    def _disturbances(self) -> Disturbances:
+        return Disturbances(self._planned, self.questions.beyond)
 
     def _on_thread(self, request: Request, run_id: str, asked: Asked) -> Batches:
         """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it.

@@ -9,13 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kvdemo import strategies
 from kvdemo.caches.prefix_store import SessionPrefixes
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import RaceEvent, TokensCommitted
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import DEFAULT_PROMPT, RaceRequest
@@ -26,7 +24,6 @@ from kvdemo.models.names import catalog
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.downloads.needs import check_drafts
 from kvdemo.server.questions import planning
-from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.forecasts import Forecasts
 from kvdemo.server.questions.listings import known_reasons, list_strategies
 from kvdemo.server.questions.measurements import Measurements
@@ -72,7 +69,6 @@ class Service(AnswersWithoutModel):
         self._device = DeviceLease(default_model, device=device, dtype=dtype, only_default=only_default)
         self.prefixes = SessionPrefixes()
         self._runs = Runs(self._device, on_gpu, self.limits, self.prefixes.let_go)
-        self._candidates = CandidateStore()
         busy = lambda: lent is None and self._runs.count > 0  # noqa: E731
         self._measurements = Measurements(busy)
         self._forecasts = Forecasts(self._device, self.limits, self._runs.costs, lent, busy)
@@ -128,24 +124,14 @@ class Service(AnswersWithoutModel):
         this one's, until `forget(session)`. `candidates` tells what the tokens of a page's
         race were chosen from, each as soon as the batch with it is yielded.
         """
+        return self._candidates.followed(self.race_with_candidates(form, run_id, visitor), run_id)
+
+    def race_with_candidates(self, form: Mapping[str, Any], run_id: str, visitor: Visitor = NOBODY) -> Batches:
+        """Run a race as `race` does, for whoever keeps himself what the tokens of a page's race were chosen from."""
         request = RaceRequest.parse(form)
         self._check(request)
         of_page = self.prefixes.for_race(visitor.session) if visitor.keeps else NO_STORE
-        return self._keeping_candidates(self._runs.start(request, run_id, visitor, of_page), run_id)
-
-    def _keeping_candidates(self, batches: Batches, run_id: str) -> Batches:
-        try:
-            with closing(batches):
-                for batch in batches:
-                    self._candidates.add(run_id, batch)
-                    yield [_without_candidates(event) for event in batch]
-        finally:
-            self._candidates.end(run_id)
-
-    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
-        """Tell what a token of a page's race was chosen from: `candidates`, or a `reason` why that is not known."""
-        found = self._candidates.find(run_id, lane, token)
-        return {"candidates": found, "reason": "" if found else NOT_KEPT}
+        return self._runs.start(request, run_id, visitor, of_page)
 
     def forget(self, page: str) -> None:
         """Let go of what the races of a page kept: it is closed."""
@@ -260,6 +246,10 @@ class Service(AnswersWithoutModel):
         self._runs.note_plan()
         return planning.plan(request, self._device)
 
+    def note_question(self) -> None:
+        """Count a question of the page's process: a measurement says in its notes where they are many."""
+        self._runs.questions.note()
+
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         return list_strategies(self.reasons())
@@ -268,11 +258,6 @@ class Service(AnswersWithoutModel):
         """Say by id why the held model cannot run some strategies, as far as that was tried."""
         held = self.held
         return {} if held is None else known_reasons(held)
-
-
-def _without_candidates(event: RaceEvent) -> RaceEvent:
-    """Return an event as the page needs it, which asks for a token's candidates when it is pointed at."""
-    return replace(event, candidates=()) if isinstance(event, TokensCommitted) else event
 
 
 def _nothing_tried() -> AbstractContextManager[None]:

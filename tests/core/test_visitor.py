@@ -11,6 +11,7 @@ from kvdemo.core.visitor import one_visitors
     ("address", "same"),
     [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ("2001:db8:1::1", "2001:db8:1:ffff::1"),  # a /48, with 256 of /56 and 65,536 of /64 in it
         ("2001:DB8:1:2::1", "2001:db8:1:2::1"),
         ("::ffff:203.0.113.7", "203.0.113.7"),
         ("::ffff:127.0.0.1", "127.0.0.1"),
@@ -24,7 +25,7 @@ def test_all_addresses_that_one_visitor_has_count_as_one(address: str, same: str
 @pytest.mark.parametrize(
     ("address", "other"),
     [
-        ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+        ("2001:db8:1::1", "2001:db8:2::1"),
         ("203.0.113.7", "203.0.113.8"),
         ("::ffff:203.0.113.7", "::ffff:203.0.113.8"),
         ("::1", "::2"),

@@ -53,7 +53,18 @@ def test_an_ipv6_visitor_has_the_places_of_one_address_whichever_of_his_own_he_u
     admission = Admission(LIMITS)
     with ExitStack() as held:
         for number in range(3):
-            held.enter_context(admission.place(Visitor("", f"2001:db8:1:2::{number}")))
-        with pytest.raises(BadInput, match="3 runs from your address"), admission.place(Visitor("", "2001:db8:1:2::9")):
+            held.enter_context(admission.place(Visitor("", f"2001:db8:1:{number}::1")))
+        with pytest.raises(BadInput, match="3 runs from your address"), admission.place(Visitor("", "2001:db8:1:9::1")):
             pass
-        held.enter_context(admission.place(Visitor("", "2001:db8:1:3::9")))
+        held.enter_context(admission.place(Visitor("", "2001:db8:2::1")))
+
+
+def test_two_addresses_that_take_all_they_may_leave_places_for_a_third() -> None:
+    admission = Admission(Limits(runs=100, runs_of_address=50))
+    with ExitStack() as held:
+        for address, most in (("1.2.3.4", 50), ("5.6.7.8", 25)):
+            for _ in range(most):
+                held.enter_context(admission.place(Visitor("", address)))
+            with pytest.raises(BadInput, match=f"{most} runs from your address"), admission.place(Visitor("", address)):
+                pass
+        held.enter_context(admission.place(Visitor("", "9.8.7.6")))

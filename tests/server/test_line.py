@@ -95,7 +95,7 @@ def test_who_goes_slowly_from_asking_to_joining_has_no_more_turns_for_it() -> No
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("2001:db8::1", "2001:db8::2"), ("203.0.113.1", "::ffff:203.0.113.1"), ("", "")]
+    ("one", "other"), [("2001:db8::1", "2001:db8:0:1::1"), ("203.0.113.1", "::ffff:203.0.113.1"), ("", "")]
 )
 def test_addresses_that_one_visitor_may_have_are_one(one: str, other: str) -> None:
     watched = Watched()

@@ -16,6 +16,7 @@ from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
 from kvdemo.models.sources import find
 from kvdemo.server.device import DeviceLease
+from kvdemo.server.questions.crowding import MOST_A_SECOND
 from kvdemo.server.questions.pace import Pace
 from kvdemo.server.service import Service
 
@@ -197,6 +198,21 @@ def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(
         engine.fit(form)
     assert "System first" in engine.estimate(form)
     assert engine.fit(form | {"chat": False})
+
+
+@pytest.mark.slow
+def test_many_questions_during_a_measurement_are_noted_in_its_document_and_few_are_not(engine: Service) -> None:
+    def notes(run_id: str, questions: int) -> list[str]:
+        states = engine.measure(MEASURE, run_id)
+        next(state for state in states if state["document"])
+        for _ in range(questions):
+            engine.note_question()
+        return [note for note in list(states)[-1]["document"]["notes"] if "was asked" in note]
+
+    assert notes("m13", 5) == []
+    time.sleep(1)
+    assert len(many := notes("m14", 5 * MOST_A_SECOND)) == 1
+    assert "some steps may have waited" in many[0]
 
 
 def test_a_service_for_one_model_refuses_another(tiny_folder: Path) -> None:

@@ -81,7 +81,7 @@ def test_as_many_runs_of_one_address_as_it_may_have_hold_up_no_question_of_anoth
     in_a_loop(attack())
 
 
-@pytest.mark.parametrize("addresses", [("203.0.113.1", "203.0.113.2"), ("2001:db8::1", "2001:db8:0:1::1")])
+@pytest.mark.parametrize("addresses", [("203.0.113.1", "203.0.113.2"), ("2001:db8::1", "2001:db8:1::1")])
 def test_a_visitor_waits_for_one_run_of_an_address_that_has_many(tiny_app: str, addresses: tuple[str, str]) -> None:
     async def attack() -> None:
         async with programs(tiny_app, addresses[0]) as program, programs(tiny_app, addresses[1]) as other:

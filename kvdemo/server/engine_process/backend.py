@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kvdemo.core.events import RaceEvent, TurnCame
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.server.engine_process.client import Engine, EngineLost, EngineSilent
 from kvdemo.server.limits import Limits
-from kvdemo.server.questions.candidate_store import NOT_KEPT
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.server.questions.measurements import Measurements
 from kvdemo.server.questions.without_model import AnswersWithoutModel
 
 Form = Mapping[str, Any]
-#: Every open page asks for the status a few times a second while a model loads; they get the same answer for so long.
-STATUS_SECONDS = 0.1
+#: What the engine's process knows without work is asked of it once in so long, however many ask: each question takes
+#: time of somebody's steps, and every open page asks for the status a few times a second while a model loads.
+KEPT_SECONDS = 0.1
 #: What every page, and whoever watches the server, asks for has so long to come; then what was known last is told.
 SOON_SECONDS = 2.0
 _STARTING: dict[str, Any] = {
@@ -41,9 +41,9 @@ class EngineBackend(AnswersWithoutModel):
         self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
         self._stopped: dict[str, threading.Event] = {}  # of each run that is under way
         self._measurements = Measurements(busy=lambda: bool(self._stopped))
-        self._asking_status = threading.Lock()
-        self._status_at = float("-inf")
-        self._status, self._health, self._reasons = _STARTING, _NO_ENGINE, dict[str, str]()  # as they were last
+        self._status = _Latest(self.engine, "status", _STARTING)
+        self._health = _Latest(self.engine, "health", _NO_ENGINE)
+        self._reasons = _Latest(self.engine, "reasons", {})
 
     def preload(self) -> None:
         """Start the engine's process, which loads the default model; `status()` tells how far it is."""
@@ -54,7 +54,8 @@ class EngineBackend(AnswersWithoutModel):
         self.engine.close()
 
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
-        return self._drawn("race", form, run_id, visitor, _race_begun)
+        batches = self._drawn("race_with_candidates", form, run_id, visitor, _race_begun)
+        return self._candidates.followed(batches, run_id)
 
     def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
         states = self._drawn("measure", form, run_id, visitor, _state_begun)
@@ -77,9 +78,6 @@ class EngineBackend(AnswersWithoutModel):
             stopped.set()
         self._ask_if_up("stop", run_id)
 
-    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
-        return self._ask_if_up("candidates", run_id, lane, token, otherwise={"candidates": None, "reason": NOT_KEPT})
-
     def declare_public(self) -> None:
         """Take the server for a public one from now on: here, there, and in a process started later."""
         super().declare_public()
@@ -95,23 +93,16 @@ class EngineBackend(AnswersWithoutModel):
         return self._measurements.paced()
 
     def status(self) -> dict[str, Any]:
-        with self._asking_status:  # one question for all pages that ask at a time
-            if time.monotonic() - self._status_at > STATUS_SECONDS:
-                with suppress(EngineSilent):
-                    self._status = self._ask_soon("status", otherwise=_STARTING)
-                self._status_at = time.monotonic()
-            return dict(self._status)
+        status, _ = self._status.get()
+        return status
 
     def health(self) -> dict[str, Any]:
         """Say in what state the server is; it is not `ok` while there is no engine's process, or none that answers.
 
         Of one that does not answer, what was known last is told, and the state is "silent".
         """
-        try:
-            self._health = self._ask_soon("health", otherwise=_NO_ENGINE)
-        except EngineSilent:
-            return self._health | {"ok": False, "state": "silent"}
-        return self._health
+        health, silent = self._health.get()
+        return health | {"ok": False, "state": "silent"} if silent else health
 
     def fit(self, form: Form) -> dict[str, Any] | None:
         return self._ask_if_up("fit", dict(form))
@@ -130,18 +121,8 @@ class EngineBackend(AnswersWithoutModel):
 
     def strategies(self) -> list[dict[str, Any]]:
         """List them here: the engine's process is asked only why the model that it holds cannot run some."""
-        with suppress(EngineSilent):
-            self._reasons = self._ask_soon("reasons", otherwise={})
-        return list_strategies(self._reasons)
-
-    def _ask_soon(self, method: str, *, otherwise: Any) -> Any:
-        """Ask the engine's process what it knows without work. Raises EngineSilent."""
-        if not self.engine.up:
-            return otherwise
-        try:
-            return self.engine.call_soon(method, SOON_SECONDS)
-        except EngineLost:
-            return otherwise
+        reasons, _ = self._reasons.get()
+        return list_strategies(reasons)
 
     def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
         """Ask the engine's process; what is true without one is `otherwise`."""
@@ -151,6 +132,36 @@ class EngineBackend(AnswersWithoutModel):
             return self.engine.call(method, *arguments)
         except EngineLost:
             return otherwise
+
+
+class _Latest:
+    """What a method of the service said last, which knows it without work; `otherwise` while there is no process."""
+
+    def __init__(self, engine: Engine, method: str, otherwise: dict[str, Any]) -> None:
+        self._engine, self._method, self._otherwise = engine, method, otherwise
+        self._asking = threading.Lock()
+        self._at = float("-inf")
+        self._said, self._silent = otherwise, False
+
+    def get(self) -> tuple[dict[str, Any], bool]:
+        """Return what was said last, asked for again unless that was just now, and whether the process is silent."""
+        with self._asking:  # one question for all who ask at a time
+            if time.monotonic() - self._at > KEPT_SECONDS:
+                try:
+                    self._said, self._silent = self._ask(), False
+                except EngineSilent:
+                    self._silent = True
+                self._at = time.monotonic()
+            return dict(self._said), self._silent
+
+    def _ask(self) -> dict[str, Any]:
+        if not self._engine.up:
+            return self._otherwise
+        try:
+            said: dict[str, Any] = self._engine.call_soon(self._method, SOON_SECONDS)
+        except EngineLost:
+            return self._otherwise
+        return said
 
 
 def _race_begun(batch: list[RaceEvent]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -14,10 +14,11 @@ from kvdemo.server.engine_process.messages import Answer, Call, Close, Next, Pin
 log = logging.getLogger(__name__)
 
 
-def answer_all(connection: Connection, service: object) -> None:
+def answer_all(connection: Connection, service: object, on_call: Callable[[], None] = lambda: None) -> None:
     """Answer until the other end of the connection is closed. Each question has a thread: none waits for another.
 
-    That this process answers is said here, whatever goes on in other threads.
+    That this process answers is said here, whatever goes on in other threads. `on_call` is called for each question
+    that is not for the next item of a run.
     """
     answers = _Answers(connection, service)
     while True:
@@ -28,6 +29,8 @@ def answer_all(connection: Connection, service: object) -> None:
                 continue
         except (EOFError, OSError):
             return
+        if isinstance(question, Call):
+            on_call()
         threading.Thread(target=answers.to, args=(question,), name="answer", daemon=True).start()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from kvdemo.core.events import RaceEvent, TokensCommitted
@@ -26,6 +28,18 @@ class CandidateStore:
         self._counts: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
         self.bytes = 0
+
+    def followed(
+        self, batches: Generator[list[RaceEvent], None, None], run_id: str
+    ) -> Generator[list[RaceEvent], None, None]:
+        """Yield the batches of a race without its candidates, each when those are kept: the page asks for them."""
+        try:
+            with closing(batches):
+                for batch in batches:
+                    self.add(run_id, batch)
+                    yield [_without_candidates(event) for event in batch]
+        finally:
+            self.end(run_id)
 
     def add(self, run_id: str, events: Iterable[RaceEvent]) -> None:
         """Keep what the events of a race tell."""
@@ -59,6 +73,10 @@ class CandidateStore:
         text = self._kept.get(_key(run_id, lane, token))
         found: dict[str, Any] | None = None if text is None else json.loads(text)
         return found
+
+
+def _without_candidates(event: RaceEvent) -> RaceEvent:
+    return replace(event, candidates=()) if isinstance(event, TokensCommitted) else event
 
 
 def _key(run_id: str, lane: int, token: int) -> str:

@@ -5,6 +5,7 @@ Those under way are the ones that passed by last. Those that are over are files,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from typing import Any
@@ -58,13 +59,21 @@ class Measurements:
         return self._pace.taken()
 
     def _share(self, run_id: str, address: str) -> None:
-        """Note whose document is kept, and delete the oldest of an address that has more than its share."""
+        """Note whose document is kept, and delete the oldest of an address that has more than its share.
+
+        Where there is room for no other, the address with the most loses its oldest, so nobody with few loses his.
+        """
         if not address or run_id in self._kept:
             return
         self._kept[run_id] = address
-        own = [name for name, whose in self._kept.copy().items() if whose == address]
-        if len(own) > MOST_OF_ADDRESS:
-            store.delete(own[0])
-            self._kept.pop(own[0], None)
-        if len(self._kept) > store.MOST:
-            self._kept.pop(next(iter(self._kept)), None)
+        kept = self._kept.copy()
+        of_each = Counter(kept.values())
+        if of_each[address] > MOST_OF_ADDRESS:
+            loses = address
+        elif len(kept) >= store.MOST:  # the next one would end the oldest of all, whosever it is
+            loses = max(of_each, key=of_each.__getitem__)
+        else:
+            return
+        oldest = next(name for name, whose in kept.items() if whose == loses)
+        store.delete(oldest)
+        self._kept.pop(oldest, None)

@@ -1,4 +1,4 @@
-"""Answer what needs neither a model nor a device: forms, lists, tables, comparisons."""
+"""Answer what needs neither a model nor a device: forms, lists, tables, comparisons, and what passed by in a race."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kvdemo.measure.report import csv_tables, tables
 from kvdemo.models.names import catalog, folders, offered
 from kvdemo.race.document import to_csv as race_csv
 from kvdemo.server.questions import planning
+from kvdemo.server.questions.candidate_store import NOT_KEPT, CandidateStore
 from kvdemo.server.questions.listings import list_samplers
 
 
@@ -25,6 +26,7 @@ class AnswersWithoutModel:
 
     def __init__(self, default_model: str, *, only_default: bool = False) -> None:
         self.default_model, self.only_default = default_model, only_default
+        self._candidates = CandidateStore()
 
     def declare_public(self) -> None:
         """Let visitors name no folder of this machine from now on, and only the models that are `offered`."""
@@ -39,6 +41,11 @@ class AnswersWithoutModel:
     def presets(self) -> list[dict[str, Any]]:
         """List ways to fill the measuring form; the first is the default."""
         return presets.list_presets(self.default_form()["model"])
+
+    def candidates(self, run_id: str, lane: int, token: int) -> dict[str, Any]:
+        """Tell what a token of a page's race was chosen from: `candidates`, or a `reason` why that is not known."""
+        found = self._candidates.find(run_id, lane, token)
+        return {"candidates": found, "reason": "" if found else NOT_KEPT}
 
     def compare(self, a: str | None, b: str | None) -> dict[str, Any]:
         """Look at the contents of two files, or of one, and compare them. Raises BadInput beyond the limits."""

@@ -15,12 +15,13 @@ from typing import Any
 
 import gradio as gr
 
+from kvdemo.core.shares import has_share
 from kvdemo.core.visitor import one_visitors
 
 #: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
-#: may share.
+#: may share; fewer where others leave less (`core.shares`).
 MOST, MOST_OF_ADDRESS = 1000, 300
-CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: send fewer at a time, and try again in a moment."
+CROWDED = "Too many questions from your address are open: send fewer at a time, and try again in a moment."
 
 
 def share_queue(blocks: gr.Blocks) -> gr.Blocks:
@@ -35,7 +36,7 @@ def share_queue(blocks: gr.Blocks) -> gr.Blocks:
         waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
         events = chain.from_iterable([*waiting, *filter(None, queue.active_jobs)])
         address = address_of(request)
-        if sum(address_of(event.request) == address for event in events) >= MOST_OF_ADDRESS:
+        if has_share(address, (address_of(event.request) for event in events), MOST_OF_ADDRESS, MOST):
             return False, CROWDED, "queue_full"
         return await push(body=body, request=request, username=username)
 

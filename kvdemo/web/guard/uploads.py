@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from kvdemo.core.shares import share
 from kvdemo.web.guard.body import Body
 
-#: What one address may upload of all that may be uploaded in an hour.
+#: What one address may upload of all that others leave of an hour (`core.shares`).
 SHARE = 0.25
 #: Uploads in an hour: each costs folders and files, however small they are (gradio_patches/few_files.py).
 MOST_UPLOADS = 2000
@@ -32,9 +33,10 @@ class Uploads:
         """
         begin = time.monotonic() - HOUR_SECONDS
         self._bodies = [(other, body) for other, body in self._bodies if body.ended_at > begin]
-        own = [body for other, body in self._bodies if other == address and not shared]
-        return self._is_full(own, SHARE) or self._is_full([body for _, body in self._bodies], 1)
+        own = [body.bytes for other, body in self._bodies if other == address and not shared]
+        of_all = [body.bytes for _, body in self._bodies]
+        return _is_full(len(own), len(of_all), MOST_UPLOADS) or _is_full(sum(own), sum(of_all), self._hourly_bytes)
 
-    def _is_full(self, bodies: list[Body], share: float) -> bool:
-        many = len(bodies) >= MOST_UPLOADS * share
-        return many or sum(body.bytes for body in bodies) >= self._hourly_bytes * share
+
+def _is_full(own: int, of_all: int, most: int) -> bool:
+    return of_all >= most or own >= share(most * SHARE, most, of_all - own)

@@ -17,7 +17,9 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Finished, RaceEvent, TokensCommitted
+from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
+from kvdemo.server.engine_process import backend as backend_module
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
 from kvdemo.server.observing.observed_backend import Observed
@@ -148,7 +150,7 @@ def test_an_engine_that_stands_still_is_told_by_health_with_what_was_known_last(
     os.kill(engine, signal.SIGSTOP)
     try:
         start = time.monotonic()
-        assert backend.health() == known | {"ok": False, "state": "silent"}
+        wait_until(lambda: backend.health() == known | {"ok": False, "state": "silent"}, 5)
         assert (backend.status(), backend.strategies()) == (status, listed)
         assert time.monotonic() - start < 10
     finally:
@@ -171,6 +173,32 @@ def test_the_engine_is_asked_for_reasons_alone_where_strategies_are_listed(
     assert asked == ["reasons"]
     assert "CUDA GPU" in reasons["offloaded_cache"]
     assert reasons["dynamic_cache"] is None
+
+
+def test_many_who_ask_what_the_engine_knows_make_few_questions_for_it(
+    backend: EngineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    soon = backend.engine.call_soon
+    monkeypatch.setattr(
+        backend.engine, "call_soon", lambda method, seconds: asked.append(method) or soon(method, seconds)
+    )
+    monkeypatch.setattr(backend_module, "KEPT_SECONDS", 60)
+    for _ in range(5):
+        for ask in (backend.status, backend.health, backend.strategies):
+            ask()
+    assert len(asked) == len(set(asked))
+
+
+def test_what_a_page_asks_of_a_token_is_no_question_for_the_engine(
+    backend: EngineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = events_of(backend.race(FORM, "shown", Visitor("a page", keeps=True)))
+    monkeypatch.setattr(backend.engine, "call", lambda *_: pytest.fail("the engine's process was asked"))
+    assert not any(event.candidates for event in events if isinstance(event, TokensCommitted))
+    found = [backend.candidates("shown", 0, token)["candidates"] for token in range(9)]
+    assert [one is not None for one in found] == [True] * 8 + [False]
+    assert backend.candidates("another's", 0, 0)["reason"].endswith(".")
 
 
 def test_without_an_engine_the_page_still_has_its_forms_and_lists(tiny_folder: Path) -> None:

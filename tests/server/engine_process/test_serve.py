@@ -70,6 +70,18 @@ def asked(service: Scripted) -> Iterator[Connection]:
     assert not thread.is_alive(), "it goes on after the connection was closed"
 
 
+def test_calls_are_told_and_neither_items_nor_pings() -> None:
+    ours, its = Pipe()
+    told: list[None] = []
+    thread = threading.Thread(target=answer_all, args=(its, Scripted(), lambda: told.append(None)))
+    thread.start()
+    for question in (Call(1, "add", (1, 2)), Call(2, "count", (3,)), Next(3, of=2), Next(4, of=2), Ping()):
+        answer(ours, question)
+    ours.close()
+    thread.join(10)
+    assert len(told) == 2
+
+
 def answer(connection: Connection, question: Call | Next | Ping) -> Answer:
     connection.send(question)
     assert connection.poll(10)

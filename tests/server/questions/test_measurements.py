@@ -79,7 +79,7 @@ def test_an_address_has_a_share_of_what_is_kept_and_loses_its_own_oldest(
     monkeypatch.setattr(module, "MOST_OF_ADDRESS", 2)
     measured(measurements, "another", "203.0.113.1")
     for n in range(4):
-        measured(measurements, f"own{n}", f"2001:db8::{n}")  # of one network, so one visitor's
+        measured(measurements, f"own{n}", f"2001:db8:0:{n}::1")  # of one network, so one visitor's
     kept = [name for name in ("another", "own0", "own1", "own2", "own3") if measurements.find(name)]
     assert kept == ["another", "own2", "own3"]
 
@@ -106,4 +106,16 @@ def test_whose_documents_are_is_remembered_of_as_many_as_are_kept(
     monkeypatch.setattr(store, "MOST", 3)
     for n in range(9):
         measured(measurements, f"m{n}", f"203.0.113.{n}")
-    assert list(measurements._kept) == ["m6", "m7", "m8"]
+    assert list(measurements._kept) == ["m7", "m8"]  # there is room for the next one
+
+
+def test_addresses_with_many_measurements_end_none_of_whoever_has_few(
+    measurements: Measurements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST", 8)
+    monkeypatch.setattr(module, "MOST_OF_ADDRESS", 4)
+    measured(measurements, "few", "203.0.113.9")
+    for n in range(30):
+        measured(measurements, f"many{n}", f"203.0.113.{n % 3}")
+    assert measurements.find("few")
+    assert sum(1 for _ in store.folder().iterdir()) == 7

@@ -80,6 +80,23 @@ def begun(*asked: str) -> list[str]:
     return in_a_loop(ask_and_begin())
 
 
+def test_addresses_that_ask_all_they_may_leave_room_for_the_next_one() -> None:
+    with gr.Blocks() as blocks:
+        gr.Button().click(lambda: None, concurrency_limit=1)
+    queue: Any = share_queue(blocks.queue())._queue
+
+    async def asks(host: str, times: int) -> int:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": (host, 1)}
+        body = PredictBodyInternal(session_hash=host, data=[], fn_index=0, request=None)
+        return sum([(await queue.push(body, Request(scope), None))[0] for _ in range(times)])
+
+    async def ask() -> list[int]:
+        return [await asks(f"203.0.113.{number}", MOST_OF_ADDRESS + 1) for number in range(5)]
+
+    taken = in_a_loop(ask())
+    assert taken == [300, 210, 147, 103, 72]
+
+
 def test_many_slow_questions_of_one_address_keep_no_other_waiting_for_all_of_them() -> None:
     crowd = [f"0 crowd {n}" for n in range(9)]
     assert begun(*crowd, "0 other", "0 third") == [crowd[0], "0 other", "0 third", *crowd[1:]]
@@ -98,4 +115,4 @@ def test_events_of_one_network_count_together_and_those_of_another_do_not() -> N
     def address(host: str) -> str:
         return shared_queue.address_of(SimpleNamespace(client=SimpleNamespace(host=host)))
 
-    assert address("2001:db8:1:2::1") == address("2001:db8:1:2:3:4:5:6") != address("2001:db8:1:3::1")
+    assert address("2001:db8:1:2::1") == address("2001:db8:1:3:4:5:6:7") != address("2001:db8:2::1")
