@@ -4,6 +4,8 @@ Gradio refuses every event of every visitor while its queue is full, and begins 
 second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out. By default it begins
 none at all while forty are under way, and a run is under way while it waits for the device (web/run_streams.py).
 
+It keeps what was sent with an event until that is over, so a few dozen large events that wait would fill the memory.
+
 It answers questions of one kind in the order in which they came, in a line of some slots. So whoever sends many of one
 that takes seconds, such as a plan, would keep it from all others for as long. Here addresses take turns, and have one
 slot of a line each. A question that nobody listens to has no turn: its sender has left, or is yet to listen.
@@ -21,14 +23,22 @@ import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
 from kvdemo.core.visitor import one_visitors
+from kvdemo.web.guard.body import BODY_BYTES
 from kvdemo.web.guard.listeners import BEGIN_SECONDS, KEY
 
 #: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
 #: may share.
 MOST, MOST_OF_ADDRESS = 1000, 300
+#: Bytes that these may have been sent with, for an address and for all. In memory they take up to five times as much:
+#: Python has four bytes for each character of a text with one emoji, and the request keeps what came.
+MOST_BYTES_OF_ADDRESS, MOST_BYTES_OF_ALL = 12_000_000, 48_000_000
+#: Bytes that an address may have whatever all have, so that few with much keep out nobody who asks little.
+LITTLE_BYTES = 100_000
 #: Seconds between two looks at a line where nothing may begin.
 LOOK_SECONDS = 0.02
 CROWDED = f"{MOST_OF_ADDRESS} questions from your address are open: send fewer at a time, and try again in a moment."
+HEAVY = "The open questions from your address are too large together: send less, or try again in a moment."
+FULL = "The open questions to this server are too large together: send less, or try again in a moment."
 UNHEARD = f"Nobody listened for {BEGIN_SECONDS:.0f} seconds: ask again, and listen at once."
 
 
@@ -50,9 +60,17 @@ def share_queue(blocks: gr.Blocks) -> gr.Blocks:
 def _refusal(queue: Any, request: Any) -> str:
     """Return why an event that was asked for now may not wait; "" if it may."""
     waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
-    events = chain(chain.from_iterable(waiting), _under_way(queue))
+    asked = [event.request for event in chain(chain.from_iterable(waiting), _under_way(queue))]
     address = address_of(request)
-    return CROWDED if sum(address_of(event.request) == address for event in events) >= MOST_OF_ADDRESS else ""
+    own = [one for one in asked if address_of(one) == address]
+    own_bytes = _bytes(request) + sum(map(_bytes, own))
+    if len(own) >= MOST_OF_ADDRESS:
+        return CROWDED
+    if own_bytes > MOST_BYTES_OF_ADDRESS:
+        return HEAVY
+    if own_bytes > LITTLE_BYTES and _bytes(request) + sum(map(_bytes, asked)) > MOST_BYTES_OF_ALL:
+        return FULL
+    return ""
 
 
 class _Turns:
@@ -113,6 +131,10 @@ def _is_heard(event: Any) -> bool:
     """Tell whether somebody listens to an event or its session; true if listeners are not counted."""
     listeners = event.request.scope.get(KEY)
     return listeners is None or listeners.has(event.session_hash) or listeners.has(event._id)
+
+
+def _bytes(request: Any) -> int:
+    return int(request.scope.get(BODY_BYTES, 0))
 
 
 def address_of(request: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -13,17 +14,25 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.data_classes import PredictBodyInternal
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import Request
 
 from kvdemo.web.gradio_patches import shared_queue
 from kvdemo.web.gradio_patches.kept_answers import keep_answers
 from kvdemo.web.gradio_patches.shared_queue import (
     CROWDED,
+    FULL,
+    HEAVY,
+    LITTLE_BYTES,
     MOST,
+    MOST_BYTES_OF_ADDRESS,
+    MOST_BYTES_OF_ALL,
     MOST_OF_ADDRESS,
     UNHEARD,
     share_queue,
 )
+from kvdemo.web.guard.body import BODY_BYTES
 from kvdemo.web.guard.listeners import BEGIN_SECONDS, KEY, Listeners
 from tests.browser.scripted import scripted_page
 from tests.programs import Program
@@ -124,10 +133,10 @@ class Lines:
         self.listeners = Listeners(print)  # type: ignore[arg-type]
         self.events: dict[str, str] = {}
 
-    def ask(self, session: str, *, heard: bool = True) -> str:
+    def ask(self, session: str, size: int = 0, *, heard: bool = True) -> str:
         """Ask from the address with which the name of the session begins; returns why that is refused."""
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": (session.partition(" ")[0], 1)}
-        request = Request({**scope, KEY: self.listeners})
+        request = Request({**scope, KEY: self.listeners, BODY_BYTES: size})
         body = PredictBodyInternal(session_hash=session, data=[], fn_index=0, request=None)
         taken, event, _ = in_a_loop(self.queue.push(body, request, None))
         if heard:
@@ -229,3 +238,42 @@ def test_a_line_where_nothing_may_begin_is_looked_at_again_after_a_rest(monkeypa
     assert lines.begin() == []
     seconds[0] = 1.01 * shared_queue.LOOK_SECONDS
     assert lines.begin() == ["late 1"]
+
+
+def test_large_questions_of_one_address_are_refused_before_they_fill_the_memory() -> None:
+    lines = Lines()
+    refused = [lines.ask(f"crowd {n}", 4_000_000) for n in range(5)]
+    assert refused == ["", "", "", HEAVY, HEAVY]
+    assert lines.ask("crowd small", 1) == HEAVY
+    assert lines.ask("other 1", 4_000_000) == ""
+
+
+@pytest.mark.usefixtures("now")
+def test_what_is_under_way_counts_and_what_is_over_does_not() -> None:
+    lines = Lines()
+    for n in range(3):
+        lines.ask(f"crowd {n}", MOST_BYTES_OF_ADDRESS // 3)
+    assert lines.begin() == ["crowd 0"]
+    assert lines.ask("crowd 3", 1000) == HEAVY
+    lines.end("crowd 0")
+    assert lines.ask("crowd 3", 1000) == ""
+
+
+def test_few_addresses_with_much_keep_out_nobody_who_asks_little() -> None:
+    lines = Lines()
+    for address in range(4):
+        for n in range(3):
+            assert lines.ask(f"crowd{address} {n}", 4_000_000) == ""
+    assert lines.ask("other 1", LITTLE_BYTES) == ""
+    assert lines.ask("other 2", LITTLE_BYTES) == FULL
+    assert lines.ask("third 1", 4_000_000) == FULL
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4_000_000)), max_size=60))
+def test_whatever_is_asked_the_bytes_that_wait_are_bounded(asked: list[tuple[int, int]]) -> None:
+    lines, held = Lines(), defaultdict[int, int](int)
+    for n, (address, size) in enumerate(asked):
+        if not lines.ask(f"{address} {n}", size):
+            held[address] += size
+        assert held[address] <= MOST_BYTES_OF_ADDRESS
+        assert sum(held.values()) <= MOST_BYTES_OF_ALL + LITTLE_BYTES * len(held)
