@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ NOBODY = Visitor()
 IPV6_BITS = 48
 
 
+@lru_cache(maxsize=2000)
 def one_visitors(address: str) -> str:
     """Return what an address has in common with all those that one visitor may well have.
 

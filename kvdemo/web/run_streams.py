@@ -18,14 +18,12 @@ import gradio as gr
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from kvdemo.core.visitor import Visitor
-from kvdemo.web.guard.listeners import arrival, has_listener
+from kvdemo.web.guard.listeners import BEGIN_SECONDS, arrival, has_listener
 
 T = TypeVar("T")
 
 #: How Gradio begins a run: at once. The server says how many may wait.
 RUN: dict[str, Any] = {"concurrency_limit": None}
-#: A program asks first and listens then; it has so long for that.
-BEGIN_SECONDS = 10.0
 #: Seconds between two checks whether somebody listens. A run without a listener in two checks is ended.
 LOOK_SECONDS = 0.75
 _OVER = object()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kvdemo.web.gradio_patches.shared_queue import HEAVY
 from tests.programs import Program
 from tests.web.loops import in_a_loop
 
@@ -77,6 +78,19 @@ def test_as_many_runs_of_one_address_as_it_may_have_hold_up_no_question_of_anoth
                 one.cancel()
             await asyncio.wait(crowd)
             await until_idle(tiny_app)
+
+    in_a_loop(attack())
+
+
+def test_large_questions_that_wait_are_refused_to_their_sender_and_to_nobody_else(tiny_app: str) -> None:
+    async def attack() -> None:
+        config = json.dumps({"model_type": "llama", "of no use": "\U0001f600" + "a" * 3_900_000})
+        async with programs(tiny_app, "203.0.113.9") as program, programs(tiny_app, "203.0.113.10") as other:
+            answers = [await program(f"large {n}").use("kv-ask-plan", "ask", {"kv-p-config": config}) for n in range(5)]
+            assert [answer.status_code for answer in answers] == [200] * 3 + [503] * 2
+            assert answers[-1].json() == {"detail": HEAVY}
+            assert (await other("visitor").last("models"))["success"]
+            (await other("visitor").use("kv-ask-plan", "ask", {"kv-p-config": config})).raise_for_status()
 
     in_a_loop(attack())
 

@@ -36,6 +36,15 @@ def test_only_the_documented_endpoints_are_public(config: dict[str, Any]) -> Non
     assert public == {"race", "measure", "inside", "plan", "models", "strategies", "samplers"}
 
 
+def test_plans_of_the_page_and_of_programs_wait_in_one_line_and_other_forms_ask_in_others() -> None:
+    page = build(ScriptedBackend())
+    asks = {page.blocks[of].elem_id: fn for fn in page.fns.values() for of, event in fn.targets if event == "ask"}
+    (plan,) = [fn for fn in page.fns.values() if fn.api_name == "plan"]
+    lines = {tab: asks[f"kv-ask-{tab}"].concurrency_id for tab in ("race", "measure", "plan")}
+    assert plan.concurrency_id == lines["plan"]
+    assert len(set(lines.values())) == 3
+
+
 def test_the_page_of_a_visitor_has_no_component_of_the_endpoints(config: dict[str, Any]) -> None:
     types = {c["id"]: c["type"] for c in config["components"]}
     assert "api" in types.values()

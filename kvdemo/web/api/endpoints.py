@@ -27,6 +27,7 @@ from kvdemo.web.api.states import inside_states, measure_states, race_states
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
+from kvdemo.web.tabs.plan import PLAN_LINE
 from kvdemo.web.tabs.race_events import ACCIDENT
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def add_endpoints(backend: Backend) -> None:
     gr.api(race_endpoint(backend), api_name="race", **RUN)
     gr.api(measure_endpoint(backend), api_name="measure", **RUN)
     gr.api(inside_endpoint(backend), api_name="inside", **RUN)
-    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4)
+    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4, concurrency_id=PLAN_LINE)
 
     def models() -> list[dict]:
         """List the models to choose from."""

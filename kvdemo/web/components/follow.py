@@ -30,12 +30,14 @@ def follow(
     watched: list[str] | None = None,
     on_model: bool = True,
     on_end: bool = False,
+    line: str | None = None,
 ) -> None:
     """Let `shown` hold the answer to the form, for as long as `tab` is open: one value, or what each of them holds.
 
     watched   the form keys whose change matters; all of them by default
     on_model  ask again when a model has arrived, since the answer depends on the one that is loaded
     on_end    ask again when a run of the tab has ended, since the answer depends on what runs have shown
+    line      the name of the line in which questions wait, for others that are of the same kind; by default its own
     """
 
     def on_ask(values: dict[Component, Any]) -> Any:
@@ -50,7 +52,7 @@ def follow(
     # "always_last": a question that comes while the server is at one is put when that is answered.
     asked = asker.ask(
         on_ask, inputs=set(controls.values()), outputs=list(shown), trigger_mode="always_last", preprocess=False,
-        concurrency_limit=4, **PRIVATE,
+        concurrency_limit=4, concurrency_id=line, **PRIVATE,
     )  # fmt: skip
     when_over(asked, f"() => {{ kvdemo.tell('answered', '{tab}'); }}")
 

@@ -4,59 +4,138 @@ Gradio refuses every event of every visitor while its queue is full, and begins 
 second. So one visitor who sends thirty a second, of the smallest kind, would keep all others out. By default it begins
 none at all while forty are under way, and a run is under way while it waits for the device (web/run_streams.py).
 
-It answers questions of one kind in the order in which they came. So whoever sends his whole share of one that takes
-seconds, such as a plan, would keep it from all others for as long. Here addresses take turns.
+It keeps what was sent with an event until that is over, so a few dozen large events that wait would fill the memory.
+
+It answers questions of one kind in the order in which they came, in a line of some slots. So whoever sends many of one
+that takes seconds, such as a plan, would keep it from all others for as long. Here addresses take turns, and have one
+slot of a line each. A question that nobody listens to has no turn: its sender has left, or is yet to listen.
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Iterator
 from itertools import chain, count
 from typing import Any
 
 import gradio as gr
+from gradio.server_messages import ProcessCompletedMessage
 
 from kvdemo.core.shares import has_share
 from kvdemo.core.visitor import one_visitors
+from kvdemo.web.guard.body import BODY_BYTES
+from kvdemo.web.guard.listeners import BEGIN_SECONDS, KEY
 
 #: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
 #: may share; fewer where others leave less (`core.shares`).
 MOST, MOST_OF_ADDRESS = 1000, 300
+#: Bytes that these may have been sent with, for an address and for all. In memory they take up to five times as much:
+#: Python has four bytes for each character of a text with one emoji, and the request keeps what came.
+MOST_BYTES_OF_ADDRESS, MOST_BYTES_OF_ALL = 12_000_000, 48_000_000
+#: Bytes that an address may have whatever all have, so that few with much keep out nobody who asks little.
+LITTLE_BYTES = 100_000
+#: Seconds between two looks at a line where nothing may begin.
+LOOK_SECONDS = 0.02
 CROWDED = "Too many questions from your address are open: send fewer at a time, and try again in a moment."
+HEAVY = "The open questions from your address are too large together: send less, or try again in a moment."
+FULL = "The open questions to this server are too large together: send less, or try again in a moment."
+UNHEARD = f"Nobody listened for {BEGIN_SECONDS:.0f} seconds: ask again, and listen at once."
 
 
 def share_queue(blocks: gr.Blocks) -> gr.Blocks:
     """Have the queue of `blocks` refuse an event of an address that has its share, and begin the others in turns."""
     # Gradio has no public way to it; tests/web/gradio_patches/test_shared_queue.py holds it.
     queue: Any = blocks._queue
-    push, begin = queue.push, queue.get_events
-    numbers = count(1)
-    last: dict[tuple[str, str], int] = {}  # when each address had its last turn in a line, the longest ago first
+    push = queue.push
 
     async def push_if_few(body: Any, request: Any, username: str | None) -> Any:
-        waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
-        events = chain.from_iterable([*waiting, *filter(None, queue.active_jobs)])
-        address = address_of(request)
-        if has_share(address, (address_of(event.request) for event in events), MOST_OF_ADDRESS, MOST):
-            return False, CROWDED, "queue_full"
+        if refused := _refusal(queue, request):
+            return False, refused, "queue_full"
         return await push(body=body, request=request, username=username)
 
-    def begin_in_turn() -> Any:
-        for name, line in queue.event_queue_per_concurrency_id.items():
-            turns = [last.get((name, address_of(event.request)), 0) for event in line.queue]
-            if turns:
-                line.queue.insert(0, line.queue.pop(turns.index(min(turns))))
-        begun = begin()
-        if begun:
-            events, _, name = begun
-            turn = name, address_of(events[0].request)
-            last.pop(turn, None)
-            last[turn] = next(numbers)
-            if len(last) > MOST:
-                del last[next(iter(last))]
-        return begun
-
-    queue.push, queue.get_events = push_if_few, begin_in_turn
+    queue.push, queue.get_events = push_if_few, _Turns(queue).begin
     return blocks
+
+
+def _refusal(queue: Any, request: Any) -> str:
+    """Return why an event that was asked for now may not wait; "" if it may."""
+    waiting = (line.queue for line in queue.event_queue_per_concurrency_id.values())
+    asked = [event.request for event in chain(chain.from_iterable(waiting), _under_way(queue))]
+    address = address_of(request)
+    own = [one for one in asked if address_of(one) == address]
+    own_bytes = _bytes(request) + sum(map(_bytes, own))
+    if has_share(address, map(address_of, asked), MOST_OF_ADDRESS, MOST):
+        return CROWDED
+    if own_bytes > MOST_BYTES_OF_ADDRESS:
+        return HEAVY
+    if own_bytes > LITTLE_BYTES and _bytes(request) + sum(map(_bytes, asked)) > MOST_BYTES_OF_ALL:
+        return FULL
+    return ""
+
+
+class _Turns:
+    """Begins events, in place of Gradio's queue. A line without a limit, as for runs, begins each at once."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue, self._numbers = queue, count(1)
+        self._last: dict[tuple[str, str], int] = {}  # when each address had its last turn in a line, the oldest first
+        self._rests: dict[str, float] = {}  # until when each line is not looked at
+
+    def begin(self) -> tuple[list[Any], bool, str] | None:
+        """Take the next event out of a line; returns it as Gradio does one that is not of a batch."""
+        lines = [(name, line) for name, line in self._queue.event_queue_per_concurrency_id.items() if line.queue]
+        random.shuffle(lines)
+        now = time.monotonic()
+        for name, line in lines:
+            limited = line.concurrency_limit is not None
+            full = limited and line.current_concurrency >= line.concurrency_limit
+            if full or self._rests.get(name, 0) > now:
+                continue
+            ready = self._ready(name, line, now) if limited else line.queue
+            if ready:
+                return [self._taken(name, line, ready)], False, name
+            self._rests[name] = now + LOOK_SECONDS
+        return None
+
+    def _ready(self, name: str, line: Any, now: float) -> list[Any]:
+        """List the events that may have their turn; ends those that nobody has listened to in time."""
+        busy = {address_of(event.request) for event in _under_way(self._queue) if event.concurrency_id == name}
+        ready, over = [], []
+        for event in line.queue:
+            if not _is_heard(event):
+                over += [event] if now - event.enqueue_time > BEGIN_SECONDS else []
+            elif address_of(event.request) not in busy:
+                ready.append(event)
+        for event in over:
+            line.queue.remove(event)
+            self._queue.event_ids_to_events.pop(event._id, None)
+            self._queue.send_message(event, ProcessCompletedMessage(output={"error": UNHEARD}, success=False))
+        return ready
+
+    def _taken(self, name: str, line: Any, ready: list[Any]) -> Any:
+        event = min(ready, key=lambda one: self._last.get((name, address_of(one.request)), 0))
+        line.queue.remove(event)
+        turn = name, address_of(event.request)
+        self._last.pop(turn, None)
+        self._last[turn] = next(self._numbers)
+        if len(self._last) > MOST:
+            del self._last[next(iter(self._last))]
+        return event
+
+
+def _under_way(queue: Any) -> Iterator[Any]:
+    return chain.from_iterable(filter(None, queue.active_jobs))
+
+
+def _is_heard(event: Any) -> bool:
+    """Tell whether somebody listens to an event or its session; true if listeners are not counted."""
+    listeners = event.request.scope.get(KEY)
+    return listeners is None or listeners.has(event.session_hash) or listeners.has(event._id)
+
+
+def _bytes(request: Any) -> int:
+    return int(request.scope.get(BODY_BYTES, 0))
 
 
 def address_of(request: Any) -> str:

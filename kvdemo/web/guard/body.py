@@ -12,6 +12,8 @@ from starlette.types import Message, Receive, Scope
 
 from kvdemo.web.guard import parts
 
+#: Where a request has the bytes of its body, once all of it has come.
+BODY_BYTES = "kvdemo.body_bytes"
 TOO_LARGE = "The request is too large: send less."
 
 

@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Where a request has its server's listeners, and its number among all that came to that server.
 KEY, ARRIVAL = "kvdemo.listeners", "kvdemo.arrival"
+#: A program asks first and listens then; it has so long for that.
+BEGIN_SECONDS = 10.0
 #: Bytes of a stream that are handed to the web server at once.
 PIECE = 65_536
 #: A page listens for its session, a program for one event, whose id Gradio takes for its session.

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kvdemo.core.visitor import one_visitors
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
 from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
-from kvdemo.web.guard.body import TOO_LARGE, Body
+from kvdemo.web.guard.body import BODY_BYTES, TOO_LARGE, Body
 from kvdemo.web.guard.uploads import FULL, Uploads
 from kvdemo.web.links import TOO_LONG
 
@@ -106,6 +106,8 @@ class Protection:
             elif refused := await self._refusal(body):
                 await refused(scope, receive, answer)
                 return
+            else:
+                scope[BODY_BYTES] = body.bytes
             await self._answer(scope, body, answer)
         finally:
             body.end()

@@ -23,6 +23,8 @@ from kvdemo.web.components.follow import PRIVATE, follow
 log = logging.getLogger(__name__)
 
 PREFIX = "kv-p-"
+#: The line in which plans wait, the page's and those of the API: one visitor has one slot of it.
+PLAN_LINE = "plan"
 MEMORIES_GB = (8, 16, 24, 40, 80, 141)
 #: The example of most articles on a card that many have: 24 GB at 600 GB/s are an A10's (NVIDIA's data sheet).
 EXAMPLE: dict[str, Any] = {
@@ -107,7 +109,7 @@ def add_plan_tab(backend: Backend) -> Controls:
         with gr.Column(min_width=300, elem_classes="kv-main"):
             drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS)
     picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["memory_gb"], **PRIVATE)
-    follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False)
+    follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False, line=PLAN_LINE)
     return controls
 
 

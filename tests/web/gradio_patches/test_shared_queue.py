@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +14,26 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.data_classes import PredictBodyInternal
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import Request
 
 from kvdemo.web.gradio_patches import shared_queue
-from kvdemo.web.gradio_patches.shared_queue import CROWDED, MOST, MOST_OF_ADDRESS, share_queue
+from kvdemo.web.gradio_patches.kept_answers import keep_answers
+from kvdemo.web.gradio_patches.shared_queue import (
+    CROWDED,
+    FULL,
+    HEAVY,
+    LITTLE_BYTES,
+    MOST,
+    MOST_BYTES_OF_ADDRESS,
+    MOST_BYTES_OF_ALL,
+    MOST_OF_ADDRESS,
+    UNHEARD,
+    share_queue,
+)
+from kvdemo.web.guard.body import BODY_BYTES
+from kvdemo.web.guard.listeners import BEGIN_SECONDS, KEY, Listeners
 from tests.browser.scripted import scripted_page
 from tests.programs import Program
 from tests.web.loops import in_a_loop
@@ -45,7 +64,10 @@ async def flooded(url: str) -> tuple[list[httpx.Response], httpx.Response]:
 
 
 @pytest.mark.slow
-def test_a_flood_of_small_questions_from_one_address_leaves_room_for_others() -> None:
+def test_a_flood_of_small_questions_from_one_address_leaves_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_queue, "BEGIN_SECONDS", 600.0)  # none is forgotten meanwhile
     backend = Held()
     with scripted_page(backend) as url:
         backend.free.clear()
@@ -116,3 +138,159 @@ def test_events_of_one_network_count_together_and_those_of_another_do_not() -> N
         return shared_queue.address_of(SimpleNamespace(client=SimpleNamespace(host=host)))
 
     assert address("2001:db8:1:2::1") == address("2001:db8:1:3:4:5:6:7") != address("2001:db8:2::1")
+
+
+class Lines:
+    """A queue with a line of some slots, in which events begin and end as a test says."""
+
+    def __init__(self, slots: int | None = 4) -> None:
+        with gr.Blocks() as blocks:
+            gr.Button().click(lambda: None, concurrency_limit=slots)
+        self.queue: Any = share_queue(keep_answers(blocks.queue()))._queue
+        self.listeners = Listeners(print)  # type: ignore[arg-type]
+        self.events: dict[str, str] = {}
+
+    def ask(self, session: str, size: int = 0, *, heard: bool = True) -> str:
+        """Ask from the address with which the name of the session begins; returns why that is refused."""
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": (session.partition(" ")[0], 1)}
+        request = Request({**scope, KEY: self.listeners, BODY_BYTES: size})
+        body = PredictBodyInternal(session_hash=session, data=[], fn_index=0, request=None)
+        taken, event, _ = in_a_loop(self.queue.push(body, request, None))
+        if heard:
+            self.hear(session)
+        self.events[session] = event if taken else ""
+        return "" if taken else str(event)
+
+    def hear(self, name: str) -> None:
+        self.listeners._streams[name] = set()
+
+    def begin(self) -> list[str]:
+        """Begin all that may be; returns their sessions."""
+        begun = []
+        while found := self.queue.get_events():
+            events, _, name = found
+            self.queue.active_jobs.append(events)
+            self.queue.event_queue_per_concurrency_id[name].current_concurrency += 1
+            begun.append(events[0].session_hash)
+        return begun
+
+    def end(self, session: str) -> None:
+        events = next(one for one in self.queue.active_jobs if one[0].session_hash == session)
+        self.queue.active_jobs.remove(events)
+        self.queue.event_queue_per_concurrency_id[events[0].concurrency_id].current_concurrency -= 1
+
+    def said(self, session: str) -> list[Any]:
+        waiting = self.queue.pending_messages_per_session[session]
+        return [waiting.get_nowait() for _ in range(waiting.qsize())]
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Seconds by which the clock of the queue is ahead."""
+    clock, ahead = time.monotonic, [0.0]
+    monkeypatch.setattr(shared_queue, "time", SimpleNamespace(monotonic=lambda: clock() + ahead[0]))
+    monkeypatch.setattr(shared_queue, "LOOK_SECONDS", 0.0)
+    yield ahead
+
+
+@pytest.mark.usefixtures("now")
+def test_an_address_has_one_slot_of_a_line_and_leaves_the_others_to_others() -> None:
+    lines = Lines()
+    for name in ("crowd 1", "crowd 2", "crowd 3"):
+        lines.ask(name)
+    assert lines.begin() == ["crowd 1"]
+    lines.ask("other 1")
+    assert lines.begin() == ["other 1"]
+    lines.end("crowd 1")
+    assert lines.begin() == ["crowd 2"]
+
+
+@pytest.mark.usefixtures("now")
+def test_a_line_has_no_more_under_way_than_its_slots() -> None:
+    lines = Lines(slots=2)
+    for name in ("a 1", "b 1", "c 1"):
+        lines.ask(name)
+    assert lines.begin() == ["a 1", "b 1"]
+
+
+@pytest.mark.usefixtures("now")
+def test_runs_which_have_no_limit_begin_at_once_whether_heard_or_not() -> None:
+    lines = Lines(slots=None)
+    for n in range(9):
+        lines.ask(f"crowd {n}", heard=False)
+    assert lines.begin() == [f"crowd {n}" for n in range(9)]
+
+
+def test_a_question_that_nobody_listens_to_has_no_turn_and_ends_with_a_sentence(now: list[float]) -> None:
+    lines = Lines(slots=1)
+    for n in range(3):
+        lines.ask(f"left {n}", heard=False)
+    lines.ask("left 3")
+    assert lines.begin() == ["left 3"]
+    lines.end("left 3")
+    now[0] = BEGIN_SECONDS + 1
+    assert lines.begin() == []
+    assert not any(line.queue for line in lines.queue.event_queue_per_concurrency_id.values())
+    assert not set(lines.events.values()) & set(lines.queue.event_ids_to_events) - {lines.events["left 3"]}
+    assert lines.said("left 0")[-1].output == {"error": UNHEARD}
+
+
+@pytest.mark.parametrize("by", ["session", "event"])
+@pytest.mark.usefixtures("now")
+def test_a_question_begins_when_its_sender_listens_a_moment_later(by: str) -> None:
+    lines = Lines()
+    lines.ask("late 1", heard=False)
+    assert lines.begin() == []
+    lines.hear("late 1" if by == "session" else lines.events["late 1"])
+    assert lines.begin() == ["late 1"]
+
+
+def test_a_line_where_nothing_may_begin_is_looked_at_again_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(shared_queue, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    lines = Lines()
+    lines.ask("late 1", heard=False)
+    assert lines.begin() == []
+    lines.hear("late 1")
+    assert lines.begin() == []
+    seconds[0] = 1.01 * shared_queue.LOOK_SECONDS
+    assert lines.begin() == ["late 1"]
+
+
+def test_large_questions_of_one_address_are_refused_before_they_fill_the_memory() -> None:
+    lines = Lines()
+    refused = [lines.ask(f"crowd {n}", 4_000_000) for n in range(5)]
+    assert refused == ["", "", "", HEAVY, HEAVY]
+    assert lines.ask("crowd small", 1) == HEAVY
+    assert lines.ask("other 1", 4_000_000) == ""
+
+
+@pytest.mark.usefixtures("now")
+def test_what_is_under_way_counts_and_what_is_over_does_not() -> None:
+    lines = Lines()
+    for n in range(3):
+        lines.ask(f"crowd {n}", MOST_BYTES_OF_ADDRESS // 3)
+    assert lines.begin() == ["crowd 0"]
+    assert lines.ask("crowd 3", 1000) == HEAVY
+    lines.end("crowd 0")
+    assert lines.ask("crowd 3", 1000) == ""
+
+
+def test_few_addresses_with_much_keep_out_nobody_who_asks_little() -> None:
+    lines = Lines()
+    for address in range(4):
+        for n in range(3):
+            assert lines.ask(f"crowd{address} {n}", 4_000_000) == ""
+    assert lines.ask("other 1", LITTLE_BYTES) == ""
+    assert lines.ask("other 2", LITTLE_BYTES) == FULL
+    assert lines.ask("third 1", 4_000_000) == FULL
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4_000_000)), max_size=60))
+def test_whatever_is_asked_the_bytes_that_wait_are_bounded(asked: list[tuple[int, int]]) -> None:
+    lines, held = Lines(), defaultdict[int, int](int)
+    for n, (address, size) in enumerate(asked):
+        if not lines.ask(f"{address} {n}", size):
+            held[address] += size
+        assert held[address] <= MOST_BYTES_OF_ADDRESS
+        assert sum(held.values()) <= MOST_BYTES_OF_ALL + LITTLE_BYTES * len(held)

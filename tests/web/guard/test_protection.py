@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from kvdemo.web import links, page
+from kvdemo.web.guard.body import BODY_BYTES
 from kvdemo.web.guard.protection import CONTENT_SECURITY_POLICY, Protection, is_stranger
 from kvdemo.web.guard.unreadable import NO_ROOM
 from kvdemo.web.links import TOO_LONG
@@ -126,6 +127,18 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(visitor: TestClient) -
     answer = visitor.post("/gradio_api/queue/join", content=chunks(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert visitor.post("/gradio_api/queue/join", headers={"content-length": "9" * 5000}).status_code == 413
+
+
+@pytest.mark.parametrize("content", [b"x" * 1000, [b"x" * 600, b"x" * 400]], ids=["announced", "in pieces"])
+def test_a_request_is_handed_on_with_the_bytes_of_its_body(content: Any) -> None:
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(str(scope[BODY_BYTES]))(scope, receive, send)
+
+    asking = TestClient(Protection(tell, file_bytes=1, hourly_bytes=1))
+    assert (
+        asking.post("/gradio_api/queue/join", content=iter(content) if isinstance(content, list) else content).text
+        == "1000"
+    )
 
 
 def test_an_upload_without_a_name_gets_a_sentence(visitor: TestClient) -> None:
