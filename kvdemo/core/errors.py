@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: After so many seconds what was `NotNow` is asked again.
+AGAIN_SECONDS = 5.0
+
 
 class BadInput(ValueError):
     """A request that cannot be run, or not to its end. The message is one sentence that says what to do.
@@ -16,6 +19,10 @@ class BadInput(ValueError):
 
 class NoRoom(BadInput):
     """A run needs more memory than is free now."""
+
+
+class NotNow(BadInput):
+    """Nothing is wrong with the input: to look at it would disturb somebody's run. Ask again in `AGAIN_SECONDS`."""
 
 
 class Discarded(BadInput):

@@ -177,9 +177,9 @@ class Service(AnswersWithoutModel):
         """Return the document of a measurement, as far as it came; None if it is not kept."""
         return self._measurements.find(run_id)
 
-    def paced(self) -> AbstractContextManager[None]:
+    def paced(self, visitor: Visitor = NOBODY) -> AbstractContextManager[bool]:
         """Let one piece of work on a measurement's document begin at a time, and beside a run each after a rest."""
-        return self._measurements.paced()
+        return self._measurements.paced(visitor)
 
     def _check(self, request: RaceRequest | MeasureRequest) -> None:
         """Raise BadInput for what can be said without a model, or with the only one there is."""
@@ -212,16 +212,19 @@ class Service(AnswersWithoutModel):
         """Return for how many seconds a run has held the device beyond its limit or Stop."""
         return self._device.overdue()
 
-    def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+    def fit(self, form: Mapping[str, Any], visitor: Visitor = NOBODY) -> dict[str, Any] | None:
         """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
 
-        Raises BadInput for a prompt that this model cannot read.
+        Raises BadInput for a prompt that this model cannot read, NotNow where counting it would disturb a run.
         """
-        return self._forecasts.fit(form)
+        return self._forecasts.fit(form, visitor)
 
-    def estimate(self, form: Mapping[str, Any]) -> str:
-        """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
-        return self._forecasts.estimate(form)
+    def estimate(self, form: Mapping[str, Any], visitor: Visitor = NOBODY) -> str:
+        """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form.
+
+        Raises NotNow where counting its prompt would disturb a run.
+        """
+        return self._forecasts.estimate(form, visitor)
 
     def gpu_cost(self, form: Mapping[str, Any]) -> str | None:
         """Say in one sentence how many GPU seconds a race asks for; None where the device is the server's own."""
@@ -239,12 +242,12 @@ class Service(AnswersWithoutModel):
         """Predict the seconds that a run decodes, from earlier steps of the held model; None where that is unknown."""
         return self._forecasts.seconds(request)
 
-    def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
+    def plan(self, form: Mapping[str, Any], visitor: Visitor = NOBODY) -> dict[str, Any]:
         """Plan what a model's configuration needs of a machine (`planner`); no weights are loaded. Raises BadInput."""
         request = PlanRequest.parse(form)
         planning.import_transformers(self._device)
         self._runs.note_plan()
-        return planning.plan(request, self._device)
+        return planning.plan(request, self._device, visitor)
 
     def note_question(self) -> None:
         """Count a question of the page's process: a measurement says in its notes where they are many."""

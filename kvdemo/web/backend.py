@@ -68,8 +68,11 @@ class Backend(Protocol):
     def measured(self, run_id: str) -> dict[str, Any] | None:
         """Return the document of a measurement that is running or was kept; None if there is none."""
 
-    def paced(self) -> AbstractContextManager[None]:
-        """Let one piece of work on what `measured` returned begin at a time, and beside a run each after a rest."""
+    def paced(self, visitor: Visitor) -> AbstractContextManager[bool]:
+        """Let one piece of work on what `measured` returned begin at a time, and beside a run each after a rest.
+
+        It waits for the turn of the visitor's address.
+        """
 
     def status(self) -> dict[str, Any]:
         """Say what the model is doing: {"state", "text", "fraction", "model"}.
@@ -78,10 +81,11 @@ class Backend(Protocol):
         Every open page asks a few times a second while the first model loads.
         """
 
-    def fit(self, form: Form) -> dict[str, Any] | None:
+    def fit(self, form: Form, visitor: Visitor) -> dict[str, Any] | None:
         """Count a prompt's tokens against the context: {"prompt_tokens", "context_length", "max_new_tokens"}.
 
-        None while that is not known. Raises BadInput for a prompt that the model cannot read.
+        None while that is not known. Raises BadInput for a prompt that the model cannot read, and NotNow, without
+        waiting, for one whose counting would disturb somebody's run.
         """
 
     def gpu_cost(self, form: Form) -> str | None:
@@ -93,16 +97,19 @@ class Backend(Protocol):
     def panel_gpu_cost(self, form: Form) -> str | None:
         """Say as `gpu_cost` does how many GPU seconds a panel of Inside asks for."""
 
-    def estimate(self, form: Form) -> str:
-        """Say in one sentence how much a measurement decodes and how long that may take. Raises BadInput."""
+    def estimate(self, form: Form, visitor: Visitor) -> str:
+        """Say in one sentence how much a measurement decodes and how long that may take. Raises BadInput, and NotNow.
 
-    def plan(self, form: Form) -> dict[str, Any]:
-        """Work out what a model's configuration needs of a machine. Raises BadInput."""
+        The latter is raised as by `fit`.
+        """
 
-    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:
+    def plan(self, form: Form, visitor: Visitor) -> dict[str, Any]:
+        """Work out what a model's configuration needs of a machine, in the visitor's turn. Raises BadInput."""
+
+    def compare(self, a: str | None, b: str | None, visitor: Visitor) -> dict[str, Any]:
         """Look at the contents of two files, or of one, and compare them. Raises BadInput for what takes too long.
 
-        Returns {"a", "b": {"holds", "fault"} or None, "comparison": dict or None}.
+        Addresses take turns. Returns {"a", "b": {"holds", "fault"} or None, "comparison": dict or None}.
         """
 
     def models(self) -> list[dict[str, Any]]:

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import gradio as gr
 from anyio import CancelScope, CapacityLimiter, to_thread
+from gradio.context import LocalContext
 
-from kvdemo.core.visitor import Visitor
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.guard.listeners import BEGIN_SECONDS, arrival, has_listener
 
 T = TypeVar("T")
@@ -122,6 +123,12 @@ def visitor_of(request: gr.Request, *, keeps: bool = False) -> Visitor:
     client = request.client.host if request.request and request.client else ""
     address = "" if _is_this_machine(client) else client
     return Visitor(request.session_hash or "", address, keeps, arrival(request))
+
+
+def asking() -> Visitor:
+    """Tell who sent the request that this thread answers, for a function that is handed the form alone."""
+    request = LocalContext.request.get(None)
+    return NOBODY if request is None else visitor_of(request)
 
 
 def _is_this_machine(address: str) -> bool:

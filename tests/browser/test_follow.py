@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from kvdemo.core.visitor import Visitor
 from kvdemo.web.backend import Form
 from tests.browser.actions import race
 from tests.browser.conftest import Serve, Visit
@@ -39,11 +40,11 @@ class Slow(ScriptedBackend):
             assert time.monotonic() < deadline, "the page did not ask"
             time.sleep(0.02)
 
-    def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+    def fit(self, form: Mapping[str, Any], visitor: Visitor) -> dict[str, Any] | None:  # noqa: ARG002
         words = len(self._hold(form).split())
         return {"prompt_tokens": words, "context_length": 100, "max_new_tokens": 100 - words}
 
-    def estimate(self, form: Mapping[str, Any]) -> str:
+    def estimate(self, form: Mapping[str, Any], visitor: Visitor) -> str:  # noqa: ARG002
         self.estimated.append(form["prompt"])
         return f"About {self._hold(form)}"
 

@@ -10,6 +10,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
+from kvdemo.core.visitor import Visitor
 from kvdemo.web.tabs.plan import DEFAULTS, add_plan_tab
 from kvdemo.web.theme import launch_options
 from tests.web.tabs.test_plan import backend, planned
@@ -28,7 +29,7 @@ class Planner:
         self.gate = threading.Event()
         self.gate.set()
 
-    def plan(self, form: Mapping[str, Any]) -> dict[str, Any]:
+    def plan(self, form: Mapping[str, Any], visitor: Visitor) -> dict[str, Any]:  # noqa: ARG002
         self.asked.append(dict(form))
         self.gate.wait()
         return planned(form, **({"name": MARKUP, "window": 4095} if form["config"] else {}))

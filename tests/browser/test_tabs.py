@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import Visitor
 from kvdemo.web.backend import Form
 from tests.web.scripted_backend import ScriptedBackend
 
@@ -19,7 +20,7 @@ from .scripted import scripted_page
 class Script(ScriptedBackend):
     """Has no plan to draw."""
 
-    def plan(self, form: Form) -> dict[str, Any]:
+    def plan(self, form: Form, visitor: Visitor) -> dict[str, Any]:  # noqa: ARG002
         raise BadInput(f"No plan for {form['model']}.")
 
 

@@ -3,21 +3,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kvdemo import samplers
-from kvdemo.core.errors import BadInput, Discarded
+from kvdemo.core.errors import BadInput, Discarded, NotNow
 from kvdemo.core.events import Ended, Finished, Progress, RaceEvent, TokensCommitted, TurnCame
 from kvdemo.core.visitor import Visitor
 from kvdemo.measure import store
 from kvdemo.models.sources import find
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.questions.crowding import MOST_A_SECOND
-from kvdemo.server.questions.pace import Pace
 from kvdemo.server.service import Service
 
 pytestmark = pytest.mark.usefixtures("quick_limits")
@@ -169,22 +168,27 @@ def test_fit_counts_the_prompt_with_its_template(engine: Service, tiny_folder: P
     assert engine.fit({"prompt": "fox", "model": ["no", "text"]}) is None
 
 
-def test_long_prompts_are_counted_one_after_another_and_late_beside_a_run(
-    engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted, there = [], Pace.taken
-
-    def noted(pace: Pace) -> AbstractContextManager[None]:
-        counted.append(pace._busy())
-        return there(pace)
-
-    monkeypatch.setattr(Pace, "taken", noted)
+def test_beside_a_run_a_long_prompt_is_put_off_and_a_short_one_is_counted(engine: Service, tiny_folder: Path) -> None:
     short, long = ({"prompt": prompt, "model": str(tiny_folder), "chat": False} for prompt in ("fox", "fox " * 1000))
+    hog, other = Visitor(address="192.0.2.1"), Visitor(address="192.0.2.2")
     assert engine.fit(short) and engine.fit(long) and engine.fit(short)
     with closing(engine.race(FORM, "beside")) as batches:
         next(batches)
-        assert engine.fit(short) and engine.fit(long)
-    assert counted == [False, True]
+        pace = engine._forecasts._pace
+        pace._rested_at = float("-inf")
+        with pace.taken("192.0.2.1", waits=False) as came:  # somebody's long prompt is being counted
+            assert came
+            for asked in (engine.fit, lambda form, who: engine.estimate(MEASURE | form, who)):
+                with pytest.raises(NotNow, match="follows by itself"):
+                    asked(long, hog)
+                with pytest.raises(NotNow, match="follows by itself"):
+                    asked(long, other)
+                assert asked(short, other)
+        pace._rested_at = float("-inf")
+        with pytest.raises(NotNow):
+            engine.fit(long, hog)  # the other one's turn
+        assert engine.fit(long, other)
+    assert engine.fit(long, hog)
 
 
 def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(

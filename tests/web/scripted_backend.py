@@ -201,13 +201,13 @@ class ScriptedBackend(Backend):
     def measured(self, run_id: str) -> dict[str, Any] | None:
         return self.kept.get(run_id)
 
-    def paced(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def paced(self, visitor: Visitor) -> AbstractContextManager[bool]:  # noqa: ARG002
+        return nullcontext(True)
 
     def status(self) -> dict[str, Any]:
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
-    def fit(self, form: Form) -> dict[str, Any] | None:  # noqa: ARG002
+    def fit(self, form: Form, visitor: Visitor) -> dict[str, Any] | None:  # noqa: ARG002
         if isinstance(self.fits, Exception):
             raise self.fits
         return self.fits
@@ -218,16 +218,16 @@ class ScriptedBackend(Backend):
     def panel_gpu_cost(self, form: Form) -> str | None:
         return self.lent and f"Each panel: {self.gpu_cost(form)}"
 
-    def estimate(self, form: Form) -> str:
+    def estimate(self, form: Form, visitor: Visitor) -> str:  # noqa: ARG002
         self.forms.append(form)
         if isinstance(self.effort, Exception):
             raise self.effort
         return self.effort
 
-    def plan(self, form: Form) -> dict[str, Any]:  # noqa: ARG002
+    def plan(self, form: Form, visitor: Visitor) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
-    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:  # noqa: ARG002
+    def compare(self, a: str | None, b: str | None, visitor: Visitor) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
     def free_names(self) -> dict[str, bool]:

@@ -195,7 +195,7 @@ def test_a_race_whose_visitor_has_left_after_a_minute_in_the_line_is_never_run(l
 
 HOSTILE_CONFIGS = {
     "pattern": {"model_type": "nemotron_h", "hybrid_override_pattern": "*" * 900_000},
-    "experts": {"model_type": "jamba", "num_hidden_layers": 1000, "num_experts": 65536},
+    "experts": {"model_type": "jamba", "num_hidden_layers": 400, "num_experts": 65536},
 }
 
 

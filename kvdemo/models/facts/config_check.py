@@ -20,7 +20,8 @@ from kvdemo.core.settings.validation import show
 MOST_CHARACTERS = 1_000_000
 _DEEPEST = 20
 _LARGEST = 2**24  # 10,485,760 positions are the most so far (Llama 4 Scout)
-_MOST_LAYERS = 1_000
+# Llama 3.1 405B has 126 layers. To try one takes some 10 ms of Python, whatever its size, and a plan has 5 s.
+_MOST_LAYERS = 400
 # What counts layers, however a family spells it; and what counts heads, experts and widths.
 _LAYERS = re.compile(r"(.*_)?(layers?|blocks|depth)")
 _BOUNDS: dict[str, tuple[int, int]] = {

@@ -89,8 +89,8 @@ class EngineBackend(AnswersWithoutModel):
     def measured(self, run_id: str) -> dict[str, Any] | None:
         return self._measurements.find(run_id)
 
-    def paced(self) -> AbstractContextManager[None]:
-        return self._measurements.paced()
+    def paced(self, visitor: Visitor = NOBODY) -> AbstractContextManager[bool]:
+        return self._measurements.paced(visitor)
 
     def status(self) -> dict[str, Any]:
         status, _ = self._status.get()
@@ -104,11 +104,11 @@ class EngineBackend(AnswersWithoutModel):
         health, silent = self._health.get()
         return health | {"ok": False, "state": "silent"} if silent else health
 
-    def fit(self, form: Form) -> dict[str, Any] | None:
-        return self._ask_if_up("fit", dict(form))
+    def fit(self, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any] | None:
+        return self._ask_if_up("fit", dict(form), visitor)
 
-    def estimate(self, form: Form) -> str:
-        return self._ask_if_up("estimate", dict(form), otherwise=_STARTING["text"])
+    def estimate(self, form: Form, visitor: Visitor = NOBODY) -> str:
+        return self._ask_if_up("estimate", dict(form), visitor, otherwise=_STARTING["text"])
 
     def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
         return None
@@ -116,8 +116,8 @@ class EngineBackend(AnswersWithoutModel):
     def panel_gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
         return None
 
-    def plan(self, form: Form) -> dict[str, Any]:
-        return self.engine.call("plan", dict(form))
+    def plan(self, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any]:
+        return self.engine.call("plan", dict(form), visitor)
 
     def strategies(self) -> list[dict[str, Any]]:
         """List them here: the engine's process is asked only why the model that it holds cannot run some."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.settings.request import Request
+from kvdemo.core.visitor import NOBODY, Visitor, one_visitors
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence, total
 from kvdemo.server.device import DeviceLease
 from kvdemo.server.questions.pace import Pace
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: A longer prompt takes more time to count than a question takes anyway. The longest ones take half a second.
 LONG_CHARACTERS = 2_000
+COUNTED_LATER = "A long prompt is counted when that slows nobody's run: this line follows by itself."
 
 
 class Forecasts:
@@ -50,11 +51,24 @@ class Forecasts:
 
         self._operations = kernel_launches.operations_of_pass(model.network.config, model.id)
 
-    def fit(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+    def fit(self, form: Mapping[str, Any], visitor: Visitor = NOBODY) -> dict[str, Any] | None:
         """Say how a prompt fits the held model; None if that is another one, or the form is not filled in yet.
 
-        Raises BadInput for a prompt that this model cannot read.
+        Raises BadInput for a prompt that this model cannot read, and NotNow for a long one whose turn has not come:
+        nobody waits here.
         """
+        if (asked := self._asked(form)) is None:
+            return None
+        request, model = asked
+        if len(request.prompt) <= LONG_CHARACTERS:
+            return self._counted(request, model)
+        with self._pace.taken(one_visitors(visitor.address), waits=False) as came:
+            if not came:
+                raise NotNow(COUNTED_LATER)
+            return self._counted(request, model)
+
+    def _asked(self, form: Mapping[str, Any]) -> tuple[RaceRequest, LoadedModel] | None:
+        """Read what a prompt is counted by; None if the form is not filled in yet, or its model is not held."""
         model = self._device.held
         try:
             request = RaceRequest.parse({key: form.get(key) for key in ("prompt", "chat", "model")})
@@ -64,20 +78,28 @@ class Forecasts:
         if model is None or model.id != wanted.id:
             return None
         self._limits.check_prompt(request.prompt)
+        return request, model
+
+    def _counted(self, request: RaceRequest, model: LoadedModel) -> dict[str, Any]:
+        """Count a request's prompt, and what the context leaves for new tokens."""
         from kvdemo.race import check  # noqa: PLC0415 - torch is imported with a model
 
-        with self._pace.taken() if len(request.prompt) > LONG_CHARACTERS else nullcontext():
-            fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
+        fit = check.fit(model, model.prompt(request.prompt, chat=request.chat))
         most = self._limits.tokens if fit.max_new_tokens is None else min(fit.max_new_tokens, self._limits.tokens)
         return {**asdict(fit), "max_new_tokens": most}
 
-    def estimate(self, form: Mapping[str, Any]) -> str:
-        """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form."""
+    def estimate(self, form: Mapping[str, Any], visitor: Visitor = NOBODY) -> str:
+        """Say in one sentence what a measurement has to do and how long it may take, or what is wrong with the form.
+
+        Raises NotNow as `fit` does.
+        """
         try:
             request = MeasureRequest.parse(form)
             self._device.check(request.race.model, fallback=request.preset == "classic")
             wanted = self._device.resolve(request.race.model or self._device.default_model).id
-            fit = self.fit(form)
+            fit = self.fit(form, visitor)
+        except NotNow:
+            raise
         except BadInput as error:
             return str(error)
         told = sentence(request, fit["prompt_tokens"] if fit else None, self._costs(wanted))
@@ -117,5 +139,6 @@ class Forecasts:
             return None
         race = request.race if isinstance(request, MeasureRequest) else request
         costs = self._costs(held.id)
-        fit = costs and self.fit({"prompt": race.prompt, "chat": race.chat, "model": race.model})
+        asked = costs and self._asked({"prompt": race.prompt, "chat": race.chat, "model": race.model})
+        fit = asked and self._counted(*asked)  # at once: the run is about to count it too
         return total(request, fit["prompt_tokens"], costs) if fit and costs else None

@@ -54,9 +54,9 @@ class Measurements:
             return document | {"status": "stopped"}  # the server was stopped, or the page was closed
         return document
 
-    def paced(self) -> AbstractContextManager[None]:
-        """Let one piece of work on a document begin at a time, and beside a run each after a rest."""
-        return self._pace.taken()
+    def paced(self, visitor: Visitor = NOBODY) -> AbstractContextManager[bool]:
+        """Let one piece of work on a document begin at a time, addresses in turns, beside a run each after a rest."""
+        return self._pace.taken(one_visitors(visitor.address))
 
     def _share(self, run_id: str, address: str) -> None:
         """Note whose document is kept, and delete the oldest of an address that has more than its share.

@@ -9,6 +9,7 @@ from typing import Any
 from kvdemo.core.settings.declaration import values
 from kvdemo.core.settings.race import DEFAULT_LANES, DEFAULT_PROMPT, RaceRequest
 from kvdemo.core.system import public_server
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.measure import presets
 from kvdemo.measure.report import csv_tables, tables
 from kvdemo.models.names import catalog, folders, offered
@@ -47,9 +48,9 @@ class AnswersWithoutModel:
         found = self._candidates.find(run_id, lane, token)
         return {"candidates": found, "reason": "" if found else NOT_KEPT}
 
-    def compare(self, a: str | None, b: str | None) -> dict[str, Any]:
+    def compare(self, a: str | None, b: str | None, visitor: Visitor = NOBODY) -> dict[str, Any]:
         """Look at the contents of two files, or of one, and compare them. Raises BadInput beyond the limits."""
-        return planning.compare(a, b)
+        return planning.compare(a, b, visitor)
 
     def document_csv(self, document: Mapping[str, Any]) -> str:
         """Write a race document as CSV."""

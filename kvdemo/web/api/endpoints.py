@@ -113,8 +113,8 @@ def inside_endpoint(backend: Backend) -> Endpoint:
 def plan_endpoint(backend: Backend) -> Endpoint:
     """Make `/plan` with the form's model; what the machine has must be given."""
 
-    def states(form: Form, run_id: str, visitor: Visitor) -> States:  # noqa: ARG001 - a plan takes no turn on the device
-        return _told((backend.plan(form) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
+    def states(form: Form, run_id: str, visitor: Visitor) -> States:  # noqa: ARG001 - a plan is not stopped
+        return _told((backend.plan(form, visitor) for _ in range(1)), "a plan failed", PLAN_ACCIDENT)
 
     about = "Calculate what a model's configuration needs of a machine: its cache, what fits, how fast it can decode."
     return _endpoint(backend, "plan", about, PlanRequest, {"model": backend.default_form()["model"]}, states)

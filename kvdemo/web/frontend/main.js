@@ -5,7 +5,7 @@ import { given } from "./base/event_data.js";
 import { late } from "./base/lazy_scripts.js";
 import { insideActions, measureActions, raceActions } from "./form/actions.js";
 import { drawChips, pressPreset } from "./form/chips.js";
-import { answered, ask, drawAsker } from "./form/follow.js";
+import { answered, ask, drawAgain, drawAsker } from "./form/follow.js";
 import { drawLanePicker } from "./form/lane_picker.js";
 import { arrived, drawKeeper, keep } from "./form/keeper.js";
 import { chooseModel } from "./form/reasons.js";
@@ -15,8 +15,8 @@ import { columnsToShow, drawMounter } from "./shell/mounter.js";
 
 /** The functions that draw, by name. @type {Record<string, Drawing>} */
 const ELEMENTS = {
-  asker: drawAsker, chips: drawChips, header: drawHeader, keeper: drawKeeper, lanePicker: drawLanePicker, mounter: drawMounter,
-  stage: drawStage,
+  again: drawAgain, asker: drawAsker, chips: drawChips, header: drawHeader, keeper: drawKeeper, lanePicker: drawLanePicker,
+  mounter: drawMounter, stage: drawStage,
 };
 const inside = async () => await import("./inside/view.js");
 /** Those of the tabs that are not open at first: fetched when they are. @type {Record<string, () => Promise<Drawing>>} */

@@ -13,9 +13,11 @@ from typing import Any
 import gradio as gr
 
 from kvdemo.core.errors import BadInput
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.run_streams import visitor_of
 from kvdemo.web.words.figures import DEFINITIONS
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def read(path: str) -> str:
         raise BadInput("The file did not arrive: drop it again.") from None
 
 
-def look(backend: Backend, path_a: str | None, path_b: str | None) -> list[dict[str, Any]]:
+def look(backend: Backend, path_a: str | None, path_b: str | None, visitor: Visitor = NOBODY) -> list[dict[str, Any]]:
     """Say what each file holds, or what is wrong with it, and compare them.
 
     Returns what is drawn under A, under B and below both: {"comparison", "waiting": which inputs want a file, "error"}.
@@ -89,7 +91,7 @@ def look(backend: Backend, path_a: str | None, path_b: str | None) -> list[dict[
             except BadInput as error:
                 notes[name] = _note(str(error), bad=True)
     here = [name for name, text in texts.items() if text is not None]
-    found, fault = _compared(backend, texts["A"], texts["B"]) if here else (None, "")
+    found, fault = _compared(backend, texts["A"], texts["B"], visitor) if here else (None, "")
     for name in here:
         if found:
             said = found[name.lower()]
@@ -103,10 +105,10 @@ def look(backend: Backend, path_a: str | None, path_b: str | None) -> list[dict[
     return [notes["A"], notes["B"], drawn]
 
 
-def _compared(backend: Backend, a: str | None, b: str | None) -> tuple[dict[str, Any] | None, str]:
+def _compared(backend: Backend, a: str | None, b: str | None, visitor: Visitor) -> tuple[dict[str, Any] | None, str]:
     """Return what the backend found, or why it found nothing."""
     try:
-        return backend.compare(a, b), ""
+        return backend.compare(a, b, visitor), ""
     except BadInput as error:
         return None, str(error)
     except Exception:
@@ -126,8 +128,8 @@ def add_compare_tab(backend: Backend) -> None:
             (file_a, note_a), (file_b, note_b) = _input("A", "the reference"), _input("B", "against A")
         drawing = drawn("compare", value=NOTHING, elem_id="kv-comparison", facts=TERMS)
 
-    def on_change(path_a: str | None, path_b: str | None) -> list[dict[str, Any]]:
-        return look(backend, path_a, path_b)
+    def on_change(path_a: str | None, path_b: str | None, request: gr.Request) -> list[dict[str, Any]]:
+        return look(backend, path_a, path_b, visitor_of(request))
 
     gr.on(
         [file_a.change, file_b.change], on_change, inputs=[file_a, file_b], outputs=[note_a, note_b, drawing],

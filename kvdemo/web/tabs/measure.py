@@ -14,14 +14,15 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 from gradio.components import Component
 
-from kvdemo.core.visitor import one_visitors
+from kvdemo.core.visitor import Visitor, one_visitors
 from kvdemo.web import links
-from kvdemo.web.backend import Backend
+from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import downloads
+from kvdemo.web.components.again import add_again, ask_again
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow, when_over
-from kvdemo.web.run_streams import RUN, Runs, visitor_of
+from kvdemo.web.run_streams import RUN, Runs, asking, visitor_of
 from kvdemo.web.tabs.measure_events import Reading, estimate, idle, reopen, track
 from kvdemo.web.tabs.measure_form import MeasurePanel, add_measure_panel, default_form
 
@@ -106,9 +107,11 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     reopening: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()  # by address, one at a time
 
     async def on_reopen(run_id: Any, request: gr.Request) -> AsyncIterator[dict[Component, Any]]:
-        own = reopening.setdefault(one_visitors(visitor_of(request).address), CapacityLimiter(1))
+        visitor = visitor_of(request)
+        own = reopening.setdefault(one_visitors(visitor.address), CapacityLimiter(1))
         nobodys = Runs(lambda _: None)  # the measurement goes on without this page
-        async with aclosing(nobodys.stream(_reopened(tab, backend, str(run_id)), "", request, own)) as all_shown:
+        reopened = _reopened(tab, backend, str(run_id), visitor)
+        async with aclosing(nobodys.stream(reopened, "", request, own)) as all_shown:
             async for shown in all_shown:
                 if shown is None:
                     await asyncio.sleep(POLL_SECONDS)
@@ -128,11 +131,13 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
     )  # fmt: skip
 
 
-def _reopened(tab: MeasureTab, backend: Backend, run_id: str) -> Generator[dict[Component, Any] | None, None, None]:
+def _reopened(
+    tab: MeasureTab, backend: Backend, run_id: str, visitor: Visitor
+) -> Generator[dict[Component, Any] | None, None, None]:
     """Yield what to show of a measurement, None before each wait. A long one takes a second, beside others' steps."""
     readings = reopen(backend, run_id)
     while True:
-        with backend.paced():
+        with backend.paced(visitor):
             reading = next(readings)
             running = reading is None or reading.state["phase"] == "running"
             last = {} if running else _last(tab, backend, reading)
@@ -180,4 +185,10 @@ def _wire_form(tab: MeasureTab, backend: Backend) -> None:
         **PRIVATE,
     )
 
-    follow(controls, lambda form: estimate(backend, form), panel.estimate, tab="measure")
+    again = add_again("measure")
+
+    def on_form(form: Form) -> dict[Component, Any]:
+        said, later = estimate(backend, form, asking())
+        return {panel.estimate: said, again: ask_again(later)}
+
+    follow(controls, on_form, panel.estimate, again, tab="measure")

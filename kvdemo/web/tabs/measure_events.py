@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend, Form
 
@@ -135,12 +135,14 @@ def _kept(backend: Backend, run_id: str) -> dict[str, Any] | None:
         return None
 
 
-def estimate(backend: Backend, form: Form) -> str:
-    """Say what a measurement takes, or what is wrong with the form, in one sentence."""
+def estimate(backend: Backend, form: Form, visitor: Visitor = NOBODY) -> tuple[str, bool]:
+    """Say what a measurement takes, or what is wrong with the form, in one sentence; and whether to ask again soon."""
     try:
-        return backend.estimate(form)
+        return backend.estimate(form, visitor), False
+    except NotNow as error:
+        return str(error), True
     except BadInput as error:
-        return str(error)
+        return str(error), False
     except Exception:
         log.exception("a measurement could not be estimated")
-        return UNKNOWN_EFFORT
+        return UNKNOWN_EFFORT, False

@@ -13,12 +13,14 @@ from gradio.components import Component
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import offered
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import fields
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls, chips
 from kvdemo.web.components.follow import PRIVATE, follow
+from kvdemo.web.run_streams import asking
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +92,10 @@ TERMS = {
 }
 
 
-def worked_out(backend: Backend, form: Form) -> dict[str, Any]:
+def worked_out(backend: Backend, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any]:
     """Make what the tab draws: {"plan": dict or None, "error": one sentence or None}."""
     try:
-        return {"plan": backend.plan(form), "error": None}
+        return {"plan": backend.plan(form, visitor), "error": None}
     except BadInput as error:
         return {"plan": None, "error": str(error)}
     except Exception:
@@ -109,7 +111,9 @@ def add_plan_tab(backend: Backend) -> Controls:
         with gr.Column(min_width=300, elem_classes="kv-main"):
             drawing = drawn("plan", value=NOTHING, elem_id="kv-plan", facts=TERMS)
     picks.pick(fn=None, js="() => kvdemo.given.picked", outputs=controls["memory_gb"], **PRIVATE)
-    follow(controls, lambda form: worked_out(backend, form), drawing, tab="plan", on_model=False, line=PLAN_LINE)
+    follow(
+        controls, lambda form: worked_out(backend, form, asking()), drawing, tab="plan", on_model=False, line=PLAN_LINE
+    )
     return controls
 
 

@@ -21,12 +21,13 @@ from gradio.components import Component
 from kvdemo.web import links, wire
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import downloads
+from kvdemo.web.components.again import add_again, ask_again
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 from kvdemo.web.components.follow import PRIVATE, follow, when_over
 from kvdemo.web.components.tabs import Tabs
-from kvdemo.web.run_streams import RUN, Runs, visitor_of
-from kvdemo.web.tabs.race_events import play, token_budget
+from kvdemo.web.run_streams import RUN, Runs, asking, visitor_of
+from kvdemo.web.tabs.race_events import TokenBudget, play, token_budget
 from kvdemo.web.tabs.race_form import FILLED, FIRST_MAXIMUM, Panel, add_panel
 
 
@@ -156,22 +157,21 @@ def _wire_form(tab: RaceTab, backend: Backend) -> None:
         inputs=list(controls.values()),
         **PRIVATE,
     )
-    if (line := panel.gpu_cost) is None:
-        follow(
-            controls, lambda form: _fit(backend, form), controls["max_new_tokens"], tab="race",
-            watched=["prompt", "model", "chat"],
-        )  # fmt: skip
-        return
+    slider, again, line = controls["max_new_tokens"], add_again("race"), panel.gpu_cost
 
     def on_form(form: Form) -> dict[Component, Any]:
-        return {controls["max_new_tokens"]: _fit(backend, form), line: backend.gpu_cost(form) or ""}
+        left = token_budget(backend, form, asking())
+        shown = {slider: _room(left, form), again: ask_again(left.again)}
+        return shown if line is None else shown | {line: backend.gpu_cost(form) or ""}
 
-    follow(controls, on_form, controls["max_new_tokens"], line, tab="race", on_end=True)
+    if line is None:
+        follow(controls, on_form, slider, again, tab="race", watched=["prompt", "model", "chat"])
+    else:
+        follow(controls, on_form, slider, again, line, tab="race", on_end=True)
 
 
-def _fit(backend: Backend, form: Form) -> Any:
+def _room(left: TokenBudget, form: Form) -> Any:
     """Set the token slider as far as the context has room."""
-    left = token_budget(backend, form)
     if left.maximum is None:
         return gr.Slider(info=left.line)
     # A count that no longer fits stays: the race says so, with the largest that does.

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.core.events import Finished
 from kvdemo.core.figures import units
 from kvdemo.core.visitor import NOBODY, Visitor
@@ -93,16 +93,22 @@ NO_LIMIT_YET = "ends here until the limit of the model is known"
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """What the context leaves for new tokens: the line under the slider, and its maximum where that is known."""
+    """What the context leaves for new tokens: the line under the slider, and its maximum where that is known.
+
+    `again` says that the prompt is not counted yet, and that to ask again soon will tell.
+    """
 
     line: str
     maximum: int | None = None
+    again: bool = False
 
 
-def token_budget(backend: Backend, form: Form) -> TokenBudget:
+def token_budget(backend: Backend, form: Form, visitor: Visitor = NOBODY) -> TokenBudget:
     """Fit the prompt into the model's context."""
     try:
-        fit = backend.fit(form)
+        fit = backend.fit(form, visitor)
+    except NotNow as error:
+        return TokenBudget(str(error), again=True)
     except BadInput as error:
         return TokenBudget(str(error))
     except Exception:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kvdemo.core.visitor import Visitor
 from kvdemo.web import run_streams
 from kvdemo.web.tabs import measure
 from tests.browser.scripted import scripted_page
@@ -33,13 +34,13 @@ class Store(ScriptedBackend):
         self.in_piece, self.waiting, self.most_waiting = False, 0, 0
 
     @contextmanager
-    def paced(self) -> Iterator[None]:
+    def paced(self, visitor: Visitor) -> Iterator[bool]:  # noqa: ARG002
         with self.counting:
             self.waiting += 1
             self.most_waiting = max(self.most_waiting, self.waiting)
         with self.piece:
             self.in_piece = True
-            yield
+            yield True
             self.in_piece = False
         with self.counting:
             self.waiting -= 1

@@ -13,6 +13,7 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import declared
+from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.architecture import Architecture, LayerCache
 from kvdemo.costs.planner import BITS, CACHE_BYTES, PlanRequest
 from kvdemo.web.tabs.plan import ACCIDENT, DEFAULTS, add_plan_tab, worked_out
@@ -29,7 +30,7 @@ def architecture(name: str = "org/llama-7b", window: int | None = None) -> Archi
     )
 
 
-def planned(form: Mapping[str, Any], **shape: Any) -> dict[str, Any]:
+def planned(form: Mapping[str, Any], _visitor: Visitor = NOBODY, **shape: Any) -> dict[str, Any]:
     """A plan as the engine makes one, for an architecture that is there without a model library."""
     return PlanRequest.parse(form).plan(architecture(**shape))
 
@@ -86,7 +87,7 @@ def test_a_bad_field_gets_a_sentence(change: dict[str, Any], says: str) -> None:
 
 
 def test_a_refusal_of_the_backend_is_shown_unchanged() -> None:
-    def refuse(_form: Mapping[str, Any]) -> dict[str, Any]:
+    def refuse(_form: Mapping[str, Any], _visitor: Visitor) -> dict[str, Any]:
         raise BadInput("The pasted configuration is not JSON.")
 
     assert worked_out(backend(plan=refuse), DEFAULTS) == {
@@ -96,7 +97,7 @@ def test_a_refusal_of_the_backend_is_shown_unchanged() -> None:
 
 
 def test_an_unexpected_error_is_logged_and_reported_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_form: Mapping[str, Any]) -> dict[str, Any]:
+    def broken(_form: Mapping[str, Any], _visitor: Visitor) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
     with caplog.at_level(logging.ERROR):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.web.tabs import race_events
 from kvdemo.web.tabs.race_events import ACCIDENT, NO_LIMIT_YET, TokenBudget, model_status, play, token_budget, watch
 from tests.web.scripted_backend import FORM, ScriptedBackend
@@ -97,6 +97,7 @@ def test_the_page_opens_even_if_a_strategy_fails_to_state_its_availability(
         ({"prompt_tokens": 9000, "context_length": 8192, "max_new_tokens": 0},
          TokenBudget("The prompt's 9,000 tokens fill the context of 8,192.")),
         (None, TokenBudget(NO_LIMIT_YET)),
+        (NotNow("It is counted later."), TokenBudget("It is counted later.", again=True)),
         (BadInput("The prompt holds a NUL byte."), TokenBudget("The prompt holds a NUL byte.")),
         (RuntimeError("x"), TokenBudget(NO_LIMIT_YET)),
     ],

@@ -27,12 +27,21 @@ class Asker {
     clearTimeout(this.timer);
     if (currentTab() !== this.tab) return;
     this.timer = setTimeout(() => {
+      this.timer = undefined;
       this.wanted = false;
       this.again = this.running;
       this.running = true;
       emit("asking", { tab: this.tab, busy: true });
       this.put();
     }, wait);
+  }
+
+  /**
+   * Asks later what the server put off, unless the form has changed and is asked about before.
+   * @param {number} wait
+   */
+  wantAgain(wait) {
+    if (this.timer === undefined) this.want(wait);
   }
 
   /** The server has answered. What was asked meanwhile it is asked once more, for the form as it is then. */
@@ -53,6 +62,10 @@ export const drawAsker = (_element, _props, _watch, put, { tab, onModel, onEnd }
   if (onEnd) on("settled", (ended) => ended === tab && asker.want());
   asker.want(onModel ? REST : 0);
 };
+/** An element without a look (kvdemo/web/components/again.py): its value changes when the server has put off an answer.
+ * @type {DrawElement<number, { tab: string, seconds: number }>} */
+export const drawAgain = (_element, _props, watch, _fire, { tab, seconds }) =>
+  watch("value", () => askers.get(tab)?.wantAgain(1000 * seconds));
 /** @param {string} tab */
 export const ask = (tab) => askers.get(tab)?.want();
 /** @param {string} tab */
