@@ -16,7 +16,7 @@ from kvdemo.core.figures.metrics import speedup
 from kvdemo.core.types import Schedule
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.race.verdict import findings, sentences
-from kvdemo.race.verdict.findings import Entry, Found
+from kvdemo.race.verdict.found import Entry, Found
 
 
 def judge(records: Sequence[LaneHistory], schedule: Schedule, kept: str = "keys and values") -> Verdict:

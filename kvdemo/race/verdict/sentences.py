@@ -11,7 +11,7 @@ from typing import Any
 from kvdemo.core.events import FindingKind
 from kvdemo.core.figures import units
 from kvdemo.race.verdict import small_gain
-from kvdemo.race.verdict.findings import Found
+from kvdemo.race.verdict.found import Found
 
 Names = Sequence[str]
 #: Two single steps whose times differ by less than this are called equal.

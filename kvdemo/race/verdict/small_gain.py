@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.figures import units
-from kvdemo.race.verdict.findings import Found
+from kvdemo.race.verdict.found import Found
 
 
 def because(found: Found, names: Sequence[str]) -> str:
