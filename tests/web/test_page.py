@@ -194,7 +194,7 @@ def test_the_gpu_seconds_of_a_race_are_shown_on_zerogpu_and_follow_every_setting
     lent = ScriptedBackend(lent="It asks for {max_new_tokens} GPU seconds.")
     watched, told = _ids_asked(lent, "race")
     assert {"kv-prompt", "kv-tokens", "kv-schedule"} <= watched
-    assert told == {"kv-tokens", "kv-gpu-cost"}
+    assert told == {"kv-tokens", "kv-again-race", "kv-gpu-cost"}
     (line,) = (c for c in build(lent).get_config_file()["components"] if c["props"].get("elem_id") == "kv-gpu-cost")
     assert line["props"]["value"] == "It asks for 128 GPU seconds."
 
@@ -212,7 +212,7 @@ def test_the_gpu_seconds_of_a_panel_of_inside_are_shown_where_a_gpu_is_lent() ->
 @pytest.mark.slow
 def test_a_server_with_its_own_device_shows_no_gpu_seconds() -> None:
     watched, told = _ids_asked(ScriptedBackend(), "race")
-    assert told == {"kv-tokens"}
+    assert told == {"kv-tokens", "kv-again-race"}
     assert "kv-schedule" not in watched
     ids = {one["props"].get("elem_id") for one in build(ScriptedBackend()).get_config_file()["components"]}
     assert not ids & {"kv-gpu-cost", "kv-i-gpu-cost", "kv-ask-inside"}
