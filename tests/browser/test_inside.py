@@ -651,7 +651,7 @@ def test_each_formula_of_the_list_stands_with_the_real_models_numbers(real_app: 
     formulas = panel(visit(real_app, tab="inside", panel="formulas", length=100), "formulas")
     for name, numbers in {
         "Cache update": "(b, 3, t, 64)",
-        "Attention of one row": "d = 64, 9 heads",
+        "Attention of one row": "d = 64, heads = 9",
         "Feed-forward of one position": "1,536 · 576",
         "A step with the cache": "N = 134,515,008",
         "The same step without it": "for the last position alone",
