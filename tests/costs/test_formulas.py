@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    DynamicCache,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from kvdemo.core.types import Pass
 from kvdemo.costs.architecture import Architecture, Indexer, Latent, LayerCache, shared
@@ -37,6 +45,18 @@ GEMMA_3N = WINDOWED | NO_SPECIAL | {
     "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "laurel_rank": 4, "altup_num_inputs": 2,
     "activation_sparsity_pattern": [0.0] * 4, "intermediate_size": [48] * 4,
 }  # fmt: skip
+
+
+def counted(config: PreTrainedConfig, past: int, new: int = 1) -> tuple[PreTrainedModel, FlopCounterMode]:
+    """A model with random weights, and what torch counted of a pass over new positions after those in its cache."""
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
+    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
+    with torch.inference_mode():
+        if past:
+            model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
+        with counter:
+            model(input_ids=torch.ones((1, new), dtype=torch.long), logits_to_keep=1, **cache_kwargs(model, cache))
+    return model, counter
 
 
 def arch(*layers: LayerCache, repeats: int = 1) -> Architecture:
@@ -204,12 +224,7 @@ def test_flops_of_layers_with_other_query_heads_are_those_that_torch_counts(
 ) -> None:
     """The products of attention alone: what is multiplied with weights does not depend on it."""
     config = CONFIG_MAPPING[family](**WINDOWED | NO_SPECIAL | {"num_hidden_layers": 4} | numbers)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
-    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
-    with torch.inference_mode():
-        model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
-        with counter:
-            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    _, counter = counted(config, past)
     found = architecture.from_config(config)
     assert [layer.query_heads for layer in found.layers] == heads
     products = sum(
@@ -290,16 +305,11 @@ def test_a_step_of_deepseek_v32_reads_2048_latents_and_all_keys_of_its_indexer()
 @pytest.mark.parametrize("past", [1, 40])
 def test_the_work_of_an_indexer_is_what_torch_counts(name: str, past: int) -> None:
     config = tiny(name)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
-    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
-    with torch.inference_mode():
-        model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
-        with counter:
-            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    model, counter = counted(config, past)
     found = architecture.from_config(config)
     indexers = [module for module in model.modules() if type(module).__name__.endswith("Indexer")]
     weights = sum(weight.numel() for one in indexers for weight in one.parameters() if weight.ndim == 2)
-    counted = sum(
+    done = sum(
         flops
         for module, of_each in counter.get_flop_counts().items()
         if module.endswith(".indexer")
@@ -307,7 +317,7 @@ def test_the_work_of_an_indexer_is_what_torch_counts(name: str, past: int) -> No
     )
     assert indexers
     scores = sum(index_width(found, layer) for layer in found.layers) * (past + 1)
-    assert counted == 2 * (weights + scores)
+    assert done == 2 * (weights + scores)
 
 
 @pytest.mark.parametrize("context", [64, 1024, 8192])
@@ -324,17 +334,11 @@ def test_a_step_of_deepseek_v3_with_its_cache_takes_what_absorbed_attention_take
 def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(name: str, past: int, new: int) -> None:
     """transformers computes keys and values of the past again: what it does more than the least is that, by hand."""
     config = tiny(name)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
-    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
-    with torch.inference_mode():
-        if past:
-            model(input_ids=torch.ones((1, past), dtype=torch.long), **cache_kwargs(model, cache))
-        with counter:
-            model(input_ids=torch.ones((1, new), dtype=torch.long), logits_to_keep=1, **cache_kwargs(model, cache))
+    model, counter = counted(config, past, new)
     found, (rank, key, value, place, heads) = architecture.from_config(config), (16, 8, 6, 4, 4)
     norms = sum(weight.numel() for weight in model.parameters() if weight.ndim == 1)  # which are no matrix products
-    least, counted = step_flops(found, new, past + new) - 2 * new * norms, counter.get_total_flops()
-    assert least <= counted
+    least, done = step_flops(found, new, past + new) - 2 * new * norms, counter.get_total_flops()
+    assert least <= done
     assert found.latent == Latent(key, value)
     assert found.indexer == (None if name == "deepseek_v3" else Indexer(chosen=4, products=2 * (8 + 1)))
     if not found.indexer:
@@ -342,7 +346,7 @@ def test_no_fewer_flops_are_counted_by_torch_with_latents_than_are_the_least(nam
         shorter = [min(pairs * rank, (pairs + past * rank) * width) for width in (key, value)]
         left_out = new * (past + new) * (key + place + value) + past * rank * (key + value)
         more = 2 * 2 * heads * (left_out - pairs * place - sum(shorter))
-        assert counted == pytest.approx(least + more, rel=0.05)
+        assert done == pytest.approx(least + more, rel=0.05)
 
 
 @pytest.mark.parametrize("identities", [0, 1, 2, 12])
@@ -371,12 +375,7 @@ def test_attention_that_multiplies_more_than_the_cache_shows_is_counted_too_low(
 ) -> None:
     """The docstring of `step_flops` says so. A step at 141 positions."""
     config = CONFIG_MAPPING[kind](**GROUPED, **NO_SPECIAL)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    cache, counter = DynamicCache(config=config), FlopCounterMode(display=False)
-    with torch.inference_mode():
-        model(input_ids=torch.ones((1, 140), dtype=torch.long), **cache_kwargs(model, cache))
-        with counter:
-            model(input_ids=torch.ones((1, 1), dtype=torch.long), **cache_kwargs(model, cache))
+    _, counter = counted(config, 140)
     share = step_flops(architecture.from_config(config), 1, 141) / counter.get_total_flops()
     assert least_share < share < most_share
 
