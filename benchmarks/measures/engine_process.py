@@ -15,7 +15,6 @@ message, ten times a second; a visitor's client runs on the visitor's machine.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -23,7 +22,6 @@ from functools import partial
 from urllib.parse import quote
 
 import httpx
-import numpy as np
 import psutil
 from playwright.sync_api import Page
 
@@ -31,7 +29,6 @@ from benchmarks.figure import Figure
 from benchmarks.tools import lockstep
 from benchmarks.tools.browser import browser_page, until
 from benchmarks.tools.stepper import Process
-from kvdemo.engine import openmp
 from tests.serving import served
 
 PROMPT, PROMPT_TOKENS, TOKENS, ROUNDS = "What is KV caching?", 6, 24, 24
@@ -93,16 +90,12 @@ def beside(page: Page, loop: Steps) -> list[float]:
 
 def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
     """Run all in turn, and divide each app's steps by the bare loop's."""
-    order = np.random.default_rng(0)
-    seconds: dict[str, list[list[float]]] = {name: [] for name in runs}
-    left = {name: Cores() for name in runs}
     for run in runs.values():
         run()  # the first of each pays for first uses
-    for _ in range(ROUNDS):
-        for name in order.permutation(list(runs)):
-            with left[name]:
-                seconds[name].append(runs[name]()[1:])  # the prefill is not a step of one token
-    taken = {name: np.array(found) for name, found in seconds.items()}
+    left = {name: Cores(run) for name, run in runs.items()}
+    taken = lockstep.take(
+        {name: lockstep.block(run) for name, run in left.items()}, rounds=ROUNDS, positions=TOKENS - 1
+    )
     for name in [name for name in LABELS if name in runs]:
         found = lockstep.ratio(taken[name], taken["bare"])
         target = TARGETS[how] if name == "process" else None
@@ -112,18 +105,18 @@ def compared(runs: dict[str, Steps], how: str) -> Iterator[Figure]:
 
 
 class Cores:
-    """The share of the cores that all which does not decode leaves to the decoding, over the blocks in which it is."""
+    """Runs blocks, and tells the share of the cores that all which does not decode left to the decoding in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Steps) -> None:
+        self._run = run
         self._spent = self._passed = 0.0
 
-    def __enter__(self) -> None:
-        self._spent -= spent_beside()
-        self._passed -= time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._passed += time.perf_counter()
-        self._spent += spent_beside()
+    def __call__(self) -> list[float]:
+        spent, began = spent_beside(), time.perf_counter()
+        seconds = self._run()
+        self._passed += time.perf_counter() - began
+        self._spent += spent_beside() - spent
+        return seconds
 
     @property
     def share(self) -> float:
@@ -143,8 +136,7 @@ def spent_beside() -> float:
 def run() -> Iterator[Figure]:
     """Serve both apps, and a bare loop beside them."""
     with ExitStack() as running:
-        waiting = {name: os.environ[name] for name in openmp.SETTINGS if name in os.environ} or openmp.CHOICE
-        bare = running.enter_context(Process(waiting))
+        bare = running.enter_context(Process())
         urls = {name: running.enter_context(served(settings)) for name, settings in SETTINGS.items()}
         loops: dict[str, Steps] = {"bare": partial(bare.text, PROMPT_TOKENS, TOKENS)}
         clients = {name: partial(clicked, url) for name, url in urls.items()}

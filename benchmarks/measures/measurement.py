@@ -3,7 +3,8 @@
 The limit of the first is 0: the same loop, timed from outside as a whole, in another process, by code that shares
 nothing with kvdemo but the model. What could push them apart is what kvdemo does between and within its steps. The
 limit of the second is 1: a page hears of a run between two steps, which wait for it, and the server is at rest while
-one is timed. It is held against no server at all, since one that only waits may already cost something.
+one is timed. Its steps are held against those of a bare loop without a server, since one that only waits may already
+cost something: whole texts in turn, and pairs of steps at the same position.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -21,12 +21,13 @@ from playwright.sync_api import Page
 from benchmarks.figure import Figure
 from benchmarks.tools import lockstep
 from benchmarks.tools.browser import browser_page, until
-from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.measure import measurement
+from benchmarks.tools.stepper import Process
 from kvdemo.models.loaded import LoadedModel
 from tests.serving import ROOT, served
 
-PROMPT, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 64, 3, 8
+PROMPT, PROMPT_TOKENS, TOKENS, REPEATS, ROUNDS = "What is KV caching?", 6, 64, 3, 8
+#: A measurement that is looked on at: one text of so many tokens, so often.
+LOOKED_TOKENS, LOOKED_ROUNDS = 32, 24
 
 # The loop of the articles, with a stopwatch around it. Tokenisation and prefill included, as E2E is defined.
 OUTSIDE = """
@@ -81,28 +82,15 @@ def mean_e2e(document: dict[str, Any]) -> float:
     return float(document["lanes"][0]["statistics"]["e2e_s"]["mean"])
 
 
-def without_page(model: LoadedModel) -> float:
-    """Return the mean E2E in this process, nobody looking on; on a thread of its own, as in the app."""
-    raw = {"prompt": PROMPT, "strategies": "dynamic_cache", "max_new_tokens": TOKENS, "repeats": REPEATS, "chat": False}
-    request, found = MeasureRequest.parse(raw), []
-    thread = threading.Thread(
-        target=lambda: found.append(measurement.run(request, model, "benchmark", lambda _: None, threading.Event()))
-    )
-    thread.start()
-    thread.join()
-    return mean_e2e(found[0])
-
-
-def with_page(page: Page) -> float:
-    """Return the mean E2E of one measurement that is started and drawn in the page, and taken out of its document."""
-    page.wait_for_selector(".kv-measure")
-    page.wait_for_selector("#kv-m-start:enabled")
+def with_page(page: Page) -> list[float]:
+    """Start one measurement in the page and let the page draw it; the seconds of each step, by its document."""
     with until(page, ".kv-measure", "over"):
         page.click("#kv-m-start")
     page.wait_for_selector("#kv-m-json:visible")
     with page.expect_download() as download:
         page.click("#kv-m-json")
-    return mean_e2e(json.loads(download.value.path().read_text("utf-8")))
+    document = json.loads(download.value.path().read_text("utf-8"))
+    return [seconds for _, seconds in document["lanes"][0]["latency"]]
 
 
 def run(model: LoadedModel) -> Iterator[Figure]:
@@ -123,19 +111,27 @@ def agreement(model: LoadedModel) -> Figure:
 
 
 def looked_on(model: LoadedModel) -> Figure:
-    """Hold a measurement of the app, started afresh each time, against one without a server.
+    """Hold the steps of a measurement in the app against those of a bare loop.
 
     The browser stands back: what it draws on a visitor's machine takes nothing from the decoding.
     """
-    query = f"?tab=measure&prompt={quote(PROMPT)}&tokens={TOKENS}&repeats={REPEATS}&lanes=dynamic_cache&chat=0"
-
-    def watched() -> float:
-        settings = {"KVDEMO_MODEL": str(model.source.folder), "KVDEMO_DEVICE": "cpu"}
-        with served(settings) as url, browser_page(url + query, stands_back=True) as page:
-            return with_page(page)
-
-    found = compared(watched, lambda: without_page(model))
-    return Figure("E2E with a page that looks on / without a server", found.value, "×", 1.01, interval=found.interval)
+    query = f"?tab=measure&prompt={quote(PROMPT)}&tokens={LOOKED_TOKENS}&repeats=1&lanes=dynamic_cache&chat=0"
+    settings = {"KVDEMO_MODEL": str(model.source.folder), "KVDEMO_DEVICE": "cpu"}
+    with (
+        Process() as bare,
+        served(settings) as url,
+        browser_page(url + query, stands_back=True) as page,
+    ):
+        page.wait_for_selector("#kv-m-start:enabled")
+        loops = {"bare": lambda: bare.text(PROMPT_TOKENS, LOOKED_TOKENS), "watched": lambda: with_page(page)}
+        for run in loops.values():
+            run()  # the first of each pays for first uses
+        taken = lockstep.take(
+            {name: lockstep.block(run) for name, run in loops.items()},
+            rounds=LOOKED_ROUNDS, positions=LOOKED_TOKENS - 1,
+        )  # fmt: skip
+    found = lockstep.ratio(taken["watched"], taken["bare"])
+    return Figure("a step with a page that looks on / a bare loop", found.value, "×", 1.01, interval=found.interval)
 
 
 def compared(first: Callable[[], float], second: Callable[[], float]) -> lockstep.Ratio:

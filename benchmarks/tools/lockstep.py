@@ -69,6 +69,15 @@ def repeated(run: Callable[[], float]) -> Loop:
     return runs
 
 
+def block(run: Callable[[], list[float]]) -> Loop:
+    """Make a loop of a run that takes all its steps at once, and then tells the seconds of each."""
+
+    def steps() -> Generator[float, None, None]:
+        yield from run()
+
+    return steps
+
+
 def ratio(numerator: Samples, denominator: Samples, seed: int = 0) -> Ratio:
     """Calculate how many times as long the steps of one loop take as those of the other at the same positions.
 

@@ -17,26 +17,29 @@ from collections.abc import Generator, Mapping
 from types import TracebackType
 
 from benchmarks.tools import lockstep
+from kvdemo.engine import openmp
 from tests.serving import ROOT
 
-#: What OpenMP reads of how its threads wait.
-WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 #: GNU's OpenMP spins for 3 ms after a step where nobody has set anything: until then it disturbs the next process.
 REST_SECONDS = 0.02
 BESIDE = "--beside"
 
 
 class Process:
-    """Takes steps under an environment of its own; `waiting` is how its OpenMP threads wait.
+    """Takes steps under an environment of its own.
 
+    `waiting` is how its OpenMP threads wait; None is as in this process, and so as in a server that it starts.
     `beside` keeps a thread alive in it that has computed once and now sleeps.
     """
 
-    def __init__(self, waiting: Mapping[str, str], *, beside: bool = False) -> None:
-        clean = {name: value for name, value in os.environ.items() if name not in WAITING}
+    def __init__(self, waiting: Mapping[str, str] | None = None, *, beside: bool = False) -> None:
+        environment = dict(os.environ)
+        if waiting is not None:
+            environment = {name: value for name, value in environment.items() if name not in openmp.SETTINGS}
+            environment.update(waiting)
         command = [sys.executable, "-m", "benchmarks.tools.stepper", *[BESIDE] * beside]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=clean | dict(waiting), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Process:
