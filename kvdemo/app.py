@@ -182,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"kvdemo: {error}") from None
     space.trust_proxy()
     connections.allow_many()
+    connections.end_idle()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end_once)
     with contextlib.ExitStack() as at_end, contextlib.suppress(KeyboardInterrupt):  # the last callback comes first

@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kvdemo.core.visitor import one_visitors
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
 from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
-from kvdemo.web.guard.body import BODY_BYTES, TOO_LARGE, Body
+from kvdemo.web.guard.body import BODY_BYTES, TOO_LARGE, UPLOAD_SECONDS, Body
+from kvdemo.web.guard.open_requests import CROWDED, OpenRequests
 from kvdemo.web.guard.uploads import FULL, Uploads
 from kvdemo.web.links import TOO_LONG
 
@@ -75,7 +76,7 @@ class Protection:
     ) -> None:
         self._app, self._file_bytes = app, file_bytes
         self._on_stranger, self._alone = on_stranger, True
-        self._uploads = Uploads(hourly_bytes)
+        self._uploads, self._open = Uploads(hourly_bytes), OpenRequests()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -90,13 +91,19 @@ class Protection:
             self._alone = False
             self._on_stranger()
         upload_progress.forget(scope)
+        with self._open.one(_address(scope)) as on_bytes:
+            await self._answer_one(scope, receive, _Answer(scope, send), on_bytes)
+
+    async def _answer_one(
+        self, scope: Scope, receive: Receive, answer: _Answer, on_bytes: Callable[[int], None]
+    ) -> None:
         upload = unreadable.is_upload(scope["path"])
-        most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
         if upload:
-            body = Body(scope, receive, self._file_bytes + BESIDE_FILES, partial(self._refuse_if_full, scope))
+            full = partial(self._refuse_if_full, scope)
+            body = Body(scope, receive, self._file_bytes + BESIDE_FILES, seconds=UPLOAD_SECONDS, on_more=full)
         else:
-            body = Body(scope, receive, most)
-        answer = _Answer(scope, send)
+            most = MOST_DIRECT if any(part in scope["path"] for part in DIRECT) else MOST_REQUEST
+            body = Body(scope, receive, most, on_bytes=on_bytes)
         if ready := self._answer_for(scope, body, upload):
             await ready(scope, receive, answer)
             return
@@ -114,7 +121,9 @@ class Protection:
 
     def _answer_for(self, scope: Scope, body: Body, upload: bool) -> Response | None:
         """Return what a request is answered that goes no further, a refusal mostly."""
+        address = _address(scope)
         refusals = (
+            (self._open.is_full(address, shared=_is_loopback(address)), CROWDED, 429),
             (body.too_large, TOO_LARGE, 413),
             (not _names_a_server(Headers(scope=scope)), NO_HOST, 400),
             (closed.is_closed(scope["path"]), closed.SENTENCE, 404),
@@ -122,10 +131,10 @@ class Protection:
             (upload and self._is_full(scope), FULL, 429),
         )
         for refused, sentence, code in refusals:
-            if refused and code == 413 and not upload:
+            if refused and code in (413, 429) and not upload:
                 return _refused(code, sentence)
             if refused:
-                return PlainTextResponse(sentence, code, RETRY_LATER if code == 429 else None)
+                return PlainTextResponse(sentence, code, RETRY_LATER if sentence is FULL else None)
         return upload_progress.done() if upload_progress.is_asked(scope) else None
 
     async def _refusal(self, body: Body) -> Response | None:

@@ -1,10 +1,23 @@
-"""A thousand connections of somebody who sends nothing keep nobody else out."""
+"""A thousand connections of somebody who sends nothing, or reads nothing, keep nobody else out."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
 import pytest
+import uvicorn.config
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from kvdemo.web.guard import connections
+
+PATIENCE = 0.3
+LARGE = 30_000_000
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be_and_never_lowered() -> None:
@@ -20,3 +33,128 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be_and_never_lowered
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers /large with much, /slow after a while, and all else with a word."""
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(4 * PATIENCE)
+    await PlainTextResponse(b"x" * LARGE if scope["path"] == "/large" else b"word")(scope, receive, send)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The web server that Gradio starts, with little patience."""
+    monkeypatch.setattr(connections, "PATIENCE_SECONDS", PATIENCE)
+    monkeypatch.setattr(connections, "MOST_SILENT", 8)
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", uvicorn.config.HTTP_PROTOCOLS["auto"])
+    connections.end_idle()
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield int(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    thread.join()
+
+
+@contextmanager
+def connection(port: int, *, room: int = 100_000) -> Iterator[socket.socket]:
+    """A connection with so much room for what comes."""
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        opened.settimeout(20 * PATIENCE)
+        opened.connect(("127.0.0.1", port))
+        yield opened
+
+
+def is_ended(opened: socket.socket) -> bool:
+    """Tell whether the other side has ended a connection by which nothing comes."""
+    try:
+        return opened.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def is_answered(opened: socket.socket) -> bool:
+    """Tell whether an answer comes, to its end."""
+    came = b""
+    while not came.endswith(b"word"):
+        if not (piece := opened.recv(1000)):
+            return False
+        came += piece
+    return True
+
+
+def ask(opened: socket.socket, path: str = "/") -> None:
+    opened.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: local"])
+def test_a_connection_that_asks_nothing_is_ended(port: int, begun: bytes) -> None:
+    with connection(port) as silent:
+        silent.sendall(begun)
+        assert is_ended(silent)
+
+
+def test_a_request_that_comes_byte_by_byte_is_ended(port: int) -> None:
+    with connection(port) as slow, pytest.raises(OSError):
+        for _ in range(100):
+            slow.sendall(b"x")
+            time.sleep(PATIENCE / 10)
+
+
+def test_a_second_request_that_never_ends_is_ended(port: int) -> None:
+    with connection(port) as opened:
+        ask(opened)
+        assert is_answered(opened)
+        opened.sendall(b"GET /")
+        assert is_ended(opened)
+
+
+def test_a_large_answer_that_nobody_reads_is_given_up(port: int) -> None:
+    with connection(port, room=4096) as unread:
+        ask(unread, "/large")
+        time.sleep(4 * PATIENCE)
+        came = 0
+        with suppress(ConnectionResetError):
+            while piece := unread.recv(1_000_000):
+                came += len(piece)
+        assert came < LARGE
+
+
+def test_a_large_answer_that_is_read_slowly_comes_to_its_end(port: int) -> None:
+    with connection(port, room=4096) as slow:
+        ask(slow, "/large")
+        came, began = 0, time.monotonic()
+        while came < LARGE:
+            piece = slow.recv(50_000)
+            assert piece, "it is given up"
+            came += len(piece)
+            if time.monotonic() - began < 4 * PATIENCE:
+                time.sleep(PATIENCE / 10)
+
+
+def test_an_answer_may_take_its_time(port: int) -> None:
+    with connection(port) as waiting:
+        ask(waiting, "/slow")
+        assert is_answered(waiting)
+
+
+def test_the_oldest_of_many_connections_that_ask_nothing_is_ended_and_the_newest_served(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
+    with ExitStack() as opened:
+        asked = opened.enter_context(connection(port))
+        ask(asked)
+        assert is_answered(asked)
+        silent = [opened.enter_context(connection(port)) for _ in range(connections.MOST_SILENT + 1)]
+        assert is_ended(silent[0])
+        ask(silent[-1])
+        assert is_answered(silent[-1])
+        ask(asked)
+        assert is_answered(asked)
