@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
-from kvdemo.core.shares import has_share
+from kvdemo.core.shares import Quota
 from kvdemo.core.visitor import Visitor, one_visitors
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Admission:
                 f"You have {count(of_session, 'run')} under way or waiting, as many as one visitor may: stop one, or "
                 "wait until one has ended."
             )
-        if visitor.address and has_share(address, addresses, limits.runs_of_address, limits.runs):
+        if visitor.address and not Quota(limits.runs_of_address, limits.runs).has_place(address, addresses):
             raise BadInput(
                 f"{count(addresses.count(address), 'run')} from your address are under way or wait, as many as one "
                 "address may have now: try again when one of them has ended."

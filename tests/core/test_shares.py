@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.shares import has_share, share
+from kvdemo.core.shares import Quota
 
 MOST = st.integers(1, 300)
 
@@ -15,13 +15,13 @@ MOST = st.integers(1, 300)
 @given(st.data(), MOST)
 def test_one_address_alone_may_have_all_that_it_is_promised(data: st.DataObject, of_all: int) -> None:
     of_one = data.draw(st.integers(1, of_all))
-    assert share(of_one, of_all, 0) == of_one
+    assert Quota(of_one, of_all).share(0) == of_one
 
 
 @given(st.data(), MOST)
 def test_a_share_falls_as_others_take_more_and_is_never_more_than_they_leave(data: st.DataObject, of_all: int) -> None:
     of_one = data.draw(st.integers(1, of_all))
-    shares = [share(of_one, of_all, others) for others in range(of_all)]
+    shares = [Quota(of_one, of_all).share(others) for others in range(of_all)]
     assert shares == sorted(shares, reverse=True)
     assert all(1 <= one <= of_all - others for others, one in enumerate(shares))
 
@@ -36,20 +36,20 @@ def test_addresses_that_take_all_they_may_leave_a_part_for_those_who_come_then(
     for taker in takers:
         if taker not in held and len(held) == of_all:
             continue  # the limit of all
-        if not has_share(taker, held, of_one, of_all):
+        if Quota(of_one, of_all).has_place(taker, held):
             held.append(taker)
     greedy = len(Counter(held))
     assert of_all - len(held) >= of_all * (1 - of_one / of_all) ** greedy - greedy
 
 
 def test_whoever_has_nothing_is_told_of_the_limit_of_all() -> None:
-    assert not has_share("new", ["other"] * 9, 2, 9)
-    assert has_share("new", [*["other"] * 8, "new"], 2, 9)
+    assert Quota(2, 9).has_place("new", ["other"] * 9)
+    assert not Quota(2, 9).has_place("new", [*["other"] * 8, "new"])
 
 
 def test_two_addresses_with_half_each_leave_a_quarter() -> None:
     held: list[str] = []
     for address in ("a", "b"):
-        while not has_share(address, held, 50, 100):
+        while Quota(50, 100).has_place(address, held):
             held.append(address)
     assert Counter(held) == {"a": 50, "b": 25}

@@ -22,24 +22,22 @@ from typing import Any
 import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
-from kvdemo.core.shares import has_share
+from kvdemo.core.shares import Quota
 from kvdemo.core.visitor import one_visitors
 from kvdemo.web.guard.body import BODY_BYTES
 from kvdemo.web.guard.listeners import BEGIN_SECONDS, KEY
 
-#: Events that may wait, as many as may be under way (`launch(max_threads=)`), and those of one address, which a class
-#: may share; fewer where others leave less (`core.shares`).
-MOST, MOST_OF_ADDRESS = 1000, 300
-#: Bytes that these may have been sent with, for an address and for all. In memory they take up to five times as much:
-#: Python has four bytes for each character of a text with one emoji, and the request keeps what came.
-MOST_BYTES_OF_ADDRESS, MOST_BYTES_OF_ALL = 12_000_000, 48_000_000
-#: Bytes that an address may have whatever all have, so that few with much keep out nobody who asks little.
-LITTLE_BYTES = 100_000
+#: Events that may wait, as many as may be under way (`launch(max_threads=)`): those of an address, which a class may
+#: share, and of all.
+MOST = 1000
+EVENTS = Quota(300, MOST)
+#: Bytes that these may have been sent with. In memory they take up to five times as much: Python has four bytes for
+#: each character of a text with one emoji, and the request keeps what came.
+BYTES = Quota(12_000_000, 48_000_000, little=100_000)
 #: Seconds between two looks at a line where nothing may begin.
 LOOK_SECONDS = 0.02
 CROWDED = "Too many questions from your address are open: send fewer at a time, and try again in a moment."
 HEAVY = "The open questions from your address are too large together: send less, or try again in a moment."
-FULL = "The open questions to this server are too large together: send less, or try again in a moment."
 UNHEARD = f"Nobody listened for {BEGIN_SECONDS:.0f} seconds: ask again, and listen at once."
 
 
@@ -64,13 +62,10 @@ def _refusal(queue: Any, request: Any) -> str:
     asked = [event.request for event in chain(chain.from_iterable(waiting), _under_way(queue))]
     address = address_of(request)
     own = [one for one in asked if address_of(one) == address]
-    own_bytes = _bytes(request) + sum(map(_bytes, own))
-    if has_share(address, map(address_of, asked), MOST_OF_ADDRESS, MOST):
+    if not EVENTS.allows(len(own) + 1, len(asked) + 1):
         return CROWDED
-    if own_bytes > MOST_BYTES_OF_ADDRESS:
+    if not BYTES.allows(_bytes(request) + sum(map(_bytes, own)), _bytes(request) + sum(map(_bytes, asked))):
         return HEAVY
-    if own_bytes > LITTLE_BYTES and _bytes(request) + sum(map(_bytes, asked)) > MOST_BYTES_OF_ALL:
-        return FULL
     return ""
 
 

@@ -12,14 +12,12 @@ from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 
-from kvdemo.core.shares import share
+from kvdemo.core.shares import Quota
 
-#: Requests that may be open, and those of one address, which a class may share: each page has a stream or two.
-MOST, MOST_OF_ADDRESS = 4000, 500
-#: Bytes of their bodies that may be in memory, for an address and for all.
-MOST_BYTES, MOST_BYTES_OF_ADDRESS = 48_000_000, 12_000_000
-#: Bytes that an address may always have, so that few with much keep out nobody who asks little.
-LITTLE_BYTES = 100_000
+#: Requests that may be open, of an address, which a class may share, and of all: each page has a stream or two.
+REQUESTS = Quota(500, 4000)
+#: Bytes that came with them and are in memory.
+BYTES = Quota(12_000_000, 48_000_000, little=100_000)
 CROWDED = "Too many requests from your address are open: close some, and try again."
 HEAVY = "The requests that are being sent are too large together: send less, or try again in a moment."
 
@@ -37,7 +35,7 @@ class OpenRequests:
         One that is `shared`, by which a proxy may bring everybody, has no share.
         """
         own, of_all = self._open[address], self._open.total()
-        return of_all > MOST if shared else own > share(MOST_OF_ADDRESS, MOST, of_all - own)
+        return of_all > REQUESTS.of_all if shared else not REQUESTS.allows(own, of_all)
 
     @contextmanager
     def one(self, address: str) -> Iterator[Callable[[int], None]]:
@@ -51,8 +49,7 @@ class OpenRequests:
         def more(number: int) -> None:
             nonlocal came
             own = self._bytes[address] + number
-            full = own > MOST_BYTES_OF_ADDRESS or self._bytes.total() + number > MOST_BYTES
-            if full and own > LITTLE_BYTES:
+            if not BYTES.allows(own, self._bytes.total() + number):
                 raise HTTPException(429, HEAVY)
             came += number
             self._bytes[address] = own

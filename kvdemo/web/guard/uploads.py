@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from kvdemo.core.shares import share
+from kvdemo.core.shares import Quota
 from kvdemo.web.guard.body import Body
 
 #: What one address may upload of all that others leave of an hour (`core.shares`).
@@ -39,4 +39,4 @@ class Uploads:
 
 
 def _is_full(own: int, of_all: int, most: int) -> bool:
-    return of_all >= most or own >= share(most * SHARE, most, of_all - own)
+    return of_all >= most or own >= Quota(most * SHARE, most).share(of_all - own)

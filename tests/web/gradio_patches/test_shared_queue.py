@@ -21,14 +21,11 @@ from starlette.requests import Request
 from kvdemo.web.gradio_patches import shared_queue
 from kvdemo.web.gradio_patches.kept_answers import keep_answers
 from kvdemo.web.gradio_patches.shared_queue import (
+    BYTES,
     CROWDED,
-    FULL,
+    EVENTS,
     HEAVY,
-    LITTLE_BYTES,
     MOST,
-    MOST_BYTES_OF_ADDRESS,
-    MOST_BYTES_OF_ALL,
-    MOST_OF_ADDRESS,
     UNHEARD,
     share_queue,
 )
@@ -77,7 +74,7 @@ def test_a_flood_of_small_questions_from_one_address_leaves_room_for_others(
             backend.free.set()
     assert other.status_code == 200
     refused = [answer for answer in crowd if answer.status_code != 200]
-    assert len(refused) == len(crowd) - MOST_OF_ADDRESS
+    assert len(refused) == len(crowd) - EVENTS.of_one
     assert {(answer.status_code, answer.json()["detail"]) for answer in refused} == {(503, CROWDED)}
 
 
@@ -113,7 +110,7 @@ def test_addresses_that_ask_all_they_may_leave_room_for_the_next_one() -> None:
         return sum([(await queue.push(body, Request(scope), None))[0] for _ in range(times)])
 
     async def ask() -> list[int]:
-        return [await asks(f"203.0.113.{number}", MOST_OF_ADDRESS + 1) for number in range(5)]
+        return [await asks(f"203.0.113.{number}", EVENTS.share(0) + 1) for number in range(5)]
 
     taken = in_a_loop(ask())
     assert taken == [300, 210, 147, 103, 72]
@@ -269,7 +266,7 @@ def test_large_questions_of_one_address_are_refused_before_they_fill_the_memory(
 def test_what_is_under_way_counts_and_what_is_over_does_not() -> None:
     lines = Lines()
     for n in range(3):
-        lines.ask(f"crowd {n}", MOST_BYTES_OF_ADDRESS // 3)
+        lines.ask(f"crowd {n}", BYTES.share(0) // 3)
     assert lines.begin() == ["crowd 0"]
     assert lines.ask("crowd 3", 1000) == HEAVY
     lines.end("crowd 0")
@@ -278,12 +275,21 @@ def test_what_is_under_way_counts_and_what_is_over_does_not() -> None:
 
 def test_few_addresses_with_much_keep_out_nobody_who_asks_little() -> None:
     lines = Lines()
-    for address in range(4):
-        for n in range(3):
-            assert lines.ask(f"crowd{address} {n}", 4_000_000) == ""
-    assert lines.ask("other 1", LITTLE_BYTES) == ""
-    assert lines.ask("other 2", LITTLE_BYTES) == FULL
-    assert lines.ask("third 1", 4_000_000) == FULL
+    for address in range(20):
+        for size in (4_000_000, 1_000_000, BYTES.little):
+            while not lines.ask(f"crowd{address} {len(lines.events)}", size):
+                pass
+    assert lines.ask("other 1", BYTES.little) == ""
+    assert lines.ask("other 2", BYTES.little) == HEAVY
+    assert lines.ask("third 1", 4_000_000) == HEAVY
+
+
+def test_two_addresses_with_as_much_as_they_may_have_leave_room_for_a_large_question() -> None:
+    lines = Lines()
+    for address in range(2):
+        while not lines.ask(f"crowd{address} {len(lines.events)}", 4_000_000):
+            pass
+    assert lines.ask("other 1", 4_000_000) == ""
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4_000_000)), max_size=60))
@@ -292,5 +298,5 @@ def test_whatever_is_asked_the_bytes_that_wait_are_bounded(asked: list[tuple[int
     for n, (address, size) in enumerate(asked):
         if not lines.ask(f"{address} {n}", size):
             held[address] += size
-        assert held[address] <= MOST_BYTES_OF_ADDRESS
-        assert sum(held.values()) <= MOST_BYTES_OF_ALL + LITTLE_BYTES * len(held)
+        assert held[address] <= BYTES.of_one
+        assert sum(held.values()) <= BYTES.of_all + BYTES.little * len(held)
