@@ -16,12 +16,6 @@ from kvdemo.strategies.base import Strategy
 
 log = logging.getLogger(__name__)
 
-# What changes the scores of tokens in generate(), where a model's generation config has it, and what changes nothing.
-_GENERATE_APPLIES = {"repetition_penalty": 1, "guidance_scale": 1} | dict.fromkeys((
-    "no_repeat_ngram_size", "bad_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens", "min_length",
-    "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id",
-))  # fmt: skip
-
 
 def remarks(
     model: LoadedModel, prompt_ids: Sequence[int], strategy: Strategy, record: LaneHistory, stop: CancelToken
@@ -38,22 +32,6 @@ def remarks(
     if (sentence := why(stop)) and record.ended and record.ended.reason == "stopped":
         found.append(f"{record.info.name} {sentence}")
     return found
-
-
-def not_applied(model: LoadedModel) -> list[str]:
-    """Name the settings of the model's files that generate() applies by itself, and a lane only where it is told to."""
-    settings = model.network.generation_config
-    found = [
-        name
-        for name, neutral in _GENERATE_APPLIES.items()
-        if (value := getattr(settings, name, None)) and value != neutral
-    ]
-    if not found:
-        return []
-    return [
-        f"generate() would also apply {' and '.join(found)} of {model.id}'s generation_config.json, which no lane does "
-        "unless its own settings say so: it may write another text."
-    ]
 
 
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:
