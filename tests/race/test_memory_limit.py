@@ -23,6 +23,7 @@ from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.costs import formulas
 from kvdemo.measure.check import check_measurement
+from kvdemo.models.facts import architecture
 from kvdemo.models.facts.pass_memory import PassMemory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.race import memory_limit
@@ -152,6 +153,24 @@ def test_a_draft_model_counts_until_it_is_loaded_and_its_cache_always(
     kept = lanes[0].draft_model(model)
     assert both - memory_limit.needed_bytes(lanes, model, 50, 50) == draft.weight_bytes  # it was counted once
     del kept
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_a_draft_model_without_a_formula_counts_the_weights_in_its_files_as_they_are_loaded(
+    stored: torch.dtype, tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = loaded("draft", tiny_llama_network(len(tiny_llama.tokenizer), num_hidden_layers=1), tiny_llama.tokenizer)
+    size = draft.weight_bytes
+    draft.network.to(stored)
+    monkeypatch.setenv("KVDEMO_DRAFT_MODEL", str(save(draft, tmp_path / "draft")))
+    model, lane = loaded("model", tiny_llama.network, tiny_llama.tokenizer), strategies.get("speculative")
+    plain = memory_limit.needed_bytes([strategies.get("prompt_lookup:draft_tokens=4")], model, 50, 50)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise BadInput("No formula is known.")
+
+    monkeypatch.setattr(architecture, "from_config", refuse)
+    assert memory_limit.needed_bytes([lane], model, 50, 50) == plain + size
 
 
 #: Tiny, and yet so that a long prompt's pass takes far more than what a step takes anyway.
