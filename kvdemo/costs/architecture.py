@@ -32,6 +32,7 @@ class LayerCache:
                       these stay in float32 (dots.3)
     sparse            queries look at positions that an indexer chooses (`Architecture.indexer`), by keys that this
                       layer keeps or another one, and not at all that are kept
+    together          positions that what is counted here is for: each whole group of so many counts as one
     query_heads       query heads that look at what is kept, which changes nothing of it; 0 where that was not seen
     """
 
@@ -47,6 +48,7 @@ class LayerCache:
     index_bytes: int = 0
     sparse: bool = False
     query_heads: int = 0
+    together: int = 1
 
     def __post_init__(self) -> None:
         if self.value_dim < 0:
@@ -75,7 +77,7 @@ class LayerCache:
         """Count the positions that the layer keeps of `positions`; `beyond` more than its window, where it has one."""
         if self.kind == "state":
             return 0
-        return positions if self.window is None else min(positions, self.window + beyond)
+        return positions // self.together if self.window is None else min(positions, self.window + beyond)
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,15 @@ class Indexer:
     chosen    positions that a query surely looks at, of a text that has as many; it may look at a few more. None where
               that is not known: then one is counted, since a query looks at something
     products  multiplications by which it scores a position for a query, in each layer that keeps its keys; 0 where it
-              does not score each position by itself, and neither its work nor its reading is known
+              does not score each position by itself, and its work is not known
+    together  positions that it scores together, by one key of `width` numbers in place of theirs (GLM-5-Next, Qwen4);
+              0 where that is not known, or each position is scored by itself
     """
 
     chosen: int | None
     products: int
+    together: int = 0
+    width: int = 0
 
     @property
     def least(self) -> int:
@@ -159,8 +165,8 @@ class Architecture:
     def read(self) -> tuple[tuple[LayerCache, int], ...]:
         """What a step reads of a cache, like `kinds`: of `sparse` layers the chosen keys and values, and the indexer's.
 
-        Of the indexer's keys all are read, since it scores each position. None are counted where it scores several
-        together (`Indexer.products`): a cache of pooled keys would be smaller.
+        Of the indexer's keys all are read, since it scores each position. Where it scores groups of positions, one key
+        a whole group is counted: that is the least, though transformers keeps and reads the keys of all positions.
         """
         return tuple((part, n) for layer, n in self.kinds for part in self._parts(layer))
 
@@ -169,7 +175,11 @@ class Architecture:
             return (layer,)
         chosen = replace(layer, window=self.indexer.least, index_elements=0, index_bytes=0)
         keys = LayerCache("full", index_elements=layer.index_elements, index_bytes=layer.index_bytes)
-        return (chosen, keys) if self.indexer.products else (chosen,)
+        if self.indexer.products:
+            return chosen, keys
+        if not (layer.indexed and self.indexer.together):
+            return (chosen,)
+        return chosen, LayerCache("full", index_elements=self.indexer.width, together=self.indexer.together)
 
     @cached_property
     def attending(self) -> tuple[tuple[LayerCache, int, bool], ...]:

@@ -90,15 +90,16 @@ class _Run:
         for line in rope.switch_lengths(self.model.config):  # the text runs again there
             if self.prompt <= line < self.prompt + self.tokens:
                 passes.append(Pass(self._rows(lane), line + 1, line + 1))
-        return max(self._activations(ran, widths) for ran in passes)
+        return max(self._activations(ran, widths, cached=_keeps_tensors(lane)) for ran in passes)
 
-    def _activations(self, ran: Pass, widths: Widths) -> int:
+    def _activations(self, ran: Pass, widths: Widths, *, cached: bool) -> int:
         """Count the bytes of a pass: measured where it runs a text, by formula where it looks back at a cache."""
         itemsize = self.model.dtype.itemsize
         formula = activation_bytes(ran, widths, itemsize)
         if ran.positions == 1 < ran.context:
             return formula
-        if (measured := self.model.pass_memory.bytes(ran.positions, roughly=self.roughly)) is None:
+        measured = self.model.pass_memory.bytes(ran.positions, cached=cached, roughly=self.roughly)
+        if measured is None:
             return formula
         whole = max(ran.rows * measured + itemsize * logits(ran, widths), choosing_bytes(ran, widths, itemsize))
         return whole if ran.positions == ran.context else max(whole, formula)
@@ -146,6 +147,11 @@ class _Run:
             lambda rows: replace(self, rows=rows).bytes <= room, max((lane.rows_held for lane in several), default=1)
         )
         return fits if fits >= fewest else 0
+
+
+def _keeps_tensors(lane: Strategy) -> bool:
+    """Tell whether a lane's cache keeps the tensors themselves that a pass computes, and no copies of them."""
+    return lane.picture is not None and lane.picture.keeps == "all"
 
 
 def check_race(

@@ -121,10 +121,11 @@ def race(rng: random.Random) -> Generated:
     return Generated(lanes, shown, wire.lines(events).split("\n")[:-1])
 
 
+COUNTED: list[dict[str, Any]] = [{}, {"cap": 8}, {"cap": 128}, {"chunk": 8}, {"chunk": 8192}, {"group": 16}]
+
+
 def terms(rng: random.Random) -> tuple[list[Term], int, int]:
-    found = [
-        Term(rng.uniform(-5, 1e9), rng.randrange(2), rng.randrange(3), rng.choice([None, 8, 128])) for _ in range(4)
-    ]
+    found = [Term(rng.uniform(-5, 1e9), rng.randrange(2), rng.randrange(3), **rng.choice(COUNTED)) for _ in range(6)]
     return found, rng.randrange(1, 64), rng.randrange(1, 2**20)
 
 

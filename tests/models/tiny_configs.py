@@ -216,6 +216,21 @@ INDEXED: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
 }
 
 
+# Queries that look at their own chunk of the text alone.
+CHUNKED: dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]] = {
+    "llama4": (
+        "llama4_text",
+        GROUPED
+        | SPARSE
+        | {"head_dim": 8, "intermediate_size_mlp": 48, "moe_layers": [1], "num_hidden_layers": 3}
+        | {"attention_chunk_size": WINDOW, "no_rope_layers": [1, 1, 0]}
+        | {"layer_types": ["chunked_attention", "chunked_attention", "full_attention"]},
+        "grouped-query",
+        ("full", "sliding"),
+    ),
+}
+
+
 def tiny(name: str) -> PreTrainedConfig:
-    kind, numbers, _, _ = (TINY | INDEXED)[name]
+    kind, numbers, _, _ = (TINY | INDEXED | CHUNKED)[name]
     return CONFIG_MAPPING[kind](**numbers, **NO_SPECIAL)

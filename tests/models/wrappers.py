@@ -10,7 +10,7 @@ import transformers
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
 from .saved import small_tokenizer
-from .tiny_configs import GATED_DELTA, MIXTURE
+from .tiny_configs import GATED_DELTA, MIXTURE, ROUTED
 
 ROWS = 300
 NO_SPECIAL = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
@@ -42,6 +42,14 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "Gemma4ForConditionalGeneration",
         SLIDING | {"global_head_dim": 16, "hidden_size_per_layer_input": 0},
         VISION | {"head_dim": 16, "global_head_dim": 16, "num_key_value_heads": 2},
+    ),
+    "step3p7": (
+        "Step3p7ForConditionalGeneration",
+        SLIDING
+        | ROUTED
+        | {"share_expert_dim": 16, "mlp_layer_types": ["dense", "sparse"], "num_sliding_attention_heads": 6}
+        | {"rope_theta": [10_000.0, 500_000.0], "partial_rotary_factors": [1.0, 0.5]},
+        VISION,
     ),
     "mistral3": ("Mistral3ForConditionalGeneration", {}, VISION | {"head_dim": 16}),
     "internvl": ("InternVLForConditionalGeneration", {}, VISION | {"image_size": [16, 16], "patch_size": [4, 4]}),

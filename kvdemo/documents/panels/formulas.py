@@ -8,15 +8,20 @@ from typing_extensions import TypedDict
 
 
 class Term(TypedDict):
-    """`coefficient` · batch^batch · length^length; with `cap`, at most so many positions of the length count.
+    """`coefficient` · batch^batch · c^length, where c is the length, or what one of these makes of it.
 
-    part  what the term counts, where a value is made of several
+    cap    at most so many positions count
+    chunk  the text is cut into chunks of so many positions, and those of the newest one count
+    group  each whole group of so many positions counts as one
+    part   what the term counts, where a value is made of several
     """
 
     coefficient: float
     batch: int
     length: int
     cap: NotRequired[int]
+    chunk: NotRequired[int]
+    group: NotRequired[int]
     part: NotRequired[Literal["weights", "attention", "cache"]]
 
 

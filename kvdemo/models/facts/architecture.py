@@ -36,6 +36,9 @@ from kvdemo.models.sources.hub.timeout import call_with_timeout
 PASTED = "The pasted configuration"
 PATIENCE_S = 4.0
 _FLOAT32 = 4
+# How many positions an indexer scores by one key, the mean of theirs or a weighted one: Glm5NextTextIndexer,
+# Qwen4ExpTextQSAIndexer.
+_TOGETHER = ("index_kpool", "indexer_compress_ratio")
 
 
 def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True) -> Architecture:
@@ -215,7 +218,10 @@ def _indexer(layers: tuple[LayerCache, ...], text: PreTrainedConfig) -> Indexer 
     if any((layer.index_elements, layer.index_bytes) not in plain for layer in keeping):
         heads = 0
     # Where single positions are chosen, the scores of the heads are added, each by its weight.
-    return Indexer(_chosen(text), heads * (width + 1 if one(text, "index_topk") else width))
+    products = heads * (width + 1 if one(text, "index_topk") else width)
+    together = 0 if products else one(text, *_TOGETHER) or 0
+    pooled = one(text, "index_head_dim", "indexer_head_dim") or 0
+    return Indexer(_chosen(text), products, *((together, pooled) if together and pooled else (0, 0)))
 
 
 def _chosen(text: PreTrainedConfig) -> int | None:
@@ -229,7 +235,7 @@ def _chosen(text: PreTrainedConfig) -> int | None:
     blocks, size = one(text, "index_topk_blocks"), one(text, "index_block_size")
     if blocks and size:
         return (blocks - 1) * size + 1
-    together = one(text, "index_kpool", "indexer_compress_ratio") or 1
+    together = one(text, *_TOGETHER) or 1
     return (one(text, "index_topk", "indexer_budget") or 0) // together * together or None
 
 

@@ -19,11 +19,11 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import meta_run
-from kvdemo.models.network import cache_argument
+from kvdemo.models.network import cache_argument, cache_layers
 
 #: Devices that PyTorch has a fused kernel of attention for.
 FUSED_ON = ("cpu", "cuda")
@@ -36,42 +36,48 @@ log = logging.getLogger(__name__)
 
 
 class PassMemory:
-    """The bytes that a pass of a network over a text takes, beside weights and cache. Each length is measured once."""
+    """The bytes that a pass of a network over a text takes, beside weights and cache. Each length is measured once.
+
+    Without a cache, and with one, whose own bytes are left out. The two differ where a pass holds the keys of several
+    layers for others that share them (Gemma 3n and 4): with a cache these are the cache's own tensors.
+    """
 
     def __init__(self, network: PreTrainedModel, name: str) -> None:
         self._device_type = network.device.type
         self._name = name
-        self._measured: dict[int, int | None] = {}
+        self._measured: dict[tuple[int, bool], int | None] = {}
         self._most_operations = MOST_OPERATIONS
         self._network = _try(name, lambda: _copy_to_meta(network))
 
-    def bytes(self, positions: int, *, roughly: bool = False) -> int | None:
+    def bytes(self, positions: int, *, cached: bool = False, roughly: bool = False) -> int | None:
         """Return the most bytes that are held while one row runs; None where the network cannot be measured.
 
-        So that few lengths are measured, one is rounded up: by a sixteenth at the most, `roughly` to a power of two.
+        `cached` is for a text that runs into an empty DynamicCache: counted is what is held beside that one. So that
+        few lengths are measured, one is rounded up: by a sixteenth at the most, `roughly` to a power of two.
         """
         step = 1 << ((positions - 1).bit_length() if roughly else max(0, positions.bit_length() - 5))
-        return self._at(-(-positions // step) * step)
+        return self._at(-(-positions // step) * step, cached)
 
-    def _at(self, positions: int) -> int | None:
-        if positions not in self._measured:
-            self._measured[positions] = self._measure(positions)
-        return self._measured[positions]
+    def _at(self, positions: int, cached: bool = False) -> int | None:
+        if (positions, cached) not in self._measured:
+            self._measured[positions, cached] = self._measure(positions, cached)
+        return self._measured[positions, cached]
 
-    def _measure(self, positions: int) -> int | None:
-        if (network := self._network) is None or (positions > 1 and self._at(1) is None):
+    def _measure(self, positions: int, cached: bool) -> int | None:
+        if (network := self._network) is None or (positions > 1 and self._at(1, cached) is None):
             return None
         try:
-            live = _try(self._name, lambda: _run(network, positions, self._device_type, self._most_operations))
+            ran = _try(self._name, lambda: _run(network, positions, cached, self._device_type, self._most_operations))
         except _TooLongError:
             # it keeps a state: twice the text takes twice the memory
-            half = self._at(positions // 2) if positions > 1 else None
+            half = self._at(positions // 2, cached) if positions > 1 else None
             return None if half is None else 2 * half
-        if live is None:
+        if ran is None:
             return None
+        live, kept = ran
         if positions == 1:
             self._most_operations = live.operations + MORE_OPERATIONS
-        return int(live.most)
+        return int(live.most) - kept
 
 
 class _TooLongError(BaseException):
@@ -94,13 +100,22 @@ def _copy_to_meta(network: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(network, known)
 
 
-def _run(network: PreTrainedModel, positions: int, device_type: str, most_operations: int) -> _LiveBytes:
-    """Run one row without a cache, and count what it holds. Raises _TooLongError."""
+def _run(
+    network: PreTrainedModel, positions: int, cached: bool, device_type: str, most_operations: int
+) -> tuple[_LiveBytes, int]:
+    """Run one row, and count what it holds, and the bytes that its cache has in the end. Raises _TooLongError."""
+    cache = DynamicCache(config=network.config) if cached else None
     with meta_run.on_meta(), _Kernels(device_type):
         ids = torch.zeros((1, positions), dtype=torch.long)
         with _LiveBytes([*network.parameters(), *network.buffers(), ids], most_operations) as live:
-            network(input_ids=ids, logits_to_keep=1, **cache_argument.cache_kwargs(network, None))
-    return live
+            network(input_ids=ids, logits_to_keep=1, **cache_argument.cache_kwargs(network, cache))
+    return live, 0 if cache is None else _storage_bytes(cache)
+
+
+def _storage_bytes(cache: DynamicCache) -> int:
+    """Count the bytes that a cache keeps in memory: all of a tensor of which a layer's window is a view."""
+    tensors = [tensor for layer in cache.layers for _, tensor in cache_layers.named_tensors(layer)]
+    return sum({tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}.values())
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -161,9 +176,22 @@ class _Kernels(TorchFunctionMode):
             pairs = query.shape[-2], key.shape[-2]
             scores = query.new_empty((*query.shape[:-2], *pairs))
             held += [scores, torch.empty_like(scores), scores == 0, query.new_empty(pairs)]
-        made = query.new_empty((*query.shape[:-1], value.shape[-1]))
-        del held
-        return made
+            return query.new_empty((*query.shape[:-1], value.shape[-1]))
+        if on_cpu:
+            held.append(
+                torch.empty(_cpu_workspace(query.shape[-2], query.shape[-1], key.shape[-2]), dtype=torch.float32)
+            )
+        # fused kernels lay their output out as the query is, so that joining the heads copies nothing
+        return torch.empty_like(query if query.shape[-1] == value.shape[-1] else query[..., : value.shape[-1]])
+
+
+def _cpu_workspace(queries: int, width: int, keys: int) -> int:
+    """Count the float32 numbers that the CPU's fused kernel of attention works in: a block of scores for each thread.
+
+    Source: cpu_flash_attention in PyTorch's aten/src/ATen/native/cpu/FlashAttentionKernel.cpp.
+    """
+    block = 256 if queries >= 768 else 64 if queries >= 192 else 32  # queries at a time; at most 512 keys
+    return torch.get_num_threads() * min(block, queries) * (min(512, keys) + 2 + width)
 
 
 def _everywhere(tensor: Tensor, *_: Any, **__: Any) -> Tensor:

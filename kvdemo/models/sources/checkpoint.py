@@ -7,9 +7,12 @@ or the model in memory is given up.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from kvdemo.core.errors import BadInput
 
@@ -80,6 +83,18 @@ def shards(folder: Path, name: str) -> list[str]:
     if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
         raise BadInput(f"{name} is damaged: {INDEX} names no files; download it again.")
     return sorted(set(names.values()))
+
+
+def count_numbers(folder: Path, name: str) -> int:
+    """Count the numbers in the weights of a folder by the headers of its files. Raises BadInput for a damaged file."""
+    total = 0
+    for shard in shards(folder, name):
+        try:
+            with safe_open(folder / shard, framework="np") as file:
+                total += sum(math.prod(file.get_slice(weight).get_shape()) for weight in file.keys())  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise BadInput(f"{name} is damaged: {shard} cannot be read; download it again.") from error
+    return total
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:

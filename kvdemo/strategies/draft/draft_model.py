@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
@@ -20,14 +21,13 @@ from transformers import DynamicCache, PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Pass
-from kvdemo.costs.architecture import Architecture
 from kvdemo.models import loading
 from kvdemo.models.device import dtype_name
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
 from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
-from kvdemo.models.sources import find
+from kvdemo.models.sources import checkpoint, find
 from kvdemo.strategies.base import Beside
 from kvdemo.strategies.chooser import greedy
 from kvdemo.strategies.compatibility.measured_cache import layers_of
@@ -91,7 +91,8 @@ def load_draft(model: LoadedModel, asked: str) -> LoadedModel:
 def needed(model: LoadedModel, asked: str) -> Beside:
     """Say what the draft model of a model needs: what its layers keep, and its weights where it is not loaded yet.
 
-    Nothing for one whose files are not here, or that no formula is known for: its lane says what is wrong.
+    Of one that no formula is known for the weights in its files count, and what it keeps is not known before it is
+    loaded. Nothing counts for one whose files are not here: what it needs is checked when it is fetched and loaded.
     """
     if (name := name_for(model.id, asked)) is None:
         return Beside()
@@ -100,18 +101,25 @@ def needed(model: LoadedModel, asked: str) -> Beside:
     if drafts and (draft := drafts.alive.get(draft_id)):
         return Beside(layers=layers_of(draft) or ())
     try:
-        found = _architecture(name, folders=asked == AUTO)
+        source = find.find(name, lambda _: None, allow_folders=asked == AUTO, download=False)
+        return _needs_of_files(source.folder, name, draft_id, model.dtype.itemsize)
     except BadInput as error:
         log.info("no memory is counted for the draft model: %s", error)
         return Beside()
-    return Beside(found.parameters * model.dtype.itemsize, draft_id, found.layers)
 
 
-def _architecture(name: str, *, folders: bool) -> Architecture:
-    source = find.find(name, lambda _: None, allow_folders=folders, download=False)
-    if source.folder is None:
-        return architecture.from_hub(name)
-    return architecture.from_hub(str(source.folder), allow_folders=True)
+def _needs_of_files(folder: Path | None, name: str, draft_id: str, itemsize: int) -> Beside:
+    """Say what a draft model needs that is not loaded: by formula, or by its files. Raises BadInput if damaged."""
+    try:
+        found = (
+            architecture.from_hub(name) if folder is None else architecture.from_hub(str(folder), allow_folders=True)
+        )
+    except BadInput as error:
+        if folder is None:
+            raise
+        log.info("of the draft model the weights in its files count: %s", error)
+        return Beside(checkpoint.count_numbers(folder, draft_id) * itemsize, draft_id)
+    return Beside(found.parameters * itemsize, draft_id, found.layers)
 
 
 def _load(model: LoadedModel, name: str, asked: str) -> LoadedModel:

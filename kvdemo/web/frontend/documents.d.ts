@@ -911,12 +911,14 @@ declare namespace inside {
     note: string | null;
     ended: "length" | "eos" | "given" | null;
   }
-  /** `coefficient` · batch^batch · length^length; with `cap`, at most so many positions of the length count. */
+  /** `coefficient` · batch^batch · c^length, where c is the length, or what one of these makes of it. */
   interface Term {
     coefficient: number;
     batch: number;
     length: number;
     cap?: number;
+    chunk?: number;
+    group?: number;
     part?: "weights" | "attention" | "cache";
   }
   /** A number format in which the model cannot run here. */

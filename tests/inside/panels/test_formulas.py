@@ -19,7 +19,7 @@ from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from tests.inside.shown import shown
 from tests.inside.tiny_models import model
 from tests.models.saved import small_tokenizer
-from tests.models.tiny_configs import INDEXED, LONGCAT, NO_SPECIAL, TINY, WINDOW
+from tests.models.tiny_configs import CHUNKED, INDEXED, LONGCAT, NO_SPECIAL, TINY, WINDOW
 from tests.models.wrappers import ROWS, flat, wrapper
 from tests.tiny_models import loaded
 
@@ -32,6 +32,35 @@ EXPECTED = {
 }
 
 
+def test_attention_in_chunks_is_written_as_chunks_and_for_the_layers_that_have_them() -> None:
+    listed = panel("llama4")
+    row = listed["Attention of one row"]
+    assert "((t - 1) mod 8 + 1)" in row["numbers"] and "min(t" not in row["numbers"]
+    assert (
+        "as long as the newest chunk in 2 layers" in row["about"] and "as long as the text in 1 layer." in row["about"]
+    )
+    assert "windows" not in row["about"]
+    # 9 positions are a chunk of 8 and one of 1: a row of 1 key in each of the two layers, of 9 in the third
+    assert summed(row["terms"], 1, 9) == 4 * 8 * 4 * (1 + 1 + 9)
+
+
+def test_a_latent_is_not_called_keys_and_values() -> None:
+    listed = panel("deepseek_v3")
+    update, memory = listed["Cache update"], listed["Memory of the cache"]
+    assert update["formula"] == "C_t = [C_(t-1); c_t],  R_t = [R_(t-1); r_t]"
+    assert update["numbers"] == "after t positions, in layers 0 and 1: C (b, t, 16), R (b, t, 4)"
+    assert memory["formula"] == "layers · (rank + rope) · bytes · t · b"
+    assert memory["numbers"] == "(2 · (16 + 4) · 4 · t) · b"
+    for said in (update["about"], memory["about"], listed["Read in a step with the cache"]["about"]):
+        assert "key and a value" not in said and "keys and values" not in said
+
+
+def test_a_cache_update_names_the_layers_that_keep_other_shapes() -> None:
+    assert panel("gemma3")["Cache update"]["numbers"] == (
+        "K after t positions, in layers 0 to 4 and 6: (b, 2, min(t, 7), 8); in layer 5: (b, 2, t, 8)"
+    )
+
+
 @functools.cache
 def panel(name: str) -> dict[str, dict[str, Any]]:
     found = shown(model(name), "formulas")
@@ -41,13 +70,16 @@ def panel(name: str) -> dict[str, dict[str, Any]]:
 
 def summed(terms: list[dict[str, Any]], batch: int, length: int) -> float:
     """The value of a formula as its document describes its terms."""
-    return sum(
-        term["coefficient"] * batch ** term["batch"] * min(length, term.get("cap", length)) ** term["length"]
-        for term in terms
-    )
+    return sum(term["coefficient"] * batch ** term["batch"] * counted(term, length) ** term["length"] for term in terms)
 
 
-@pytest.mark.parametrize("name", [*TINY, *(name for name in INDEXED if "mistral" not in name)])
+def counted(term: dict[str, Any], length: int) -> int:
+    if "chunk" in term:
+        return (length - 1) % term["chunk"] + 1
+    return length // term["group"] if "group" in term else min(length, term.get("cap", length))
+
+
+@pytest.mark.parametrize("name", [*TINY, *CHUNKED, *(name for name in INDEXED if "mistral" not in name)])
 def test_the_terms_at_any_batch_and_length_give_the_formulas_of_costs(name: str) -> None:
     arch: Architecture = architecture_of(model(name))
     listed = panel(name)

@@ -23,7 +23,7 @@ from transformers import (
 
 from kvdemo.core.errors import BadInput
 from kvdemo.costs.architecture import Indexer, Latent, shared
-from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token
+from kvdemo.costs.formulas import kv_bytes, kv_bytes_per_token, read_bytes
 from kvdemo.costs.planner import plan
 from kvdemo.models.facts import architecture, config_check, meta_run
 from kvdemo.models.network.cache_argument import cache_kwargs
@@ -152,6 +152,26 @@ def test_latents_that_keep_no_place_are_counted_as_they_are_kept(
     assert [layer.value_dim for layer in arch.layers] == places
 
 
+@pytest.mark.parametrize("kind", ["qwen4_exp", "glm5_next"])
+def test_of_an_indexer_that_scores_groups_one_key_of_each_whole_group_is_read(kind: str) -> None:
+    """Of its two layers, one has an indexer: the other has states (Qwen4), or shares the choice (GLM-5-Next)."""
+    if kind == "qwen4_exp":
+        config = tiny("qwen4_exp, an indexer of groups")
+    else:
+        numbers = {"qk_rope_head_dim": 0, "index_topk": 8, "index_kpool": 4, "linear_head_dim": 8, "hc_mult": 2}
+        numbers |= {
+            "linear_num_heads": 4,
+            "layer_types": ["indexed_attention"] * 2,
+            "indexer_types": ["full", "shared"],
+        }
+        config = CONFIG_MAPPING["glm5_next_text"](**SIZES | LAYERS | LATENT | INDEXER | NO_SPECIAL | numbers)
+    arch = architecture.from_config(config)
+    # past the 8 positions that are chosen, the keys of the groups of 4 alone grow: 8 numbers of 2 bytes each
+    read = [read_bytes(arch, positions, 2) - read_bytes(arch, 8, 2) for positions in (8, 11, 12, 15, 16, 808)]
+    assert read == [0, 0, 16, 16, 32, 200 * 16]
+    assert read_bytes(arch, 808, 2) < kv_bytes(arch, 808, 2)
+
+
 @pytest.mark.parametrize("name", [*TINY, *INDEXED])
 def test_the_kind_of_attention_and_of_each_layer_is_read(name: str) -> None:
     _, _, attention, kinds = (TINY | INDEXED)[name]
@@ -168,7 +188,7 @@ def test_the_kind_of_attention_and_of_each_layer_is_read(name: str) -> None:
         ("dots3_note, latents of two ranks", Indexer(4, 2 * (8 + 1)), (True, True, False, False)),
         ("mistral_large4, latents of other layers", Indexer(4, 2 * (8 + 1)), (True,) * 6),
         ("minimax_m3, an indexer of blocks", Indexer(4 + 1, 2 * 8), (False, True)),
-        ("qwen4_exp, an indexer of groups", Indexer(8, 0), (False, True)),
+        ("qwen4_exp, an indexer of groups", Indexer(8, 0, 4, 8), (False, True)),
         ("llama", None, (False, False)),
     ],
 )

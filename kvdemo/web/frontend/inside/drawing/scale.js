@@ -55,7 +55,14 @@ export const shape = (sizes) => (sizes ? `(${sizes.map((size) => format.count(si
  * @type {(count: number, noun: string) => string} */
 export const several = (count, noun) => `${format.count(count)} ${noun}${count === 1 ? "" : "s"}`;
 
+/**
+ * What a term counts of a length: see Term in documents.d.ts.
+ * @type {(term: inside.Term, length: number) => number}
+ */
+const counted = ({ cap, chunk, group }, length) =>
+  chunk ? (length - 1) % chunk + 1 : group ? Math.floor(length / group) : Math.min(length, cap ?? Infinity);
+
 /** The value of a formula for a batch and a length: the sum of its terms.
  * @type {(terms: inside.Term[], batch: number, length: number) => number} */
 export const evaluate = (terms, batch, length) => terms.reduce(
-  (sum, { coefficient, batch: b, length: l, cap }) => sum + coefficient * batch ** b * Math.min(length, cap ?? Infinity) ** l, 0);
+  (sum, term) => sum + term.coefficient * batch ** term.batch * counted(term, length) ** term.length, 0);

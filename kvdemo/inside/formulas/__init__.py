@@ -1,0 +1,1 @@
+"""The formulas of one model's cache: of shapes, of work and of memory."""
