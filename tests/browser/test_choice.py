@@ -193,7 +193,7 @@ def test_the_keyboard_reaches_the_terms_of_the_candidates_card_and_returns(
     expect(page.locator(".kv-stages")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.locator(".kv-stages")).to_be_focused()
-    for name in ("Left", "Entropy"):
+    for name in ("Tokens left", "Entropy"):
         page.keyboard.press("Tab")
         expect(card.get_by_role("button", name=name)).to_be_focused()
         expect(page.locator("#kv-tip")).to_be_visible()

@@ -267,6 +267,20 @@ def test_on_a_phone_the_lanes_and_their_menu_stay_within_the_screen(url: str, vi
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844
 
 
+@pytest.mark.parametrize("width", [390, 1024, 1440])
+def test_the_name_of_a_slider_does_not_run_into_its_number(width: int, url: str, visit: Visit) -> None:
+    page = visit(url, width=width)
+    if width == 390:
+        page.click("#kv-settings button.label-wrap")
+    for name in ("temperature", "top-p"):
+        label = page.locator(f"#kv-{name} [data-testid=block-info]")
+        number = page.locator(f"#kv-{name} .tab-like-container")
+        label.scroll_into_view_if_needed()
+        named, field = label.bounding_box(), number.bounding_box()
+        assert named is not None and field is not None
+        assert named["x"] + named["width"] <= field["x"], name
+
+
 def test_with_two_lanes_the_race_fits_the_window(url: str, visit: Visit) -> None:
     page = visit(url)
     expect(rows(page)).to_have_count(2)

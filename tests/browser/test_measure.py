@@ -202,6 +202,19 @@ def test_on_a_phone_nothing_is_cut_off(tiny_app: str, visit: Visit) -> None:
     ).to_be_visible()  # cards name theirs
 
 
+def test_beside_the_form_no_figure_is_cut_and_no_name_is_broken(tiny_app: str, visit: Visit) -> None:
+    page = visit(tiny_app, **QUICK)
+    start(page)
+    over(page)
+    for width in (901, 1024, 1181, 1300, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        outer, inner = (page.locator(part).bounding_box() for part in (".kv-measure", ".kv-measured"))
+        assert outer is not None and inner is not None
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"], width
+        names = page.locator(".kv-measured .kv-lanename bdi").all()
+        assert [name.evaluate("name => name.getClientRects().length") for name in names] == [1, 1], width
+
+
 def test_opening_measure_keeps_the_race(tiny_app: str, visit: Visit) -> None:
     page = visit(tiny_app, prompt="The fox", tokens=5, chat=0)
     race(page)

@@ -69,7 +69,7 @@ def test_the_page_says_what_the_plan_says(plan_page: str, visit: Visit) -> None:
     )
     assert figure(page, "Largest context") == f"{made['fit']['largest_context']:,}"
     assert figure(page, "Largest batch") == f"{made['fit']['largest_batch']:,}"
-    assert figure(page, "Outgrows weights") == f"{made['cache']['outgrows_weights_at']:,}"
+    assert figure(page, "Cache outgrows weights") == f"{made['cache']['outgrows_weights_at']:,}"
     assert figure(page, "Decode floor") == f"{made['decode']['ms_per_token']:.1f} ms"
     assert page.locator(".kv-lengths tbody tr").count() == len(made["cache"]["at"])
     shown = page.locator(".kv-plan").inner_text()
@@ -108,9 +108,11 @@ def test_a_bad_field_gets_a_sentence_and_the_rest_stays(plan_page: str, visit: V
     alert = page.locator(".kv-plan .kv-alert")
     expect(alert).to_contain_text("The batch must be a whole number")
     assert page.locator(".kv-plan h2").inner_text() == before
+    expect(page.locator(".kv-plan h2")).to_have_css("opacity", "0.55")  # it is of the form before
     assert page.locator("#kv-p-memory-gb input").input_value() == "24"
     fill(page, "batch", "2")
     expect(alert).to_be_hidden()
+    expect(page.locator(".kv-plan h2")).to_have_css("opacity", "1")
     expect(page.locator(".kv-memorykeys")).to_contain_text("2 × 4,096 tokens")
 
 
@@ -160,6 +162,13 @@ def test_no_plan_is_requested_before_the_tab_is_opened(plan_page: str, planner: 
     assert len(planner.asked) == asked
     imported(page, "shell/tabs.js", "({ openTab }) => openTab('plan')")
     expect(page.locator(".kv-memory")).to_be_visible()
+
+
+def test_in_a_narrow_form_no_choice_is_cut_off(plan_page: str, visit: Visit) -> None:
+    page = visit(plan_page, width=1024, tab="plan")
+    expect(page.locator(".kv-memory")).to_be_visible()
+    for name in ("dtype", "cache-dtype"):
+        assert page.eval_on_selector(f"#kv-p-{name} input", "input => input.scrollWidth - input.clientWidth") <= 0, name
 
 
 def test_on_a_phone_nothing_is_cut_off(plan_page: str, visit: Visit) -> None:

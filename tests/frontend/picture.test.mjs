@@ -45,6 +45,14 @@ test("without a cache each step computes all, with one it reads all but the newe
   assert.deepEqual([again.rows[1].prompt[0].kind, cached.rows[1].prompt[0].kind], ["computed", "read"]);
 });
 
+test("no formula is cut at the end of a line", () => {
+  const several = { rows_from: "many" };
+  const made = [drawn({ computes: "all", keeps: "nothing" }), drawn({ computes: "new" }), drawn({ computes: "new", keeps: "window" }), drawn({ computes: "new" }, {}, several),
+    drawn({ computes: "new" }, {}, { ...several, prefills_once: true }), drawn({ computes: "new" }, {}, { ...several, searches: true })].map(({ sum }) => sum);
+  assert.equal(new Set(made).size, made.length);
+  for (const sum of made) assert.match(sum, / compute [^ ]+ positions/);
+});
+
 test("a smaller window keeps fewer cells", () => {
   for (const [kept, latest] of [["4", 3], ["2", 1], ["1", 0]]) {
     const row = drawn({ computes: "new", keeps: "window" }, { kept }).rows.at(-1);

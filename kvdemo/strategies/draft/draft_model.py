@@ -57,7 +57,9 @@ def unavailable_reason(model: LoadedModel, asked: str) -> str | None:
         return "ZeroGPU wants every model on the device before the first request, and a draft model would come later."
     name = name_for(model.id, asked)
     if name is None:
-        return f"the catalogue has no smaller model of the family of {model.id}: choose a larger one, or a draft model."
+        return (
+            f"the catalogue has no smaller model of the family of {model.id}: choose a larger model, or a draft model."
+        )
     try:
         same = catalog.resolve(name, folders=asked == AUTO).id == model.id
     except BadInput as error:

@@ -84,7 +84,7 @@ TERMS = {
         "also": "output throughput",
     },
     "outgrows": {
-        "name": "Outgrows weights",
+        "name": "Cache outgrows weights",
         "long": "Where the cache is larger than the model",
         "text": "The context at which one sequence's cache takes more bytes than all the weights.",
         "also": "",

@@ -115,7 +115,7 @@ DEFINITIONS: dict[str, dict[str, str]] = {
         "also": "Shannon entropy",
     },
     "survivors": {
-        "name": "Left",
+        "name": "Tokens left",
         "long": "Tokens that can still be chosen",
         "text": "How many tokens of the vocabulary no rule has cut so far. A draw is made among those that are left "
         "after the last rule.",

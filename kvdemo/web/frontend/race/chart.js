@@ -123,7 +123,7 @@ export class RaceChart {
     return {
       shapes: at.map((x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color, width: 1, dash: "dot" } })),
       annotations: at.slice(0, 1).map((x) => ({ x, y: 0, yref: "paper", xanchor: "left", yanchor: "bottom", text: "texts part", showarrow: false,
-        font: { size: 11, color } })),
+        bgcolor: cssColor("--kv-bg"), font: { size: 11, color } })),
     };
   }
 }

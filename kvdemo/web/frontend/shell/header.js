@@ -45,10 +45,17 @@ class Header {
   constructor(element) {
     this.label = el("span", { class: "kv-model" }, "Starting");
     this.pill = el("button", { type: "button", class: "kv-pill", "aria-expanded": "false", "aria-controls": "kv-details",
-      onclick: () => this.toggle(this.card.hidden) }, el("i", { "aria-hidden": "true" }), this.label);
+      onclick: () => this.toggle(this.pointed || this.card.hidden) }, el("i", { "aria-hidden": "true" }), this.label);
     this.card = el("div", { class: "kv-details", id: "kv-details", role: "region", "aria-label": "Model details", hidden: true });
-    const wrap = el("div", { class: "kv-pillbox", onpointerenter: (event) => event.pointerType === "mouse" && this.toggle(true),
-      onpointerleave: (event) => event.pointerType === "mouse" && this.toggle(false) }, this.pill, this.card);
+    /** A mouse is on it, which has opened it: a click does not close it again. */
+    this.pointed = false;
+    /** @param {PointerEvent} event */
+    const point = (event) => {
+      if (event.pointerType !== "mouse") return;
+      this.pointed = event.type === "pointerenter";
+      this.toggle(this.pointed);
+    };
+    const wrap = el("div", { class: "kv-pillbox", onpointerenter: point, onpointerleave: point }, this.pill, this.card);
     wrap.addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
     document.addEventListener("pointerdown", (event) => within(event, wrap) || this.toggle(false));
     mount(element, el(

@@ -191,7 +191,9 @@ def test_a_login_page_in_place_of_the_hub_is_recognised(stub, monkeypatch):
 def test_an_unreachable_hub_is_given_up_within_seconds(at, address):
     at(address)
     began = time.monotonic()
-    assert "cannot be reached" in refusal(lambda: find.find(ID, lambda _: None))
+    refused = refusal(lambda: find.find(ID, lambda _: None))
+    # What is wrong comes first, then what to do.
+    assert f"cannot be reached, and {ID} is not in the local cache: check the network, " in refused
     assert time.monotonic() - began < 5
 
 

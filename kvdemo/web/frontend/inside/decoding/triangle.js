@@ -55,7 +55,7 @@ export const sentence = (steps, index) => {
   const step = steps[index];
   /** @param {Products} key */
   const all = (key) => step[key].toLocaleString("en-US");
-  const reads = index === 0 ? `the first one reads all ${plural(step.length, "token")} of the text` : `it reads ${plural(step.positions, "token")}`;
+  const reads = index === 0 ? `the first step reads all ${plural(step.length, "token")} of the text` : `it reads ${plural(step.positions, "token")}`;
   return `Step ${index + 1}: ${plural(step.products_all, "product")} without a cache, ${all("products")} with; `
     + `so far ${all("products_all_so_far")} against ${all("products_so_far")}. With a cache ${reads}.`;
 };
@@ -67,7 +67,7 @@ export const firstToken = ([first, second], over = false) => {
   if (!second || second.positions >= first.positions) return "";
   const [work, later] = [first.flops, second.flops];
   const known = work !== null && later !== null && later > 0;
-  const [before, after] = known ? [`, ${amount(work, "FLOPs")} (${format.times(work / later)} the work)`, `, ${amount(later, "FLOPs")}`] : ["", ""];
+  const [before, after] = known ? [`, ${amount(work, "FLOPs")}`, `, ${amount(later, "FLOPs")}. So the first takes ${format.times(work / later)} the work of the next`] : ["", ""];
   return `The first token is slow because its step reads all ${plural(first.positions, "token")} of the text${before}; `
     + `the next step reads ${plural(second.positions, "token")}${after}. Press Play to see the cache fill and each later step add its row.`;
 };

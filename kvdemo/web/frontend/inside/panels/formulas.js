@@ -148,7 +148,7 @@ export const formulas = {
   title: "The formulas with this model’s numbers",
   short: "Formulas",
   question: "What does it cost, and when does it not pay?",
-  lead: "The cache turns work that grows with the square of the length into work that grows with the length, and pays for it with memory; with a short text or on a large GPU it gains little, because there reading the weights takes the time, and not the work.",
+  lead: "In each step the cache turns work that grows with the square of the length into work that grows with the length. It pays for that with memory. With a short text or on a large GPU it gains little: there the time goes into reading the weights, not into the arithmetic.",
   computes: "the formulas’ numbers",
   form: ["model"],
   varied: ["batch", "length"],

@@ -48,6 +48,9 @@ const folded = (kind, count, text, most = APART) => (count > most ? [{ kind, tex
 /** @type {(count: number, noun: string) => string} */
 const several = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 const GAP = { label: "⋮", prompt: [], rest: [], computes: "" };
+/** A formula, which no end of a line may cut.
+ * @param {string} formula */
+const whole = (formula) => formula.replaceAll(" ", "\u00a0");
 /** @param {number} step */
 const label = (step) => `step ${step + 1}`;
 
@@ -62,7 +65,7 @@ const again = () => ({
     label: label(step), prompt: [{ kind: "computed" }], rest: cells("computed", step), computes: step ? `P + ${step}` : "P",
   })),
   said: "Every step computes every position again.",
-  sum: "n tokens after a prompt of P compute n·P + n(n − 1)/2 positions.",
+  sum: `n tokens after a prompt of P compute ${whole("n·P + n(n − 1)/2")} positions.`,
 });
 
 /**
@@ -106,11 +109,11 @@ const newest = (asked) => {
     computes: rows === 1 ? (step ? "1" : "P") : step ? `${rows} × 1` : branches ? "P" : once ? `P + ${rows}` : `${rows} × P`,
   }));
   if (branches) {
-    return { rows: steps, sum: `n tokens after a prompt of P compute P + (n − 1)·${rows} positions.`,
+    return { rows: steps, sum: `n tokens after a prompt of P compute ${whole(`P + (n − 1)·${rows}`)} positions.`,
       said: `The prompt is computed once. Then ${rows} texts go on side by side: ${draws ? "each is drawn on its own" : `of all that may follow, ${rows} stay`}, each with a cache of its own.` };
   }
-  const sum = once ? `n tokens after a prompt of P compute P + n·${rows} positions.` : rows > 1 ? `n tokens of ${rows} rows after a prompt of P compute ${rows}·(P + n − 1) positions.` : "n tokens after a prompt of P compute P + n − 1 positions.";
-  return { rows: steps, said: rows > 1 ? `${several(rows, "row")} go through the model in one pass, each with a cache of its own.` : said, sum: asked.resumes ? undefined : sum };
+  const sum = once ? `n tokens after a prompt of P compute ${whole(`P + n·${rows}`)} positions.` : rows > 1 ? `n tokens of ${rows} rows after a prompt of P compute ${whole(`${rows}·(P + n − 1)`)} positions.` : `n tokens after a prompt of P compute ${whole("P + n − 1")} positions.`;
+  return { rows: steps, said: rows > 1 ? `${several(rows, "row")} go through the model in one pass, each with keys and values of its own.` : said, sum: asked.resumes ? undefined : sum };
 };
 
 /** @type {(asked: Asked) => Declared} */
@@ -134,7 +137,7 @@ const windowed = ({ picture, number }) => {
     rows: [...start, GAP, full("full", 1), full("later", 2)],
     said: `Once the text is longer than ${sinks ? `${sinks} + ${kept.toLocaleString("en-US")} = ` : ""}${room} positions, each new one pushes out the oldest behind the first ${sinks}.`
       .replace(" behind the first 0.", "."),
-    sum: "n tokens after a prompt of P compute P + n − 1 positions, however many are dropped.",
+    sum: `n tokens after a prompt of P compute ${whole("P + n − 1")} positions, however many are dropped.`,
   };
 };
 
