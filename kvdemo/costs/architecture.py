@@ -136,6 +136,10 @@ class Architecture:
     borrowed           for each layer that attends to the keys of another one and keeps none, what that one keeps
     late_parameters    those of `active_parameters` in such layers, where these run for the positions alone whose logits
                        are asked for (Gemma 4); 0 where they run for all
+    head_parameters    those of `active_parameters` that make logits of what the last layer leaves; left out:
+                       vocab_size · hidden_size
+    repeated_parameters  weights that a position is multiplied with again in one pass, once for each time after the
+                       first (Zamba2's shared blocks, HRM's cycles)
     """
 
     name: str
@@ -154,6 +158,8 @@ class Architecture:
     text_part: bool = False
     borrowed: tuple[LayerCache, ...] = ()
     late_parameters: int = 0
+    head_parameters: int | None = None
+    repeated_parameters: int = 0
     spare_parameters: int = 0
 
     @cached_property

@@ -59,18 +59,18 @@ def kv_bytes_per_token(arch: Architecture, itemsize: int) -> int:
 def step_flops(arch: Architecture, new_positions: int, context: int) -> float:
     """Calculate the least floating-point operations of a pass over `new_positions` at a context that includes them.
 
-    2·s·(N_active - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
+    2·s·(N - head) + 2·head + 4·pairs·(heads·head_dim) for each layer with attention: a multiplication and an
     addition for each weight and position (Kaplan et al. 2020, arXiv:2001.08361, table 1), and as many for each product
     of a query with a key and of a weight with a value; a latent has ways of its own (`_latent_products`), and an
     indexer's scores are added (`index_width`). The projection onto the vocabulary (head) is needed for the last
     position alone. `pairs` counts the keys that each query may look at: s·T - s(s-1)/2, since a position does not look
-    ahead, and at most its window in a sliding layer. For one new position that is 2·N_active +
-    4·layers·T·(heads·head_dim). Layers that need run for the last position alone count like the head
-    (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is small.
-    Weights that run several times in a pass (Zamba2's shared blocks, HRM's cycles) count once: the least is then far
-    below what is done. So it is where attention multiplies more than the cache's tensors show: DiffLlama's heads
-    multiply values twice as wide as those that are kept (arXiv:2410.05258, section 2.1), and Doge projects all values
-    that are kept in each step.
+    ahead, and at most its window in a sliding layer. For one new position that is 2·N + 4·layers·T·(heads·head_dim).
+    N is N_active and, once for each time after the first, the weights that run several times in a pass (Zamba2's
+    shared blocks, HRM's cycles; `multiplied_parameters`). Layers that need run for the last position alone count like
+    the head (`Architecture.late_parameters`). The scan of a state-space layer is not counted: next to its weights it is
+    small. The least is below what is done where attention multiplies more than the cache's tensors show: DiffLlama's
+    heads multiply values twice as wide as those that are kept (arXiv:2410.05258, section 2.1), and Doge projects all
+    values that are kept in each step.
     """
     return pass_flops(arch, Pass(1, new_positions, context))
 
@@ -84,13 +84,19 @@ def pass_flops(arch: Architecture, ran: Pass) -> float:
     )
     scored = query_key_pairs(ran.positions, ran.context)
     indexing = sum(n * index_width(arch, layer) * scored for layer, n in arch.kinds)
-    dense = 2.0 * ran.positions * (arch.active_parameters - last) + 2.0 * ran.logits * last
+    dense = 2.0 * ran.positions * (multiplied_parameters(arch) - last) + 2.0 * ran.logits * last
     return ran.rows * (dense + 2.0 * attention + 2.0 * indexing)
+
+
+def multiplied_parameters(arch: Architecture) -> int:
+    """Count the weights that a position is multiplied with, each as often as it runs in a pass."""
+    return arch.active_parameters + arch.repeated_parameters
 
 
 def last_parameters(arch: Architecture) -> int:
     """Count the parameters that run for the positions alone whose logits are asked for: the head, and late layers."""
-    return min(arch.vocab_size * arch.hidden_size + arch.late_parameters, arch.active_parameters)
+    head = arch.vocab_size * arch.hidden_size if arch.head_parameters is None else arch.head_parameters
+    return min(head + arch.late_parameters, arch.active_parameters)
 
 
 def product_width(arch: Architecture, layer: LayerCache, *, past: bool = False) -> int:

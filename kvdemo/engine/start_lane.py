@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from kvdemo.caches.prefix_store import PrefixSlot
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.race import RaceRequest
-from kvdemo.core.types import Step
+from kvdemo.core.types import Step, TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.device import synchronize
-from kvdemo.models.errors import out_of_memory
+from kvdemo.models.errors import fault_in_code, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.codec import Prompt
 from kvdemo.samplers import Rule
 from kvdemo.strategies import chooser
 from kvdemo.strategies.base import Job, Strategy
+
+log = logging.getLogger(__name__)
 
 
 def start_lane(  # noqa: PLR0913 - each keyword argument is used by one caller
@@ -61,6 +64,7 @@ def start_lane(  # noqa: PLR0913 - each keyword argument is used by one caller
         synchronize, *model.devices
     )  # looked up once: a model finds its device by a walk over its parameters
     steps = time_steps(around(_prepared(strategy, job)), wait, tokenizing, record=chooser.record)
+    steps = _explained(steps, strategy, model)
     return Lane(steps, min(cut or max_new_tokens, max_new_tokens), eos_ids, preemptible=not strategy.elsewhere)
 
 
@@ -76,6 +80,21 @@ def _failing(error: Exception) -> Iterator[Step]:
     """Raise at the first step."""
     yield from ()
     raise error
+
+
+def _explained(steps: Iterator[TimedStep], strategy: Strategy, model: LoadedModel) -> Iterator[TimedStep]:
+    """Turn an exception that speaks of Python code into a sentence for the reader; the exception goes to the log."""
+    try:
+        yield from steps
+    except Exception as error:
+        if not fault_in_code(error):
+            raise
+        kind = type(model.network).__name__
+        log.warning("%s failed on %s", strategy.spec, kind, exc_info=True)
+        raise BadInput(
+            f"{strategy.name} cannot go on with {model.id}: code that it needs fails on models of class {kind}. Choose "
+            "another strategy or model."
+        ) from error
 
 
 def describe_failure(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -25,6 +26,7 @@ from kvdemo.models.sources.source import Source
 from kvdemo.models.text import chat_template
 
 log = logging.getLogger(__name__)
+_Model = TypeVar("_Model", bound=LoadedModel)
 
 # What transformers and safetensors raise for files that are damaged or that belong to another version.
 _UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, ImportError)
@@ -100,7 +102,7 @@ def read_without_weights(name: str, source: Source, *, dtype: str = "auto") -> L
         raise
     except _DAMAGED as error:
         raise _damaged(name, error) from error
-    return WithoutWeights(name, network.eval().requires_grad_(False), tokenizer, source)
+    return _with_a_choice(WithoutWeights(name, network.eval().requires_grad_(False), tokenizer, source))
 
 
 def _read(
@@ -128,7 +130,7 @@ def _read(
             network = weights.network(name, source.folder, kind, None)
         else:
             network, tokenizer = _from_files(name, source.folder, where, kind, beside)
-        return LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source, downloads)
+        return _with_a_choice(LoadedModel(name, network.eval().requires_grad_(False), tokenizer, source, downloads))
     except BadInput:
         raise
     except (*_DAMAGED, MemoryError) as error:
@@ -137,6 +139,15 @@ def _read(
                 f"{name} does not fit into memory: choose a smaller model or a 16-bit number format."
             ) from error
         raise _damaged(name, error) from error
+
+
+def _with_a_choice(model: _Model) -> _Model:
+    """Return the model. Raises BadInput where it knows one token alone: no step has a second one to choose from."""
+    if model.rows > 1:
+        return model
+    raise BadInput(
+        f"{model.id} has a vocabulary of a single token, so it can write one text only: choose another model."
+    )
 
 
 def _damaged(name: str, error: BaseException) -> DamagedFiles:

@@ -84,6 +84,8 @@ class Strategy(ABC):
     name      what people call it
     summary   one line on what it does
     lossless  in float32 and greedy, it gives the same tokens as `generate()` as long as it is fed the same ids
+              (not with RoBERTa and its kin: `generate()` numbers their positions from 0, where their own code, which
+              all strategies run, goes on from padding_idx + 1, as in training)
 
     One that has another machine decode says so by `elsewhere`: it cannot be made to wait while others have their
     turns, and what it warms up with must not be the prompt, which that machine would remember. One that starts from

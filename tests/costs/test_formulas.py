@@ -35,7 +35,7 @@ from kvdemo.costs.formulas import (
 )
 from kvdemo.models.facts import architecture
 from kvdemo.models.network.cache_argument import cache_kwargs
-from tests.models.tiny_configs import GROUPED, LONGCAT, MIXTURE, NO_SPECIAL, ROUTED, WINDOW, WINDOWED, tiny
+from tests.models.tiny_configs import GROUPED, LONGCAT, MIXTURE, NO_SPECIAL, ROUTED, SIZES, WINDOW, WINDOWED, tiny
 
 FULL = LayerCache("full", kv_heads=2, head_dim=4)
 SLIDING = LayerCache("sliding", kv_heads=2, head_dim=4, window=7)
@@ -232,7 +232,7 @@ def test_flops_of_layers_with_other_query_heads_are_those_that_torch_counts(
         for module, of_each in counter.get_flop_counts().items()
         if module.endswith(".self_attn")
     )
-    assert step_flops(replace(found, active_parameters=0), 1, past + 1) == products
+    assert step_flops(replace(found, active_parameters=0, repeated_parameters=0), 1, past + 1) == products
 
 
 def of_latents(key: int, value: int, rank: int, place: int, indexer: Indexer | None = None) -> Architecture:
@@ -367,6 +367,67 @@ def test_no_fewer_flops_are_counted_by_torch_with_identities_for_experts_than_ar
     least, counted = step_flops(found, new, new) - 2 * new * norms, counter.get_total_flops()
     ahead = 2 * 4 * 4 * (8 + 4 + 6) * (new * (new - 1) // 2)  # eager attention computes what lies ahead, and masks it
     assert least == pytest.approx(counted - ahead, rel=0.001)
+
+
+SMALL = GROUPED | NO_SPECIAL | {"head_dim": 8}
+#: Classes whose last layer and logits have more between them than one matrix of hidden_size columns, or a narrower one.
+HEADS: dict[str, dict[str, Any]] = {
+    "bert": {}, "roformer": {}, "roberta": {}, "megatron-bert": {}, "modernbert-decoder": {},
+    "electra": {"embedding_size": 8},
+    "rembert": {"input_embedding_size": 8, "output_embedding_size": 40},
+    "opt": {"word_embed_proj_dim": 16, "ffn_dim": 48},
+}  # fmt: skip
+#: Classes that pass through some of their weights several times, or multiply with one for each head.
+REPEATING: dict[str, dict[str, Any]] = {
+    "hrm_text": {},
+    "inkling2_loop_text": {},
+    "inkling_text": ROUTED | {"swa_head_dim": 8, "sliding_window_size": WINDOW},
+}
+
+
+@pytest.mark.parametrize("kind", HEADS | REPEATING)
+@pytest.mark.parametrize(("past", "new"), [(40, 1), (0, 1), (0, 6)])
+def test_flops_of_all_weights_are_those_that_torch_counts(kind: str, past: int, new: int) -> None:
+    """Also of those that are neither in a layer nor the projection onto the vocabulary, and of those that run again."""
+    config = CONFIG_MAPPING[kind](**SMALL | (HEADS | REPEATING)[kind])
+    model, counter = counted(config, past, new)
+    found = architecture.from_config(config)
+    # Eager attention also works out what lies ahead, behind a mask; short convolutions also what is before the text.
+    pairs = new * (new - 1) // 2
+    ahead = sum(
+        n * 2 * found.heads_of(layer) * (layer.head_dim + layer.value_dim) * pairs for layer, n, _ in found.attending
+    )
+    padded = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    short = [weight.numel() for name, weight in model.named_parameters() if "conv" in name]
+    least = step_flops(without_vectors(found, model), new, past + new) - 2 * new * sum(short)
+    assert least == pytest.approx(counter.get_total_flops() - ahead - padded, rel=0.003)
+    assert (found.repeated_parameters > 0) == (kind in REPEATING)
+
+
+def test_blocks_that_layers_share_are_multiplied_with_once_for_each_layer() -> None:
+    """A step of Zamba2: two blocks in 9 of 54 layers. All its matrices are linear layers, and one is the head too."""
+    config = CONFIG_MAPPING["zamba2"](
+        **SIZES, **NO_SPECIAL, num_key_value_heads=4, n_mamba_heads=2, mamba_ngroups=1, mamba_d_state=8,
+        mamba_headdim=32, adapter_rank=4, use_mem_eff_path=False
+    )  # fmt: skip
+    model, counter = counted(config, 2)
+    found = architecture.from_config(config)
+    matrices = sum(weight.numel() for weight in model.parameters() if weight.ndim == 2)
+    done = counter.get_flop_counts()["Global"][torch.ops.aten.mm]
+    assert done == 2 * (matrices + found.repeated_parameters)
+    assert found.repeated_parameters > 0.3 * found.active_parameters
+
+
+def without_vectors(found: Architecture, model: PreTrainedModel) -> Architecture:
+    """The same model without norms and biases, which are in no matrix product."""
+    vectors = {name: weight.numel() for name, weight in model.named_parameters() if weight.ndim == 1}
+    decoder = {id(weight) for weight in model.base_model.parameters()}
+    head = sum(n for name, n in vectors.items() if id(model.get_parameter(name)) not in decoder)
+    return replace(
+        found,
+        active_parameters=found.active_parameters - sum(vectors.values()),
+        head_parameters=(found.head_parameters or 0) - head,
+    )
 
 
 @pytest.mark.parametrize(("kind", "least_share", "most_share"), [("diffllama", 0.6, 0.75), ("doge", 0.7, 0.9)])

@@ -8,7 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kvdemo.models import loading, memory
 from kvdemo.models.errors import out_of_memory
+from kvdemo.models.sources import find
 from tests.models.saved import refusal, save_llama
+from tests.tiny_models import tiny_llama_network
 
 
 @pytest.fixture
@@ -175,3 +177,15 @@ def test_an_error_of_the_tokenizers_library_is_reported(llama, monkeypatch):
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", refuse)
     assert "has a tokenizer that cannot be read (data did not match any variant)" in said(llama)
+
+
+def test_a_vocabulary_of_a_single_token_is_refused(tmp_path):
+    """A runner-up, a second beam or another draft would not exist, so each strategy would fail in its own way."""
+    folder, two = (save_llama(tmp_path / str(rows)) for rows in (1, 2))
+    for rows, name in ((1, folder), (2, two)):
+        tiny_llama_network(rows, eos_token_id=None).save_pretrained(name)
+    sentence = f"{folder} has a vocabulary of a single token, so it can write one text only: choose another model."
+    assert said(folder, device="cpu").startswith(sentence)
+    source = find.find(str(folder), print, allow_folders=True)
+    assert refusal(lambda: loading.read_without_weights(str(folder), source)).startswith(sentence)
+    assert loading.load(str(two), device="cpu").rows == 2

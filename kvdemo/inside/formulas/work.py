@@ -40,17 +40,19 @@ def of_work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     }
     yield of_feed_forward(model)
     last = formulas.last_parameters(arch)
-    dense = arch.active_parameters - last
+    multiplied = formulas.multiplied_parameters(arch)
+    dense = multiplied - last
     projected = Term(2.0 * last, 1, 0, part="weights")
     cached = [Term(2.0 * dense, 1, 0, part="weights"), projected, *as_part(row, "attention")]
     yield {
         "name": "A step with the cache",
         "formula": f"2 · N + layers · heads · {row_width} · {seen}{scores and scores + 't'}, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}; b · ({as_sum(cached)})",
+        "numbers": f"N = {multiplied:,}; b · ({as_sum(cached)})",
         "unit": "FLOPs",
         "terms": cached,
         "about": "One position goes through the weights, whatever the length; only its row of attention grows."
-        + (_about_spare(arch.spare_parameters) if arch.spare_parameters else ""),
+        + (_about_spare(arch.spare_parameters) if arch.spare_parameters else "")
+        + (_about_repeated(arch.repeated_parameters) if arch.repeated_parameters else ""),
     }
     whole = [
         Term(2.0 * dense, 1, 1, part="weights"),
@@ -70,8 +72,7 @@ def of_work(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]]:
     yield {
         "name": "The same step without it",
         "formula": f"2 · N · t + layers · heads · {width} · {pairs}{scores and scores + 't(t+1)/2'}, for each sequence",
-        "numbers": f"N = {arch.active_parameters:,}, {last:,} of them for the last position alone; "
-        f"b · ({as_sum(whole)})",
+        "numbers": f"N = {multiplied:,}, {last:,} of them for the last position alone; b · ({as_sum(whole)})",
         "unit": "FLOPs",
         "terms": whole,
         "about": f"All t positions go through the weights again, and {'the indexer' if scores else 'attention'} "
@@ -121,6 +122,11 @@ def _about_indexer(indexer: Indexer) -> str:
 def _about_spare(parameters: int) -> str:
     """Say that N is the least where a router may choose what has no weights."""
     return f" N is the least: a token may be sent to more experts, of up to {parameters:,} parameters."
+
+
+def _about_repeated(parameters: int) -> str:
+    """Say how many of N are weights that run again."""
+    return f" {parameters:,} of N are weights that run again: a position is multiplied with some of them several times."
 
 
 def _either(numbers: Sequence[int]) -> str:

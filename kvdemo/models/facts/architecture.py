@@ -116,6 +116,9 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         repeats=repeats,
         text_part=more_than_text,
         borrowed=borrowed,
+        head_parameters=trial.missing_head
+        + step_weights.add_up(network, trial, torch.Tensor.numel, name, step_weights.text_parts(network)[1:]),
+        repeated_parameters=step_weights.repeated_parameters(network, trial),
         late_parameters=step_weights.add_up(
             network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
         ),

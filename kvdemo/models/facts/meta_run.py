@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ POSITIONS = (2, 131)
 # What transformers' own layers hold; how these grow shows after one pass, which is most of a trial's time.
 _PLAIN = re.compile(r"keys|values|(conv|recurrent)_states\.\d+|indexer_keys")
 _SOFTMAX = {functional.softmax, torch.softmax, torch.Tensor.softmax}
+_PRODUCTS = {functional.linear, torch.addmm, torch.matmul, torch.Tensor.matmul}
 # The largest models known make 60,000 calls; this many take some five seconds.
 MOST_CALLS = 150_000
 
@@ -62,6 +64,8 @@ class Trial(TextPass):
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
     query_heads   query heads of each layer that was seen to weigh positions, by its number
+    runs          how often each position was multiplied with a weight, by the weight's `id`; only for weights that are
+                  multiplied as they are
     """
 
     network: PreTrainedModel
@@ -70,6 +74,7 @@ class Trial(TextPass):
     shapes: tuple[list[Shapes], ...]
     missing_head: int
     query_heads: Mapping[int, int]
+    runs: Mapping[int, int]
 
 
 class _TooLargeError(Exception):
@@ -141,11 +146,12 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     head = network.get_input_embeddings().weight.numel() if headless else 0
     idle = frozenset(_idle(network.get_decoder(), seen.called))
     text = network.config.get_text_config(decoder=True)
-    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads)
+    runs = {key: rows // POSITIONS[len(shapes) - 1] for key, rows in seen.rows.items()}
+    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads, runs)
 
 
 class _Parts(TorchFunctionMode):
-    """Notes which parts a pass calls, and how many query heads each layer has.
+    """Notes which parts a pass calls, how many query heads each layer has, and how many rows a weight is multiplied by.
 
     Eager attention makes its weights by a softmax over (1, heads, queries, keys), whatever a family calls its heads.
     The part that does so itself says which layer it is of; other parts have softmaxes of their own.
@@ -155,6 +161,7 @@ class _Parts(TorchFunctionMode):
         super().__init__()
         self.called: set[nn.Module] = set()
         self.query_heads: dict[int, int] = {}
+        self.rows: Counter[int] = Counter()
         self._running: list[nn.Module] = []
 
     def enter(self, part: nn.Module, _: Any) -> None:
@@ -170,6 +177,10 @@ class _Parts(TorchFunctionMode):
             layer = getattr(self._running[-1], "layer_idx", None)
             if isinstance(layer, int):
                 self.query_heads[layer] = made.shape[1]
+        elif func in _PRODUCTS and len(args) > 1:
+            rows, weight = args[-2:] if func is torch.addmm else args[:2]
+            if isinstance(weight, nn.Parameter):
+                self.rows[id(weight)] += rows.shape[:-1].numel()
         return made
 
 

@@ -16,18 +16,27 @@ from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import config_numbers, meta_run
-from kvdemo.models.facts.meta_run import TextPass
+from kvdemo.models.facts.meta_run import TextPass, Trial
 
 NOTHING_KNOWN = TextPass(frozenset(), frozenset())
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 def text_parts(network: PreTrainedModel) -> list[nn.Module]:
-    """Find the modules that continue text: the decoder, and the projection onto the vocabulary, if there is one."""
+    """Find the modules that continue text: the decoder, the projection onto the vocabulary, and what is between them.
+
+    Classes like BERT's have a dense layer there. It is found where the model is for text alone: beside the decoder of
+    another there are parts that text passes by.
+    """
     head, decoder = network.get_output_embeddings(), network.get_decoder()
     if decoder is head:  # ModernBERT calls its vocabulary projection so
         decoder = network.base_model
-    return [decoder] if head is None else [decoder, head]
+    parts = [decoder] if head is None else [decoder, head]
+    config = network.config
+    if config.sub_configs or config.get_text_config(decoder=True) is not config:
+        return parts
+    inside = {*decoder.modules()}  # for some classes that is the whole network
+    return parts + [child for child in network.children() if child not in inside and decoder not in child.modules()]
 
 
 def text_modules(network: PreTrainedModel, name: str) -> list[nn.Module]:
@@ -78,6 +87,18 @@ def _tried(kind: type[PreTrainedModel], config: str, name: str) -> TextPass:
     made = meta_run.try_build(name, lambda: kind.config_class.from_dict(json.loads(config)))
     trial = meta_run.run_trial(made, name, kind)
     return TextPass(trial.idle, trial.choices)
+
+
+def repeated_parameters(network: PreTrainedModel, seen: Trial) -> int:
+    """Count the weights that a position is multiplied with again, once for each time after the first.
+
+    Zamba2's layers share blocks (arXiv:2411.15242, section 2), and HRM runs its layers in cycles (arXiv:2506.21734).
+    Experts are left out: without numbers nobody knows how many positions are sent to one.
+    """
+    parts = text_parts(network)
+    experts = {id(weight) for part in parts for weight in _experts(part)}
+    weights = {id(weight): weight for part in parts for weight in part.parameters() if id(weight) not in experts}
+    return sum(weight.numel() * max(0, seen.runs.get(key, 1) - 1) for key, weight in weights.items())
 
 
 def add_up(

@@ -37,7 +37,7 @@ def _tried(model: LoadedModel) -> str | None:
     except Exception as error:  # a model's code may raise anything
         if out_of_memory(error):
             raise
-        found = f"its keys could not be moved in a first trial ({trial.shortened(error)})"
+        found = trial.failure(model, error, "its keys could not be moved in a first trial")
     return f"{found}: use DynamicCache."
 
 

@@ -11,6 +11,7 @@ texts is not tried: beyond a window of more than 64 positions, for example.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name
-from kvdemo.models.errors import out_of_memory
+from kvdemo.models.errors import fault_in_code, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
 from kvdemo.strategies.compatibility.reference import Reference, example_ids, looks_ahead, reference_of
@@ -32,6 +33,8 @@ from kvdemo.strategies.compatibility.scripted_lane import Decode, ScriptedLane, 
 # A cache that changes scores by design must beat no past at all: see `reference` for the measure.
 _ALLOWED_LOSSY = 1.0
 _BOTH_WAYS = "it reads in both directions, so each new token changes all of its past"
+
+log = logging.getLogger(__name__)
 
 _known: WeakKeyDictionary[PreTrainedModel, dict[str, str | None]] = WeakKeyDictionary()
 _references: WeakKeyDictionary[PreTrainedModel, Reference] = WeakKeyDictionary()
@@ -104,8 +107,17 @@ def _without_plain_pass(model: LoadedModel) -> str | None:
     except Exception as error:  # a model's code may raise anything
         if out_of_memory(error):
             raise
-        return f"its code failed in a first trial ({shortened(error)}): choose another model."
+        return f"{failure(model, error)}: choose another model."
     return None
+
+
+def failure(model: LoadedModel, error: Exception, what: str = "its code failed in a first trial") -> str:
+    """Say what failed: with the library's words, or where these are about code, with the model's class."""
+    kind = type(model.network).__name__
+    if not fault_in_code(error):
+        return f"{what} ({shortened(error)})"
+    log.info("A first trial failed on %s", kind, exc_info=error)
+    return f"code that it needs fails on models of class {kind}"
 
 
 def shortened(error: BaseException) -> str:
@@ -123,7 +135,7 @@ def _sentence(model: LoadedModel, decode: Decode, exact: bool, instead: str) -> 
     except Exception as error:  # a model's code may raise anything
         if out_of_memory(error):
             raise
-        found = f"its code failed in a first trial ({shortened(error)})"
+        found = failure(model, error)
     return f"{found}: use {instead}." if found else None
 
 

@@ -115,6 +115,18 @@ def test_a_loaded_mixture_reads_what_is_planned_of_it() -> None:
     assert model.read_bytes == 4 * architecture.from_config(config).active_parameters
 
 
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
+def test_a_loaded_model_reads_what_is_between_its_last_layer_and_the_projection(kind: str) -> None:
+    config = CONFIG_MAPPING[kind](**GROUPED, **NO_SPECIAL, is_decoder=True)
+    network = AutoModelForCausalLM.from_config(config).eval()
+    model = loaded(kind, network, small_tokenizer())
+    tables = [part for part in network.modules() if isinstance(part, torch.nn.Embedding)]
+    head = network.get_output_embeddings().weight
+    unread = {part.weight for part in tables if part.weight is not head}
+    assert model.read_bytes == 4 * sum(weight.numel() for weight in {*network.parameters()} - unread)
+    assert model.read_bytes == 4 * architecture.from_config(config).active_parameters
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_text_passes_by_no_part_of_a_model_for_text(name: str) -> None:
     assert not meta_run.run_trial(tiny(name), name).idle

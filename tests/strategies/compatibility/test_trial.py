@@ -1,6 +1,7 @@
 """Trials: what a model cannot do is found by running it, and nothing that it can do is refused."""
 
 import copy
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,8 +202,20 @@ def test_an_exception_of_a_model_becomes_one_printable_line() -> None:
     reason = trial.reason(llama(), "toy", failing(error), instead="no_cache") or ""
     assert reason.isprintable() and len(reason) < 200
     assert reason.startswith("its code failed in a first trial (") and reason.endswith("): use no_cache.")
-    bare = trial.reason(llama(), "toy", failing(KeyError()), instead="no_cache")
-    assert bare == "its code failed in a first trial (KeyError): use no_cache."
+    bare = trial.reason(llama(), "toy", failing(RuntimeError()), instead="no_cache")
+    assert bare == "its code failed in a first trial (RuntimeError): use no_cache."
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("'BltConfig' object has no attribute 'num_hidden_layers'"), KeyError(), StopIteration()]
+)
+def test_a_fault_in_code_names_the_models_class_and_no_python(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        reason = trial.reason(llama(), "toy", failing(error), instead="no_cache")
+    assert reason == "code that it needs fails on models of class LlamaForCausalLM: use no_cache."
+    assert type(error).__name__ in caplog.text and str(error) in caplog.text
 
 
 def test_a_trial_that_runs_out_of_memory_is_repeated_later() -> None:
