@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.race.generation_config import not_applied
+from kvdemo.race.done_by_generate import not_applied, positions_from_0
 from tests.tiny_models import loaded
 
 PROMPT = [5, 6, 7, 8]
@@ -84,3 +85,36 @@ def test_a_model_without_such_a_file_has_none(tiny_llama: LoadedModel) -> None:
     network = copy.deepcopy(tiny_llama.network)
     network.generation_config = None
     assert not_applied(loaded("none", network, tiny_llama.tokenizer)) == []
+
+
+@pytest.mark.parametrize("family", ["roberta", "camembert", "xlm-roberta", "data2vec-text", "roberta-prelayernorm"])
+def test_a_family_whose_positions_begin_behind_padding_is_told_apart_from_generate(
+    tiny_llama: LoadedModel, family: str
+) -> None:
+    network = network_of(family)
+    model = loaded("behind", network, tiny_llama.tokenizer)
+    with torch.inference_mode():
+        own = network(torch.tensor([PROMPT])).logits
+        by_generate = network(torch.tensor([PROMPT]), position_ids=torch.arange(len(PROMPT))[None]).logits
+        from_2 = network(torch.tensor([PROMPT]), position_ids=2 + torch.arange(len(PROMPT))[None]).logits
+    torch.testing.assert_close(own, from_2)
+    assert not torch.allclose(own, by_generate, atol=1e-3)
+    (said,) = positions_from_0(model)
+    assert "begins at 2," in said
+
+
+@pytest.mark.parametrize("family", ["bert", "roformer", "electra", "opt", "gpt2"])
+def test_a_family_that_numbers_positions_as_generate_does_has_no_such_remark(
+    tiny_llama: LoadedModel, family: str
+) -> None:
+    assert positions_from_0(loaded("alike", network_of(family), tiny_llama.tokenizer)) == []
+
+
+def network_of(family: str) -> PreTrainedModel:
+    """A tiny random model with is_decoder, where the family asks for it."""
+    config = AutoConfig.for_model(
+        family, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=395,
+        max_position_embeddings=64, is_decoder=True, pad_token_id=1, embedding_size=16,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config).eval()

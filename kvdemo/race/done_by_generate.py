@@ -1,10 +1,11 @@
-"""Name what generate() applies by itself from a model's generation_config.json, and a lane only where it is told to."""
+"""Name what generate() does by itself, and a lane not: settings of the model's files, and positions from 0 on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerationMode
 from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, LogitNormalization
@@ -17,6 +18,27 @@ _AS_LANES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, GenerationMode
 _WITHOUT_EFFECT = (LogitNormalization, InfNanRemoveLogitsProcessor)
 #: Without these some settings do nothing, or cannot be applied.
 _NEEDED_BY_OTHERS = ("top_k", "eos_token_id")
+
+
+def done_otherwise(model: LoadedModel) -> list[str]:
+    """List why generate() may write another text than a lane."""
+    return not_applied(model) + positions_from_0(model)
+
+
+def positions_from_0(model: LoadedModel) -> list[str]:
+    """Say where generate() numbers positions in another way than the model's own code, which the lanes leave it to.
+
+    RoBERTa and its like have no place for a text below the one of padding, so their code begins behind it.
+    """
+    for module in model.network.modules():
+        places = getattr(module, "position_embeddings", None)
+        if isinstance(places, nn.Embedding) and places.padding_idx is not None:
+            return [
+                f"generate() tells {model.id} that the text begins at position 0. The model's own code begins at "
+                f"{places.padding_idx + 1}, behind the place of padding, and so do all lanes: generate() may write "
+                "another text."
+            ]
+    return []
 
 
 def not_applied(model: LoadedModel) -> list[str]:
