@@ -48,7 +48,7 @@ def test_two_files_become_a_table_that_agrees_with_the_comparison(
     page = visit(compare_page, tab="compare")
     expect(page.locator(".kv-nothing")).to_contain_text("Drop two JSON files")
     give(page, "a", saved(tmp_path, "a.json", a))
-    expect(page.locator(".kv-nothing")).to_contain_text("B still wants a file")
+    expect(page.locator(".kv-nothing")).to_contain_text("B needs a file that kvdemo exported")
     give(page, "b", saved(tmp_path, "b.json", b))
     made = compare(*(load(json.dumps(document)) for document in (a, b)))
     expect(page.locator(".kv-comparison h2")).to_have_text(made["headline"])
@@ -72,7 +72,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_one_works(compare_page: str, vi
     page.locator("#kv-file-b").get_by_label("Clear").click()
     expect(note).to_be_empty()
     give(page, "b", saved(tmp_path, "c.json", document()))
-    expect(page.locator(".kv-likeness")).to_have_text("Like with like")
+    expect(page.locator(".kv-likeness")).to_have_text("Same work")
 
 
 def test_a_hostile_file_is_shown_as_text_and_runs_nothing(compare_page: str, visit: Visit, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_hostile_file_is_shown_as_text_and_runs_nothing(compare_page: str, vis
     page = visit(compare_page, tab="compare")
     give(page, "a", saved(tmp_path, "a.json", document()))
     give(page, "b", saved(tmp_path, "<b>{{b}}.json", hostile))
-    expect(page.locator(".kv-likeness")).to_have_text("Not like with like")
+    expect(page.locator(".kv-likeness")).to_have_text("Not the same work")
     assert "<img src=x onerror='window.hacked=1'><script>" in page.locator(".kv-differences").inner_text()
     assert page.locator("#kv-note-b p").inner_text().startswith("<img src=x")
     assert page.evaluate("window.hacked") is None

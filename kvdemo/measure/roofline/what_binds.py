@@ -29,10 +29,10 @@ def reason(machine: RooflineModel, steps: int, predicted: Prediction, measured_s
     if bound == "launch":
         said += f" Memory and arithmetic need {units.seconds(predicted.floor_s / steps)}."
     if max(predicted.times[bound], predicted.floor_s) < UNEXPLAINED * measured_s:
-        work = "that work, or " if _latent(machine) or _sparse(machine) else ""
+        work = "that work, " if _latent(machine) or _sparse(machine) else ""
         said += (
-            f" The rest is {work}explained by nothing that was measured of the device: Python between the operations, "
-            "or other programs. Close those and measure again to see what remains."
+            f" The limits that were measured do not explain the rest. It may be {work}Python between the operations, "
+            "or other programs: close those and measure again to see what remains."
         )
     return said
 

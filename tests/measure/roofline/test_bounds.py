@@ -142,7 +142,7 @@ def test_the_reason_says_where_transformers_does_more_than_the_least_that_is_cou
     said = what_binds.reason(machine, 1, predicted, 2 * predicted.compute_s + 9)
     assert said.startswith("Bound by compute: a step does at least ")
     assert "transformers computes the keys and values of the whole context from them in each such step" in said
-    assert "The rest is that work, or explained by nothing that was measured" in said
+    assert "do not explain the rest. It may be that work, Python" in said
     drafted = replace(MACHINE, draft=machine.architecture)
     assert "which is not counted" in what_binds.reason(drafted, 1, predicted, 2 * predicted.compute_s)
     assert "latent" not in what_binds.reason(MACHINE, 1, predicted, 2 * predicted.compute_s)
@@ -152,7 +152,7 @@ def test_launches_that_cannot_be_counted_are_no_bound() -> None:
     machine = replace(MACHINE, operations=None)
     predicted = machine.step(1, 1, 0)
     assert (predicted.launch_s, predicted.launches, predicted.bound) == (0, 0, "bandwidth")
-    assert "The rest is explained by nothing that was measured" in what_binds.reason(machine, 1, predicted, 400.0)
+    assert "do not explain the rest. It may be Python" in what_binds.reason(machine, 1, predicted, 400.0)
 
 
 @pytest.mark.parametrize(("positions", "figure"), [(1, "1 kB/s"), (500, "100 kFLOP/s")])
@@ -187,7 +187,7 @@ def test_a_cell_names_the_bounds_of_both_lanes(before: Bound | None, now: Bound 
 def test_time_that_no_limit_explains_is_stated_as_unexplained() -> None:
     predicted = MACHINE.step(1, 1, 0)  # 2 s of bandwidth
     assert "The rest is explained" not in what_binds.reason(MACHINE, 1, predicted, measured_s=3.9)
-    assert "The rest is explained by nothing that was measured" in what_binds.reason(
+    assert "do not explain the rest. It may be Python" in what_binds.reason(
         MACHINE, 1, predicted, measured_s=4.1
     )
 

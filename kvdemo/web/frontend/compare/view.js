@@ -119,7 +119,7 @@ const listed = (names, file) => (names.length ? el("p", {}, `Only in ${file}: `,
 /** @type {(found: comparison.ComparisonDocument, terms: Definitions) => Child[]} */
 const whole = (found, terms) => [
   el("header", {},
-    el("span", { class: "kv-likeness", "data-like": String(found.like_with_like) }, found.like_with_like ? "Like with like" : "Not like with like"),
+    el("span", { class: "kv-likeness", "data-like": String(found.like_with_like) }, found.like_with_like ? "Same work" : "Not the same work"),
     el("h2", {}, found.headline)),
   found.lanes.length ? table(found.lanes, terms) : null,
   el("div", { class: "kv-besides" }, differences(found.differences),
@@ -131,11 +131,11 @@ const whole = (found, terms) => [
 
 /** @param {string[]} waiting the inputs that still want a file */
 const empty = (waiting) => el("div", { class: "kv-nothing" },
-  el("h2", {}, waiting.length === 1 ? `${waiting[0]} still wants a file.` : "Drop two JSON files, and see whether they differ."),
+  el("h2", {}, waiting.length === 1 ? `${waiting[0]} needs a file that kvdemo exported.` : "Drop two JSON files, and see whether they differ."),
   el("p", {}, "Each is the JSON export of a measurement or of a race, from this page or from the command line’s --json: "
     + "two machines, two versions, before and after a change."),
   el("ul", {},
-    el("li", {}, el("b", {}, "Is it like with like?"), " Model, prompt, token count, sampling and the lane’s settings must be the same for a difference to mean anything."),
+    el("li", {}, el("b", {}, "Did both do the same work?"), " Model, prompt, token count, sampling and the lane’s settings must be the same for a difference to mean anything."),
     el("li", {}, el("b", {}, "Is the difference real?"), " Each lane’s times side by side, their ratio with a 95 % interval, and in words what the runs allow to claim. "
       + "That takes repeats: a race is one run, and shows no more than its ratio."),
     el("li", {}, el("b", {}, "What else differs?"), " GPU, driver, versions, number format, settings.")));
