@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from kvdemo.core.settings.measure import RUN_ID
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,6 @@ MOST = 200
 MOST_BYTES = 200_000_000
 #: A file that a killed process left half written; a whole one is written in less.
 _STALE_SECONDS = 3600
-_RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
 def folder() -> Path:
@@ -66,7 +66,7 @@ def delete(run_id: str) -> None:
 
 def find(run_id: str) -> dict[str, Any] | None:
     """Read the document of a run; None if it is not, or no longer, kept."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not RUN_ID.fullmatch(run_id):
         return None
     try:
         document: dict[str, Any] = json.loads(_path(run_id).read_text("utf-8"))

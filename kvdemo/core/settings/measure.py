@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import Setting, group, in_documents, read, setting
 from kvdemo.core.settings.race import MOST_TOKENS, RaceRequest
 
+#: What the id of a run can be, under which its document is kept.
+RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 MOST_REPEATS = 100
 MOST_WARMUPS = 10
 MOST_LENGTHS = 8

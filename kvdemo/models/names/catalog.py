@@ -63,6 +63,8 @@ SHAPES: dict[str, str] = {
     "gemma-3-1b": "google/gemma-3-1b-pt",
 }
 
+#: Characters of what may be typed: as many as a path may have.
+_MOST_TYPED = 4096
 _HUB_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
 _HUB_ID = re.compile(r"(?:\w(?:[\w.-]{0,94}\w)?/)?\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 _PATH = re.compile(r"[/\\.~]|[A-Za-z]:[/\\]")
@@ -104,6 +106,8 @@ def resolve(typed: str, *, folders: bool = True) -> Name:
     off the disk is never read. Raises BadInput for what can be none of these.
     """
     text = typed.strip()
+    if len(text) > _MOST_TYPED:  # before anything takes it apart
+        raise BadInput(_no_model(typed))
     if page := _HUB_PAGE.match(text):
         text = "/".join(re.split(r"[?#]", text[page.end() :])[0].strip("/").split("/")[:2])
     if not text:
@@ -112,13 +116,17 @@ def resolve(typed: str, *, folders: bool = True) -> Name:
         return Name(known.hub_id, known.hub_id)
     if text.casefold().startswith(RANDOM):
         return _random(text[len(RANDOM) :].strip())
-    if len(text) <= 4096 and text.isprintable() and (looks_like_folder(text) or (folders and _is_folder(text))):
+    if text.isprintable() and (looks_like_folder(text) or (folders and _is_folder(text))):
         if not folders:
             raise BadInput("Folders of this server cannot be opened: choose one of the models that the page offers.")
         return Name(text, None)
     if not _HUB_ID.fullmatch(text) or ".." in text or "--" in text or text.endswith(".git"):
-        raise BadInput(f"{quoted(typed)} is no model: type a Hub id such as {DEFAULT}, a folder, or one of {names()}.")
+        raise BadInput(_no_model(typed))
     return Name(text, text)
+
+
+def _no_model(typed: str) -> str:
+    return f"{quoted(typed)} is no model: type a Hub id such as {DEFAULT}, a folder, or one of {names()}."
 
 
 def _random(shape: str) -> Name:

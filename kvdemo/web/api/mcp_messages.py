@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import wraps
+from typing import Any
 
 from mcp.types import (
     INVALID_PARAMS,
@@ -26,6 +27,8 @@ NO_MESSAGE = "The request cannot be read: send one message of JSON-RPC 2.0, a re
 NO_METHOD = "The message cannot be read: it names no method of MCP, or parameters that the method does not have."
 #: The id of an answer to what has none, as in the package's own.
 NO_ID = "server-error"
+#: Characters of an id, and of the name that words on progress are sent under: both go back to whoever sent them.
+MOST_ID = 200
 
 
 def messages_alone(answer: ASGIApp) -> ASGIApp:
@@ -59,6 +62,8 @@ def refusal(body: bytes) -> Response | None:
         return _error(400, NO_ID, INVALID_REQUEST, NO_MESSAGE)
     if not isinstance(message, JSONRPCRequest | JSONRPCNotification):
         return _error(400, NO_ID, INVALID_REQUEST, NO_MESSAGE)  # an answer, and nothing was asked
+    if any(isinstance(name, str) and len(name) > MOST_ID for name in _repeated(message)):
+        return _error(400, NO_ID, INVALID_REQUEST, NO_MESSAGE)
     kind = ClientRequest if isinstance(message, JSONRPCRequest) else ClientNotification
     try:
         kind.model_validate(message.model_dump(by_alias=True, mode="json", exclude_none=True))
@@ -67,6 +72,12 @@ def refusal(body: bytes) -> Response | None:
             return Response(status_code=202)  # which JSON-RPC has nobody answer
         return _error(200, message.id, INVALID_PARAMS, NO_METHOD)
     return None
+
+
+def _repeated(message: JSONRPCRequest | JSONRPCNotification) -> tuple[Any, Any]:
+    """Return what of a message an answer to it repeats."""
+    meta = (message.params or {}).get("_meta")
+    return getattr(message, "id", None), meta.get("progressToken") if isinstance(meta, dict) else None
 
 
 def _error(status: int, id_: str | int, code: int, sentence: str) -> Response:

@@ -2,6 +2,9 @@
 
 Gradio keeps an answer until the session's stream has room for it, and the server waits for ever for a connection that
 takes nothing. So a few dozen large answers that nobody reads would fill the memory.
+
+An answer is counted as it is sent. One that no stream can carry, for half a character or a number of more than 64 bits,
+becomes a sentence: Gradio would end the stream with Python's words for it.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from typing import Any
 
 import gradio as gr
 import orjson
+from gradio.utils import error_payload
 
+from kvdemo.web.gradio_patches.guarded_blocks import ACCIDENT
 from kvdemo.web.gradio_patches.shared_queue import address_of
 from kvdemo.web.guard.listeners import KEY, Listeners
 
@@ -34,7 +39,12 @@ class Unread(asyncio.Queue[Any]):
         self.address = ""
 
     def _put(self, message: Any) -> None:
-        size = _size(message)
+        try:
+            size = _size(message)
+        except TypeError as error:  # orjson's, for all that it cannot write
+            log.error("an answer could not be sent: %s", error)
+            message.output, message.success = error_payload(gr.Error(ACCIDENT), show_error=True), False
+            size = _size(message)
         self.bytes, self.answers = self.bytes + size, self.answers + (size > 0)
         super()._put((message, size))
 
@@ -67,7 +77,7 @@ def limit_unread(blocks: gr.Blocks) -> gr.Blocks:
 
     def send_if_read(event: Any, message: Any) -> None:
         send(event, message)
-        if _size(message):  # other messages may come from any thread
+        if getattr(message, "output", None):  # other messages may come from any thread
             limit.look_at(event.session_hash)
 
     queue.push, queue.send_message = push_from, send_if_read
@@ -126,11 +136,6 @@ def _largest(held: dict[str, int]) -> str:
 
 
 def _size(message: Any) -> int:
-    """Return the bytes of an answer's values as they are sent; 0 of a message without any."""
+    """Return the bytes of an answer's values as they are sent; 0 of a message without any. Raises TypeError."""
     output = getattr(message, "output", None)
-    if output is None:
-        return 0
-    try:
-        return len(orjson.dumps(output, default=str, option=orjson.OPT_NON_STR_KEYS))
-    except TypeError:  # nor could it be sent
-        return 0
+    return 0 if output is None else len(orjson.dumps(output, default=str))  # as Gradio writes it

@@ -29,6 +29,11 @@ def fault(body: bytes) -> tuple[int, str] | None:
         text = body.decode(json.detect_encoding(body), "surrogatepass")  # as Python's JSON does
     except UnicodeDecodeError:
         return None  # it says so itself, before it makes anything
+    return fault_of_text(text)
+
+
+def fault_of_text(text: str) -> tuple[int, str] | None:
+    """Return the code and the sentence with which a text that may be JSON is refused; None for one that may be read."""
     quotes = 4 * MOST_SIGNS  # two for each text, and a sign for two of those, a key and its value
     pieces = text.replace("\\\\", "").replace('\\"', "").split('"', quotes)
     beside = "".join(pieces[::2])

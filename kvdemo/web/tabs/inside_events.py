@@ -22,12 +22,17 @@ from typing import Any
 from kvdemo.core.errors import BadInput
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend, Form
+from kvdemo.web.guard import json_text
 
 log = logging.getLogger(__name__)
 
 ACCIDENT = "Something went wrong on the server, and this panel could not be computed. The form is as you left it."
 #: What the tab draws of a document.
 DRAWN = ("status", "model", "prompt", "settings", "panels")
+#: Characters of what the panels vary: 1,024 ids of ten digits with commas, and a number for each setting.
+MOST_PAGE = 20_000
+#: The highest number of a question: the largest that a browser holds exactly.
+MOST_ASKED = 2**53 - 1
 
 State = dict[str, Any]
 
@@ -40,19 +45,22 @@ def idle(notices: tuple[str, ...] = ()) -> State:
     }  # fmt: skip
 
 
-def asked_form(form: Form, page: str) -> tuple[dict[str, Any], Any]:
-    """Read the form from its controls and from what the panels vary, a JSON text; and the number of the question."""
+def asked_form(form: Form, page: object) -> tuple[dict[str, Any], int | None]:
+    """Read the form from its controls and from what the panels vary, a JSON text; and the number of the question.
+
+    What no page sends varies nothing. A number that no page gives is None: each state repeats it to the browser.
+    """
     try:
-        varied = json.loads(page)
-    except (TypeError, ValueError):
+        varied = json_text.read(page, MOST_PAGE) if isinstance(page, str) else {}
+    except BadInput:
         varied = {}
     varied = dict(varied) if isinstance(varied, dict) else {}
     asked = varied.pop("asked", None)
-    return {**form, **varied}, asked
+    return {**form, **varied}, asked if type(asked) is int and 0 <= asked <= MOST_ASKED else None
 
 
 def show(
-    backend: Backend, form: Form, run_id: str, asked: Any = None, visitor: Visitor = NOBODY
+    backend: Backend, form: Form, run_id: str, asked: int | None = None, visitor: Visitor = NOBODY
 ) -> Generator[State, None, None]:
     """Compute the panels that a form asks for; the last state has the final document.
 

@@ -110,7 +110,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
         visitor = visitor_of(request)
         own = reopening.setdefault(one_visitors(visitor.address), CapacityLimiter(1))
         nobodys = Runs(lambda _: None)  # the measurement goes on without this page
-        reopened = _reopened(tab, backend, str(run_id), visitor)
+        reopened = _reopened(tab, backend, run_id, visitor)
         async with aclosing(nobodys.stream(reopened, "", request, own)) as all_shown:
             async for shown in all_shown:
                 if shown is None:
@@ -132,7 +132,7 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
 
 
 def _reopened(
-    tab: MeasureTab, backend: Backend, run_id: str, visitor: Visitor
+    tab: MeasureTab, backend: Backend, run_id: object, visitor: Visitor
 ) -> Generator[dict[Component, Any] | None, None, None]:
     """Yield what to show of a measurement, None before each wait. A long one takes a second, beside others' steps."""
     readings = reopen(backend, run_id)

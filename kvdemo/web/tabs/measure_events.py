@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.errors import BadInput, NotNow
+from kvdemo.core.settings.measure import RUN_ID
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend, Form
 
@@ -103,11 +104,14 @@ def drawn_part(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {**document, "prompt": prompt, "lanes": lanes}
 
 
-def reopen(backend: Backend, run_id: str) -> Generator[Reading | None, None, None]:
+def reopen(backend: Backend, run_id: object) -> Generator[Reading | None, None, None]:
     """Show a measurement that was started before; one that still runs is shown again as it grows, until it is over.
 
-    None says to wait before the next look.
+    None says to wait before the next look. `run_id` is whatever a browser sent, which goes back to it if it can be one.
     """
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
+        yield Reading({**idle(), "phase": "refused", "error": FORGOTTEN})
+        return
     shown = None
     while True:
         document = _kept(backend, run_id)

@@ -69,10 +69,18 @@ def test_with_folders_off_every_path_is_refused_without_a_look_at_the_disk(typed
     "typed",
     ["", "   ", "two words", "a/b/c", "x" * 1_000_000, "nul\0byte", "/nul\0byte", "a--b", "a..b", "<script>", "né/ü",
      "a/b.git", "a.", "-a/b", "https://huggingface.co/",
-     "https://example.org/a", "\ud800", "a\nb", "-" * 300, "/" + "x" * 5000],
+     "https://example.org/a", "\ud800", "a\nb", "-" * 300, "/" + "x" * 5000,
+     "https://huggingface.co/" + "x" * 5000],
 )  # fmt: skip
 def test_an_impossible_name_is_refused_in_one_printable_sentence(typed):
     assert refusal(lambda: catalog.resolve(typed)).isprintable()
+
+
+def test_a_text_longer_than_any_path_is_refused_before_it_is_taken_apart(monkeypatch):
+    """A Hub address of four megabytes would be split into as many pieces."""
+    monkeypatch.setattr(catalog, "_HUB_PAGE", None)
+    assert "is no model" in refusal(lambda: catalog.resolve("https://huggingface.co/" + "?" * 5000))
+    assert "is no model" in refusal(lambda: catalog.resolve("random:" + "x" * 5000))
 
 
 @given(st.text())

@@ -18,7 +18,7 @@ pytest.importorskip("mcp")  # an optional dependency
 
 from mcp.types import INVALID_PARAMS, LATEST_PROTOCOL_VERSION, METHOD_NOT_FOUND
 
-from kvdemo.web.api.mcp_messages import NO_MESSAGE, NO_METHOD, refusal
+from kvdemo.web.api.mcp_messages import MOST_ID, NO_MESSAGE, NO_METHOD, refusal
 
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -35,6 +35,10 @@ NO_MESSAGES = {
     "numbers": b"[1,1,1]",
     "text": b'"tools/list"',
     "an object": b"{}",
+    "a long id": json.dumps(LIST | {"id": "x" * (MOST_ID + 1)}).encode(),
+    "a long name for its progress": json.dumps(
+        LIST | {"params": {"_meta": {"progressToken": "x" * (MOST_ID + 1)}}}
+    ).encode(),
     "another version": json.dumps(LIST | {"jsonrpc": "1.0"}).encode(),
     "an answer": json.dumps({"jsonrpc": "2.0", "id": 1, "result": {}}).encode(),
     "an error": json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "x"}}).encode(),
@@ -71,7 +75,7 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
     assert (code, answer["error"]["message"]) == (400, NO_MESSAGE)
 
 
-@pytest.mark.parametrize("id_", [1, "a", "\U0001f600", 10**4000])
+@pytest.mark.parametrize("id_", [1, "a", "\U0001f600", "x" * MOST_ID, 10**4000])
 @pytest.mark.parametrize("wrong", NO_METHODS)
 def test_a_request_for_no_method_is_refused_by_its_id(wrong: dict[str, Any], id_: int | str) -> None:
     error = {"code": INVALID_PARAMS, "message": NO_METHOD}

@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from typing import Any
 
 import gradio as gr
+import orjson
 import pytest
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event
-from gradio.server_messages import HeartbeatMessage, ProcessCompletedMessage
+from gradio.server_messages import HeartbeatMessage, ProcessCompletedMessage, ProcessGeneratingMessage
 from starlette.requests import Request
 
 from kvdemo.web.gradio_patches import unread_answers as module
+from kvdemo.web.gradio_patches.guarded_blocks import ACCIDENT
 from kvdemo.web.gradio_patches.kept_answers import keep_answers
 from kvdemo.web.gradio_patches.unread_answers import limit_unread
 from kvdemo.web.guard.listeners import KEY, Listeners, _Stream
@@ -170,3 +172,36 @@ def test_an_answer_that_is_read_no_longer_counts(asked: Asked) -> None:
     in_a_loop(read_once())
     unread = asked.queue.pending_messages_per_session["mine"]
     assert (asked.kept, unread.bytes, unread.answers) == (["mine"], 900, 1)
+
+
+def nested(deep: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(deep):
+        value = [value]
+    return value
+
+
+#: What an answer may hold by mistake, and no stream can carry. Gradio would end the stream with Python's words for it.
+UNSENDABLE = {
+    "half a character": "\ud800", "half a character in a key": {"\ud800": 1}, "more than 64 bits": 2**70,
+    "less than 64 bits": -(2**70), "300 lists in one another": nested(300),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [ProcessCompletedMessage, ProcessGeneratingMessage])
+@pytest.mark.parametrize("value", UNSENDABLE.values(), ids=UNSENDABLE)
+def test_an_answer_that_cannot_be_sent_is_one_sentence(asked: Asked, value: Any, kind: Any) -> None:
+    said: list[Any] = []
+
+    async def wrong() -> None:
+        await asked.ask("mine")
+        message = kind(output={"data": [value]}, success=True)
+        asked.queue.send_message(asked.events["mine"], message)
+        waiting = asked.queue.pending_messages_per_session["mine"]
+        while not waiting.empty():
+            said.append(await waiting.get())
+
+    in_a_loop(wrong())
+    message = said[-1]
+    assert (message.success, message.output["error"]) == (False, ACCIDENT)
+    assert orjson.dumps(message.model_dump(), default=str)  # as Gradio sends it

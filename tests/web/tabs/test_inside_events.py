@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.inside import MOST_ID, MOST_SHOWN_TOKENS, InsideRequest
 from kvdemo.web.tabs.inside import FORM, VARIED, default_form
-from kvdemo.web.tabs.inside_events import ACCIDENT, asked_form, show
+from kvdemo.web.tabs.inside_events import ACCIDENT, MOST_ASKED, MOST_PAGE, asked_form, show
 from tests.web.scripted_backend import ScriptedBackend
 
 PROMPT = {"prompt": "The quick brown", "panels": ["past"]}
@@ -18,6 +20,49 @@ def test_a_question_joins_the_form_with_the_settings_of_the_panels() -> None:
     assert (form, asked) == ({"prompt": "Hi", "panels": ["steps"], "layer": 3}, 7)
     assert asked_form({"prompt": "Hi"}, "no json") == ({"prompt": "Hi"}, None)
     assert asked_form({"prompt": "Hi"}, "[1]") == ({"prompt": "Hi"}, None)
+
+
+def test_the_most_that_the_page_can_send_is_read() -> None:
+    """Every setting that a panel may vary, at its longest, and as many tokens as a document may have."""
+    varied = dict.fromkeys(VARIED, 2**63 - 1) | {"continuation": [MOST_ID] * MOST_SHOWN_TOKENS}
+    page = varied | {"panels": list(VARIED), "asked": MOST_ASKED}
+    assert len(json.dumps(page)) <= MOST_PAGE
+    assert asked_form({}, json.dumps(page)) == ({**varied, "panels": list(VARIED)}, MOST_ASKED)
+
+
+#: Numbers of a question that no page gives. Each would go back to the browser with every state.
+NO_NUMBERS = {
+    "lists": "[[],[],[]]", "an object": '{"a": 0}', "a text": '"7"', "a long text": '"' + "x" * 1000 + '"',
+    "below 0": "-1", "too large to be exact": str(MOST_ASKED + 1), "a fraction": "7.5", "true": "true",
+    "deep": "[" * 40 + "]" * 40,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_is_no_number_of_a_question_is_not_echoed(asked: str) -> None:
+    assert asked_form({}, f'{{"asked": {asked}, "layer": 3}}') == ({"layer": 3}, None)
+
+
+#: Texts that may be JSON, and that reading or sending would fail at, or be long at.
+NOT_READ = {
+    "long": '{"asked": 7, "append": "' + "x" * MOST_PAGE + '"}',
+    "many lists": '{"asked": 7, "batch": [' + "[]," * 4000 + "[]]}",
+    "deep": '{"asked": 7, "batch": ' + "[" * 3000 + "]" * 3000 + "}",
+    "a number of 4,000 digits": '{"asked": 7, "batch": ' + "1" * 4000 + "}",
+    "a number of 5,000 digits": '{"asked": 7, "batch": ' + "1" * 5000 + "}",
+    "NaN": '{"asked": 7, "batch": NaN}',
+    "half a character": '{"asked": 7, "append": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("page", NOT_READ.values(), ids=NOT_READ)
+def test_what_no_page_sends_varies_nothing(page: str) -> None:
+    assert asked_form({"prompt": "Hi"}, page) == ({"prompt": "Hi"}, None)
+
+
+@pytest.mark.parametrize("page", [None, 7, ["{}"], {"asked": 7}])
+def test_what_is_no_text_varies_nothing(page: object) -> None:
+    assert asked_form({"prompt": "Hi"}, page) == ({"prompt": "Hi"}, None)
 
 
 def test_an_answer_holds_the_number_of_its_question_and_the_panel_as_json() -> None:

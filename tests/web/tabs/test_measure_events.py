@@ -122,3 +122,15 @@ def test_an_unknown_measurement_gets_a_sentence() -> None:
 )  # fmt: skip
 def test_the_estimate_is_a_sentence_even_when_it_fails(effort: Any, said: str) -> None:
     assert estimate(ScriptedBackend(effort=effort), MEASURE) == (said, isinstance(effort, NotNow))
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    ["x" * 4_000_000, "x" * 65, "", "../../x", "half \ud800", "a b", 2**70, [["x"]], {"a": 1}, None],
+)
+def test_what_can_be_no_id_is_neither_looked_for_nor_echoed(run_id: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = ScriptedBackend()
+    monkeypatch.setattr(script, "measured", lambda _: pytest.fail("looked for"))
+    (reading,) = reopen(script, run_id)
+    assert reading is not None
+    assert (reading.state["run"], reading.state["error"]) == (None, FORGOTTEN)

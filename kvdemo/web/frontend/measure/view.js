@@ -121,7 +121,7 @@ class Measure {
   /** @type {(state: MeasureState, own: boolean) => void} */
   #refused({ run, error }, own) {
     this.strip.say("refused", { headline: own ? "The measurement broke off" : "This measurement cannot start", text: "" });
-    if (run === given.run) write(this.strip.headline, "Nothing to show");
+    if (run === null || run === given.run) write(this.strip.headline, "Nothing to show");
     this.strip.warn(error ?? "");
   }
 
