@@ -19,7 +19,8 @@ MOST = 200
 MOST_BYTES = 200_000_000
 #: A file that a killed process left half written; a whole one is written in less.
 _STALE_SECONDS = 3600
-_RUN_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+LONGEST_RUN_ID = 64
+_RUN_ID = re.compile(rf"[0-9a-zA-Z-]{{1,{LONGEST_RUN_ID}}}")
 
 
 def folder() -> Path:

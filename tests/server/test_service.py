@@ -219,6 +219,19 @@ def test_many_questions_during_a_measurement_are_noted_in_its_document_and_few_a
     assert "some steps may have waited" in many[0]
 
 
+def test_a_few_questions_that_take_long_during_a_measurement_are_noted_in_its_document(engine: Service) -> None:
+    def notes(run_id: str, read_seconds: float) -> list[str]:
+        states = engine.measure(MEASURE, run_id)
+        next(state for state in states if state["document"])
+        with engine.answering(read_seconds):
+            pass
+        return [note for note in list(states)[-1]["document"]["notes"] if "computing time" in note]
+
+    assert notes("m15", 0.0) == []
+    assert len(slow := notes("m16", 5.3)) == 1
+    assert slow[0].startswith("Questions to the server took 5.3 s of its computing time beyond 2% of each second")
+
+
 def test_a_service_for_one_model_refuses_another(tiny_folder: Path) -> None:
     engine = Service(str(tiny_folder), device="cpu", only_default=True)
     engine.preload()

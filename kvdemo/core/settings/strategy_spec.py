@@ -19,6 +19,7 @@ Values = dict[str, float | str]
 
 def split(spec: str) -> tuple[str, dict[str, str]]:
     """Split a spec into the id and each setting as it was written. Raises BadInput."""
+    validation.short("lane", spec, validation.LONGEST)
     strategy_id, *settings = (part.strip() for part in spec.split(":"))
     given: dict[str, str] = {}
     for setting in settings:

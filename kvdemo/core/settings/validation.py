@@ -7,10 +7,35 @@ none, and each sentence names the setting, its bounds and a remedy.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.errors import BadInput
+
+#: Characters that a setting takes unless it declares another number: a folder's path has 4,096 at the most, and a lane
+#: with such a draft model some hundred more. What is longer is refused before anything reads it.
+LONGEST = 5_000
+#: How much of a value a message may look at. More than it quotes, so that what it cuts off is never written.
+_BEGINNING = reprlib.Repr()
+_BEGINNING.maxstring = _BEGINNING.maxother = 200
+_BEGINNING.maxlist = _BEGINNING.maxtuple = 60
+_BEGINNING.maxlevel = 3
+
+
+def short(called: str, value: Any, longest: int) -> None:
+    """Refuse a text of more than so many characters, or a list of more entries or of texts with more, unread."""
+    size = len(value) if isinstance(value, str | list | tuple) else 0
+    if isinstance(value, list | tuple) and size <= longest:
+        size += sum(len(item) for item in value if isinstance(item, str))
+    if size > longest:
+        raise BadInput(f"At most {longest:,} characters are read of the {called}: shorten what you give.")
+
+
+def few(called: str, items: Sequence[Any], most: int, where: str) -> None:
+    """Refuse more entries than so many, unread."""
+    if len(items) > most:
+        raise BadInput(f"{len(items):,} {called} are too many{where}: choose at most {most:,}.")
 
 
 def text(called: str, value: Any) -> str:
@@ -73,7 +98,7 @@ def switch(called: str, value: Any) -> bool:
     """Read true or false, or a word for it."""
     if isinstance(value, bool):
         return value
-    word = str(value).strip().lower()
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
     if word not in SWITCHES:
         raise BadInput(f"The {called} must be true or false, not {show(value)}.")
     return SWITCHES[word]
@@ -111,20 +136,18 @@ def lanes(value: Any, most: int) -> tuple[str, ...]:
     names = tuple(name for spec in specs if (name := spec.strip()))
     if not names:
         raise BadInput("No strategy is chosen: choose at least one.")
-    if len(names) > most:
-        raise BadInput(f"{len(names)} strategies are too many for one race: choose at most {most}.")
+    few("strategies", names, most, " for one race")
     return names
 
 
 def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
-    """Read distinct lengths in tokens, in order, from "16,128" or a list; at most `most` of them."""
+    """Read lengths in tokens from "16,128" or a list, at most `most` of them; returns each once, in order."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, Sequence):
         raise BadInput(f"The {called} must be whole numbers with commas between them, not {show(value)}.")
-    distinct = {whole(f"entry of the {called}", item, 1, high) for item in items if item != ""}
-    if len(distinct) > most:
-        raise BadInput(f"{len(distinct)} {called} are too many for one sweep: choose at most {most}.")
-    return tuple(sorted(distinct))
+    written = [item for item in items if item != ""]
+    few(called, written, most, " for one sweep")
+    return tuple(sorted({whole(f"entry of the {called}", item, 1, high) for item in written}))
 
 
 def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
@@ -139,5 +162,5 @@ def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
 
 def show(value: Any) -> str:
     """Write a value as a message may quote it: short, and printable whatever it holds."""
-    shown = ascii(value)
+    shown = _BEGINNING.repr(value).encode("ascii", "backslashreplace").decode()  # as `ascii` does
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

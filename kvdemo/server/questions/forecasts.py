@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
-from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.settings.race import COUNTED, RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.core.visitor import NOBODY, Visitor, one_visitors
 from kvdemo.measure.duration_forecast import StepTimeModel, sentence, total
@@ -71,7 +71,7 @@ class Forecasts:
         """Read what a prompt is counted by; None if the form is not filled in yet, or its model is not held."""
         model = self._device.held
         try:
-            request = RaceRequest.parse({key: form.get(key) for key in ("prompt", "chat", "model")})
+            request = RaceRequest.parse({key: form.get(key) for key in COUNTED})
             wanted = self._device.resolve(request.model or self._device.default_model)
         except BadInput:
             return None

@@ -15,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from gradio.components import Component
 
 from kvdemo.core.visitor import Visitor, one_visitors
+from kvdemo.measure.store import LONGEST_RUN_ID
 from kvdemo.web import links
 from kvdemo.web.backend import Backend, Form
 from kvdemo.web.components import downloads
@@ -110,7 +111,8 @@ def _wire_runs(tab: MeasureTab, backend: Backend) -> None:
         visitor = visitor_of(request)
         own = reopening.setdefault(one_visitors(visitor.address), CapacityLimiter(1))
         nobodys = Runs(lambda _: None)  # the measurement goes on without this page
-        reopened = _reopened(tab, backend, str(run_id), visitor)
+        named = run_id if isinstance(run_id, str) and len(run_id) <= LONGEST_RUN_ID else ""  # a name that there is not
+        reopened = _reopened(tab, backend, named, visitor)
         async with aclosing(nobodys.stream(reopened, "", request, own)) as all_shown:
             async for shown in all_shown:
                 if shown is None:
