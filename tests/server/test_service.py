@@ -191,6 +191,23 @@ def test_beside_a_run_a_long_prompt_is_put_off_and_a_short_one_is_counted(engine
     assert engine.fit(long, hog)
 
 
+@pytest.mark.parametrize("text", ["\u0e01\u0301" * 500, "\U0001f600" * 501, "a" * 2001])
+def test_beside_a_run_a_prompt_of_few_characters_and_many_bytes_is_put_off_like_a_long_one(
+    engine: Service, tiny_folder: Path, text: str
+) -> None:
+    asked = {"prompt": text, "model": str(tiny_folder), "chat": False}
+    with closing(engine.race(FORM, f"bytes{len(text)}")) as batches:
+        next(batches)
+        pace = engine._forecasts._pace
+        pace._rested_at = float("inf")
+        try:
+            with pytest.raises(NotNow):
+                engine.fit(asked)
+            assert engine.fit(asked | {"prompt": text[:500]})
+        finally:
+            pace._rested_at = float("-inf")
+
+
 def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(
     engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
