@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kvdemo.core.candidates import Candidates
-from kvdemo.core.settings import named_values
+from kvdemo.core.settings import named_values, validation
 
 Bound = Literal["launch", "library", "bandwidth", "compute"]
 #: What can bind a step, and what that is called.
@@ -169,6 +169,8 @@ class Option:
 
     A number lies from `low` to `high`, whole if `default` is; a word is one of `choices`, or one of the names in an
     environment variable of the operator, `named_in` (`kvdemo.core.settings.named_values`). `about` is one sentence.
+    `longest` is how many characters may be given for it, in one text or in a list of them; None for one whose reader
+    has a limit of his own.
     Settings of a whole race are declared with more (`kvdemo.core.settings.declaration.Setting`).
     """
 
@@ -179,6 +181,7 @@ class Option:
     high: float = 1_000_000
     choices: tuple[str, ...] = ()
     named_in: str = ""
+    longest: int | None = validation.LONGEST
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class PlanRequest:
 
     model: str | None = setting(None, "Model", "catalogue name, Hub id or folder", typed="text", example="ID_OR_FOLDER")
     config: str | None = setting(
-        None, "config.json", "a configuration, in place of the model's", typed="text", named="config"
+        None, "config.json", "a configuration, in place of the model's", typed="text", longest=None, named="config"
     )
     memory_gb: float = setting(
         None, "Memory", "of the device, in GB (10⁹ bytes)", typed="number", named="memory in GB", low=0.001, high=1e6,

@@ -24,7 +24,7 @@ from kvdemo.core.settings.request import Request
 from kvdemo.server.device import DeviceLease, again_if_discarded
 from kvdemo.server.downloads.needs import on_disk
 from kvdemo.server.downloads.shared import Downloads
-from kvdemo.server.questions.crowding import MOST_A_SECOND
+from kvdemo.server.questions.crowding import MOST_A_SECOND, MOST_SECONDS
 from kvdemo.server.run_events.batches import EventChannel
 from kvdemo.server.run_events.race_feed import RaceFeed, is_disturbed
 
@@ -59,10 +59,12 @@ class Disturbances:
 
     plans      that were calculated
     questions  that were too many for their second (`questions.crowding`)
+    seconds    of CPU that questions took, beyond what they may take of each second
     """
 
     plans: int
     questions: int
+    seconds: float
 
     def notes_since(self, earlier: Disturbances) -> list[str]:
         """Say what came since then, each kind in a sentence."""
@@ -74,6 +76,11 @@ class Disturbances:
             notes.append(
                 f"The server was asked {count(questions, 'question')} beyond {MOST_A_SECOND} a second meanwhile: some "
                 "steps may have waited."
+            )
+        if (seconds := self.seconds - earlier.seconds) > 0:
+            notes.append(
+                f"Questions to the server took {seconds:.2g} s of its computing time beyond {MOST_SECONDS:.0%} of each "
+                "second meanwhile: some steps may have waited."
             )
         return notes
 

@@ -120,7 +120,7 @@ class Runs:
         self._planned += 1
 
     def _disturbances(self) -> Disturbances:
-        return Disturbances(self._planned, self.questions.beyond)
+        return Disturbances(self._planned, self.questions.beyond, self.questions.seconds_beyond)
 
     def _on_thread(self, request: Request, run_id: str, asked: Asked) -> Batches:
         """Run on a thread of its own; on ZeroGPU in a process of its own, too, where a GPU is lent to it.

@@ -253,6 +253,10 @@ class Service(AnswersWithoutModel):
         """Count a question of the page's process: a measurement says in its notes where they are many."""
         self._runs.questions.note()
 
+    def answering(self, read_seconds: float) -> AbstractContextManager[None]:
+        """Count the time of a question that is answered in this context: a measurement notes where it is much."""
+        return self._runs.questions.answered(read_seconds)
+
     def strategies(self) -> list[dict[str, Any]]:
         """List every strategy, its explanation, and whether the held model can run it, as far as that was tried."""
         return list_strategies(self.reasons())

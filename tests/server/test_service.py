@@ -191,6 +191,23 @@ def test_beside_a_run_a_long_prompt_is_put_off_and_a_short_one_is_counted(engine
     assert engine.fit(long, hog)
 
 
+@pytest.mark.parametrize("text", ["\u0e01\u0301" * 500, "\U0001f600" * 501, "a" * 2001])
+def test_beside_a_run_a_prompt_of_few_characters_and_many_bytes_is_put_off_like_a_long_one(
+    engine: Service, tiny_folder: Path, text: str
+) -> None:
+    asked = {"prompt": text, "model": str(tiny_folder), "chat": False}
+    with closing(engine.race(FORM, f"bytes{len(text)}")) as batches:
+        next(batches)
+        pace = engine._forecasts._pace
+        pace._rested_at = float("inf")
+        try:
+            with pytest.raises(NotNow):
+                engine.fit(asked)
+            assert engine.fit(asked | {"prompt": text[:500]})
+        finally:
+            pace._rested_at = float("-inf")
+
+
 def test_fit_and_estimate_report_a_prompt_that_the_loaded_model_cannot_take(
     engine: Service, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +234,19 @@ def test_many_questions_during_a_measurement_are_noted_in_its_document_and_few_a
     time.sleep(1)
     assert len(many := notes("m14", 5 * MOST_A_SECOND)) == 1
     assert "some steps may have waited" in many[0]
+
+
+def test_a_few_questions_that_take_long_during_a_measurement_are_noted_in_its_document(engine: Service) -> None:
+    def notes(run_id: str, read_seconds: float) -> list[str]:
+        states = engine.measure(MEASURE, run_id)
+        next(state for state in states if state["document"])
+        with engine.answering(read_seconds):
+            pass
+        return [note for note in list(states)[-1]["document"]["notes"] if "computing time" in note]
+
+    assert notes("m15", 0.0) == []
+    assert len(slow := notes("m16", 5.3)) == 1
+    assert slow[0].startswith("Questions to the server took 5.3 s of its computing time beyond 2% of each second")
 
 
 def test_a_service_for_one_model_refuses_another(tiny_folder: Path) -> None:

@@ -112,10 +112,26 @@ def read(cls: type[T], raw: Mapping[str, Any]) -> T:
 
     One that is missing, None or blank takes its default.
     """
+    refuse_long(cls, raw)
     given = {name: value for name, value in raw.items() if not blank(value)}
     if unknown := given.keys() - declared(cls).keys():
         raise BadInput(f"There is no setting {validation.show(min(unknown, key=str))}.")
     return _made(cls, given)
+
+
+def refuse_long(cls: type[Any], raw: Mapping[str, Any]) -> None:
+    """Raise BadInput for a text that is longer than its setting takes; nothing is read for that."""
+    settings = declared(cls)
+    for name, value in raw.items():
+        if name in settings:
+            _refuse_long(settings[name], value)
+        else:
+            validation.short(f"setting {validation.show(name)}", value, validation.LONGEST)
+
+
+def _refuse_long(option: Option, value: Any) -> None:
+    if option.longest is not None:
+        validation.short(option.called, value, option.longest)
 
 
 def blank(value: Any) -> bool:
@@ -138,6 +154,7 @@ def _made(cls: type[T], given: Mapping[str, Any]) -> T:
 
 def read_value(option: Option, value: Any) -> Any:
     """Read one value, given as itself or as text. Raises BadInput."""
+    _refuse_long(option, value)
     return _CHECKS[option.kind](option, value)
 
 

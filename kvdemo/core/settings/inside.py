@@ -36,7 +36,7 @@ class InsideRequest:
     """What is to be shown of which text."""
 
     prompt: str = setting(
-        None, "Text", "the text that the model reads and goes on from", typed="text", recorded=False,
+        None, "Text", "the text that the model reads and goes on from", typed="text", longest=None, recorded=False,
         in_links="always", missing="The text is empty: write something for the model to read.",
     )  # fmt: skip
     model: str | None = setting(
@@ -49,10 +49,13 @@ class InsideRequest:
     )  # fmt: skip
     continuation: tuple[int, ...] = setting(
         (), "Tokens after the text", "ids that were written after the text already; empty to have the model write",
-        typed="ids", high=MOST_ID, most=MOST_SHOWN_TOKENS, only="form", recorded=False,
+        typed="ids", high=MOST_ID, most=MOST_SHOWN_TOKENS, longest=MOST_SHOWN_TOKENS * len(f"{MOST_ID}, "),
+        only="form", recorded=False,
     )  # fmt: skip
     chat: bool | None = setting(False, "Chat template", "apply the chat template", typed="switch", named="chat setting")
-    append: str = setting(" dog", "Appended text", "what is appended to see whether the past changes", example="TEXT")
+    append: str = setting(
+        " dog", "Appended text", "what is appended to see whether the past changes", longest=None, example="TEXT"
+    )
     panels: tuple[Panel, ...] = setting(
         SHOWN, "Panels", "what to show, with commas between", typed="several", choices=PANELS, example="a,b,...",
     )  # fmt: skip

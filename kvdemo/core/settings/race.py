@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvdemo.core.settings.declaration import declared, group, read, setting
+from kvdemo.core.settings.validation import LONGEST
 from kvdemo.core.types import SCHEDULES, Schedule
 
 MOST_LANES = 6
 MOST_TOKENS = 1_000_000
 DEFAULT_LANES = ("reencode", "dynamic_cache")
+#: What a prompt is counted by.
+COUNTED = ("prompt", "chat", "model")
 #: On the default model, in float32, both default lanes write the same text to its end.
 DEFAULT_PROMPT = "In one paragraph, explain why caching saves work."
 
@@ -44,7 +47,7 @@ class RaceRequest:
     """A race as it was asked for. `chat` is True, False, or None for "if the model has a chat template"."""
 
     prompt: str = setting(
-        None, "Prompt", "the text to go on from", typed="text", recorded=False, in_links="always",
+        None, "Prompt", "the text to go on from", typed="text", longest=None, recorded=False, in_links="always",
         missing="The prompt is empty: write something for the model to continue.",
     )  # fmt: skip
     model: str | None = setting(
@@ -57,7 +60,8 @@ class RaceRequest:
     )  # fmt: skip
     strategies: tuple[str, ...] = setting(
         DEFAULT_LANES, "Lanes", "strategies, each with its settings, as in sliding_window:window=64", typed="lanes",
-        most=MOST_LANES, link="lanes", example="a,b,...", recorded=False, in_links="always",
+        most=MOST_LANES, longest=MOST_LANES * LONGEST, link="lanes", example="a,b,...", recorded=False,
+        in_links="always",
     )  # fmt: skip
     schedule: Schedule = setting(
         SCHEDULES[0], "Schedule", "Fair turns: one lane at a time has the device, each step is timed alone. "

@@ -19,11 +19,7 @@ Values = dict[str, float | str]
 
 def split(spec: str) -> tuple[str, dict[str, str]]:
     """Split a spec into the id and each setting as it was written. Raises BadInput."""
-    if len(spec) > validation.MOST_SPEC:
-        raise BadInput(
-            f"The lane {validation.show(spec)} has {len(spec):,} characters: "
-            f"write it in at most {validation.MOST_SPEC:,}."
-        )
+    validation.short("lane", spec, validation.LONGEST)
     strategy_id, *settings = (part.strip() for part in spec.split(":"))
     given: dict[str, str] = {}
     for setting in settings:

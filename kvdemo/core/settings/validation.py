@@ -7,20 +7,47 @@ none, and each sentence names the setting, its bounds and a remedy.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.errors import BadInput
 
-#: Entries of a list, blank and equal ones too, where the list itself has no limit or a smaller one. They are counted
-#: before anything takes a text apart: of one of some megabytes that takes a second.
-MOST_ENTRIES = 1_000
-#: Characters of a lane with its settings, one of which may be a folder.
-MOST_SPEC = 5_000
-#: Characters of a number: more than any has that is written in full.
-MOST_DIGITS = 1_000
-#: Characters of a value that a message quotes.
-MOST_QUOTED = 60
+#: Characters that a setting takes unless it declares another number: a folder's path has 4,096 at the most, and a lane
+#: with such a draft model some hundred more. What is longer is refused before anything reads it.
+LONGEST = 5_000
+#: Bits of a whole number that is written in full.
+MOST_BITS = 10_000
+
+
+class _Beginning(reprlib.Repr):
+    """Writes the beginning of a value."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Write a whole number; Python writes none of more than some thousand digits."""
+        return "a number of thousands of digits" if value.bit_length() > MOST_BITS else super().repr_int(value, level)
+
+
+#: How much of a value a message may look at. More than it quotes, so that what it cuts off is never written.
+_BEGINNING = _Beginning()
+_BEGINNING.maxstring = _BEGINNING.maxother = 200
+_BEGINNING.maxlist = _BEGINNING.maxtuple = 60
+_BEGINNING.maxlevel = 3
+
+
+def short(called: str, value: Any, longest: int) -> None:
+    """Refuse a text of more than so many characters, or a list of more entries or of texts with more, unread."""
+    size = len(value) if isinstance(value, str | list | tuple) else 0
+    if isinstance(value, list | tuple) and size <= longest:
+        size += sum(len(item) for item in value if isinstance(item, str))
+    if size > longest:
+        raise BadInput(f"At most {longest:,} characters are read of the {called}: shorten what you give.")
+
+
+def few(called: str, items: Sequence[Any], most: int, where: str) -> None:
+    """Refuse more entries than so many, unread."""
+    if len(items) > most:
+        raise BadInput(f"{len(items):,} {called} are too many{where}: choose at most {most:,}.")
 
 
 def text(called: str, value: Any) -> str:
@@ -69,10 +96,8 @@ def number(called: str, value: Any, low: float, high: float, above_low: str = ""
 def plain_digits(text: str) -> str:
     """Return a text that may be a number. Raises ValueError for 1_000 and for digits of other scripts.
 
-    Python reads these as numbers, and a user cannot be sure as which. One of more than `MOST_DIGITS` is not read.
+    Python reads these as numbers, and a user cannot be sure as which.
     """
-    if len(text) > MOST_DIGITS:
-        raise ValueError("is too long for a number")
     if not text.isascii() or "_" in text:
         raise ValueError("is not written in plain digits")
     return text
@@ -85,7 +110,7 @@ def switch(called: str, value: Any) -> bool:
     """Read true or false, or a word for it."""
     if isinstance(value, bool):
         return value
-    word = str(value).strip().lower()
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
     if word not in SWITCHES:
         raise BadInput(f"The {called} must be true or false, not {show(value)}.")
     return SWITCHES[word]
@@ -102,17 +127,9 @@ def choice(called: str, value: Any, choices: Sequence[str], spelt: Mapping[str, 
     raise BadInput(f"There is no {called} {show(value)}: choose {offered}.")
 
 
-def _entries(called: str, value: Any, most: int) -> Any:
-    """Take a text with commas apart; anything else is returned as it is. Raises BadInput for too many entries."""
-    count = value.count(",") + 1 if isinstance(value, str) else len(value) if isinstance(value, Sequence) else 0
-    if count > most:
-        raise BadInput(f"{count:,} {called} are too many: send at most {most:,}.")
-    return value.split(",") if isinstance(value, str) else value
-
-
 def several(called: str, value: Any, choices: Sequence[str]) -> tuple[str, ...]:
     """Read at least one of some words, each once, from a list or a text with commas; in the order of the choices."""
-    words = _entries(called, value, MOST_ENTRIES)
+    words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise BadInput(f"The {called} must be a list of names, not {show(value)}.")
     named = {word.strip().lower() for word in words} - {""}
@@ -125,66 +142,37 @@ def several(called: str, value: Any, choices: Sequence[str]) -> tuple[str, ...]:
 
 def lanes(value: Any, most: int) -> tuple[str, ...]:
     """Read specs of strategies, from a list or a text with commas between them; at least one, at most `most`."""
-    specs = _entries("strategies", value, MOST_ENTRIES)
+    specs = value.split(",") if isinstance(value, str) else value
     if not isinstance(specs, list | tuple) or not all(isinstance(spec, str) for spec in specs):
         raise BadInput(f"The strategies must be a list of names, not {show(value)}.")
     names = tuple(name for spec in specs if (name := spec.strip()))
     if not names:
         raise BadInput("No strategy is chosen: choose at least one.")
-    if len(names) > most:
-        raise BadInput(f"{len(names)} strategies are too many for one race: choose at most {most}.")
+    few("strategies", names, most, " for one race")
     return names
 
 
 def lengths(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
-    """Read distinct lengths in tokens, in order, from "16,128" or a list; at most `most` of them."""
-    items = _entries(called, value, MOST_ENTRIES)
+    """Read lengths in tokens from "16,128" or a list, at most `most` of them; returns each once, in order."""
+    items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, Sequence):
         raise BadInput(f"The {called} must be whole numbers with commas between them, not {show(value)}.")
-    distinct = {whole(f"entry of the {called}", item, 1, high) for item in items if item != ""}
-    if len(distinct) > most:
-        raise BadInput(f"{len(distinct)} {called} are too many for one sweep: choose at most {most}.")
-    return tuple(sorted(distinct))
+    written = [item for item in items if item != ""]
+    few(called, written, most, " for one sweep")
+    return tuple(sorted({whole(f"entry of the {called}", item, 1, high) for item in written}))
 
 
 def ids(called: str, value: Any, high: int, most: int) -> tuple[int, ...]:
     """Read ids of tokens in their order, from "464,2068" or a list; no more than `most` of them."""
-    items = _entries(called, value, most)
+    items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise BadInput(f"The {called} must be ids of tokens with commas between them, not {show(value)}.")
+    if len(items) > most:
+        raise BadInput(f"{len(items):,} {called} are too many: send at most {most:,}.")
     return tuple(whole(f"entry of the {called}", item, 0, high) for item in items)
 
 
 def show(value: Any) -> str:
-    """Write a value as a message may quote it: short, and printable whatever it holds; no more of it is looked at."""
-    shown = ""
-    for piece in _pieces(value):
-        shown += piece
-        if len(shown) > MOST_QUOTED:
-            return f"{shown[: MOST_QUOTED - 3]}..."
-    return shown
-
-
-def _pieces(value: Any) -> Iterator[str]:
-    """Write a value as `ascii` does, piece by piece; of a text only what can be quoted."""
-    if isinstance(value, str):
-        yield ascii(value[: MOST_QUOTED + 1])
-    elif isinstance(value, list | tuple):
-        start, end = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
-        yield start
-        for place, entry in enumerate(value):
-            yield ", " if place else ""
-            yield from _pieces(entry)
-        yield end
-    elif isinstance(value, dict):
-        yield "{"
-        for place, (key, entry) in enumerate(value.items()):
-            yield ", " if place else ""
-            yield from _pieces(key)
-            yield ": "
-            yield from _pieces(entry)
-        yield "}"
-    elif isinstance(value, int) and value.bit_length() > 10_000:  # Python writes no more than some thousand digits
-        yield "a number of thousands of digits"
-    else:
-        yield ascii(value)
+    """Write a value as a message may quote it: short, and printable whatever it holds."""
+    shown = _BEGINNING.repr(value).encode("ascii", "backslashreplace").decode()  # as `ascii` does
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -29,7 +29,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: leave(service))
         threading.Thread(target=prepare, args=(service,), name="preload", daemon=True).start()
         threading.Thread(target=watchdog.watch, args=(service,), name="watch", daemon=True).start()
-        answer_all(connection, service, service.note_question)
+        answer_all(connection, service, service.note_question, service.answering)
         leave(service)
 
 

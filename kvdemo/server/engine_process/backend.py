@@ -8,8 +8,14 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.events import RaceEvent, TurnCame
+from kvdemo.core.settings.declaration import refuse_long
+from kvdemo.core.settings.inside import InsideRequest
+from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.settings.race import COUNTED, RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
+from kvdemo.costs.planner import PlanRequest
 from kvdemo.server.engine_process.client import Engine, EngineLost, EngineSilent
 from kvdemo.server.limits import Limits
 from kvdemo.server.questions.listings import list_strategies
@@ -31,7 +37,8 @@ _NO_ENGINE: dict[str, Any] = {"ok": False, "state": "loading", "model": None, "d
 class EngineBackend(AnswersWithoutModel):
     """Implements `kvdemo.web.backend.Backend`: what needs the model or the device is asked of the engine's process.
 
-    Forms, lists, tables and comparisons need neither and are answered here.
+    Forms, lists, tables and comparisons need neither and are answered here. A form with a text that is too long is
+    refused here, too: to take it over costs time of somebody's steps.
     """
 
     def __init__(
@@ -54,14 +61,17 @@ class EngineBackend(AnswersWithoutModel):
         self.engine.close()
 
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
+        refuse_long(RaceRequest, form)
         batches = self._drawn("race_with_candidates", form, run_id, visitor, _race_begun)
         return self._candidates.followed(batches, run_id)
 
     def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        refuse_long(MeasureRequest, form)
         states = self._drawn("measure", form, run_id, visitor, _state_begun)
         return self._measurements.followed(states, run_id, visitor)
 
     def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
+        refuse_long(InsideRequest, form)
         return self._drawn("inside", form, run_id, visitor, _state_begun)
 
     def _drawn(
@@ -105,9 +115,18 @@ class EngineBackend(AnswersWithoutModel):
         return health | {"ok": False, "state": "silent"} if silent else health
 
     def fit(self, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any] | None:
-        return self._ask_if_up("fit", dict(form), visitor)
+        asked = {key: form.get(key) for key in COUNTED}
+        try:
+            refuse_long(RaceRequest, asked)
+        except BadInput:
+            return None  # as the service says of a form that it cannot read
+        return self._ask_if_up("fit", asked, visitor)
 
     def estimate(self, form: Form, visitor: Visitor = NOBODY) -> str:
+        try:
+            refuse_long(MeasureRequest, form)
+        except BadInput as error:
+            return str(error)
         return self._ask_if_up("estimate", dict(form), visitor, otherwise=_STARTING["text"])
 
     def gpu_cost(self, form: Form) -> str | None:  # noqa: ARG002 - the device is the server's own
@@ -117,6 +136,7 @@ class EngineBackend(AnswersWithoutModel):
         return None
 
     def plan(self, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any]:
+        refuse_long(PlanRequest, form)
         return self.engine.call("plan", dict(form), visitor)
 
     def strategies(self) -> list[dict[str, Any]]:

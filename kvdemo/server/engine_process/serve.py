@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -14,14 +17,21 @@ from kvdemo.server.engine_process.messages import Answer, Call, Close, Next, Pin
 log = logging.getLogger(__name__)
 
 
-def answer_all(connection: Connection, service: object, on_call: Callable[[], None] = lambda: None) -> None:
+def answer_all(
+    connection: Connection,
+    service: object,
+    on_call: Callable[[], None] = lambda: None,
+    answering: Callable[[float], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
     """Answer until the other end of the connection is closed. Each question has a thread: none waits for another.
 
     That this process answers is said here, whatever goes on in other threads. `on_call` is called for each question
-    that is not for the next item of a run.
+    that is not for the next item of a run, and is answered within `answering`, which is told the seconds of CPU that
+    reading it took.
     """
-    answers = _Answers(connection, service)
+    answers = _Answers(connection, service, answering)
     while True:
+        began = time.thread_time()
         try:
             question = connection.recv()
             if isinstance(question, Ping):
@@ -31,14 +41,24 @@ def answer_all(connection: Connection, service: object, on_call: Callable[[], No
             return
         if isinstance(question, Call):
             on_call()
-        threading.Thread(target=answers.to, args=(question,), name="answer", daemon=True).start()
+            work = partial(answers.to_call, question, time.thread_time() - began)
+        else:
+            work = partial(answers.to, question)
+        threading.Thread(target=work, name="answer", daemon=True).start()
 
 
 class _Answers:
-    def __init__(self, connection: Connection, service: object) -> None:
-        self._connection, self._service = connection, service
+    def __init__(
+        self, connection: Connection, service: object, answering: Callable[[float], AbstractContextManager[None]]
+    ) -> None:
+        self._connection, self._service, self._answering = connection, service, answering
         self._sending = threading.Lock()
         self._generators: dict[int, Generator[Any, None, None]] = {}
+
+    def to_call(self, question: Call, read_seconds: float) -> None:
+        """Answer a call, and have its time counted."""
+        with self._answering(read_seconds):
+            self.to(question)
 
     def to(self, question: Call | Next | Close) -> None:
         """Do what is asked, and send the answer."""

@@ -67,8 +67,11 @@ def add_endpoints(backend: Backend) -> None:
 
     def candidates(run: str, lane: int, token: int) -> dict:
         """Tell what a token of a page's race was chosen from (frontend/race/token/candidates.js asks)."""
+        places = {"lane": lane, "token": token}
         try:
-            checked = [validation.whole(name, at, 0, MOST_PLACES) for name, at in (("lane", lane), ("token", token))]
+            for name, given in {"run": run, **places}.items():
+                validation.short(name, given, validation.LONGEST)
+            checked = [validation.whole(name, at, 0, MOST_PLACES) for name, at in places.items()]
             return backend.candidates(validation.text("run", run), *checked)
         except BadInput as error:
             raise gr.Error(str(error), print_exception=False) from error

@@ -187,9 +187,7 @@ def test_a_cell_names_the_bounds_of_both_lanes(before: Bound | None, now: Bound 
 def test_time_that_no_limit_explains_is_stated_as_unexplained() -> None:
     predicted = MACHINE.step(1, 1, 0)  # 2 s of bandwidth
     assert "The rest is explained" not in what_binds.reason(MACHINE, 1, predicted, measured_s=3.9)
-    assert "do not explain the rest. It may be Python" in what_binds.reason(
-        MACHINE, 1, predicted, measured_s=4.1
-    )
+    assert "do not explain the rest. It may be Python" in what_binds.reason(MACHINE, 1, predicted, measured_s=4.1)
 
 
 SLOW_LIBRARY = replace(MACHINE, limits=replace(MACHINE.limits, eager_bytes_per_s=250.0), operations=None)

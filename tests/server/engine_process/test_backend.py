@@ -77,6 +77,27 @@ def test_a_race_writes_the_same_text_as_in_one_process(backend: EngineBackend, t
     assert documents[0].keys() == documents[1].keys()
 
 
+def test_a_form_with_a_text_of_megabytes_never_reaches_the_engines_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    unasked = EngineBackend("gpt2")
+    monkeypatch.setattr(unasked, "engine", None)  # whatever asks it fails
+    prompt, long = {"prompt": "Hi"}, "1," * 1_900_000
+    runs = {"race": "strategies", "measure": "sweep_prompt", "inside": "panels", "plan": "context"}
+    for method, setting in runs.items():
+        arguments = () if method == "plan" else ("run",)
+        with pytest.raises(BadInput, match="characters are read of the"):
+            next(getattr(unasked, method)({**prompt, setting: long}, *arguments))
+    assert "characters are read of the sweep's prompt lengths" in unasked.estimate({**prompt, "sweep_prompt": long})
+    assert unasked.fit({**prompt, "model": long}) is None
+
+
+def test_a_fit_sends_what_it_counts_by_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    backend = EngineBackend("gpt2")
+    monkeypatch.setattr(backend, "_ask_if_up", lambda *arguments: sent.append(arguments))
+    backend.fit({"prompt": "Hi", "model": "gpt2", "chat": False, "strategies": "x" * 3_900_000})
+    assert [form for _, form, _ in sent] == [{"prompt": "Hi", "model": "gpt2", "chat": False}]
+
+
 def test_a_measurement_ends_with_its_document_and_is_stored(backend: EngineBackend) -> None:
     form = {**FORM, "strategies": "dynamic_cache", "repeats": 2}
     states = list(backend.measure(form, "measured-there"))

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -80,6 +81,30 @@ def test_calls_are_told_and_neither_items_nor_pings() -> None:
     ours.close()
     thread.join(10)
     assert len(told) == 2
+
+
+def test_calls_are_answered_in_what_counts_their_time_with_that_of_reading_them() -> None:
+    ours, its = Pipe()
+    read: list[float] = []
+    over: list[None] = []
+
+    @contextmanager
+    def answering(read_seconds: float) -> Iterator[None]:
+        read.append(read_seconds)
+        yield
+        over.append(None)
+
+    thread = threading.Thread(target=answer_all, args=(its, Scripted(), lambda: None, answering))
+    thread.start()
+    for question in (
+        Call(1, "add", (1, 2)), Call(2, "count", (3,)), Next(3, of=2), Ping(), Call(4, "broken", ()),
+        Call(5, "add", ("\U0001f600" * 10_000_000, "")),
+    ):  # fmt: skip
+        answer(ours, question)
+    ours.close()
+    thread.join(10)
+    assert len(read) == 4 == len(over)
+    assert read[-1] > 10 * read[0] > 0
 
 
 def answer(connection: Connection, question: Call | Next | Ping) -> Answer:

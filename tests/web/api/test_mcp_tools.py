@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import AnyUrl
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import Setting, offered
 from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
@@ -24,6 +27,8 @@ pytest.importorskip("mcp")  # an optional dependency
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
+
+from kvdemo.web.api.mcp_tools import TOOLS, check
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +95,18 @@ def test_a_race_answers_with_its_document(ask: Ask, progress: bool) -> None:
     assert [len(lane["tokens"]) for lane in found["lanes"]] == [4]
     assert found["verdict"]["headline"]
     assert bool(told) is progress
+
+
+@pytest.mark.parametrize("fill", ["1,", "1", ":", "a/", " ", "\U0001f600"])
+@pytest.mark.parametrize("name", TOOLS)
+def test_arguments_of_megabytes_are_checked_in_no_time(name: str, fill: str) -> None:
+    """They are checked in the loop that answers everybody."""
+    text = fill * (3_900_000 // len(fill))
+    for given in [*({setting: value} for setting in TOOLS[name] for value in (text, [text])), {text: 1}]:
+        began = time.thread_time()
+        with contextlib.suppress(BadInput):
+            check(TOOLS[name], given)
+        assert time.thread_time() - began < 0.1, next(iter(given))[:80]
 
 
 def test_the_other_tools_answer_with_their_documents(call: Callable[..., CallToolResult]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,6 +92,19 @@ def test_a_kept_measurement_comes_to_whoever_listens_with_its_files() -> None:
     assert state["phase"] == "kept"
     assert len(state["document"]["lanes"][0]["runs"]) == 2
     assert all(file["visible"] for file in files)
+
+
+def test_a_run_id_of_megabytes_is_not_looked_for_and_not_sent_back() -> None:
+    async def asked(url: str, run_id: object) -> Any:
+        async with httpx.AsyncClient(timeout=60) as client:
+            program = Program(client, url, "page")
+            (await program.use("kv-measure", "reopen", {"kv-m-preset": run_id})).raise_for_status()
+            return await program.over()
+
+    with scripted_page(Store()) as url:
+        for run_id in ("a" * 3_900_000, {"a": "\U0001f600" * 900_000}, ["a"] * 1000, None):
+            over = in_a_loop(asked(url, run_id))
+            assert len(json.dumps(over)) < 100_000
 
 
 def test_measurements_are_prepared_one_at_a_time_and_with_rests_between(monkeypatch: pytest.MonkeyPatch) -> None:
