@@ -26,6 +26,7 @@ from kvdemo.models.facts import (
     shared_keys,
     step_weights,
     text_part,
+    tying,
 )
 from kvdemo.models.names import catalog, folders
 from kvdemo.models.sources import disk_space, random_weights
@@ -68,8 +69,14 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
     """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
     raw = config_check.read(given, name)
     text_part.check(raw, name)
-    config = meta_run.try_build(name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw)))
+    config = meta_run.try_build(name, lambda: _config(raw))
     return from_config(config, str(raw["model_type"]) if name == PASTED else name)
+
+
+def _config(raw: Mapping[str, Any]) -> PreTrainedConfig:
+    config: PreTrainedConfig = CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw))
+    tying.settle(config, raw)
+    return config
 
 
 def from_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
@@ -93,7 +100,9 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
     borrowed = shared_keys.borrowed(trial, layers)
-    more_than_text = config.get_text_config(decoder=True) is not config or bool(trial.idle and config.sub_configs)
+    # The text part of a decoder that was saved alone (BART's) is a copy of all.
+    more_than_text = type(config.get_text_config(decoder=True)) is not type(config)
+    more_than_text |= bool(trial.idle and config.sub_configs)
     read = step_weights.add_up(network, trial, torch.Tensor.numel, name)
     return Architecture(
         name=name,
