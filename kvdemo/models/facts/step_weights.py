@@ -60,10 +60,11 @@ def read_bytes(network: PreTrainedModel, name: str) -> int:
 def text_pass(network: PreTrainedModel, name: str) -> TextPass:
     """Find which weights of a loaded model a pass over text uses.
 
-    All of a model for text alone without experts. Another is tried once, in up to a second; nothing is known where that
-    fails.
+    All of a model for text alone without experts, unless it is the half of one that may look at an encoder's text too
+    (BART's). Another is tried once, in up to a second; nothing is known where that fails.
     """
-    if not network.config.sub_configs and next(_experts(network), None) is None:
+    half = getattr(network.config, "is_decoder", False)
+    if not (half or network.config.sub_configs) and next(_experts(network), None) is None:
         return NOTHING_KNOWN
     try:
         kind = type(network)
