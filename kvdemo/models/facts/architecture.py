@@ -29,7 +29,7 @@ from kvdemo.models.facts import (
     tying,
 )
 from kvdemo.models.names import catalog, folders
-from kvdemo.models.sources import disk_space, random_weights
+from kvdemo.models.sources import disk_space, random_weights, saved_head
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.hub import hub_errors
 from kvdemo.models.sources.hub.timeout import call_with_timeout
@@ -65,17 +65,22 @@ def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True)
     return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id, None), name.id)
 
 
-def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
-    """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
+def parse(given: str | Mapping[str, Any], name: str = PASTED, folder: Path | None = None) -> Architecture:
+    """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput.
+
+    The files in a `folder` show whether a projection onto the vocabulary was saved that is not tied.
+    """
     raw = config_check.read(given, name)
     text_part.check(raw, name)
-    config = meta_run.try_build(name, lambda: _config(raw))
+    config = meta_run.try_build(name, lambda: _config(raw, folder, name))
     return from_config(config, str(raw["model_type"]) if name == PASTED else name)
 
 
-def _config(raw: Mapping[str, Any]) -> PreTrainedConfig:
+def _config(raw: Mapping[str, Any], folder: Path | None, name: str) -> PreTrainedConfig:
     config: PreTrainedConfig = CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw))
     tying.settle(config, raw)
+    if folder is not None and tying.tied(config) and saved_head.is_apart(folder, config, name):
+        tying.untie(config)
     return config
 
 
@@ -135,7 +140,7 @@ def _read(folder: Path, name: str) -> Architecture:
     except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
         raise BadInput(f"{name} has no config.json that can be read: check its name.") from error
     _check_size(size, name)
-    return parse(read_json(file, name), name)
+    return parse(read_json(file, name), name, file.parent)
 
 
 def _check_size(size: int, name: str) -> None:

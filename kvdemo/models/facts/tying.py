@@ -27,6 +27,26 @@ def settle(config: PreTrainedConfig, raw: Mapping[str, Any]) -> None:
             part.tie_word_embeddings = False
 
 
+def tied(config: PreTrainedConfig) -> bool:
+    """Tell whether a configuration says that weights tie, in any of its parts."""
+    return any(getattr(part, "tie_word_embeddings", False) for part in _parts(config))
+
+
+def untie(config: PreTrainedConfig) -> None:
+    """Say in a configuration, in all of its parts, that no weights tie."""
+    for part in _parts(config):
+        if getattr(part, "tie_word_embeddings", False):
+            part.tie_word_embeddings = False
+
+
+def _parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
+    """List a configuration, its text part, and what lies between them."""
+    text = config.get_text_config(decoder=True)
+    inner = (getattr(config, name, None) for name in config.sub_configs)
+    between = (p for p in inner if isinstance(p, PreTrainedConfig) and p.get_text_config(decoder=True) is text)
+    return [config, *between] + ([] if text is config else [text])
+
+
 def ties(raw: Mapping[str, Any]) -> bool:
     """Tell whether a config.json of a type that transformers knows says, or leaves to a default, that weights tie."""
     if _says(raw):

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
 from kvdemo.models import loading
 from kvdemo.models.facts import architecture, tying
 from kvdemo.models.facts.text_part import MULTIMODAL
 from tests.models.wrappers import save, wrapper
+from tests.tiny_models import tiny_llama_network
 
 KEY = "tie_word_embeddings"
 # Types whose whole is tied by default since transformers 5, and whose text part is not.
@@ -53,6 +55,28 @@ def test_a_head_that_no_key_ties_is_counted_as_it_is_loaded(
     held = loading.load(str(tmp_path), device="cpu", dtype="float32").network
     assert torch.equal(held.get_output_embeddings().weight, whole.get_output_embeddings().weight)
     assert architecture.parse(config).parameters == text_numbers(held)
+
+
+@pytest.mark.parametrize("kind", ["mistral3", "gemma3", "qwen3_vl", "smolvlm"])
+def test_a_head_in_the_files_is_counted_whatever_the_configuration_says(kind: str, tmp_path: Path) -> None:
+    """transformers reads both weights and ties them where they are equal: its warning says so."""
+    say(save(tmp_path, untied(kind)), True, True)
+    held = loading.load(str(tmp_path), device="cpu", dtype="float32").network
+    assert architecture.from_hub(str(tmp_path), allow_folders=True).parameters == text_numbers(held)
+    assert architecture.from_config(held.config).parameters == text_numbers(held), "of the loaded model"
+
+
+def test_a_head_in_the_files_that_is_equal_to_the_embedding_is_no_other_weight(tmp_path: Path) -> None:
+    network = tiny_llama_network(300, tie_word_embeddings=True)
+    save(tmp_path, network)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    for changed, numbers in ((0, 0), (1, weights["lm_head.weight"].numel())):
+        weights["lm_head.weight"][-1, -1] += changed
+        save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+        held = loading.load(str(tmp_path), device="cpu", dtype="float32").network
+        plan = architecture.from_hub(str(tmp_path), allow_folders=True)
+        assert plan.parameters == text_numbers(held) == text_numbers(network) + numbers
 
 
 @pytest.mark.parametrize("kind", BY_DEFAULT)
