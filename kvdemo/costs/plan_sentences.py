@@ -114,7 +114,7 @@ def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
     said = [f"Beside {weights} of weights, {memory} of memory leave {free} for the cache."]
     longest = fit["largest_context"]
     if longest is None:
-        said.append("The cache stops growing, so that no context is too long for the memory.")
+        said.append(f"The cache stops growing, so that no context is too long for the memory{_made_for(arch)}.")
     elif longest == 0:
         said.append("Not one position fits beside the weights.")
     else:
@@ -122,9 +122,20 @@ def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
         beyond = f", more than the {made_for:,} that the model was made for" if made_for and longest > made_for else ""
         said.append(f"One sequence can be {units.count(longest, 'position')} long{beyond}.")
     several = units.count(fit["largest_batch"], "sequence")
-    asked = "" if fit["fits"] else f"; {settings['batch']:,} do not fit"
-    said.append(f"At a context of {settings['context']:,}, {several} fit{asked}.")
+    does = "does" if settings["batch"] == 1 else "do"
+    asked = "" if fit["fits"] else f"; {settings['batch']:,} {does} not fit"
+    fits = "fits" if fit["largest_batch"] == 1 else "fit"
+    said.append(f"At a context of {settings['context']:,}, {several} {fits}{asked}.")
     return said
+
+
+def _made_for(arch: Architecture) -> str:
+    """Write where the model ends, whatever the memory holds; and that no window is full before, where that is so."""
+    if not arch.context_length:
+        return ""
+    said = f", but the model was made for {arch.context_length:,} positions"
+    full = max((layer.window or 0 for layer in arch.layers), default=0)
+    return said + (", before which the windows are not full" if full >= arch.context_length else "")
 
 
 def _growth(document: Mapping[str, Any]) -> str:
