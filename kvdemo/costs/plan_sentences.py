@@ -27,7 +27,7 @@ def headline(document: Mapping[str, Any]) -> str:
 
 def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> list[str]:
     """Write the plan in sentences: what is kept, what fits, how fast."""
-    said = [_attention(arch), _layers(arch)]
+    said = [_attention(arch), _layers(arch), *_published(document, arch)]
     if repeats > 1:
         said.append(
             f"transformers keeps each key-value head {repeats} times, once for every query head that shares it, and "
@@ -39,6 +39,21 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
         read = f"{active} to {at_most} billion" if arch.spare_parameters else f"{active} billion"
         said.append(f"Of {every} billion parameters, {read} are read for a token; all of them must be in memory.")
     return [*said, *_fitting(document, arch), _growth(document), _speed(document), *_sparse(arch)]
+
+
+def _published(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    """Say that the weights were published in another format than the figures are for."""
+    if arch.published is None:
+        return []
+    of, size = arch.published, arch.published.bytes
+    bits = f", {of.bits} bits" if of.bits else ""
+    said = (
+        f"The published weights are quantised ({of.method}{bits}); the figures here are for the same weights in "
+        f"{document['settings']['dtype']}"
+    )
+    if size is None:
+        return [f"{said}. How many bytes they have as published is not known."]
+    return [f"{said}. As published they have about {units.amount(size, 'B')}: an estimate from the configuration."]
 
 
 def _attention(arch: Architecture) -> str:

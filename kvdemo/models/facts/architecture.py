@@ -23,6 +23,7 @@ from kvdemo.models.facts import (
     config_check,
     config_numbers,
     meta_run,
+    published,
     shared_keys,
     step_weights,
     text_part,
@@ -73,7 +74,8 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED, folder: Path | Non
     raw = config_check.read(given, name)
     text_part.check(raw, name)
     config = meta_run.try_build(name, lambda: _config(raw, folder, name))
-    return from_config(config, str(raw["model_type"]) if name == PASTED else name)
+    called = str(raw["model_type"]) if name == PASTED else name
+    return meta_run.try_build(called, lambda: _of(config, called, published.stated(raw)))
 
 
 def _config(raw: Mapping[str, Any], folder: Path | None, name: str) -> PreTrainedConfig:
@@ -93,7 +95,7 @@ def from_config(config: PreTrainedConfig, name: str | None = None) -> Architectu
     return meta_run.try_build(name, lambda: _of(config, name))
 
 
-def _of(config: PreTrainedConfig, name: str) -> Architecture:
+def _of(config: PreTrainedConfig, name: str, quantized: Mapping[str, Any] | None = None) -> Architecture:
     trial = meta_run.run_trial(config, name)
     layers = cache_shape.layer_caches(trial, name)
     network, text = trial.network, trial.text
@@ -109,6 +111,8 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     more_than_text = type(config.get_text_config(decoder=True)) is not type(config)
     more_than_text |= bool(trial.idle and config.sub_configs)
     read = step_weights.add_up(network, trial, torch.Tensor.numel, name)
+    parameters = _parameters(network, trial if more_than_text else step_weights.NOTHING_KNOWN)
+    parameters += 0 if tied else trial.missing_head
     return Architecture(
         name=name,
         layers=layers,
@@ -116,8 +120,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         head_dim=_head_dim(layers, attention, text),
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        parameters=_parameters(network, trial if more_than_text else step_weights.NOTHING_KNOWN)
-        + (0 if tied else trial.missing_head),
+        parameters=parameters,
         active_parameters=read + trial.missing_head,
         spare_parameters=step_weights.add_up(network, trial, torch.Tensor.numel, name, most=True) - read,
         context_length=config_numbers.context_length(network),
@@ -126,6 +129,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         indexer=_indexer(layers, text),
         repeats=repeats,
         text_part=more_than_text,
+        published=None if quantized is None else published.read(quantized, network, parameters),
         borrowed=borrowed,
         late_parameters=step_weights.add_up(
             network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))

@@ -64,7 +64,7 @@ def text_pass(network: PreTrainedModel, name: str) -> TextPass:
     (BART's). Another is tried once, in up to a second; nothing is known where that fails.
     """
     half = getattr(network.config, "is_decoder", False)
-    if not (half or network.config.sub_configs) and next(_experts(network), None) is None:
+    if not (half or network.config.sub_configs) and next(expert_weights(network), None) is None:
         return NOTHING_KNOWN
     try:
         kind = type(network)
@@ -106,7 +106,7 @@ def add_up(
                 weights.pop(id(module.weight), None)  # one row of it is looked up
     for weight in idle_weights(network, seen):
         weights.pop(id(weight), None)
-    experts = {id(weight) for part in parts for weight in _experts(part)}
+    experts = {id(weight) for part in parts for weight in expert_weights(part)}
     routed = [weight for weight in weights.values() if id(weight) in experts]
     others = sum(map(size, weights.values())) - sum(map(size, routed))
     if not routed:
@@ -122,7 +122,7 @@ def add_up(
     return others + round(sum(size(weight) * sent / rows for weight, rows in zip(routed, laid_out, strict=True)))
 
 
-def _experts(part: nn.Module) -> Iterator[nn.Parameter]:
+def expert_weights(part: nn.Module) -> Iterator[nn.Parameter]:
     """List the weights of experts: those of parts that are named so, and JetMoE's, whose class alone is."""
     for path, module in part.named_modules():
         if "experts" in path.split(".") or type(module).__name__.endswith("ParallelExperts"):
