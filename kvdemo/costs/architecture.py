@@ -115,6 +115,20 @@ class Indexer:
 
 
 @dataclass(frozen=True)
+class Published:
+    """How the weights of a model were published, where that is in no number format that a processor computes in.
+
+    method  the format's name: AWQ, GPTQ, bitsandbytes, MXFP4, FP8
+    bits    of a number in it; None where the configuration does not say it
+    bytes   an estimate of all weights as published; None where the configuration tells too little
+    """
+
+    method: str
+    bits: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A model as far as its costs depend on it.
 
@@ -134,6 +148,7 @@ class Architecture:
                        each query head that shares it (Falcon's newer models); see `shared`
     text_part          whether the model is for more than text, and all of this is about the part that continues text
     borrowed           for each layer that attends to the keys of another one and keeps none, what that one keeps
+    published          how the weights were quantised that the configuration describes; None where they were not
     late_parameters    those of `active_parameters` in such layers, where these run for the positions alone whose logits
                        are asked for (Gemma 4); 0 where they run for all
     head_parameters    those of `active_parameters` that make logits of what the last layer leaves; left out:
@@ -161,6 +176,7 @@ class Architecture:
     head_parameters: int | None = None
     repeated_parameters: int = 0
     spare_parameters: int = 0
+    published: Published | None = None
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:

@@ -27,7 +27,7 @@ def headline(document: Mapping[str, Any]) -> str:
 
 def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> list[str]:
     """Write the plan in sentences: what is kept, what fits, how fast."""
-    said = [_attention(arch), _layers(arch)]
+    said = [_attention(arch), _layers(arch), *_published(document, arch)]
     if repeats > 1:
         said.append(
             f"transformers keeps each key-value head {repeats} times, once for every query head that shares it, and "
@@ -39,6 +39,21 @@ def sentences(document: Mapping[str, Any], arch: Architecture, repeats: int) -> 
         read = f"{active} to {at_most} billion" if arch.spare_parameters else f"{active} billion"
         said.append(f"Of {every} billion parameters, {read} are read for a token; all of them must be in memory.")
     return [*said, *_fitting(document, arch), _growth(document), _speed(document), *_sparse(arch)]
+
+
+def _published(document: Mapping[str, Any], arch: Architecture) -> list[str]:
+    """Say that the weights were published in another format than the figures are for."""
+    if arch.published is None:
+        return []
+    of, size = arch.published, arch.published.bytes
+    bits = f", {of.bits} bits" if of.bits else ""
+    said = (
+        f"The published weights are quantised ({of.method}{bits}); the figures here are for the same weights in "
+        f"{document['settings']['dtype']}"
+    )
+    if size is None:
+        return [f"{said}. How many bytes they have as published is not known."]
+    return [f"{said}. As published they have about {units.amount(size, 'B')}: an estimate from the configuration."]
 
 
 def _attention(arch: Architecture) -> str:
@@ -114,7 +129,7 @@ def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
     said = [f"Beside {weights} of weights, {memory} of memory leave {free} for the cache."]
     longest = fit["largest_context"]
     if longest is None:
-        said.append("The cache stops growing, so that no context is too long for the memory.")
+        said.append(f"The cache stops growing, so that no context is too long for the memory{_made_for(arch)}.")
     elif longest == 0:
         said.append("Not one position fits beside the weights.")
     else:
@@ -122,9 +137,20 @@ def _fitting(document: Mapping[str, Any], arch: Architecture) -> list[str]:
         beyond = f", more than the {made_for:,} that the model was made for" if made_for and longest > made_for else ""
         said.append(f"One sequence can be {units.count(longest, 'position')} long{beyond}.")
     several = units.count(fit["largest_batch"], "sequence")
-    asked = "" if fit["fits"] else f"; {settings['batch']:,} do not fit"
-    said.append(f"At a context of {settings['context']:,}, {several} fit{asked}.")
+    does = "does" if settings["batch"] == 1 else "do"
+    asked = "" if fit["fits"] else f"; {settings['batch']:,} {does} not fit"
+    fits = "fits" if fit["largest_batch"] == 1 else "fit"
+    said.append(f"At a context of {settings['context']:,}, {several} {fits}{asked}.")
     return said
+
+
+def _made_for(arch: Architecture) -> str:
+    """Write where the model ends, whatever the memory holds; and that no window is full before, where that is so."""
+    if not arch.context_length:
+        return ""
+    said = f", but the model was made for {arch.context_length:,} positions"
+    full = max((layer.window or 0 for layer in arch.layers), default=0)
+    return said + (", before which the windows are not full" if full >= arch.context_length else "")
 
 
 def _growth(document: Mapping[str, Any]) -> str:

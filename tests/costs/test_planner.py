@@ -301,3 +301,26 @@ def test_layers_whose_latents_differ_or_are_others_are_told() -> None:
     assert "a layer keeps 512 or 1024 numbers a position" in made["sentences"][0]
     assert "2 keep every position and 2 keep an indexer's keys of every position." in made["sentences"][1]
     assert made["model"]["kv_heads"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "says"),
+    [(17.5, "1 sequence fits."), (18.5, "2 sequences fit."), (16.5, "0 sequences fit; 1 does not fit.")],
+)
+def test_one_sequence_fits_and_several_fit(gigabytes: float, says: str) -> None:
+    made = plan(model(), memory_bytes=round(gigabytes * 1e9), bandwidth_bytes_per_s=1e12)
+    assert any(sentence.startswith(f"At a context of 8,192, {says}") for sentence in made["sentences"])
+
+
+@pytest.mark.parametrize(("window", "unfilled"), [(4096, False), (131_071, False), (131_072, True), (262_143, True)])
+def test_a_cache_that_stops_growing_is_not_said_to_be_for_any_context_of_the_model(window: int, unfilled: bool) -> None:
+    made = plan(model(*[LayerCache("sliding", kv_heads=8, head_dim=128, window=window)] * 4), **MACHINE)
+    said = next(sentence for sentence in made["sentences"] if "stops growing" in sentence)
+    assert "but the model was made for 131,072 positions" in said
+    assert ("before which the windows are not full" in said) is unfilled
+
+
+def test_a_model_without_a_limit_has_none_in_the_sentence() -> None:
+    layers = [LayerCache("sliding", kv_heads=8, head_dim=128, window=64)] * 4
+    made = plan(model(*layers, context_length=None), **MACHINE)
+    assert "The cache stops growing, so that no context is too long for the memory." in made["sentences"]

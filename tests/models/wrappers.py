@@ -59,8 +59,8 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def wrapper(kind: str) -> PreTrainedModel:
-    """A whole model with random weights, in float32."""
+def wrapper(kind: str, **more: Any) -> PreTrainedModel:
+    """A whole model with random weights, in float32; `more` is for the top of its configuration."""
     name, text, vision = WRAPPERS[kind]
     config = CONFIG_MAPPING[kind]()
     inner = {
@@ -72,7 +72,7 @@ def wrapper(kind: str) -> PreTrainedModel:
         "vision_config": {"model_type": inner["vision_config"], **vision},
     }
     torch.manual_seed(0)
-    made: PreTrainedModel = getattr(transformers, name)(CONFIG_MAPPING[kind].from_dict(parts))
+    made: PreTrainedModel = getattr(transformers, name)(CONFIG_MAPPING[kind].from_dict(parts | more))
     return made.float().eval()
 
 

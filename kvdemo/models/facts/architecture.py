@@ -23,12 +23,14 @@ from kvdemo.models.facts import (
     config_check,
     config_numbers,
     meta_run,
+    published,
     shared_keys,
     step_weights,
     text_part,
+    tying,
 )
 from kvdemo.models.names import catalog, folders
-from kvdemo.models.sources import disk_space, random_weights
+from kvdemo.models.sources import disk_space, random_weights, saved_head
 from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.hub import hub_errors
 from kvdemo.models.sources.hub.timeout import call_with_timeout
@@ -67,12 +69,24 @@ def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True)
     return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id, None), name.id)
 
 
-def parse(given: str | Mapping[str, Any], name: str = PASTED) -> Architecture:
-    """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput."""
+def parse(given: str | Mapping[str, Any], name: str = PASTED, folder: Path | None = None) -> Architecture:
+    """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput.
+
+    The files in a `folder` show whether a projection onto the vocabulary was saved that is not tied.
+    """
     raw = config_check.read(given, name)
     text_part.check(raw, name)
-    config = meta_run.try_build(name, lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw)))
-    return from_config(config, str(raw["model_type"]) if name == PASTED else name)
+    config = meta_run.try_build(name, lambda: _config(raw, folder, name))
+    called = str(raw["model_type"]) if name == PASTED else name
+    return meta_run.try_build(called, lambda: _of(config, called, published.stated(raw)))
+
+
+def _config(raw: Mapping[str, Any], folder: Path | None, name: str) -> PreTrainedConfig:
+    config: PreTrainedConfig = CONFIG_MAPPING[raw["model_type"]].from_dict(config_check.shape_only(raw))
+    tying.settle(config, raw)
+    if folder is not None and tying.tied(config) and saved_head.is_apart(folder, config, name):
+        tying.untie(config)
+    return config
 
 
 def from_config(config: PreTrainedConfig, name: str | None = None) -> Architecture:
@@ -84,7 +98,7 @@ def from_config(config: PreTrainedConfig, name: str | None = None) -> Architectu
     return meta_run.try_build(name, lambda: _of(config, name))
 
 
-def _of(config: PreTrainedConfig, name: str) -> Architecture:
+def _of(config: PreTrainedConfig, name: str, quantized: Mapping[str, Any] | None = None) -> Architecture:
     trial = meta_run.run_trial(config, name)
     layers = cache_shape.layer_caches(trial, name)
     network, text = trial.network, trial.text
@@ -96,8 +110,12 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
     if attention is None:
         raise BadInput(meta_run.NO_KEYS.format(name))
     borrowed = shared_keys.borrowed(trial, layers)
-    more_than_text = config.get_text_config(decoder=True) is not config or bool(trial.idle and config.sub_configs)
+    # The text part of a decoder that was saved alone (BART's) is a copy of all.
+    more_than_text = type(config.get_text_config(decoder=True)) is not type(config)
+    more_than_text |= bool(trial.idle and config.sub_configs)
     read = step_weights.add_up(network, trial, torch.Tensor.numel, name)
+    parameters = _parameters(network, trial if more_than_text else step_weights.NOTHING_KNOWN)
+    parameters += 0 if tied else trial.missing_head
     return Architecture(
         name=name,
         layers=layers,
@@ -105,8 +123,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         head_dim=_head_dim(layers, attention, text),
         hidden_size=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        parameters=_parameters(network, trial if more_than_text else step_weights.NOTHING_KNOWN)
-        + (0 if tied else trial.missing_head),
+        parameters=parameters,
         active_parameters=read + trial.missing_head,
         spare_parameters=step_weights.add_up(network, trial, torch.Tensor.numel, name, most=True) - read,
         context_length=config_numbers.context_length(network),
@@ -115,6 +132,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         indexer=_indexer(layers, text),
         repeats=repeats,
         text_part=more_than_text,
+        published=None if quantized is None else published.read(quantized, network, parameters),
         borrowed=borrowed,
         head_parameters=trial.missing_head
         + step_weights.add_up(network, trial, torch.Tensor.numel, name, step_weights.text_parts(network)[1:]),
@@ -132,7 +150,7 @@ def _read(folder: Path, name: str) -> Architecture:
     except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
         raise BadInput(f"{name} has no config.json that can be read: check its name.") from error
     _check_size(size, name)
-    return parse(read_json(file, name), name)
+    return parse(read_json(file, name), name, file.parent)
 
 
 def _check_size(size: int, name: str) -> None:

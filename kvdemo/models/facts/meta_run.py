@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from torch.fx.experimental import _config as symbolic
 from torch.nn import functional
@@ -27,7 +28,7 @@ from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedMo
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.facts import text_part
+from kvdemo.models.facts import rope, text_part
 from kvdemo.models.network import cache_argument, cache_layers, tied
 
 _T = TypeVar("_T")
@@ -99,7 +100,7 @@ def run_trial(config: PreTrainedConfig, name: str, loaded: type[PreTrainedModel]
         try:
             return try_build(name, functools.partial(_run, build, part, headless, name))
         except BadInput as error:
-            refused = refused or error
+            refused = refused or rope.unknown(part, error, name) or error
     raise refused or BadInput(f"{name} is not supported: transformers has no class that runs its text part alone.")
 
 
@@ -112,7 +113,9 @@ def try_build(name: str, build: Callable[[], _T]) -> _T:
     except _TooLargeError as error:
         raise BadInput(f"{name} has more parts than can be counted here: check its numbers.") from error
     except Exception as error:  # two hundred families of models raise what they like
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(" .:")
+        # A check of a configuration names itself, and holds what it found as the cause.
+        told = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+        said = (str(told).strip().splitlines() or [type(told).__name__])[0][:160].rstrip(" .:")
         said = said if said.isprintable() else ascii(said)
         raise BadInput(f"{name} is not supported: no model can be tried from its configuration ({said}).") from error
 

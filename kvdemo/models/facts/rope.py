@@ -14,7 +14,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, __version__
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from kvdemo.core.errors import BadInput
+from kvdemo.core.settings.validation import show
 
 _alone: WeakKeyDictionary[PreTrainedModel, AbstractContextManager[Any]] = WeakKeyDictionary()
 
@@ -24,6 +28,22 @@ def rope_parameters(config: Any) -> tuple[Mapping[str, Any], ...]:
     parameters = getattr(config, "rope_parameters", None) or {}
     parts = (parameters, *parameters.values())
     return tuple(part for part in parts if isinstance(part, Mapping) and "rope_type" in part)
+
+
+def unknown(config: PreTrainedConfig, error: BadInput, name: str) -> BadInput | None:
+    """Return what to say of a model that cannot be tried for its kind of rotary positions; None for another reason.
+
+    transformers looks the kind up in a table and says no more than the word that is not in it.
+    """
+    missing = error.__cause__.args[:1] if isinstance(error.__cause__, KeyError) else ()
+    stated = {part["rope_type"] for part in rope_parameters(config.get_text_config(decoder=True))}
+    if not stated & set(missing):
+        return None
+    known = ", ".join(sorted(ROPE_INIT_FUNCTIONS))
+    return BadInput(
+        f"{name} has rotary positions of the type {show(missing[0])}, which transformers {__version__} does not know "
+        f"for such a model: it knows default, {known}."
+    )
 
 
 def switch_lengths(config: Any) -> tuple[int, ...]:

@@ -69,10 +69,11 @@ def read_bytes(network: PreTrainedModel, name: str) -> int:
 def text_pass(network: PreTrainedModel, name: str) -> TextPass:
     """Find which weights of a loaded model a pass over text uses.
 
-    All of a model for text alone without experts. Another is tried once, in up to a second; nothing is known where that
-    fails.
+    All of a model for text alone without experts, unless it is the half of one that may look at an encoder's text too
+    (BART's). Another is tried once, in up to a second; nothing is known where that fails.
     """
-    if not network.config.sub_configs and next(_experts(network), None) is None:
+    half = getattr(network.config, "is_decoder", False)
+    if not (half or network.config.sub_configs) and next(expert_weights(network), None) is None:
         return NOTHING_KNOWN
     try:
         kind = type(network)
@@ -126,7 +127,7 @@ def add_up(
                 weights.pop(id(module.weight), None)  # one row of it is looked up
     for weight in idle_weights(network, seen):
         weights.pop(id(weight), None)
-    experts = {id(weight) for part in parts for weight in _experts(part)}
+    experts = {id(weight) for part in parts for weight in expert_weights(part)}
     routed = [weight for weight in weights.values() if id(weight) in experts]
     others = sum(map(size, weights.values())) - sum(map(size, routed))
     if not routed:
@@ -142,7 +143,7 @@ def add_up(
     return others + round(sum(size(weight) * sent / rows for weight, rows in zip(routed, laid_out, strict=True)))
 
 
-def _experts(part: nn.Module) -> Iterator[nn.Parameter]:
+def expert_weights(part: nn.Module) -> Iterator[nn.Parameter]:
     """List the weights of experts: those of parts that are named so, and JetMoE's, whose class alone is."""
     for path, module in part.named_modules():
         if "experts" in path.split(".") or type(module).__name__.endswith("ParallelExperts"):

@@ -21,6 +21,7 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 from kvdemo.core.errors import BadInput
+from kvdemo.models.facts import tying
 
 
 def _as_tuple(classes: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -41,6 +42,8 @@ _CLASSES = {
     for known in mapping.values()
     for word in _as_tuple(known)
 }
+# The classes without a projection onto the vocabulary: LlamaModel, LlavaModel.
+_BASES: Mapping[str, Any] = modeling_auto.MODEL_MAPPING_NAMES
 _WRITING: tuple[Any, ...] = (AutoModelForCausalLM, AutoModelForMultimodalLM)
 # What a class that continues text is called in a model's own code: MPTForCausalLM, ExaoneForCausalLM.
 _CONTINUES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVisionText2Text")
@@ -50,8 +53,8 @@ def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
     """Raise BadInput with the reason unless a config.json is that of a model with a part that continues text.
 
     The model must be one that transformers knows itself. `name` begins the sentence. With `saved`, the configuration
-    lies beside weights: an encoder that was saved as a language model (BertLMHeadModel) is taken, and what can decode
-    with it is tried when it is loaded.
+    lies beside weights: an encoder that was saved as a language model (BertLMHeadModel) is taken even where nothing
+    says that it reads forwards, and what can decode with it is tried when it is loaded.
     """
     kind, classes = raw.get("model_type"), _classes(raw)
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
@@ -60,18 +63,35 @@ def check(raw: Mapping[str, Any], name: str, *, saved: bool = False) -> None:
         raise BadInput(f"{name} is of the type {kind!r}, which transformers {__version__} does not know.")
     if raw.get("is_encoder_decoder"):
         raise BadInput(_encoder_decoder(name))
-    decoding = saved and any(word in _as_tuple(CAUSAL.get(kind, ())) for word in classes)
-    if not decoding and (whole := sorted({part for part in _types(raw) if _reads_as_a_whole(part)})):
-        named = f", saved as a {classes[0]}," if classes else ","
-        raise BadInput(
-            f"{name} is of the type {whole[0]}{named} which reads a whole text at once: "
-            "choose a causal (decoder-only) language model."
-        )
+    listed = any(word in _as_tuple(CAUSAL.get(kind, ())) for word in classes)
+    parts = set(_types(raw)) - ({kind} if listed and (saved or _decodes(raw, kind)) else set())
+    if whole := sorted(part for part in parts if _reads_as_a_whole(part)):
+        raise BadInput(_at_once(name, whole[0], classes))
+    if _looks_both_ways(raw):
+        raise BadInput(_at_once(name, kind, classes))
     if not {kind, *_kinds_with_a_wrapper(kind)} & {*CAUSAL, *MULTIMODAL, *_FROM_TEXT_OR_SOUND}:
         raise BadInput(f"{name} is no causal language model, one that continues text: {_what(kind)}; choose another.")
-    if "architectures" in raw and not any(map(_continues, classes)):
+    if "architectures" in raw:
+        _check_head(raw, name, kind, classes)
+
+
+def _check_head(raw: Mapping[str, Any], name: str, kind: str, classes: list[str]) -> None:
+    """Raise BadInput unless what was saved as one of these classes has a projection onto the vocabulary.
+
+    A class without one is as good where the embedding is the projection (bloom-7b1 is a BloomModel). Where transformers
+    has no such class for a type, the name tells nothing (Qwen2.5-Omni is a Qwen2_5OmniModel).
+    """
+    bases = _as_tuple(_BASES.get(kind, ()))
+    if any(map(_continues, classes)) or (classes and not bases):
+        return
+    if not any(word in bases for word in classes):
         what = f"a {classes[0]}" if classes else "of no named architecture"
         raise BadInput(f"{name} is {what}: choose a causal language model, one that continues text.")
+    if not tying.ties(raw):
+        raise BadInput(
+            f"{name} is a {classes[0]}: choose a causal language model. That class has no projection onto the "
+            "vocabulary, and its embedding is none either, so random numbers would choose the tokens."
+        )
 
 
 def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrainedConfig]]:
@@ -148,6 +168,23 @@ def _reads_as_a_whole(kind: str) -> bool:
     return kind in _AS_A_WHOLE and kind not in MULTIMODAL and "text_config" not in CONFIG_MAPPING[kind].sub_configs
 
 
+def _decodes(raw: Mapping[str, Any], kind: str) -> bool:
+    """Tell whether a type that may be an encoder reads forwards here: a decoder, or the half of a model that is one."""
+    if getattr(CONFIG_MAPPING[kind], "is_encoder_decoder", False):
+        return raw.get("is_encoder_decoder") is False
+    return raw.get("is_decoder") is True
+
+
+def _looks_both_ways(raw: Mapping[str, Any]) -> bool:
+    """Tell whether a decoder was made into an encoder, as transformers' masks are told: EmbeddingGemma."""
+    parts = (raw, raw.get("text_config"))
+    return any(
+        part.get("is_causal") is False or part.get("use_bidirectional_attention") is True
+        for part in parts
+        if isinstance(part, Mapping)
+    )
+
+
 def _kinds_with_a_wrapper(kind: str) -> Iterator[str]:
     """List the types whose text part is of this type, by its name: qwen3_vl_text is qwen3_vl's."""
     for ending in ("_text", "_text_model"):
@@ -158,6 +195,14 @@ def _kinds_with_a_wrapper(kind: str) -> Iterator[str]:
 def _continues(word: str) -> bool:
     """Tell whether a class, by its name, has a projection onto the vocabulary and reads forwards."""
     return word in _CLASSES or word.endswith(_CONTINUES)
+
+
+def _at_once(name: str, kind: str, classes: list[str]) -> str:
+    named = f", saved as a {classes[0]}," if classes else ","
+    return (
+        f"{name} is of the type {kind}{named} which reads a whole text at once: "
+        "choose a causal (decoder-only) language model."
+    )
 
 
 def _encoder_decoder(name: str) -> str:

@@ -11,8 +11,9 @@ from transformers.utils import logging as transformers_logging
 
 from kvdemo.core.errors import BadInput, first_line
 from kvdemo.models.errors import DamagedFiles
-from kvdemo.models.facts import text_part
+from kvdemo.models.facts import text_part, tying
 from kvdemo.models.network import cache_argument, tied
+from kvdemo.models.sources import checkpoint
 
 # Never code from a repository, never a pickle, and no question to the Hub: the files are here.
 SAFELY = {"trust_remote_code": False, "local_files_only": True}
@@ -34,6 +35,7 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | 
             )
         missing = sorted(report["missing_keys"])
         if not missing:
+            _say_whether_tied(found)
             return _on_text_alone(name, auto, found if device is None else found.to(device))
         refused = refused or DamagedFiles(
             f"{name} lacks {len(missing)} of its weights ({missing[0]} first): choose another model."
@@ -43,12 +45,23 @@ def network(name: str, folder: Path, dtype: torch.dtype, device: torch.device | 
 
 def shape(name: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """Build the model of a folder without its weights, on the meta device. Raises BadInput where no class is known."""
-    for auto, part in text_part.to_load(AutoConfig.from_pretrained(folder, **SAFELY), name):
+    config = AutoConfig.from_pretrained(folder, **SAFELY)
+    tying.settle(config, checkpoint.read_json(folder / "config.json", name))
+    for auto, part in text_part.to_load(config, name):
         with torch.device("meta"):
             made: PreTrainedModel = auto.from_config(part, dtype=None, trust_remote_code=False)
         tied.tie(made)
         return made.to(dtype)
     raise _unsupported(name)
+
+
+def _say_whether_tied(found: PreTrainedModel) -> None:
+    """Correct the configuration of a model whose files have a head of its own: what it costs is read off that."""
+    head, words = (
+        getattr(part, "weight", None) for part in (found.get_output_embeddings(), found.get_input_embeddings())
+    )
+    if head is not None and words is not None and head is not words:
+        tying.untie(found.config)
 
 
 def _unsupported(name: str) -> BadInput:

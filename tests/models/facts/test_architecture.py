@@ -632,3 +632,35 @@ def test_an_unreachable_or_silent_hub_gives_one_sentence(monkeypatch: pytest.Mon
     with socket.create_server(("127.0.0.1", 0)) as server:
         point(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
         assert "does not answer" in refusal(lambda: architecture.from_hub("someone/llama"))
+
+
+@pytest.mark.parametrize("word", ["type", "rope_type"])
+@pytest.mark.parametrize("kind", ["su", "mrope", "foo"])
+def test_an_unknown_type_of_rotary_positions_is_named_as_one(kind: str, word: str) -> None:
+    raw = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "rope_scaling": {word: kind, "factor": 2},
+    }
+    said = refusal(lambda: architecture.parse(raw))
+    assert f"has rotary positions of the type '{kind}', which transformers" in said
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (
+            {"model_type": "llama", "hidden_size": 250, "num_attention_heads": 4},
+            "(250) is not a multiple of the number",
+        ),
+        (
+            {"model_type": "llama4", "text_config": {"model_type": "llama4_text", "attn_temperature_tuning": 4}},
+            "'attn_temperature_tuning' expected bool, got int",
+        ),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_and_not_the_name_of_the_check(raw: dict[str, Any], says: str) -> None:
+    said = refusal(lambda: architecture.parse(raw))
+    assert says in said
+    assert "alidat" not in said
