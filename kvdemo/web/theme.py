@@ -69,6 +69,7 @@ def launch_options(
         "app_kwargs": {
             "routes": routes,
             "middleware": [guard, Middleware(KeptPage), Middleware(Listeners)],
+            "openapi_url": None,  # a list of all routes, which takes 50 ms; programs read /gradio_api/info
             "exception_handlers": {RequestValidationError: unreadable.explain_fault},
         },
         "max_file_size": MOST_BYTES,

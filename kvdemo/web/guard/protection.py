@@ -1,8 +1,8 @@
 """Guard the web server: headers for browsers, the size of what is sent, uploads, and who is a visitor from elsewhere.
 
-A body of too many values is refused before anything reads it (`parts`). A request at which Gradio fails is answered in
-a sentence (`unreadable`). What the page does not need is closed (`closed`), and other websites' pages may change
-nothing (`other_sites`).
+Headers that are slow to read (`headers`) and bodies of too many values (`parts`) are refused before anything reads
+them. A request at which Gradio fails is answered in a sentence (`unreadable`). What the page does not need is closed
+(`closed`), and other websites' pages may change nothing (`other_sites`).
 
 It stands around everything that Gradio answers (`launch(app_kwargs={"middleware": ...})`).
 """
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import unquote_to_bytes, urlsplit
 
-import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kvdemo.core.visitor import one_visitors
 from kvdemo.web.gradio_patches.guarded_blocks import REFUSED
-from kvdemo.web.guard import closed, other_sites, unreadable, upload_progress
+from kvdemo.web.guard import closed, headers, other_sites, unreadable, upload_progress
 from kvdemo.web.guard.body import BODY_BYTES, TOO_LARGE, UPLOAD_SECONDS, Body
 from kvdemo.web.guard.open_requests import CROWDED, OpenRequests
 from kvdemo.web.guard.uploads import FULL, Uploads
@@ -54,13 +53,10 @@ BESIDE_FILES, MOST_REQUEST = 100_000, 4_000_000
 DIRECT, MOST_DIRECT = ("/gradio_api/run/", "/gradio_api/api/"), 10_000
 #: Bytes of what a link holds, which the page sends along with every event; web servers take some 60,000 of them.
 MOST_LINK = 30_000
-#: Headers from which Gradio makes addresses.
-NAME_THE_SERVER = ("host", "x-forwarded-host", "x-gradio-server")
 #: A proxy says for whom it asks.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LOCAL_NAMES = ("localhost", "")
 RETRY_LATER = {"Retry-After": "3600"}
-NO_HOST = "The request cannot be read: a header names a server that there cannot be."
 
 
 class Protection:
@@ -82,6 +78,10 @@ class Protection:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        headers.leave_out_unread(scope)
+        if headers.are_too_large(scope):
+            await PlainTextResponse(headers.TOO_LARGE, 431)(scope, receive, _Answer(scope, send))
             return
         if scope["path"] == "/" and len(scope["query_string"]) > MOST_LINK:
             await RedirectResponse(f"./?{TOO_LONG}=1")(scope, receive, _Answer(scope, send))
@@ -125,7 +125,7 @@ class Protection:
         refusals = (
             (self._open.is_full(address, shared=_is_loopback(address)), CROWDED, 429),
             (body.too_large, TOO_LARGE, 413),
-            (not _names_a_server(Headers(scope=scope)), NO_HOST, 400),
+            (not headers.name_a_server(scope), headers.NO_HOST, 400),
             (closed.is_closed(scope["path"]), closed.SENTENCE, 404),
             (other_sites.is_of_another_site(scope), other_sites.SENTENCE, 403),
             (upload and self._is_full(scope), FULL, 429),
@@ -186,14 +186,14 @@ class _Answer:
         await self._send(message)
 
     def _begin(self, message: Message) -> None:
-        headers = MutableHeaders(scope=message)
-        headers.update(HEADERS)
-        self.may_end = "content-length" not in headers
+        sent = MutableHeaders(scope=message)
+        sent.update(HEADERS)
+        self.may_end = "content-length" not in sent
         if message["status"] == 500 and REFUSED in self._scope:
             message["status"] = 400  # Gradio answers a refusal with the status of an internal error
-        self._silent = message["status"] >= 400 and headers.get("content-length") == "0"
+        self._silent = message["status"] >= 400 and sent.get("content-length") == "0"
         if self._silent:
-            headers.update({"content-length": str(len(SILENT)), "content-type": "text/plain; charset=utf-8"})
+            sent.update({"content-length": str(len(SILENT)), "content-type": "text/plain; charset=utf-8"})
 
     async def end(self) -> None:
         """End a stream."""
@@ -210,17 +210,6 @@ def _address(scope: Scope) -> str:
     return one_visitors(str(scope["client"][0])) if scope.get("client") else ""
 
 
-def _names_a_server(headers: Headers) -> bool:
-    """Tell whether what a request names as its server can be the name of one."""
-    try:
-        for name in NAME_THE_SERVER:
-            named = headers.get(name, "").split(",")[0].strip()
-            httpx.URL(named if "://" in named else f"http://{named}")
-    except httpx.InvalidURL:
-        return False
-    return True
-
-
 def _readable(path: str, query: bytes) -> bytes:
     """Leave out of a link what Gradio fails at: all of one that is too long, and the name of a page."""
     if len(query) > MOST_LINK:
@@ -232,11 +221,11 @@ def _readable(path: str, query: bytes) -> bytes:
 
 def is_stranger(scope: Scope) -> bool:
     """Tell whether a request comes from another machine, or may: through a proxy, a tunnel, or under another name."""
-    headers = Headers(scope=scope)
+    sent = Headers(scope=scope)
     client = scope.get("client")
-    named = _hostname(headers.get("host", ""))
+    named = _hostname(sent.get("host", ""))
     return (
-        any(name in headers for name in FORWARDED)
+        any(name in sent for name in FORWARDED)
         or (client is not None and not _is_loopback(client[0]))
         or not (named in LOCAL_NAMES or _is_loopback(named))
     )

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 #: What the page, Gradio's client and its own start ask for, and what tells nothing to anybody.
 OPEN = {
     "/", "/assets/{path:path}", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/pwa_icon/{size}",
-    "/openapi.json", "/robots.txt", "/static/{path:path}", "/svelte/{path:path}", "/theme.css", "/endpoints",
+    "/robots.txt", "/static/{path:path}", "/svelte/{path:path}", "/theme.css", "/endpoints",
     "/gradio_api/api/{api_name}", "/gradio_api/app_id", "/gradio_api/call/v2/{api_name}",
     "/gradio_api/call/v2/{api_name}/{event_id}", "/gradio_api/call/{api_name}",
     "/gradio_api/call/{api_name}/{event_id}", "/gradio_api/cancel", "/gradio_api/file={path_or_url:path}",
@@ -55,6 +55,12 @@ def test_nothing_answers_at_a_closed_address(method: str, path: str) -> None:
         answer = visitor.request(method, path)
     assert answer.status_code == 404
     assert answer.text in (closed.SENTENCE, "" if method == "HEAD" else closed.SENTENCE)
+
+
+def test_no_list_of_all_routes_is_made_for_anybody() -> None:
+    with client() as visitor:
+        assert visitor.get("/openapi.json").status_code == 404
+        assert visitor.get("/gradio_api/info").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/file=/tmp/login/a/runs/stream/login.json", "/frontend/1/login.js", "/"])
