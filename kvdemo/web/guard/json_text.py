@@ -20,6 +20,10 @@ NO_TEXT = "The JSON has half of a character: send whole ones."
 _MOST_DIGITS = 20
 
 
+class NoJSON(BadInput):
+    """Tells that a text is no JSON."""
+
+
 def read(text: str, most: int) -> Any:
     """Read a JSON text of at most `most` characters. What is returned can be sent as JSON by any library.
 
@@ -36,7 +40,7 @@ def read(text: str, most: int) -> Any:
     except UnicodeEncodeError:
         raise BadInput(NO_TEXT) from None
     except json.JSONDecodeError:
-        raise BadInput(UNREADABLE) from None
+        raise NoJSON(UNREADABLE) from None
     return value
 
 

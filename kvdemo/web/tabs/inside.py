@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.declaration import offered
 from kvdemo.core.settings.inside import DEFAULT_PROMPT, PANELS, InsideRequest
 from kvdemo.web import links
@@ -115,7 +116,11 @@ def _wire_runs(tab: InsideTab, page: gr.Textbox, backend: Backend) -> None:
     controls = tab.controls
 
     async def on_ask(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
-        form, asked = asked_form(dict(zip(controls, values[:-1], strict=True)), values[-1])
+        try:
+            form, asked = asked_form(dict(zip(controls, values[:-1], strict=True)), values[-1])
+        except BadInput as error:
+            yield {**idle(), "error": str(error)}
+            return
         visitor = visitor_of(request)
         with runs.running(visitor.session) as run_id:
             shown = show(backend, form, run_id, asked, visitor)

@@ -48,11 +48,12 @@ def idle(notices: tuple[str, ...] = ()) -> State:
 def asked_form(form: Form, page: object) -> tuple[dict[str, Any], int | None]:
     """Read the form from its controls and from what the panels vary, a JSON text; and the number of the question.
 
-    What no page sends varies nothing. A number that no page gives is None: each state repeats it to the browser.
+    What is no JSON varies nothing. A number that no page gives is None: each state repeats it to the browser. Raises
+    BadInput for JSON that is too much to be read, or that no answer could hold.
     """
     try:
         varied = json_text.read(page, MOST_PAGE) if isinstance(page, str) else {}
-    except BadInput:
+    except json_text.NoJSON:
         varied = {}
     varied = dict(varied) if isinstance(varied, dict) else {}
     asked = varied.pop("asked", None)

@@ -56,8 +56,9 @@ NOT_READ = {
 
 
 @pytest.mark.parametrize("page", NOT_READ.values(), ids=NOT_READ)
-def test_what_no_page_sends_varies_nothing(page: str) -> None:
-    assert asked_form({"prompt": "Hi"}, page) == ({"prompt": "Hi"}, None)
+def test_what_no_page_sends_is_refused_in_a_sentence(page: str) -> None:
+    with pytest.raises(BadInput, match=r"^The (JSON|request) has .*\.$"):
+        asked_form({"prompt": "Hi"}, page)
 
 
 @pytest.mark.parametrize("page", [None, 7, ["{}"], {"asked": 7}])
