@@ -97,7 +97,7 @@ def repeated_parameters(network: PreTrainedModel, seen: Trial) -> int:
     Experts are left out: without numbers nobody knows how many positions are sent to one.
     """
     parts = text_parts(network)
-    experts = {id(weight) for part in parts for weight in _experts(part)}
+    experts = {id(weight) for part in parts for weight in expert_weights(part)}
     weights = {id(weight): weight for part in parts for weight in part.parameters() if id(weight) not in experts}
     return sum(weight.numel() * max(0, seen.runs.get(key, 1) - 1) for key, weight in weights.items())
 
