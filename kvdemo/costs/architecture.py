@@ -130,6 +130,8 @@ class Architecture:
     borrowed           for each layer that attends to the keys of another one and keeps none, what that one keeps
     late_parameters    those of `active_parameters` in such layers, where these run for the positions alone whose logits
                        are asked for (Gemma 4); 0 where they run for all
+    unused_windows     the windows in positions that the configuration states for layers whose code uses none; see
+                       `kvdemo.costs.unused_windows`
     """
 
     name: str
@@ -149,6 +151,7 @@ class Architecture:
     borrowed: tuple[LayerCache, ...] = ()
     late_parameters: int = 0
     spare_parameters: int = 0
+    unused_windows: tuple[int, ...] = ()
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:

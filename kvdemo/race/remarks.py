@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from kvdemo.core.cancellation import CancelToken, why
 from kvdemo.core.types import Schedule, TimedStep
+from kvdemo.costs import unused_windows
 from kvdemo.engine import first_time_cost
 from kvdemo.engine.lane_history import LaneHistory
 from kvdemo.engine.start_lane import describe_failure
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.strategies import longrope
 from kvdemo.strategies.base import Strategy
 
@@ -54,6 +56,13 @@ def not_applied(model: LoadedModel) -> list[str]:
         f"generate() would also apply {' and '.join(found)} of {model.id}'s generation_config.json, which no lane does "
         "unless its own settings say so: it may write another text."
     ]
+
+
+def unused_windows_of(model: LoadedModel) -> list[str]:
+    """Say that generate() writes a wrong text where the configuration states a window that the code does not use."""
+    stated = fitting_cache.stated_windows(model.network).unused
+    layers = len(fitting_cache.dynamic_cache(model.network).layers)
+    return [unused_windows.sentence(model.id, list(stated.values()), layers)] if stated else []
 
 
 def remarks_on(strategy: Strategy, steps: Sequence[TimedStep]) -> list[str]:

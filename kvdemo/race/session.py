@@ -264,7 +264,7 @@ class _Race:
             strategy, record = self.chosen[index], self.records[index]
             found = remarks.first_use(self.request.schedule, record, self.warmed[index])
             if index == 0:
-                found += remarks.not_applied(self.model)
+                found += remarks.not_applied(self.model) + remarks.unused_windows_of(self.model)
             record.remarks = found + remarks.remarks(self.model, self.prompt_ids, strategy, record, stop)
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 

@@ -116,6 +116,7 @@ def _of(config: PreTrainedConfig, name: str) -> Architecture:
         late_parameters=step_weights.add_up(
             network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
         ),
+        unused_windows=tuple(trial.windows.unused.values()),
     )
 
 

@@ -27,7 +27,7 @@ from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import text_part
-from kvdemo.models.network import cache_argument, cache_layers, tied
+from kvdemo.models.network import cache_argument, cache_layers, masks, tied, windows
 
 _T = TypeVar("_T")
 Shapes = dict[str, tuple[torch.Size, torch.dtype]]
@@ -62,6 +62,7 @@ class Trial(TextPass):
     shapes        for each pass and layer the shape and number format of every tensor, by name
     missing_head  numbers in the projection onto the vocabulary, where `network` was built without it; 0 where it has it
     query_heads   query heads of each layer that was seen to weigh positions, by its number
+    windows       what the masks say of the windows that the configuration states
     """
 
     network: PreTrainedModel
@@ -70,6 +71,7 @@ class Trial(TextPass):
     shapes: tuple[list[Shapes], ...]
     missing_head: int
     query_heads: Mapping[int, int]
+    windows: windows.Stated
 
 
 class _TooLargeError(Exception):
@@ -130,18 +132,23 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
                 f"{name} is not supported: it has no single list of layers that a cache of transformers can be made "
                 "for, so choose another model."
             )
-        cache = DynamicCache(config=network.config)
         seen = _Parts()
         hooks = [part.register_forward_pre_hook(seen.enter) for part in network.modules()]
         hooks += [part.register_forward_hook(seen.leave) for part in network.modules()]
-        with seen:
+        cache = DynamicCache(config=network.config)
+        with seen, masks.watched(network) as looked:
+            shapes, choices = _passes(network, cache, name, calls)
+    stated = windows.read(cache, looked)
+    if stated.unused:  # the cache has to be another one
+        cache = windows.without(DynamicCache(config=network.config), stated.unused)
+        with on_meta() as calls:
             shapes, choices = _passes(network, cache, name, calls)
     for hook in hooks:
         hook.remove()
     head = network.get_input_embeddings().weight.numel() if headless else 0
     idle = frozenset(_idle(network.get_decoder(), seen.called))
     text = network.config.get_text_config(decoder=True)
-    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads)
+    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads, stated)
 
 
 class _Parts(TorchFunctionMode):
