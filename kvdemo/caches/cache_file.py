@@ -23,6 +23,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.settings import validation
 from kvdemo.models.device import dtype_name
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 
 _FORMAT = "kvdemo cache 1"
 _PARTS = ("keys", "values")
@@ -44,7 +45,7 @@ def load(path: Path, model: LoadedModel) -> tuple[DynamicCache, list[int]]:
     Raises BadInput for a file that is damaged, or that belongs to another model.
     """
     legacy, ids, _ = read(path, model)
-    return legacy_format.fill(DynamicCache(config=model.network.config), legacy_format.on(legacy, model.device)), ids
+    return legacy_format.fill(fitting_cache.dynamic_cache(model.network), legacy_format.on(legacy, model.device)), ids
 
 
 def write(path: Path, legacy: Legacy, model: LoadedModel, ids: Sequence[int], note: str = "") -> None:

@@ -23,6 +23,7 @@ from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWin
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.cache_argument import cache_kwargs
 
 Legacy = tuple[tuple[Tensor, Tensor], ...]
@@ -35,12 +36,12 @@ _probed: WeakKeyDictionary[PreTrainedModel, Shapes] = WeakKeyDictionary()
 
 def unavailable_reason(model: LoadedModel) -> str | None:
     """Say why this model's cache cannot be written as pairs of keys and values; None if it can."""
-    return _more_than_pairs(DynamicCache(config=model.network.config))
+    return _more_than_pairs(fitting_cache.dynamic_cache(model.network))
 
 
 def recording(model: LoadedModel) -> DynamicCache:
     """Make an empty cache of the model's layers that can be converted: layers with a window keep all positions."""
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     cache.activate_past_recording()
     return cache
 
@@ -70,7 +71,7 @@ def from_legacy(legacy: Sequence[tuple[Tensor, Tensor]], model: LoadedModel) -> 
     check_pairs(model)
     check_shapes("The cache", shapes_of(legacy), model)
     check_dtype(legacy, model)
-    return fill(DynamicCache(config=model.network.config), on(legacy, model.device))
+    return fill(fitting_cache.dynamic_cache(model.network), on(legacy, model.device))
 
 
 def on(legacy: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Legacy:
@@ -120,7 +121,7 @@ def check_shapes(what: str, shapes: Shapes, model: LoadedModel) -> None:
     Raises BadInput, which begins with `what`.
     """
     if model.network not in _probed:
-        probe = DynamicCache(config=model.network.config)
+        probe = fitting_cache.dynamic_cache(model.network)
         one = torch.zeros((1, 1), dtype=torch.long, device=model.device)
         model.network(input_ids=one, **cache_kwargs(model.network, probe))
         _probed[model.network] = shapes_of(to_legacy(probe))

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.caches import rotary
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import cache_bytes
 
 
@@ -67,7 +68,7 @@ class SinkCache(Cache):
     """
 
     def __init__(self, model: LoadedModel, sinks: int, window: int) -> None:
-        super().__init__(layers=[SinkLayer(sinks, window) for _ in DynamicCache(config=model.network.config).layers])
+        super().__init__(layers=[SinkLayer(sinks, window) for _ in fitting_cache.dynamic_cache(model.network).layers])
         self._network, self._sinks, self._room = model.network, sinks, sinks + window
         self._first: Tensor | None = None
 

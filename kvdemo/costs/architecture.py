@@ -155,6 +155,8 @@ class Architecture:
                        vocab_size · hidden_size
     repeated_parameters  weights that a position is multiplied with again in one pass, once for each time after the
                        first (Zamba2's shared blocks, HRM's cycles)
+    unused_windows     the windows in positions that the configuration states for layers whose code uses none; see
+                       `kvdemo.costs.unused_windows`
     """
 
     name: str
@@ -177,6 +179,7 @@ class Architecture:
     repeated_parameters: int = 0
     spare_parameters: int = 0
     published: Published | None = None
+    unused_windows: tuple[int, ...] = ()
 
     @cached_property
     def kinds(self) -> tuple[tuple[LayerCache, int], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvdemo.core.figures import units
+from kvdemo.costs import unused_windows
 from kvdemo.costs.architecture import Architecture, LayerCache
 
 
@@ -219,6 +220,8 @@ def notes(document: Mapping[str, Any], arch: Architecture) -> list[str]:
         said.append(
             "A sliding window of W positions includes the newest one, which comes with its own step: W - 1 are kept."
         )
+    if arch.unused_windows:
+        said.append(unused_windows.sentence(arch.name, arch.unused_windows, len(arch.layers)))
     if settings["batch"] > 1 and arch.active_parameters < 0.8 * arch.parameters:
         said.append(
             "A mixture of experts reads more for a batch than for one token; the floor counts one token's experts."

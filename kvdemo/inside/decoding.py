@@ -16,7 +16,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.figures.units import count
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.network import cache_layers
+from kvdemo.models.network import cache_layers, fitting_cache
 from kvdemo.models.network.forward import next_token_logits, on_device
 from kvdemo.samplers.rule import Rule
 from kvdemo.strategies.base import Job
@@ -155,6 +155,6 @@ class Prescribed(Chooser):
 
 @torch.inference_mode()
 def _filled(model: LoadedModel, ids: Sequence[int]) -> DynamicCache:
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     next_token_logits(model, on_device(model, ids), cache)
     return cache

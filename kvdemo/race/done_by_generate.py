@@ -1,4 +1,7 @@
-"""Name what generate() does by itself, and a lane not: settings of the model's files, and positions from 0 on."""
+"""Name what generate() does by itself, and a lane not.
+
+It applies settings of the model's files, numbers positions from 0 on, and believes windows that no code uses.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerationMode
 from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, LogitNormalization
 
+from kvdemo.costs import unused_windows
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 
 #: Choosing the most likely token, drawing one, and having either guessed first write what a lane writes.
 _AS_LANES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, GenerationMode.ASSISTED_GENERATION)
@@ -22,7 +27,14 @@ _NEEDED_BY_OTHERS = ("top_k", "eos_token_id")
 
 def done_otherwise(model: LoadedModel) -> list[str]:
     """List why generate() may write another text than a lane."""
-    return not_applied(model) + positions_from_0(model)
+    return not_applied(model) + positions_from_0(model) + past_dropped(model)
+
+
+def past_dropped(model: LoadedModel) -> list[str]:
+    """Say that generate() writes a wrong text where the configuration states a window that the code does not use."""
+    stated = fitting_cache.stated_windows(model.network).unused
+    layers = len(fitting_cache.dynamic_cache(model.network).layers)
+    return [unused_windows.sentence(model.id, list(stated.values()), layers)] if stated else []
 
 
 def positions_from_0(model: LoadedModel) -> list[str]:

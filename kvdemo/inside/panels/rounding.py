@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from kvdemo.core.errors import first_line
 from kvdemo.inside.model_copy import in_format
@@ -16,6 +15,7 @@ from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.compatibility import cache_support
 
@@ -83,7 +83,7 @@ def _compared(
 
     Without `written` tokens after the text, the model writes its own.
     """
-    cache, new = DynamicCache(config=model.network.config), ids
+    cache, new = fitting_cache.dynamic_cache(model.network), ids
     tokens, cached = list[int](), list[Tensor]()
     for at in range(len(written or ()) or min(STEPS, subject.request.max_new_tokens)):
         subject.check()

@@ -140,6 +140,7 @@ def _of(config: PreTrainedConfig, name: str, quantized: Mapping[str, Any] | None
         late_parameters=step_weights.add_up(
             network, trial, torch.Tensor.numel, name, shared_keys.late(trial, len(borrowed))
         ),
+        unused_windows=tuple(trial.windows.unused.values()),
     )
 
 

@@ -29,7 +29,7 @@ from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.facts import rope, text_part
-from kvdemo.models.network import cache_argument, cache_layers, tied
+from kvdemo.models.network import cache_argument, cache_layers, masks, tied, windows
 
 _T = TypeVar("_T")
 Shapes = dict[str, tuple[torch.Size, torch.dtype]]
@@ -67,6 +67,7 @@ class Trial(TextPass):
     query_heads   query heads of each layer that was seen to weigh positions, by its number
     runs          how often each position was multiplied with a weight, by the weight's `id`; only for weights that are
                   multiplied as they are
+    windows       what the masks say of the windows that the configuration states
     """
 
     network: PreTrainedModel
@@ -76,6 +77,7 @@ class Trial(TextPass):
     missing_head: int
     query_heads: Mapping[int, int]
     runs: Mapping[int, int]
+    windows: windows.Stated
 
 
 class _TooLargeError(Exception):
@@ -138,11 +140,16 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
                 f"{name} is not supported: it has no single list of layers that a cache of transformers can be made "
                 "for, so choose another model."
             )
-        cache = DynamicCache(config=network.config)
         seen = _Parts()
         hooks = [part.register_forward_pre_hook(seen.enter) for part in network.modules()]
         hooks += [part.register_forward_hook(seen.leave) for part in network.modules()]
-        with seen:
+        cache = DynamicCache(config=network.config)
+        with seen, masks.watched(network) as looked:
+            shapes, choices = _passes(network, cache, name, calls)
+    stated = windows.read(cache, looked)
+    if stated.unused:  # the cache has to be another one
+        cache = windows.without(DynamicCache(config=network.config), stated.unused)
+        with on_meta() as calls:
             shapes, choices = _passes(network, cache, name, calls)
     for hook in hooks:
         hook.remove()
@@ -150,7 +157,7 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
     idle = frozenset(_idle(network.get_decoder(), seen.called))
     text = network.config.get_text_config(decoder=True)
     runs = {key: rows // POSITIONS[len(shapes) - 1] for key, rows in seen.rows.items()}
-    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads, runs)
+    return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads, runs, stated)
 
 
 class _Parts(TorchFunctionMode):

@@ -7,13 +7,14 @@ text are computed again, with the tokens that were written:
     exact      all in one pass, in the next wider number format (float32 for a 16-bit model, float64 for float32), with
                the weights as they are; each module's weights are widened while it runs, so that no copy is needed
     whole      the same pass in the model's own format
-    resumed    in the model's own format, the last position after a cache of all others: another order of the sums
+    reordered  in the model's own format, with the terms of each linear layer's sums in the opposite order
     perturbed  if those do not settle it: `whole` again a few times, with the output of each module changed in its last
                place at random positions (Monte Carlo arithmetic, Parker 1997). This shows where the model amplifies
                small differences: a router of experts whose scores tie picks another expert
 
 The differences of the last three from `exact` are what rounding does (`unit`). If no wider format can be used, `whole`
-stands for `exact`, and `reference` says so.
+stands for `exact`, and `reference` says so. None of these passes has a cache: one that is wrong would be compared with
+itself, and pass its own fault off as rounding.
 
 In 16 bits rounding is large enough to hide a small fault of a lane. So a lane's own last steps are run again in the
 wider format too (`rerun_squares`): they agree with the exact ones, or the lane computes something else.
@@ -27,7 +28,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from torch.nn import functional
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name, widest
@@ -36,7 +37,6 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
 from kvdemo.models.text.codec import Prompt
 from kvdemo.strategies.base import Job
-from kvdemo.strategies.compatibility import cache_support
 from kvdemo.strategies.compatibility.scripted_lane import Decode, Script
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ class Rounding:
     format     the model's number format, by name
     reference  the number format of `exact`
     exact      its log-probabilities
-    order      how much the two orders of the same sum differ at the last position (root mean square over its likeliest
-               tokens); None if there is one order only
+    order      how much `whole` and `reordered` differ at the last position (root mean square over its likeliest
+               tokens); None where they do not, as where no layer is a plain linear one
     """
 
     def __init__(self, model: LoadedModel, ids: Sequence[int], positions: int) -> None:
@@ -71,18 +71,19 @@ class Rounding:
         line = max((line for line in rope.switch_lengths(model.config) if line < len(ids)), default=0)
         self.positions = min(positions, len(ids) - line, WINDOW)
         whole, wide = self._pass(), self._wider()
-        if wide is None:  # then the last position alone has been computed in two ways
+        if wide is None:  # then two orders are all there is: the last position is judged alone
             self.positions, whole = 1, whole[-1:]
         self.exact = whole if wide is None else wide
         self.format = dtype_name(model.dtype)
         self.reference = self.format if wide is None else dtype_name(WIDER[model.dtype])
         self._top = self.exact.topk(min(_TOP, self.exact.shape[-1])).indices
-        resumed = self._resumed()
-        self.order = None if resumed is None else float(self._square(resumed, whole).sqrt())
-        self._squares = self._square(whole, self.exact)
-        if resumed is not None:
-            last = self._square(resumed, self.exact)[-1]
-            self._squares[-1] = last if wide is None else (self._squares[-1] + last) / 2
+        reordered = self._reordered()
+        order = self._square(reordered, whole)
+        self.order = float(order[-1].sqrt()) or None
+        if wide is None:
+            self._squares = order
+        else:
+            self._squares = (self._square(whole, self.exact) + self._square(reordered, self.exact)) / 2
         self.perturbed = False
 
     @property
@@ -123,15 +124,9 @@ class Rounding:
     def _pass(self) -> Tensor:
         return _logprobs(forward(self._model, self._ids[None], None, keep=self.positions)[0])
 
-    @torch.inference_mode()
-    def _resumed(self) -> Tensor | None:
-        """Run the last position after a cache, (1, vocab); None where the model takes none or the text is short."""
-        line = len(self._ids) - 1 in rope.switch_lengths(self._model.config)
-        if line or len(self._ids) < 2 or cache_support.unavailable_reason(self._model):
-            return None
-        cache = DynamicCache(config=self._model.network.config)
-        forward(self._model, self._ids[None, :-1], cache)
-        return _logprobs(forward(self._model, self._ids[None, -1:], cache)[0])
+    def _reordered(self) -> Tensor:
+        with _reversed_sums(self._model.network):
+            return self._pass()
 
     def _rerun(self, decode: Decode, positions: int) -> Tensor | None:
         """Run a lane's last steps in the wider format, shape (positions, vocab): the text before them is its prompt."""
@@ -216,6 +211,22 @@ def _all_bits() -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(products)
+
+
+@contextmanager
+def _reversed_sums(network: nn.Module) -> Iterator[None]:
+    """Add up the terms of each linear layer's sums from the last to the first within it."""
+
+    def reverse(module: nn.Linear, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+        return functional.linear(args[0].flip(-1), module.weight.flip(-1), module.bias)
+
+    # Not those derived from it: they may hold packed numbers, or weights of two names.
+    hooks = [part.register_forward_hook(reverse) for part in network.modules() if type(part) is nn.Linear]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

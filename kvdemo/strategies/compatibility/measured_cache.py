@@ -10,11 +10,12 @@ from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from kvdemo.costs.architecture import LayerCache
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from kvdemo.strategies.compatibility import trial
 
@@ -49,7 +50,7 @@ def layers_of(model: LoadedModel) -> tuple[LayerCache, ...] | None:
 
 @torch.inference_mode()
 def _measure(model: LoadedModel) -> tuple[LayerCache, ...] | None:
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     held: dict[int, int] = {}
     for positions in POSITIONS:
         if positions <= (model.context_length or positions):

@@ -10,6 +10,7 @@ from kvdemo.caches.rotary import rotate_keys
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.strategies.compatibility import trial
 
@@ -53,7 +54,7 @@ def _differ_by_a_turn(model: LoadedModel) -> bool:
 def _run_at(model: LoadedModel, position: int) -> DynamicCache:
     """Run a few texts of one token each."""
     ids = torch.arange(1, _TOKENS + 1, device=model.device)[:, None]
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     positions = torch.full_like(ids, position)
     model.network(input_ids=ids, position_ids=positions, logits_to_keep=1, **cache_kwargs(model.network, cache))
     return cache

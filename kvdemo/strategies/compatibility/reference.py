@@ -17,12 +17,16 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache, windows
 from kvdemo.models.network.forward import forward
 
 _PROMPTS = (9, 5)
 _TOKENS = 4
 # A window up to this size is crossed: one lane begins after its end, the other writes across it.
 _WINDOW = 64
+# And up to this size where the model's masks could not be seen: its code may use the window that the configuration
+# states, or not.
+_UNSEEN_WINDOW = 512
 # How far scores may be apart, as a share of the measure. 16-bit formats are judged by the median of all tokens, because
 # rounding sends a token to other experts now and then.
 _ALLOWED = {torch.float32: 0.001, torch.float16: 0.02, torch.bfloat16: 0.06}
@@ -108,9 +112,10 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 
 def _texts(model: LoadedModel) -> list[Text]:
-    """Make two texts of different ids, around the end of a window if the model has a small one."""
-    windows = [getattr(layer, "sliding_window", None) for layer in DynamicCache(config=model.network.config).layers]
-    small = [window for window in windows if isinstance(window, int) and window <= _WINDOW]
+    """Make two texts of different ids, around the end of a window if the configuration states a small one."""
+    stated = windows.of(DynamicCache(config=model.network.config))
+    unproven = fitting_cache.stated_windows(model.network).unproven
+    small = [size for n, size in stated.items() if size <= (_UNSEEN_WINDOW if n in unproven else _WINDOW)]
     lengths = (max(small) + 2, max(max(small) - 2, 2)) if small else _PROMPTS
     context = model.context_length or 10**6
     tokens = max(1, min(_TOKENS, context // 2))

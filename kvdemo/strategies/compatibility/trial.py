@@ -6,7 +6,8 @@ itself, where two lanes mix. So two lanes run in turns, on different ids, with t
 (`scripted_lane`). What each token was chosen from is then compared with passes without a cache (`reference`).
 
 A trial runs the model, so the caller must hold the device. The result is kept with the model. What shows only in longer
-texts is not tried: beyond a window of more than 64 positions, for example.
+texts is not tried: beyond a window of more than 64 positions, for example. Whether the model's code uses its windows is
+seen without a text, from its masks (`kvdemo.models.network.windows`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import Pass
@@ -26,6 +26,7 @@ from kvdemo.models.device import dtype_name
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.names import catalog
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import cache_bytes, next_token_logits, on_device
 from kvdemo.models.sources import checkpoint, find
 from kvdemo.strategies.base import Beside
@@ -157,7 +158,7 @@ class Drafter:
     def __init__(self, draft: LoadedModel, vocabulary: int) -> None:
         """Prepare a text; `vocabulary` is the number of ids that the large model knows: beyond it lies padding."""
         self._draft, self._vocabulary = draft, vocabulary
-        self._cache = DynamicCache(config=draft.network.config)
+        self._cache = fitting_cache.dynamic_cache(draft.network)
         self._factors = Factors(draft)
         self._read: list[int] = []
         self._settled = 0
@@ -182,7 +183,7 @@ class Drafter:
         while len(guessed) < most:
             context = len(written) + len(guessed)
             if self._factors.change(context):
-                self._cache = DynamicCache(config=self._draft.network.config)
+                self._cache = fitting_cache.dynamic_cache(self._draft.network)
                 unread = torch.cat((on_device(self._draft, written), *guessed))
             guessed.append(self._next(unread, context))
             unread = guessed[-1]

@@ -22,6 +22,7 @@ from transformers import Cache, DynamicCache
 
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import forward, next_token_logits, on_device
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.chooser import Picked
@@ -38,7 +39,7 @@ def unavailable_reason(model: LoadedModel) -> str | None:
     """Say why a wrong draft could not be cut off this model's cache again; None if it can."""
     if reason := cache_support.unavailable_reason(model):
         return reason
-    fresh = DynamicCache(config=model.network.config)
+    fresh = fitting_cache.dynamic_cache(model.network)
     # Some models keep more than the cache's own layers know of; transformers marks these as stateful.
     if not fresh.is_croppable or getattr(model.network, "_is_stateful", False):
         return "a wrong guess must be cut off the cache, and this model has layers whose state cannot be turned back."
@@ -61,7 +62,7 @@ def draft_and_verify(job: Job, guess: Guess, most: int, take_in: TakeIn = lambda
     cache: DynamicCache | None = None
     while True:
         if factors.change(len(written)) or cache is None:
-            cache = DynamicCache(config=job.model.network.config)
+            cache = fitting_cache.dynamic_cache(job.model.network)
             choice = job.choose(next_token_logits(job.model, written, cache))
             nothing = {"drafted": 0, "accepted": 0} | factors.details
             yield Step((choice,), len(written), cache=cache, details=nothing)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 import torch
-from transformers import DynamicCache
 
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import Ids, forward, on_device
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support
@@ -44,13 +44,13 @@ class Batched(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        cache = DynamicCache(config=job.model.network.config)
+        cache = fitting_cache.dynamic_cache(job.model.network)
         new_ids: Ids = job.encode("")
         context, reading = 0, Reading(job.model)
         while True:
             context += len(new_ids)
             if (text := reading.start_over(new_ids)) is not None:
-                new_ids, cache = text, DynamicCache(config=job.model.network.config)
+                new_ids, cache = text, fitting_cache.dynamic_cache(job.model.network)
             batch = on_device(job.model, new_ids).repeat(self.rows, 1)
             choice = job.choose(forward(job.model, batch, cache)[0, -1])
             yield Step(

@@ -9,13 +9,13 @@ from statistics import fmean
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import Ids, on_device
 from kvdemo.models.network.hidden_states import forward_with_states
 from kvdemo.strategies.base import Job, Strategy, option
@@ -129,12 +129,12 @@ def contrast(last: Tensor, earlier: Tensor, plausibility: float) -> Tensor:
 def _steps(job: Job, layers: Sequence[int], pick: Pick) -> Iterator[Step]:
     """Decode with a cache; `pick` gets the logits of each step, and those of the head on earlier layers."""
     head = job.model.network.get_output_embeddings()
-    cache = DynamicCache(config=job.model.network.config)
+    cache = fitting_cache.dynamic_cache(job.model.network)
     new_ids: Ids = job.encode("")
     reading = Reading(job.model)
     while True:
         if (text := reading.start_over(new_ids)) is not None:
-            new_ids, cache = text, DynamicCache(config=job.model.network.config)
+            new_ids, cache = text, fitting_cache.dynamic_cache(job.model.network)
         last, states = forward_with_states(job.model, on_device(job.model, new_ids)[None], cache, layers)
         choice, figures = pick(last[0], head(torch.stack([state[0, -1] for state in states])))
         yield Step((choice,), positions=len(new_ids), cache=cache, details=reading.details | dict(figures))

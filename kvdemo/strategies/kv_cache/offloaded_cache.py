@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from transformers import Cache, DynamicCache
+from transformers import Cache
 
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.network import cache_layers
+from kvdemo.models.network import cache_layers, fitting_cache
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_support
@@ -41,12 +41,12 @@ class Offloaded(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        cache = DynamicCache(config=job.model.network.config, offloading=True)
+        cache = fitting_cache.dynamic_cache(job.model.network, offloading=True)
         new_ids: Ids = job.encode("")
         reading = Reading(job.model)
         while True:
             if (text := reading.start_over(new_ids)) is not None:
-                new_ids, cache = text, DynamicCache(config=job.model.network.config, offloading=True)
+                new_ids, cache = text, fitting_cache.dynamic_cache(job.model.network, offloading=True)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             device, host = split(cache)
             details = {"device_bytes": device, "host_bytes": host} | reading.details

@@ -16,6 +16,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import Ids, cache_bytes, next_token_logits
 from kvdemo.samplers import Rule
 from kvdemo.strategies.base import Job, Strategy
@@ -64,7 +65,7 @@ class PrefixCached(Strategy):
         found = job.handover.found if job.handover else None
         reused = min(found.common(ids), len(ids) - 1) if found else 0
         details = _details(found, reused) if job.handover else {}
-        cache = legacy_format.recording(job.model) if job.handover else DynamicCache(config=job.model.network.config)
+        cache = legacy_format.recording(job.model) if job.handover else fitting_cache.dynamic_cache(job.model.network)
         if found and reused:
             beginning = tuple((keys[:, :, :reused], values[:, :, :reused]) for keys, values in found.pairs)
             legacy_format.fill(cache, legacy_format.on(beginning, job.model.device))

@@ -21,7 +21,7 @@ from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.network import cache_layers
+from kvdemo.models.network import cache_layers, fitting_cache
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy, option
 from kvdemo.strategies.compatibility import cache_support, trial
@@ -66,7 +66,7 @@ class Quantized(Strategy):
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         if reason := _missing(self.kind):
             return reason
-        layers = DynamicCache(config=model.network.config).layers
+        layers = fitting_cache.dynamic_cache(model.network).layers
         if not any(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
             return "it keeps no keys and values by themselves that could be packed: use DynamicCache."
         if self.kind != "fp8" and (reason := _widths_reason(self.kind, model)):
@@ -165,7 +165,7 @@ def _missing(kind: str) -> str | None:
 
 def _cache(kind: str, model: LoadedModel) -> tuple[DynamicCache, list[Any]]:
     """Make a cache of the model's layers, and list those of them that are packed: keys and values alone, that grow."""
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     packed = {n: _layer(kind, model, n) for n, layer in enumerate(cache.layers) if type(layer) is DynamicLayer}
     cache.layers = [packed.get(n, layer) for n, layer in enumerate(cache.layers)]
     return cache, list(packed.values())

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
-from transformers import StaticCache
 
 from kvdemo.caches.reserved_bytes import Reserved
 from kvdemo.core.figures import units
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_support, trial
@@ -38,7 +38,7 @@ class StaticCached(Strategy):
 
     def unavailable_reason(self, model: LoadedModel) -> str | None:
         try:
-            StaticCache(config=model.network.config, max_cache_len=1)
+            fitting_cache.static_cache(model.network, 1)
         except KeyError as kind:  # transformers' table of layers that can be reserved
             return f"transformers has no cache of fixed size for its layers of the kind {kind}: use DynamicCache."
         return cache_support.unavailable_reason(model) or trial.reason(
@@ -49,7 +49,7 @@ class StaticCached(Strategy):
     def decode(self, job: Job) -> Iterator[Step]:
         new_ids: Ids = job.encode("")
         size = min(len(new_ids) + job.max_new_tokens, job.model.context_length or math.inf)
-        cache = StaticCache(config=job.model.network.config, max_cache_len=int(size))
+        cache = fitting_cache.static_cache(job.model.network, int(size))
         reserved: Reserved | None = None
         held, reading = 0, Reading(job.model)
         while True:

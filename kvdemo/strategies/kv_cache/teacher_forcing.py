@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers import DynamicCache
 
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import forward
 from kvdemo.strategies.longrope import Factors
 
@@ -29,13 +29,13 @@ def logprobs(
     None where `stop` is set before the end; it is looked at before each pass.
     """
     ids = torch.tensor([*prompt_ids, *tokens], device=model.device)
-    cache, factors, held = DynamicCache(config=model.network.config), Factors(model), 0
+    cache, factors, held = fitting_cache.dynamic_cache(model.network), Factors(model), 0
     start, found = len(prompt_ids) - 1, []
     while start < len(ids) - 1:
         if stop.is_set():
             return None
         if factors.change(start + 1):
-            cache, held = DynamicCache(config=model.network.config), 0
+            cache, held = fitting_cache.dynamic_cache(model.network), 0
         if start - held > _PREFILL and not factors.lines:  # where there are lines, a part would be run by other factors
             forward(model, ids[None, held : held + _PREFILL], cache)
             held += _PREFILL

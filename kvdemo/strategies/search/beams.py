@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.types import BeamNode, Choice, Pass
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import cache_bytes, forward
 from kvdemo.strategies.longrope import Factors
 
@@ -82,7 +82,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int, keep: Keep | None
     continuations, as after the prompt with a small vocabulary, all are kept. To be called in inference mode.
     Raises BadInput for logits that are no numbers.
     """
-    cache = DynamicCache(config=model.network.config)
+    cache = fitting_cache.dynamic_cache(model.network)
     new_ids = torch.tensor([list(ids)], device=model.device)
     scores = torch.zeros(1, device=model.device)
     beams: tuple[Beam | None, ...] = (None,)
@@ -91,7 +91,7 @@ def search(model: LoadedModel, ids: Sequence[int], width: int, keep: Keep | None
     while True:
         context += new_ids.shape[1]
         if factors.change(context):
-            cache = DynamicCache(config=model.network.config)
+            cache = fitting_cache.dynamic_cache(model.network)
             new_ids = torch.tensor([[*ids, *(beam.tokens if beam else ())] for beam in beams], device=model.device)
         rows, positions = new_ids.shape
         logprobs = forward(model, new_ids, cache)[:, -1].float().log_softmax(-1)

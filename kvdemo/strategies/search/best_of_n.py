@@ -9,7 +9,6 @@ from statistics import fmean
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
@@ -18,6 +17,7 @@ from kvdemo.core.settings.race import Sampling
 from kvdemo.core.types import BeamNode, Choice, Pass, Step, TimedStep
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import forward
 from kvdemo.samplers import Rule
 from kvdemo.samplers.registry import SEED
@@ -92,11 +92,11 @@ def _best(job: Job, rows: int) -> Step:
     ended: dict[int, int] = {}
     passes: list[Pass] = []
     again: dict[str, float] = {}
-    cache, new_ids = DynamicCache(config=model.network.config), torch.tensor([ids], device=model.device)
+    cache, new_ids = fitting_cache.dynamic_cache(model.network), torch.tensor([ids], device=model.device)
     while len(texts[0]) < end and len(ended) < rows:
         context = len(ids) + len(texts[0])
         if factors.change(context):
-            cache = DynamicCache(config=model.network.config)
+            cache = fitting_cache.dynamic_cache(model.network)
             new_ids = torch.tensor([[*ids, *(c.token for c in text)] for text in texts], device=model.device)
         elif len(passes) == 1:
             cache.reorder_cache(torch.zeros(rows, dtype=torch.long, device=model.device))  # the prompt's row, copied

@@ -8,7 +8,6 @@ from statistics import fmean
 
 import torch
 from torch.nn.functional import normalize
-from transformers import DynamicCache
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.figures import units
@@ -16,6 +15,7 @@ from kvdemo.core.picture import Picture
 from kvdemo.core.types import Pass, Step, TimedStep
 from kvdemo.models.device import widest
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import on_device
 from kvdemo.models.network.hidden_states import forward_with_states
 from kvdemo.strategies.base import Job, Strategy, option
@@ -63,7 +63,7 @@ class ContrastiveSearch(Strategy):
         if job.sampling.temperature > 0:
             raise BadInput("Contrastive search weighs candidates and draws nothing: set the temperature to 0.")
         model, written, factors = job.model, job.encode(""), Factors(job.model)
-        cache = DynamicCache(config=model.network.config)
+        cache = fitting_cache.dynamic_cache(model.network)
         factors.change(len(written))
         logits, (states,) = forward_with_states(model, on_device(model, written)[None], cache, [-1])
         passes = [Pass(1, len(written), len(written))]
@@ -73,7 +73,7 @@ class ContrastiveSearch(Strategy):
             likeliest = logits[row].float().softmax(-1).topk(tried)
             new_ids = likeliest.indices[:, None]
             if factors.change(len(written) + 1):
-                cache = DynamicCache(config=model.network.config)
+                cache = fitting_cache.dynamic_cache(model.network)
                 new_ids = torch.cat((on_device(model, written).expand(tried, -1), new_ids), 1)
             else:
                 cache.reorder_cache(row.expand(tried))  # the row that was taken, once for each candidate

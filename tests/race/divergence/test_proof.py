@@ -24,6 +24,7 @@ from torch import nn
 from transformers import DynamicCache
 
 from kvdemo import strategies
+from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, RaceEvent
 from kvdemo.core.settings.race import RaceRequest, Sampling
 from kvdemo.core.types import Step
@@ -335,3 +336,59 @@ def test_lossy_and_retokenized_are_judged_before_rounding(tiny_llama: LoadedMode
     told = [event for event in events if isinstance(event, Diverged)]
     assert len(told) == len(parted(document)) > 0
     assert isinstance(told[0].divergence, Divergence)
+
+
+class Believing(DynamicCached):
+    """Keeps what the configuration says: a cache of transformers as `generate()` makes it."""
+
+    id, name = "believing", "Believing"
+
+    @torch.inference_mode()
+    def decode(self, job: Job) -> Iterator[Step]:
+        cache, ids = DynamicCache(config=job.model.network.config), torch.tensor([job.encode("")])
+        while True:
+            choice = job.choose(forward(job.model, ids, cache)[0, -1])
+            yield Step((choice,), ids.shape[1], cache_bytes(cache))
+            ids = choice.ids[None]
+
+
+STRAY = ("llama", "gpt2", "gpt_neox", "deepseek_v3")
+
+
+def strayed(name: str, dtype: torch.dtype, window: int) -> LoadedModel:
+    """A model whose configuration states a window that its code does not use."""
+    model = model_in(name, dtype)
+    network = copy.deepcopy(model.network)
+    network.config.sliding_window = window
+    return replace(model, network=network)
+
+
+@pytest.mark.parametrize("dtype", FORMATS, ids=str)
+@pytest.mark.parametrize("name", STRAY)
+def test_a_lost_past_is_never_called_rounding(monkeypatch: pytest.MonkeyPatch, name: str, dtype: torch.dtype) -> None:
+    """The allowance must not be measured with the cache that is suspected."""
+    there = strategies.get
+    monkeypatch.setattr(strategies, "get", lambda spec: Believing() if spec == "believing-" else there(spec))
+    monkeypatch.setattr(check, "available_strategy", lambda spec, _model: strategies.get(spec))
+    document, _ = race(strayed(name, dtype, 8), "no_cache,believing-", "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14")
+    (divergence,) = parted(document)
+    assert divergence["kind"] == "unexplained", divergence["detail"]
+    assert "Believing is off" in divergence["detail"]
+    assert "No cache is off" not in divergence["detail"]
+
+
+@pytest.mark.parametrize("window", [8, 128])
+@pytest.mark.parametrize("name", STRAY)
+def test_lanes_keep_what_a_window_that_no_code_reads_would_drop(name: str, window: int) -> None:
+    lanes = "no_cache,dynamic_cache,static_cache,batched,prompt_lookup,prefix_cache"
+    prompt = " ".join(f"w{3 + 5 * n % 190}" for n in range(window + 8))
+    document, _ = race(strayed(name, torch.float32, window), lanes, prompt, max_new_tokens=12)
+    assert [lane["status"] for lane in document["lanes"]] == ["done"] * 6
+    assert not parted(document)
+    assert any(f"past {window} positions it writes a wrong text" in said for said in document["verdict"]["sentences"])
+
+
+def test_a_stray_window_of_a_model_whose_mask_cannot_be_seen_refuses_its_cache() -> None:
+    for window in (8, 128):
+        with pytest.raises(BadInput, match="it did not write what it writes without a cache: use no_cache"):
+            race(strayed("mpt", torch.float32, window), "no_cache,dynamic_cache")

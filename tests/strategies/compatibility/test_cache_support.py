@@ -7,6 +7,7 @@ import torch
 
 from kvdemo import strategies
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.strategies.base import Strategy
 from kvdemo.strategies.kv_cache import static_cache
 from tests.strategies.layered import ODD, model_of
@@ -87,7 +88,7 @@ def test_layers_that_cannot_be_reserved_are_named(monkeypatch: pytest.MonkeyPatc
     def table(**_: object) -> None:
         raise KeyError("compressed_sparse_attention")
 
-    monkeypatch.setattr(static_cache, "StaticCache", table)
+    monkeypatch.setattr(fitting_cache, "StaticCache", table)
     reason = static_cache.StaticCached().unavailable_reason(model_of("llama"))
     assert reason == (
         "transformers has no cache of fixed size for its layers of the kind 'compressed_sparse_attention': "

@@ -13,6 +13,7 @@ from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
 
 from kvdemo.models.loaded import LoadedModel
+from kvdemo.models.network import fitting_cache
 from kvdemo.models.network.forward import next_token_logits
 
 # Room is reserved in multiples of this: few sizes, which runs of like length share, and little that is never used.
@@ -89,7 +90,7 @@ class Run:
 
 def bind(step: Step, model: LoadedModel, size: int) -> Run:
     """Bind the step to a new cache, its tensors reserved by running one token uncompiled."""
-    cache = StaticCache(config=model.network.config, max_cache_len=size)
+    cache = fitting_cache.static_cache(model.network, size)
     cache.layers = [_Layer(size) for _ in cache.layers]
     token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
     next_token_logits(model, token[0], cache)
