@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from typing import Any, TypeVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from torch import nn
 from torch.fx.experimental import _config as symbolic
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -28,7 +26,7 @@ from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedMo
 from transformers.cache_utils import DynamicLayer
 
 from kvdemo.core.errors import BadInput
-from kvdemo.models.facts import rope, text_part
+from kvdemo.models.facts import parts_seen, rope, text_part
 from kvdemo.models.network import cache_argument, cache_layers, masks, tied, windows
 
 _T = TypeVar("_T")
@@ -39,8 +37,6 @@ NO_KEYS = "{} keeps no keys and values that grow with the text: choose a model w
 POSITIONS = (2, 131)
 # What transformers' own layers hold; how these grow shows after one pass, which is most of a trial's time.
 _PLAIN = re.compile(r"keys|values|(conv|recurrent)_states\.\d+|indexer_keys")
-_SOFTMAX = {functional.softmax, torch.softmax, torch.Tensor.softmax}
-_PRODUCTS = {functional.linear, torch.addmm, torch.matmul, torch.Tensor.matmul}
 # The largest models known make 60,000 calls; this many take some five seconds.
 MOST_CALLS = 150_000
 
@@ -140,72 +136,19 @@ def _run(build: Callable[..., PreTrainedModel], part: PreTrainedConfig, headless
                 f"{name} is not supported: it has no single list of layers that a cache of transformers can be made "
                 "for, so choose another model."
             )
-        seen = _Parts()
-        hooks = [part.register_forward_pre_hook(seen.enter) for part in network.modules()]
-        hooks += [part.register_forward_hook(seen.leave) for part in network.modules()]
         cache = DynamicCache(config=network.config)
-        with seen, masks.watched(network) as looked:
+        with parts_seen.watched(network) as seen, masks.watched(network) as looked:
             shapes, choices = _passes(network, cache, name, calls)
     stated = windows.read(cache, looked)
     if stated.unused:  # the cache has to be another one
         cache = windows.without(DynamicCache(config=network.config), stated.unused)
         with on_meta() as calls:
             shapes, choices = _passes(network, cache, name, calls)
-    for hook in hooks:
-        hook.remove()
     head = network.get_input_embeddings().weight.numel() if headless else 0
-    idle = frozenset(_idle(network.get_decoder(), seen.called))
+    idle = frozenset(parts_seen.idle(network.get_decoder(), seen.called))
     text = network.config.get_text_config(decoder=True)
     runs = {key: rows // POSITIONS[len(shapes) - 1] for key, rows in seen.rows.items()}
     return Trial(idle, choices, network, cache, text, tuple(shapes), head, seen.query_heads, runs, stated)
-
-
-class _Parts(TorchFunctionMode):
-    """Notes which parts a pass calls, how many query heads each layer has, and how many rows a weight is multiplied by.
-
-    Eager attention makes its weights by a softmax over (1, heads, queries, keys), whatever a family calls its heads.
-    The part that does so itself says which layer it is of; other parts have softmaxes of their own.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.called: set[nn.Module] = set()
-        self.query_heads: dict[int, int] = {}
-        self.rows: Counter[int] = Counter()
-        self._running: list[nn.Module] = []
-
-    def enter(self, part: nn.Module, _: Any) -> None:
-        self.called.add(part)
-        self._running.append(part)
-
-    def leave(self, *_: Any) -> None:
-        self._running.pop()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if func in _SOFTMAX and made.ndim == 4 and self._running:
-            layer = getattr(self._running[-1], "layer_idx", None)
-            if isinstance(layer, int):
-                self.query_heads[layer] = made.shape[1]
-        elif func in _PRODUCTS and len(args) > 1:
-            rows, weight = args[-2:] if func is torch.addmm else args[:2]
-            if isinstance(weight, nn.Parameter):
-                self.rows[id(weight)] += rows.shape[:-1].numel()
-        return made
-
-
-def _idle(module: nn.Module, called: set[nn.Module], path: str = "") -> Iterator[str]:
-    """List the parts of a module that were not called, none of their own parts either.
-
-    Not listed are experts, of which the text chooses, and single layers, whose weights may be used without a call.
-    """
-    for name, part in module.named_children():
-        if name == "experts":
-            continue
-        if any(inner in called for inner in part.modules()):
-            yield from _idle(part, called, f"{path}{name}.")
-        elif any(part.children()):
-            yield path + name
 
 
 @contextmanager
