@@ -7,6 +7,7 @@ here for each layer, and asked about two positions that are far apart: no long t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,7 +33,24 @@ def _noted(*args: Any, **kwargs: Any) -> Any:
     return made
 
 
-ALL_MASK_ATTENTION_FUNCTIONS["eager"] = _noted
+_installing = threading.Lock()
+_watches = 0
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Have transformers make masks by `_noted` within it, and no longer: torch.compile cannot take that apart."""
+    global _watches  # noqa: PLW0603 - the table of functions is the whole process's
+    with _installing:
+        _watches += 1
+        ALL_MASK_ATTENTION_FUNCTIONS["eager"] = _noted
+    try:
+        yield
+    finally:
+        with _installing:
+            _watches -= 1
+            if not _watches:
+                ALL_MASK_ATTENTION_FUNCTIONS["eager"] = _eager
 
 
 @contextmanager
@@ -56,7 +74,8 @@ def watched(network: PreTrainedModel) -> Iterator[dict[int, list[MaskFunction]]]
     hooks = [part.register_forward_pre_hook(enter, with_kwargs=True) for part in network.modules()]
     before = _watching.set(noted)
     try:
-        yield found
+        with _installed():
+            yield found
     finally:
         _watching.reset(before)
         for hook in hooks:
