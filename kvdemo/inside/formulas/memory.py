@@ -17,7 +17,7 @@ def of_memory(arch: Architecture, model: LoadedModel) -> Iterator[dict[str, Any]
     terms, written = _cached(arch.kinds, itemsize, latent=arch.latent is not None)
     yield {
         "name": "Memory of the cache",
-        "formula": f"layers · {'(rank + rope)' if arch.latent else '2 · kv_heads · head_dim'} · bytes · t · b",
+        "formula": f"{'layers · (rank + rope)' if arch.latent else '2 · layers · kv_heads · head_dim'} · bytes · t · b",
         "numbers": written,
         "unit": "bytes",
         "terms": terms,
