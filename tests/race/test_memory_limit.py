@@ -169,7 +169,7 @@ def test_a_draft_model_without_a_formula_counts_the_weights_in_its_files_as_they
     def refuse(*_: Any, **__: Any) -> Any:
         raise BadInput("No formula is known.")
 
-    monkeypatch.setattr(architecture, "from_config", refuse)
+    monkeypatch.setattr(architecture, "from_hub", refuse)
     assert memory_limit.needed_bytes([lane], model, 50, 50) == plain + size
 
 

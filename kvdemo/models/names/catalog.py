@@ -106,6 +106,8 @@ def resolve(typed: str, *, folders: bool = True) -> Name:
     off the disk is never read. Raises BadInput for what can be none of these.
     """
     text = typed.strip()
+    if text[: len(RANDOM)].casefold() == RANDOM:
+        return _random(text[len(RANDOM) :].strip())
     if len(text) > _MOST_TYPED:  # before anything takes it apart
         raise BadInput(_no_model(typed))
     if page := _HUB_PAGE.match(text):
@@ -114,8 +116,6 @@ def resolve(typed: str, *, folders: bool = True) -> Name:
         raise BadInput(f"No model was named: choose one of {names()}, or type a Hub id.")
     if known := card(text):
         return Name(known.hub_id, known.hub_id)
-    if text.casefold().startswith(RANDOM):
-        return _random(text[len(RANDOM) :].strip())
     if text.isprintable() and (looks_like_folder(text) or (folders and _is_folder(text))):
         if not folders:
             raise BadInput("Folders of this server cannot be opened: choose one of the models that the page offers.")

@@ -23,7 +23,11 @@ _stated: WeakKeyDictionary[PreTrainedModel, windows.Stated] = WeakKeyDictionary(
 
 def dynamic_cache(network: PreTrainedModel, *, offloading: bool = False) -> DynamicCache:
     """Make an empty cache that grows, whose layers drop only what the model does not look at."""
-    cache = DynamicCache(config=network.config, offloading=offloading)
+    return fitted(DynamicCache(config=network.config, offloading=offloading), network)
+
+
+def fitted(cache: DynamicCache, network: PreTrainedModel) -> DynamicCache:
+    """Have an empty cache that grows drop only what the model does not look at; return it."""
     return windows.without(cache, stated_windows(network).unused)
 
 

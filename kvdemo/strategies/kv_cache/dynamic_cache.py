@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from transformers import DynamicCache
 
 from kvdemo.core.picture import Picture
 from kvdemo.core.types import Step
 from kvdemo.models.loaded import LoadedModel
-from kvdemo.models.network import fitting_cache
+from kvdemo.models.network.fitting_cache import fitted
 from kvdemo.models.network.forward import Ids, next_token_logits
 from kvdemo.strategies.base import Job, Strategy
 from kvdemo.strategies.compatibility import cache_trial
@@ -35,12 +36,13 @@ class DynamicCached(Strategy):
 
     @torch.inference_mode()
     def decode(self, job: Job) -> Iterator[Step]:
-        cache = fitting_cache.dynamic_cache(job.model.network)
+        network = job.model.network
+        cache = fitted(DynamicCache(config=network.config), network)
         new_ids: Ids = job.encode("")
         reading = Reading(job.model)
         while True:
             if (text := reading.start_over(new_ids)) is not None:
-                new_ids, cache = text, fitting_cache.dynamic_cache(job.model.network)
+                new_ids, cache = text, fitted(DynamicCache(config=network.config), network)
             choice = job.choose(next_token_logits(job.model, new_ids, cache))
             yield Step((choice,), positions=len(new_ids), cache=cache, details=reading.details)
             new_ids = choice.ids

@@ -961,6 +961,7 @@ declare namespace core {
     high: number;
     choices: (string)[];
     named_in: string;
+    longest: number | null;
   }
   /** What a strategy's steps compute and keep. Where a number is a setting of the strategy, its name stands for it. */
   interface Picture {

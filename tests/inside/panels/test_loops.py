@@ -45,5 +45,5 @@ def test_the_lines_are_those_of_the_files_in_the_repository(document: dict) -> N
 def test_a_line_that_both_loops_have_is_not_marked(document: dict) -> None:
     loops = document["panels"]["loops"]["loops"]
     only = [{line["text"].strip() for line in loop["lines"] if line["only"]} for loop in loops]
-    assert "cache = DynamicCache(config=job.model.network.config)" in only[1]
+    assert "cache = fitted(DynamicCache(config=network.config), network)" in only[1]
     assert "@torch.inference_mode()" not in only[0] | only[1]

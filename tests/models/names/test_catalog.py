@@ -80,7 +80,7 @@ def test_a_text_longer_than_any_path_is_refused_before_it_is_taken_apart(monkeyp
     """A Hub address of four megabytes would be split into as many pieces."""
     monkeypatch.setattr(catalog, "_HUB_PAGE", None)
     assert "is no model" in refusal(lambda: catalog.resolve("https://huggingface.co/" + "?" * 5000))
-    assert "is no model" in refusal(lambda: catalog.resolve("random:" + "x" * 5000))
+    assert "There is no shape" in refusal(lambda: catalog.resolve("random:" + "x" * 5000))
 
 
 @given(st.text())
