@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
@@ -43,12 +45,22 @@ SHOWN = [(name, n) for name in TINY for n in range(tiny(name).num_hidden_layers)
 @pytest.mark.parametrize(("name", "layer"), SHOWN)
 def test_weights_are_those_that_the_model_puts_out_in_eager_attention(name: str, layer: int) -> None:
     held = capture(model(name), IDS, [layer], weights=len(IDS))[layer]
-    with torch.inference_mode():
-        out = network(name, "eager")(input_ids=torch.tensor([IDS]), output_attentions=True)
-    of_layers = [weights for weights in out.attentions if weights is not None]  # a hybrid's other layers have none
-    at = layer - sum(n < layer for n in HIDDEN.get(name, {}))
+    own = own_weights(name, layer, torch.float32)
     assert held.weights is not None
-    torch.testing.assert_close(held.weights, of_layers[at][0], rtol=0, atol=2e-5)
+    bound = 2e-5
+    if (held.weights - own).abs().max() > bound:  # scores may be so large that rounding does more, as in Gemma 4
+        bound = 2 * float((own_weights(name, layer, torch.float64) - own).abs().max())
+    torch.testing.assert_close(held.weights, own, rtol=0, atol=bound)
+
+
+def own_weights(name: str, layer: int, dtype: torch.dtype) -> Tensor:
+    """What a layer puts out in eager attention, shape (heads, queries, positions)."""
+    eager = copy.deepcopy(network(name, "eager")).to(dtype)
+    with torch.inference_mode():
+        out = eager(input_ids=torch.tensor([IDS]), output_attentions=True)
+    of_layers = [weights for weights in out.attentions if weights is not None]  # a hybrid's other layers have none
+    weights: Tensor = of_layers[layer - sum(n < layer for n in HIDDEN.get(name, {}))][0]
+    return weights.to(dtype)
 
 
 @pytest.mark.parametrize(("name", "layer"), SHOWN)
