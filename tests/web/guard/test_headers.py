@@ -38,9 +38,7 @@ def seconds(visitor: TestClient, path: str, sent: dict[str, Any]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "path", ["/", "/?all_endpoints=1", "/config", "/gradio_api/info", "/gradio_api/startup-events", "/gradio_api/user"]
-)
+@pytest.mark.parametrize("path", ["/", "/?all_endpoints=1", "/config", "/gradio_api/info", "/gradio_api/user"])
 def test_no_cookie_stops_the_server_where_gradio_reads_cookies(path: str) -> None:
     """Python's own reader takes 40 s for this one, before its releases of September 2024."""
     with client() as visitor:
