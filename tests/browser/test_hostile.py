@@ -156,7 +156,7 @@ def test_a_document_with_a_payload_in_every_text_is_shown_as_text(
         give(page, tmp_path, "b", poisoned(honest, path))
         expect(page.locator("#kv-note-b p")).to_have_attribute("data-bad", "")
     give(page, tmp_path, "b", honest)
-    expect(page.locator(".kv-likeness")).to_have_text("Like with like")
+    expect(page.locator(".kv-likeness")).to_have_text("Same work")
 
 
 def give(page: Page, folder: Path, name: str, document: Any) -> None:
