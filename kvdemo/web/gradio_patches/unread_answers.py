@@ -18,12 +18,12 @@ import gradio as gr
 import orjson
 from gradio.utils import error_payload
 
-from kvdemo.web.gradio_patches.guarded_blocks import ACCIDENT
 from kvdemo.web.gradio_patches.shared_queue import address_of
 from kvdemo.web.guard.listeners import KEY, Listeners
 
 log = logging.getLogger(__name__)
 
+UNSENDABLE = "The answer holds what was asked, and that cannot be written: use smaller numbers and whole characters."
 #: Bytes of JSON that may wait for one session, beside what is being sent to it, for all sessions of an address, and for
 #: all addresses. In memory they take several times as much. One answer may wait for a session whatever it has: a large
 #: one comes twice.
@@ -43,7 +43,7 @@ class Unread(asyncio.Queue[Any]):
             size = _size(message)
         except TypeError as error:  # orjson's, for all that it cannot write
             log.error("an answer could not be sent: %s", error)
-            message.output, message.success = error_payload(gr.Error(ACCIDENT), show_error=True), False
+            message.output, message.success = error_payload(gr.Error(UNSENDABLE), show_error=True), False
             size = _size(message)
         self.bytes, self.answers = self.bytes + size, self.answers + (size > 0)
         super()._put((message, size))
