@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from kvdemo.web.gradio_patches import unread_answers as module
 from kvdemo.web.gradio_patches.kept_answers import keep_answers
-from kvdemo.web.gradio_patches.unread_answers import UNSENDABLE, limit_unread
+from kvdemo.web.gradio_patches.unread_answers import limit_unread
 from kvdemo.web.guard.listeners import KEY, Listeners, _Stream
 from tests.web.loops import in_a_loop
 
@@ -202,5 +202,5 @@ def test_an_answer_that_cannot_be_sent_is_one_sentence(asked: Asked, value: Any,
 
     in_a_loop(wrong())
     message = said[-1]
-    assert (message.success, message.output["error"]) == (False, UNSENDABLE)
+    assert (message.success, message.output["error"]) == (False, module.UNSENDABLE)
     assert orjson.dumps(message.model_dump(), default=str)  # as Gradio sends it
