@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from kvdemo.web.guard.body import TOO_SLOW, Body
+from tests.web.loops import in_a_loop
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": []}
 LITTLE = 0.05
@@ -39,7 +40,7 @@ def test_a_body_that_comes_piece_by_piece_without_an_end_is_given_up() -> None:
             await body_of((piece(b"a") for _ in iter(int, 1)), LITTLE / 5, LITTLE).take()
         assert (refused.value.status_code, refused.value.detail) == (408, TOO_SLOW)
 
-    asyncio.run(reading())
+    in_a_loop(reading())
 
 
 def test_a_body_that_stops_coming_is_given_up() -> None:
@@ -47,7 +48,7 @@ def test_a_body_that_stops_coming_is_given_up() -> None:
         with pytest.raises(HTTPException, match=TOO_SLOW):
             await body_of(iter([piece(b"{")]), 0, LITTLE).take()
 
-    asyncio.run(reading())
+    in_a_loop(reading())
 
 
 def test_whoever_waits_for_the_visitor_to_leave_may_wait_for_long() -> None:
@@ -59,4 +60,4 @@ def test_whoever_waits_for_the_visitor_to_leave_may_wait_for_long() -> None:
         assert (await body())["body"] == b"{}"
         assert (await body())["type"] == "http.disconnect"
 
-    asyncio.run(reading())
+    in_a_loop(reading())

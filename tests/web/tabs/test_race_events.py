@@ -1,8 +1,6 @@
 """What happens on an event, without a server."""
 
-import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from kvdemo.core.errors import BadInput, NotNow
 from kvdemo.web.tabs import race_events
 from kvdemo.web.tabs.race_events import ACCIDENT, NO_LIMIT_YET, TokenBudget, model_status, play, token_budget, watch
+from tests.web.loops import in_a_loop
 from tests.web.scripted_backend import FORM, ScriptedBackend
 
 
@@ -67,11 +66,7 @@ def test_status_is_shown_when_it_changes_until_ready(monkeypatch: pytest.MonkeyP
     async def collect() -> list[dict]:
         return [status async for status in watch(ScriptedBackend(statuses=[loading, loading, ready]))]
 
-    # On a thread of its own: the browser tests may have left an event loop running on this one.
-    with ThreadPoolExecutor() as other:
-        assert other.submit(asyncio.run, collect()).result() == [
-            loading, ready | {"reasons": {"compiled_cache": "it needs a CUDA device"}}
-        ]  # fmt: skip
+    assert in_a_loop(collect()) == [loading, ready | {"reasons": {"compiled_cache": "it needs a CUDA device"}}]
 
 
 def test_the_page_opens_even_if_a_strategy_fails_to_state_its_availability(
