@@ -10,7 +10,7 @@ from kvdemo.core.types import LaneInfo, Schedule, TimedStep
 
 LaneStatus = Literal["done", "stopped", "failed"]
 FinishReason = Literal["length", "eos", "stopped", "error"]
-DivergenceKind = Literal["retokenized", "numeric", "sampled", "rule", "lossy", "remote", "unexplained"]
+DivergenceKind = Literal["retokenized", "numeric", "sampled", "ties", "rule", "lossy", "remote", "unexplained"]
 FindingKind = Literal[
     "alone",
     "nothing_compared",

@@ -8,9 +8,11 @@ Reasons, looked for in this order:
     retokenized  a lane that works on text read other ids than it had written
     sampled      the ids agree, the draws agree, but rounding moved a probability past a draw
     numeric      the ids agree, and rounding decided between two tokens of nearly equal logits
-    unexplained  the ids agree, and rounding cannot have done it: one of the lanes is off
+    ties         the ids agree, and so do the lanes' computations: the model takes some of equal scores, and leaves
+                 open which
+    unexplained  the ids agree, and neither rounding nor ties can have done it: one of the lanes is off
 
-The last three are distinguished by a proof (`proof`) that runs the model again, so never while a step is timed. When a
+The last four are distinguished by a proof (`proof`) that runs the model again, so never while a step is timed. When a
 lane diverges, its kind is presumed, and the sentence says that it is checked when the race is over; `proven` and
 `unchecked` then give the final sentence.
 """
@@ -90,6 +92,8 @@ def proven(
     if faults:
         return Divergence(presumed.index, "unexplained", f"{opening} {ran}: {'; '.join(faults)}.")
     unit = units.figures(max(one.unit for one in evidence.recorded_errors))
+    if rounding.tied:
+        return replace(presumed, kind="ties", detail=f"{opening} {ran}, {_by_ties(presumed, evidence, unit)}")
     order = f", another order of the same sums by {units.figures(rounding.order)}" if rounding.order else ""
     perturbed = ", a change in the last place of what its modules put out included" if rounding.perturbed else ""
     found = (
@@ -97,6 +101,16 @@ def proven(
         f"moves one by about {unit} here{order}{perturbed}: {_DECIDED[presumed.kind]}."
     )
     return replace(presumed, detail=f"{opening} {found}")
+
+
+def _by_ties(presumed: Divergence, evidence: Evidence, unit: str) -> str:
+    steps = max((one.steps for one in evidence.rerun_errors if one), default=0)
+    same = f" Both agree in their last {units.count(steps, 'step')} where they choose alike." if steps else ""
+    return (
+        f"{_PUTS[presumed.kind]} {units.figures(evidence.gap)} apart in log-probability. The model takes the highest "
+        "of some scores (top-k), and some that it leaves out are equal to the last that it takes. Which of these it "
+        f"takes is open, and moves a log-probability by about {unit} here. That choice decided, not the cache.{same}"
+    )
 
 
 def unchecked(presumed: Divergence, why: str) -> Divergence:
@@ -108,6 +122,8 @@ def unchecked(presumed: Divergence, why: str) -> Divergence:
 def _fault(record: LaneHistory, index: int, side: int, piece: Callable[[int], str], evidence: Evidence) -> str:
     """Say what is wrong with one of the two lanes, against what the number format allows."""
     name, form = record.info.name, evidence.rounding.format
+    if evidence.rounding.tied:
+        form += " with other choices among equal scores"
     recorded, rerun = evidence.recorded_errors[side], evidence.rerun_errors[side]
     allowed = evidence.allowed(recorded)
     if recorded.of_limit <= 1 and rerun and rerun.of_limit > 1:

@@ -16,8 +16,15 @@ The differences of the last three from `exact` are what rounding does (`unit`). 
 stands for `exact`, and `reference` says so. None of these passes has a cache: one that is wrong would be compared with
 itself, and pass its own fault off as rounding.
 
-In 16 bits rounding is large enough to hide a small fault of a lane. So a lane's own last steps are run again in the
-wider format too (`rerun_squares`): they agree with the exact ones, or the lane computes something else.
+Where the model takes the highest of some scores, as an indexer of sparse attention does, and equal ones are left out,
+the result depends on which it takes. That is not rounding, and no format is wide enough to settle it. So all passes
+take the first of equal ones (`kvdemo.models.network.ties`). What other choices do is measured, if it is needed:
+
+    tied       `exact` again a few times, with any of equal scores taken, drawn by chance
+
+In 16 bits rounding is large enough to hide a small fault of a lane, and so are choices among equal scores in any
+format. So a lane's own last steps are run again in the wider format too, taking the first of equal scores
+(`rerun_squares`): they agree with the exact ones, or the lane computes something else.
 """
 
 from __future__ import annotations
@@ -25,16 +32,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
 from kvdemo.models.device import dtype_name, widest
 from kvdemo.models.facts import rope
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
+from kvdemo.models.network.ties import Ties
 from kvdemo.models.text.codec import Prompt
 from kvdemo.strategies.base import Job
 from kvdemo.strategies.compatibility.scripted_lane import Decode, Script
@@ -59,6 +69,7 @@ class Rounding:
     exact      its log-probabilities
     order      how much `whole` and `reordered` differ at the last position (root mean square over its likeliest
                tokens); None where they do not, as where no layer is a plain linear one
+    ties       whether the model takes some of equal scores in the text
     """
 
     def __init__(self, model: LoadedModel, ids: Sequence[int], positions: int) -> None:
@@ -70,6 +81,7 @@ class Rounding:
         self._ids = torch.tensor(list(ids), device=model.device)
         line = max((line for line in rope.switch_lengths(model.config) if line < len(ids)), default=0)
         self.positions = min(positions, len(ids) - line, WINDOW)
+        self.ties = False
         whole, wide = self._pass(), self._wider()
         if wide is None:  # then two orders are all there is: the last position is judged alone
             self.positions, whole = 1, whole[-1:]
@@ -84,15 +96,28 @@ class Rounding:
             self._squares = order
         else:
             self._squares = (self._square(whole, self.exact) + self._square(reordered, self.exact)) / 2
+        self._of_ties: list[Tensor] = []
         self.perturbed = False
 
     @property
     def unit(self) -> Tensor:
-        """What rounding does at each position, shape (positions,): root mean square over its likeliest tokens.
+        """What rounding does at each position, and ties where they were tried: shape (positions,).
 
-        Half of it is the position's own, half that of all: sixteen numbers alone are a rough estimate.
+        Root mean square over its likeliest tokens. Half of it is the position's own, half that of all: sixteen numbers
+        alone are a rough estimate.
         """
-        return ((self._squares + self._squares.mean()) / 2).sqrt()
+        own = self.rounding_unit
+        return torch.maximum(own, _unit(torch.stack(self._of_ties).mean(0))) if self._of_ties else own
+
+    @property
+    def rounding_unit(self) -> Tensor:
+        """What rounding alone does at each position, shape (positions,)."""
+        return _unit(self._squares)
+
+    @property
+    def tied(self) -> bool:
+        """Whether other choices among equal scores are taken into account."""
+        return bool(self._of_ties)
 
     def perturb(self) -> None:
         """Take passes with changed last places into account."""
@@ -104,12 +129,23 @@ class Rounding:
         self._squares = torch.maximum(self._squares, (self._squares + _SAMPLES * mean) / (_SAMPLES + 1))
         self.perturbed = True
 
+    def try_ties(self, seed: int) -> None:
+        """Take a pass into account that chooses otherwise among equal scores, by chance."""
+        rows = self._widely(partial(self._pass, Ties(seed)))
+        if rows is not None:
+            self._of_ties.append(self._square(rows, self.exact))
+
+    @property
+    def wide_enough(self) -> bool:
+        """Whether the model's own format shows any fault of a lane: nothing but ties hides one."""
+        return self._model.dtype.itemsize > 2
+
     def rerun_squares(self, decode: Decode) -> Tensor | None:
         """Measure a lane's last steps, run in the wider format, against `exact`: mean square at each, shape (steps,).
 
-        None where they cannot be run so, and where the model's own format is wide enough to show any fault.
+        None where they cannot be run so.
         """
-        if self.format == self.reference or self._model.dtype.itemsize > 2:
+        if self.format == self.reference:
             return None
         rows = self._rerun(decode, min(_RERUN, self.positions))
         return None if rows is None else self._square(rows.to(self.exact), self.exact)
@@ -121,8 +157,11 @@ class Rounding:
         return difference(some[-n:].gather(1, top), others[-n:].gather(1, top)).square().mean(1)
 
     @torch.inference_mode()
-    def _pass(self) -> Tensor:
-        return _logprobs(forward(self._model, self._ids[None], None, keep=self.positions)[0])
+    def _pass(self, choice: Ties | None = None) -> Tensor:
+        with choice or Ties() as ties:
+            found = _logprobs(forward(self._model, self._ids[None], None, keep=self.positions)[0])
+        self.ties |= ties.met
+        return found
 
     def _reordered(self) -> Tensor:
         with _reversed_sums(self._model.network):
@@ -136,9 +175,10 @@ class Rounding:
         job = Job(self._model, Prompt("", special=False), lambda _: ids[:start], script, positions)
 
         def run() -> Tensor:
-            for _ in decode(job):
-                if len(script.seen) >= positions:
-                    break
+            with Ties():
+                for _ in decode(job):
+                    if len(script.seen) >= positions:
+                        break
             return torch.stack(script.seen[:positions])
 
         return self._widely(run)
@@ -152,11 +192,15 @@ class Rounding:
         if wider is None:
             return None
         try:
-            with _widened(self._model.network, wider), _all_bits():
+            with _widened(self._model.network, wider), _one_expert_at_a_time(self._model.network), _all_bits():
                 return run()
         except (RuntimeError, TypeError, ValueError, MemoryError) as error:  # its code insists on a format; no memory
             log.debug("no pass in %s: %s", dtype_name(wider), error)
             return None
+
+
+def _unit(squares: Tensor) -> Tensor:
+    return ((squares + squares.mean()) / 2).sqrt()
 
 
 def difference(some: Tensor, others: Tensor) -> Tensor:
@@ -176,7 +220,10 @@ def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Compute in a wider format within it: each module's own weights are widened when it is entered."""
     held: dict[nn.Module, dict[str, nn.Parameter]] = {}
 
-    def widen(module: nn.Module, _args: object) -> None:
+    def wide(given: object) -> object:
+        return given.to(dtype) if isinstance(given, Tensor) and given.is_floating_point() else given
+
+    def widen(module: nn.Module, args: tuple[object, ...]) -> tuple[object, ...]:
         held[module] = {
             name: weight
             for name, weight in module._parameters.items()
@@ -184,6 +231,7 @@ def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         }
         for name, weight in held[module].items():
             module._parameters[name] = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+        return tuple(map(wide, args))  # some code converts them to the format of a weight that is not widened yet
 
     def restore(module: nn.Module, _args: object = None, _output: object = None) -> None:
         module._parameters.update(held.pop(module, {}))
@@ -199,6 +247,17 @@ def _widened(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             hook.remove()
         for module in list(held):
             restore(module)
+
+
+@contextmanager
+def _one_expert_at_a_time(network: PreTrainedModel) -> Iterator[None]:
+    """Multiply by each expert on its own within it: torch's product of all chosen ones takes no float64."""
+    before = network.get_experts_implementation()
+    network.set_experts_implementation("eager")
+    try:
+        yield
+    finally:
+        network.set_experts_implementation(before)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from kvdemo.models.device import dtype_name
 from kvdemo.models.errors import fault_in_code, out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
+from kvdemo.models.network.ties import Ties
 from kvdemo.strategies.compatibility.reference import Reference, example_ids, looks_ahead, reference_of
 from kvdemo.strategies.compatibility.scripted_lane import Decode, ScriptedLane, take_turns
 
@@ -130,7 +131,8 @@ def shortened(error: BaseException) -> str:
 
 def _sentence(model: LoadedModel, decode: Decode, exact: bool, instead: str) -> str | None:
     try:
-        found = _tried(model, decode, exact)
+        with Ties():  # which of equal scores the model takes says nothing of the lane
+            found = _tried(model, decode, exact)
     except BadInput as error:
         return str(error)
     except Exception as error:  # a model's code may raise anything

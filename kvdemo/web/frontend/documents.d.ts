@@ -39,7 +39,7 @@ declare namespace race {
   /** The first token (from 0) that differs from the baseline's, and why. */
   interface Divergence {
     index: number;
-    kind: "retokenized" | "numeric" | "sampled" | "rule" | "lossy" | "remote" | "unexplained";
+    kind: "retokenized" | "numeric" | "sampled" | "ties" | "rule" | "lossy" | "remote" | "unexplained";
     detail: string;
   }
   /** On what a figure was taken: versions, hardware, and settings that change times. */
@@ -69,7 +69,7 @@ declare namespace race {
     lanes: (number)[];
     numbers: Record<string, number | boolean | (number)[] | ((number)[])[]>;
     text: string;
-    reason: "retokenized" | "numeric" | "sampled" | "rule" | "lossy" | "remote" | "unexplained" | null;
+    reason: "retokenized" | "numeric" | "sampled" | "ties" | "rule" | "lossy" | "remote" | "unexplained" | null;
   }
   /** One forward pass: `positions` new ones in each of `rows`, which attend to `context` positions. */
   interface ForwardPass {

@@ -29,6 +29,7 @@ REASONS: dict[DivergenceKind, Panel] = {
     "retokenized": "loops",
     "numeric": "rounding",
     "sampled": "rounding",
+    "ties": "rounding",
     "unexplained": "rounding",
     "lossy": "roles",
 }

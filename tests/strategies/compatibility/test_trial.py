@@ -46,6 +46,15 @@ def passes_of(model: LoadedModel) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["deepseek_v32, an indexer's keys", "glm_moe_dsa"])
+def test_a_model_that_chooses_among_equal_scores_is_refused_nothing_for_it(name: str, dtype: torch.dtype) -> None:
+    model = in_format(model_of(name), dtype)
+    for strategy in ("dynamic_cache", "static_cache", "batched", "beam_search", "prompt_lookup", "dola", "best_of_n"):
+        assert strategies.get(strategy).unavailable_reason(model) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", [*FULL, *SLIDING, *STATES, "mamba"])
 def test_correct_models_are_accepted_in_every_number_format(name: str, dtype: torch.dtype) -> None:
     model = in_format(model_of(name), dtype)
