@@ -36,11 +36,19 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be_and_never_lowered
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers /large with much, /slow after a while, and all else with a word."""
+    """Answers /large with much, /slow after a while, /read when it has the body, and all else with a word.
+
+    Where a header is named `secret`, that is the word.
+    """
     if scope["type"] != "http":
         return
     if scope["path"] == "/slow":
         await asyncio.sleep(4 * PATIENCE)
+    while scope["path"] == "/read" and (await receive()).get("more_body"):
+        pass
+    if b"secret" in dict(scope["headers"]):
+        await PlainTextResponse("secret")(scope, receive, send)
+        return
     await PlainTextResponse(b"x" * LARGE if scope["path"] == "/large" else b"word")(scope, receive, send)
 
 
@@ -71,18 +79,21 @@ def connection(port: int, *, room: int = 100_000) -> Iterator[socket.socket]:
         yield opened
 
 
-def is_ended(opened: socket.socket) -> bool:
-    """Tell whether the other side has ended a connection by which nothing comes."""
+def is_ended(opened: socket.socket, after: bytes = b"") -> bool:
+    """Tell whether the other side has ended a connection by which nothing comes, or what begins with `after`."""
+    came = b""
     try:
-        return opened.recv(1) == b""
+        while piece := opened.recv(1000):
+            came += piece
     except ConnectionResetError:
         return True
+    return came.startswith(after) if after else not came
 
 
-def is_answered(opened: socket.socket) -> bool:
+def is_answered(opened: socket.socket, word: bytes = b"word") -> bool:
     """Tell whether an answer comes, to its end."""
     came = b""
-    while not came.endswith(b"word"):
+    while not came.endswith(word):
         if not (piece := opened.recv(1000)):
             return False
         came += piece
@@ -136,6 +147,75 @@ def test_a_large_answer_that_is_read_slowly_comes_to_its_end(port: int) -> None:
             came += len(piece)
             if time.monotonic() - began < 4 * PATIENCE:
                 time.sleep(PATIENCE / 10)
+
+
+#: In what a request may come that costs its reader much for each byte: a body, and what follows a body.
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "chunks of a byte": (CHUNKED, b"1\r\nx\r\n"),
+    "chunks of a byte, which are read": (CHUNKED.replace(b"POST /", b"POST /read"), b"1\r\nx\r\n"),
+    "empty headers": (b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"a:\r\n"),
+    "one header": (b"GET / HTTP/1.1\r\nHost: localhost\r\na: ", b"a"),
+    "an address": (b"GET /", b"a"),
+    "empty headers after a body": (CHUNKED + b"0\r\n", b"a:\r\n"),
+    "one header after a body": (CHUNKED + b"0\r\na: ", b"a"),
+    "a chunk's extension": (CHUNKED + b"1;a=", b"a"),
+    "requests sent ahead": (b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "empty lines": (b"", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_others_have_their_turn_after_some_kilobytes_of_one_connection(
+    port: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    received = connections.WatchedConnection.data_received
+    monkeypatch.setattr(
+        connections.WatchedConnection,
+        "data_received",
+        lambda self, data: (reads.append(len(data)), received(self, data)),
+    )
+    begin, more = ENDLESS[kind]
+    with connection(port) as opened, suppress(OSError):
+        opened.sendall(begin)
+        for _ in range(4):
+            opened.sendall(more * (262_144 // len(more)))
+            with connection(port) as other:
+                ask(other)
+                assert is_answered(other)
+    assert max(reads) <= 16_384
+
+
+@pytest.mark.parametrize("kind", [name for name in ENDLESS if "byte" not in name and name != "empty lines"])
+def test_a_request_whose_headers_do_not_end_is_refused(port: int, kind: str) -> None:
+    begin, more = ENDLESS[kind]
+    with connection(port) as opened:
+        opened.sendall(begin)
+        with suppress(OSError):
+            opened.sendall(more * (200_000 // len(more)))
+        assert is_ended(opened, b"HTTP/1.1 400")
+
+
+def test_a_few_requests_sent_ahead_are_answered_in_their_order(port: int) -> None:
+    with connection(port) as opened:
+        paths = ["/slow", "/large", "/", "/"]
+        opened.sendall(b"".join(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode() for path in paths))
+        came = b""
+        while came.count(b"HTTP/1.1 200") < len(paths) or not came.endswith(b"word"):
+            piece = opened.recv(1_000_000)
+            assert piece
+            came += piece
+        assert len(came) > LARGE
+        assert came.index(b"word") < came.index(b"xxx")
+
+
+def test_what_follows_a_body_is_no_header(port: int) -> None:
+    with connection(port) as opened:
+        opened.sendall(CHUNKED + b"1\r\nx\r\n0\r\nsecret: a\r\n\r\n")
+        assert is_answered(opened)
+        opened.sendall(b"GET / HTTP/1.1\r\nsecret: a\r\n\r\n")
+        assert is_answered(opened, b"secret")
 
 
 def test_an_answer_may_take_its_time(port: int) -> None:
