@@ -21,6 +21,10 @@ class NoRoom(BadInput):
     """A run needs more memory than is free now."""
 
 
+class NoTime(BadInput):
+    """What was to be worked out was not, because this computer is busy: the input may be as good as any."""
+
+
 class NotNow(BadInput):
     """Nothing is wrong with the input: to look at it would disturb somebody's run. Ask again in `AGAIN_SECONDS`."""
 

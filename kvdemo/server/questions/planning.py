@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import files
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NoTime
 from kvdemo.core.system import public_server
 from kvdemo.core.system.limited_process import ShortLived
 from kvdemo.core.visitor import NOBODY, Visitor
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ARCHITECTURE = "kvdemo.models.facts.architecture"
 #: Seconds for a configuration and for a comparison, and for the Hub, which is asked for a configuration (`PATIENCE_S`).
 PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
-#: So many architectures and refusals are remembered, a refusal for so many seconds: a busy machine refuses more.
+#: So many architectures and refusals are remembered, a refusal for so many seconds.
 REMEMBERED, REFUSED_SECONDS = 64, 300.0
 #: A configuration of more characters, white space aside, is not read here: that takes a tenth of a second for the
 #: largest, during which no run takes a step. A config.json has some thousands.
@@ -125,8 +125,8 @@ def shape(name: str, *, own: bool) -> Architecture:
 def foreign_shape(find: str, what: str, visitor: Visitor = NOBODY, **more: Any) -> Architecture:
     """Work out an architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput.
 
-    Of what is pasted a refusal is remembered, since it may have taken all of `PLAN_SECONDS`. Of what is named none is:
-    a folder may be mended, and the Hub be reached again.
+    Of what is pasted a refusal is remembered, since it may have taken all of `PLAN_SECONDS`, but none that a busy
+    computer is the reason of. Of what is named none is: a folder may be mended, and the Hub be reached again.
     """
     pasted = find == "parse"
     key = digest(what) if pasted else (what, *sorted(more.items()))
@@ -139,7 +139,7 @@ def foreign_shape(find: str, what: str, visitor: Visitor = NOBODY, **more: Any) 
         try:
             found = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
         except BadInput as error:
-            if pasted:
+            if pasted and not isinstance(error, NoTime):
                 FOREIGN.refuse(key, str(error))
             raise
         FOREIGN.add(key, found)
