@@ -24,6 +24,7 @@ from kvdemo.core.system.limited_process import ShortLived
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.engine.timer import Clock
+from kvdemo.models.facts import config_check
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.turns import Turns
@@ -102,6 +103,7 @@ def import_transformers(device: DeviceLease) -> None:
 def plan(request: PlanRequest, device: DeviceLease, visitor: Visitor = NOBODY) -> dict[str, Any]:
     """Plan what a model's configuration needs of a machine; no weights are loaded. Raises BadInput."""
     if request.config is not None:
+        config_check.refuse_long(request.config)
         return request.plan(foreign_shape("parse", request.config, visitor))
     name = request.model or device.default_model
     open_, known = device.trusts(name) or folders.allowed(), device.resolve(name)
