@@ -136,9 +136,13 @@ def observe(service: Service | EngineBackend, *, logs_runs: bool, metrics: Metri
 def is_public() -> bool:
     """Tell whether others than this machine's users are meant to reach the page, as Gradio's variables say."""
     address = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    share = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
     elsewhere = os.environ.get("GRADIO_ROOT_PATH") or os.environ.get("SPACE_ID")
-    return share or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
+    return shares() or bool(elsewhere) or address not in ("127.0.0.1", "localhost", "::1")
+
+
+def shares() -> bool:
+    """Tell whether a public link is asked for, as Gradio's variable says."""
+    return os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
 
 
 def have_own_folder() -> OwnFolder | None:
@@ -222,7 +226,7 @@ def launch(blocks: gr.Blocks, options: dict[str, Any]) -> None:
         raise SystemExit(
             f"kvdemo: It cannot listen on {named}: end what listens there, or choose another port with --port."
         ) from error
-    without = "" if blocks.share_url or not blocks.share else "There is no public link. "
+    without = "There is no public link. " if shares() and not blocks.share_url else ""  # Gradio has said why
     print(f"{without}The page is at {blocks.local_url}", flush=True)
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -55,6 +56,19 @@ def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_server_that_others_can_reach_is_public(flags: list[str], public: bool) -> None:
     app.read_flags(flags)
     assert app.is_public() is public
+
+
+@pytest.mark.parametrize("flags", [[], ["--share"]])
+@pytest.mark.parametrize("link", [None, "https://a.example"])
+def test_a_public_link_that_could_not_be_made_is_told(
+    flags: list[str], link: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gradio takes back that one was asked for, where it makes none."""
+    app.read_flags(flags)
+    launched: Any = SimpleNamespace(launch=lambda **_: None, share_url=link, share=bool(link), local_url="http://here")
+    app.launch(launched, {})
+    missing = bool(flags) and link is None
+    assert capsys.readouterr().out == ("There is no public link. " if missing else "") + "The page is at http://here\n"
 
 
 def test_an_invalid_limit_ends_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

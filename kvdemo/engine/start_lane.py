@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from kvdemo.caches.prefix_store import PrefixSlot
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import CODE_FAILS, BadInput, fault_in_code
 from kvdemo.core.settings.race import RaceRequest
 from kvdemo.core.types import Step, TimedStep
 from kvdemo.engine.lane import Lane
 from kvdemo.engine.timer import Stopwatch, time_steps
 from kvdemo.models.device import synchronize
-from kvdemo.models.errors import fault_in_code, out_of_memory
+from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.codec import Prompt
 from kvdemo.samplers import Rule
@@ -103,4 +103,7 @@ def describe_failure(error: Exception) -> str:
         return str(error)
     if out_of_memory(error):
         return "The device ran out of memory: ask for fewer tokens or choose a smaller model."
+    if fault_in_code(error):
+        log.warning("A fault in code", exc_info=error)
+        return f"{CODE_FAILS.capitalize()}, and this program's log says where."
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

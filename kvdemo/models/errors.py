@@ -1,14 +1,10 @@
-"""Tell what exceptions of any library mean: out of memory, damaged files, a fault in code."""
+"""Tell what exceptions of any library mean: out of memory, damaged files."""
 
 from __future__ import annotations
 
 import torch
 
 from kvdemo.core.errors import BadInput
-
-_FAULTS_IN_CODE = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError,
-)  # fmt: skip
 
 
 class DamagedFiles(BadInput):
@@ -25,11 +21,3 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error).lower()
     return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "out of memory" in said)
-
-
-def fault_in_code(error: BaseException) -> bool:
-    """Tell whether an exception speaks of a fault in code, in words that only a reader of that code understands.
-
-    StopIteration comes out of a generator as the cause of a RuntimeError.
-    """
-    return isinstance(error, _FAULTS_IN_CODE) or isinstance(error.__cause__, StopIteration)

@@ -12,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput, Discarded, first_line
+from kvdemo.core.errors import BadInput, Discarded, in_words
 from kvdemo.core.events import Progress
 from kvdemo.models import memory
 from kvdemo.models.device import SPREAD, choose
@@ -152,7 +152,7 @@ def _with_a_choice(model: _Model) -> _Model:
 
 def _damaged(name: str, error: BaseException) -> DamagedFiles:
     return DamagedFiles(
-        f"{name} cannot be loaded ({first_line(error)}): its files are damaged or want another version of "
+        f"{name} cannot be loaded ({in_words(error)}): its files are damaged or want another version of "
         "transformers, so download it again or choose another model."
     )
 
@@ -172,7 +172,7 @@ def load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **weights.SAFELY)
     except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
         raise DamagedFiles(
-            f"{name} has a tokenizer that cannot be read ({first_line(error)}): download it again."
+            f"{name} has a tokenizer that cannot be read ({in_words(error)}): download it again."
         ) from error
     tokenizer.chat_template = tokenizer.chat_template or chat_template.of_processor(folder, name)
     chat_template.prepare(tokenizer)

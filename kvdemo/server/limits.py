@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from kvdemo import strategies
 from kvdemo.core.errors import BadInput
-from kvdemo.core.settings.inside import InsideRequest
 from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import MOST_LANES, RaceRequest
 from kvdemo.core.settings.request import Request
 from kvdemo.core.settings.validation import show
 
 PREFIX = "KVDEMO_MAX_"
+#: The settings that are texts for the model, and what sentences call them.
+_TEXTS = {"prompt": "prompt", "append": "appended text"}
 
 
 class Limits(BaseModel):
@@ -68,9 +70,7 @@ class Limits(BaseModel):
     def check(self, request: Request) -> None:
         """Raise BadInput for a request that asks for more than the limits allow, with the largest that they do."""
         race = request.race if isinstance(request, MeasureRequest) else request
-        self.check_prompt(race.prompt)
-        if isinstance(race, InsideRequest):
-            self.check_prompt(race.append, "appended text")
+        self.check_texts(vars(race))
         if isinstance(race, RaceRequest) and (lanes := len(race.strategies)) > self.lanes:
             raise BadInput(f"This server runs {self.lanes} lanes at a time, and here are {lanes}: leave some out.")
         if isinstance(race, RaceRequest):
@@ -99,13 +99,15 @@ class Limits(BaseModel):
                     f"{int(asked):,}: lower its concurrency to {self.concurrency:,}."
                 )
 
-    def check_prompt(self, prompt: str, called: str = "prompt") -> None:
-        """Raise BadInput for a prompt that is too long even to be counted."""
-        if len(prompt) > self.prompt_characters:
-            raise BadInput(
-                f"The {called} has {len(prompt):,} characters, and this server reads {self.prompt_characters:,}: "
-                "shorten it."
-            )
+    def check_texts(self, form: Mapping[str, Any]) -> None:
+        """Raise BadInput for a text of a form that is too long even to be counted; nothing is read for that."""
+        for name, called in _TEXTS.items():
+            text = form.get(name)
+            if isinstance(text, str) and len(text) > self.prompt_characters:
+                raise BadInput(
+                    f"The {called} has {len(text):,} characters, and this server reads {self.prompt_characters:,}: "
+                    "shorten it."
+                )
 
     def seconds(self, request: Request) -> int:
         """Return how long a run may have the device."""

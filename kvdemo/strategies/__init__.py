@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kvdemo import samplers
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, in_words
 from kvdemo.core.settings import strategy_spec, validation
 from kvdemo.strategies import plugins
 from kvdemo.strategies.registry import StrategyInfo, discover
@@ -77,7 +77,7 @@ def unavailable_reason(introduction: StrategyInfo, model: LoadedModel) -> str | 
         return f"{error}."
     except Exception as error:
         log.exception("%s could not be asked whether it can run", introduction.module)
-        return f"{introduction.module} failed when it was asked ({type(error).__name__}: {error})."
+        return f"{introduction.module} failed when it was asked whether it can run ({in_words(error)})."
 
 
 def read(text: str) -> tuple[StrategyInfo, strategy_spec.Values, strategy_spec.Values]:

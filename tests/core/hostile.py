@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,10 @@ from kvdemo.core.errors import BadInput
 def endless() -> NoReturn:
     while True:
         pass
+
+
+def idle() -> None:
+    time.sleep(60)
 
 
 def greedy() -> int:

@@ -83,3 +83,11 @@ def test_a_fault_in_code_is_a_sentence_for_the_reader_and_goes_to_the_log(
 )
 def test_what_libraries_say_of_devices_is_passed_on(tiny_model: LoadedModel, error: Exception, expected: str) -> None:
     assert said(tiny_model, error, at_once=False).startswith(expected)
+
+
+def test_no_account_of_a_failure_quotes_a_fault_in_code(caplog: pytest.LogCaptureFixture) -> None:
+    """A second look at a race, a measurement's floors and a panel of Inside fail beside any lane."""
+    with caplog.at_level(logging.WARNING):
+        sentence = describe_failure(IndexError("list index out of range"))
+    assert sentence == "Code that it needs fails, and this program's log says where."
+    assert "list index out of range" in caplog.text

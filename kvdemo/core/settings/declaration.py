@@ -132,6 +132,8 @@ def refuse_long(cls: type[Any], raw: Mapping[str, Any]) -> None:
 def _refuse_long(option: Option, value: Any) -> None:
     if option.longest is not None:
         validation.short(option.called, value, option.longest)
+    elif value is not None:
+        validation.is_text(option.called, value)  # whoever reads it knows how long it may be
 
 
 def blank(value: Any) -> bool:

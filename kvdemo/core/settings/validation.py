@@ -36,10 +36,16 @@ _BEGINNING.maxlevel = 3
 
 
 def short(called: str, value: Any, longest: int) -> None:
-    """Refuse a text of more than so many characters, or a list of more entries or of texts with more, unread."""
-    size = len(value) if isinstance(value, str | list | tuple) else 0
-    if isinstance(value, list | tuple) and size <= longest:
-        size += sum(len(item) for item in value if isinstance(item, str))
+    """Refuse a text of more than so many characters, or more entries and texts at any depth of a value, unread."""
+    size, left = 0, [value]
+    while left and size <= longest:
+        one = left.pop()
+        if isinstance(one, str | list | tuple | Mapping):
+            size += len(one)
+        if isinstance(one, Mapping):
+            left += [*one, *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
     if size > longest:
         raise BadInput(f"At most {longest:,} characters are read of the {called}: shorten what you give.")
 
@@ -50,10 +56,15 @@ def few(called: str, items: Sequence[Any], most: int, where: str) -> None:
         raise BadInput(f"{len(items):,} {called} are too many{where}: choose at most {most:,}.")
 
 
-def text(called: str, value: Any) -> str:
-    """Check that a value is text with whole characters."""
+def is_text(called: str, value: Any) -> None:
+    """Refuse what is no text, unread."""
     if not isinstance(value, str):
         raise BadInput(f"The {called} must be text, not {show(value)}.")
+
+
+def text(called: str, value: Any) -> str:
+    """Check that a value is text with whole characters."""
+    is_text(called, value)
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kvdemo.core.errors import first_line
+from kvdemo.core.errors import in_words
 from kvdemo.inside.model_copy import in_format
 from kvdemo.inside.panel import CannotShow, Subject, beginning
 from kvdemo.models.device import dtype_name
@@ -71,7 +71,7 @@ def _in_another(subject: Subject, dtype: torch.dtype, ids: list[int], tokens: li
     except CannotShow as error:
         return _cannot(dtype, str(error))
     except (RuntimeError, TypeError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
-        why = "there is no memory for it" if out_of_memory(error) else first_line(error)
+        why = "there is no memory for it" if out_of_memory(error) else in_words(error)
         return _cannot(dtype, f"{model.id} cannot run in {dtype_name(dtype)} on {model.device}: {why}.")
 
 

@@ -35,7 +35,6 @@ from kvdemo.models.sources.checkpoint import read_json
 from kvdemo.models.sources.hub import hub_errors
 from kvdemo.models.sources.hub.timeout import call_with_timeout
 
-PASTED = "The pasted configuration"
 PATIENCE_S = 4.0
 _FLOAT32 = 4
 # How many positions an indexer scores by one key, the mean of theirs or a weighted one: Glm5NextTextIndexer,
@@ -69,7 +68,7 @@ def from_hub(model: str, *, allow_folders: bool | None = None, own: bool = True)
     return _read(Path(cached).parent if isinstance(cached, str) else _fetched(name.hub_id, None), name.id)
 
 
-def parse(given: str | Mapping[str, Any], name: str = PASTED, folder: Path | None = None) -> Architecture:
+def parse(given: str | Mapping[str, Any], name: str = config_check.PASTED, folder: Path | None = None) -> Architecture:
     """Read the architecture of a config.json, as text or already read. `name` begins the messages. Raises BadInput.
 
     The files in a `folder` show whether a projection onto the vocabulary was saved that is not tied.
@@ -77,7 +76,7 @@ def parse(given: str | Mapping[str, Any], name: str = PASTED, folder: Path | Non
     raw = config_check.read(given, name)
     text_part.check(raw, name)
     config = meta_run.try_build(name, lambda: _config(raw, folder, name))
-    called = str(raw["model_type"]) if name == PASTED else name
+    called = str(raw["model_type"]) if name == config_check.PASTED else name
     return meta_run.try_build(called, lambda: _of(config, called, published.stated(raw)))
 
 

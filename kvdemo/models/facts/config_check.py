@@ -17,6 +17,8 @@ from typing import Any
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.validation import show
 
+#: What messages call a configuration that has no name.
+PASTED = "The pasted configuration"
 MOST_CHARACTERS = 1_000_000
 _DEEPEST = 20
 _LARGEST = 2**24  # 10,485,760 positions are the most so far (Llama 4 Scout)
@@ -79,11 +81,16 @@ def shape_only(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decoded(text: str, name: str) -> Any:
+def refuse_long(text: str, name: str = PASTED) -> None:
+    """Raise BadInput for a text that is too long for a configuration; nothing is read for that."""
     if len(text) > MOST_CHARACTERS:
         raise BadInput(
             f"{name} has {len(text):,} characters, and a config.json has some thousands: paste that file alone."
         )
+
+
+def _decoded(text: str, name: str) -> Any:
+    refuse_long(text, name)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoModel, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, in_words
 from kvdemo.models.facts import parts_seen, rope, text_part
 from kvdemo.models.network import cache_argument, cache_layers, masks, tied, windows
 
@@ -111,9 +111,9 @@ def try_build(name: str, build: Callable[[], _T]) -> _T:
     except _TooLargeError as error:
         raise BadInput(f"{name} has more parts than can be counted here: check its numbers.") from error
     except Exception as error:  # two hundred families of models raise what they like
-        # A check of a configuration names itself, and holds what it found as the cause.
-        told = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
-        said = (str(told).strip().splitlines() or [type(told).__name__])[0][:160].rstrip(" .:")
+        # A check of a configuration names itself, and holds what it found as the cause, which is no fault in code.
+        checked = isinstance(error, StrictDataclassError) and error.__cause__
+        said = in_words(BadInput(str(error.__cause__)) if checked else error)[:160].rstrip(" .:")
         said = said if said.isprintable() else ascii(said)
         raise BadInput(f"{name} is not supported: no model can be tried from its configuration ({said}).") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from kvdemo.core.errors import BadInput, first_line
+from kvdemo.core.errors import BadInput, in_words
 
 
 def check(raw: Mapping[str, Any], name: str) -> None:
@@ -25,6 +25,6 @@ def check(raw: Mapping[str, Any], name: str) -> None:
             )
     except Exception as error:  # each format has its own way to say what it needs
         raise BadInput(
-            f"{name} has quantized weights, which cannot be read here ({first_line(error)}): install what is missing, "
+            f"{name} has quantized weights, which cannot be read here ({in_words(error)}): install what is missing, "
             "or choose a model that is not quantized."
         ) from error

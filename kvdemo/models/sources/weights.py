@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from kvdemo.core.errors import BadInput, first_line
+from kvdemo.core.errors import BadInput, in_words
 from kvdemo.models.errors import DamagedFiles
 from kvdemo.models.facts import text_part, tying
 from kvdemo.models.network import cache_argument, tied
@@ -79,6 +79,6 @@ def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedMo
     except Exception as error:  # each class has its own way to say so
         raise BadInput(
             f"{name} is not supported: its class {type(found).__name__} does not continue a text alone "
-            f"({first_line(error)})."
+            f"({in_words(error)})."
         ) from error
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from kvdemo.core.errors import BadInput, first_line
+from kvdemo.core.errors import BadInput, in_words
 from kvdemo.models.names.catalog import quoted
 from kvdemo.models.text.chat_template import has_template, named_templates, render
 from kvdemo.models.text.detokenizer import TextStream
@@ -95,7 +95,7 @@ class Codec(ABC):
             ids = list(self.tokenizer.encode(text, add_special_tokens=special))
         except Exception as error:  # the tokenizers library raises Exception itself, and nothing finer
             raise BadInput(
-                f"The tokenizer of {self.id} cannot encode this text ({first_line(error)}): write it in other words, "
+                f"The tokenizer of {self.id} cannot encode this text ({in_words(error)}): write it in other words, "
                 "or choose another model."
             ) from error
         if not ids:
@@ -140,8 +140,7 @@ class Codec(ABC):
             return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, **options))
         except Exception as error:  # a tokenizer may raise anything
             raise BadInput(
-                f"The tokenizer of {self.id} cannot write its tokens as text ({first_line(error)}): choose another "
-                "model."
+                f"The tokenizer of {self.id} cannot write its tokens as text ({in_words(error)}): choose another model."
             ) from error
 
     def piece(self, token: int) -> str:

@@ -16,6 +16,7 @@ from kvdemo.core.settings.measure import MeasureRequest
 from kvdemo.core.settings.race import COUNTED, RaceRequest
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
+from kvdemo.models.facts import config_check
 from kvdemo.server.engine_process.client import Engine, EngineLost, EngineSilent
 from kvdemo.server.limits import Limits
 from kvdemo.server.questions.listings import list_strategies
@@ -45,7 +46,8 @@ class EngineBackend(AnswersWithoutModel):
         self, default_model: str, *, device: str = "auto", dtype: str = "auto", limits: Limits | None = None
     ) -> None:
         super().__init__(default_model)
-        self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": limits})
+        self._limits = limits or Limits()
+        self.engine = Engine({"default_model": default_model, "device": device, "dtype": dtype, "limits": self._limits})
         self._stopped: dict[str, threading.Event] = {}  # of each run that is under way
         self._measurements = Measurements(busy=lambda: bool(self._stopped))
         self._status = _Latest(self.engine, "status", _STARTING)
@@ -61,17 +63,17 @@ class EngineBackend(AnswersWithoutModel):
         self.engine.close()
 
     def race(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[list[RaceEvent], None, None]:
-        refuse_long(RaceRequest, form)
+        self._refuse_long(RaceRequest, form)
         batches = self._drawn("race_with_candidates", form, run_id, visitor, _race_begun)
         return self._candidates.followed(batches, run_id)
 
     def measure(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
-        refuse_long(MeasureRequest, form)
+        self._refuse_long(MeasureRequest, form)
         states = self._drawn("measure", form, run_id, visitor, _state_begun)
         return self._measurements.followed(states, run_id, visitor)
 
     def inside(self, form: Form, run_id: str, visitor: Visitor = NOBODY) -> Generator[dict[str, Any], None, None]:
-        refuse_long(InsideRequest, form)
+        self._refuse_long(InsideRequest, form)
         return self._drawn("inside", form, run_id, visitor, _state_begun)
 
     def _drawn(
@@ -120,11 +122,12 @@ class EngineBackend(AnswersWithoutModel):
             refuse_long(RaceRequest, asked)
         except BadInput:
             return None  # as the service says of a form that it cannot read
+        self._limits.check_texts(asked)
         return self._ask_if_up("fit", asked, visitor)
 
     def estimate(self, form: Form, visitor: Visitor = NOBODY) -> str:
         try:
-            refuse_long(MeasureRequest, form)
+            self._refuse_long(MeasureRequest, form)
         except BadInput as error:
             return str(error)
         return self._ask_if_up("estimate", dict(form), visitor, otherwise=_STARTING["text"])
@@ -137,12 +140,17 @@ class EngineBackend(AnswersWithoutModel):
 
     def plan(self, form: Form, visitor: Visitor = NOBODY) -> dict[str, Any]:
         refuse_long(PlanRequest, form)
+        config_check.refuse_long(form.get("config") or "")
         return self.engine.call("plan", dict(form), visitor)
 
     def strategies(self) -> list[dict[str, Any]]:
         """List them here: the engine's process is asked only why the model that it holds cannot run some."""
         reasons, _ = self._reasons.get()
         return list_strategies(reasons)
+
+    def _refuse_long(self, kind: type[Any], form: Form) -> None:
+        refuse_long(kind, form)
+        self._limits.check_texts(form)
 
     def _ask_if_up(self, method: str, *arguments: Any, otherwise: Any = None) -> Any:
         """Ask the engine's process; what is true without one is `otherwise`."""

@@ -78,7 +78,7 @@ class Forecasts:
             return None
         if model is None or model.id != wanted.id:
             return None
-        self._limits.check_prompt(request.prompt)
+        self._limits.check_texts(vars(request))
         return request, model
 
     def _counted(self, request: RaceRequest, model: LoadedModel) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kvdemo.compare import files
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NoTime
 from kvdemo.core.system import public_server
 from kvdemo.core.system.limited_process import ShortLived
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.engine.timer import Clock
+from kvdemo.models.facts import config_check
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
 from kvdemo.server.turns import Turns
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 ARCHITECTURE = "kvdemo.models.facts.architecture"
 #: Seconds for a configuration and for a comparison, and for the Hub, which is asked for a configuration (`PATIENCE_S`).
 PLAN_SECONDS, COMPARE_SECONDS, HUB_SECONDS = 5.0, 5.0, 5.0
-#: So many architectures and refusals are remembered, a refusal for so many seconds: a busy machine refuses more.
+#: So many architectures and refusals are remembered, a refusal for so many seconds.
 REMEMBERED, REFUSED_SECONDS = 64, 300.0
 #: A configuration of more characters, white space aside, is not read here: that takes a tenth of a second for the
 #: largest, during which no run takes a step. A config.json has some thousands.
@@ -102,6 +103,7 @@ def import_transformers(device: DeviceLease) -> None:
 def plan(request: PlanRequest, device: DeviceLease, visitor: Visitor = NOBODY) -> dict[str, Any]:
     """Plan what a model's configuration needs of a machine; no weights are loaded. Raises BadInput."""
     if request.config is not None:
+        config_check.refuse_long(request.config)
         return request.plan(foreign_shape("parse", request.config, visitor))
     name = request.model or device.default_model
     open_, known = device.trusts(name) or folders.allowed(), device.resolve(name)
@@ -125,8 +127,8 @@ def shape(name: str, *, own: bool) -> Architecture:
 def foreign_shape(find: str, what: str, visitor: Visitor = NOBODY, **more: Any) -> Architecture:
     """Work out an architecture of a configuration that anybody wrote, in a process of its own. Raises BadInput.
 
-    Of what is pasted a refusal is remembered, since it may have taken all of `PLAN_SECONDS`. Of what is named none is:
-    a folder may be mended, and the Hub be reached again.
+    Of what is pasted a refusal is remembered, since it may have taken all of `PLAN_SECONDS`, but none that a busy
+    computer is the reason of. Of what is named none is: a folder may be mended, and the Hub be reached again.
     """
     pasted = find == "parse"
     key = digest(what) if pasted else (what, *sorted(more.items()))
@@ -139,7 +141,7 @@ def foreign_shape(find: str, what: str, visitor: Visitor = NOBODY, **more: Any) 
         try:
             found = PLANNER.call("The configuration", function, what, seconds=seconds, **more)
         except BadInput as error:
-            if pasted:
+            if pasted and not isinstance(error, NoTime):
                 FOREIGN.refuse(key, str(error))
             raise
         FOREIGN.add(key, found)

@@ -23,9 +23,9 @@ from weakref import WeakKeyDictionary
 import torch
 from transformers import PreTrainedModel
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import CODE_FAILS, BadInput, fault_in_code
 from kvdemo.models.device import dtype_name
-from kvdemo.models.errors import fault_in_code, out_of_memory
+from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import forward
 from kvdemo.models.network.ties import Ties
@@ -119,7 +119,7 @@ def failure(model: LoadedModel, error: Exception, what: str = "its code failed i
     if not fault_in_code(error):
         return f"{what} ({shortened(error)})"
     log.info("A first trial failed on %s", kind, exc_info=error)
-    return f"code that it needs fails on models of class {kind}"
+    return f"{CODE_FAILS} on models of class {kind}"
 
 
 def shortened(error: BaseException) -> str:

@@ -10,5 +10,5 @@ Each file changes one thing:
     shared_queue      one visitor's events leave room in the queue for others, and take turns with them
     guarded_blocks    an event that cannot be read, or that fails, is answered with a sentence
     own_origin        no page of another website may read an answer
-    kept_page         the page is made once for each address, and names its icon
+    kept_page         the page and its descriptions for programs are made once, and the page names its icon
 """

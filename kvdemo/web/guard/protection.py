@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from functools import partial
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -86,7 +86,8 @@ class Protection:
         if scope["path"] == "/" and len(scope["query_string"]) > MOST_LINK:
             await RedirectResponse(f"./?{TOO_LONG}=1")(scope, receive, _Answer(scope, send))
             return
-        scope["query_string"] = _readable(scope["path"], scope["query_string"])
+        if len(scope["query_string"]) > MOST_LINK:
+            scope["query_string"] = b""
         if self._alone and is_stranger(scope):
             self._alone = False
             self._on_stranger()
@@ -208,15 +209,6 @@ def _refused(code: int, sentence: str) -> Response:
 
 def _address(scope: Scope) -> str:
     return one_visitors(str(scope["client"][0])) if scope.get("client") else ""
-
-
-def _readable(path: str, query: bytes) -> bytes:
-    """Leave out of a link what Gradio fails at: all of one that is too long, and the name of a page."""
-    if len(query) > MOST_LINK:
-        return b""
-    if path != "/":
-        return query
-    return b"&".join(part for part in query.split(b"&") if unquote_to_bytes(part.split(b"=")[0]) != b"page")
 
 
 def is_stranger(scope: Scope) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from kvdemo.measure import store
 from kvdemo.server.engine_process import backend as backend_module
 from kvdemo.server.engine_process.backend import EngineBackend
 from kvdemo.server.engine_process.client import EngineLost
+from kvdemo.server.limits import Limits
 from kvdemo.server.observing.observed_backend import Observed
 from kvdemo.server.service import Service
 
@@ -88,6 +90,41 @@ def test_a_form_with_a_text_of_megabytes_never_reaches_the_engines_process(monke
             next(getattr(unasked, method)({**prompt, setting: long}, *arguments))
     assert "characters are read of the sweep's prompt lengths" in unasked.estimate({**prompt, "sweep_prompt": long})
     assert unasked.fit({**prompt, "model": long}) is None
+
+
+@pytest.mark.parametrize("prompt", ["x" * 3_900_000, ["x"] * 1_000_000, {"x" * 3_900_000: 1}, [[["x" * 3_900_000]]]])
+def test_a_prompt_or_a_configuration_of_megabytes_never_reaches_the_engines_process(
+    prompt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unasked = EngineBackend("gpt2")
+    monkeypatch.setattr(unasked, "engine", None)  # whatever asks it fails
+    refusals = "has 3,900,000 characters|must be text, not"
+    for method in ("race", "measure", "inside"):
+        with pytest.raises(BadInput, match=refusals):
+            next(getattr(unasked, method)({"prompt": prompt}, "run"))
+    with pytest.raises(BadInput, match=refusals):
+        next(unasked.inside({"prompt": "Hi", "append": prompt}, "run"))
+    with pytest.raises(BadInput, match=refusals):
+        unasked.plan({"config": prompt})
+    assert re.search(refusals, unasked.estimate({"prompt": prompt}))
+    if isinstance(prompt, str):
+        with pytest.raises(BadInput, match="The prompt has 3,900,000 characters, and this server reads 200,000"):
+            unasked.fit({"prompt": prompt})
+    else:
+        assert unasked.fit({"prompt": prompt}) is None
+    for setting in ("model", "strategies", "no such setting"):
+        with pytest.raises(BadInput, match="characters are read of the"):
+            next(unasked.race({"prompt": "Hi", setting: [[prompt], {"of it": prompt}]}, "run"))
+
+
+def test_the_largest_prompt_that_the_operator_allows_reaches_the_engines_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = EngineBackend("gpt2", limits=Limits(prompt_characters=20))
+    monkeypatch.setattr(backend, "_ask_if_up", lambda *asked: asked[0])
+    assert backend.fit({"prompt": "x" * 20}) == "fit"
+    with pytest.raises(BadInput, match="this server reads 20"):
+        backend.fit({"prompt": "x" * 21})
 
 
 def test_a_fit_sends_what_it_counts_by_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

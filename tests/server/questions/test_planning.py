@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvdemo.core.errors import BadInput
+from kvdemo.core.errors import BadInput, NoTime
 from kvdemo.core.system import public_server
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.models.names import offered
@@ -151,6 +151,19 @@ def test_a_refused_configuration_is_refused_again_without_work(monkeypatch: pyte
         with pytest.raises(BadInput, match="more than 5 s"):
             planning.foreign_shape("parse", config)
     assert worked_out == ['{"a": 1}']
+
+
+def test_a_configuration_that_a_busy_machine_had_no_time_for_is_worked_out_when_it_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def busy(_: str) -> Any:
+        raise NoTime("The configuration takes more than 5 s to work out while this computer is busy: try again.")
+
+    worked_out = noted_calls(monkeypatch, busy)
+    for _ in range(2):
+        with pytest.raises(NoTime):
+            planning.foreign_shape("parse", '{"a": 1}')
+    assert len(worked_out) == 2
 
 
 def test_a_refusal_is_forgotten_after_some_minutes_however_often_it_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""The page is made once for all addresses, and names its icon, so that no browser looks for one at the site's root."""
+"""The page and what describes it are made once, with each visitor's address in his, and the page names its icon."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from kvdemo.web.gradio_patches.kept_page import LINK, NOBODY, KeptPage
+from kvdemo.web.gradio_patches.kept_page import INFO, KEPT, LINK, NOBODY, PAGE, KeptPage
 from kvdemo.web.theme import launch_options, theme
 from tests.web.guard.test_protection import blocks
 
-PAGE = "<html><head><title>é</title></head><body></head></body></html>"
+HTML = "<html><head><title>é</title></head><body></head></body></html>"
+
+
+JSON = {"content-type": "application/json"}
 
 
 def keeping(*routes: Route) -> TestClient:
@@ -29,13 +32,13 @@ def visitor(response: Response) -> TestClient:
 
 
 def test_the_page_is_sent_with_its_icon() -> None:
-    answer = visitor(HTMLResponse(PAGE)).get("/?prompt=x")
-    assert answer.content == PAGE.encode().replace(b"</head>", LINK + b"</head>", 1)
+    answer = visitor(HTMLResponse(HTML)).get("/?prompt=x")
+    assert answer.content == HTML.encode().replace(b"</head>", LINK + b"</head>", 1)
     assert int(answer.headers["content-length"]) == len(answer.content)
 
 
 @pytest.mark.parametrize(
-    ("path", "response"), [("/other", HTMLResponse(PAGE)), ("/", PlainTextResponse("</head>")), ("/", Response())]
+    ("path", "response"), [("/other", HTMLResponse(HTML)), ("/", PlainTextResponse("</head>")), ("/", Response())]
 )
 def test_other_answers_are_sent_unchanged(path: str, response: Response) -> None:
     assert visitor(response).get(path).content == response.body
@@ -49,15 +52,24 @@ def made() -> list[str]:
 
 @pytest.fixture
 def kept(made: list[str]) -> TestClient:
-    def page(request: Request) -> Response:
+    def answer(request: Request) -> Response:
         made.append(str(request.url))
-        return HTMLResponse(f"<head></head>{toorjson({'root': get_root_url(request, '/', '')})}")
+        said = toorjson({"root": get_root_url(request, request.url.path, "")})
+        return HTMLResponse(f"<head></head>{said}") if request.url.path == PAGE else Response(said, 200, JSON)
 
-    return keeping(Route("/", page))
+    return keeping(*(Route(path, answer) for path in KEPT))
 
 
 def test_a_page_is_made_once_whatever_its_link_says(kept: TestClient, made: list[str]) -> None:
-    links = ["/", "/?prompt=x", "/?deep_link=x", "/?page=x", "/?all_endpoints=1", "/?prompt=x&deep%5Flink=x"]
+    links = [
+        "/",
+        "/?prompt=x",
+        "/?deep_link=x",
+        "/?page=x",
+        "/?%70age=x",
+        "/?all_endpoints=1",
+        "/?prompt=x&deep%5Flink=x",
+    ]
     answers = [*map(kept.get, links), kept.get("/?tokens=3", headers={"cookie": "a=b"})]
     assert len(made) == 1
     assert len({answer.content for answer in answers}) == 1
@@ -72,10 +84,13 @@ def test_the_head_of_a_page_is_that_of_the_kept_one_without_its_body(kept: TestC
 
 
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-gradio-server"])
-def test_each_address_is_in_its_page_and_has_none_made(kept: TestClient, made: list[str], header: str) -> None:
+@pytest.mark.parametrize("path", [*KEPT, *(f"{path}/" for path in KEPT[1:]), "/config?page=&deep_link=x"])
+def test_each_address_is_in_its_answer_and_has_none_made(
+    kept: TestClient, made: list[str], header: str, path: str
+) -> None:
     for number in range(40):
         named = f"{number}.example"
-        answer = kept.get("/", headers={header: f"http://{named}" if header == "x-gradio-server" else named})
+        answer = kept.get(path, headers={header: f"http://{named}" if header == "x-gradio-server" else named})
         assert f'{{"root":"http://{named}"}}'.encode() in answer.content
         assert int(answer.headers["content-length"]) == len(answer.content)
         assert NOBODY.encode() not in answer.content
@@ -97,18 +112,47 @@ ASKED: list[dict[str, str]] = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("root_path", ["", "/kvdemo", "https://proxy.example/kvdemo"])
-def test_a_page_is_as_gradio_makes_it_for_its_address(root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def theirs_and_ours(monkeypatch: pytest.MonkeyPatch) -> tuple[App, App]:
+    """The server as Gradio makes it, and as it keeps its answers."""
     monkeypatch.setattr(blocks(), "theme", theme(), raising=False)  # as launch() does
     options = launch_options()["app_kwargs"] | {"middleware": []}
     keeps = options | {"middleware": [Middleware(KeptPage)]}
-    by_gradio, by_us = (App.create_app(blocks(), app_kwargs=one) for one in (options, keeps))
-    by_gradio.root_path = by_us.root_path = root_path
-    gradios, ours = TestClient(by_gradio), TestClient(by_us)
+    return App.create_app(blocks(), app_kwargs=options), App.create_app(blocks(), app_kwargs=keeps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("under", ["", "/kvdemo"])
+@pytest.mark.parametrize("root_path", ["", "/kvdemo", "https://proxy.example/kvdemo"])
+@pytest.mark.parametrize("path", [*KEPT, "/config/", f"{INFO}/", f"{INFO}?all_endpoints=1", f"{INFO}?all_endpoints="])
+def test_an_answer_is_as_gradio_makes_it_for_its_address(
+    path: str, root_path: str, under: str, theirs_and_ours: tuple[App, App]
+) -> None:
+    """With the path of a proxy, and without it: a proxy may take it from what it asks for."""
+    if under and root_path != under:
+        pytest.skip("there is nothing under this path")
+    for app in theirs_and_ours:
+        app.root_path = root_path
+    gradios, ours = map(TestClient, theirs_and_ours)
     for sent in ASKED:
-        expected = gradios.get("/", headers=sent).content.replace(b"</head>", LINK + b"</head>", 1)
-        assert ours.get("/", headers=sent).content == expected
+        theirs_and_ours[0].api_info = None  # which Gradio keeps for the first who asks
+        expected, answer = gradios.get(f"{under}{path}", headers=sent), ours.get(f"{under}{path}", headers=sent)
+        if path == PAGE:
+            assert answer.content == expected.content.replace(b"</head>", LINK + b"</head>", 1)
+        else:
+            assert answer.json() == expected.json()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [INFO, "/gradio_api/openapi.json", "/gradio_api/call/v2/race", PAGE, "/config"])
+def test_who_asks_first_is_in_nobody_elses_answers(first: str, theirs_and_ours: tuple[App, App]) -> None:
+    ours = TestClient(theirs_and_ours[1])
+    ours.request("POST" if "call" in first else "GET", first, headers={"host": "evil.example"}, json={})
+    for path in KEPT:
+        answer = ours.get(path, headers={"host": "good.example"})
+        assert answer.status_code == 200
+        assert "evil" not in answer.text
+    assert "http://good.example/gradio_api/call" in ours.get(INFO, headers={"host": "good.example"}).text
 
 
 def test_an_address_that_there_cannot_be_is_left_to_the_server() -> None:

@@ -75,14 +75,6 @@ def asking() -> TestClient:
     return TestClient(Protection(echo, file_bytes=1, hourly_bytes=1))
 
 
-@pytest.mark.parametrize(
-    ("query", "asked"), [("page=nothing", ""), ("tokens=4&page=", "tokens=4"), ("%70age=x&pages=y", "pages=y")]
-)
-def test_gradio_is_asked_for_no_page_that_a_link_names(asking: TestClient, query: str, asked: str) -> None:
-    """It fails where there is none of that name, and any link opens the page."""
-    assert asking.get(f"/?{query}").text == asked
-
-
 def test_a_link_that_is_too_long_opens_the_page_without_it(asking: TestClient) -> None:
     link = "prompt=" + "%41" * 20_000
     assert asking.get(f"/?{link}").text == f"{TOO_LONG}=1"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, is_offline_mode, snapshot_download
 from huggingface_hub.utils import filter_repo_objects
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -74,7 +74,8 @@ def fetch(
     cache, setting = (hub_cache.visitors(), own_cache.VARIABLE) if terms else (hub_cache.own(), "HF_HOME")
     if not weights:
         cache, setting = without_weights.cache(), own_cache.VARIABLE
-    progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
+    if not is_offline_mode():  # else nothing is asked, which the refusal says
+        progress(Progress(f"Asking the Hugging Face Hub for {hub_id}"))
     try:
         sizes, folder = call_with_timeout(patience, lambda: _ask(hub_id, cache, terms, parts))
         check_config(read_json(folder / "config.json", hub_id), hub_id)  # not in that time: it imports transformers

@@ -1,11 +1,13 @@
 import shutil
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants, snapshot_download
 
+from kvdemo.core.errors import BadInput
 from kvdemo.models import loading
 from kvdemo.models.sources import find
 from kvdemo.models.sources.hub import hub
@@ -220,3 +222,12 @@ def test_the_offline_setting_is_obeyed_and_named(stub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refusal(fetch)
     assert stub.asked == []
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_nobody_is_told_that_the_hub_is_asked_where_it_is_not(stub, monkeypatch, offline):  # noqa: ARG001
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    told = []
+    with suppress(BadInput):
+        hub.fetch(ID, told.append, patience=1.5)
+    assert any("Asking the Hugging Face Hub" in progress.text for progress in told) is not offline
