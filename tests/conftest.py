@@ -7,6 +7,7 @@ process that hands out tests to others.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+from kvdemo.core.system import core_waits
 
 from .serving import served
 
@@ -85,6 +88,12 @@ def settings_are_left_as_they_were() -> Iterator[None]:
     before = _settings()
     yield
     assert _settings() == before, "use monkeypatch.setenv"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_said_of_a_busy_machine() -> None:
+    """What else runs beside the tests is no part of what they test."""
+    core_waits.MOST = math.inf
 
 
 def _settings() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.system.core_waits import CoreWaits
 from kvdemo.costs.architecture import Architecture
 from kvdemo.engine import first_time_cost
 from kvdemo.engine.start_lane import describe_failure, start_lane
@@ -80,6 +81,7 @@ class _Measurement:
         self.cells: list[dict[str, Any]] = []
         self.first_runs: dict[str, Trial] = {}
         self.pace = Pace(self._runs_ahead())
+        self.waits = CoreWaits()
         self._changed = True
         self._told = 0.0
 
@@ -217,7 +219,8 @@ class _Measurement:
         self.pace.begin()
         self._tell(text)
         lane = start_lane(strategy, self.request.race, self.model, prompt, tokens, tell=self._tell)
-        trial = take(lane, self.model, self.stop, lambda: self._tell(text, under_way=True))
+        with self.waits.watched():
+            trial = take(lane, self.model, self.stop, lambda: self._tell(text, under_way=True))
         if trial.reason == "length":
             self.pace.done(kind)
         else:
@@ -250,6 +253,7 @@ class _Measurement:
     def _document(self, status: str) -> dict[str, Any]:
         records = list(self.records.values())
         so_far = document.Measured(
-            self.run_id, self.started_at, status, records, self.limits, self.machine, self.cells, self.notes
-        )
+            self.run_id, self.started_at, status, records, self.limits, self.machine, self.cells,
+            self.notes + self.waits.sentences(),
+        )  # fmt: skip
         return document.build(self.request, self.model, self.prompt, self.prompt_ids, so_far)

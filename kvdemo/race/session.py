@@ -14,6 +14,7 @@ from kvdemo.core.cancellation import CancelToken
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.system.core_waits import CoreWaits
 from kvdemo.core.types import TimedStep
 from kvdemo.costs.architecture import contents
 from kvdemo.engine import environment
@@ -93,6 +94,7 @@ class _Race:
         self.store, self.found = store, store.find(model) if store else None
         self.handovers = [self._handover() for _ in chosen]
         self.warmed = [0 for _ in chosen]  # steps that each lane's warm-up took
+        self.waits = CoreWaits()
         self._make_room: Callable[[], bool] = lambda: False
 
     def run(self, stop: CancelToken, release: Callable[[], None], make_room: Callable[[], bool]) -> Finished:
@@ -126,6 +128,10 @@ class _Race:
 
     def _run(self, lanes: Sequence[Lane], indices: Sequence[int], stop: CancelToken) -> None:
         """Run lanes to their ends; `indices` are their places in the race."""
+        with self.waits.watched():
+            self._follow(lanes, indices, stop)
+
+    def _follow(self, lanes: Sequence[Lane], indices: Sequence[int], stop: CancelToken) -> None:
         for event in race(lanes, self.request.schedule, stop, self._describe):
             if isinstance(event, Ended):
                 index = indices[event.lane]
@@ -265,6 +271,7 @@ class _Race:
             found = remarks.first_use(self.request.schedule, record, self.warmed[index])
             if index == 0:
                 found += done_by_generate.done_otherwise(self.model)
+                found += self.waits.sentences() if self.request.schedule == "fair" else []  # lanes wait for each other
             record.remarks = found + remarks.remarks(self.model, self.prompt_ids, strategy, record, stop)
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 

@@ -8,6 +8,8 @@ import pytest
 
 from kvdemo.core.errors import BadInput
 from kvdemo.core.settings.measure import MeasureRequest
+from kvdemo.core.system import core_waits
+from kvdemo.core.system.core_waits import CoreWaits
 from kvdemo.core.types import LaneInfo
 from kvdemo.documents import schema
 from kvdemo.measure import measurement
@@ -183,6 +185,22 @@ def test_the_floors_cover_the_contexts_of_the_run(tiny_llama: LoadedModel) -> No
     assert made["roofline"]["context"][-1] == prompt + 6
     assert made["roofline"]["basis"] == "predicted"
     assert made["memory"]["at"][0]["bytes"] == 1024 * made["memory"]["bytes_per_token"]
+
+
+def test_a_measurement_beside_other_work_says_so(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its runs are watched, and nothing else is."""
+    runs: list[float] = []
+
+    class Busy(CoreWaits):
+        def _so_far(self) -> dict[str, int]:
+            runs.append(self.watched_s)
+            return {"thread": 10**9 * len(runs)}  # a second between each look and the next
+
+    monkeypatch.setattr(core_waits, "MOST", 0.1)
+    monkeypatch.setattr(measurement, "CoreWaits", Busy)
+    made, _ = measure(tiny_llama, warmup=1, repeats=2)
+    assert len(runs) == 2 * 2 * (1 + 2)  # two looks at each of two lanes' runs
+    assert any(note.startswith("Other work used this machine's cores meanwhile") for note in made["notes"])
 
 
 def test_a_model_of_unknown_shape_is_timed_without_floors(

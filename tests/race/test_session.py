@@ -11,6 +11,8 @@ from kvdemo import strategies
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Ended, Finished, Progress, RaceEvent, Started, TokensCommitted
 from kvdemo.core.settings.race import RaceRequest
+from kvdemo.core.system import core_waits
+from kvdemo.core.system.core_waits import CoreWaits
 from kvdemo.core.types import SCHEDULES, Schedule, Step
 from kvdemo.documents import schema
 from kvdemo.models.loaded import LoadedModel
@@ -81,6 +83,20 @@ def test_first_time_costs_of_new_lengths_are_a_finding_and_known_lengths_have_no
         assert isinstance(finished, Finished)
         assert any("is first-time cost" in sentence for sentence in finished.verdict.sentences) is expected
         assert any("is first-time cost" in remark for remark in document([finished])["lanes"][0]["remarks"]) is expected
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_race_beside_other_work_says_so_and_lanes_that_wait_for_each_other_do_not(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, schedule: Schedule
+) -> None:
+    seen = iter(range(10**6))
+    monkeypatch.setattr(core_waits, "MOST", 0.1)
+    monkeypatch.setattr(CoreWaits, "_so_far", lambda _: {"thread": 10**10 * next(seen)})
+    raced = document(run(tiny_llama, schedule=schedule))
+    said = [
+        sentence for sentence in raced["verdict"]["sentences"] if "Other work used this machine's cores" in sentence
+    ]
+    assert len(said) == (schedule == "fair")
 
 
 class FailsToPrepare(Strategy):
