@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerationMode
 from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, LogitNormalization
@@ -16,6 +15,7 @@ from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, 
 from kvdemo.costs import unused_windows
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import fitting_cache
+from kvdemo.race import padding
 
 #: Choosing the most likely token, drawing one, and having either guessed first write what a lane writes.
 _AS_LANES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, GenerationMode.ASSISTED_GENERATION)
@@ -42,15 +42,13 @@ def positions_from_0(model: LoadedModel) -> list[str]:
 
     RoBERTa and its like have no place for a text below the one of padding, so their code begins behind it.
     """
-    for module in model.network.modules():
-        places = getattr(module, "position_embeddings", None)
-        if isinstance(places, nn.Embedding) and places.padding_idx is not None:
-            return [
-                f"generate() tells {model.id} that the text begins at position 0. The model's own code begins at "
-                f"{places.padding_idx + 1}, behind the place of padding, and so do all lanes: generate() may write "
-                "another text."
-            ]
-    return []
+    row = padding.row_of_padding(model)
+    if row is None:
+        return []
+    return [
+        f"generate() tells {model.id} that the text begins at position 0. The model's own code begins at {row + 1}, "
+        "behind the place of padding, and so do all lanes: generate() may write another text."
+    ]
 
 
 def not_applied(model: LoadedModel) -> list[str]:
