@@ -11,6 +11,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerationMode
 from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, LogitNormalization
+from transformers.generation.stopping_criteria import EosTokenCriteria, MaxLengthCriteria, StoppingCriteriaList
 
 from kvdemo.costs import unused_windows
 from kvdemo.models.loaded import LoadedModel
@@ -19,8 +20,8 @@ from kvdemo.race import padding
 
 #: Choosing the most likely token, drawing one, and having either guessed first write what a lane writes.
 _AS_LANES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, GenerationMode.ASSISTED_GENERATION)
-#: They change no order of scores.
-_WITHOUT_EFFECT = (LogitNormalization, InfNanRemoveLogitsProcessor)
+#: They change no order of scores, or stop where a lane stops too.
+_WITHOUT_EFFECT = (LogitNormalization, InfNanRemoveLogitsProcessor, EosTokenCriteria, MaxLengthCriteria)
 #: Without these some settings do nothing, or cannot be applied.
 _NEEDED_BY_OTHERS = ("top_k", "eos_token_id")
 
@@ -67,7 +68,7 @@ def not_applied(model: LoadedModel) -> list[str]:
 
 
 def _has_effect(network: PreTrainedModel, stated: dict[str, Any], name: str) -> bool:
-    """Ask transformers what it would do for one setting alone: change the scores, or search."""
+    """Ask transformers what it would do for one setting alone: change the scores, search, or stop early."""
     alone = GenerationConfig(**{one: stated[one] for one in (*_NEEDED_BY_OTHERS, name) if one in stated})
     alone.do_sample = False
     alone._eos_token_tensor = torch.tensor(alone.eos_token_id or 0).reshape(-1)  # as generate() prepares it
@@ -77,6 +78,7 @@ def _has_effect(network: PreTrainedModel, stated: dict[str, Any], name: str) -> 
         applied = network._get_logits_processor(
             generation_config=alone, input_ids_seq_length=1, encoder_input_ids=torch.ones(1, 1), device="cpu"
         )
-    except (TypeError, ValueError):  # generate() would not take it
+        applied += network._get_stopping_criteria(alone, StoppingCriteriaList())
+    except (TypeError, ValueError):  # generate() would not take it, or strings to stop at not without a tokenizer
         return True
     return any(not isinstance(one, _WITHOUT_EFFECT) for one in applied)
