@@ -8,19 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerationMode
 from transformers.generation.logits_process import InfNanRemoveLogitsProcessor, LogitNormalization
+from transformers.generation.stopping_criteria import EosTokenCriteria, MaxLengthCriteria, StoppingCriteriaList
 
 from kvdemo.costs import unused_windows
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import fitting_cache
+from kvdemo.race import padding
 
 #: Choosing the most likely token, drawing one, and having either guessed first write what a lane writes.
 _AS_LANES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, GenerationMode.ASSISTED_GENERATION)
-#: They change no order of scores.
-_WITHOUT_EFFECT = (LogitNormalization, InfNanRemoveLogitsProcessor)
+#: They change no order of scores, or stop where a lane stops too.
+_WITHOUT_EFFECT = (LogitNormalization, InfNanRemoveLogitsProcessor, EosTokenCriteria, MaxLengthCriteria)
 #: Without these some settings do nothing, or cannot be applied.
 _NEEDED_BY_OTHERS = ("top_k", "eos_token_id")
 
@@ -42,15 +43,13 @@ def positions_from_0(model: LoadedModel) -> list[str]:
 
     RoBERTa and its like have no place for a text below the one of padding, so their code begins behind it.
     """
-    for module in model.network.modules():
-        places = getattr(module, "position_embeddings", None)
-        if isinstance(places, nn.Embedding) and places.padding_idx is not None:
-            return [
-                f"generate() tells {model.id} that the text begins at position 0. The model's own code begins at "
-                f"{places.padding_idx + 1}, behind the place of padding, and so do all lanes: generate() may write "
-                "another text."
-            ]
-    return []
+    row = padding.row_of_padding(model)
+    if row is None:
+        return []
+    return [
+        f"generate() tells {model.id} that the text begins at position 0. The model's own code begins at {row + 1}, "
+        "behind the place of padding, and so do all lanes: generate() may write another text."
+    ]
 
 
 def not_applied(model: LoadedModel) -> list[str]:
@@ -69,7 +68,7 @@ def not_applied(model: LoadedModel) -> list[str]:
 
 
 def _has_effect(network: PreTrainedModel, stated: dict[str, Any], name: str) -> bool:
-    """Ask transformers what it would do for one setting alone: change the scores, or search."""
+    """Ask transformers what it would do for one setting alone: change the scores, search, or stop early."""
     alone = GenerationConfig(**{one: stated[one] for one in (*_NEEDED_BY_OTHERS, name) if one in stated})
     alone.do_sample = False
     alone._eos_token_tensor = torch.tensor(alone.eos_token_id or 0).reshape(-1)  # as generate() prepares it
@@ -79,6 +78,7 @@ def _has_effect(network: PreTrainedModel, stated: dict[str, Any], name: str) -> 
         applied = network._get_logits_processor(
             generation_config=alone, input_ids_seq_length=1, encoder_input_ids=torch.ones(1, 1), device="cpu"
         )
-    except (TypeError, ValueError):  # generate() would not take it
+        applied += network._get_stopping_criteria(alone, StoppingCriteriaList())
+    except (TypeError, ValueError):  # generate() would not take it, or strings to stop at not without a tokenizer
         return True
     return any(not isinstance(one, _WITHOUT_EFFECT) for one in applied)

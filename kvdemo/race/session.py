@@ -25,7 +25,7 @@ from kvdemo.engine.start_lane import describe_failure, start_lane
 from kvdemo.models.errors import out_of_memory
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.text.codec import Prompt
-from kvdemo.race import beam_tree, candidates, document, done_by_generate, remarks
+from kvdemo.race import beam_tree, candidates, document, done_by_generate, padding, remarks
 from kvdemo.race.check import check_race
 from kvdemo.race.divergence import reasons, run_again
 from kvdemo.race.verdict.judge import judge
@@ -272,6 +272,7 @@ class _Race:
             if index == 0:
                 found += done_by_generate.done_otherwise(self.model)
                 found += self.waits.sentences() if self.request.schedule == "fair" else []  # lanes wait for each other
+                found += padding.counted_in_a_cache_alone(self.model, [*self.prompt_ids, *record.tokens[:-1]])
             record.remarks = found + remarks.remarks(self.model, self.prompt_ids, strategy, record, stop)
             record.beams = beam_tree.to_document(record.steps, self.model.text_stream())
 

@@ -29,6 +29,8 @@ CHANGES: dict[str, Any] = {
     "exponential_decay_length_penalty": [0, 1e6],
     "num_beams": 4,
     "watermarking_config": {"bias": 50.0},
+    "max_time": 1e-9,
+    "stop_strings": ["e"],
 }
 CHANGES_NOTHING: dict[str, Any] = {
     "repetition_penalty": 1.0, "num_beams": 1, "temperature": 0.7, "top_p": 0.9, "top_k": 20, "min_p": 0.1,
@@ -46,7 +48,9 @@ def with_settings(model: LoadedModel, **settings: Any) -> LoadedModel:
 def written(model: LoadedModel) -> list[int]:
     """What generate() writes by itself for a prompt whose first token it may have to begin with."""
     with torch.inference_mode():
-        text = model.network.generate(torch.tensor([PROMPT]), do_sample=False, max_new_tokens=60)
+        text = model.network.generate(
+            torch.tensor([PROMPT]), do_sample=False, max_new_tokens=60, tokenizer=model.tokenizer
+        )
     return list(text[0, len(PROMPT) :].tolist())
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kvdemo.core.errors import BadInput
@@ -32,7 +32,7 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model"), (1, 2**20)),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"), (0, 65_536)),
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), (1, _MOST_LAYERS)),
-    "head_dim": (1, 65_536),
+    "head_dim": (0, 65_536),  # 0: what of a head is turned by its place, in GLM-5-Next
     "vocab_size": (1, _LARGEST),
     "sliding_window": (2, _LARGEST),
     "attention_types": (0, _MOST_LAYERS),  # GPT-Neo: how often a list is repeated
@@ -41,6 +41,9 @@ _BOUNDS: dict[str, tuple[int, int]] = {
 _NO_SIZE = re.compile(r".*(theta|base|base_freq|seed|eps|factor)")
 # Mamba's step sizes have no upper limit: "time_step_limit": [0.0, Infinity].
 _MAY_BE_INFINITE = "time_step_limit"
+# transformers' own way to write numbers for which JSON has no word: {"__float__": "Infinity"}.
+_TAG = "__float__"
+_TAGGED = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 # Code, kernels and formats that a configuration may ask for, and tables that have nothing to do with shapes.
 _LEFT_OUT = {
     "auto_map",
@@ -63,7 +66,7 @@ def read(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
 
     `name` is what messages call it, at the start of a sentence. Raises BadInput.
     """
-    content = _decoded(given, name) if isinstance(given, str) else given
+    content = _untagged(_decoded(given, name) if isinstance(given, str) else given)
     if not isinstance(content, Mapping):
         raise BadInput(f"{name} is no JSON object: paste all of a config.json, from {{ to }}.")
     checked = {str(key): value for key, value in content.items()}
@@ -98,13 +101,24 @@ def _decoded(text: str, name: str) -> Any:
         raise BadInput(f"{name} is not valid JSON{where}: paste all of a config.json, from {{ to }}.") from None
 
 
+def _untagged(value: Any, depth: int = 0) -> Any:
+    """Replace numbers that transformers wrote as objects by the numbers. What is nested too deep is left as it is."""
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, Mapping):
+        if len(value) == 1 and isinstance(tag := value.get(_TAG), str) and tag in _TAGGED:
+            return _TAGGED[tag]
+        return {key: _untagged(entry, depth + 1) for key, entry in value.items()}
+    return [_untagged(entry, depth + 1) for entry in value] if isinstance(value, list | tuple) else value
+
+
 def _check(value: Any, name: str, key: str, depth: int) -> None:
     """Raise BadInput for a value that no config.json of a language model holds. `key` is the field that it is in."""
     if depth > _DEEPEST:
         raise BadInput(f"{name} is nested more than {_DEEPEST} deep, as no config.json is: paste another.")
     if isinstance(value, Mapping):
-        for inner, entry in value.items():
-            _check(entry, name, str(inner), depth + 1)
+        for inner, entry in _fields(value):
+            _check(entry, name, inner, depth + 1)
     elif isinstance(value, list | tuple):
         for entry in value:
             _check(entry, name, key, depth + 1)
@@ -116,6 +130,12 @@ def _check(value: Any, name: str, key: str, depth: int) -> None:
         raise BadInput(f"{name} has {show(value)} for {show(key)}: that must be a whole number.")
     elif not isinstance(value, str | bool | None):
         raise BadInput(f"{name} has a {type(value).__name__} for {show(key)}, which JSON does not know.")
+
+
+def _fields(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """List the fields of a configuration, less a window of 0 that is not used: so a Qwen2-MoE without one is saved."""
+    unused = config.get("sliding_window") == 0 and config.get("use_sliding_window") is False
+    return ((str(key), value) for key, value in config.items() if not (unused and key == "sliding_window"))
 
 
 def _check_float(value: float, name: str, key: str) -> None:

@@ -104,6 +104,7 @@ def ways_to_build(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, Pr
     if config.is_encoder_decoder:
         raise BadInput(_encoder_decoder(name))
     text = config.get_text_config(decoder=True)
+    _list_its_class(text)
     whole = [] if text is config else [*_between(config, text), config]
     if whole and not _reads_alone(config, text):
         # Whether the projection is the embedding under another name, the class for the whole asks the whole.
@@ -120,8 +121,22 @@ def to_load(config: PreTrainedConfig, name: str) -> Iterator[tuple[Any, PreTrain
     """
     if config.is_encoder_decoder:
         raise BadInput(_encoder_decoder(name))
+    _list_its_class(config)
     for part in (*_between(config, config.get_text_config(decoder=True)), config):
         yield from ((auto, part) for auto in (*_WRITING, AutoModelForSeq2SeqLM) if _has(auto, part))
+
+
+def _list_its_class(text: PreTrainedConfig) -> None:
+    """Tell transformers' auto class which class continues text with a text part that was saved alone.
+
+    Of Emu3 and Llama 3.2 Vision it lists that class under the type of the whole, whose configuration it does not take.
+    """
+    for kind in _kinds_with_a_wrapper(str(text.model_type)):
+        if kind in CAUSAL and not _has(AutoModelForCausalLM, text):
+            own = AutoModelForCausalLM._model_mapping[CONFIG_MAPPING[kind]]
+            if own.config_class is type(text):
+                # Without exist_ok it leaves out, silently, what is a configuration of transformers' own.
+                AutoModelForCausalLM.register(type(text), own, exist_ok=True)
 
 
 def _between(config: PreTrainedConfig, text: PreTrainedConfig) -> list[PreTrainedConfig]:

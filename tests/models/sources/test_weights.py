@@ -13,7 +13,7 @@ from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
 from kvdemo.strategies.compatibility import movable_keys
 from tests.models.saved import refusal, small_tokenizer
-from tests.models.wrappers import WRAPPERS, save, wrapper
+from tests.models.wrappers import TEXT, WRAPPERS, save, wrapper
 
 PROMPT = list(range(40, 50))
 NEW = 8
@@ -70,6 +70,22 @@ def test_the_text_part_saved_alone_can_be_loaded(tmp_path: Path) -> None:
     assert type(alone).__name__ == "Gemma3ForCausalLM"
     model = loading.load(str(save(tmp_path / "text", alone)), device="cpu", dtype="float32")
     assert greedy(model, DynamicCache(config=model.network.config)) == generated(alone)
+
+
+@pytest.mark.parametrize(("kind", "beside"), [("Emu3", {}), ("Mllama", {"cross_attention_layers": [1]})])
+def test_a_text_part_whose_class_is_listed_under_the_type_of_the_whole_is_planned_and_loaded(
+    kind: str, beside: dict[str, Any], tmp_path: Path
+) -> None:
+    numbers = {key: value for key, value in TEXT.items() if key != "head_dim"} | {"bos_token_id": 1, **beside}
+    torch.manual_seed(0)
+    alone = getattr(transformers, f"{kind}ForCausalLM")(getattr(transformers, f"{kind}TextConfig")(**numbers)).eval()
+    folder = save(tmp_path / "text", alone)
+    plan = architecture.parse((folder / "config.json").read_text())
+    model = loading.load(str(folder), device="cpu", dtype="float32")
+    cache = DynamicCache(config=model.network.config)
+    assert greedy(model, cache) == greedy(model, None) == generated(alone)
+    assert cache_bytes(cache) == formulas.kv_bytes(plan, len(PROMPT) + NEW - 1, 4)
+    assert plan.parameters == alone.num_parameters()
 
 
 def test_a_model_that_insists_on_a_picture_is_refused_with_that_reason(tmp_path: Path) -> None:
