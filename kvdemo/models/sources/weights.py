@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def _on_text_alone(name: str, auto: Any, found: PreTrainedModel) -> PreTrainedMo
     except Exception as error:  # each class has its own way to say so
         raise BadInput(
             f"{name} is not supported: its class {type(found).__name__} does not continue a text alone "
-            f"({in_words(error)})."
+            f"({_needs(found) or in_words(error)})."
         ) from error
     return found
+
+
+def _needs(found: PreTrainedModel) -> str:
+    """Name what a class takes no text without; nothing where its code says that in another way."""
+    given = signature(found.forward).parameters.values()
+    needed = [one.name for one in given if one.default is Parameter.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    others = [name for name in needed if name != "input_ids"]
+    return f"it needs {' and '.join(others)}" if others else ""
