@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from kvdemo.core.system import core_waits
+from kvdemo.core.system import core_waits, logs
 
 from .serving import served
 
@@ -94,6 +94,12 @@ def settings_are_left_as_they_were() -> Iterator[None]:
 def nothing_is_said_of_a_busy_machine() -> None:
     """What else runs beside the tests is no part of what they test."""
     core_waits.MOST = math.inf
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_line_of_the_log_is_written() -> None:
+    """A test looks for lines that another may have caused a moment before."""
+    logs.SELDOM_S = 0.0
 
 
 def _settings() -> dict[str, str]:

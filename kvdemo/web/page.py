@@ -13,7 +13,7 @@ from kvdemo.web.api.endpoints import add_endpoints
 from kvdemo.web.backend import Backend
 from kvdemo.web.components import lane_settings
 from kvdemo.web.components.element import drawn
-from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.components.follow import AT_ONCE, PRIVATE
 from kvdemo.web.components.form_keeper import keep
 from kvdemo.web.components.tabs import Tabs
 from kvdemo.web.gradio_patches.few_files import take_few_files
@@ -113,7 +113,7 @@ def _wire_status(header: gr.HTML, backend: Backend) -> None:
         status = model_status(backend)
         return status if status["state"] == "ready" else gr.skip()
 
-    header.ask(on_ask, outputs=header, concurrency_limit=4, **PRIVATE)
+    header.ask(on_ask, outputs=header, concurrency_limit=AT_ONCE, **PRIVATE)
 
 
 def _wire_leaving(blocks: gr.Blocks, backend: Backend) -> None:

@@ -1,7 +1,7 @@
 """Work on what a visitor sent, where no model is needed: configurations to plan with, and documents to compare.
 
-What anybody may have written is worked on in a short-lived process with limits in time and memory. Addresses take
-turns at it, so that nobody waits for more than one such work of each other address.
+What anybody may have written is worked on in a short-lived process with limits in time and memory. Whoever used least
+of its time of late has the next turn at it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kvdemo.engine.timer import Clock
 from kvdemo.models.facts import config_check
 from kvdemo.models.names import catalog, folders
 from kvdemo.server.device import DeviceLease, NeverStops
-from kvdemo.server.turns import Turns
+from kvdemo.server.questions.least_used import LeastUsed
 
 if TYPE_CHECKING:
     from kvdemo.costs.architecture import Architecture
@@ -44,15 +44,15 @@ READ_CHARACTERS = 50_000
 
 
 class InTurn(ShortLived):
-    """A short-lived process at which addresses take turns, in the order of `server.line`."""
+    """A short-lived process at which visitors take turns: whoever used it least comes next."""
 
     def _begin(self) -> None:
         super()._begin()
-        self._turns = Turns()
+        self._turns = LeastUsed()
 
     def turn(self, visitor: Visitor) -> AbstractContextManager[object]:
         """Wait for a visitor's turn and hold it in this context."""
-        return self._turns.take(lambda _: None, NeverStops(), address=visitor.address or None)
+        return self._turns.turn(visitor.address or None)
 
 
 class Remembered:

@@ -25,6 +25,7 @@ from kvdemo.core.visitor import Visitor
 from kvdemo.costs.planner import PlanRequest
 from kvdemo.web.api.states import inside_states, measure_states, race_states
 from kvdemo.web.backend import Backend, Form
+from kvdemo.web.components.follow import IN_LINE
 from kvdemo.web.run_streams import RUN, Runs, visitor_of
 from kvdemo.web.tabs import inside_events, measure_events, measure_form
 from kvdemo.web.tabs.plan import PLAN_LINE
@@ -51,7 +52,7 @@ def add_endpoints(backend: Backend) -> None:
     gr.api(race_endpoint(backend), api_name="race", **RUN)
     gr.api(measure_endpoint(backend), api_name="measure", **RUN)
     gr.api(inside_endpoint(backend), api_name="inside", **RUN)
-    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=4, concurrency_id=PLAN_LINE)
+    gr.api(plan_endpoint(backend), api_name="plan", concurrency_limit=IN_LINE, concurrency_id=PLAN_LINE)
 
     def models() -> list[dict]:
         """List the models to choose from."""

@@ -16,6 +16,9 @@ from gradio.components import Component
 from kvdemo.web.components.element import drawn
 from kvdemo.web.components.fields import Controls
 
+#: Questions of a kind that are answered at a time. Of those that take turns at one process more are let in, one of each
+#: address: it chooses among them (`kvdemo.server.questions.least_used`).
+AT_ONCE, IN_LINE = 4, 16
 #: An event of the page itself. `show_progress_on`: by default the browser hands every message of any event to each
 #: component that any event before it may have changed, with a copy of all that the component holds. It still does so to
 #: the inputs of events.
@@ -52,7 +55,7 @@ def follow(
     # "always_last": a question that comes while the server is at one is put when that is answered.
     asked = asker.ask(
         on_ask, inputs=set(controls.values()), outputs=list(shown), trigger_mode="always_last", preprocess=False,
-        concurrency_limit=4, concurrency_id=line, **PRIVATE,
+        concurrency_limit=IN_LINE if line else AT_ONCE, concurrency_id=line, **PRIVATE,
     )  # fmt: skip
     when_over(asked, f"() => {{ kvdemo.tell('answered', '{tab}'); }}")
 

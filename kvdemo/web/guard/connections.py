@@ -21,12 +21,13 @@ import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kvdemo.core.visitor import one_visitors
+from kvdemo.web.guard import headers
 
 #: Open files, as many as web servers are usually given. Most systems begin with 1,024.
 MOST = 65_536
 #: How long a connection may be without a request that has begun, or its reader without taking anything.
 PATIENCE_SECONDS = 30.0
-#: Connections of one address that have asked nothing yet. A browser opens a few ahead.
+#: Connections of one address that have asked nothing yet, or half of something. A browser opens a few ahead.
 MOST_SILENT = 256
 #: Bytes that are read of a connection before the others have their turn: a few milliseconds, whatever they are.
 READ_AT_ONCE = 16 * 1024
@@ -59,23 +60,18 @@ class WatchedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
     Of an address that has too many which have asked nothing, the oldest ends: a newer visitor of it gets in.
     """
 
-    #: Of each address the connections that have asked nothing, the oldest first.
+    #: Of each address the connections that have asked nothing, or half of something, the oldest first.
     _silent: ClassVar[defaultdict[str, dict[WatchedConnection, None]]] = defaultdict(dict)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         """Watch it from the beginning."""
         super().connection_made(transport)
         self._room = bytearray()
-        self._without_end, self._in_headers = 0, True
+        self._without_end, self._in_headers, self._header_bytes = 0, True, 0
         self._seen: object = self._state()
         self._watch = self.loop.call_later(PATIENCE_SECONDS, self._look)
         self._address = one_visitors(self.client[0]) if self.client else ""
-        silent = self._silent[self._address]
-        silent[self] = None
-        if len(silent) > MOST_SILENT:
-            oldest = next(iter(silent))
-            oldest.has_asked()
-            oldest.transport.abort()
+        self._asks_nothing()
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the hint is -1 always
         """Return where the next bytes go: as many as are read at once."""
@@ -91,24 +87,25 @@ class WatchedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.send_400_response("The request's headers do not end: send fewer.")
         if self.transport.get_protocol() is not self:  # it has become another protocol's
             self._leave()
-        elif self.cycle is not None:
-            self.has_asked()
 
     def on_message_begin(self) -> None:
         """Begin a request. What is raised here is answered by the code 400, and ends the connection."""
         if len(self.pipeline) >= MOST_AHEAD:
             raise ValueError("too many requests are sent ahead")
-        self._in_headers = True
+        self._in_headers, self._header_bytes = True, 0
+        self._asks_nothing()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Nothing reads those after a body, and there may be any number."""
-        if self._in_headers:
+        """Take a header, but none after a body, which nothing reads, and none beyond those that make it be refused."""
+        if self._in_headers and not headers.are_too_many(len(self.headers), self._header_bytes):
+            self._header_bytes += len(name) + len(value)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
         self._without_end, self._in_headers = 0, False
+        self._has_asked()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -122,13 +119,24 @@ class WatchedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self.pipeline:
             self.flow.pause_reading()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing where somebody asks for another protocol, for each time that he does: he is answered by this."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Watch it no longer."""
         super().connection_lost(exc)
         self._leave()
 
-    def has_asked(self) -> None:
-        """Count it no longer among those that have asked nothing."""
+    def _asks_nothing(self) -> None:
+        """Count it among those that have asked nothing, or half of something; where these are too many, end one."""
+        silent = self._silent[self._address]
+        silent[self] = None
+        if len(silent) > MOST_SILENT:
+            oldest = next(iter(silent))
+            oldest._has_asked()
+            oldest.transport.abort()
+
+    def _has_asked(self) -> None:
         silent = self._silent[self._address]
         silent.pop(self, None)
         if not silent:
@@ -136,7 +144,7 @@ class WatchedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _leave(self) -> None:
         self._watch.cancel()
-        self.has_asked()
+        self._has_asked()
 
     def _look(self) -> None:
         """End it where nothing has moved since the last look; what works on an answer may take its time."""

@@ -43,11 +43,15 @@ def are_too_large(scope: Scope) -> bool:
     """Tell whether a request has too many headers, or too long ones."""
     sizes = [len(name) + len(value) for name, value in scope["headers"]]
     return (
-        len(sizes) > MOST_HEADERS
-        or sum(sizes) > MOST_TOGETHER
+        are_too_many(len(sizes), sum(sizes))
         or max(sizes, default=0) > MOST_OF_ONE
         or any(len(value) > SHORT.get(name, MOST_OF_ONE) for name, value in scope["headers"])
     )
+
+
+def are_too_many(number: int, together: int) -> bool:
+    """Tell whether so many headers, of so many bytes together, are refused."""
+    return number > MOST_HEADERS or together > MOST_TOGETHER
 
 
 def name_a_server(scope: Scope) -> bool:

@@ -16,7 +16,7 @@ from kvdemo.core.errors import BadInput
 from kvdemo.core.visitor import NOBODY, Visitor
 from kvdemo.web.backend import Backend
 from kvdemo.web.components.element import drawn
-from kvdemo.web.components.follow import PRIVATE
+from kvdemo.web.components.follow import IN_LINE, PRIVATE
 from kvdemo.web.run_streams import visitor_of
 from kvdemo.web.words.figures import DEFINITIONS
 
@@ -133,7 +133,7 @@ def add_compare_tab(backend: Backend) -> None:
 
     gr.on(
         [file_a.change, file_b.change], on_change, inputs=[file_a, file_b], outputs=[note_a, note_b, drawing],
-        trigger_mode="always_last", concurrency_limit=2, **PRIVATE,
+        trigger_mode="always_last", concurrency_limit=IN_LINE, **PRIVATE,
     )  # fmt: skip
 
 

@@ -250,7 +250,7 @@ def test_an_address_waits_for_one_work_of_another_and_not_for_all_of_its(
         }[process]
         thread = threading.Thread(target=ask, name=address, daemon=True)
         thread.start()
-        while not order or len(process._turns._line) <= n:
+        while not order or len(process._turns) < n:
             time.sleep(0.001)
         return thread
 

@@ -14,7 +14,7 @@ import uvicorn.config
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from kvdemo.web.guard import connections
+from kvdemo.web.guard import connections, headers
 
 PATIENCE = 0.3
 LARGE = 30_000_000
@@ -197,6 +197,32 @@ def test_a_request_whose_headers_do_not_end_is_refused(port: int, kind: str) -> 
         assert is_ended(opened, b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_few_of_ten_thousand_headers_are_kept(port: int, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """Each takes twenty times its bytes. Those of a whole request are still too many for it, and of half a one, too."""
+    kept: list[int] = []
+    received = connections.WatchedConnection.data_received
+
+    def noting(self: connections.WatchedConnection, data: bytes) -> None:
+        received(self, data)
+        kept.append(len(self.headers))
+
+    monkeypatch.setattr(connections.WatchedConnection, "data_received", noting)
+    with connection(port) as opened:
+        opened.sendall(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 10_000 + b"\r\n" * whole)
+        assert is_answered(opened) if whole else is_ended(opened)
+    assert max(kept) == headers.MOST_HEADERS + 1
+
+
+def test_whoever_asks_for_another_protocol_is_answered_without_a_line_in_the_log(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connection(port) as opened:
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        assert is_answered(opened)
+    assert caplog.text == ""
+
+
 def test_a_few_requests_sent_ahead_are_answered_in_their_order(port: int) -> None:
     with connection(port) as opened:
         paths = ["/slow", "/large", "/", "/"]
@@ -238,3 +264,20 @@ def test_the_oldest_of_many_connections_that_ask_nothing_is_ended_and_the_newest
         assert is_answered(silent[-1])
         ask(asked)
         assert is_answered(asked)
+
+
+def test_connections_that_have_asked_once_and_then_half_of_something_are_few_too(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
+    with ExitStack() as opened:
+        half = []
+        for _ in range(connections.MOST_SILENT + 1):
+            one = opened.enter_context(connection(port))
+            half.append(one)
+            ask(one)
+            assert is_answered(one)
+            one.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        assert is_ended(half[0])
+        half[-1].sendall(b"alhost\r\n\r\n")
+        assert is_answered(half[-1])
