@@ -71,7 +71,12 @@ def test_the_readmes_commands_work_as_written(command: str) -> None:
 @runs_commands
 def test_the_document_shown_is_what_its_command_prints() -> None:
     command = next(c for c in COMMANDS if "--json" in c)
-    assert_alike(json.loads(block("json")), json.loads(run(command)))
+    printed = json.loads(run(command))
+    first = printed["lanes"][0]  # where it is said what else this machine did meanwhile
+    first["remarks"] = [
+        said for said in first["remarks"] if not said.startswith("Other work used this machine's cores")
+    ]
+    assert_alike(json.loads(block("json")), printed)
 
 
 def test_the_strategy_shown_is_the_real_file() -> None:
