@@ -58,8 +58,7 @@ def capture(
     caller holds the device. Raises CannotShow, naming the layer, where one has no queries and keys or hides them.
     """
     recorder = _Recorder(model, frozenset(layers), weights, head)
-    # Layers that share keys leave out positions whose logits are not kept (Gemma 4).
-    keep = len(ids) if getattr(model.config, "num_kv_shared_layers", 0) else 1
+    keep = config_numbers.logits_for_all_layers(model.config, len(ids))
     with recorder.recording():
         forward(model, on_device(model, ids)[None], None, keep)
     return {layer: recorder.found(layer, len(ids)) for layer in layers}
@@ -67,7 +66,7 @@ def capture(
 
 def check_layer(model: LoadedModel, layer: int, head: int = 0) -> None:
     """Raise BadInput, naming the largest that there is, for a layer or a head beyond the model's."""
-    layers = model.config.num_hidden_layers
+    layers = model.layer_count
     if layer >= layers > 0:
         raise BadInput(f"{model.id} has {count(layers, 'layer')}, counted from 0: choose layer {layers - 1} or lower.")
     there = heads(model, layer)

@@ -65,6 +65,11 @@ class LoadedModel(Codec):
         """The most positions that the model can attend to; None where its configuration sets no limit."""
         return config_numbers.context_length(self.network)
 
+    @property
+    def layer_count(self) -> int:
+        """The number of layers of the text part."""
+        return config_numbers.layer_count(self.config)
+
     @cached_property
     def layers(self) -> tuple[LayerCache, ...] | None:
         """What each layer keeps of a text, by the shapes of a cache's tensors; None where no formula gives it.

@@ -33,7 +33,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
     return {
         "layer": request.layer,
         "head": request.head,
-        "layers": model.config.num_hidden_layers,
+        "layers": model.layer_count,
         "heads": heads(model, request.layer),
         "rows": [[round(weight, DIGITS) for weight in row[: number + 1]] for number, row in enumerate(rows)],
     }

@@ -13,6 +13,7 @@ from kvdemo.inside.appended_text import Continued, continued
 from kvdemo.inside.model_copy import sharing_weights
 from kvdemo.inside.panel import CannotShow, Subject
 from kvdemo.models.errors import out_of_memory
+from kvdemo.models.facts import config_numbers
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.cache_argument import cache_kwargs
 from kvdemo.models.network.forward import on_device
@@ -54,8 +55,7 @@ def hidden_states(model: LoadedModel, ids: list[int], *, both_ways: bool = False
     # Added to the scores: nothing, so that no position is hidden from another.
     mask = torch.zeros((1, 1, len(ids), len(ids)), dtype=model.dtype, device=model.device)
     asked = {"attention_mask": mask} if both_ways else {}
-    # Layers that share keys leave out positions whose logits are not kept (Gemma 4).
-    keep = len(ids) if getattr(model.config, "num_kv_shared_layers", 0) else 1
+    keep = config_numbers.logits_for_all_layers(model.config, len(ids))
     out = model.network(
         input_ids=on_device(model, ids)[None],
         output_hidden_states=True,

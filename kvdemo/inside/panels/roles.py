@@ -48,7 +48,7 @@ def show(subject: Subject) -> Mapping[str, Any]:
         query_bytes += positions * queries.shape[1] * queries.shape[3] * queries.itemsize
     return {
         "layer": layer,
-        "layers": int(model.config.num_hidden_layers),
+        "layers": model.layer_count,
         "appended": subject.request.append,
         "asking": model.piece(texts.after[texts.shared]),
         "note": texts.note,

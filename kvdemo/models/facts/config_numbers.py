@@ -39,6 +39,19 @@ def one_number(config: Any, *names: str) -> int | None:
     return next((found[0] for name in names if len(found := whole_numbers(config, name)) == 1), None)
 
 
+def layer_count(text: Any) -> int:
+    """Count the layers of a text part."""
+    return int(text.num_hidden_layers)
+
+
+def logits_for_all_layers(text: Any, positions: int) -> int:
+    """Return for how many last positions logits are to be asked, so that every layer runs all `positions`.
+
+    Layers that share keys leave out positions whose logits are not kept (Gemma 4).
+    """
+    return positions if getattr(text, "num_kv_shared_layers", 0) else 1
+
+
 def context_length(network: PreTrainedModel) -> int | None:
     """Return the positions that a model's text part was made for; None where its configuration sets no limit.
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from kvdemo.models.facts import config_numbers
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network import fitting_cache, windows
 from kvdemo.models.network.forward import forward
@@ -133,5 +134,6 @@ def _usable(model: LoadedModel) -> list[int]:
     for config in (model.network.config, model.config):
         named = (value for name, value in vars(config).items() if name.endswith(("token_id", "token_index")))
         special |= {i for value in named for i in (value if isinstance(value, list) else [value])}
-    rows = min(model.rows, getattr(model.config, "vocab_size", model.rows))  # some embed more than they can write
+    written = config_numbers.one_number(model.config, "vocab_size")  # some embed more than they can write
+    rows = min(model.rows, written or model.rows)
     return [i for i in range(0, rows, max(1, rows // 97)) if i not in special] or list(range(rows))

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from kvdemo.core.errors import BadInput
+from kvdemo.models.facts import first_layers_config
 from kvdemo.models.loaded import LoadedModel
 
 
@@ -18,19 +19,12 @@ def first_layers(model: LoadedModel, share: float) -> LoadedModel:
     What the last of them puts out goes through the model's own final norm and head. Raises BadInput where the layers
     are not found in one list.
     """
-    total, count = int(model.config.num_hidden_layers), count_of(model, share)
+    total, count = model.layer_count, count_of(model, share)
     path = _path_to_layers(model.network, total)
     if path is None or total < 2:
         raise BadInput(f"the layers of {model.id} are not in one list, so that its first ones cannot be run alone.")
-    config = copy.deepcopy(model.network.config)
-    text = config.get_text_config(decoder=True)
-    text.num_hidden_layers = count
-    if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:count]
-    if shared := getattr(text, "num_kv_shared_layers", None):  # the last ones, which read keys of those before
-        text.num_kv_shared_layers = max(0, shared - (total - count))
     whole = module = _shallow(model.network)
-    whole.config = config
+    whole.config = first_layers_config.of(model.network.config, count)
     for name in path[:-1]:  # their configurations stay: Gemma embeds each token once for every layer, of all
         inner = _shallow(getattr(module, name))
         setattr(module, name, inner)
@@ -41,7 +35,7 @@ def first_layers(model: LoadedModel, share: float) -> LoadedModel:
 
 def count_of(model: LoadedModel, share: float) -> int:
     """Count the first `share` (0 to 1) of the layers, one at least and not all."""
-    total = int(model.config.num_hidden_layers)
+    total = model.layer_count
     return max(1, min(total - 1, round(total * share)))
 
 

@@ -96,7 +96,7 @@ def candidates(model: LoadedModel, half: str) -> list[int]:
 
     0 is the embedding, which is left out where the head has the same weights: it would give the token back.
     """
-    total = int(model.config.num_hidden_layers)
+    total = model.layer_count
     size = 20 if total > 40 else total // 2
     if half == "high":
         return list(range(total - size if total > 40 else size, total, 2))
