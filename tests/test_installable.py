@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import importlib.metadata
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from kvdemo import __version__
 from kvdemo.models.names.catalog import DEFAULT
@@ -73,6 +75,20 @@ def test_every_static_file_is_in_the_wheel(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        (name,) = (name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+        said = email.message_from_bytes(packed.read(name))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert said["Summary"] == project["description"]
+    assert set(said.get_all("Classifier", [])) == set(project["classifiers"])
+    assert said["License-Expression"] == project["license"]
+    wanted = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines())
+    needs = {Requirement(one).name for one in said.get_all("Requires-Dist", []) if "extra ==" not in one}
+    assert needs == {Requirement(one).name for one in wanted if one}
+
+
+@pytest.mark.slow
 def test_what_an_earlier_build_left_is_not_in_the_wheel(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "kvdemo/samplers/top_p.py" in names
@@ -128,6 +144,13 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text("utf-8"))
     assert len(named) > 8
     assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_each_line_of_the_threat_model_names_what_holds_it() -> None:
+    lines = [line for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    heads = [line for line in lines if line.startswith("| threat |")]
+    assert len(heads) == 1 and len(lines) > 30
+    assert [line for line in lines if line not in heads and not re.search(r"`(tests|benchmarks)[/ ]", line)] == []
 
 
 def test_the_space_is_pushed_to_only_with_a_name_and_a_token() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 
 def finish(page: Page) -> None:
@@ -66,3 +66,29 @@ def imported(page: Page, module: str, use: str, argument: Any = None) -> Any:
 
 def metric(page: Page, lane: int, name: str) -> str:
     return page.locator(".kv-lane").nth(lane).locator(f"[data-metric={name}] dd").inner_text()
+
+
+class HeldBack:
+    """Holds the request of a button back on its way to the server, until it is let go. For requests of one button."""
+
+    def __init__(self, page: Page, button: str) -> None:
+        self._page = page
+        self._held: list[Route] = []
+        components = "id => window.gradio_config.components.find(one => one.props.elem_id === id).id"
+        self._mark = f'"trigger_id":{page.evaluate(components, button)}'
+        page.route("**/queue/join*", self._look)
+
+    def _look(self, route: Route) -> None:
+        if not self._held and self._mark in (route.request.post_data or ""):
+            self._held.append(route)
+        else:
+            route.continue_()
+
+    def wait(self) -> None:
+        """Wait until there is one."""
+        while not self._held:
+            self._page.wait_for_timeout(20)
+
+    def let_go(self) -> None:
+        """Let it go on."""
+        self._held[0].continue_()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.scripted_backend import ScriptedBackend
+from tests.web.scripted_backend import MODEL, ScriptedBackend
 
-from .conftest import Visit
+from .conftest import Serve, Visit
 from .scripted import scripted_page
 
 
@@ -30,6 +30,13 @@ def test_a_click_on_the_model_does_not_close_what_the_mouse_has_opened(url: str,
     expect(details).to_be_visible()
     page.mouse.move(200, 600)
     expect(details).to_be_hidden()
+
+
+def test_the_details_say_which_attention_the_model_runs(serve: Serve, visit: Visit) -> None:
+    model = MODEL | {"attention": "sdpa: flash, efficient, math"}
+    page = visit(serve(ScriptedBackend(statuses=[{"state": "ready", "text": "", "model": model}])))
+    page.click(".kv-pill")
+    expect(page.locator("#kv-details")).to_contain_text("sdpa: flash, efficient, math")
 
 
 def test_the_keyboard_opens_and_closes_the_details_of_the_model(url: str, visit: Visit) -> None:

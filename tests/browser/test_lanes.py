@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -11,13 +12,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kvdemo.core.errors import BadInput
-from kvdemo.core.events import Ended, Finding, Finished, RaceEvent, Started
+from kvdemo.core.events import Diverged, Divergence, Ended, Finding, Finished, RaceEvent, Started
 from kvdemo.core.types import BeamNode, LaneInfo
 from kvdemo.server.questions.listings import list_strategies
 from kvdemo.web import wire
 from tests.scripted import verdict
 from tests.toy import added
 from tests.web.scripted_backend import MODEL, ScriptedBackend, committed
+from tests.web.scripted_backend import race as played
 
 from .actions import imported
 from .conftest import Serve, Visit
@@ -440,3 +442,17 @@ def test_a_sampling_example_fills_the_whole_form(url: str, script: ScriptedBacke
     form = next(form for form in script.forms[before:] if "schedule" in form)
     assert (form["temperature"], form["max_new_tokens"], form["seed"]) == (0, 128, 7)
     assert "dragon" in form["prompt"]
+
+
+def test_a_lane_that_no_rounding_explains_says_so_as_a_failure(serve: Serve, visit: Visit) -> None:
+    presumed = Divergence(1, "numeric", "A chose x, B chose y. Whether rounding explains it is checked later.")
+    proven = Divergence(1, "unexplained", "A chose x, B chose y. Run again in float64: B is off.")
+    first, begun, tokens, over = played()
+    batches = [first, begun, [*tokens, Diverged(1, presumed)], [Diverged(1, proven), *over]]
+    page = visit(serve(ScriptedBackend(batches=batches)))
+    page.click("#kv-race")
+    page.wait_for_selector(".kv-strip[data-state=finished]")
+    note = page.locator(".kv-lane").nth(1).locator(".kv-note")
+    expect(note).to_have_class(re.compile("kv-failed"))
+    expect(note).to_contain_text("Same text up to token 1. A chose x, B chose y. Run again in float64: B is off.")
+    expect(note).not_to_contain_text("checked later")

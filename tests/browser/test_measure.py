@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from .actions import race, wait_until
+from .actions import HeldBack, race, wait_until
 from .conftest import Visit
 from .test_visitors import HOSTILE
 
@@ -81,6 +81,17 @@ def test_the_exports_hold_the_runs(tiny_app: str, visit: Visit) -> None:
     markdown = taken(page, "md")
     assert "| No cache" in markdown
     assert "published" in markdown.lower()
+
+
+def test_a_stop_that_arrives_before_its_measurement_ends_the_measurement(tiny_app: str, visit: Visit) -> None:
+    page = visit(tiny_app, **LONG)
+    held = HeldBack(page, "kv-m-start")
+    start(page)
+    held.wait()
+    page.click("#kv-m-stop")
+    page.wait_for_timeout(500)  # the server has found nothing to stop
+    held.let_go()
+    page.wait_for_selector("#kv-m-start:enabled")
 
 
 def test_stop_keeps_the_finished_repeats_and_the_next_run_works(tiny_app: str, visit: Visit) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.cases import cases
 from tests.mixed_race import LANES, NAMES, check
 
-from .actions import chips, document, finish, metric, race, statuses, wait_for_tokens, wait_until
+from .actions import HeldBack, chips, document, finish, metric, race, statuses, wait_for_tokens, wait_until
 from .conftest import Visit
 
 LONG = {"tokens": 460, "lanes": "reencode,no_cache,dynamic_cache", "ignore_eos": 1, "chat": 0, "prompt": "The fox"}
@@ -90,6 +90,18 @@ def test_stop_keeps_the_tokens_so_far_and_the_next_race_works(tiny_app: str, vis
     page.keyboard.press("Tab")
     race(page)
     assert chips(page) == [5, 5, 5]
+
+
+def test_a_stop_that_arrives_before_its_race_ends_the_race(tiny_app: str, visit: Visit) -> None:
+    page = visit(tiny_app, **LONG)
+    held = HeldBack(page, "kv-race")
+    page.click("#kv-race")
+    held.wait()
+    page.click("#kv-stop")
+    page.wait_for_timeout(500)  # the server has found nothing to stop
+    held.let_go()
+    page.wait_for_selector("#kv-race:enabled")
+    assert sum(chips(page)) < 3 * 460
 
 
 def test_a_zoomed_chart_stays_zoomed_while_tokens_stream(tiny_app: str, visit: Visit) -> None:

@@ -1,8 +1,10 @@
 """The command line as a user meets it: real processes, their exit codes, and what each stream carries."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from kvdemo.core.settings.race import MOST_LANES
 from kvdemo.models import loading
 from tests.cases import cases
 from tests.mixed_race import LANES, check
+from tests.tiny_models import tiny_llama_network
 
 from ..strategies.conftest import DRAWS
 
@@ -87,6 +90,54 @@ def test_bad_input_exits_2_with_one_line(arguments: list[str], says: str, capsys
     assert out == ""
     assert says in err
     assert err.startswith("kvdemo: ") and err.count("\n") == 1
+
+
+def without_tokens(folder: Path) -> None:
+    """A tokenizer that leaves out all of a text."""
+    file = folder / "tokenizer.json"
+    kept = json.loads(file.read_text("utf-8"))
+    nothing = {"type": "Replace", "pattern": {"Regex": "[\\s\\S]"}, "content": ""}
+    file.write_text(json.dumps(kept | {"normalizer": nothing}), "utf-8")
+
+
+def with_few_rows(folder: Path) -> None:
+    """A network that knows 40 ids, behind a tokenizer of more."""
+    tiny_llama_network(40).save_pretrained(folder)
+
+
+def with_template(template: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "chat_template.jinja").write_text(template, "utf-8")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (with_template("{{ raise_exception('roles must alternate') }}"), "roles must alternate"),
+        (with_template("{% for %}"), "chat template"),
+        (with_template("{{ 1 // 0 }}"), "chat template"),
+        (with_template("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}"), "chat template"),
+        (with_template("Hello"), "leaves the prompt out"),
+        (without_tokens, "no token"),
+        (with_few_rows, "knows the ids 0 to 39"),
+    ],
+    ids=["raises", "does not parse", "divides by 0", "recurs", "leaves the prompt out", "no token", "few rows"],
+)
+def test_a_model_that_cannot_take_a_prompt_is_refused_in_one_line(
+    spoil: Callable[[Path], None], says: str, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    spoil(folder)
+    capsys.readouterr()  # what was said while it was made
+    assert main(["race", "--prompt", "The quick fox", "--model", str(folder), "--max-new-tokens", "2"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = [line for line in err.splitlines() if line.startswith("kvdemo: ")]
+    assert len(said) == 1 and says in said[0]
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("case", cases("lane_refusals"), ids=lambda case: case["lane"])

@@ -41,9 +41,11 @@ SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "nu
 SIZES |= {"num_key_value_heads": 2, "original_max_position_embeddings": LINE, "max_position_embeddings": 128}
 FACTORS = {"rope_theta": 10_000.0, "original_max_position_embeddings": LINE}
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, **FACTORS}
+PARTIAL = LONGROPE | {"partial_rotary_factor": 0.75, "short_factor": [1.0] * 3, "long_factor": [2.0] * 3}
 MODELS = {
     "phi3": {"rope_parameters": LONGROPE, "sliding_window": None},
     "phi3 sliding": {"rope_parameters": LONGROPE, "sliding_window": 7},
+    "phi3 partial": {"rope_parameters": PARTIAL, "sliding_window": None},  # as Phi-4-mini
     "phimoe": {"rope_parameters": LONGROPE | {"short_mscale": 1.1, "long_mscale": 1.4}, "num_local_experts": 4},
 }
 EXACT = [NoCache(), DynamicCached(), StaticCached(), Batched(rows=2), PromptLookup(), Speculative()]

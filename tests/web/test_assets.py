@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -15,6 +17,7 @@ from kvdemo.web import assets
 from kvdemo.web.assets import FRONTEND
 from kvdemo.web.words.figures import DEFINITIONS
 from kvdemo.web.words.glossary import GLOSSARY
+from tests.serving import ROOT
 
 SCRIPTS = [path for path in assets.files() if path.suffix == ".js"]
 STYLES = [path for path in assets.files() if path.suffix == ".css"]
@@ -114,3 +117,11 @@ def test_the_head_states_the_constants_that_python_and_the_browser_share() -> No
     assert facts["bounds"] == dict(BOUNDS)
     assert facts["same"] == SAME
     assert facts["definitions"].keys() == DEFINITIONS.keys() | GLOSSARY.keys()
+
+
+def test_the_page_tells_no_path_of_the_server(tiny_app: str) -> None:
+    """Where plotly's script lies in the file system, for one: it was once said to every visitor."""
+    for path in ("", "config", "gradio_api/info", "healthz"):
+        told = httpx.get(f"{tiny_app}{path}", timeout=60).text
+        for place in ("site-packages", sys.prefix, str(ROOT)):
+            assert place not in told, (path, place)

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -6,11 +8,13 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, DynamicCache
 
+from kvdemo.core.settings.race import RaceRequest
 from kvdemo.costs import formulas
 from kvdemo.models import loading
 from kvdemo.models.facts import architecture
 from kvdemo.models.loaded import LoadedModel
 from kvdemo.models.network.forward import cache_bytes, next_token_logits
+from kvdemo.race import session
 from kvdemo.strategies.compatibility import movable_keys
 from tests.models.saved import refusal, small_tokenizer
 from tests.models.wrappers import TEXT, WRAPPERS, save, wrapper
@@ -30,12 +34,12 @@ def greedy(model: LoadedModel, cache: DynamicCache | None) -> list[int]:
     return written
 
 
-def generated(network: Any) -> list[int]:
+def generated(network: Any, prompt: Sequence[int] = PROMPT) -> list[int]:
     """What transformers' own generate() writes. Llama 4's whole class fails there; its text part does not."""
     network = getattr(network, "language_model", network)
-    ids = torch.tensor([PROMPT])
+    ids = torch.tensor([list(prompt)])
     settings = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": False, "pad_token_id": 0}
-    return network.generate(ids, attention_mask=torch.ones_like(ids), **settings)[0, len(PROMPT) :].tolist()
+    return network.generate(ids, attention_mask=torch.ones_like(ids), **settings)[0, len(prompt) :].tolist()
 
 
 @pytest.mark.slow
@@ -51,6 +55,20 @@ def test_a_multimodal_model_writes_generates_text(kind: str, tmp_path: Path) -> 
     assert cache_bytes(cache) == formulas.kv_bytes(plan, len(PROMPT) + NEW - 1, 4)
     assert model.layers == plan.layers
     assert model.config.vocab_size == model.rows == plan.vocab_size == 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_a_multimodal_model_races(kind: str, tmp_path: Path) -> None:
+    whole = wrapper(kind)
+    model = loading.load(str(save(tmp_path / kind, whole)), device="cpu", dtype="float32")
+    form = {"prompt": "It keeps keys", "chat": False, "max_new_tokens": NEW, "ignore_eos": True}
+    request = RaceRequest.parse(form | {"strategies": "no_cache,dynamic_cache"})
+    raced = session.run(request, model, lambda _: None, Event()).document
+    assert [lane["status"] for lane in raced["lanes"]] == ["done", "done"]
+    expected = generated(whole, raced["prompt"]["tokens"])
+    assert [lane["tokens"] for lane in raced["lanes"]] == [expected, expected]
+    assert raced["comparison"]["lanes"][0]["first_divergence"] is None
 
 
 def test_a_plan_counts_the_parameters_of_the_text_part(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -25,6 +26,7 @@ from torch import nn
 from transformers import DynamicCache
 
 from kvdemo import strategies
+from kvdemo.cli import main
 from kvdemo.core.errors import BadInput
 from kvdemo.core.events import Diverged, Divergence, RaceEvent
 from kvdemo.core.settings.race import RaceRequest, Sampling
@@ -439,3 +441,10 @@ def test_a_stray_window_of_a_model_whose_mask_cannot_be_seen_refuses_its_cache()
     for window in (8, 128):
         with pytest.raises(BadInput, match="it did not write what it writes without a cache: use no_cache"):
             race(strayed("mpt", torch.float32, window), "no_cache,dynamic_cache")
+
+
+def test_the_command_line_says_which_lane_is_off(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lanes = "no_cache,sabotaged-key"
+    asked = ["race", "--prompt", "The quick brown fox", "--model", str(tiny_folder), "--strategies", lanes]
+    assert main([*asked, "--max-new-tokens", "24", "--ignore-eos", "--no-chat"]) == 0
+    assert "Sabotaged is off" in capsys.readouterr().out
