@@ -212,4 +212,7 @@ def _work(writing: int, function: str, arguments: tuple[Any, ...], named: dict[s
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])
+    try:
+        _serve(*sys.argv[1:])
+    except BrokenPipeError:  # whoever asked has ended
+        os._exit(1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,3 +125,15 @@ def test_a_fork_of_the_caller_calls_by_a_process_of_its_own(calls: ShortLived) -
         os._exit(call(calls, "add", 2, 3))
     assert [call(calls, "add", 1, n) for n in range(20)] == list(range(1, 21))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+
+
+def test_a_process_whose_caller_was_killed_ends_without_a_word() -> None:
+    command = [sys.executable, "-m", limited_process.__name__, "0"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as server:
+        assert server.stdin and server.stdout and server.stderr
+        limited_process._send(server.stdin, ("time:sleep", (0.2,), {}, 20.0))
+        server.stdin.close()
+        server.stdout.close()
+        assert server.stderr.read() == b""
+        assert server.wait(20) == 1
