@@ -95,7 +95,7 @@ def test_the_candidate_layers_are_those_of_the_paper(total: int, tied: bool, low
     embedding = torch.nn.Embedding(3, 2)
     head = SimpleNamespace(weight=embedding.weight if tied else torch.zeros(3, 2))
     network = SimpleNamespace(get_output_embeddings=lambda: head, get_input_embeddings=lambda: embedding)
-    model = SimpleNamespace(network=network, config=SimpleNamespace(num_hidden_layers=total))
+    model = SimpleNamespace(network=network, layer_count=total)
     assert candidates(model, "low") == list(low)  # type: ignore[arg-type]
     assert candidates(model, "high") == list(high)  # type: ignore[arg-type]
 
