@@ -294,7 +294,9 @@ def test_a_chat_template_cannot_hold_the_device(limited_app: str, tmp_path: Path
                 await ending
             return said
 
-    assert re.search(r"The chat template of .* (takes|cannot be applied).*: switch it off", in_a_loop(visit()))
+    # On a busy machine it may be the machine that took the time: then to try again is one of the two remedies.
+    refused = r"The chat template of .* (takes|cannot be applied).*: (try again, or )?switch it off"
+    assert re.search(refused, in_a_loop(visit()))
 
 
 def test_a_stranger_learns_nothing_of_the_servers_folders(tiny_folder: Path, tmp_path: Path) -> None:
